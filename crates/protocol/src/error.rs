@@ -1,0 +1,90 @@
+//! One error for everything a client can get wrong in the protocol.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What kind of refusal an error asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The request is malformed: 400.
+    Malformed,
+    /// A maximum of [`crate::Limits`] on a publish is exceeded: 413.
+    TooLarge,
+    /// The presented token is unusable: 401 with `invalid_token`.
+    Token,
+}
+
+/// A refused value: which field, what was wrong with it and what to do.
+///
+/// The text is meant for the client that sent the value; it quotes at most 64 characters of it,
+/// with control and format characters escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ProtocolError {
+    /// What kind of refusal this is.
+    pub blame: Blame,
+    /// The parameter, form field or claim path, as the client spelled it.
+    pub field: Cow<'static, str>,
+    /// What is wrong and the remedy, in one sentence.
+    pub problem: Cow<'static, str>,
+}
+
+impl ProtocolError {
+    /// A malformed request.
+    pub fn malformed(
+        field: impl Into<Cow<'static, str>>,
+        problem: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            blame: Blame::Malformed,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// A publish beyond a maximum.
+    pub fn too_large(
+        field: impl Into<Cow<'static, str>>,
+        problem: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            blame: Blame::TooLarge,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// An unusable token.
+    pub fn token(
+        field: impl Into<Cow<'static, str>>,
+        problem: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            blame: Blame::Token,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Shows a value in an error: quoted, escaped, cut after 64 characters.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.0.chars();
+        f.write_str("\"")?;
+        for c in chars.by_ref().take(64) {
+            if crate::topic::is_forbidden(c) {
+                write!(f, "{}", c.escape_unicode())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        f.write_str(if chars.next().is_some() {
+            "…\""
+        } else {
+            "\""
+        })
+    }
+}

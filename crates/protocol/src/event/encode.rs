@@ -1,0 +1,56 @@
+//! Serialisation of an update, done once per update.
+
+use crate::Update;
+
+/// An empty comment: keeps a silent connection open (B-354, B-355).
+pub const COMMENT: &[u8] = b":\n";
+
+/// The bytes of an update with its id, blank line included.
+///
+/// Order (B-356): `event` if any, `retry` if any, `id`, one `data` a line of content, split at
+/// CR, LF and CRLF (B-357); there is always at least one `data`.
+pub fn encode(update: &Update, id: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(update.data.len() + id.len() + 48);
+    let mut field = |name: &str, value: &str| {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.push(b'\n');
+    };
+    if let Some(event_type) = &update.event_type {
+        field("event", event_type);
+    }
+    if let Some(retry) = update.retry {
+        field("retry", &retry.to_string());
+    }
+    field("id", id);
+    for line in lines(&update.data) {
+        field("data", line);
+    }
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The lines of a text, by the line ends of the event stream format; a trailing line end yields a
+/// final empty line.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match text.find(['\r', '\n']) {
+            None => {
+                rest = None;
+                Some(text)
+            }
+            Some(end) => {
+                let width = if text[end..].starts_with("\r\n") {
+                    2
+                } else {
+                    1
+                };
+                rest = Some(&text[end + width..]);
+                Some(&text[..end])
+            }
+        }
+    })
+}

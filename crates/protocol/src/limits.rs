@@ -1,0 +1,37 @@
+//! The maximums that the specification lets a hub choose.
+
+/// Maximums for one request or one token. All lengths are in bytes of UTF-8.
+///
+/// Defaults are at least those of the existing hub (B-470 to B-473, B-1015, B-1016).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Matcher parameters in one subscription request; beyond it 400.
+    pub matchers: usize,
+    /// One matcher's pattern; beyond it 400, in a token 401.
+    pub pattern_bytes: usize,
+    /// `topic` fields of one publish; beyond it 413.
+    pub topics: usize,
+    /// One `topic`, `id` or `type` of a publish; beyond it 413.
+    pub field_bytes: usize,
+    /// Mercure authorization details in one token; beyond it 401.
+    pub details: usize,
+    /// Topic matchers over all Mercure details of one token; beyond it 401.
+    pub granted_topics: usize,
+    /// The compact token; beyond it 401, before anything is parsed.
+    pub token_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            matchers: 256,
+            pattern_bytes: 4096,
+            topics: 1000,
+            field_bytes: 4096,
+            details: 100,
+            granted_topics: 256,
+            token_bytes: 64 * 1024,
+        }
+    }
+}

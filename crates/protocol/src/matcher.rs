@@ -1,0 +1,158 @@
+//! Topic matchers: which updates a subscription selects, and which topics a token grants.
+
+mod urlpattern;
+
+use std::sync::Arc;
+
+pub use self::urlpattern::UrlPattern;
+use crate::topic::check_characters;
+use crate::{Base, Limits, ProtocolError, Topic};
+
+/// The kind of a matching expression (specification, "Matcher Types").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum MatcherType {
+    /// Byte-for-byte equality.
+    Exact,
+    /// A WHATWG URL Pattern.
+    UrlPattern,
+}
+
+impl MatcherType {
+    /// All types this hub supports, by their canonical names.
+    pub const SUPPORTED: [(&'static str, Self); 2] =
+        [("exact", Self::Exact), ("urlpattern", Self::UrlPattern)];
+
+    /// The canonical name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::UrlPattern => "urlpattern",
+        }
+    }
+
+    /// The type of a canonical, case-sensitive name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::SUPPORTED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| *kind)
+    }
+}
+
+/// The canonical value that the engine compares: two matchers are equal exactly if they select
+/// the same topics for the same reason (`*` whatever its type; exact text; pattern and base).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Matcher {
+    /// The reserved `*`: every topic.
+    Any,
+    /// This topic only.
+    Exact(Box<str>),
+    /// Every topic whose URL the pattern matches.
+    UrlPattern(Arc<UrlPattern>),
+}
+
+impl Matcher {
+    /// Parses a matcher of a type.
+    ///
+    /// `field` names the parameter or claim in an error.
+    ///
+    /// # Errors
+    /// Too long, a forbidden character, or no valid pattern.
+    pub fn parse(
+        kind: MatcherType,
+        text: &str,
+        field: &str,
+        base: &Base,
+        limits: &Limits,
+    ) -> Result<Self, ProtocolError> {
+        if text.len() > limits.pattern_bytes {
+            return Err(ProtocolError::malformed(
+                field.to_owned(),
+                format!(
+                    "{} bytes are more than the {} a matcher may have; shorten it",
+                    text.len(),
+                    limits.pattern_bytes
+                ),
+            ));
+        }
+        check_characters(field, text)?;
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        match kind {
+            MatcherType::Exact => Ok(Self::Exact(text.into())),
+            MatcherType::UrlPattern => UrlPattern::parse(text, base)
+                .map(|pattern| Self::UrlPattern(Arc::new(pattern)))
+                .map_err(|problem| ProtocolError::malformed(field.to_owned(), problem)),
+        }
+    }
+
+    /// Whether the matcher selects the topic.
+    pub fn matches(&self, topic: &Topic<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(text) => **text == *topic.text(),
+            Self::UrlPattern(pattern) => topic.url().is_some_and(|url| pattern.matches(url)),
+        }
+    }
+}
+
+/// A canonical set of matchers: sorted, without duplicates, and just `*` where `*` is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MatcherSet(Box<[Matcher]>);
+
+impl MatcherSet {
+    /// The matchers, in canonical order: `*`, exact ones by text, patterns.
+    pub fn iter(&self) -> std::slice::Iter<'_, Matcher> {
+        self.0.iter()
+    }
+
+    /// Whether no topic is selected.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any matcher selects the topic.
+    pub fn matches(&self, topic: &Topic<'_>) -> bool {
+        if self.0.first() == Some(&Matcher::Any) {
+            return true;
+        }
+        let exact_end = self
+            .0
+            .partition_point(|matcher| !matches!(matcher, Matcher::UrlPattern(_)));
+        let (exact, patterns) = self.0.split_at(exact_end);
+        let found = exact.binary_search_by(|matcher| match matcher {
+            Matcher::Exact(text) => (**text).cmp(topic.text()),
+            // The slice holds exact matchers only; `*` was answered above.
+            _ => std::cmp::Ordering::Less,
+        });
+        found.is_ok() || patterns.iter().any(|pattern| pattern.matches(topic))
+    }
+
+    /// Whether any matcher selects any of the topics.
+    pub fn matches_any(&self, topics: &[Topic<'_>]) -> bool {
+        topics.iter().any(|topic| self.matches(topic))
+    }
+}
+
+impl FromIterator<Matcher> for MatcherSet {
+    fn from_iter<I: IntoIterator<Item = Matcher>>(matchers: I) -> Self {
+        let mut matchers: Vec<Matcher> = matchers.into_iter().collect();
+        if matchers.contains(&Matcher::Any) {
+            matchers = vec![Matcher::Any];
+        }
+        matchers.sort_unstable();
+        matchers.dedup();
+        Self(matchers.into_boxed_slice())
+    }
+}
+
+impl<'a> IntoIterator for &'a MatcherSet {
+    type Item = &'a Matcher;
+    type IntoIter = std::slice::Iter<'a, Matcher>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,172 @@
+//! Updates: what a publisher sends (specification, "Publication").
+
+use crate::error::Shown;
+use crate::form::Pair;
+use crate::topic::{check_characters, check_published};
+use crate::{Base, EARLIEST, Limits, ProtocolError};
+
+/// The SSE type of the updates that the hub itself makes (specification, "Subscription Events").
+pub const HUB_EVENT_TYPE: &str = "mercure";
+
+/// A new version of one or several topics, checked and ready to be appended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Update {
+    /// The canonical topic and its alternates; at least one.
+    pub topics: Vec<String>,
+    /// The content, any UTF-8.
+    pub data: String,
+    /// The id that the publisher chose, if any.
+    pub id: Option<String>,
+    /// The SSE `event`, if any.
+    pub event_type: Option<String>,
+    /// The SSE `retry` in milliseconds, if any.
+    pub retry: Option<u64>,
+    /// Whether only subscribers with a grant may read it.
+    pub private: bool,
+}
+
+impl Update {
+    /// Reads an update from the pairs of a publish body.
+    ///
+    /// Empty `id`, `type` and `retry` mean absent (B-679); the first value of each counts, unknown
+    /// fields are ignored (B-384).
+    ///
+    /// # Errors
+    /// [`crate::Blame::TooLarge`] for a maximum exceeded, which is checked first, else
+    /// [`crate::Blame::Malformed`].
+    pub fn from_form(
+        pairs: &[Pair<'_>],
+        base: &Base,
+        limits: &Limits,
+    ) -> Result<Self, ProtocolError> {
+        let fields = Fields::collect(pairs);
+        fields.check_sizes(limits)?;
+        if fields.topics.is_empty() {
+            return Err(ProtocolError::malformed(
+                "topic",
+                "missing; name at least one topic in the form body",
+            ));
+        }
+        for topic in &fields.topics {
+            check_published(topic, base)?;
+        }
+        Ok(Self {
+            id: fields.id.map(checked_id).transpose()?,
+            event_type: fields.event_type.map(checked_type).transpose()?,
+            retry: fields.retry.map(checked_retry).transpose()?,
+            data: fields.data.unwrap_or_default().to_owned(),
+            private: fields.private,
+            topics: fields.topics.into_iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    topics: Vec<&'a str>,
+    data: Option<&'a str>,
+    id: Option<&'a str>,
+    event_type: Option<&'a str>,
+    retry: Option<&'a str>,
+    private: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn collect(pairs: &'a [Pair<'_>]) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            let value: &'a str = value;
+            match &**name {
+                "topic" => fields.topics.push(value),
+                "data" => _ = fields.data.get_or_insert(value),
+                "id" => _ = fields.id.get_or_insert(value),
+                "type" => _ = fields.event_type.get_or_insert(value),
+                "retry" => _ = fields.retry.get_or_insert(value),
+                "private" => fields.private = true,
+                _ => {}
+            }
+        }
+        let present = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
+        Self {
+            id: present(fields.id),
+            event_type: present(fields.event_type),
+            retry: present(fields.retry),
+            ..fields
+        }
+    }
+
+    fn check_sizes(&self, limits: &Limits) -> Result<(), ProtocolError> {
+        if self.topics.len() > limits.topics {
+            return Err(ProtocolError::too_large(
+                "topic",
+                format!(
+                    "{} topics are more than the {} of one update; publish several",
+                    self.topics.len(),
+                    limits.topics
+                ),
+            ));
+        }
+        let named = self.topics.iter().map(|topic| ("topic", *topic));
+        let others = [("id", self.id), ("type", self.event_type)];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        for (name, value) in named.chain(others) {
+            if value.len() > limits.field_bytes {
+                return Err(ProtocolError::too_large(
+                    name,
+                    format!(
+                        "{} bytes are more than the {} it may have; shorten it",
+                        value.len(),
+                        limits.field_bytes
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn checked_id(id: &str) -> Result<String, ProtocolError> {
+    check_characters("id", id)?;
+    if id.starts_with('#') {
+        return Err(ProtocolError::malformed(
+            "id",
+            format!(
+                "{} begins with \"#\", which is reserved for hubs; use another form",
+                Shown(id)
+            ),
+        ));
+    }
+    if id == EARLIEST {
+        return Err(ProtocolError::malformed(
+            "id",
+            "\"earliest\" is the cursor that asks for everything; use another id",
+        ));
+    }
+    Ok(id.to_owned())
+}
+
+fn checked_type(event_type: &str) -> Result<String, ProtocolError> {
+    check_characters("type", event_type)?;
+    if event_type == HUB_EVENT_TYPE {
+        return Err(ProtocolError::malformed(
+            "type",
+            "\"mercure\" is reserved for the hub's own events; use another type",
+        ));
+    }
+    Ok(event_type.to_owned())
+}
+
+fn checked_retry(retry: &str) -> Result<u64, ProtocolError> {
+    let digits = retry.bytes().all(|byte| byte.is_ascii_digit());
+    retry.parse().ok().filter(|_| digits).ok_or_else(|| {
+        ProtocolError::malformed(
+            "retry",
+            format!(
+                "{} is no number of milliseconds; write ASCII digits only",
+                Shown(retry)
+            ),
+        )
+    })
+}

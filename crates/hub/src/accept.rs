@@ -19,8 +19,14 @@ pub(crate) fn event_stream(headers: &HeaderMap) -> EventStream {
     let mut best: Option<(u8, f32)> = None;
     let mut seen = false;
     for field in headers.get_all(ACCEPT) {
-        let Ok(field) = field.to_str() else { return EventStream::Accepted };
-        for range in field.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        let Ok(field) = field.to_str() else {
+            return EventStream::Accepted;
+        };
+        for range in field
+            .split(',')
+            .map(str::trim)
+            .filter(|range| !range.is_empty())
+        {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default().to_ascii_lowercase();
             if !media.contains('/') {
@@ -30,7 +36,9 @@ pub(crate) fn event_stream(headers: &HeaderMap) -> EventStream {
             let quality = parts
                 .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
                 .map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok());
-            let Some(quality) = quality else { return EventStream::Accepted };
+            let Some(quality) = quality else {
+                return EventStream::Accepted;
+            };
             let specificity = match media.as_str() {
                 "text/event-stream" => 3,
                 "text/*" => 2,

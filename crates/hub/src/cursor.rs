@@ -87,7 +87,9 @@ pub struct Cursor {
 /// What one look at lane and ring brought.
 enum Found {
     Chunk(Bytes),
-    NeedPage { up_to: Position },
+    NeedPage {
+        up_to: Position,
+    },
     Nothing,
     /// The scan has found nothing so far and there is more to scan.
     Unfinished,
@@ -146,7 +148,10 @@ impl Cursor {
                 Found::Chunk(bytes) => return self.send(now, bytes),
                 Found::NeedPage { up_to } => {
                     self.reading = true;
-                    return Step::NeedPage { from: self.position, up_to };
+                    return Step::NeedPage {
+                        from: self.position,
+                        up_to,
+                    };
                 }
                 Found::Unfinished => {
                     bell.wake_by_ref();
@@ -277,7 +282,11 @@ impl Cursor {
             Some(last) if fitting < frames.len() => last.position,
             _ => looked_up_to,
         };
-        if fitting == 0 { Found::Unfinished } else { Found::Chunk(join(&frames[..fitting])) }
+        if fitting == 0 {
+            Found::Unfinished
+        } else {
+            Found::Chunk(join(&frames[..fitting]))
+        }
     }
 }
 
@@ -288,7 +297,11 @@ fn fitting(frames: &[Arc<Frame>]) -> usize {
         bytes += frame.bytes.len();
         bytes <= CHUNK_BYTES
     };
-    frames.iter().take_while(fits).count().max(usize::from(!frames.is_empty()))
+    frames
+        .iter()
+        .take_while(fits)
+        .count()
+        .max(usize::from(!frames.is_empty()))
 }
 
 /// One chunk of the frames' bytes; a single frame's are shared, not copied.
@@ -298,7 +311,9 @@ fn join(frames: &[Arc<Frame>]) -> Bytes {
         frames => {
             let length = frames.iter().map(|frame| frame.bytes.len()).sum();
             let mut chunk = BytesMut::with_capacity(length);
-            frames.iter().for_each(|frame| chunk.extend_from_slice(&frame.bytes));
+            frames
+                .iter()
+                .for_each(|frame| chunk.extend_from_slice(&frame.bytes));
             chunk.freeze()
         }
     }

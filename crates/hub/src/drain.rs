@@ -25,6 +25,8 @@ impl Drain {
 
     /// A random moment of the window, once there is one.
     pub(crate) fn pick_end(&self) -> Option<Instant> {
-        self.0.get().map(|window| window.start + window.length.mul_f64(rand::random::<f64>()))
+        self.0
+            .get()
+            .map(|window| window.start + window.length.mul_f64(rand::random::<f64>()))
     }
 }

@@ -59,10 +59,19 @@ mod tests {
     #[test]
     fn http_1_1_needs_exactly_one_host() {
         assert_eq!(of(Version::HTTP_11, "/", &[]), Err(HostError::Missing));
-        assert_eq!(of(Version::HTTP_11, "/", &["a", "a"]), Err(HostError::Repeated));
+        assert_eq!(
+            of(Version::HTTP_11, "/", &["a", "a"]),
+            Err(HostError::Repeated)
+        );
         assert_eq!(of(Version::HTTP_11, "/", &["a:1"]), Ok("a:1".to_owned()));
-        assert_eq!(of(Version::HTTP_11, "http://b/", &["a"]), Ok("b".to_owned()));
+        assert_eq!(
+            of(Version::HTTP_11, "http://b/", &["a"]),
+            Ok("b".to_owned())
+        );
         assert_eq!(of(Version::HTTP_10, "/", &[]), Ok(String::new()));
-        assert_eq!(of(Version::HTTP_2, "http://b:2/", &[]), Ok("b:2".to_owned()));
+        assert_eq!(
+            of(Version::HTTP_2, "http://b:2/", &[]),
+            Ok("b:2".to_owned())
+        );
     }
 }

@@ -109,14 +109,14 @@ const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Hub {
     /// A hub on a transport. The transport must not have been started.
-    pub fn new(
-        options: HubOptions,
-        transport: Arc<dyn Transport>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(options: HubOptions, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
         let base = Arc::new(options.base.clone());
         let head = transport.bounds().head;
-        let router = Arc::new(Router::new(Arc::clone(transport.ring()), Arc::clone(&base), head));
+        let router = Arc::new(Router::new(
+            Arc::clone(transport.ring()),
+            Arc::clone(&base),
+            head,
+        ));
         transport.start(Arc::clone(&router) as _);
         Self(Arc::new(Shared {
             verifier: Verifier::new(
@@ -208,16 +208,19 @@ impl Shared {
     }
 
     /// Scheme and authority of a request (B-420).
-    pub(crate) fn origin(parts: &Parts) -> Option<String> {
+    pub(crate) fn origin(parts: &Parts) -> Option<(&'static str, &str)> {
         let host = host_of(parts).ok().filter(|host| !host.is_empty())?;
-        Some(format!("{}://{host}", if is_tls(parts) { "https" } else { "http" }))
+        Some((if is_tls(parts) { "https" } else { "http" }, host))
     }
 
     /// What a token's `aud` must contain (specification, "Token Validation").
     pub(crate) fn audience(&self, parts: &Parts) -> String {
         match &self.options.resource_identifier {
             Some(pinned) => pinned.clone(),
-            None => format!("{}{HUB_PATH}", Self::origin(parts).unwrap_or_default()),
+            None => {
+                let (scheme, host) = Self::origin(parts).unwrap_or_default();
+                format!("{scheme}://{host}{HUB_PATH}")
+            }
         }
     }
 
@@ -225,12 +228,18 @@ impl Shared {
     fn metadata_url(&self, parts: &Parts) -> Option<String> {
         let origin = match &self.options.resource_identifier {
             Some(pinned) => url::Url::parse(pinned).ok()?.origin().ascii_serialization(),
-            None => Self::origin(parts)?,
+            None => {
+                let (scheme, host) = Self::origin(parts)?;
+                format!("{scheme}://{host}")
+            }
         };
         Some(format!("{origin}{METADATA_PATH}"))
     }
 }
 
 fn is_tls(parts: &Parts) -> bool {
-    parts.extensions.get::<Connection>().is_some_and(|connection| connection.tls)
+    parts
+        .extensions
+        .get::<Connection>()
+        .is_some_and(|connection| connection.tls)
 }

@@ -29,7 +29,11 @@ pub(crate) struct Interest {
 
 impl Interest {
     pub(crate) fn new(selection: Selection, base: Arc<Base>, lane: Lane) -> Self {
-        Self { selection, lane, base }
+        Self {
+            selection,
+            lane,
+            base,
+        }
     }
 }
 
@@ -38,7 +42,10 @@ impl Admit for Interest {
     /// some topic, perhaps another, a grant.
     fn admits(&self, frame: &Frame) -> bool {
         let any = |set: &MatcherSet| {
-            frame.topics.iter().any(|topic| set.matches(&Topic::new(topic, &self.base)))
+            frame
+                .topics
+                .iter()
+                .any(|topic| set.matches(&Topic::new(topic, &self.base)))
         };
         any(&self.selection.matchers) && (!frame.private || any(&self.selection.grants))
     }

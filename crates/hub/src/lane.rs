@@ -138,7 +138,12 @@ impl Lane {
         if after < state.floor {
             return Look::Behind;
         }
-        found.extend(state.positions.iter().filter(|held| **held > after && **held <= visible));
+        found.extend(
+            state
+                .positions
+                .iter()
+                .filter(|held| **held > after && **held <= visible),
+        );
         Look::Complete
     }
 
@@ -148,7 +153,13 @@ impl Lane {
         let mut state = self.0.lock();
         if state.waiting > 0 {
             state.waiting = 0;
-            woken.extend(state.seats.iter_mut().flatten().filter_map(|seated| seated.waker.take()));
+            woken.extend(
+                state
+                    .seats
+                    .iter_mut()
+                    .flatten()
+                    .filter_map(|seated| seated.waker.take()),
+            );
         }
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -189,7 +200,11 @@ mod tests {
         assert_eq!(look(&lane, 0, 2), Some(vec![1, 2]));
         assert_eq!(look(&lane, 1, 2), Some(vec![2]));
         lane.enter();
-        assert_eq!(look(&lane, 0, 2), None, "1 is gone, which a second reader must notice");
+        assert_eq!(
+            look(&lane, 0, 2),
+            None,
+            "1 is gone, which a second reader must notice"
+        );
         assert!(lane.leave(first));
     }
 

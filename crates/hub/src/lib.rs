@@ -6,8 +6,8 @@
 //! makes them visible; each subscriber's [`Cursor`] reads on from its own position.
 #![forbid(unsafe_code)]
 
-pub mod access;
 mod accept;
+pub mod access;
 pub mod clock;
 pub mod cors;
 mod cursor;

@@ -27,7 +27,10 @@ pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
         "authorization_details_types_supported".to_owned(),
         json!([talaria_protocol::authorization::DETAIL_TYPE]),
     );
-    members.insert("mercure_cookie".to_owned(), hub.options.cookie_name.clone().into());
+    members.insert(
+        "mercure_cookie".to_owned(),
+        hub.options.cookie_name.clone().into(),
+    );
     let mut response = Response::new(Body::from(format!("{}\n", Value::Object(members))));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

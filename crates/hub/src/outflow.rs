@@ -51,7 +51,11 @@ impl Outflow {
             if state.flushes > mark {
                 return Poll::Ready(());
             }
-            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            if !state
+                .waiting
+                .iter()
+                .any(|waker| waker.will_wake(context.waker()))
+            {
                 state.waiting.push(context.waker().clone());
             }
             Poll::Pending

@@ -25,26 +25,38 @@ pub(crate) async fn publish(
     let presented = presented.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that made it do so must be trusted.
-        let own = Shared::origin(&parts).unwrap_or_default();
-        check_source_origin(&parts.headers, &own, &hub.options.publish_origins)
+        let (scheme, host) = Shared::origin(&parts).unwrap_or_default();
+        check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
     let audience = hub.audience(&parts);
     let access = hub
         .verifier
-        .verify(&presented.token, Role::Publisher, &[audience], hub.clock.unix_time())
+        .verify(
+            &presented.token,
+            Role::Publisher,
+            &[audience],
+            hub.clock.unix_time(),
+        )
         .map_err(Refused::Token)?;
-    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|field| field.to_str().ok());
+    let media_type = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|field| field.to_str().ok());
     if media_type.map(essence).as_deref() != Some(FORM) {
         return Err(Refused::PublishMediaType);
     }
     let body = read_body(body, hub.options.max_request_body_size).await?;
     let update = Update::from_form(&form::parse(&body)?, &hub.base, &hub.options.limits)?;
     let refused = update.topics.iter().find(|topic| {
-        !access.details.grants(Action::Publish, &Topic::new(topic, &hub.base))
+        !access
+            .details
+            .grants(Action::Publish, &Topic::new(topic, &hub.base))
     });
     if let Some(topic) = refused {
-        return Err(Refused::Scope { topic: topic.clone() });
+        return Err(Refused::Scope {
+            topic: topic.clone(),
+        });
     }
     match hub.transport.append(update).await {
         Ok(appended) => Ok(respond::plain(StatusCode::OK, appended.event_id)),

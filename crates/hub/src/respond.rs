@@ -8,8 +8,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use talaria_protocol::{Blame, ProtocolError};
 
-use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::accept::EventStream;
+use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
 
 /// What other servers say to an unknown path below the hub's (B-312).
@@ -95,9 +95,9 @@ impl Refused {
             | Self::Origin(_)
             | Self::NoToken
             | Self::Token(_)
-            | Self::Scope { .. } => {
-                self.challenge().map_or(StatusCode::UNAUTHORIZED, Challenge::status)
-            }
+            | Self::Scope { .. } => self
+                .challenge()
+                .map_or(StatusCode::UNAUTHORIZED, Challenge::status),
         }
     }
 
@@ -134,9 +134,11 @@ impl Refused {
             }
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining => "the hub is stopping; try again".to_owned(),
-            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => {
-                self.status().canonical_reason().unwrap_or_default().to_owned()
-            }
+            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => self
+                .status()
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 
@@ -222,8 +224,12 @@ pub fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
 pub(crate) fn allowed(methods: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    response.headers_mut().insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+        .headers_mut()
+        .insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
     response
 }
 
@@ -248,7 +254,10 @@ pub(crate) fn protect(headers: &mut HeaderMap) {
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("1; mode=block"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'self'"),
+    );
 }
 
 /// Whether a transient refusal must look like a stream: a browser gives up for good on any status

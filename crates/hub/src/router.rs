@@ -40,8 +40,16 @@ struct State {
 impl Router {
     /// A router in front of a log whose newest committed update is at `head`.
     pub(crate) fn new(ring: Arc<Ring>, base: Arc<Base>, head: Position) -> Self {
-        let state = State { index: Index::default(), unrung_bytes: 0 };
-        Self { ring, base, visible: AtomicU64::new(head.0), state: Mutex::new(state) }
+        let state = State {
+            index: Index::default(),
+            unrung_bytes: 0,
+        };
+        Self {
+            ring,
+            base,
+            visible: AtomicU64::new(head.0),
+            state: Mutex::new(state),
+        }
     }
 
     /// Everything up to here may be read.
@@ -61,7 +69,11 @@ impl Router {
         });
         let seat = interest.lane.enter();
         drop(state);
-        Membership { router: Arc::clone(self), interest, seat }
+        Membership {
+            router: Arc::clone(self),
+            interest,
+            seat,
+        }
     }
 
     /// Wakes every reader, so that it notices what concerns all of them.
@@ -85,8 +97,11 @@ impl Route for Router {
         let mut state = self.state.lock();
         self.ring.extend(group);
         for frame in group {
-            let topics: Vec<_> =
-                frame.topics.iter().map(|topic| Topic::new(topic, &self.base)).collect();
+            let topics: Vec<_> = frame
+                .topics
+                .iter()
+                .map(|topic| Topic::new(topic, &self.base))
+                .collect();
             state.index.visit(frame, &topics, |interest| {
                 interest.lane.push(frame.position);
                 bells.push(Arc::clone(interest));

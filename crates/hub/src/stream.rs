@@ -69,7 +69,9 @@ impl Stream {
 
     /// Begins to drive the cursor, if nobody else does.
     fn take_over(&mut self) {
-        let Some(cursor) = self.handover.take().and_then(|handover| handover.take()) else { return };
+        let Some(cursor) = self.handover.take().and_then(|handover| handover.take()) else {
+            return;
+        };
         self.must_end_by = cursor.expiry();
         if let (Some(outflow), Some(at)) = (&self.outflow, self.must_end_by) {
             outflow.must_end_by(at);
@@ -79,7 +81,9 @@ impl Stream {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.take_over();
-        let Some(cursor) = &mut self.cursor else { return Poll::Ready(None) };
+        let Some(cursor) = &mut self.cursor else {
+            return Poll::Ready(None);
+        };
         loop {
             if let Some(page) = &mut self.page
                 && let Poll::Ready(page) = page.as_mut().poll(context)
@@ -117,7 +121,9 @@ fn poll_alarm(
     clock: &dyn Clock,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(deadline) = deadline else { return Poll::Pending };
+    let Some(deadline) = deadline else {
+        return Poll::Pending;
+    };
     let at = TokioInstant::from_std(deadline);
     let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
     if alarm.deadline() > at {

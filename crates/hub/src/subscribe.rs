@@ -11,8 +11,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use talaria_protocol::{EARLIEST, SubscribeRequest, form};
 use talaria_transport::{Lookup, Position};
 
-use crate::access::{Access, Role, present};
 use crate::accept::{self, EventStream};
+use crate::access::{Access, Role, present};
 use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Shared, UnknownCursor};
 use crate::interest::Selection;
@@ -52,7 +52,10 @@ pub(crate) async fn subscribe(
     }
     let selection = Selection {
         matchers: asked.matchers,
-        grants: access.as_ref().map(|access| access.details.read_grants()).unwrap_or_default(),
+        grants: access
+            .as_ref()
+            .map(|access| access.details.read_grants())
+            .unwrap_or_default(),
     };
     // Joined first, resolved second: what is committed in between is in the lane.
     let membership = hub.router.join(selection);
@@ -97,7 +100,12 @@ fn authorise(hub: &Shared, parts: &Parts) -> Result<Option<Access>, Refused> {
         Some(presented) => {
             let audience = hub.audience(parts);
             hub.verifier
-                .verify(&presented.token, Role::Subscriber, &[audience], hub.clock.unix_time())
+                .verify(
+                    &presented.token,
+                    Role::Subscriber,
+                    &[audience],
+                    hub.clock.unix_time(),
+                )
                 .map(Some)
                 .map_err(Refused::Token)
         }
@@ -106,7 +114,9 @@ fn authorise(hub: &Shared, parts: &Parts) -> Result<Option<Access>, Refused> {
 
 /// B-1012: `QUERY` bodies need a readable media type, and it must be the form's.
 fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
-    let field = headers.get(CONTENT_TYPE).and_then(|field| field.to_str().ok());
+    let field = headers
+        .get(CONTENT_TYPE)
+        .and_then(|field| field.to_str().ok());
     match field.map(essence) {
         Some(essence) if essence == FORM => Ok(()),
         Some(essence) if essence.split('/').filter(|part| !part.is_empty()).count() == 2 => {
@@ -118,7 +128,12 @@ fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
 
 /// A media type without its parameters, in lower case.
 pub(crate) fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// Reads a body within its bounds of size and time.
@@ -138,7 +153,10 @@ fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<Str
     let header = headers
         .get(LAST_EVENT_ID)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let parameter = asked.last_event_id.as_ref().map(|parameter| parameter.0.clone());
+    let parameter = asked
+        .last_event_id
+        .as_ref()
+        .map(|parameter| parameter.0.clone());
     match (header, parameter) {
         (Some(header), Some(parameter)) if header.is_empty() => Some(parameter),
         (header, parameter) => header.or(parameter),
@@ -147,7 +165,9 @@ fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<Str
 
 /// Where a cursor starts, and the field that says so (specification, "Reconnection").
 async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<String>) {
-    let Some(requested) = requested else { return (hub.router.visible(), None) };
+    let Some(requested) = requested else {
+        return (hub.router.visible(), None);
+    };
     let lookup = match requested {
         "" => Lookup::Unknown,
         EARLIEST => Lookup::Deleted,
@@ -175,7 +195,10 @@ fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
     let share = rand::random_range(0.8..=1.0);
     Deadlines {
         heartbeat: hub.options.heartbeat,
-        rotation: hub.options.write_timeout.map(|lifetime| now + lifetime.mul_f64(share)),
+        rotation: hub
+            .options
+            .write_timeout
+            .map(|lifetime| now + lifetime.mul_f64(share)),
         expiry,
     }
 }
@@ -193,8 +216,7 @@ fn refuse_while_draining(
 }
 
 fn put_cursor(response: &mut Response<Body>, cursor: Option<&str>) {
-    if let Some(value) = cursor.and_then(|cursor| HeaderValue::from_bytes(cursor.as_bytes()).ok())
-    {
+    if let Some(value) = cursor.and_then(|cursor| HeaderValue::from_bytes(cursor.as_bytes()).ok()) {
         response.headers_mut().insert(MERCURE_LAST_EVENT_ID, value);
     }
 }

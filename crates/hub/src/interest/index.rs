@@ -48,14 +48,16 @@ impl Index {
         let hash = self.hasher.hash_one(&selection);
         let entries = &self.entries;
         let of = |number: &Number| entries.get(*number as usize).and_then(Option::as_ref);
-        let same = |number: &Number| {
-            of(number).is_some_and(|entry| entry.interest.selection == selection)
-        };
+        let same =
+            |number: &Number| of(number).is_some_and(|entry| entry.interest.selection == selection);
         if let Some(entry) = self.numbers.find(hash, same).and_then(of) {
             return Arc::clone(&entry.interest);
         }
         let interest = Arc::new(make(selection));
-        let entry = Some(Entry { interest: Arc::clone(&interest), visited: 0 });
+        let entry = Some(Entry {
+            interest: Arc::clone(&interest),
+            visited: 0,
+        });
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = entry;
@@ -85,7 +87,9 @@ impl Index {
             let entry = entries.get(*number as usize).and_then(Option::as_ref);
             entry.is_some_and(|entry| Arc::ptr_eq(&entry.interest, interest))
         };
-        let Ok(found) = self.numbers.find_entry(hash, same) else { return };
+        let Ok(found) = self.numbers.find_entry(hash, same) else {
+            return;
+        };
         let (number, _) = found.remove();
         self.matchers.remove(number, &interest.selection.matchers);
         self.grants.remove(number, &interest.selection.grants);
@@ -112,7 +116,11 @@ impl Index {
             Some(_) => (asked, Some(|selection| &selection.grants)),
         };
         for number in walked.members.into_iter().flat_map(Members::iter) {
-            let Some(entry) = self.entries.get_mut(number as usize).and_then(Option::as_mut) else {
+            let Some(entry) = self
+                .entries
+                .get_mut(number as usize)
+                .and_then(Option::as_mut)
+            else {
                 continue;
             };
             if std::mem::replace(&mut entry.visited, self.turn) == self.turn {
@@ -175,8 +183,10 @@ impl Side {
         let patterns = self.patterns.entry(prefix.into()).or_default();
         match patterns.iter_mut().find(|known| known.pattern == *pattern) {
             Some(known) => known.members.insert(number),
-            None => patterns
-                .push(Pattern { pattern: Arc::clone(pattern), members: Members::One(number) }),
+            None => patterns.push(Pattern {
+                pattern: Arc::clone(pattern),
+                members: Members::One(number),
+            }),
         }
     }
 
@@ -199,7 +209,9 @@ impl Side {
 
     fn remove_pattern(&mut self, number: Number, pattern: &Arc<UrlPattern>) {
         let prefix = pattern.literal_prefix();
-        let Some(patterns) = self.patterns.get_mut(prefix) else { return };
+        let Some(patterns) = self.patterns.get_mut(prefix) else {
+            return;
+        };
         if let Some(known) = patterns.iter_mut().find(|known| known.pattern == *pattern) {
             known.members.remove(number);
         }
@@ -234,9 +246,18 @@ impl Side {
         }
         let Some(url) = topic.url() else { return };
         let key = url.key();
-        for length in self.prefix_lengths.range(..=key.len()).map(|(length, _)| *length) {
-            let patterns = key.get(..length).and_then(|prefix| self.patterns.get(prefix));
-            let matching = patterns.into_iter().flatten().filter(|known| known.pattern.matches(url));
+        for length in self
+            .prefix_lengths
+            .range(..=key.len())
+            .map(|(length, _)| *length)
+        {
+            let patterns = key
+                .get(..length)
+                .and_then(|prefix| self.patterns.get(prefix));
+            let matching = patterns
+                .into_iter()
+                .flatten()
+                .filter(|known| known.pattern.matches(url));
             members.extend(matching.map(|known| &known.members));
         }
     }

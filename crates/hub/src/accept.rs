@@ -62,7 +62,8 @@ pub(crate) fn event_stream(headers: &HeaderMap) -> EventStream {
     }
 }
 
-#[cfg(all(test, not(talaria_loom)))]
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

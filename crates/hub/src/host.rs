@@ -43,7 +43,8 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri, version: Version) -> Result<&'
     }
 }
 
-#[cfg(all(test, not(talaria_loom)))]
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

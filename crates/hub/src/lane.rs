@@ -166,7 +166,8 @@ impl Lane {
     }
 }
 
-#[cfg(all(test, not(talaria_loom)))]
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

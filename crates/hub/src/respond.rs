@@ -116,7 +116,7 @@ impl Refused {
     fn body(&self) -> String {
         match self {
             Self::Host(error) => error.to_string(),
-            Self::NotFound => return BODY_NOT_FOUND.to_owned(),
+            Self::NotFound => BODY_NOT_FOUND.to_owned(),
             Self::Content(error) => error.to_string(),
             Self::Presentation(error) => error.to_string(),
             Self::Origin(error) => error.to_string(),

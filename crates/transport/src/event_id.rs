@@ -117,7 +117,8 @@ fn gather(block: u128) -> u128 {
     high << 74 | middle << 62 | low
 }
 
-#[cfg(all(test, not(talaria_loom)))]
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

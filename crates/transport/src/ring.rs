@@ -93,7 +93,8 @@ impl Ring {
     }
 }
 
-#[cfg(all(test, not(talaria_loom)))]
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
 mod tests {
     use talaria_protocol::Update;
 

@@ -108,7 +108,7 @@ impl Index {
         let asked = self.matchers.hits(topics);
         let granted = frame.private.then(|| self.grants.hits(topics));
         // Whichever set is walked, the other condition is judged interest by interest.
-        let (walked, other): (_, Option<fn(&Selection) -> &MatcherSet>) = match granted {
+        let (walked, other): (_, Option<Other>) = match granted {
             None => (asked, None),
             Some(granted) if granted.total < asked.total => {
                 (granted, Some(|selection| &selection.matchers))
@@ -138,6 +138,9 @@ impl Index {
         self.entries.iter().flatten().map(|entry| &entry.interest)
     }
 }
+
+/// The condition that the walked side does not show.
+type Other = fn(&Selection) -> &MatcherSet;
 
 /// One of the two conditions on an update, by what it compares.
 #[derive(Debug, Default)]

@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod access;
+pub mod cors;
+pub mod origin;

@@ -4,13 +4,27 @@
 //! the I/O instead: it puts an [`Outflow`] into the extensions of each request and says when the
 //! kernel has taken everything; a stream makes its next chunk only then.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+/// How much later than a stream's end a connection is cut that could not deliver it.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Shared by a connection's I/O and the streams on it.
 #[derive(Debug, Clone, Default)]
-pub struct Outflow(Arc<Mutex<State>>);
+pub struct Outflow(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Rung when an end was added or removed.
+    ends_changed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -23,7 +37,7 @@ struct State {
 
 impl Outflow {
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The I/O's side: the kernel has taken everything.
@@ -38,6 +52,25 @@ impl Outflow {
     /// The I/O's side: when the connection must be cut, if a stream could not end by itself.
     pub fn ends_by(&self) -> Option<Instant> {
         self.with(|state| state.ends.iter().min().copied())
+    }
+
+    /// The I/O's side: ends when a stream of the connection did not end when it had to. A client
+    /// that gives one HTTP/2 stream no window keeps hyper from asking that stream.
+    pub async fn late(&self) {
+        loop {
+            let changed = self.0.ends_changed.notified();
+            let end = self.ends_by();
+            let late = async {
+                match end {
+                    Some(end) => sleep_until((end + GRACE).into()).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = late => return,
+                () = changed => {}
+            }
+        }
     }
 
     /// The stream's side: a mark to be given to [`Self::poll_taken`] after handing over a chunk.
@@ -65,6 +98,7 @@ impl Outflow {
     /// The stream's side: it must have ended by then, until [`Self::ended`].
     pub(crate) fn must_end_by(&self, at: Instant) {
         self.with(|state| state.ends.push(at));
+        self.0.ends_changed.notify_one();
     }
 
     /// The stream's side: it has ended.
@@ -74,5 +108,6 @@ impl Outflow {
                 state.ends.swap_remove(index);
             }
         });
+        self.0.ends_changed.notify_one();
     }
 }

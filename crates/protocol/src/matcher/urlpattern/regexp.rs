@@ -55,9 +55,7 @@ impl RegExp for Source {
 /// What is wrong, to be preceded by the place.
 pub(super) fn compile(expression: &str) -> Result<Regex, String> {
     if enables_unicode(expression) {
-        return Err(
-            "sets the flag \"u\"; leave it out, a URL's components are ASCII".to_owned(),
-        );
+        return Err("sets the flag \"u\"; leave it out, a URL's components are ASCII".to_owned());
     }
     RegexBuilder::new(expression)
         .unicode(false)
@@ -82,7 +80,10 @@ fn enables_unicode(expression: &str) -> bool {
             None => return false,
         };
         let end = flags.find(|c: char| !c.is_ascii_alphabetic() && c != '-');
-        if flags.get(..end.unwrap_or(0)).is_some_and(|flags| flags.contains('u')) {
+        if flags
+            .get(..end.unwrap_or(0))
+            .is_some_and(|flags| flags.contains('u'))
+        {
             return true;
         }
         rest = rest.get(at + step..).unwrap_or_default();

@@ -27,6 +27,8 @@ const SETTLED_LOOKS: usize = 3;
 pub struct Outcome {
     /// Subscribers that were connected.
     pub subscribers: u64,
+    /// Sockets beside them that never read.
+    pub stalled: u64,
     /// Updates that the hub accepted.
     pub updates: u64,
     /// Deliveries to subscribers, each counted once.
@@ -111,14 +113,14 @@ pub fn measure(plan: &Arc<Plan>, stalled: usize, pid: Option<u32>) -> Result<Out
         .collect::<Result<Vec<Sent>, _>>()?;
     let updates: u64 = sent.iter().map(|each| each.updates).sum();
     progress.wait_for(updates * plan.fan_out(), DRAIN);
-    watch.end(&progress)?;
+    watch.look(&progress)?;
     let end = usage()?;
     let own_cpu_us = Usage::of(std::process::id())?.cpu_us - own.cpu_us;
     progress.stop();
-    drop(stalled);
 
     let mut outcome = Outcome {
         subscribers: plan.load.subscribers as u64,
+        stalled: stalled.len() as u64,
         updates,
         deliveries: progress.delivered(),
         own_cpu_us,
@@ -282,7 +284,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, progress: &Progress) -> Result<u64, String> {
+    fn look(&mut self, progress: &Progress) -> Result<(), String> {
         let resident = match self.pid {
             Some(pid) => Usage::of(pid)?.resident,
             None => 0,
@@ -296,10 +298,6 @@ impl Watch {
             self.tenth = resident;
             self.tcp.tenth = self.tcp.end;
         }
-        Ok(resident)
-    }
-
-    fn end(&mut self, progress: &Progress) -> Result<(), String> {
-        self.look(progress).map(|_| ())
+        Ok(())
     }
 }

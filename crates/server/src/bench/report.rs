@@ -166,11 +166,13 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether every update reached every subscriber that was due it, once and in order.
+    /// Whether the load was done and every update reached every subscriber that was due it, once
+    /// and in order.
     pub fn is_flawless(&self) -> bool {
-        self.outcomes
-            .iter()
-            .all(|o| o.lost + o.duplicates + o.late + o.disconnected == 0 && o.updates > 0)
+        self.outcomes.iter().all(|outcome| {
+            let defects = outcome.lost + outcome.duplicates + outcome.late + outcome.disconnected;
+            defects == 0 && outcome.updates > 0 && !outcome.cut_short
+        })
     }
 
     fn figure(&self, metric: &Metric) -> Option<f64> {
@@ -236,6 +238,15 @@ pub fn table(variants: &[Variant], command: &str) -> String {
             _ = writeln!(
                 text,
                 "{}: a subscription ended early: {problem}",
+                variant.name
+            );
+        }
+    }
+    for variant in variants {
+        if variant.outcomes.iter().any(|outcome| outcome.cut_short) {
+            _ = writeln!(
+                text,
+                "{}: --timeout ended the load before it was done; give more time or less load",
                 variant.name
             );
         }

@@ -27,6 +27,8 @@ const SETTLED_LOOKS: usize = 3;
 pub struct Outcome {
     /// Subscribers that were connected.
     pub subscribers: u64,
+    /// Sockets beside them that never read.
+    pub stalled: u64,
     /// Updates that the hub accepted.
     pub updates: u64,
     /// Deliveries to subscribers, each counted once.
@@ -43,10 +45,12 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Updates that a subscriber got after later ones.
     pub late: u64,
-    /// Subscriptions that ended early, and why the first did.
+    /// Subscriptions that ended early.
     pub disconnected: u64,
     /// Why the first of them ended.
     pub first_end: Option<String>,
+    /// Whether `--timeout` ended it before the load was done.
+    pub cut_short: bool,
     /// The process measured, if one was given.
     pub process: Option<ProcessCost>,
     /// Processor time of the bench itself while publishing, in microseconds.
@@ -111,16 +115,17 @@ pub fn measure(plan: &Arc<Plan>, stalled: usize, pid: Option<u32>) -> Result<Out
         .collect::<Result<Vec<Sent>, _>>()?;
     let updates: u64 = sent.iter().map(|each| each.updates).sum();
     progress.wait_for(updates * plan.fan_out(), DRAIN);
-    watch.end(&progress)?;
+    watch.look(&progress)?;
     let end = usage()?;
     let own_cpu_us = Usage::of(std::process::id())?.cpu_us - own.cpu_us;
+    let cut_short = progress.left_ns() == 0;
     progress.stop();
-    drop(stalled);
 
     let mut outcome = Outcome {
         subscribers: plan.load.subscribers as u64,
+        stalled: stalled.len() as u64,
         updates,
-        deliveries: progress.delivered(),
+        cut_short,
         own_cpu_us,
         tcp: watch.tcp,
         ..Outcome::default()
@@ -134,6 +139,8 @@ pub fn measure(plan: &Arc<Plan>, stalled: usize, pid: Option<u32>) -> Result<Out
         last_ns = last_ns.max(received.last_ns);
         outcome.add(received, plan, &sent);
     }
+    // Counted once no receiver takes any more.
+    outcome.deliveries = progress.delivered();
     outcome.seconds = (last_ns - pace.begin_ns()) as f64 / 1e9;
     if let (Some(before), Some(idle), Some(begin), Some(end)) = (before, idle, begin, end) {
         outcome.process = Some(ProcessCost {
@@ -282,7 +289,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, progress: &Progress) -> Result<u64, String> {
+    fn look(&mut self, progress: &Progress) -> Result<(), String> {
         let resident = match self.pid {
             Some(pid) => Usage::of(pid)?.resident,
             None => 0,
@@ -296,10 +303,6 @@ impl Watch {
             self.tenth = resident;
             self.tcp.tenth = self.tcp.end;
         }
-        Ok(resident)
-    }
-
-    fn end(&mut self, progress: &Progress) -> Result<(), String> {
-        self.look(progress).map(|_| ())
+        Ok(())
     }
 }

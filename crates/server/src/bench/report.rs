@@ -49,9 +49,16 @@ fn per(amount: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| amount / count as f64)
 }
 
+/// What each stalled socket costs in TCP buffers and in the process, over the idle state.
+fn stalled_bytes(outcome: &Outcome, tcp: u64, resident: fn(&ProcessCost) -> u64) -> Option<f64> {
+    let process = outcome.process.as_ref()?;
+    let grown = (tcp + resident(process)) as f64 - process.idle as f64;
+    per(grown, outcome.stalled)
+}
+
 const MIB: f64 = 1024.0 * 1024.0;
 
-const METRICS: [Metric; 26] = [
+const METRICS: [Metric; 28] = [
     metric("updates", "updates", Over::All, |o| Some(o.updates as f64)),
     metric("deliveries", "deliveries", Over::All, |o| {
         Some(o.deliveries as f64)
@@ -127,19 +134,20 @@ const METRICS: [Metric; 26] = [
     metric("rss_peak_mib", "RSS peak, MiB", Over::First, |o| {
         cost(o, |c| c.peak as f64 / MIB)
     }),
+    metric("rss_end_mib", "RSS end, MiB", Over::First, |o| {
+        cost(o, |c| c.end as f64 / MIB)
+    }),
     metric(
-        "rss_growth_load_mib",
-        "RSS, 10 % to end, MiB",
+        "stalled_bytes_tenth",
+        "bytes/stalled at 10 %",
         Over::First,
-        |o| {
-            cost(o, |c| {
-                if c.tenth == 0 {
-                    f64::NAN
-                } else {
-                    (c.end as f64 - c.tenth as f64) / MIB
-                }
-            })
-        },
+        |o| stalled_bytes(o, o.tcp.tenth, |c| c.tenth),
+    ),
+    metric(
+        "stalled_bytes_end",
+        "bytes/stalled at end",
+        Over::First,
+        |o| stalled_bytes(o, o.tcp.end, |c| c.end),
     ),
     metric("tcp_tenth_mib", "TCP grown, 10 %, MiB", Over::First, |o| {
         Some(o.tcp.tenth as f64 / MIB)
@@ -158,11 +166,13 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether every update reached every subscriber that was due it, once and in order.
+    /// Whether the load was done and every update reached every subscriber that was due it, once
+    /// and in order.
     pub fn is_flawless(&self) -> bool {
-        self.outcomes
-            .iter()
-            .all(|o| o.lost + o.duplicates + o.late + o.disconnected == 0 && o.updates > 0)
+        self.outcomes.iter().all(|outcome| {
+            let defects = outcome.lost + outcome.duplicates + outcome.late + outcome.disconnected;
+            defects == 0 && outcome.updates > 0 && !outcome.cut_short
+        })
     }
 
     fn figure(&self, metric: &Metric) -> Option<f64> {
@@ -228,6 +238,15 @@ pub fn table(variants: &[Variant], command: &str) -> String {
             _ = writeln!(
                 text,
                 "{}: a subscription ended early: {problem}",
+                variant.name
+            );
+        }
+    }
+    for variant in variants {
+        if variant.outcomes.iter().any(|outcome| outcome.cut_short) {
+            _ = writeln!(
+                text,
+                "{}: --timeout ended the load before it was done; give more time or less load",
                 variant.name
             );
         }

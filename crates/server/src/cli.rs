@@ -1,7 +1,10 @@
 //! The command line (B-010 to B-023).
 
+mod client;
 mod dev;
 mod load;
+mod publish;
+mod subscribe;
 mod token;
 
 use std::ffi::OsString;
@@ -12,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Level, Notice};
 use crate::options::reference;
-use crate::run;
+use crate::{bench, run};
 
 /// Talaria, a Mercure hub: publishes updates to browsers and other clients as server-sent events.
 #[derive(Parser)]
@@ -59,6 +62,12 @@ Example:
     Validate(load::Args),
     /// Make an access token, or check one against the configuration.
     Token(token::Args),
+    /// Publish an update to any hub.
+    Publish(publish::PublishArgs),
+    /// Print what a subscriber of any hub receives.
+    Subscribe(subscribe::SubscribeArgs),
+    /// Measure a hub under load, beside the machine's floor.
+    Bench(Box<bench::args::BenchArgs>),
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -96,14 +105,17 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Validate(args) => match args.load() {
             Ok((loaded, name)) => {
                 warn(&loaded.notices);
-                let issuers = loaded.settings.issuers.len();
+                let issuers = loaded.settings.issuers.iter().len();
                 print(&format!(
                     "the configuration is valid: {name}, issuers: {issuers}\n"
                 ))
             }
             Err(error) => failure(error),
         },
-        Verb::Token(args) => token::main(args),
+        Verb::Token(args) => token::main(&args),
+        Verb::Publish(args) => publish::run(&args),
+        Verb::Subscribe(args) => subscribe::run(&args),
+        Verb::Bench(args) => bench::main(&args),
         Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => print(&reference::page()),
     }

@@ -43,11 +43,10 @@ pub async fn serve(
     dispatch_timeout: Option<Duration>,
     stopped: watch::Receiver<bool>,
 ) {
-    let mut waiting = stopped.clone();
     let is_http2 = tokio::select! {
         is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
         // Nothing was asked yet.
-        _ = waiting.wait_for(|stopped| *stopped) => return,
+        () = wait_for_stop(stopped.clone()) => return,
     };
     let Ok(Ok(is_http2)) = is_http2 else { return };
     let outflow = Outflow::default();
@@ -70,7 +69,7 @@ pub async fn serve(
         tokio::select! {
             ended = connection.as_mut() => log(ended),
             () = cut => {}
-            _ = wait_for_stop(stopped) => {
+            () = wait_for_stop(stopped) => {
                 connection.as_mut().graceful_shutdown();
                 log(connection.await);
             }
@@ -84,7 +83,7 @@ pub async fn serve(
         let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => log(ended),
-            _ = wait_for_stop(stopped) => {
+            () = wait_for_stop(stopped) => {
                 connection.as_mut().graceful_shutdown();
                 log(connection.await);
             }
@@ -92,7 +91,8 @@ pub async fn serve(
     }
 }
 
-async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
+/// Ends when the program stops listening.
+pub async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         // The sender lives as long as the program serves.
         std::future::pending::<Infallible>().await;

@@ -87,7 +87,11 @@ impl Serving {
             let site = site.for_hosts(hosts);
             accepting.spawn(accept(listener, site, dispatch_timeout, stopped.clone()));
         }
-        Self { addresses, accepting, stop }
+        Self {
+            addresses,
+            accepting,
+            stop,
+        }
     }
 
     /// Where the hub can be reached, in the order of the ports.
@@ -120,7 +124,10 @@ impl Connections {
         };
         if tokio::time::timeout(at_most, finished).await.is_err() {
             let left: usize = self.0.iter().map(JoinSet::len).sum();
-            tracing::warn!(connections = left, "connections that did not end in time are cut");
+            tracing::warn!(
+                connections = left,
+                "connections that did not end in time are cut"
+            );
         }
     }
 }
@@ -129,7 +136,7 @@ async fn accept(
     listener: TcpListener,
     site: Site,
     dispatch_timeout: Option<Duration>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     loop {
@@ -147,7 +154,7 @@ async fn accept(
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = stopped.wait_for(|stopped| *stopped) => return connections,
+            () = connection::wait_for_stop(stopped.clone()) => return connections,
         }
     }
 }

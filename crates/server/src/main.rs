@@ -6,8 +6,13 @@ mod bench;
 mod cli;
 mod clock;
 mod config;
+mod connection;
+mod listen;
+mod log;
 mod options;
 mod run;
+mod site;
+mod socket;
 
 /// Many small allocations of many threads, freed by others, are what this allocator is good at.
 #[global_allocator]

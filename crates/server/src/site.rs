@@ -28,7 +28,10 @@ impl Hosts {
     }
 
     fn serve(&self, authority: &str) -> bool {
-        self.any || self.names.contains(&without_port(authority).to_ascii_lowercase())
+        self.any
+            || self
+                .names
+                .contains(&without_port(authority).to_ascii_lowercase())
     }
 }
 
@@ -50,13 +53,22 @@ pub struct Site {
 impl Site {
     /// A site for every host.
     pub fn new(hub: Hub) -> Self {
-        let hosts = Hosts { any: true, ..Hosts::default() };
-        Self { hub, hosts: Arc::new(hosts) }
+        let hosts = Hosts {
+            any: true,
+            ..Hosts::default()
+        };
+        Self {
+            hub,
+            hosts: Arc::new(hosts),
+        }
     }
 
     /// The same for a listener's hosts.
     pub fn for_hosts(&self, hosts: Hosts) -> Self {
-        Self { hub: self.hub.clone(), hosts: Arc::new(hosts) }
+        Self {
+            hub: self.hub.clone(),
+            hosts: Arc::new(hosts),
+        }
     }
 
     /// Answers any request.
@@ -87,7 +99,13 @@ impl Site {
 
     /// A publisher that only looks for 200 must not lose its update without a word (B-063).
     fn misdirected(&self, host: &str) -> Response<Body> {
-        let served = self.hosts.names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let served = self
+            .hosts
+            .names
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         tracing::warn!(
             received = host,
             served,

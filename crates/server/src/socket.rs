@@ -32,7 +32,13 @@ impl Socket {
     /// Wraps a stream. A write of which no byte is taken for `dispatch_timeout` fails, and so does
     /// one that is not taken when a stream on this connection must have ended.
     pub fn new(stream: TcpStream, outflow: Outflow, dispatch_timeout: Option<Duration>) -> Self {
-        Self { io: TokioIo::new(stream), outflow, dispatch_timeout, written: false, stall: None }
+        Self {
+            io: TokioIo::new(stream),
+            outflow,
+            dispatch_timeout,
+            written: false,
+            stall: None,
+        }
     }
 
     fn after_write(
@@ -55,8 +61,10 @@ impl Socket {
 
     fn poll_stalled_too_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let ends_by = self.outflow.ends_by().map(Instant::from_std);
-        let stall =
-            self.stall.get_or_insert_with(|| Stall { since: now(), alarm: None });
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            since: now(),
+            alarm: None,
+        });
         let patience = self.dispatch_timeout.map(|timeout| stall.since + timeout);
         let Some(at) = [patience, ends_by].into_iter().flatten().min() else {
             return Poll::Pending;
@@ -70,7 +78,9 @@ impl Socket {
 }
 
 fn now() -> Instant {
-    Instant::from_std(talaria_hub::clock::Clock::now(&talaria_hub::clock::SystemClock))
+    Instant::from_std(talaria_hub::clock::Clock::now(
+        &talaria_hub::clock::SystemClock,
+    ))
 }
 
 impl Read for Socket {
@@ -106,10 +116,7 @@ impl Write for Socket {
         self.io.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(context))?;
         // hyper flushes only when the kernel has taken all that it had.
         if std::mem::take(&mut self.written) {
@@ -118,10 +125,7 @@ impl Write for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

@@ -1,5 +1,7 @@
 //! Lists of origins and cross-origin answers (B-226, B-361 to B-367, B-1011, B-1027).
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, VARY,
@@ -149,7 +151,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The permissions in the answer to a preflight: origin, method, headers, credentials.
-fn permissions<'a>(answer: &'a HeaderMap) -> [Option<&'a str>; 4] {
+fn permissions(answer: &HeaderMap) -> [Option<&str>; 4] {
     [
         text(answer, &ACCESS_CONTROL_ALLOW_ORIGIN),
         text(answer, &ACCESS_CONTROL_ALLOW_METHODS),

@@ -1,6 +1,8 @@
 //! How a token is presented, and what a client learns of a refusal (specification, "Presenting
 //! the Access Token", "Error Responses").
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use talaria_hub::access::{

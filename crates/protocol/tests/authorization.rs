@@ -1,6 +1,9 @@
 //! Authorization details as claims carry them (specification, "Authorization Details",
 //! "Topic Matcher List", "Payloads"; B-444).
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` makes values")]
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use talaria_protocol::authorization::DETAIL_TYPE;

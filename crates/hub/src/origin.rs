@@ -113,22 +113,17 @@ impl Pattern {
         if authority.contains(['?', '#']) {
             return refuse("has a query or fragment, which no browser sends; remove it");
         }
-        // A wildcard's run cannot be parsed, so a letter (or digit, in a port) stands in for it.
-        let stand_in = match lower.split_once('*') {
-            Some((before, after)) => {
-                let run = if port_begun(before) { "1" } else { "a" };
-                format!("{before}{run}{after}")
-            }
-            None => lower.clone(),
-        };
-        let url = match Url::parse(&stand_in) {
-            Ok(url) if url.scheme() == scheme && url.has_host() && !authority.is_empty() => url,
-            _ => {
-                return refuse(
-                    "is no origin; write scheme, host and, if need be, port, as in \
-                     https://app.example.com:8443",
-                );
-            }
+        // A wildcard cannot be parsed, so something that it may stand for is put in its place: a
+        // letter in a name, a digit in a port or an address.
+        let url = ["a", "1"]
+            .iter()
+            .filter_map(|run| Url::parse(&lower.replacen('*', run, 1)).ok())
+            .find(|url| url.scheme() == scheme && url.has_host() && !authority.is_empty());
+        let Some(url) = url else {
+            return refuse(
+                "is no origin; write scheme, host and, if need be, port, as in \
+                 https://app.example.com:8443",
+            );
         };
         Ok(match lower.split_once('*') {
             Some((before, after)) => Self::Around {

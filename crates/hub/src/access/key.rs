@@ -77,12 +77,10 @@ fn article(noun: &str) -> String {
 }
 
 /// Picks the algorithm of key material: the one named, or HS256 for a raw secret (B-224, B-235).
-///
-/// Returns it together with whether the material is in PEM form.
 pub(super) fn choose_algorithm(
     material: &str,
     algorithm: Option<&str>,
-) -> Result<(Algorithm, bool), KeyError> {
+) -> Result<Algorithm, KeyError> {
     let in_pem = pem::is_pem(material);
     let algorithm = match algorithm {
         Some(name) => {
@@ -94,8 +92,7 @@ pub(super) fn choose_algorithm(
     match (algorithm.family(), in_pem) {
         _ if material.is_empty() => Err(KeyError::Empty),
         (Family::Hmac, true) => Err(KeyError::PemWithHmac(algorithm)),
-        (Family::Hmac, false) => Ok((algorithm, false)),
-        (_, true) => Ok((algorithm, true)),
+        (Family::Hmac, false) | (_, true) => Ok(algorithm),
         (_, false) => Err(KeyError::SecretWithAsymmetric { algorithm }),
     }
 }
@@ -124,7 +121,7 @@ impl VerificationKey {
     /// # Errors
     /// See [`KeyError`].
     pub fn new(material: &str, algorithm: Option<&str>) -> Result<Self, KeyError> {
-        let (algorithm, _) = choose_algorithm(material, algorithm)?;
+        let algorithm = choose_algorithm(material, algorithm)?;
         if let Some(hmac) = algorithm.hmac() {
             return Ok(Self {
                 algorithm,

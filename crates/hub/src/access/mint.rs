@@ -23,7 +23,7 @@ pub fn mint(
     algorithm: Option<&str>,
     kid: Option<&str>,
 ) -> Result<String, KeyError> {
-    let (algorithm, _) = choose_algorithm(signing_material, algorithm)?;
+    let algorithm = choose_algorithm(signing_material, algorithm)?;
     let mut header = json!({ "alg": algorithm.name(), "typ": "at+jwt" });
     if let Some(kid) = kid {
         header["kid"] = kid.into();

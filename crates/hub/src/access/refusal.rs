@@ -139,7 +139,7 @@ pub enum Refusal {
     #[error("exp is not a JSON number; have the issuer write it without quotes")]
     ExpNotANumber,
     /// `exp` has come.
-    #[error("the token expired {:.3} s ago (exp {exp}); get a new one, or compare the clocks", .now - .exp)]
+    #[error("the token expired {:?} s ago (exp {exp:?}); get a new one, or compare the clocks", milliseconds(.now - .exp))]
     Expired {
         /// The claim, in Unix seconds.
         exp: f64,
@@ -150,7 +150,7 @@ pub enum Refusal {
     #[error("nbf is not a JSON number; have the issuer write it without quotes")]
     NbfNotANumber,
     /// `nbf` has not come.
-    #[error("the token is valid only in {:.3} s (nbf {nbf}); wait, or compare the clocks", .nbf - .now)]
+    #[error("the token is valid only in {:?} s (nbf {nbf:?}); wait, or compare the clocks", milliseconds(.nbf - .now))]
     NotYetValid {
         /// The claim, in Unix seconds.
         nbf: f64,
@@ -187,6 +187,11 @@ pub enum Refusal {
     /// A detail is broken; the error says which and how, a bare string as topic among others.
     #[error("{0}")]
     DetailsInvalid(ProtocolError),
+}
+
+/// Seconds to three places; its `Debug` form is short for any value, other than `Display`.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 impl Refusal {

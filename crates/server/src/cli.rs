@@ -58,7 +58,7 @@ Example:
   talaria validate --config /etc/talaria/Caddyfile")]
     Validate(load::Args),
     /// Make an access token, or check one against the configuration.
-    Token(token::Args),
+    Token(Box<token::Args>),
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -96,14 +96,14 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Validate(args) => match args.load() {
             Ok((loaded, name)) => {
                 warn(&loaded.notices);
-                let issuers = loaded.settings.issuers.len();
+                let issuers = loaded.settings.issuers.iter().len();
                 print(&format!(
                     "the configuration is valid: {name}, issuers: {issuers}\n"
                 ))
             }
             Err(error) => failure(error),
         },
-        Verb::Token(args) => token::main(args),
+        Verb::Token(args) => token::main(&args),
         Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => print(&reference::page()),
     }

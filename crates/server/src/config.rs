@@ -1,4 +1,4 @@
-//! The configuration: from a Caddyfile or from the environment to typed [`Settings`].
+//! The configuration: from a Caddyfile or from the environment to typed [`settings::Settings`].
 
 mod address;
 pub mod draft;
@@ -10,11 +10,13 @@ pub mod lexer;
 pub mod settings;
 pub mod site;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod value;
 
 pub use error::ConfigError;
-pub use settings::{Level, Loaded, Notice, Settings};
+pub use settings::{Level, Loaded, Notice};
 
 use draft::Draft;
 use source::{Source, SourceKind, Text};
@@ -70,7 +72,6 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     if sources.file.is_none() || draft.issuers.is_empty() {
         environment::issuer(&mut draft, environment)?;
     }
-    issuer::check(&draft.issuers, draft.anonymous == Some(true))?;
     environment::transport_url(&mut draft, environment)?;
     environment::cors_origins(&mut draft, environment)?;
     match &sources.address {
@@ -85,29 +86,5 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
         return Err(ConfigError::general("there is no address to listen on")
             .remedy("give one, for example :80"));
     }
-    check_origins(&draft)?;
-    check_keys(&mut draft)?;
-    let notices = std::mem::take(&mut draft.notices);
-    Ok(Loaded {
-        settings: draft.finish(),
-        notices,
-    })
-}
-
-/// Checks the two lists of origins (B-226, B-1027).
-fn check_origins(_draft: &Draft) -> Result<(), ConfigError> {
-    Ok(())
-}
-
-/// Checks that each key can verify tokens with its algorithm (B-224, B-225), and warns about weak ones.
-fn check_keys(draft: &mut Draft) -> Result<(), ConfigError> {
-    for issuer in &draft.issuers {
-        for key in [&issuer.publisher, &issuer.subscriber]
-            .into_iter()
-            .flatten()
-        {
-            draft.notices.extend(issuer::weakness(key));
-        }
-    }
-    Ok(())
+    draft.finish()
 }

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
+use talaria_hub::access;
 
 use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
 use crate::config::Loaded;
 use crate::config::draft::Draft;
-use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, Secret, Settings};
+use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, Secret};
 use crate::config::source::{Place, Source, SourceKind};
 use crate::run;
 
@@ -39,36 +40,26 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let loaded = super::data_directory(|name| std::env::var_os(name))
         .and_then(|directory| settings(args.port, &directory));
-    let settings = match loaded {
-        Ok(settings) => settings,
+    let (loaded, key) = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
     };
-    let key = settings
-        .issuers
-        .first()
-        .and_then(|issuer| issuer.publisher.clone());
-    run::serve(
-        Loaded {
-            settings,
-            notices: Vec::new(),
-        },
-        move |address| {
-            let Some(key) = key else { return };
-            match publisher_token(address, &key.material) {
-                Ok(token) => drop(super::print(&greeting(address, &token))),
-                Err(error) => eprintln!("error: {error}"),
-            }
-        },
-    )
+    run::serve(loaded, move |address| {
+        match publisher_token(address, &key) {
+            Ok(token) => drop(super::print(&greeting(address, &token))),
+            Err(error) => drop(super::failure(error)),
+        }
+    })
 }
 
-/// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles.
+/// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;
+/// also the key itself.
 ///
 /// # Errors
 ///
 /// The key cannot be read or made.
-pub fn settings(port: u16, directory: &Path) -> Result<Settings, String> {
-    let (material, path) = key(directory)?;
+pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String> {
+    let (secret, path) = key(directory)?;
     let place = Place::whole(Source::new(
         SourceKind::File,
         &path.display().to_string(),
@@ -76,7 +67,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<Settings, String> {
         true,
     ));
     let key = KeySettings {
-        material,
+        material: secret.clone(),
         algorithm: None,
         place: place.clone(),
     };
@@ -99,7 +90,8 @@ pub fn settings(port: u16, directory: &Path) -> Result<Settings, String> {
         anonymous: Some(true),
         ..Draft::default()
     };
-    Ok(draft.finish())
+    let loaded = draft.finish().map_err(|error| error.to_string())?;
+    Ok((loaded, secret))
 }
 
 /// The key in `directory`, made when there is none.
@@ -183,8 +175,7 @@ pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, Stri
             "topics": [{ "match": "*" }],
         }],
     });
-    let _ = (claims, key);
-    Err("minting is not connected yet".to_owned())
+    access::mint(&claims, key.expose(), None, None).map_err(|error| error.to_string())
 }
 
 /// What is printed once the hub listens.

@@ -1,43 +1,75 @@
-//! `talaria token`: mints access tokens and checks them (B-030 to B-044).
+//! `talaria token`: mints access tokens (B-030 to B-044) and checks them.
 
 use std::process::ExitCode;
 
-/// 2100-01-01, when development tokens end (B-030).
-pub const DEV_EXPIRY: u64 = 4_102_444_800;
+use clap::Subcommand;
 
-/// The issuer of development tokens (B-030).
-pub const DEV_ISSUER: &str = "https://localhost";
+mod check;
+mod mint;
+
+pub use mint::{DEV_EXPIRY, DEV_ISSUER, uuid};
 
 /// The flags of `token`.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+--key, --payload and the token to check may be `@path` (a file) or `@-` (standard input).
 
-/// Mints or checks a token.
-#[expect(clippy::needless_pass_by_value, reason = "placeholder")]
-pub fn main(_args: Args) -> ExitCode {
-    super::failure("minting is not connected yet")
+Examples:
+  talaria token --iss https://localhost --aud https://hub.example/.well-known/mercure \\
+      --key @publisher.key --publish https://example.com/books/1
+      A token of one hour that may publish to one topic.
+  talaria token --dev --subscribe-urlpattern 'https://example.com/books/:id'
+      A token for a hub with the well-known development key.
+  talaria token check @token.txt --config /etc/talaria/Caddyfile
+      Whether that hub would accept the token, and why not."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    mint: mint::Args,
 }
 
-/// A random `urn:uuid:` name (B-036).
+#[derive(Subcommand)]
+enum Action {
+    /// Say whether a hub with this configuration would accept a token, and why not.
+    #[command(after_help = "\
+Exit code 0 when the token is accepted for a role at least, else 1.
+
+Examples:
+  talaria token check @token.txt --config /etc/talaria/Caddyfile
+  pbpaste | talaria token check - --url https://hub.example/.well-known/mercure")]
+    Check(check::Args),
+}
+
+/// Mints or checks a token.
+pub fn main(args: &Args) -> ExitCode {
+    let done = match &args.action {
+        Some(Action::Check(args)) => check::check(args),
+        None => mint::mint(&args.mint).map(|token| super::print(&format!("{token}\n"))),
+    };
+    done.unwrap_or_else(super::failure)
+}
+
+/// The text that an argument means: itself, a file (`@path`) or standard input (`@-`), without one
+/// line end (B-033).
 ///
 /// # Errors
 ///
-/// The system gives no random numbers.
-pub fn uuid() -> Result<String, String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
-    // RFC 9562 section 5.4: version 4, variant 10.
-    let number = u128::from_be_bytes(bytes) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48);
-    let hex = format!(
-        "{:032x}",
-        number | (0x4000_u128 << 64) | (0x8000_u128 << 48)
-    );
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    Ok(format!("urn:uuid:{a}-{b}-{c}-{d}-{e}"))
+/// The file or the input cannot be read as text.
+fn text(argument: &str) -> Result<String, String> {
+    let Some(path) = argument.strip_prefix('@') else {
+        return Ok(argument.to_owned());
+    };
+    let read = match path {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        path => std::fs::read_to_string(path),
+    };
+    let text = read.map_err(|error| {
+        format!("{argument}: {error}\n  give `@` and the path of a readable text file")
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

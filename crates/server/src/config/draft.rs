@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use talaria_protocol::Limits;
+use talaria_hub::origin::Origins;
+use talaria_protocol::{Base, HUB_PATH, Limits};
 
+use super::error::ConfigError;
+use super::issuer;
 use super::settings::{
-    IssuerSettings, ListenAddress, Notice, OriginSetting, Settings, TransportSettings,
+    IssuerSettings, ListenAddress, Loaded, Notice, OriginSetting, Settings, TransportSettings,
     UnknownCursor,
 };
 use crate::options::DEFAULT_MAX_BYTES;
@@ -46,18 +49,30 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Fills in the defaults. The notices stay behind.
-    pub fn finish(self) -> Settings {
+    /// Checks what needs the whole and fills in the defaults.
+    ///
+    /// # Errors
+    ///
+    /// A key that cannot verify anything, the rules of [`issuer::check`], a wrong origin.
+    pub fn finish(mut self) -> Result<Loaded, ConfigError> {
+        let issuers = issuer::check(
+            &self.issuers,
+            self.anonymous == Some(true),
+            &mut self.notices,
+        )?;
+        let cors = self.cors_origins.unwrap_or_default();
+        let publish = self.publish_origins.unwrap_or_default();
         let timer = |value: Option<Duration>, default: u64| {
             Some(value.unwrap_or(Duration::from_secs(default))).filter(|value| !value.is_zero())
         };
-        Settings {
-            addresses: self.addresses,
-            issuers: self.issuers,
+        let settings = Settings {
+            issuers,
             anonymous: self.anonymous.unwrap_or(false),
             cookie_name: self
                 .cookie_name
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),
+            base: base(self.resource_identifier.as_deref(), &self.addresses),
+            addresses: self.addresses,
             resource_identifier: self.resource_identifier,
             heartbeat: timer(self.heartbeat, 40),
             write_timeout: timer(self.write_timeout, 600),
@@ -69,9 +84,45 @@ impl Draft {
                 max_bytes: DEFAULT_MAX_BYTES,
                 unknown_cursor: UnknownCursor::Replay,
             }),
-            cors_origins: self.cors_origins.unwrap_or_default(),
-            publish_origins: self.publish_origins.unwrap_or_default(),
+            cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
+            publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
             limits: self.limits,
-        }
+        };
+        Ok(Loaded {
+            settings,
+            notices: self.notices,
+        })
     }
+}
+
+/// Checks a list of origins (B-226, B-1027).
+fn check_origins(
+    list: &[OriginSetting],
+    parse: impl Fn(&[&str]) -> Result<Origins, String>,
+) -> Result<Origins, ConfigError> {
+    // One by one, because only then the place of a wrong one is known.
+    for origin in list {
+        parse(&[&origin.text]).map_err(|problem| ConfigError::at(&origin.place, problem))?;
+    }
+    let texts: Vec<&str> = list.iter().map(|origin| origin.text.as_str()).collect();
+    parse(&texts).map_err(ConfigError::general)
+}
+
+fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {
+    let url = match (pinned, addresses) {
+        (Some(pinned), _) => pinned.ends_with(HUB_PATH).then(|| pinned.to_owned()),
+        (
+            None,
+            [
+                ListenAddress {
+                    host: Some(host),
+                    port,
+                    ..
+                },
+            ],
+        ) if *port != 0 => Some(format!("http://{host}:{port}{HUB_PATH}")),
+        _ => None,
+    };
+    url.and_then(|url| Base::new(&url).ok())
+        .unwrap_or_else(Base::synthetic)
 }

@@ -1,5 +1,7 @@
 //! `issuer` blocks and keys (B-232 to B-238).
 
+use talaria_hub::access::{Issuer, Issuers, VerificationKey};
+
 use super::error::{ConfigError, show};
 use super::lexer::Word;
 use super::settings::{IssuerSettings, KeySettings, Notice, Secret};
@@ -7,9 +9,6 @@ use super::site::refuse;
 use super::source::{Place, Source, SourceKind};
 use super::tree::Line;
 use crate::options::Environment;
-
-/// The development secret that everybody knows (B-030).
-const WELL_KNOWN: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
 /// Parses an `issuer` block.
 ///
@@ -143,37 +142,17 @@ fn run_time(word: &Word, environment: Environment<'_>) -> Result<(String, Place)
     Ok((text, place))
 }
 
-/// Warns about a key that everybody knows or can guess (B-1023).
-pub fn weakness(key: &KeySettings) -> Option<Notice> {
-    let material = key.material.expose();
-    let algorithm = key.algorithm.as_deref().unwrap_or("HS256");
-    let least = match algorithm {
-        "HS256" => 32,
-        "HS384" => 48,
-        "HS512" => 64,
-        _ => return None,
-    };
-    let place = &key.place;
-    if material == WELL_KNOWN {
-        return Some(Notice::warning(format!(
-            "{place}: this is the well-known development key; anybody can mint tokens for this hub"
-        )));
-    }
-    (material.len() < least).then(|| {
-        Notice::warning(format!(
-            "{place}: the key has {} bytes, and {algorithm} should have at least {least}",
-            material.len()
-        ))
-    })
-}
-
 /// Checks the rules over all issuers (B-222, B-223).
 ///
 /// # Errors
 ///
-/// An identifier that occurs twice, an issuer without keys, no publisher key anywhere, or no
+/// A key that does not fit its algorithm (B-224, B-225), an identifier that occurs twice, an issuer without keys, no publisher key anywhere, or no
 /// subscriber key anywhere while `anonymous` is off.
-pub fn check(issuers: &[IssuerSettings], anonymous: bool) -> Result<(), ConfigError> {
+pub fn check(
+    issuers: &[IssuerSettings],
+    anonymous: bool,
+    notices: &mut Vec<Notice>,
+) -> Result<Issuers, ConfigError> {
     for (index, issuer) in issuers.iter().enumerate() {
         let name = show(&issuer.identifier);
         if issuers
@@ -214,5 +193,38 @@ pub fn check(issuers: &[IssuerSettings], anonymous: bool) -> Result<(), ConfigEr
             "add `subscriber { jwt <key> }` to an `issuer` block, or `anonymous` to the `mercure` block",
         );
     }
-    Ok(())
+    let mut verifiers = Vec::new();
+    for issuer in issuers {
+        verifiers.push(Issuer {
+            identifier: issuer.identifier.clone(),
+            authorization_server: issuer.authorization_server,
+            publisher: verification_key(issuer.publisher.as_ref(), notices)?,
+            subscriber: verification_key(issuer.subscriber.as_ref(), notices)?,
+        });
+    }
+    Issuers::new(verifiers).map_err(|error| ConfigError::general(error.to_string()))
+}
+
+/// The key as its verifier; a weak one gives one warning for each place (B-1023).
+fn verification_key(
+    key: Option<&KeySettings>,
+    notices: &mut Vec<Notice>,
+) -> Result<Option<VerificationKey>, ConfigError> {
+    let Some(KeySettings {
+        material,
+        algorithm,
+        place,
+    }) = key
+    else {
+        return Ok(None);
+    };
+    let key = VerificationKey::new(material.expose(), algorithm.as_deref())
+        .map_err(|error| ConfigError::at(place, error.to_string()).hide_line())?;
+    if let Some(weakness) = key.weakness() {
+        let notice = Notice::warning(format!("{place}: {weakness}"));
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+    Ok(Some(key))
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use talaria_protocol::Limits;
+use talaria_hub::access::Issuers;
+use talaria_hub::origin::Origins;
+use talaria_protocol::{Base, Limits};
 
 use super::source::Place;
 
@@ -111,13 +113,16 @@ pub struct Settings {
     /// Where to listen; at least one.
     pub addresses: Vec<ListenAddress>,
     /// Issuers whose tokens are accepted; at least one has a publisher key.
-    pub issuers: Vec<IssuerSettings>,
+    pub issuers: Issuers,
     /// Whether a subscriber needs no token (B-205).
     pub anonymous: bool,
     /// Name of the cookie that carries the token (B-208).
     pub cookie_name: String,
     /// The pinned resource identifier (B-203).
     pub resource_identifier: Option<String>,
+    /// Base of relative patterns and topics: the pinned identifier if it ends in the hub's path, else
+    /// the one name that the addresses give, else the synthetic one (design §6, B-430).
+    pub base: Base,
     /// Silence after which a comment is sent; `None` never (B-211).
     pub heartbeat: Option<Duration>,
     /// Age at which a stream is ended so that its client reconnects; `None` never (B-212).
@@ -131,9 +136,9 @@ pub struct Settings {
     /// Where updates are kept.
     pub transport: TransportSettings,
     /// Origins whose scripts may read answers (B-207); empty sends no CORS headers.
-    pub cors_origins: Vec<OriginSetting>,
+    pub cors_origins: Origins,
     /// Origins whose pages may publish with the cookie, beside the hub's own (B-206).
-    pub publish_origins: Vec<OriginSetting>,
+    pub publish_origins: Origins,
     /// Maximums of one request and one token.
     pub limits: Limits,
 }

@@ -292,7 +292,7 @@ mod tests {
         };
         assert_eq!(at("first"), "Caddyfile:1:1");
         assert_eq!(at("two"), "LINES, line 2, column 1");
-        assert_eq!(at("dflt"), "Caddyfile:2:18");
+        assert_eq!(at("dflt"), "Caddyfile:2:19");
     }
 
     /// The line of a key is never shown, nor is what follows a misspelt name.

@@ -285,10 +285,7 @@ fn issuers_of_variables_and_blocks() {
     let twice = [
         KEYS,
         &[
-            (
-                "MERCURE_EXTRA_DIRECTIVES",
-                &renamed,
-            ),
+            ("MERCURE_EXTRA_DIRECTIVES", &renamed),
             ("B", &long),
             ("MERCURE_TRUSTED_ISSUERS", "https://c.example"),
         ],
@@ -389,6 +386,11 @@ fn arguments_are_counted() {
         ("issuer", "line 1, column 1"),
         ("anonymous {\n}", "line 1, column 1"),
         ("heartbeat {env.X}", "line 1, column 11"),
+        ("heartbeat {$X}", "line 1, column 11"),
+        (
+            "issuer a {\n publisher {\n jwt {$X}\n }\n}",
+            "line 3, column 6",
+        ),
         ("matchers_per_request 0", "line 1, column 22"),
         ("cors_origins https://a.example/path", "line 1, column 14"),
         ("publish_origins https://*.com", "line 1, column 17"),
@@ -400,6 +402,28 @@ fn arguments_are_counted() {
             "{error}"
         );
     }
+}
+
+/// No secret in what the program may print for debugging.
+#[test]
+fn debug_output_holds_no_secret() {
+    let loaded = with("anonymous").unwrap();
+    assert!(!format!("{loaded:?}").contains(SECRET));
+    let draft = super::Draft {
+        issuers: vec![super::settings::IssuerSettings {
+            identifier: "https://a.example".to_owned(),
+            authorization_server: false,
+            publisher: Some(super::settings::KeySettings {
+                material: super::settings::Secret::new(SECRET.to_owned()),
+                algorithm: None,
+                place: super::source::Place::variable("KEY"),
+            }),
+            subscriber: None,
+            place: super::source::Place::variable("KEY"),
+        }],
+        ..super::Draft::default()
+    };
+    assert!(!format!("{draft:?}").contains(SECRET));
 }
 
 /// One text of arbitrary words, braces and quotes.

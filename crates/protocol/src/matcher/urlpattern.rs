@@ -45,11 +45,9 @@ impl UrlPattern {
         if brackets::are_unbalanced(pattern) {
             return Err(brackets::PROBLEM.to_owned());
         }
-        let mut init = UrlPatternInit::parse_constructor_string::<Source>(
-            pattern,
-            Some(base.url().clone()),
-        )
-        .map_err(|error| explain(&error))?;
+        let mut init =
+            UrlPatternInit::parse_constructor_string::<Source>(pattern, Some(base.url().clone()))
+                .map_err(|error| explain(&error))?;
         if init.protocol.is_some() {
             init.base_url = None;
         }
@@ -105,9 +103,8 @@ struct Components([Component; 8]);
 impl Components {
     fn compile(init: UrlPatternInit) -> Result<Self, String> {
         // `ignore_case` stays off (specification, "URL Pattern").
-        let parsed =
-            urlpattern::UrlPattern::<Source>::parse(init, UrlPatternOptions::default())
-                .map_err(|error| explain(&error))?;
+        let parsed = urlpattern::UrlPattern::<Source>::parse(init, UrlPatternOptions::default())
+            .map_err(|error| explain(&error))?;
         Ok(Self([
             Component::compile("pathname", parsed.pathname)?,
             Component::compile("hostname", parsed.hostname)?,
@@ -125,7 +122,10 @@ impl Components {
         pairs.all(|(component, input)| component.matches(input))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "inputs of the standard's own cases"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "inputs of the standard's own cases")
+    )]
     fn match_input(&self, input: &MatchInput) -> bool {
         self.match_all([
             &input.pathname,

@@ -39,6 +39,9 @@ enum Op {
     One(Class),
     /// Consumes any number of bytes.
     Many(Class),
+    /// Consumes any number of any bytes, and whoever gets past it has been here: once alive, it
+    /// makes all earlier states superfluous.
+    Rest,
     /// Consumes nothing and also goes elsewhere.
     Split(u16),
     /// Consumes nothing and goes elsewhere only.
@@ -81,7 +84,7 @@ impl Program {
     }
 
     pub(super) fn is_anything(&self) -> bool {
-        *self.0 == [Op::Many(Class::Any)]
+        *self.0 == [Op::Rest]
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -90,6 +93,9 @@ impl Program {
 
     pub(super) fn matches(&self, input: &[u8]) -> bool {
         let words = self.0.len() / 64 + 1;
+        if words == 1 {
+            return self.run(input, &mut [0], &mut [0]);
+        }
         let mut inline = [[0; INLINE_WORDS]; 2];
         let [now, next] = &mut inline;
         match (now.get_mut(..words), next.get_mut(..words)) {
@@ -104,16 +110,23 @@ impl Program {
         self.close(now);
         for byte in input {
             next.fill(0);
-            let mut from = 0;
-            while let Some(state) = first(now, from) {
-                match self.0.get(state) {
-                    Some(Op::One(class)) if class.contains(*byte) => _ = insert(next, state + 1),
-                    Some(Op::Many(class)) if class.contains(*byte) => _ = insert(next, state),
-                    _ => {}
+            let mut alive = false;
+            for (index, word) in now.iter().enumerate() {
+                let mut word = *word;
+                while word != 0 {
+                    let state = index * 64 + word.trailing_zeros() as usize;
+                    word &= word - 1;
+                    let target = match self.0.get(state) {
+                        Some(Op::One(class)) if class.contains(*byte) => state + 1,
+                        Some(Op::Many(class)) if class.contains(*byte) => state,
+                        Some(Op::Rest) => state,
+                        _ => continue,
+                    };
+                    insert(next, target);
+                    alive = true;
                 }
-                from = state + 1;
             }
-            if next.iter().all(|word| *word == 0) {
+            if !alive {
                 return false;
             }
             self.close(next);
@@ -129,6 +142,10 @@ impl Program {
             from = state + 1;
             let target = match self.0.get(state) {
                 Some(Op::Many(_)) => state + 1,
+                Some(Op::Rest) => {
+                    truncate(set, state);
+                    state + 1
+                }
                 Some(Op::Split(target)) => {
                     insert(set, state + 1);
                     usize::from(*target)
@@ -153,6 +170,14 @@ fn insert(set: &mut [u64], state: usize) -> bool {
     let new = *word & bit == 0;
     *word |= bit;
     new
+}
+
+/// Removes the states below one.
+fn truncate(set: &mut [u64], state: usize) {
+    if let Some((word, below)) = set.get_mut(..=state / 64).and_then(<[u64]>::split_last_mut) {
+        below.fill(0);
+        *word &= u64::MAX << (state % 64);
+    }
 }
 
 /// The first state of a set that is not below `from`.
@@ -185,7 +210,11 @@ impl Compiler {
                 }
                 b'.' => match after.split_first()? {
                     (b'*', after) => {
-                        self.wildcard(&[Op::Many(Class::Any)]);
+                        self.wildcard(&[if modified {
+                            Op::Many(Class::Any)
+                        } else {
+                            Op::Rest
+                        }]);
                         after
                     }
                     (b'+', after) => {

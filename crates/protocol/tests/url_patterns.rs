@@ -286,3 +286,17 @@ fn identity_is_text_and_base() {
     assert_ne!(pattern("/a/:b"), other);
     assert_eq!(other.text(), "/a/:b");
 }
+
+/// Specification, "URL Pattern": where evaluation would cost too much it is aborted and the
+/// pattern does not match. Linear time alone does not bound what a topic of thousands of bytes
+/// costs against hundreds of optional groups.
+#[test]
+fn an_evaluation_that_costs_too_much_does_not_match() {
+    let hostile = format!("/{}", "{a*}?".repeat(800));
+    let topic = |length| format!("/{}", "a".repeat(length));
+    assert!(
+        matches(&hostile, &topic(20)),
+        "an ordinary topic is evaluated"
+    );
+    assert!(!matches(&hostile, &topic(4000)));
+}

@@ -52,6 +52,11 @@ enum Op {
 #[derive(Debug)]
 pub(super) struct Program(Box<[Op]>);
 
+/// States that one evaluation may visit, about a millisecond of work. Beyond it the pattern does
+/// not match (specification, "URL Pattern"): some hundred optional groups against a topic of some
+/// thousand bytes would else hold up every update, though in linear time.
+const MAX_WORK: usize = 1 << 18;
+
 /// Words of a state set that fit the stack.
 const INLINE_WORDS: usize = 4;
 
@@ -106,9 +111,13 @@ impl Program {
 
     fn run<'a>(&self, input: &[u8], mut now: &'a mut [u64], mut next: &'a mut [u64]) -> bool {
         let accepting = self.0.len();
+        let mut work = 0;
         insert(now, 0);
-        self.close(now);
+        work += self.close(now);
         for byte in input {
+            if work > MAX_WORK {
+                return false;
+            }
             next.fill(0);
             let mut alive = false;
             for (index, word) in now.iter().enumerate() {
@@ -116,6 +125,7 @@ impl Program {
                 while word != 0 {
                     let state = index * 64 + word.trailing_zeros() as usize;
                     word &= word - 1;
+                    work += 1;
                     let target = match self.0.get(state) {
                         Some(Op::One(class)) if class.contains(*byte) => state + 1,
                         Some(Op::Many(class)) if class.contains(*byte) => state,
@@ -129,17 +139,19 @@ impl Program {
             if !alive {
                 return false;
             }
-            self.close(next);
+            work += self.close(next);
             std::mem::swap(&mut now, &mut next);
         }
         first(now, accepting).is_some()
     }
 
-    /// Adds the states that are reached without consuming anything.
-    fn close(&self, set: &mut [u64]) {
+    /// Adds the states that are reached without consuming anything; how many were visited.
+    fn close(&self, set: &mut [u64]) -> usize {
         let mut from = 0;
+        let mut visited = 0;
         while let Some(state) = first(set, from) {
             from = state + 1;
+            visited += 1;
             let target = match self.0.get(state) {
                 Some(Op::Many(_)) => state + 1,
                 Some(Op::Rest) => {
@@ -158,6 +170,7 @@ impl Program {
                 from = from.min(target);
             }
         }
+        visited
     }
 }
 

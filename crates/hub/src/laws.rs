@@ -2,7 +2,7 @@
 //! against models that share no code with them.
 
 mod alphabet;
-//mod deadlines;
+mod deadlines;
 mod delivery;
 mod index;
 mod readers;

@@ -42,11 +42,7 @@ const MATCHERS: [(MatcherType, &str, &[usize]); 16] = {
         (Exact, "http://[", &[9]),
         (Exact, "https://example.com/books/:id", &[]),
         // Patterns and topics that are relative have the hub's URL as their base ("URL Pattern").
-        (
-            UrlPattern,
-            "https://example.com/books/:id",
-            &[0, 1, 2, 6],
-        ),
+        (UrlPattern, "https://example.com/books/:id", &[0, 1, 2, 6]),
         (UrlPattern, "/books/:id", &[0, 1, 2, 6]),
         (UrlPattern, "books/:id", &[3]),
         (UrlPattern, "https://example.com/users/42/*", &[4]),
@@ -58,7 +54,8 @@ const MATCHERS: [(MatcherType, &str, &[usize]); 16] = {
 };
 
 pub(super) fn base() -> Arc<Base> {
-    static PARSED: LazyLock<Arc<Base>> = LazyLock::new(|| Arc::new(Base::new(BASE).expect("a URL")));
+    static PARSED: LazyLock<Arc<Base>> =
+        LazyLock::new(|| Arc::new(Base::new(BASE).expect("a URL")));
     Arc::clone(&PARSED)
 }
 
@@ -104,6 +101,15 @@ impl Asked {
         })
     }
 
+    /// A request for everything, without a token.
+    pub(super) fn everything_public() -> Self {
+        Self {
+            matchers: vec![0],
+            grants: Vec::new(),
+            parsing: Parsing::First,
+        }
+    }
+
     /// The same request with its parameters in another order, some repeated.
     pub(super) fn reworded(&self) -> Self {
         let reword = |places: &[usize]| places.iter().rev().chain(places).copied().collect();
@@ -129,10 +135,11 @@ impl Asked {
     /// the update, not necessarily the one that was matched.
     pub(super) fn receives(&self, published: &Published) -> bool {
         let any_of = |places: &[usize]| {
-            published
-                .topics
-                .iter()
-                .any(|topic| places.iter().any(|place| MATCHERS[*place].2.contains(topic)))
+            published.topics.iter().any(|topic| {
+                places
+                    .iter()
+                    .any(|place| MATCHERS[*place].2.contains(topic))
+            })
         };
         any_of(&self.matchers) && (!published.private || any_of(&self.grants))
     }
@@ -160,6 +167,15 @@ impl Published {
                 data_bytes,
             },
         )
+    }
+
+    /// A private update.
+    pub(super) fn private() -> Self {
+        Self {
+            topics: vec![0],
+            private: true,
+            data_bytes: 0,
+        }
     }
 
     pub(super) fn frame(&self, position: u64) -> Arc<Frame> {

@@ -187,7 +187,10 @@ fn a_reader_that_follows_its_bell_never_needs_the_history() {
     let cases = (groups, vec(Asked::any(), 1..4), 1..=3_usize);
     let outcome = TestRunner::new(config()).run(&cases, |(groups, selections, lane_positions)| {
         let weight = |group: &Vec<Published>| -> usize {
-            group.iter().map(|published| published.frame(1).weight()).sum()
+            group
+                .iter()
+                .map(|published| published.frame(1).weight())
+                .sum()
         };
         // Ids grow with the log, by a digit or two.
         let ring_bytes = 4 * (groups.iter().map(weight).max().unwrap_or(0) + 32);

@@ -80,7 +80,13 @@ impl World {
     }
 
     /// A page of the history, of at most `limit` admitted frames and the bytes of a chunk.
-    fn read(&self, from: Position, up_to: Position, limit: usize, filter: &dyn Admit) -> Page {
+    pub(super) fn read(
+        &self,
+        from: Position,
+        up_to: Position,
+        limit: usize,
+        filter: &dyn Admit,
+    ) -> Page {
         let mut page = Page {
             frames: Vec::new(),
             looked_up_to: from,
@@ -182,7 +188,11 @@ impl Reader {
             Step::Wait => {
                 self.waiting = true;
                 let due = world.due(&self.asked, self.start);
-                prop_assert_eq!(&self.delivered, &due, "a reader waits that has not everything");
+                prop_assert_eq!(
+                    &self.delivered,
+                    &due,
+                    "a reader waits that has not everything"
+                );
                 Ok(false)
             }
             Step::End(end) => Err(TestCaseError::fail(format!("ended: {end:?}"))),
@@ -219,7 +229,10 @@ impl Reader {
             self.waiting = false;
             return Ok(());
         }
-        prop_assert!(world.due(&self.asked, head).is_empty(), "not rung for an update");
+        prop_assert!(
+            world.due(&self.asked, head).is_empty(),
+            "not rung for an update"
+        );
         prop_assert!(
             self.cursor.position() >= world.router.ring().floor(),
             "passed by the traffic of others"
@@ -235,7 +248,11 @@ impl Reader {
     /// What a reader that leaves has received is the beginning of what was due.
     pub(super) fn check_prefix(&self, world: &World) -> TestCaseResult {
         let due = world.due(&self.asked, self.start);
-        prop_assert!(due.starts_with(&self.delivered), "{:?} of {due:?}", self.delivered);
+        prop_assert!(
+            due.starts_with(&self.delivered),
+            "{:?} of {due:?}",
+            self.delivered
+        );
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use talaria_protocol::{Base, Limits, Matcher, MatcherSet, MatcherType, Update};
+use talaria_protocol::{Base, Limits, Matcher, MatcherSet, MatcherType};
 use talaria_transport::{Frame, Position};
 
 use crate::interest::Selection;
@@ -178,17 +178,16 @@ impl Published {
         }
     }
 
+    /// The frame, its bytes made here: the engine does not look into them, and these are cheap.
     pub(super) fn frame(&self, position: u64) -> Arc<Frame> {
-        let update = Update {
-            topics: self
-                .topics
-                .iter()
-                .map(|place| TOPICS[*place].to_owned())
-                .collect(),
-            data: "x".repeat(self.data_bytes),
+        let data = "x".repeat(self.data_bytes);
+        let topics = self.topics.iter().map(|place| TOPICS[*place].into());
+        Arc::new(Frame {
+            position: Position(position),
+            event_id: position.to_string().into(),
+            topics: topics.collect(),
             private: self.private,
-            ..Update::default()
-        };
-        Arc::new(Frame::new(Position(position), position.to_string(), update))
+            bytes: format!("id: {position}\ndata: {data}\n\n").into(),
+        })
     }
 }

@@ -28,7 +28,7 @@ const TOPICS: [&str; 10] = [
 ];
 
 /// Each matcher with the topics that it selects.
-const MATCHERS: [(MatcherType, &str, &[usize]); 16] = {
+const MATCHERS: [(MatcherType, &str, &[usize]); 17] = {
     use MatcherType::{Exact, UrlPattern};
     [
         // "A wildcard that matches every topic", whatever the type ("Matcher Types").
@@ -45,6 +45,7 @@ const MATCHERS: [(MatcherType, &str, &[usize]); 16] = {
         (UrlPattern, "https://example.com/books/:id", &[0, 1, 2, 6]),
         (UrlPattern, "/books/:id", &[0, 1, 2, 6]),
         (UrlPattern, "books/:id", &[3]),
+        (UrlPattern, "https://example.com/books/1", &[0, 2, 6]),
         (UrlPattern, "https://example.com/users/42/*", &[4]),
         (UrlPattern, "https://*/books/:id", &[0, 1, 2, 5, 6]),
         (UrlPattern, "/:kind(\\w+)/1", &[0, 2, 6, 7]),
@@ -98,6 +99,14 @@ impl Asked {
             matchers,
             grants,
             parsing: Parsing::First,
+        })
+    }
+
+    /// Without a token.
+    pub(super) fn public() -> impl Strategy<Value = Self> {
+        Self::any().prop_map(|asked| Self {
+            grants: Vec::new(),
+            ..asked
         })
     }
 
@@ -167,6 +176,14 @@ impl Published {
                 data_bytes,
             },
         )
+    }
+
+    /// An update with little content.
+    pub(super) fn small() -> impl Strategy<Value = Self> {
+        (Self::any(), 0..50_usize).prop_map(|(published, data_bytes)| Self {
+            data_bytes,
+            ..published
+        })
     }
 
     /// A private update.

@@ -150,6 +150,7 @@ impl Reader {
         page_frames: usize,
         sources: &mut Sources,
     ) -> Result<bool, TestCaseError> {
+        let pages = sources.pages;
         if let Some((from, up_to)) = self.needed.take() {
             // While a page is read the cursor has nothing to say.
             let step = self.cursor.next(world.now, &self.bell.waker());
@@ -164,14 +165,13 @@ impl Reader {
             .interest
             .lane
             .look(position, world.router.visible(), &mut Vec::new());
-        let supplied = sources.history;
         self.bell.rang();
         self.waiting = false;
         match self.cursor.next(world.now, &self.bell.waker()) {
             Step::Send(chunk) => {
                 let received = self.receive(&chunk)?;
-                // A page of the history is sent before lane and ring are looked at.
-                if received > 0 && supplied == sources.history {
+                // Before lane and ring are looked at, a page of the history is sent.
+                if pages == sources.pages {
                     match look {
                         Look::Complete => sources.lane += received,
                         Look::Behind => sources.scan += received,

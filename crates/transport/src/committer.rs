@@ -91,7 +91,10 @@ impl Committer {
         if queue.closed {
             return Err(AppendError::Refused("the hub is stopping"));
         }
-        if queue.waiting.len() >= MAX_WAITING || queue.bytes + size > MAX_WAITING_BYTES {
+        // Nothing is too large for an empty queue: it would be refused for ever.
+        let is_full = queue.waiting.len() >= MAX_WAITING
+            || (!queue.waiting.is_empty() && queue.bytes + size > MAX_WAITING_BYTES);
+        if is_full {
             return Err(AppendError::Refused("too many updates wait to be stored"));
         }
         queue.bytes += size;

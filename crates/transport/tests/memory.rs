@@ -71,3 +71,17 @@ fn an_update_larger_than_the_ring_is_kept() {
     append(&transport, None);
     assert_eq!(look_up(&transport, "large"), Lookup::Unknown);
 }
+
+/// How large an update may be is the publish request's bound; the queue of those that wait does
+/// not add one.
+#[test]
+fn an_update_larger_than_the_queue_is_stored() {
+    let transport = open(Kept::default());
+    let _recorder = start(&transport);
+    let large = Update {
+        topics: vec!["t".repeat(65 << 20)],
+        ..update(None, "")
+    };
+    let appended = block_on(transport.append(large)).expect("the update is stored");
+    assert_eq!(appended.position, Position(1));
+}

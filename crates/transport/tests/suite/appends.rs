@@ -105,6 +105,30 @@ pub fn an_acknowledged_update_was_routed(open: Open) {
     assert_eq!(recorder.frames().len(), 1);
 }
 
+/// Updates that wait together keep the order in which they came.
+pub fn a_group_keeps_its_order(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    recorder.shut();
+    let appends: Vec<_> = (0..50)
+        .map(|_| transport.append(update(None, "x")))
+        .collect();
+    recorder.wait_until_entered(1);
+    recorder.open();
+    let appended = appends.into_iter().map(|append| {
+        let appended = block_on(append).expect("the update is stored");
+        appended.position.0
+    });
+    assert!(appended.eq(1..=50));
+    let groups = recorder.groups();
+    assert!(groups.iter().any(|group| group.len() > 1), "they waited");
+    let newest = groups.last().and_then(|group| group.last());
+    assert_eq!(
+        transport.newest_id().as_deref(),
+        newest.map(|frame| &*frame.event_id)
+    );
+}
+
 /// What waits when the transport is dropped is committed, once.
 pub fn dropping_commits_what_waits(open: Open) {
     let transport = open(Kept::default());

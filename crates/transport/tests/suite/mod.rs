@@ -200,6 +200,7 @@ macro_rules! suite {
             an_append_completes_though_nobody_waits,
             concurrent_appends_have_one_order,
             an_acknowledged_update_was_routed,
+            a_group_keeps_its_order,
             dropping_commits_what_waits,
             a_group_is_at_most_a_quarter_of_the_ring,
         );

@@ -152,7 +152,7 @@ impl Cursor {
                 }
                 Found::Unfinished => {
                     bell.wake_by_ref();
-                    return Step::Wait;
+                    return self.idle(now);
                 }
                 Found::Nothing => {}
             }
@@ -220,7 +220,8 @@ impl Cursor {
     }
 
     fn heartbeat_at(&self) -> Option<Instant> {
-        Some(self.sent_at? + self.deadlines.heartbeat?)
+        // A silence beyond what time can express is never over.
+        self.sent_at?.checked_add(self.deadlines.heartbeat?)
     }
 
     fn send(&mut self, now: Instant, bytes: Bytes) -> Step {

@@ -16,6 +16,9 @@ mod host;
 mod hub;
 mod interest;
 mod lane;
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod laws;
 mod metadata;
 #[cfg(talaria_loom)]
 #[cfg(test)]

@@ -92,7 +92,10 @@ impl Committer {
         if let Some(reason) = queue.closed {
             return Err(AppendError::Refused(reason));
         }
-        if queue.waiting.len() >= MAX_WAITING || queue.bytes + size > MAX_WAITING_BYTES {
+        // Nothing is too large for an empty queue: it would be refused for ever.
+        let is_full = queue.waiting.len() >= MAX_WAITING
+            || (!queue.waiting.is_empty() && queue.bytes + size > MAX_WAITING_BYTES);
+        if is_full {
             return Err(AppendError::Refused("too many updates wait to be stored"));
         }
         queue.bytes += size;
@@ -189,8 +192,53 @@ fn next_group(shared: &Shared, group_bytes: usize) -> Option<Vec<Waiting>> {
     Some(group)
 }
 
-/// What an update occupies while it waits; an over-estimate of its share in a group.
+/// At least what an update occupies while it waits, and at least its frame's weight.
 fn size(update: &Update) -> usize {
-    let topics: usize = update.topics.iter().map(|topic| topic.len() + 48).sum();
-    size_of::<Update>() + update.data.len() * 2 + topics + 256
+    /// Structures, allocator overhead, an id of the hub's, and the names of single fields.
+    const FIXED: usize = 512;
+    const TOPIC: usize = 48;
+    const DATA_FIELD: usize = "data: \n".len();
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let line_ends = update
+        .data
+        .bytes()
+        .filter(|byte| matches!(byte, b'\r' | b'\n'));
+    let lines = line_ends.count() + 1;
+    let topics: usize = update.topics.iter().map(|topic| topic.len() + TOPIC).sum();
+    // A frame has its id beside its bytes.
+    FIXED
+        + update.data.len()
+        + lines * DATA_FIELD
+        + 2 * length(&update.id)
+        + length(&update.event_type)
+        + topics
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Position;
+
+    proptest! {
+        /// Groups and the queue are bounded by an estimate made before there are frames.
+        #[test]
+        fn the_estimate_is_at_least_the_frame(
+            topics in vec(".{0,80}", 1..20),
+            data in "[a\r\n]{0,300}",
+            id in option::of(".{0,300}"),
+            event_type in option::of(".{0,300}"),
+            retry: Option<u64>,
+            private: bool,
+        ) {
+            let update = Update { topics, data, id, event_type, retry, private };
+            let id = update.id.clone().unwrap_or_else(|| format!("urn:uuid:{}", "0".repeat(36)));
+            let estimate = size(&update);
+            prop_assert!(Frame::new(Position(1), id, update).weight() <= estimate);
+        }
+    }
 }

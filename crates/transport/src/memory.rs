@@ -105,22 +105,24 @@ impl Memory {
             return Lookup::Unsupported;
         }
         let bounds = self.bounds();
-        if let Some((run, position)) = self.ids.decode(event_id)
-            && run == self.run
-            && position <= bounds.head
+        let made = self.ids.decode(event_id);
+        let made = made.filter(|(run, position)| *run == self.run && *position <= bounds.head);
+        if let Some((_, position)) = made
+            && position > bounds.floor
         {
-            return if position > bounds.floor {
-                Lookup::Found(position)
-            } else {
-                Lookup::Deleted
-            };
+            return Lookup::Found(position);
         }
+        // A publisher may have repeated an id that we made; then the repetition may still be kept.
         let state = self.state.lock();
         let kept = state
             .chosen
             .get(event_id)
             .and_then(|positions| positions.iter().find(|position| **position > bounds.floor));
-        kept.map_or(Lookup::Unknown, |position| Lookup::Found(*position))
+        match (kept, made) {
+            (Some(position), _) => Lookup::Found(*position),
+            (None, Some(_)) => Lookup::Deleted,
+            (None, None) => Lookup::Unknown,
+        }
     }
 }
 

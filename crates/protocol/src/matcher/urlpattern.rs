@@ -37,7 +37,7 @@ impl UrlPattern {
     /// Compiles a pattern against the hub's base (specification, "URL Pattern").
     ///
     /// An absolute pattern does not depend on the base: the standard would resolve the pathname of
-    /// `urn:isbn\::number` against it, so that the pattern could never match.
+    /// `urn\:isbn\::number` against it, so that the pattern could never match.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the pattern and the remedy.

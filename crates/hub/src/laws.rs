@@ -1,0 +1,41 @@
+//! Laws that the engine keeps for any sequence of operations, checked on the production types
+//! against models that share no code with them.
+
+mod alphabet;
+mod deadlines;
+mod delivery;
+mod index;
+mod readers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use proptest::test_runner::Config;
+
+/// How many cases a property gets: the acceptance's number where it is asked for.
+fn config() -> Config {
+    let full = std::env::var_os("TALARIA_FULL").is_some_and(|value| value == "1");
+    Config::with_cases(if full { 10_000 } else { 500 })
+}
+
+/// A bell that counts how often it rang.
+#[derive(Debug, Default)]
+struct Bell(AtomicUsize);
+
+impl Bell {
+    fn waker(self: &Arc<Self>) -> Waker {
+        Arc::clone(self).into()
+    }
+
+    /// Whether it rang since it was asked last.
+    fn rang(&self) -> bool {
+        self.0.swap(0, Ordering::Relaxed) > 0
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,221 @@
+//! A stream's deadlines hold in every state, on hand-made time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use talaria_protocol::event;
+use talaria_transport::Position;
+
+use super::alphabet::{Asked, Published};
+use super::readers::World;
+use super::{Bell, config};
+use crate::cursor::{Cursor, Deadlines, End, Step};
+use crate::drain::Drain;
+
+#[derive(Debug, Clone)]
+enum Operation {
+    /// Milliseconds pass.
+    Pass(u64),
+    Publish(Published),
+    Ask,
+    /// The page that the cursor needs arrives.
+    Supply,
+    /// Draining begins, in a window of so many milliseconds.
+    Drain(u64),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (0..400_u64).prop_map(Operation::Pass),
+        2 => Published::any().prop_map(Operation::Publish),
+        8 => Just(Operation::Ask),
+        1 => Just(Operation::Supply),
+        1 => prop_oneof![Just(0), 0..2_000_u64].prop_map(Operation::Drain),
+    ]
+}
+
+/// When what is armed, in milliseconds.
+#[derive(Debug, Clone)]
+struct Armed {
+    heartbeat: Option<u64>,
+    rotation: Option<u64>,
+    expiry: Option<u64>,
+}
+
+fn armed() -> impl Strategy<Value = Armed> {
+    let moment = || option::of(0..6_000_u64);
+    (option::of(1..500_u64), moment(), moment()).prop_map(|(heartbeat, rotation, expiry)| Armed {
+        heartbeat,
+        rotation,
+        expiry,
+    })
+}
+
+/// A cursor and what a driver knows of it.
+struct Driven {
+    cursor: Cursor,
+    armed: Deadlines,
+    /// Where draining began and ends.
+    window: Option<(Instant, Instant)>,
+    sent_at: Option<Instant>,
+    needed: Option<Step>,
+    ended: Option<End>,
+}
+
+impl Driven {
+    fn ask(&mut self, now: Instant) -> TestCaseResult {
+        let step = self.cursor.next(now, &Arc::new(Bell::default()).waker());
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let drained = due(self.window.map(|(_, end)| end));
+        if let Some(ended) = self.ended {
+            prop_assert_eq!(step, Step::End(ended), "the end is final");
+            return Ok(());
+        }
+        match &step {
+            Step::End(End::TokenExpired) => prop_assert!(due(self.armed.expiry), "too early"),
+            _ => prop_assert!(!due(self.armed.expiry), "{step:?} after the token's end"),
+        }
+        match &step {
+            Step::End(End::TokenExpired) => {}
+            Step::End(End::Drained) => prop_assert!(self.window.is_some()),
+            _ => prop_assert!(!drained, "{step:?} after the window"),
+        }
+        match &step {
+            Step::End(End::TokenExpired | End::Drained) => {}
+            Step::End(End::Rotated) => prop_assert!(due(self.armed.rotation), "too early"),
+            Step::End(End::Passed) => return Err(TestCaseError::fail("nothing has passed")),
+            _ => prop_assert!(!due(self.armed.rotation), "{step:?} after its lifetime"),
+        }
+        let heartbeat_at = self.armed.heartbeat.zip(self.sent_at);
+        let heartbeat_at = heartbeat_at.map(|(silence, sent_at)| sent_at + silence);
+        match step {
+            Step::Send(bytes) => {
+                if bytes == event::COMMENT {
+                    let opening = self.sent_at.is_none();
+                    prop_assert!(opening || due(heartbeat_at), "a comment without silence");
+                }
+                self.sent_at = Some(now);
+            }
+            Step::Wait => prop_assert!(!due(heartbeat_at), "silence without a comment"),
+            Step::NeedPage { .. } => self.needed = Some(step),
+            Step::End(end) => self.ended = Some(end),
+        }
+        self.check_deadline(now)
+    }
+
+    /// The deadline is that of whatever comes first, and there is one while anything is armed.
+    fn check_deadline(&self, now: Instant) -> TestCaseResult {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        let heartbeat = self.armed.heartbeat.zip(self.sent_at);
+        let armed = [
+            heartbeat.map(|(silence, sent_at)| sent_at + silence),
+            self.armed.rotation,
+            self.armed.expiry,
+        ];
+        let first = armed.into_iter().flatten().min();
+        let deadline = self.cursor.deadline();
+        match self.window {
+            None => prop_assert_eq!(deadline, first),
+            Some((begin, end)) => {
+                prop_assert!(deadline.is_some_and(|deadline| deadline <= end.max(begin)));
+                prop_assert!(first.is_none_or(|first| deadline <= Some(first)));
+                let drains = first != deadline;
+                prop_assert!(!drains || deadline.is_some_and(|deadline| deadline >= begin));
+            }
+        }
+        prop_assert!(deadline.is_none_or(|deadline| deadline > now || self.needed.is_some()));
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Specification, "Subscribers": no later than the token's `exp`, which comes before any other
+    /// end and any update, also while a page is read. The lifetime and the drain window end a
+    /// stream, and a comment breaks silence, neither more nor less (B-354, B-1022).
+    #[test]
+    fn deadlines_hold_in_every_state(
+        armed in armed(),
+        asked in Asked::any(),
+        operations in vec(operation(), 1..80),
+    ) {
+        let mut world = World::new(2_000, 2);
+        let at = |milliseconds| world.now + Duration::from_millis(milliseconds);
+        let armed = Deadlines {
+            heartbeat: armed.heartbeat.map(Duration::from_millis),
+            rotation: armed.rotation.map(at),
+            expiry: armed.expiry.map(at),
+        };
+        let drain = Arc::new(Drain::default());
+        let membership = world.router.join(asked.selection());
+        let cursor = Cursor::new(membership, Arc::clone(&drain), world.router.visible(), armed);
+        let mut driven = Driven {
+            cursor,
+            armed,
+            window: None,
+            sent_at: None,
+            needed: None,
+            ended: None,
+        };
+        for operation in operations {
+            match operation {
+                Operation::Pass(milliseconds) => world.now += Duration::from_millis(milliseconds),
+                Operation::Publish(published) => world.publish(&[published]),
+                Operation::Ask => driven.ask(world.now)?,
+                Operation::Supply => {
+                    if let Some(Step::NeedPage { from, up_to }) = driven.needed.take() {
+                        let page = world.read(from, up_to, 3, &*driven.cursor.filter());
+                        driven.cursor.supply(Ok(page));
+                    }
+                }
+                Operation::Drain(milliseconds) => {
+                    let length = Duration::from_millis(milliseconds);
+                    drain.begin(world.now, length);
+                    driven.window.get_or_insert((world.now, world.now + length));
+                    driven.ask(world.now)?;
+                }
+            }
+        }
+    }
+}
+
+/// A scan that finds nothing gives way to others in between, and is silence like any other: the
+/// comment comes, and the deadline is never one that has passed.
+#[test]
+fn a_long_scan_gives_way_and_breaks_the_silence() {
+    const SILENCE: Duration = Duration::from_secs(1);
+    let mut world = World::new(64 << 20, 1);
+    let unrelated = Published::private();
+    for _ in 0..100 {
+        world.publish(&vec![unrelated.clone(); 100]);
+    }
+    let membership = world.router.join(Asked::everything_public().selection());
+    let start = Position::ORIGIN;
+    let deadlines = Deadlines {
+        heartbeat: Some(SILENCE),
+        ..Deadlines::default()
+    };
+    let mut cursor = Cursor::new(membership, Arc::default(), start, deadlines);
+    let bell = Arc::new(Bell::default());
+    let comment = Step::Send(event::COMMENT.into());
+    assert_eq!(cursor.next(world.now, &bell.waker()), comment);
+    assert_eq!(cursor.next(world.now, &bell.waker()), Step::Wait);
+    assert!(bell.rang(), "the scan goes on after others had their turn");
+    assert!(cursor.position() < world.router.visible());
+    world.now += SILENCE;
+    assert_eq!(cursor.next(world.now, &bell.waker()), comment);
+    assert!(cursor.deadline() > Some(world.now));
+    let mut turns = 0;
+    while cursor.next(world.now, &bell.waker()) == Step::Wait && bell.rang() {
+        turns += 1;
+        assert!(turns < 10, "the scan ends");
+    }
+    assert_eq!(cursor.position(), world.router.visible());
+}

@@ -1,0 +1,191 @@
+//! Appends, groups and pages: one order, and nothing lost on the way.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use talaria_protocol::Update;
+use talaria_transport::{Admit, Appended, Frame, Lookup, Position};
+
+use super::{Everything, Kept, Open, append, block_on, look_up, places, read, start, update};
+
+struct Even;
+
+impl Admit for Even {
+    fn admits(&self, frame: &Frame) -> bool {
+        frame.position.0.is_multiple_of(2)
+    }
+}
+
+/// Pages hold what the filter admits, within both ends and the limit, or one update; their ends
+/// meet.
+pub fn pages_are_bounded_and_meet(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    (0..600).for_each(|_| drop(append(&transport, None)));
+    recorder.wait_until_routed(600);
+    let page = read(&transport, 10, 17, 1 << 20, Even).expect("a page");
+    assert_eq!(places(&page.frames), [12, 14, 16]);
+    assert_eq!(page.looked_up_to, Position(17));
+    let (mut from, mut found) = (0, Vec::new());
+    while from < 600 {
+        let page = read(&transport, from, 600, 1_000, Even).expect("a page");
+        assert!(page.looked_up_to > Position(from), "a page goes on");
+        let bytes: usize = page.frames.iter().map(|frame| frame.bytes.len()).sum();
+        assert!(bytes <= 1_000);
+        from = page.looked_up_to.0;
+        found.extend(places(&page.frames));
+    }
+    assert_eq!(found, (1..=300).map(|half| half * 2).collect::<Vec<u64>>());
+    let one = read(&transport, 0, 600, 1, Everything).expect("a page");
+    assert_eq!(places(&one.frames), [1], "one is sent whatever the limit");
+    let none = read(&transport, 600, 600, 1, Everything).expect("a page");
+    assert_eq!(
+        (places(&none.frames), none.looked_up_to),
+        (vec![], Position(600))
+    );
+}
+
+/// A publisher that hangs up changes nothing.
+pub fn an_append_completes_though_nobody_waits(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    drop(transport.append(update(Some("gone"), "x")));
+    recorder.wait_until_routed(1);
+    assert_eq!(look_up(&transport, "gone"), Lookup::Found(Position(1)));
+    assert_eq!(append(&transport, None).position, Position(2));
+}
+
+/// Concurrent appends get dense increasing positions, unique ids, and are routed in that order,
+/// each before it is acknowledged.
+pub fn concurrent_appends_have_one_order(open: Open) {
+    const PUBLISHERS: usize = 8;
+    const UPDATES: usize = 200;
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    let publish = || -> Vec<Appended> { (0..UPDATES).map(|_| append(&transport, None)).collect() };
+    let mut appended: Vec<Appended> = std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS).map(|_| scope.spawn(publish)).collect();
+        publishers
+            .into_iter()
+            .flat_map(|publisher| {
+                let appended = publisher.join().expect("a publisher ends");
+                assert!(appended.is_sorted_by(|one, next| one.position < next.position));
+                appended
+            })
+            .collect()
+    });
+    let routed = recorder.frames();
+    let dense: Vec<u64> = (1..=(PUBLISHERS * UPDATES) as u64).collect();
+    assert_eq!(places(&routed), dense);
+    appended.sort_by_key(|appended| appended.position);
+    let acknowledged = appended.iter().map(|one| (one.position, &*one.event_id));
+    assert!(
+        acknowledged.eq(routed
+            .iter()
+            .map(|frame| (frame.position, &*frame.event_id)))
+    );
+    let ids: HashSet<&str> = appended.iter().map(|one| &*one.event_id).collect();
+    assert_eq!(ids.len(), appended.len());
+}
+
+/// Nothing is acknowledged before it was routed.
+pub fn an_acknowledged_update_was_routed(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    recorder.shut();
+    let mut pending = transport.append(update(None, "x"));
+    recorder.wait_until_entered(1);
+    let polled = pending
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    recorder.open();
+    block_on(pending).expect("the update is stored");
+    assert_eq!(recorder.frames().len(), 1);
+}
+
+/// Updates that wait together keep the order in which they came.
+pub fn a_group_keeps_its_order(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    recorder.shut();
+    let appends: Vec<_> = (0..50)
+        .map(|_| transport.append(update(None, "x")))
+        .collect();
+    recorder.wait_until_entered(1);
+    recorder.open();
+    let appended = appends.into_iter().map(|append| {
+        let appended = block_on(append).expect("the update is stored");
+        appended.position.0
+    });
+    assert!(appended.eq(1..=50));
+    let groups = recorder.groups();
+    assert!(groups.iter().any(|group| group.len() > 1), "they waited");
+    let newest = groups.last().and_then(|group| group.last());
+    assert_eq!(
+        transport.newest_id().as_deref(),
+        newest.map(|frame| &*frame.event_id)
+    );
+}
+
+/// What waits when the transport is dropped is committed, once.
+pub fn dropping_commits_what_waits(open: Open) {
+    let transport = open(Kept::default());
+    let recorder = start(&transport);
+    recorder.shut();
+    drop(transport.append(update(None, "first")));
+    recorder.wait_until_entered(1);
+    let waiting: Vec<_> = (0..100)
+        .map(|_| transport.append(update(None, "x")))
+        .collect();
+    let dropped = Arc::downgrade(&transport);
+    std::thread::scope(|scope| {
+        let dropping = scope.spawn(|| drop(transport));
+        while dropped.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+        recorder.open();
+        dropping.join().expect("the drop returns");
+    });
+    assert_eq!(places(&recorder.frames()), (1..=101).collect::<Vec<_>>());
+    for appended in waiting {
+        block_on(appended).expect("the update is stored");
+    }
+}
+
+/// A group is at most a quarter of the ring, or one update, whatever its updates are made of; so
+/// its readers find it there.
+pub fn a_group_is_at_most_a_quarter_of_the_ring(open: Open) {
+    let kept = Kept {
+        max_bytes: 64 << 10,
+        ..Kept::default()
+    };
+    let long = "i".repeat(4_000);
+    let swollen = Update {
+        topics: vec!["t".to_owned(); 30],
+        event_type: Some(long.clone()),
+        ..update(Some(&long), "")
+    };
+    for update in [update(None, &"\n".repeat(1_000)), swollen, update(None, "")] {
+        let transport = open(kept);
+        let recorder = start(&transport);
+        recorder.shut();
+        let count = 100;
+        let appends: Vec<_> = (0..count)
+            .map(|_| transport.append(update.clone()))
+            .collect();
+        recorder.wait_until_entered(1);
+        recorder.open();
+        recorder.wait_until_routed(count);
+        drop(appends);
+        for group in recorder.groups() {
+            let weight: usize = group.iter().map(|frame| frame.weight()).sum();
+            assert!(
+                group.len() == 1 || weight <= kept.max_bytes / 4,
+                "{} updates of {weight} bytes",
+                group.len()
+            );
+        }
+    }
+}

@@ -187,7 +187,8 @@ impl<S: Read> Connection<S> {
             self.read_more()?;
         };
         let head = String::from_utf8(self.bytes.drain(..end).collect()).ok()?;
-        if let Some(rest) = head.strip_prefix("GET /?match=") {
+        if let Some(target) = head.strip_prefix("GET ") {
+            let rest = target.split_once("?match=")?.1;
             return Some(Request::Subscribe(rest.split_once(' ')?.0.to_owned()));
         }
         let length = head.split_once("Content-Length: ")?.1.split_once("\r\n")?.0;

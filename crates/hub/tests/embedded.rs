@@ -1,0 +1,210 @@
+//! The hub within an axum application, under `axum::serve`: nobody takes the cursor over, so the
+//! response body drives it.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::get;
+use serde_json::json;
+use talaria_hub::access::{Issuer, Issuers, VerificationKey, mint};
+use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_hub::{Hub, HubOptions};
+use talaria_transport::{Memory, MemoryOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const ISSUER: &str = "https://application.example";
+const TOPIC: &str = "https://example.com/books/1";
+/// Far beyond what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An application with a route of its own and a hub, and where both listen.
+struct Application {
+    hub: Hub,
+    address: SocketAddr,
+}
+
+impl Application {
+    async fn start() -> Self {
+        let key = VerificationKey::new(SECRET, None).expect("a key");
+        let issuers = Issuers::new(vec![Issuer {
+            identifier: ISSUER.to_owned(),
+            authorization_server: false,
+            publisher: Some(key.clone()),
+            subscriber: Some(key),
+        }])
+        .expect("an issuer");
+        let mut options = HubOptions::new(issuers);
+        options.anonymous = true;
+        let transport = Memory::open(MemoryOptions::default()).expect("a log");
+        let hub = Hub::new(options, Arc::new(transport), Arc::new(SystemClock));
+        let router = axum::Router::new()
+            .route("/books/1", get(|| async { "a page of the application" }))
+            .merge(hub.router());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { hub, address }
+    }
+
+    /// A token for the hub as its clients see it.
+    fn token(&self, action: &str) -> String {
+        let claims = json!({
+            "iss": ISSUER,
+            "aud": format!("http://{}/.well-known/mercure", self.address),
+            "exp": SystemClock.unix_time() + 600.0,
+            "authorization_details": [{
+                "type": "https://mercure.rocks/authorization-detail",
+                "actions": [action],
+                "topics": [{ "match": TOPIC }],
+            }],
+        });
+        mint(&claims, SECRET, None, None).expect("a token")
+    }
+
+    async fn send(&self, head: &str, body: &str) -> Client {
+        let mut socket = TcpStream::connect(self.address)
+            .await
+            .expect("a connection");
+        let request = format!(
+            "{head}\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        socket
+            .write_all(request.as_bytes())
+            .await
+            .expect("a request");
+        Client {
+            socket,
+            received: String::new(),
+        }
+    }
+
+    async fn publish(&self, data: &str, more: &str) -> String {
+        let token = self.token("publish");
+        let head = format!(
+            "POST /.well-known/mercure HTTP/1.1\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Bearer {token}"
+        );
+        let body = format!("topic={TOPIC}&data={data}{more}");
+        let response = self.send(&head, &body).await.read_to_end().await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        let (_, id) = response.split_once("\r\n\r\n").expect("a body");
+        id.to_owned()
+    }
+
+    async fn subscribe(&self, more: &str) -> Client {
+        let head = format!("GET /.well-known/mercure?match={TOPIC} HTTP/1.1{more}");
+        let mut client = self.send(&head, "").await;
+        client.read_until("\r\n\r\n").await;
+        client
+    }
+}
+
+/// A client that only knows bytes.
+struct Client {
+    socket: TcpStream,
+    received: String,
+}
+
+impl Client {
+    /// Reads on; `false` at the end of the connection.
+    async fn read_more(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        let count = timeout(PATIENCE, self.socket.read(&mut bytes))
+            .await
+            .expect("bytes in time")
+            .expect("an open connection");
+        let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
+        self.received.push_str(&text);
+        count > 0
+    }
+
+    async fn read_until(&mut self, text: &str) -> &str {
+        while !self.received.contains(text) {
+            assert!(
+                self.read_more().await,
+                "ended before {text:?}: {}",
+                self.received
+            );
+        }
+        &self.received
+    }
+
+    async fn read_to_end(mut self) -> String {
+        while self.read_more().await {}
+        self.received
+    }
+}
+
+/// "Publication" and "Subscription": a publish reaches a subscriber, under the id that its
+/// publisher was told, while the application's own routes still answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_serves_a_hub_beside_its_own_routes() {
+    let application = Application::start().await;
+    let page = application.send("GET /books/1 HTTP/1.1\r\nConnection: close", "");
+    let page = page.await.read_to_end().await;
+    assert!(page.ends_with("a page of the application"), "{page}");
+
+    let mut subscriber = application.subscribe("").await;
+    assert!(
+        subscriber.received.starts_with("HTTP/1.1 200 "),
+        "{}",
+        subscriber.received
+    );
+    let id = application.publish("first", "").await;
+    subscriber
+        .read_until(&format!("id: {id}\ndata: first\n\n"))
+        .await;
+}
+
+/// "Authorization": a private update reaches whoever has a grant, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_hub_keeps_private_updates_from_the_anonymous() {
+    let application = Application::start().await;
+    let token = application.token("subscribe");
+    let authorization = format!("\r\nAuthorization: Bearer {token}");
+    let mut authorised = application.subscribe(&authorization).await;
+    let mut anonymous = application.subscribe("").await;
+    application.publish("secret", "&private=on").await;
+    application.publish("open", "").await;
+    let received = authorised.read_until("data: open\n\n").await;
+    assert!(received.contains("data: secret\n\n"), "{received}");
+    let received = anonymous.read_until("data: open\n\n").await;
+    assert!(!received.contains("secret"), "{received}");
+}
+
+/// "Reconnection": whoever was away gets what it missed, then goes on live.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_an_embedded_hub_resumes() {
+    let application = Application::start().await;
+    let first = application.publish("first", "").await;
+    application.publish("second", "").await;
+    let cursor = format!("\r\nLast-Event-ID: {first}");
+    let mut subscriber = application.subscribe(&cursor).await;
+    subscriber.read_until("data: second\n\n").await;
+    application.publish("third", "").await;
+    let received = subscriber.read_until("data: third\n\n").await;
+    assert!(!received.contains("data: first\n"), "{received}");
+    assert_eq!(received.matches("data: second\n").count(), 1, "{received}");
+}
+
+/// A stream that the hub drains ends with its terminating chunk, so that the client knows it is
+/// complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_hub_ends_its_streams_when_told() {
+    let application = Application::start().await;
+    let mut subscriber = application.subscribe("").await;
+    application.publish("last", "").await;
+    subscriber.read_until("data: last\n\n").await;
+    application.hub.drain(Duration::ZERO);
+    subscriber.read_until("\r\n0\r\n\r\n").await;
+}

@@ -166,17 +166,17 @@ impl Hub {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let cors = self.0.cors.as_ref();
-        let origin = parts.headers.get(ORIGIN).cloned();
         let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
-                let metadata_url = self.0.metadata_url(&parts);
-                let outcome = self.dispatch(parts, body).await;
-                let mut response = outcome
-                    .unwrap_or_else(|refused| refused.into_response(metadata_url.as_deref()));
+                let outcome = self.dispatch(&parts, body).await;
+                let mut response = outcome.unwrap_or_else(|refused| {
+                    refused.log(&parts);
+                    refused.into_response(self.0.metadata_url(&parts).as_deref())
+                });
                 if let Some(cors) = cors {
-                    cors.decorate(origin.as_ref(), response.headers_mut());
+                    cors.decorate(parts.headers.get(ORIGIN), response.headers_mut());
                 }
                 response
             }
@@ -185,8 +185,8 @@ impl Hub {
         response
     }
 
-    async fn dispatch(&self, parts: Parts, body: Body) -> Result<Response<Body>, Refused> {
-        host_of(&parts).map_err(Refused::Host)?;
+    async fn dispatch(&self, parts: &Parts, body: Body) -> Result<Response<Body>, Refused> {
+        host_of(parts).map_err(Refused::Host)?;
         let hub = &self.0;
         match (parts.uri.path(), &parts.method) {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
@@ -195,7 +195,7 @@ impl Hub {
             (HUB_PATH, &Method::POST) => publish::publish(hub, parts, body).await,
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
             (HUB_PATH, _) => Err(Refused::Method(HUB_METHODS)),
-            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, &parts)),
+            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),
             (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
             (METADATA_PATH, _) => Err(Refused::Method(METADATA_METHODS)),
             _ => Err(Refused::NotFound),

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+use std::net::SocketAddr;
+
 pub mod access;
 pub mod clock;
 pub mod cors;
@@ -45,4 +47,6 @@ pub use stream::{Handover, Stream};
 pub struct Connection {
     /// Whether the client's connection is encrypted.
     pub tls: bool,
+    /// The client's address, for the log.
+    pub peer: Option<SocketAddr>,
 }

@@ -1,7 +1,7 @@
 //! Loom explores every interleaving of the production router, lane and cursor.
 //!
 //! A lost wake-up shows as a deadlock, which loom reports. Each break that the design's argument
-//! of no loss lists makes one of these fail; `scripts/breaks` shows it.
+//! of no loss lists makes one of these fail; `scripts/show-breaks` shows it.
 
 use std::future::poll_fn;
 use std::sync::Arc;

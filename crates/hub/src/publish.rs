@@ -17,19 +17,19 @@ use crate::subscribe::{essence, read_body};
 /// authorised alone.
 pub(crate) async fn publish(
     hub: &Shared,
-    parts: Parts,
+    parts: &Parts,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let presented =
-        present(&parts.headers, hub.cookie_names(&parts)).map_err(Refused::Presentation)?;
+        present(&parts.headers, hub.cookie_names(parts)).map_err(Refused::Presentation)?;
     let presented = presented.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that made it do so must be trusted.
-        let (scheme, host) = Shared::origin(&parts).unwrap_or_default();
+        let (scheme, host) = Shared::origin(parts).unwrap_or_default();
         check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
-    let audience = hub.audience(&parts);
+    let audience = hub.audience(parts);
     let access = hub
         .verifier
         .verify(

@@ -5,9 +5,11 @@ use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use talaria_protocol::{Blame, ProtocolError};
 
+use crate::Connection;
 use crate::accept::EventStream;
 use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
@@ -142,41 +144,65 @@ impl Refused {
         }
     }
 
-    /// One line for whoever runs the hub.
-    fn log(&self) {
+    /// One line for whoever runs the hub: who was refused, why, and what to do.
+    pub(crate) fn log(&self, parts: &Parts) {
+        let peer = parts
+            .extensions
+            .get::<Connection>()
+            .and_then(|connection| connection.peer);
+        let peer = peer.map(tracing::field::display);
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
         match self {
             Self::Presentation(error) => {
-                tracing::info!(reason = error.code(), "token refused: {error}");
+                let reason = error.code();
+                tracing::info!(reason, method, path, peer, "token refused: {error}");
             }
             Self::Origin(error) => {
-                tracing::info!(reason = error.code(), "publish by cookie refused: {error}");
+                let reason = error.code();
+                tracing::info!(
+                    reason,
+                    method,
+                    path,
+                    peer,
+                    "publish by cookie refused: {error}"
+                );
             }
             Self::NoToken => tracing::info!(
                 reason = "no_token",
-                "request refused: it carries no token, and this operation needs one"
+                method,
+                path,
+                peer,
+                "request refused: it carries no token; send one in the Authorization header or the cookie, or allow subscribers without one by `anonymous`"
             ),
             Self::Token(refusal) => {
-                tracing::info!(reason = refusal.code(), "token refused: {refusal}");
+                let reason = refusal.code();
+                tracing::info!(reason, method, path, peer, "token refused: {refusal}");
             }
             Self::Scope { topic } => tracing::info!(
                 reason = "insufficient_scope",
                 topic,
+                method,
+                path,
+                peer,
                 "publish refused: no detail of the token grants the action publish on this topic"
             ),
             Self::NotStored(why) => {
-                tracing::error!(reason = "not_stored", "publish refused: {why}");
+                tracing::error!(reason = "not_stored", peer, "publish refused: {why}");
             }
             Self::Unknown => tracing::error!(
                 reason = "unknown_outcome",
+                peer,
                 "whether an update was stored is unknown; its publisher is not answered"
             ),
-            other => tracing::debug!(status = other.status().as_u16(), "{}", other.body()),
+            other => {
+                let status = other.status().as_u16();
+                tracing::debug!(status, method, path, peer, "{}", other.body());
+            }
         }
     }
 
     /// The response. `resource_metadata` is where the hub's metadata document lies.
     pub(crate) fn into_response(self, resource_metadata: Option<&str>) -> Response<Body> {
-        self.log();
         let mut body = self.body();
         if !body.ends_with('\n') {
             body.push('\n');

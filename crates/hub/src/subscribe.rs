@@ -28,11 +28,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
 pub(crate) async fn subscribe(
     hub: &Shared,
-    parts: Parts,
+    parts: &Parts,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let accepts = accept::event_stream(&parts.headers);
-    let access = authorise(hub, &parts)?;
+    let access = authorise(hub, parts)?;
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;

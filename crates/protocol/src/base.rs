@@ -35,6 +35,11 @@ impl Base {
         Self(Url::parse("http://hub.invalid/.well-known/mercure").expect("a valid URL"))
     }
 
+    /// Whether the hub knows no public name.
+    pub fn is_synthetic(&self) -> bool {
+        *self == Self::synthetic()
+    }
+
     /// The URL itself.
     pub fn url(&self) -> &Url {
         &self.0

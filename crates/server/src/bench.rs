@@ -44,7 +44,7 @@ pub fn main(args: &BenchArgs) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
-            eprintln!("talaria bench: {problem}");
+            eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }

@@ -19,7 +19,7 @@ use crate::{bench, run};
 
 /// Talaria, a Mercure hub: publishes updates to browsers and other clients as server-sent events.
 #[derive(Parser)]
-#[command(name = "talaria", args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "talaria", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ struct Closed;
 /// Serves a connection until it ends.
 pub async fn serve(
     stream: TcpStream,
+    peer: SocketAddr,
     site: Site,
     dispatch_timeout: Option<Duration>,
     stopped: watch::Receiver<bool>,
@@ -53,7 +55,7 @@ pub async fn serve(
     let socket = Socket::new(stream, outflow.clone(), dispatch_timeout);
     let answer = {
         let outflow = outflow.clone();
-        service_fn(move |request| answer(site.clone(), outflow.clone(), request))
+        service_fn(move |request| answer(site.clone(), outflow.clone(), peer, request))
     };
     if is_http2 {
         // Boxed, because its state is several times that of HTTP/1.1.
@@ -141,10 +143,14 @@ async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
 fn answer(
     site: Site,
     outflow: Outflow,
+    peer: SocketAddr,
     mut request: Request<Incoming>,
 ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>> {
     request.extensions_mut().insert(outflow);
-    request.extensions_mut().insert(Connection { tls: false });
+    request.extensions_mut().insert(Connection {
+        tls: false,
+        peer: Some(peer),
+    });
     // Boxed, because hyper keeps the space of this future as long as the connection.
     Box::pin(async move {
         let response = site.answer(request.map(Body::new)).await;

@@ -142,10 +142,10 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     configure(&stream, dispatch_timeout);
                     let serve =
-                        connection::serve(stream, site.clone(), dispatch_timeout, stopped.clone());
+                        connection::serve(stream, peer, site.clone(), dispatch_timeout, stopped.clone());
                     connections.spawn(serve);
                 }
                 Err(error) => {

@@ -5,8 +5,16 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging at the level that `RUST_LOG` names, `info` unless set.
-pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+///
+/// # Errors
+/// A sentence about a `RUST_LOG` that cannot be read.
+pub fn start() -> Result<(), String> {
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(levels) if !levels.is_empty() => EnvFilter::try_new(&levels).map_err(|error| {
+            format!("RUST_LOG: {error}\n  write a level such as info, debug or talaria_hub=debug")
+        })?,
+        _ => EnvFilter::new("info"),
+    };
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -15,4 +23,5 @@ pub fn start() {
         .try_init();
     // An embedding process may have a subscriber already; its choice stands.
     drop(started);
+    Ok(())
 }

@@ -23,7 +23,9 @@ const FORCED: i32 = 2;
 
 /// Serves until a signal ends it. `ready` is called once, when the first address is listening.
 pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send) -> ExitCode {
-    log::start();
+    if let Err(error) = log::start() {
+        return failed(&error);
+    }
     for notice in &loaded.notices {
         match notice.level {
             Level::Info => tracing::info!("{}", notice.text),
@@ -58,6 +60,11 @@ async fn serve_until_signal(
 ) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    if settings.base.is_synthetic() {
+        tracing::info!(
+            "the hub knows no public name: relative topics and URL Patterns meet each other only, never absolute ones; name it with resource_identifier"
+        );
+    }
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();

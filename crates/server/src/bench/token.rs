@@ -1,7 +1,7 @@
 //! The tokens that a bench mints for its publishers and subscribers.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use talaria_hub::access::mint;
 
 use super::clock;
 
@@ -46,11 +46,9 @@ impl Mint {
                 "topics": topics,
             }],
         });
-        let header = Header {
-            typ: Some("at+jwt".to_owned()),
-            ..Header::new(Algorithm::HS256)
-        };
-        encode(&header, &claims, &EncodingKey::from_secret(secret))
+        let secret = std::str::from_utf8(secret)
+            .map_err(|_| "the key is not text; give the secret that the hub has".to_owned())?;
+        mint(&claims, secret, None, None)
             .map_err(|error| format!("a token cannot be signed with the key: {error}"))
     }
 }

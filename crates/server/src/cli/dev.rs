@@ -15,7 +15,7 @@ use talaria_hub::access;
 use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
 use crate::config::Loaded;
 use crate::config::draft::Draft;
-use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, Secret};
+use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, OriginSetting, Secret};
 use crate::config::source::{Place, Source, SourceKind};
 use crate::run;
 
@@ -76,7 +76,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String>
         authorization_server: false,
         publisher: Some(key.clone()),
         subscriber: Some(key),
-        place,
+        place: place.clone(),
     };
     // Every host, so that `localhost` and a forwarded port work too; the interface protects.
     let address = ListenAddress {
@@ -88,6 +88,11 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String>
         addresses: vec![address],
         issuers: vec![issuer],
         anonymous: Some(true),
+        // A page under development comes from another local port; nothing here is worth a credential.
+        cors_origins: Some(vec![OriginSetting {
+            text: "*".to_owned(),
+            place,
+        }]),
         ..Draft::default()
     };
     let loaded = draft.finish().map_err(|error| error.to_string())?;

@@ -53,7 +53,7 @@ pub fn run(args: &PublishArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problem) => {
-            eprintln!("talaria publish: {problem}");
+            eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }

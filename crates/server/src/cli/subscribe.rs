@@ -58,7 +58,7 @@ pub fn run(args: &SubscribeArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("talaria subscribe: {problem}");
+            eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }
@@ -105,10 +105,7 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
             Err(problem) => return Err(problem),
         };
         let wait = backoff(reader.retry, failures);
-        eprintln!(
-            "talaria subscribe: {problem}; reconnecting in {} ms",
-            wait.as_millis()
-        );
+        eprintln!("{problem}; reconnecting in {} ms", wait.as_millis());
         tokio::time::sleep(wait).await;
     }
 }

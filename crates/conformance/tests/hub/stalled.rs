@@ -1,0 +1,107 @@
+//! Sockets that stop reading are dropped after `dispatch_timeout`, and resume without a gap
+//! (design §4, B-403, B-962).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use talaria_conformance::count;
+use talaria_conformance::hub::Hub;
+use talaria_conformance::stream::EventStream;
+use talaria_conformance::token::exact;
+
+/// Whether the hub's end of our connection from `local` is still established, as the kernel says.
+fn established(table: &str, hub: SocketAddr, local: SocketAddr) -> bool {
+    let ends = format!("{:04X}", hub.port());
+    let other = format!("{:04X}", local.port());
+    table.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (here, there, state) = (words.next(), words.next(), words.next());
+        here.is_some_and(|end| end.ends_with(&ends))
+            && there.is_some_and(|end| end.ends_with(&other))
+            && state == Some("01")
+    })
+}
+
+/// 500 under `./test --full`.
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_sockets_are_dropped_and_resume() {
+    let limit = Duration::from_secs(2);
+    let hub = Hub::start("anonymous\ndispatch_timeout 2s\ntransport memory {\nmax_bytes 256MiB\n}");
+    let mut publisher = hub.publisher().keep().await;
+    let first = publisher.publish(&[("topic", "a"), ("data", "0")]).await;
+    let client = hub.client().receive_buffer(4096);
+    let mut stalled: Vec<(EventStream, String)> = Vec::new();
+    for _ in 0..count(500, 50) {
+        stalled.push((client.subscribe(&[exact("a")]).await, first.clone()));
+    }
+    let mut quick = hub.client().subscribe(&[exact("a")]).await;
+
+    let data = "x".repeat(8 * 1024);
+    let mut published = 0;
+    let start = Instant::now();
+    let mut dropped = Vec::new();
+    loop {
+        if published < 500 {
+            published += 1;
+            publisher
+                .publish(&[("topic", "a"), ("data", &format!("{published} {data}"))])
+                .await;
+            assert!(
+                quick.data().await.starts_with(&format!("{published} ")),
+                "a stalled peer delays nobody"
+            );
+        } else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let open = stalled
+            .iter()
+            .filter(|(stream, _)| established(&table, hub.address, stream.local))
+            .count();
+        dropped.resize(stalled.len() - open, start.elapsed());
+        if open == 0 && published == 500 {
+            break;
+        }
+        assert!(
+            start.elapsed() < 15 * limit,
+            "{open} stalled sockets are still open after {:?}",
+            start.elapsed()
+        );
+    }
+    println!(
+        "stalled: dropped between {:?} and {:?}",
+        dropped.first(),
+        dropped.last()
+    );
+    assert!(
+        dropped.first() > Some(&(limit - Duration::from_millis(500))),
+        "too early: {:?}",
+        dropped.first()
+    );
+
+    publisher.publish(&[("topic", "a"), ("data", "end")]).await;
+    for (mut stream, mut last) in stalled {
+        let mut seen = 0;
+        while let Ok(Some(event)) = stream.try_event().await {
+            seen += 1;
+            assert!(event.data.starts_with(&format!("{seen} ")));
+            last = event.id;
+        }
+        assert!(seen < 500, "a socket that did not read got everything");
+        let mut resumed = hub
+            .client()
+            .last_event_id(&last)
+            .subscribe(&[exact("a")])
+            .await;
+        assert_eq!(resumed.header("mercure-last-event-id"), last);
+        for data in resumed.until("end").await {
+            seen += 1;
+            assert!(
+                data.starts_with(&format!("{seen} ")),
+                "a gap before {}",
+                data.get(..8).unwrap_or_default()
+            );
+        }
+        assert_eq!(seen, 500);
+    }
+}

@@ -1,1 +1,42 @@
-//! Placeholder.
+//! An embeddable Mercure hub: the engine and its HTTP face.
+//!
+//! [`Hub::router`] is an axum `Router`, hence a tower `Service`; [`Hub::handle`] is the same
+//! without a router. Updates take one way: [`mod@publish`] judges a request and appends to the
+//! transport, whose committer hands groups to the router; the router fills ring and lanes and
+//! makes them visible; each subscriber's [`Cursor`] reads on from its own position.
+#![forbid(unsafe_code)]
+
+mod accept;
+pub mod access;
+pub mod clock;
+pub mod cors;
+mod cursor;
+mod drain;
+mod host;
+mod hub;
+mod interest;
+mod lane;
+mod metadata;
+pub mod origin;
+mod outflow;
+mod publish;
+mod respond;
+mod router;
+mod stream;
+mod subscribe;
+
+pub use cursor::{Cursor, Deadlines, End, Step};
+pub use host::{HostError, host_of};
+pub use hub::{Hub, HubOptions, UnknownCursor};
+pub use interest::Selection;
+pub use outflow::Outflow;
+pub use respond::{BODY_NOT_FOUND, Unanswered, plain};
+pub use stream::{Handover, Stream};
+
+/// What a listener tells about the connection of a request, through the request's extensions.
+/// Without it a request came over a plain connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connection {
+    /// Whether the client's connection is encrypted.
+    pub tls: bool,
+}

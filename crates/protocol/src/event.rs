@@ -3,5 +3,5 @@
 mod decode;
 mod encode;
 
-pub use decode::{Decoder, Event};
+pub use decode::{DEFAULT_MAX_EVENT_BYTES, DecodeError, Decoder, Event, Item, Items};
 pub use encode::{COMMENT, encode};

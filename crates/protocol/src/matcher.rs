@@ -47,7 +47,7 @@ pub enum Matcher {
     /// The reserved `*`: every topic.
     Any,
     /// This topic only.
-    Exact(Box<str>),
+    Exact(Arc<str>),
     /// Every topic whose URL the pattern matches.
     UrlPattern(Arc<UrlPattern>),
 }

@@ -1,3 +1,23 @@
-//! Placeholder.
+//! `talaria`, a Mercure hub: the command line, the configuration, the listeners.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod bench;
+mod cli;
+mod clock;
+mod config;
+mod connection;
+mod listen;
+mod log;
+mod options;
+mod run;
+mod site;
+mod socket;
+
+/// Many small allocations of many threads, freed by others, are what this allocator is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,1 +1,125 @@
-//! Placeholder.
+//! The ordered log of updates and where it lives.
+//!
+//! A transport is one ordered log; a [`Position`] is its only address. Updates are appended, get a
+//! position and an event id, become a [`Frame`] (their event stream bytes, made once and shared)
+//! and are handed to a [`Route`] in commit order. Readers come by with a position.
+#![forbid(unsafe_code)]
+
+mod committer;
+pub mod event_id;
+mod frame;
+mod memory;
+mod position;
+mod ring;
+#[doc(hidden)]
+pub mod sync;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use event_id::{EventIds, RunTag};
+pub use frame::Frame;
+pub use memory::{Memory, MemoryOptions};
+pub use position::{Bounds, Position};
+pub use ring::Ring;
+use talaria_protocol::Update;
+
+/// A future that a transport returns; the trait stays object safe.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An ordered log of updates.
+pub trait Transport: Send + Sync + 'static {
+    /// The newest part of the log, in memory.
+    fn ring(&self) -> &Arc<Ring>;
+
+    /// Names the one who makes committed updates visible; called once, before the first append.
+    fn start(&self, route: Arc<dyn Route>);
+
+    /// Appends an update: it gets its position and id, is committed and routed. Completes even if
+    /// the returned future is dropped.
+    fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>>;
+
+    /// Reads committed updates after `from`, not beyond `up_to`, that the filter admits.
+    ///
+    /// At most `limit` bytes of them, or one.
+    fn read(
+        &self,
+        from: Position,
+        up_to: Position,
+        limit: usize,
+        filter: Arc<dyn Admit>,
+    ) -> Pending<'_, Result<Page, ReadError>>;
+
+    /// Resolves a cursor. Never called with the reserved `earliest`.
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup>;
+
+    /// What retention keeps.
+    fn bounds(&self) -> Bounds;
+
+    /// The id of the newest committed update, `None` if there is none.
+    fn newest_id(&self) -> Option<String>;
+}
+
+/// Makes committed updates visible to readers.
+pub trait Route: Send + Sync {
+    /// Routes a group: afterwards its updates are in the ring and visible. `acknowledge` is called
+    /// once they are, and before any reader is woken.
+    fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut());
+}
+
+/// Judges a frame for one reader: its matchers and its grants.
+pub trait Admit: Send + Sync {
+    /// Whether the reader may and wants to receive the frame.
+    fn admits(&self, frame: &Frame) -> bool;
+}
+
+/// An acknowledged update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its id: the publisher's, or one that the transport made.
+    pub event_id: String,
+}
+
+/// Why an update has no acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Not stored, and never will be.
+    #[error("the update was not stored: {0}")]
+    Refused(&'static str),
+    /// Nobody knows; the publisher must not be answered.
+    #[error("whether the update was stored is unknown")]
+    Unknown,
+}
+
+/// Part of the log, filtered.
+#[derive(Debug)]
+pub struct Page {
+    /// The admitted frames, in order.
+    pub frames: Vec<Arc<Frame>>,
+    /// Everything up to here was looked at.
+    pub looked_up_to: Position,
+}
+
+/// Why a page cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The log no longer holds what comes after the reader's position.
+    #[error("the log no longer holds what follows position {0}")]
+    Passed(Position),
+}
+
+/// What a cursor stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A kept update.
+    Found(Position),
+    /// An id of this log whose update retention deleted.
+    Deleted,
+    /// No id of this log, or one whose record is gone.
+    Unknown,
+    /// The transport does not look ids up.
+    Unsupported,
+}

@@ -1,0 +1,29 @@
+//! Who may do what: from a request's headers to what its access token allows.
+//!
+//! [`present`] finds the token in a request, [`Verifier`] judges it with the key of its issuer and
+//! on the clock of its caller, and [`Challenge`] is what the client learns of a refusal. The
+//! reason itself ([`Refusal`]) is for the log only (B-448).
+
+mod algorithm;
+mod challenge;
+mod claims;
+mod issuer;
+mod key;
+mod mint;
+mod pem;
+mod presentation;
+mod refusal;
+mod shown;
+mod source_origin;
+mod verify;
+
+pub use algorithm::Algorithm;
+pub use challenge::Challenge;
+pub use issuer::{Issuer, IssuerError, Issuers, Role};
+pub use key::{KeyError, VerificationKey};
+pub use mint::mint;
+pub use presentation::{PresentationError, Presented, Source, cookie_names, present};
+pub use refusal::Refusal;
+pub(crate) use shown::Shown;
+pub use source_origin::{SourceOriginError, check_source_origin};
+pub use verify::{Access, Verifier};

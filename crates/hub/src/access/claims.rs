@@ -1,0 +1,81 @@
+//! The claims of a token whose signature was verified (specification, "Token Validation").
+
+use serde_json::{Map, Value};
+use talaria_protocol::{AuthorizationDetails, Base, Limits};
+
+use super::Refusal;
+
+/// The claim that carries what the token allows.
+const DETAILS: &str = "authorization_details";
+
+/// Judges `exp` and returns it, in Unix seconds, neither rounded nor with leeway.
+pub(super) fn expiry(claims: &Map<String, Value>, now: f64) -> Result<f64, Refusal> {
+    let exp = claims.get("exp").ok_or(Refusal::ExpMissing)?;
+    let exp = exp.as_f64().ok_or(Refusal::ExpNotANumber)?;
+    if now < exp {
+        Ok(exp)
+    } else {
+        Err(Refusal::Expired { exp, now })
+    }
+}
+
+/// Judges `nbf`, if there is one.
+pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<(), Refusal> {
+    let Some(nbf) = claims.get("nbf") else {
+        return Ok(());
+    };
+    let nbf = nbf.as_f64().ok_or(Refusal::NbfNotANumber)?;
+    if nbf <= now {
+        Ok(())
+    } else {
+        Err(Refusal::NotYetValid { nbf, now })
+    }
+}
+
+/// Judges `aud`: one of the hub's resource identifiers must be in it.
+pub(super) fn check_audience(
+    claims: &Map<String, Value>,
+    audiences: &[String],
+) -> Result<(), Refusal> {
+    let received = match claims.get("aud") {
+        None => {
+            return Err(Refusal::AudMissing {
+                expected: audiences.to_vec(),
+            });
+        }
+        Some(Value::String(audience)) => vec![audience.clone()],
+        Some(Value::Array(values)) => values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or(Refusal::AudNotStrings)?,
+        Some(_) => return Err(Refusal::AudNotStrings),
+    };
+    if received.iter().any(|audience| audiences.contains(audience)) {
+        Ok(())
+    } else {
+        Err(Refusal::AudMismatch {
+            received,
+            expected: audiences.to_vec(),
+        })
+    }
+}
+
+/// Reads `authorization_details`; without the claim nothing is granted (B-445).
+pub(super) fn details(
+    claims: &Map<String, Value>,
+    base: &Base,
+    limits: &Limits,
+) -> Result<AuthorizationDetails, Refusal> {
+    let Some(claim) = claims.get(DETAILS) else {
+        return Ok(AuthorizationDetails::default());
+    };
+    AuthorizationDetails::parse(claim, base, limits).map_err(|error| {
+        // So common a mistake of authorization servers that it has a code of its own (B-1033).
+        if claim.is_string() {
+            Refusal::DetailsAreAString(error)
+        } else {
+            Refusal::DetailsInvalid(error)
+        }
+    })
+}

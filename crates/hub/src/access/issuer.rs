@@ -1,0 +1,111 @@
+//! Trusted issuers and their keys, which are never pooled (B-238).
+
+use super::{Shown, VerificationKey};
+
+/// What a token is presented for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Publishing.
+    Publisher,
+    /// Subscribing, and reading the subscription API.
+    Subscriber,
+}
+
+impl Role {
+    /// The name as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher",
+            Self::Subscriber => "subscriber",
+        }
+    }
+}
+
+/// An issuer and how its tokens are verified (B-233, B-234).
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// What the `iss` claim must equal byte for byte.
+    pub identifier: String,
+    /// Whether the protected resource metadata names it as authorization server.
+    pub authorization_server: bool,
+    /// The key of publishers' tokens; without one, they are refused.
+    pub publisher: Option<VerificationKey>,
+    /// The key of subscribers' tokens; without one, they are refused.
+    pub subscriber: Option<VerificationKey>,
+}
+
+impl Issuer {
+    /// The key for a role.
+    pub fn key(&self, role: Role) -> Option<&VerificationKey> {
+        match role {
+            Role::Publisher => self.publisher.as_ref(),
+            Role::Subscriber => self.subscriber.as_ref(),
+        }
+    }
+}
+
+/// Why a list of issuers is unusable (B-223).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// An identifier is empty.
+    #[error(
+        "an issuer has an empty identifier; name it as the \"iss\" claim of its tokens does, such \
+         as https://example.com"
+    )]
+    Empty,
+    /// Two issuers with one identifier.
+    #[error("issuer {} is configured twice; merge the two into one", Shown(.0))]
+    Duplicate(String),
+    /// An issuer whose tokens could never be used.
+    #[error(
+        "issuer {} has neither a publisher nor a subscriber key; give it one of them, or remove it",
+        Shown(.0)
+    )]
+    NoRole(String),
+}
+
+/// The trusted issuers, each with an identifier and keys of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Issuers(Vec<Issuer>);
+
+impl Issuers {
+    /// Checks the issuers (B-223).
+    ///
+    /// # Errors
+    /// See [`IssuerError`].
+    pub fn new(issuers: Vec<Issuer>) -> Result<Self, IssuerError> {
+        for (index, issuer) in issuers.iter().enumerate() {
+            let identifier = &issuer.identifier;
+            if identifier.is_empty() {
+                return Err(IssuerError::Empty);
+            }
+            if issuers
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.identifier == *identifier)
+            {
+                return Err(IssuerError::Duplicate(identifier.clone()));
+            }
+            if issuer.publisher.is_none() && issuer.subscriber.is_none() {
+                return Err(IssuerError::NoRole(identifier.clone()));
+            }
+        }
+        Ok(Self(issuers))
+    }
+
+    /// All issuers, in configured order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Issuer> {
+        self.0.iter()
+    }
+
+    /// The issuer of an identifier.
+    pub fn get(&self, identifier: &str) -> Option<&Issuer> {
+        self.iter().find(|issuer| issuer.identifier == identifier)
+    }
+
+    /// Whether some issuer has a key for the role (B-222).
+    pub fn serves(&self, role: Role) -> bool {
+        self.iter().any(|issuer| issuer.key(role).is_some())
+    }
+}

@@ -1,0 +1,167 @@
+//! Where a request carries its token (specification, "Presenting the Access Token").
+
+use std::fmt;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+
+/// The least length of a token in the `Authorization` header, in bytes (B-441).
+const MIN_TOKEN_BYTES: usize = 41;
+
+/// The prefix that makes browsers keep a cookie from connections without TLS.
+const SECURE_PREFIX: &str = "__Secure-";
+
+/// How a token came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the `Authorization` header.
+    Header,
+    /// In a cookie, which a browser sends by itself: see [`super::check_source_origin`].
+    Cookie,
+}
+
+/// A token as presented, not verified. Its `Debug` form hides the token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The token.
+    pub token: String,
+    /// How it came.
+    pub source: Source,
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A malformed `Authorization` header: 400 with `invalid_request` (B-441). The text never quotes
+/// the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PresentationError {
+    /// Several header fields.
+    #[error("the request has more than one Authorization header; send one")]
+    Repeated,
+    /// Not `Bearer` and one space.
+    #[error(
+        "the Authorization header does not have the form \"Bearer <token>\"; use that scheme and \
+         one space (a proxy that adds Basic must not do so here)"
+    )]
+    NotBearer,
+    /// Shorter than any signed token.
+    #[error(
+        "the bearer token in the Authorization header has {bytes} bytes, fewer than the \
+         {MIN_TOKEN_BYTES} of any signed token; send the whole token"
+    )]
+    TooShort {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A character that RFC 6750 does not allow.
+    #[error(
+        "the bearer token in the Authorization header has characters that no token has, such as \
+         spaces, commas or quotes; send the bare token"
+    )]
+    BadCharacters,
+}
+
+impl PresentationError {
+    /// A stable name for the log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Repeated => "authorization_repeated",
+            Self::NotBearer => "authorization_not_bearer",
+            Self::TooShort { .. } => "bearer_token_too_short",
+            Self::BadCharacters => "bearer_token_bad_characters",
+        }
+    }
+}
+
+/// The names under which the cookie is read: the configured one and, on a site without TLS, where
+/// browsers refuse the prefix `__Secure-`, also that with or without it (B-1003).
+pub fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
+    let other = match configured.strip_prefix(SECURE_PREFIX) {
+        Some(bare) => bare.to_owned(),
+        None => format!("{SECURE_PREFIX}{configured}"),
+    };
+    let mut names = vec![configured.to_owned()];
+    if !tls {
+        names.push(other);
+    }
+    names
+}
+
+/// Finds the token of a request: in the `Authorization` header if there is one, however bad, else
+/// in the first cookie of these names that is not empty, earlier names first (B-440).
+///
+/// # Errors
+/// A malformed `Authorization` header.
+pub fn present(
+    headers: &HeaderMap,
+    cookie_names: &[String],
+) -> Result<Option<Presented>, PresentationError> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    if let Some(field) = fields.next() {
+        if fields.next().is_some() {
+            return Err(PresentationError::Repeated);
+        }
+        return bearer(field.as_bytes()).map(|token| {
+            Some(Presented {
+                token: token.to_owned(),
+                source: Source::Header,
+            })
+        });
+    }
+    Ok(cookie_names
+        .iter()
+        .find_map(|name| cookie(headers, name))
+        .map(|token| Presented {
+            token,
+            source: Source::Cookie,
+        }))
+}
+
+/// The token of an `Authorization` value (RFC 6750, section 2.1).
+fn bearer(value: &[u8]) -> Result<&str, PresentationError> {
+    const SCHEME: &[u8] = b"Bearer ";
+    let token = match value.split_at_checked(SCHEME.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => token,
+        _ => return Err(PresentationError::NotBearer),
+    };
+    let padding = token.iter().rev().take_while(|&&byte| byte == b'=').count();
+    if !token.iter().take(token.len() - padding).all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    }) {
+        return Err(PresentationError::BadCharacters);
+    }
+    if token.len() < MIN_TOKEN_BYTES {
+        return Err(PresentationError::TooShort { bytes: token.len() });
+    }
+    std::str::from_utf8(token).map_err(|_| PresentationError::BadCharacters)
+}
+
+/// The value of the first non-empty cookie of a name (RFC 6265, section 5.4).
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|&byte| byte == b';'))
+        .filter_map(|pair| {
+            let at = pair.iter().position(|&byte| byte == b'=')?;
+            let (key, value) = pair.split_at_checked(at)?;
+            (key.trim_ascii() == name.as_bytes()).then_some(value)
+        })
+        .map(|value| {
+            let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
+            // The grammar of RFC 6265, section 4.1.1, lets a value stand in quotes.
+            value
+                .strip_prefix(b"\"")
+                .and_then(|value| value.strip_suffix(b"\""))
+                .unwrap_or(value)
+        })
+        .find(|value| !value.is_empty())
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+}

@@ -1,0 +1,229 @@
+//! Why a token was refused: for the log and for `talaria token check`, never for the client (B-448).
+
+use talaria_protocol::ProtocolError;
+
+use super::shown::{Shown, ShownList};
+use super::{Algorithm, Role};
+
+/// The reason to refuse a token (specification, "Token Validation"). The client only learns
+/// `invalid_token`; the text is for the log and tells a person what to change. It quotes at most
+/// 64 characters of a claim, and nothing of a signature or key.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Beyond the bound of B-1015.
+    #[error("the token has {bytes} bytes, more than {max}; grant URL patterns instead of topics")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The most that is taken.
+        max: usize,
+    },
+    /// Not three parts.
+    #[error(
+        "the token has {parts} parts between dots, not the 3 of a signed JWT; {}",
+        if *.parts == 5 {
+            "this looks like an encrypted token (JWE), so switch its encryption off at the issuer"
+        } else {
+            "send the whole compact JWS and nothing else"
+        }
+    )]
+    NotAJws {
+        /// How many parts it has.
+        parts: usize,
+    },
+    /// A part is no base64url.
+    #[error("the token's {part} is not base64url without padding; send the token unchanged")]
+    NotBase64url {
+        /// Which part: header, claims or signature.
+        part: &'static str,
+    },
+    /// The header is no JSON object.
+    #[error("the token's header is not a JSON object; send the token unchanged")]
+    BadHeaderJson,
+    /// No `alg`, or one that is no string.
+    #[error("the token's header has no \"alg\" string; the issuer must name its algorithm")]
+    AlgMissing,
+    /// `alg` is `none` in any spelling.
+    #[error("alg is \"none\", so the token is not signed; have the issuer sign it")]
+    AlgNone,
+    /// Another algorithm than that of the issuer's key.
+    #[error(
+        "alg is {}, but this issuer's {role} key is configured for {allowed} only; change one of \
+         them",
+        Shown(.received), role = .role.name()
+    )]
+    AlgNotAllowed {
+        /// The header's value.
+        received: String,
+        /// The key's algorithm.
+        allowed: Algorithm,
+        /// The role of the key.
+        role: Role,
+    },
+    /// A header parameter that must be understood, and is not.
+    #[error(
+        "the token's header demands by \"crit\" what this hub does not know ({}); have the issuer \
+         leave it out",
+        Shown(.0)
+    )]
+    UnknownCrit(String),
+    /// No `typ`, or one that is no string.
+    #[error("the token's header has no \"typ\" string; the issuer must set \"at+jwt\" (RFC 9068)")]
+    TypMissing,
+    /// `typ` is not `at+jwt`.
+    #[error(
+        "typ is {}, not \"at+jwt\": the issuer sent another kind of token, such as an ID token or \
+         one of before RFC 9068; have it issue JWT access tokens of RFC 9068 (in Keycloak a \
+         switch of the client's advanced settings)",
+        Shown(.0)
+    )]
+    WrongTyp(String),
+    /// The claims are no JSON object.
+    #[error("the token's claims are not a JSON object; fix the issuer")]
+    BadClaimsJson,
+    /// No `iss`, or one that is no string.
+    #[error("the token has no \"iss\" string; the issuer must name itself")]
+    IssMissing,
+    /// No trusted issuer has this identifier.
+    #[error(
+        "iss is {}, which is no trusted issuer (trusted: {}); configure that issuer, or correct \
+         the claim",
+        Shown(.received), ShownList(.trusted)
+    )]
+    IssUnknown {
+        /// The claim.
+        received: String,
+        /// The configured identifiers.
+        trusted: Vec<String>,
+    },
+    /// As [`Self::IssUnknown`], but for a slash at the end.
+    #[error(
+        "iss is {}, but the trusted issuer is {}: they differ by the slash at the end; make them \
+         equal",
+        Shown(.received), Shown(.trusted)
+    )]
+    IssSlash {
+        /// The claim.
+        received: String,
+        /// The configured identifier.
+        trusted: String,
+    },
+    /// The issuer may not issue tokens for this role.
+    #[error(
+        "issuer {} has no {role} key here; configure one, or use a token of an issuer that has",
+        Shown(.issuer), role = .role.name()
+    )]
+    NoKeyForRole {
+        /// The issuer.
+        issuer: String,
+        /// The role asked for.
+        role: Role,
+    },
+    /// The signature does not verify.
+    #[error(
+        "the signature is not by the {role} key configured for issuer {}; compare the keys on \
+         both sides (a secret is used as raw bytes, with every space and line break)",
+        Shown(.issuer), role = .role.name()
+    )]
+    BadSignature {
+        /// The issuer.
+        issuer: String,
+        /// The role of the key.
+        role: Role,
+    },
+    /// No `exp`.
+    #[error("the token has no \"exp\"; the issuer must let it expire")]
+    ExpMissing,
+    /// `exp` is no number.
+    #[error("exp is not a JSON number; have the issuer write it without quotes")]
+    ExpNotANumber,
+    /// `exp` has come.
+    #[error("the token expired {:?} s ago (exp {exp:?}); get a new one, or compare the clocks", milliseconds(.now - .exp))]
+    Expired {
+        /// The claim, in Unix seconds.
+        exp: f64,
+        /// The hub's time, in Unix seconds.
+        now: f64,
+    },
+    /// `nbf` is no number.
+    #[error("nbf is not a JSON number; have the issuer write it without quotes")]
+    NbfNotANumber,
+    /// `nbf` has not come.
+    #[error("the token is valid only in {:?} s (nbf {nbf:?}); wait, or compare the clocks", milliseconds(.nbf - .now))]
+    NotYetValid {
+        /// The claim, in Unix seconds.
+        nbf: f64,
+        /// The hub's time, in Unix seconds.
+        now: f64,
+    },
+    /// No `aud`.
+    #[error(
+        "the token has no \"aud\"; the issuer must set it to this hub ({})",
+        ShownList(.expected)
+    )]
+    AudMissing {
+        /// The hub's resource identifiers.
+        expected: Vec<String>,
+    },
+    /// `aud` is neither a string nor an array of strings.
+    #[error("aud is neither a string nor an array of strings; fix the issuer")]
+    AudNotStrings,
+    /// The token is for somebody else.
+    #[error(
+        "aud is {}, but this hub is {}; correct the claim, or configure \
+         the hub's resource identifier",
+        ShownList(.received), ShownList(.expected)
+    )]
+    AudMismatch {
+        /// The claim.
+        received: Vec<String>,
+        /// The hub's resource identifiers.
+        expected: Vec<String>,
+    },
+    /// `authorization_details` is JSON within a string.
+    #[error("{0}")]
+    DetailsAreAString(ProtocolError),
+    /// A detail is broken; the error says which and how, a bare string as topic among others.
+    #[error("{0}")]
+    DetailsInvalid(ProtocolError),
+}
+
+/// Seconds to three places; its `Debug` form is short for any value, other than `Display`.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+impl Refusal {
+    /// A stable name for the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+            Self::NotAJws { .. } => "not_a_jws",
+            Self::NotBase64url { .. } => "not_base64url",
+            Self::BadHeaderJson => "bad_header_json",
+            Self::AlgMissing => "alg_missing",
+            Self::AlgNone => "alg_none",
+            Self::AlgNotAllowed { .. } => "alg_not_allowed",
+            Self::UnknownCrit(_) => "unknown_crit",
+            Self::TypMissing => "typ_missing",
+            Self::WrongTyp(_) => "wrong_typ",
+            Self::BadClaimsJson => "bad_claims_json",
+            Self::IssMissing => "iss_missing",
+            Self::IssUnknown { .. } => "iss_unknown",
+            Self::IssSlash { .. } => "iss_slash",
+            Self::NoKeyForRole { .. } => "no_key_for_role",
+            Self::BadSignature { .. } => "bad_signature",
+            Self::ExpMissing => "exp_missing",
+            Self::ExpNotANumber => "exp_not_a_number",
+            Self::Expired { .. } => "expired",
+            Self::NbfNotANumber => "nbf_not_a_number",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::AudMissing { .. } => "aud_missing",
+            Self::AudNotStrings => "aud_not_strings",
+            Self::AudMismatch { .. } => "aud_mismatch",
+            Self::DetailsAreAString(_) => "details_are_a_string",
+            Self::DetailsInvalid(_) => "details_invalid",
+        }
+    }
+}

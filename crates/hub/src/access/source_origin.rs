@@ -1,0 +1,120 @@
+//! Which pages may publish with a browser's cookie (B-390 to B-392, B-1044).
+
+use http::HeaderMap;
+use http::header::{ORIGIN, REFERER};
+use url::{Position, Url};
+
+use super::Shown;
+use crate::origin::Origins;
+
+/// Why a publish with a cookie is refused: 400 with `invalid_request`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceOriginError {
+    /// Several `Origin` fields, or bytes that are no text.
+    #[error("the request has a malformed or repeated Origin header; send one")]
+    Malformed,
+    /// Neither `Origin` nor `Referer`.
+    #[error(
+        "a publish with a cookie has neither Origin nor Referer, so that nobody knows which page \
+         sent it; send the token in the Authorization header instead"
+    )]
+    Missing,
+    /// A `Referer` that is no URL with an origin.
+    #[error("the Referer {} is no absolute URL; send an Origin header", Shown(.0))]
+    BadReferer(String),
+    /// A page that may not publish.
+    #[error(
+        "a publish with a cookie came from origin {}, but only {} (this hub itself) and \
+         publish_origins ({accepted}) are accepted; add the origin to publish_origins",
+        Shown(.received), Shown(.own)
+    )]
+    NotAllowed {
+        /// The origin of the page.
+        received: String,
+        /// The origin of the request's target.
+        own: String,
+        /// The configured origins.
+        accepted: String,
+    },
+}
+
+impl SourceOriginError {
+    /// A stable name for the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "origin_malformed",
+            Self::Missing => "origin_missing",
+            Self::BadReferer(_) => "referer_malformed",
+            Self::NotAllowed { .. } => "origin_not_allowed",
+        }
+    }
+}
+
+/// Checks which page sent a `POST` whose token came from a cookie: by `Origin` or, without that,
+/// by `Referer`. Accepted are the request's own origin and `publish_origins`.
+///
+/// `scheme` (`http` or `https`) and `authority` (`Host` or `:authority`) are those of the request.
+/// On `http` an `https` origin of the same host counts as the own one, on the request's port or
+/// the default one: a proxy took the TLS off, and may have replaced the port.
+///
+/// # Errors
+/// See [`SourceOriginError`].
+pub fn check_source_origin(
+    headers: &HeaderMap,
+    scheme: &str,
+    authority: &str,
+    publish_origins: &Origins,
+) -> Result<(), SourceOriginError> {
+    let received = source_of(headers)?;
+    let own = Url::parse(&format!("{scheme}://{authority}/")).ok();
+    let is_own = match (&own, Url::parse(&received)) {
+        (Some(own), Ok(page)) => is_own(own, &page, &received),
+        _ => false,
+    };
+    if is_own || publish_origins.allows(&received) {
+        return Ok(());
+    }
+    Err(SourceOriginError::NotAllowed {
+        received,
+        own: own.map_or_else(
+            || format!("{scheme}://{authority}"),
+            |own| own.origin().ascii_serialization(),
+        ),
+        accepted: publish_origins.to_string(),
+    })
+}
+
+fn source_of(headers: &HeaderMap) -> Result<String, SourceOriginError> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    if let Some(origin) = origins.next() {
+        return match (origin.to_str(), origins.next()) {
+            (Ok(origin), None) => Ok(origin.to_owned()),
+            _ => Err(SourceOriginError::Malformed),
+        };
+    }
+    let referer = headers.get(REFERER).ok_or(SourceOriginError::Missing)?;
+    let referer = String::from_utf8_lossy(referer.as_bytes()).into_owned();
+    match Url::parse(&referer).map(|url| url.origin()) {
+        Ok(origin) if origin.is_tuple() => Ok(origin.ascii_serialization()),
+        _ => Err(SourceOriginError::BadReferer(referer)),
+    }
+}
+
+fn is_own(own: &Url, page: &Url, received: &str) -> bool {
+    // Something longer than an origin was not written by a browser.
+    let bare = page.username().is_empty()
+        && page.password().is_none()
+        && matches!(&page[Position::BeforePath..], "/" | "")
+        && !received.ends_with('/');
+    if !bare || own.host() != page.host() {
+        return false;
+    }
+    if own.scheme() == page.scheme() {
+        return own.port_or_known_default() == page.port_or_known_default();
+    }
+    // `port()` is `None` for the scheme's default, so 80 here corresponds to 443 there.
+    own.scheme() == "http"
+        && page.scheme() == "https"
+        && (page.port().is_none() || page.port() == own.port())
+}

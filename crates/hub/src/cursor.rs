@@ -1,0 +1,320 @@
+//! A subscriber: a position in the log, a share in an interest, and its deadlines.
+//!
+//! The cursor does no I/O and owns no task, socket or timer. Whoever drives it (hyper through
+//! [`crate::Stream`], or a task that owns the socket) asks [`Cursor::next`] when it can carry
+//! more, waits for the bell or [`Cursor::deadline`] when told to, and reads the pages that the
+//! cursor needs.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use talaria_protocol::event;
+use talaria_transport::{Admit, Frame, Page, Position, ReadError};
+
+use crate::drain::Drain;
+use crate::lane::Look;
+use crate::router::Membership;
+
+/// What one chunk holds at most, unless a single update is larger. In bytes.
+pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
+/// How many frames are copied out of the ring at a time.
+#[cfg(not(talaria_loom))]
+const PAGE_FRAMES: usize = 256;
+#[cfg(talaria_loom)]
+const PAGE_FRAMES: usize = 2;
+/// How many pages without a hit are scanned before others have their turn.
+const PAGES_PER_TURN: usize = 16;
+
+/// What the driver of a cursor does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send these bytes, then ask again.
+    Send(Bytes),
+    /// Read a page of the history after `from`, not beyond `up_to`, and [`Cursor::supply`] it.
+    NeedPage {
+        /// The cursor's position.
+        from: Position,
+        /// What is visible.
+        up_to: Position,
+    },
+    /// Wait for the bell or the deadline, then ask again.
+    Wait,
+    /// End the stream; the client may resume.
+    End(End),
+}
+
+/// Why a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The connection's lifetime is over (`write_timeout`).
+    Rotated,
+    /// The token's `exp` has come (specification, "Subscribers").
+    TokenExpired,
+    /// The hub is stopping.
+    Drained,
+    /// The log no longer holds what comes next.
+    Passed,
+}
+
+/// When a stream sends and ends without an update.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deadlines {
+    /// A comment after this much silence.
+    pub heartbeat: Option<Duration>,
+    /// The end of the connection's lifetime, already jittered.
+    pub rotation: Option<Instant>,
+    /// The token's `exp`; exact, never later.
+    pub expiry: Option<Instant>,
+}
+
+/// A subscriber's place in the log.
+pub struct Cursor {
+    membership: Membership,
+    drain: Arc<Drain>,
+    position: Position,
+    deadlines: Deadlines,
+    drained_at: Option<Instant>,
+    /// When something was last sent; `None` before the opening comment.
+    sent_at: Option<Instant>,
+    page: Option<Result<Page, ReadError>>,
+    /// Set from [`Step::NeedPage`] until the page is supplied.
+    reading: bool,
+    ended: Option<End>,
+}
+
+/// What one look at lane and ring brought.
+enum Found {
+    Chunk(Bytes),
+    NeedPage {
+        up_to: Position,
+    },
+    Nothing,
+    /// The scan has found nothing so far and there is more to scan.
+    Unfinished,
+}
+
+impl Cursor {
+    pub(crate) fn new(
+        membership: Membership,
+        drain: Arc<Drain>,
+        position: Position,
+        deadlines: Deadlines,
+    ) -> Self {
+        Self {
+            membership,
+            drain,
+            position,
+            deadlines,
+            drained_at: None,
+            sent_at: None,
+            page: None,
+            reading: false,
+            ended: None,
+        }
+    }
+
+    /// What to do next. `bell` is woken when asking again may bring something.
+    pub fn next(&mut self, now: Instant, bell: &Waker) -> Step {
+        if let Some(end) = self.due(now) {
+            self.ended = Some(end);
+            return Step::End(end);
+        }
+        if self.sent_at.is_none() {
+            // The comment lets the client's `open` event happen before any update (B-354).
+            return self.send(now, Bytes::from_static(event::COMMENT));
+        }
+        match self.page.take() {
+            Some(Ok(page)) => {
+                self.position = self.position.max(page.looked_up_to);
+                if !page.frames.is_empty() {
+                    return self.send(now, join(&page.frames));
+                }
+            }
+            Some(Err(ReadError::Passed(_))) => {
+                self.ended = Some(End::Passed);
+                return Step::End(End::Passed);
+            }
+            None if self.reading => return self.idle(now),
+            None => {}
+        }
+        // The bell is only needed to wait, and waiting needs a look after registering.
+        for registered in [false, true] {
+            if registered {
+                self.membership.register(bell);
+            }
+            match self.look() {
+                Found::Chunk(bytes) => return self.send(now, bytes),
+                Found::NeedPage { up_to } => {
+                    self.reading = true;
+                    return Step::NeedPage {
+                        from: self.position,
+                        up_to,
+                    };
+                }
+                Found::Unfinished => {
+                    bell.wake_by_ref();
+                    return Step::Wait;
+                }
+                Found::Nothing => {}
+            }
+        }
+        self.idle(now)
+    }
+
+    /// Nothing to send but perhaps a heartbeat.
+    fn idle(&mut self, now: Instant) -> Step {
+        if self.heartbeat_at().is_some_and(|at| at <= now) {
+            return self.send(now, Bytes::from_static(event::COMMENT));
+        }
+        Step::Wait
+    }
+
+    /// Hands over the page that [`Step::NeedPage`] asked for.
+    pub fn supply(&mut self, page: Result<Page, ReadError>) {
+        self.page = Some(page);
+        self.reading = false;
+    }
+
+    /// When to ask again at the latest; holds in every state.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.heartbeat_at(),
+            self.deadlines.rotation,
+            self.deadlines.expiry,
+            self.drained_at,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// When the stream must have ended whatever the socket does: the token's `exp`.
+    pub fn expiry(&self) -> Option<Instant> {
+        self.deadlines.expiry
+    }
+
+    /// Everything up to here was sent or is not for this subscriber.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Judges frames of a page for this subscriber.
+    pub fn filter(&self) -> Arc<dyn Admit> {
+        Arc::clone(self.membership.interest()) as Arc<dyn Admit>
+    }
+
+    fn due(&mut self, now: Instant) -> Option<End> {
+        if self.ended.is_some() {
+            return self.ended;
+        }
+        if self.drained_at.is_none() {
+            self.drained_at = self.drain.pick_end();
+        }
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.deadlines.expiry) {
+            Some(End::TokenExpired)
+        } else if due(self.drained_at) {
+            Some(End::Drained)
+        } else if due(self.deadlines.rotation) {
+            Some(End::Rotated)
+        } else {
+            None
+        }
+    }
+
+    fn heartbeat_at(&self) -> Option<Instant> {
+        Some(self.sent_at? + self.deadlines.heartbeat?)
+    }
+
+    fn send(&mut self, now: Instant, bytes: Bytes) -> Step {
+        self.sent_at = Some(now);
+        Step::Send(bytes)
+    }
+
+    /// Looks for what comes after the position, up to what is visible now.
+    fn look(&mut self) -> Found {
+        let visible = self.membership.router().visible();
+        for _ in 0..PAGES_PER_TURN {
+            let mut positions = Vec::new();
+            match self.membership.look(self.position, visible, &mut positions) {
+                Look::Complete => return self.take(&positions, visible),
+                Look::Behind => match self.scan(visible) {
+                    Found::Unfinished => {}
+                    found => return found,
+                },
+            }
+        }
+        Found::Unfinished
+    }
+
+    /// Fetches the frames that the lane names.
+    fn take(&mut self, positions: &[Position], visible: Position) -> Found {
+        if positions.is_empty() {
+            self.position = self.position.max(visible);
+            return Found::Nothing;
+        }
+        let mut frames = Vec::with_capacity(positions.len());
+        let complete = self.membership.router().ring().get(positions, &mut frames);
+        let fitting = fitting(&frames);
+        match frames[..fitting].last() {
+            // What left the ring meanwhile is in the history.
+            None => Found::NeedPage { up_to: visible },
+            Some(last) => {
+                let all = complete && fitting == frames.len();
+                self.position = if all { visible } else { last.position };
+                Found::Chunk(join(&frames[..fitting]))
+            }
+        }
+    }
+
+    /// Judges the next page of the ring with the own interest.
+    fn scan(&mut self, visible: Position) -> Found {
+        let ring = self.membership.router().ring();
+        let Some(mut frames) = ring.page(self.position, visible, PAGE_FRAMES) else {
+            return Found::NeedPage { up_to: visible };
+        };
+        let Some(looked_up_to) = frames.last().map(|frame| frame.position) else {
+            return Found::Nothing;
+        };
+        frames.retain(|frame| self.membership.interest().admits(frame));
+        let fitting = fitting(&frames);
+        self.position = match frames[..fitting].last() {
+            Some(last) if fitting < frames.len() => last.position,
+            _ => looked_up_to,
+        };
+        if fitting == 0 {
+            Found::Unfinished
+        } else {
+            Found::Chunk(join(&frames[..fitting]))
+        }
+    }
+}
+
+/// How many of the frames go into one chunk: at least one, if there is one.
+fn fitting(frames: &[Arc<Frame>]) -> usize {
+    let mut bytes = 0;
+    let fits = |frame: &&Arc<Frame>| {
+        bytes += frame.bytes.len();
+        bytes <= CHUNK_BYTES
+    };
+    frames
+        .iter()
+        .take_while(fits)
+        .count()
+        .max(usize::from(!frames.is_empty()))
+}
+
+/// One chunk of the frames' bytes; a single frame's are shared, not copied.
+fn join(frames: &[Arc<Frame>]) -> Bytes {
+    match frames {
+        [only] => only.bytes.clone(),
+        frames => {
+            let length = frames.iter().map(|frame| frame.bytes.len()).sum();
+            let mut chunk = BytesMut::with_capacity(length);
+            frames
+                .iter()
+                .for_each(|frame| chunk.extend_from_slice(&frame.bytes));
+            chunk.freeze()
+        }
+    }
+}

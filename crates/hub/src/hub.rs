@@ -1,0 +1,245 @@
+//! The hub: its options, its parts, and the way of a request through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router as AxumRouter;
+use axum::body::Body;
+use axum::routing::any;
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use talaria_protocol::{Base, HUB_PATH, Limits};
+use talaria_transport::Transport;
+
+use crate::access::{Issuers, Verifier, cookie_names};
+use crate::clock::Clock;
+use crate::cors::Cors;
+use crate::drain::Drain;
+use crate::host::host_of;
+use crate::origin::Origins;
+use crate::respond::{self, Refused};
+use crate::router::Router;
+use crate::{Connection, metadata, publish, subscribe};
+
+/// What a cursor brings that names no update of this hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownCursor {
+    /// Everything kept.
+    Replay,
+    /// What is published from now on (B-507).
+    #[default]
+    Live,
+}
+
+/// How a hub behaves.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HubOptions {
+    /// Who may issue tokens, and with which keys.
+    pub issuers: Issuers,
+    /// Whether subscribers without a token are served.
+    pub anonymous: bool,
+    /// The cookie that carries a token (specification, "Cookie").
+    pub cookie_name: String,
+    /// The hub's resource identifier; derived from each request if not pinned (B-420).
+    pub resource_identifier: Option<String>,
+    /// Against what relative patterns and topics are resolved.
+    pub base: Base,
+    /// A comment after this much silence; `None` for none.
+    pub heartbeat: Option<Duration>,
+    /// The longest life of a stream, of which a random 80 to 100 % is used (B-400); `None` for no
+    /// bound.
+    pub write_timeout: Option<Duration>,
+    /// The bound of a request body, in bytes.
+    pub max_request_body_size: usize,
+    /// The origins whose pages may subscribe; `None` for no CORS headers at all.
+    pub cors_origins: Option<Origins>,
+    /// The origins, besides the hub's own, whose pages may publish by cookie.
+    pub publish_origins: Origins,
+    /// The maximums of the protocol.
+    pub limits: Limits,
+    /// What an unknown cursor brings.
+    pub unknown_cursor: UnknownCursor,
+}
+
+impl HubOptions {
+    /// The defaults, for these issuers.
+    pub fn new(issuers: Issuers) -> Self {
+        Self {
+            issuers,
+            anonymous: false,
+            cookie_name: "__Secure-mercure_access_token".to_owned(),
+            resource_identifier: None,
+            base: Base::synthetic(),
+            heartbeat: Some(Duration::from_secs(40)),
+            write_timeout: Some(Duration::from_secs(600)),
+            max_request_body_size: 1 << 20,
+            cors_origins: None,
+            publish_origins: Origins::default(),
+            limits: Limits::default(),
+            unknown_cursor: UnknownCursor::default(),
+        }
+    }
+}
+
+/// A Mercure hub. Cloning shares it.
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+/// What a hub consists of.
+pub(crate) struct Shared {
+    pub(crate) options: HubOptions,
+    pub(crate) base: Arc<Base>,
+    pub(crate) verifier: Verifier,
+    pub(crate) cors: Option<Cors>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) drain: Arc<Drain>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The cookie's names on connections without and with TLS.
+    cookie_names: [Vec<String>; 2],
+}
+
+/// Where a hub's metadata document lies (RFC 9728, section 3.1).
+pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
+
+const HUB_METHODS: &str = "GET, HEAD, QUERY, POST, OPTIONS";
+const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
+
+impl Hub {
+    /// A hub on a transport. The transport must not have been started.
+    pub fn new(options: HubOptions, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        let base = Arc::new(options.base.clone());
+        let head = transport.bounds().head;
+        let router = Arc::new(Router::new(
+            Arc::clone(transport.ring()),
+            Arc::clone(&base),
+            head,
+        ));
+        transport.start(Arc::clone(&router) as _);
+        Self(Arc::new(Shared {
+            verifier: Verifier::new(
+                options.issuers.clone(),
+                options.base.clone(),
+                options.limits.clone(),
+            ),
+            cors: options.cors_origins.clone().map(Cors::new),
+            cookie_names: [false, true].map(|tls| cookie_names(&options.cookie_name, tls)),
+            base,
+            transport,
+            router,
+            drain: Arc::default(),
+            clock,
+            options,
+        }))
+    }
+
+    /// The hub as an axum router, for its own paths.
+    pub fn router(&self) -> AxumRouter {
+        let hub = self.clone();
+        let answer = any(move |request: Request<Body>| {
+            let hub = hub.clone();
+            async move { hub.handle(request).await }
+        });
+        AxumRouter::new()
+            .route(HUB_PATH, answer.clone())
+            .route(&format!("{HUB_PATH}/{{*below}}"), answer.clone())
+            .route(METADATA_PATH, answer)
+    }
+
+    /// Whether a path belongs to the hub (B-084).
+    pub fn owns(path: &str) -> bool {
+        path.starts_with(HUB_PATH) || path == METADATA_PATH
+    }
+
+    /// Ends every stream at a random moment of the window and refuses new ones (B-1022). Appends
+    /// in flight are answered.
+    pub fn drain(&self, window: Duration) {
+        self.0.drain.begin(self.0.clock.now(), window);
+        self.0.router.ring_all();
+    }
+
+    /// Answers a request for one of the hub's paths.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let cors = self.0.cors.as_ref();
+        let origin = parts.headers.get(ORIGIN).cloned();
+        let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));
+        let mut response = match preflight {
+            Some(preflight) => preflight.map(|()| Body::empty()),
+            None => {
+                let metadata_url = self.0.metadata_url(&parts);
+                let outcome = self.dispatch(parts, body).await;
+                let mut response = outcome
+                    .unwrap_or_else(|refused| refused.into_response(metadata_url.as_deref()));
+                if let Some(cors) = cors {
+                    cors.decorate(origin.as_ref(), response.headers_mut());
+                }
+                response
+            }
+        };
+        respond::protect(response.headers_mut());
+        response
+    }
+
+    async fn dispatch(&self, parts: Parts, body: Body) -> Result<Response<Body>, Refused> {
+        host_of(&parts).map_err(Refused::Host)?;
+        let hub = &self.0;
+        match (parts.uri.path(), &parts.method) {
+            (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
+                subscribe::subscribe(hub, parts, body).await
+            }
+            (HUB_PATH, &Method::POST) => publish::publish(hub, parts, body).await,
+            (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
+            (HUB_PATH, _) => Err(Refused::Method(HUB_METHODS)),
+            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, &parts)),
+            (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
+            (METADATA_PATH, _) => Err(Refused::Method(METADATA_METHODS)),
+            _ => Err(Refused::NotFound),
+        }
+    }
+}
+
+impl Shared {
+    /// The names of the cookie that may carry the request's token.
+    pub(crate) fn cookie_names(&self, parts: &Parts) -> &[String] {
+        &self.cookie_names[usize::from(is_tls(parts))]
+    }
+
+    /// Scheme and authority of a request (B-420).
+    pub(crate) fn origin(parts: &Parts) -> Option<(&'static str, &str)> {
+        let host = host_of(parts).ok().filter(|host| !host.is_empty())?;
+        Some((if is_tls(parts) { "https" } else { "http" }, host))
+    }
+
+    /// What a token's `aud` must contain (specification, "Token Validation").
+    pub(crate) fn audience(&self, parts: &Parts) -> String {
+        match &self.options.resource_identifier {
+            Some(pinned) => pinned.clone(),
+            None => {
+                let (scheme, host) = Self::origin(parts).unwrap_or_default();
+                format!("{scheme}://{host}{HUB_PATH}")
+            }
+        }
+    }
+
+    /// Where the metadata document lies: on the identifier's origin (B-423).
+    fn metadata_url(&self, parts: &Parts) -> Option<String> {
+        let origin = match &self.options.resource_identifier {
+            Some(pinned) => url::Url::parse(pinned).ok()?.origin().ascii_serialization(),
+            None => {
+                let (scheme, host) = Self::origin(parts)?;
+                format!("{scheme}://{host}")
+            }
+        };
+        Some(format!("{origin}{METADATA_PATH}"))
+    }
+}
+
+fn is_tls(parts: &Parts) -> bool {
+    parts
+        .extensions
+        .get::<Connection>()
+        .is_some_and(|connection| connection.tls)
+}

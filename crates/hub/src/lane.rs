@@ -1,0 +1,220 @@
+//! A lane: the newest positions that one interest may receive, and the bell of its readers.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use talaria_transport::Position;
+use talaria_transport::sync::Mutex;
+
+/// How many positions a lane holds. A reader further behind scans with its own interest.
+#[cfg(not(talaria_loom))]
+pub(crate) const LANE_POSITIONS: usize = 64;
+/// Loom reaches the bound with few steps.
+#[cfg(talaria_loom)]
+pub(crate) const LANE_POSITIONS: usize = 1;
+
+/// A reader's place at the bell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat(u32);
+
+/// What a reader sees in its lane.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The lane dropped something that the reader has not seen: it must scan.
+    Behind,
+    /// The lane holds everything after the reader's position; what is visible of it was handed
+    /// over.
+    Complete,
+}
+
+/// Shared by all readers with the same interest. Lanes make the common case cheap; nothing
+/// depends on their content for correctness, only on their floor.
+#[derive(Debug)]
+pub(crate) struct Lane(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// The greatest position that the lane no longer holds, for whatever reason it was dropped.
+    floor: Position,
+    positions: VecDeque<Position>,
+    seats: Vec<Option<Seated>>,
+    free: Vec<Seat>,
+    waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct Seated {
+    waker: Option<Waker>,
+}
+
+impl State {
+    fn members(&self) -> usize {
+        self.seats.len() - self.free.len()
+    }
+
+    fn drop_up_to(&mut self, position: Position) {
+        while let Some(dropped) = self.positions.pop_front_if(|held| *held <= position) {
+            self.floor = self.floor.max(dropped);
+        }
+    }
+}
+
+impl Lane {
+    /// A lane that knows nothing up to and including `visible`.
+    pub(crate) fn new(visible: Position) -> Self {
+        Self(Mutex::new(State {
+            floor: visible,
+            positions: VecDeque::new(),
+            seats: Vec::new(),
+            free: Vec::new(),
+            waiting: 0,
+        }))
+    }
+
+    /// Gives a reader its place at the bell.
+    pub(crate) fn enter(&self) -> Seat {
+        let mut state = self.0.lock();
+        if let Some(seat) = state.free.pop() {
+            if let Some(slot) = state.seats.get_mut(seat.0 as usize) {
+                *slot = Some(Seated::default());
+            }
+            return seat;
+        }
+        // More than 2³² readers of one interest do not fit into memory.
+        let seat = Seat(u32::try_from(state.seats.len()).unwrap_or(u32::MAX));
+        state.seats.push(Some(Seated::default()));
+        seat
+    }
+
+    /// Takes a reader's place back. Returns whether somebody is left.
+    pub(crate) fn leave(&self, seat: Seat) -> bool {
+        let mut state = self.0.lock();
+        if let Some(left) = state.seats.get_mut(seat.0 as usize).and_then(Option::take) {
+            state.waiting -= usize::from(left.waker.is_some());
+            state.free.push(seat);
+        }
+        state.members() > 0
+    }
+
+    /// Puts a routed position on the lane. Called under the router's mutex.
+    pub(crate) fn push(&self, position: Position) {
+        let mut state = self.0.lock();
+        if state.positions.len() >= LANE_POSITIONS
+            && let Some(dropped) = state.positions.pop_front()
+        {
+            state.floor = dropped;
+        }
+        state.positions.push_back(position);
+    }
+
+    /// Registers with the bell. A reader that will wait must look again afterwards.
+    pub(crate) fn register(&self, seat: Seat, waker: &Waker) {
+        let mut state = self.0.lock();
+        if let Some(Some(seated)) = state.seats.get_mut(seat.0 as usize) {
+            match &mut seated.waker {
+                Some(registered) => registered.clone_from(waker),
+                empty => {
+                    *empty = Some(waker.clone());
+                    state.waiting += 1;
+                }
+            }
+        }
+    }
+
+    /// Reads the floor and, if the reader is not behind it, the positions after the reader's, not
+    /// beyond `visible`, in one step.
+    pub(crate) fn look(
+        &self,
+        after: Position,
+        visible: Position,
+        found: &mut Vec<Position>,
+    ) -> Look {
+        let mut state = self.0.lock();
+        if state.members() == 1 {
+            // The only reader has seen them. The floor rises with them: whoever joins later with
+            // an older cursor must not believe that the lane still holds them.
+            state.drop_up_to(after);
+        }
+        if after < state.floor {
+            return Look::Behind;
+        }
+        found.extend(
+            state
+                .positions
+                .iter()
+                .filter(|held| **held > after && **held <= visible),
+        );
+        Look::Complete
+    }
+
+    /// Wakes every reader that waits.
+    pub(crate) fn ring(&self) {
+        let mut woken = Vec::new();
+        let mut state = self.0.lock();
+        if state.waiting > 0 {
+            state.waiting = 0;
+            woken.extend(
+                state
+                    .seats
+                    .iter_mut()
+                    .flatten()
+                    .filter_map(|seated| seated.waker.take()),
+            );
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(lane: &Lane, after: u64, visible: u64) -> Option<Vec<u64>> {
+        let mut found = Vec::new();
+        let look = lane.look(Position(after), Position(visible), &mut found);
+        (look == Look::Complete).then(|| found.into_iter().map(|position| position.0).collect())
+    }
+
+    #[test]
+    fn a_reader_behind_the_floor_must_scan() {
+        let lane = Lane::new(Position(5));
+        lane.enter();
+        lane.enter();
+        assert_eq!(look(&lane, 4, 9), None);
+        for position in 6..6 + LANE_POSITIONS as u64 {
+            lane.push(Position(position));
+        }
+        assert!(look(&lane, 5, 99).is_some());
+        lane.push(Position(1000));
+        assert_eq!(look(&lane, 5, 1000), None, "6 was dropped");
+        assert!(look(&lane, 6, 1000).is_some());
+    }
+
+    #[test]
+    fn a_lane_with_one_member_drops_what_was_read_and_raises_its_floor() {
+        let lane = Lane::new(Position(0));
+        let first = lane.enter();
+        lane.push(Position(1));
+        lane.push(Position(2));
+        assert_eq!(look(&lane, 0, 2), Some(vec![1, 2]));
+        assert_eq!(look(&lane, 1, 2), Some(vec![2]));
+        lane.enter();
+        assert_eq!(
+            look(&lane, 0, 2),
+            None,
+            "1 is gone, which a second reader must notice"
+        );
+        assert!(lane.leave(first));
+    }
+
+    #[test]
+    fn nothing_beyond_visible_is_taken() {
+        let lane = Lane::new(Position(0));
+        lane.enter();
+        lane.push(Position(1));
+        lane.push(Position(2));
+        assert_eq!(look(&lane, 0, 1), Some(vec![1]));
+    }
+}

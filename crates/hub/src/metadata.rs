@@ -1,0 +1,38 @@
+//! What the hub tells OAuth clients about itself (specification, "Protected Resource Metadata").
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use serde_json::{Map, Value, json};
+
+use crate::hub::Shared;
+
+/// The document (B-422).
+pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
+    let servers: Vec<&str> = hub
+        .options
+        .issuers
+        .iter()
+        .filter(|issuer| issuer.authorization_server)
+        .map(|issuer| issuer.identifier.as_str())
+        .collect();
+    let mut members = Map::new();
+    members.insert("resource".to_owned(), hub.audience(parts).into());
+    members.insert("bearer_methods_supported".to_owned(), json!(["header"]));
+    if !servers.is_empty() {
+        members.insert("authorization_servers".to_owned(), json!(servers));
+    }
+    members.insert(
+        "authorization_details_types_supported".to_owned(),
+        json!([talaria_protocol::authorization::DETAIL_TYPE]),
+    );
+    members.insert(
+        "mercure_cookie".to_owned(),
+        hub.options.cookie_name.clone().into(),
+    );
+    let mut response = Response::new(Body::from(format!("{}\n", Value::Object(members))));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

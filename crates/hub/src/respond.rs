@@ -1,0 +1,273 @@
+//! The only place where refusals become HTTP.
+
+use axum::body::Body;
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use talaria_protocol::{Blame, ProtocolError};
+
+use crate::accept::EventStream;
+use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
+use crate::host::HostError;
+
+/// What other servers say to an unknown path below the hub's (B-312).
+pub const BODY_NOT_FOUND: &str = "404 page not found\n";
+
+/// The media type of publishes and of `QUERY` bodies.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+const ACCEPT_QUERY: HeaderName = HeaderName::from_static("accept-query");
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// In a response's extensions: this response must not be sent, the connection closes unanswered,
+/// because whether the update was stored is unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Unanswered;
+
+/// Why a request is refused, and so how.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// 400, the request's authority.
+    Host(HostError),
+    /// 404.
+    NotFound,
+    /// 405 with what is allowed.
+    Method(&'static str),
+    /// 400 `invalid_request`: the token's presentation.
+    Presentation(PresentationError),
+    /// 400 `invalid_request`: the origin of a publish by cookie.
+    Origin(SourceOriginError),
+    /// 401 without a code.
+    NoToken,
+    /// 401 `invalid_token`.
+    Token(Refusal),
+    /// 403 `insufficient_scope`.
+    Scope { topic: String },
+    /// 400 or 413, the content.
+    Content(ProtocolError),
+    /// 400: a publish's media type.
+    PublishMediaType,
+    /// 400 or 415: a `QUERY`'s media type.
+    QueryMediaType { unreadable: bool },
+    /// 406.
+    NotAcceptable,
+    /// 408: the body did not come in time.
+    BodyTimeout,
+    /// 400: the body broke off.
+    BodyBroken,
+    /// 413 with the bound in bytes.
+    BodyTooLarge(usize),
+    /// 503: not stored, and never will be.
+    NotStored(&'static str),
+    /// 503: the hub is stopping.
+    Draining,
+    /// The connection closes unanswered.
+    Unknown,
+}
+
+impl From<ProtocolError> for Refused {
+    fn from(error: ProtocolError) -> Self {
+        Self::Content(error)
+    }
+}
+
+impl Refused {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) | Self::PublishMediaType | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Content(error) => match error.blame {
+                Blame::Malformed => StatusCode::BAD_REQUEST,
+                Blame::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Blame::Token => StatusCode::UNAUTHORIZED,
+            },
+            Self::QueryMediaType { unreadable: true } => StatusCode::BAD_REQUEST,
+            Self::QueryMediaType { unreadable: false } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotStored(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Presentation(_)
+            | Self::Origin(_)
+            | Self::NoToken
+            | Self::Token(_)
+            | Self::Scope { .. } => self
+                .challenge()
+                .map_or(StatusCode::UNAUTHORIZED, Challenge::status),
+        }
+    }
+
+    fn challenge(&self) -> Option<Challenge> {
+        match self {
+            Self::Presentation(_) | Self::Origin(_) => Some(Challenge::InvalidRequest),
+            Self::NoToken => Some(Challenge::NoToken),
+            Self::Token(_) => Some(Challenge::InvalidToken),
+            Self::Scope { .. } => Some(Challenge::InsufficientScope),
+            _ => None,
+        }
+    }
+
+    /// What the client reads. A token's fault is only in the log: telling why validation failed
+    /// would disclose it (specification, "Error Responses").
+    fn body(&self) -> String {
+        match self {
+            Self::Host(error) => error.to_string(),
+            Self::NotFound => BODY_NOT_FOUND.to_owned(),
+            Self::Content(error) => error.to_string(),
+            Self::Presentation(error) => error.to_string(),
+            Self::Origin(error) => error.to_string(),
+            Self::Method(allowed) => format!("this resource answers {allowed} only"),
+            Self::PublishMediaType | Self::QueryMediaType { .. } => {
+                format!("Content-Type: send the body as {FORM}")
+            }
+            Self::NotAcceptable => {
+                "Accept: this resource is an event stream; accept text/event-stream".to_owned()
+            }
+            Self::BodyTimeout => "the body did not arrive in time".to_owned(),
+            Self::BodyBroken => "the body broke off".to_owned(),
+            Self::BodyTooLarge(bytes) => {
+                format!("the body is larger than the {bytes} bytes allowed")
+            }
+            Self::NotStored(reason) => format!("the update was not stored: {reason}"),
+            Self::Draining => "the hub is stopping; try again".to_owned(),
+            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => self
+                .status()
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+
+    /// One line for whoever runs the hub.
+    fn log(&self) {
+        match self {
+            Self::Presentation(error) => {
+                tracing::info!(reason = error.code(), "token refused: {error}");
+            }
+            Self::Origin(error) => {
+                tracing::info!(reason = error.code(), "publish by cookie refused: {error}");
+            }
+            Self::NoToken => tracing::info!(
+                reason = "no_token",
+                "request refused: it carries no token, and this operation needs one"
+            ),
+            Self::Token(refusal) => {
+                tracing::info!(reason = refusal.code(), "token refused: {refusal}");
+            }
+            Self::Scope { topic } => tracing::info!(
+                reason = "insufficient_scope",
+                topic,
+                "publish refused: no detail of the token grants the action publish on this topic"
+            ),
+            Self::NotStored(why) => {
+                tracing::error!(reason = "not_stored", "publish refused: {why}");
+            }
+            Self::Unknown => tracing::error!(
+                reason = "unknown_outcome",
+                "whether an update was stored is unknown; its publisher is not answered"
+            ),
+            other => tracing::debug!(status = other.status().as_u16(), "{}", other.body()),
+        }
+    }
+
+    /// The response. `resource_metadata` is where the hub's metadata document lies.
+    pub(crate) fn into_response(self, resource_metadata: Option<&str>) -> Response<Body> {
+        self.log();
+        let mut body = self.body();
+        if !body.ends_with('\n') {
+            body.push('\n');
+        }
+        let mut response = plain(self.status(), body);
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge() {
+            headers.insert(WWW_AUTHENTICATE, challenge.header_value(resource_metadata));
+        }
+        match self {
+            Self::Method(allowed) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allowed));
+                headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+            }
+            Self::QueryMediaType { .. } => {
+                headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+            }
+            Self::NotAcceptable => {
+                headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            }
+            Self::NotStored(_) | Self::Draining => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            Self::BodyTooLarge(_) | Self::BodyTimeout => {
+                // The rest of the body is not wanted, so the connection cannot go on.
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Self::Unknown => _ = response.extensions_mut().insert(Unanswered),
+            _ => {}
+        }
+        response
+    }
+}
+
+/// A response of plain text.
+pub fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+/// The answer to `OPTIONS`.
+pub(crate) fn allowed(methods: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+        .headers_mut()
+        .insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+    response
+}
+
+/// The head of an event stream (B-353).
+pub(crate) fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache, no-store, must-revalidate, max-age=0"),
+    );
+    headers.insert(http::header::PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(http::header::EXPIRES, HeaderValue::from_static("0"));
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
+    headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+    response
+}
+
+/// Adds the headers that every response of the hub carries (B-320 to B-323).
+pub(crate) fn protect(headers: &mut HeaderMap) {
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("1; mode=block"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'self'"),
+    );
+}
+
+/// Whether a transient refusal must look like a stream: a browser gives up for good on any status
+/// but 200.
+pub(crate) fn refuse_as_stream(accepts: EventStream) -> bool {
+    accepts == EventStream::Asked
+}
+
+/// A stream that says why it ends at once; the browser comes back by itself, jittered.
+pub(crate) fn come_back(why: &str) -> Response<Body> {
+    let retry = 2_000 + rand::random_range(0..=3_000_u32);
+    event_stream(Body::from(format!(": {why}\nretry: {retry}\n\n")))
+}

@@ -1,0 +1,222 @@
+//! A subscription: from a request to a cursor and the head of its stream.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use talaria_protocol::{EARLIEST, SubscribeRequest, form};
+use talaria_transport::{Lookup, Position};
+
+use crate::accept::{self, EventStream};
+use crate::access::{Access, Role, present};
+use crate::cursor::{Cursor, Deadlines};
+use crate::hub::{Shared, UnknownCursor};
+use crate::interest::Selection;
+use crate::outflow::Outflow;
+use crate::respond::{self, FORM, Refused};
+use crate::stream::{Handover, Stream};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
+/// How long a request body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
+pub(crate) async fn subscribe(
+    hub: &Shared,
+    parts: Parts,
+    body: Body,
+) -> Result<Response<Body>, Refused> {
+    let accepts = accept::event_stream(&parts.headers);
+    let access = authorise(hub, &parts)?;
+    let body = match parts.method {
+        Method::QUERY => {
+            check_query_media_type(&parts.headers)?;
+            read_body(body, hub.options.max_request_body_size).await?
+        }
+        _ => Bytes::new(),
+    };
+    if accepts == EventStream::Refused {
+        return Err(Refused::NotAcceptable);
+    }
+    let mut pairs = form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
+    pairs.extend(form::parse(&body)?);
+    let asked = SubscribeRequest::from_pairs(&pairs, &hub.base, &hub.options.limits)?;
+    let requested = requested_cursor(&parts.headers, &asked);
+    if hub.drain.is_under_way() {
+        return refuse_while_draining(accepts, requested.as_deref());
+    }
+    let selection = Selection {
+        matchers: asked.matchers,
+        grants: access
+            .as_ref()
+            .map(|access| access.details.read_grants())
+            .unwrap_or_default(),
+    };
+    // Joined first, resolved second: what is committed in between is in the lane.
+    let membership = hub.router.join(selection);
+    let (position, resolved) = resolve(hub, requested.as_deref()).await;
+    let deadlines = deadlines(hub, access.as_ref());
+    let mut response = if parts.method == Method::HEAD {
+        respond::event_stream(Body::empty())
+    } else {
+        let drain = std::sync::Arc::clone(&hub.drain);
+        let handover = Handover::new(Cursor::new(membership, drain, position, deadlines));
+        let stream = Stream::new(
+            handover.clone(),
+            std::sync::Arc::clone(&hub.transport),
+            std::sync::Arc::clone(&hub.clock),
+            parts.extensions.get::<Outflow>().cloned(),
+        );
+        let mut response = respond::event_stream(Body::new(stream));
+        response.extensions_mut().insert(handover);
+        response
+    };
+    put_cursor(&mut response, resolved.as_deref());
+    tracing::debug!(
+        subscriptions = asked.subscriptions.len(),
+        last_event_id = requested,
+        position = position.0,
+        "new subscriber"
+    );
+    Ok(response)
+}
+
+/// The access that a presented token gives; `None` for an anonymous subscriber.
+fn authorise(hub: &Shared, parts: &Parts) -> Result<Option<Access>, Refused> {
+    if !hub.options.issuers.serves(Role::Subscriber) {
+        // Nobody can be authorised, so tokens are not looked at (B-334).
+        return Ok(None);
+    }
+    let presented =
+        present(&parts.headers, hub.cookie_names(parts)).map_err(Refused::Presentation)?;
+    match presented {
+        None if hub.options.anonymous => Ok(None),
+        None => Err(Refused::NoToken),
+        Some(presented) => {
+            let audience = hub.audience(parts);
+            hub.verifier
+                .verify(
+                    &presented.token,
+                    Role::Subscriber,
+                    &[audience],
+                    hub.clock.unix_time(),
+                )
+                .map(Some)
+                .map_err(Refused::Token)
+        }
+    }
+}
+
+/// B-1012: `QUERY` bodies need a readable media type, and it must be the form's.
+fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let field = headers
+        .get(CONTENT_TYPE)
+        .and_then(|field| field.to_str().ok());
+    match field.map(essence) {
+        Some(essence) if essence == FORM => Ok(()),
+        Some(essence) if essence.split('/').filter(|part| !part.is_empty()).count() == 2 => {
+            Err(Refused::QueryMediaType { unreadable: false })
+        }
+        _ => Err(Refused::QueryMediaType { unreadable: true }),
+    }
+}
+
+/// A media type without its parameters, in lower case.
+pub(crate) fn essence(media_type: &str) -> String {
+    media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// Reads a body within its bounds of size and time.
+pub(crate) async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Refused> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
+    match read.await {
+        Err(_) => Err(Refused::BodyTimeout),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge(max_bytes)),
+        Ok(Err(_)) => Err(Refused::BodyBroken),
+    }
+}
+
+/// The cursor as asked: the header, else the parameter, whichever is first not empty; `Some` of
+/// nothing if one is there but empty (B-350).
+fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<String> {
+    let header = headers
+        .get(LAST_EVENT_ID)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let parameter = asked
+        .last_event_id
+        .as_ref()
+        .map(|parameter| parameter.0.clone());
+    match (header, parameter) {
+        (Some(header), Some(parameter)) if header.is_empty() => Some(parameter),
+        (header, parameter) => header.or(parameter),
+    }
+}
+
+/// Where a cursor starts, and the field that says so (specification, "Reconnection").
+async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<String>) {
+    let Some(requested) = requested else {
+        return (hub.router.visible(), None);
+    };
+    let lookup = match requested {
+        "" => Lookup::Unknown,
+        EARLIEST => Lookup::Deleted,
+        id => hub.transport.position_of(id).await,
+    };
+    let everything = || hub.transport.bounds().floor;
+    let (position, field) = match lookup {
+        Lookup::Found(position) => (position, requested),
+        Lookup::Deleted => (everything(), EARLIEST),
+        Lookup::Unknown if hub.options.unknown_cursor == UnknownCursor::Replay => {
+            (everything(), EARLIEST)
+        }
+        Lookup::Unknown | Lookup::Unsupported => (hub.router.visible(), EARLIEST),
+    };
+    (position, Some(field.to_owned()))
+}
+
+fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
+    let now = hub.clock.now();
+    let expiry = access.map(|access| {
+        let left = (access.expires_at - hub.clock.unix_time()).clamp(0.0, 1e9);
+        now + Duration::from_secs_f64(left)
+    });
+    // Jittered, so that clients never come back all at once.
+    let share = rand::random_range(0.8..=1.0);
+    Deadlines {
+        heartbeat: hub.options.heartbeat,
+        rotation: hub
+            .options
+            .write_timeout
+            .map(|lifetime| now + lifetime.mul_f64(share)),
+        expiry,
+    }
+}
+
+fn refuse_while_draining(
+    accepts: EventStream,
+    requested: Option<&str>,
+) -> Result<Response<Body>, Refused> {
+    if !respond::refuse_as_stream(accepts) {
+        return Err(Refused::Draining);
+    }
+    let mut response = respond::come_back("the hub is stopping");
+    put_cursor(&mut response, requested);
+    Ok(response)
+}
+
+fn put_cursor(response: &mut Response<Body>, cursor: Option<&str>) {
+    if let Some(value) = cursor.and_then(|cursor| HeaderValue::from_bytes(cursor.as_bytes()).ok()) {
+        response.headers_mut().insert(MERCURE_LAST_EVENT_ID, value);
+    }
+}

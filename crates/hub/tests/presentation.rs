@@ -1,0 +1,320 @@
+//! How a token is presented, and what a client learns of a refusal (specification, "Presenting
+//! the Access Token", "Error Responses").
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use talaria_hub::access::{
+    Challenge, PresentationError, Source, SourceOriginError, check_source_origin, cookie_names,
+    present,
+};
+use talaria_hub::origin::Origins;
+
+const NAME: &str = "__Secure-mercure_access_token";
+
+fn headers<N: TryInto<HeaderName>>(fields: impl IntoIterator<Item = (N, String)>) -> HeaderMap {
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            let name = name.try_into().ok().expect("a name");
+            (name, HeaderValue::try_from(value).expect("a value"))
+        })
+        .collect()
+}
+
+/// The token found, and where.
+fn found(
+    fields: &[(HeaderName, String)],
+    tls: bool,
+) -> Result<Option<(String, Source)>, PresentationError> {
+    present(&headers(fields.to_vec()), &cookie_names(NAME, tls))
+        .map(|presented| presented.map(|presented| (presented.token, presented.source)))
+}
+
+fn header(value: &str) -> Result<Option<(String, Source)>, PresentationError> {
+    found(&[(AUTHORIZATION, value.to_owned())], true)
+}
+
+fn cookie(value: &str, tls: bool) -> Option<String> {
+    let found = found(&[(COOKIE, value.to_owned())], tls).expect("no header");
+    assert!(found.iter().all(|(_, source)| *source == Source::Cookie));
+    found.map(|(token, _)| token)
+}
+
+/// "Authorization HTTP Header": `Bearer` in any case, one space, a token of RFC 6750.
+#[test]
+fn a_bearer_token_is_found() {
+    let token = format!("{}-._~+/09==", "a".repeat(33));
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        assert_eq!(
+            header(&format!("{scheme} {token}")),
+            Ok(Some((token.clone(), Source::Header)))
+        );
+    }
+    let shortest = "a".repeat(41);
+    assert_eq!(
+        header(&format!("Bearer {shortest}")),
+        Ok(Some((shortest, Source::Header)))
+    );
+}
+
+/// B-441: any other form of the header is malformed.
+#[test]
+fn a_malformed_header_is_refused() {
+    let token = "a".repeat(41);
+    for value in [
+        "",
+        "Bearer",
+        "Basic dXNlcjpwYXNz",
+        &format!("Bearer\t{token}"),
+        &token,
+    ] {
+        assert_eq!(header(value), Err(PresentationError::NotBearer), "{value}");
+    }
+    assert_eq!(
+        header(&format!("Bearer {}", "a".repeat(40))),
+        Err(PresentationError::TooShort { bytes: 40 })
+    );
+    for value in [
+        format!("Bearer  {token}"),
+        format!("Bearer {token},"),
+        format!("Bearer \"{token}\""),
+        format!("Bearer {token}=a"),
+        format!("Bearer {token} {token}"),
+        format!("Bearer {token}é"),
+    ] {
+        assert_eq!(
+            header(&value),
+            Err(PresentationError::BadCharacters),
+            "{value}"
+        );
+    }
+    let field = (AUTHORIZATION, format!("Bearer {token}"));
+    assert_eq!(
+        found(&[field.clone(), field], true),
+        Err(PresentationError::Repeated)
+    );
+}
+
+/// "Presenting the Access Token": with a header the cookie is ignored, even if the header is bad.
+#[test]
+fn the_header_wins_over_the_cookie() {
+    let token = "a".repeat(41);
+    let cookie = || (COOKIE, format!("{NAME}=of-the-cookie"));
+    assert_eq!(
+        found(
+            &[cookie(), (AUTHORIZATION, format!("Bearer {token}"))],
+            true
+        ),
+        Ok(Some((token, Source::Header)))
+    );
+    assert_eq!(
+        found(&[cookie(), (AUTHORIZATION, "Basic x".to_owned())], true),
+        Err(PresentationError::NotBearer)
+    );
+}
+
+/// "Cookie": found by its exact name among others and over several fields; empty is absent.
+#[test]
+fn a_cookie_is_found() {
+    let token = |value: &str| cookie(value, true);
+    assert_eq!(token(&format!("{NAME}=t")), Some("t".to_owned()));
+    assert_eq!(
+        token(&format!("a=b; {NAME}=t=u==; c=d")),
+        Some("t=u==".to_owned())
+    );
+    assert_eq!(token(&format!("a;b=;;{NAME}=\"t\";")), Some("t".to_owned()));
+    assert_eq!(token(&format!("{NAME}=; {NAME}=t")), Some("t".to_owned()));
+    for none in [
+        format!("{NAME}="),
+        format!("{NAME}=\"\""),
+        format!("x{NAME}=t"),
+        format!("{}=t", NAME.to_lowercase()),
+        NAME.to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(token(&none), None, "{none}");
+    }
+    let fields = [(COOKIE, "a=b".to_owned()), (COOKIE, format!("{NAME}=t"))];
+    assert_eq!(
+        found(&fields, true),
+        Ok(Some(("t".to_owned(), Source::Cookie)))
+    );
+    assert_eq!(found(&[], true), Ok(None));
+}
+
+/// B-1003: without TLS the cookie is read with and without `__Secure-`; with TLS only by its name.
+#[test]
+fn without_tls_both_names_are_read() {
+    assert_eq!(cookie("mercure_access_token=t", true), None);
+    assert_eq!(
+        cookie("mercure_access_token=t", false),
+        Some("t".to_owned())
+    );
+    assert_eq!(
+        cookie(&format!("mercure_access_token=t; {NAME}=u"), false),
+        Some("u".to_owned())
+    );
+    assert_eq!(cookie_names("auth", false), ["auth", "__Secure-auth"]);
+    assert_eq!(cookie_names("auth", true), ["auth"]);
+}
+
+/// A token never shows in a log by way of `Debug`.
+#[test]
+fn a_presented_token_is_not_shown() {
+    let headers = headers([(COOKIE, format!("{NAME}=topsecret"))]);
+    let presented = present(&headers, &cookie_names(NAME, true)).expect("no header");
+    let shown = format!("{presented:?}");
+    assert!(
+        shown.contains("Cookie") && !shown.contains("topsecret"),
+        "{shown}"
+    );
+}
+
+/// B-447: the challenges, byte by byte.
+#[test]
+fn challenges_are_those_of_rfc_6750() {
+    let url = "https://hub.example/.well-known/oauth-protected-resource/.well-known/mercure";
+    let cases = [
+        (
+            Challenge::NoToken,
+            401,
+            format!("Bearer resource_metadata=\"{url}\""),
+        ),
+        (
+            Challenge::InvalidRequest,
+            400,
+            format!("Bearer error=\"invalid_request\", resource_metadata=\"{url}\""),
+        ),
+        (
+            Challenge::InvalidToken,
+            401,
+            format!("Bearer error=\"invalid_token\", resource_metadata=\"{url}\""),
+        ),
+        (
+            Challenge::InsufficientScope,
+            403,
+            format!("Bearer error=\"insufficient_scope\", resource_metadata=\"{url}\""),
+        ),
+    ];
+    for (challenge, status, value) in cases {
+        assert_eq!(challenge.status().as_u16(), status);
+        assert_eq!(challenge.header_value(Some(url)), value.as_str());
+    }
+    for url in [None, Some("https://a\"b"), Some("https://a\nb")] {
+        assert_eq!(Challenge::NoToken.header_value(url), "Bearer");
+        assert_eq!(
+            Challenge::InvalidToken.header_value(url),
+            "Bearer error=\"invalid_token\""
+        );
+    }
+}
+
+fn publish_from(
+    name: &str,
+    value: &str,
+    (scheme, authority): (&str, &str),
+    allowed: &[&str],
+) -> Result<(), SourceOriginError> {
+    let headers = headers([(name, value.to_owned())]);
+    let origins = Origins::for_publish(allowed).expect("origins");
+    check_source_origin(&headers, scheme, authority, &origins)
+}
+
+/// B-1044: a page of the hub's own origin may publish, also behind a proxy that took the TLS off.
+#[test]
+fn the_own_origin_may_publish() {
+    const PLAIN: (&str, &str) = ("http", "hub.example");
+    const TLS: (&str, &str) = ("https", "Hub.example:443");
+    for (origin, request, own) in [
+        ("http://hub.example", PLAIN, true),
+        ("http://hub.example:80", PLAIN, true),
+        ("https://hub.example", PLAIN, true),
+        ("https://hub.example:8443", PLAIN, false),
+        (
+            "https://hub.example:8443",
+            ("http", "hub.example:8443"),
+            true,
+        ),
+        ("https://hub.example", ("http", "hub.example:3000"), true),
+        ("http://hub.example", ("http", "hub.example:3000"), false),
+        (
+            "http://hub.example:3000",
+            ("http", "hub.example:3000"),
+            true,
+        ),
+        ("http://hub.example.evil", PLAIN, false),
+        ("https://sub.hub.example", PLAIN, false),
+        ("http://user@hub.example", PLAIN, false),
+        ("http://hub.example/", PLAIN, false),
+        ("http://hub.example/x", PLAIN, false),
+        ("null", PLAIN, false),
+        ("", PLAIN, false),
+        ("https://hub.example", TLS, true),
+        ("HTTPS://HUB.EXAMPLE", TLS, true),
+        ("http://hub.example", TLS, false),
+        ("http://[::1]:80", ("http", "[::1]"), true),
+        ("http://x", ("http", "no host at all"), false),
+    ] {
+        let result = publish_from("origin", origin, request, &[]);
+        assert_eq!(result.is_ok(), own, "{origin} to {request:?}: {result:?}");
+    }
+}
+
+/// B-390: `publish_origins` widens it, by `Origin` or else by `Referer`.
+#[test]
+fn publish_origins_may_publish() {
+    const HUB: (&str, &str) = ("https", "hub.example");
+    let allowed = ["https://*.example.com", "https://App.example"];
+    for (name, value) in [
+        ("origin", "https://app.example"),
+        ("origin", "https://APP.example"),
+        ("origin", "https://a.b.example.com"),
+        ("referer", "https://app.example/page?x=y"),
+        ("referer", "https://hub.example/"),
+    ] {
+        assert_eq!(publish_from(name, value, HUB, &allowed), Ok(()), "{value}");
+    }
+    let error = publish_from("origin", "https://evil.example", HUB, &allowed).expect_err("foreign");
+    assert_eq!(error.code(), "origin_not_allowed");
+    let text = error.to_string();
+    for part in [
+        "\"https://evil.example\"",
+        "https://hub.example",
+        "https://*.example.com",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    for (value, code) in [
+        (
+            "https://evil.example/https://app.example",
+            "origin_not_allowed",
+        ),
+        ("/relative", "referer_malformed"),
+        ("about:blank", "referer_malformed"),
+    ] {
+        let error = publish_from("referer", value, HUB, &allowed).expect_err(value);
+        assert_eq!(error.code(), code);
+    }
+    let none = check_source_origin(
+        &HeaderMap::new(),
+        "https",
+        "hub.example",
+        &Origins::default(),
+    );
+    assert_eq!(none, Err(SourceOriginError::Missing));
+    // An opaque origin is not made good by a Referer.
+    let both = headers([
+        ("origin", "null".to_owned()),
+        ("referer", "https://hub.example/".to_owned()),
+    ]);
+    let result = check_source_origin(&both, "https", "hub.example", &Origins::default());
+    assert_eq!(result.expect_err("null").code(), "origin_not_allowed");
+    let twice = headers([
+        ("origin", "https://hub.example".to_owned()),
+        ("origin", "https://hub.example".to_owned()),
+    ]);
+    let result = check_source_origin(&twice, "https", "hub.example", &Origins::default());
+    assert_eq!(result, Err(SourceOriginError::Malformed));
+}

@@ -1,0 +1,101 @@
+//! A guard in front of the crate's parser, which counts the brackets of a host without a lower
+//! bound and so panics on `https://a]` where overflows are checked.
+
+/// What to tell about a pattern that [`are_unbalanced`].
+pub(super) const PROBLEM: &str = "no valid URL Pattern, a \"]\" before the path closes no \"[\" or a custom group \"(…)\" is not well-formed; a host has brackets only around an IPv6 address, and literal parentheses need a backslash";
+
+/// Whether a host closes a bracket that it did not open. Such a pattern is invalid or can match
+/// nothing, since `]` occurs in a host only at the end of an IPv6 address. Malformed custom groups
+/// are invalid anyway and count as unbalanced.
+pub(super) fn are_unbalanced(pattern: &str) -> bool {
+    let (mut groups, mut brackets) = (0_usize, 0_usize);
+    let mut in_host = false;
+    // What `?` follows decides whether it is a modifier or begins the search component.
+    let (mut in_name, mut takes_modifier) = (false, false);
+    let mut at = 0;
+    while let Some(c) = pattern.get(at..).and_then(|rest| rest.chars().next()) {
+        let start = at;
+        at += c.len_utf8();
+        let mut rest = pattern.get(at..).unwrap_or_default();
+        let (mut c, mut escaped) = (c, false);
+        if c == '\\'
+            && let Some(next) = rest.chars().next()
+        {
+            (c, escaped) = (next, true);
+            at += next.len_utf8();
+            rest = pattern.get(at..).unwrap_or_default();
+        }
+        in_name &= !escaped && (c.is_alphanumeric() || matches!(c, '_' | '$'));
+        let follows = std::mem::replace(&mut takes_modifier, in_name);
+        match c {
+            '(' if !escaped => match custom_group(rest) {
+                Some(length) => at += length,
+                None => return true,
+            },
+            '{' if !escaped => groups += 1,
+            '}' if !escaped => groups = groups.saturating_sub(1),
+            _ => {}
+        }
+        takes_modifier |= !escaped && matches!(c, '(' | '}' | '*');
+        if c == ':' && !escaped && rest.starts_with(|c: char| c.is_alphabetic() || "_$".contains(c))
+        {
+            (in_name, takes_modifier) = (true, true);
+        } else if groups > 0 {
+        } else if !in_host {
+            if c == ':' {
+                let slashes = ["//", "\\//", "/\\/", "\\/\\/"];
+                let slashes = slashes.iter().find(|slashes| rest.starts_with(**slashes));
+                match slashes {
+                    Some(slashes) => at += slashes.len(),
+                    None if may_be_special(pattern.get(..start).unwrap_or_default()) => {}
+                    None => return false,
+                }
+                in_host = true;
+            }
+        } else {
+            match c {
+                '/' | '#' => return false,
+                '?' if escaped || !follows => return false,
+                '[' => brackets += 1,
+                ']' if brackets == 0 => return true,
+                ']' => brackets -= 1,
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+/// Whether a protocol pattern may match a scheme whose host needs no slashes.
+fn may_be_special(protocol: &str) -> bool {
+    let special = ["http", "https", "ws", "wss", "ftp", "file"];
+    special.contains(&protocol) || protocol.contains([':', '{', '(', '*', '+', '?', '\\'])
+}
+
+/// The length of a custom group from after its opening to after its closing parenthesis, `None`
+/// if the standard's tokenizer refuses it.
+fn custom_group(rest: &str) -> Option<usize> {
+    let mut depth = 1_usize;
+    let mut bytes = rest.bytes().enumerate().peekable();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'?' if at == 0 => return None,
+            b'\\' => {
+                bytes.next().filter(|(_, escaped)| escaped.is_ascii())?;
+            }
+            b'(' => {
+                bytes.peek().filter(|(_, next)| *next == b'?')?;
+                depth += 1;
+            }
+            b')' => {
+                depth -= 1;
+                if depth == 0 {
+                    return (at > 0).then_some(at + 1);
+                }
+            }
+            byte if !byte.is_ascii() => return None,
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,376 @@
+//! Authorization details as claims carry them (specification, "Authorization Details",
+//! "Topic Matcher List", "Payloads"; B-444).
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` makes values")]
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use talaria_protocol::authorization::DETAIL_TYPE;
+use talaria_protocol::{
+    Action, AuthorizationDetails, Base, Blame, Limits, Matcher, ProtocolError, Topic,
+};
+
+fn parse(claim: &Value) -> Result<AuthorizationDetails, ProtocolError> {
+    AuthorizationDetails::parse(claim, &Base::synthetic(), &Limits::default())
+}
+
+fn parsed(claim: &Value) -> AuthorizationDetails {
+    parse(claim).expect("valid details")
+}
+
+fn detail(actions: Value, topics: Value) -> Value {
+    json!({ "type": DETAIL_TYPE, "actions": actions, "topics": topics })
+}
+
+fn grants(details: &AuthorizationDetails, action: Action, topic: &str) -> bool {
+    details.grants(action, &Topic::new(topic, &Base::synthetic()))
+}
+
+/// The field and the problem of a refused claim.
+fn refusal(claim: &Value) -> (String, String) {
+    let error = parse(claim).expect_err("an invalid claim");
+    assert_eq!(error.blame, Blame::Token, "{error}");
+    (error.field.into_owned(), error.problem.into_owned())
+}
+
+/// "Authorization Details": an action is granted on what the detail's topics match, and only
+/// that action.
+#[test]
+fn a_detail_grants_its_actions_on_its_topics() {
+    let details = parsed(&json!([
+        detail(
+            json!(["publish"]),
+            json!([{ "match": "a" }, { "match": "b" }])
+        ),
+        detail(
+            json!(["subscribe"]),
+            json!([{ "match": "c", "match_type": "exact" }])
+        ),
+    ]));
+    assert!(grants(&details, Action::Publish, "a"));
+    assert!(grants(&details, Action::Publish, "b"));
+    assert!(grants(&details, Action::Subscribe, "c"));
+    assert!(!grants(&details, Action::Subscribe, "a"));
+    assert!(!grants(&details, Action::Publish, "c"));
+    assert!(!grants(&details, Action::Publish, "A"));
+}
+
+/// "Topic Matcher List": `*` is every topic, whatever its type.
+#[test]
+fn the_wildcard_grants_every_topic() {
+    for topic in [
+        json!({ "match": "*" }),
+        json!({ "match": "*", "match_type": "exact" }),
+        json!({ "match": "*", "match_type": "urlpattern" }),
+    ] {
+        let details = parsed(&json!([detail(json!(["subscribe"]), json!([topic]))]));
+        assert!(grants(&details, Action::Subscribe, "urn:anything"));
+        assert!(!grants(&details, Action::Publish, "urn:anything"));
+    }
+}
+
+/// "Subscribers": the two examples of narrow grants.
+#[test]
+fn a_pattern_grants_what_it_matches() {
+    let topics = json!([
+        { "match": "https://example.com/users/42/*", "match_type": "urlpattern" }
+    ]);
+    let details = parsed(&json!([detail(json!(["subscribe"]), topics)]));
+    assert!(grants(
+        &details,
+        Action::Subscribe,
+        "https://example.com/users/42/books/1"
+    ));
+    assert!(!grants(
+        &details,
+        Action::Subscribe,
+        "https://example.com/books/1"
+    ));
+}
+
+/// "Authorization Details": unknown actions grant nothing and harm nothing.
+#[test]
+fn unknown_actions_grant_nothing() {
+    let details = parsed(&json!([detail(
+        json!(["Publish", "read", ""]),
+        json!([{ "match": "*" }])
+    )]));
+    assert!(!details.is_empty());
+    assert!(!grants(&details, Action::Publish, "a"));
+    assert!(!grants(&details, Action::Subscribe, "a"));
+    assert!(details.read_grants().is_empty());
+}
+
+/// B-444: entries of another type are ignored, whatever their shape; the type is compared byte by
+/// byte.
+#[test]
+fn entries_of_other_types_are_ignored() {
+    let details = parsed(&json!([
+        null,
+        "https://mercure.rocks/authorization-detail",
+        17,
+        [],
+        {},
+        { "type": 1, "actions": 2 },
+        { "type": "https://mercure.rocks/authorization-detail/", "topics": "x" },
+        { "type": "HTTPS://mercure.rocks/authorization-detail", "actions": [] },
+        { "type": "payment", "actions": [1], "topics": [null] },
+    ]));
+    assert!(details.is_empty());
+    assert!(!grants(&details, Action::Publish, "a"));
+}
+
+/// "Authorization Details": partial acceptance is forbidden; the error names the culprit.
+#[test]
+fn one_broken_detail_refuses_them_all() {
+    let good = || detail(json!(["publish"]), json!([{ "match": "*" }]));
+    let topic = |topic: Value| detail(json!(["publish"]), json!([{ "match": "a" }, topic]));
+    let cases = [
+        (
+            json!({ "type": DETAIL_TYPE, "topics": [{ "match": "a" }] }),
+            ".actions",
+            "missing",
+        ),
+        (
+            detail(json!("publish"), json!([{ "match": "a" }])),
+            ".actions",
+            "not an array",
+        ),
+        (
+            detail(json!([]), json!([{ "match": "a" }])),
+            ".actions",
+            "empty",
+        ),
+        (
+            detail(json!(["publish", 1]), json!([{ "match": "a" }])),
+            ".actions[1]",
+            "a number",
+        ),
+        (
+            json!({ "type": DETAIL_TYPE, "actions": ["publish"] }),
+            ".topics",
+            "missing",
+        ),
+        (
+            detail(json!(["publish"]), json!({ "match": "a" })),
+            ".topics",
+            "an object",
+        ),
+        (detail(json!(["publish"]), json!([])), ".topics", "empty"),
+        (
+            topic(json!("urn:b")),
+            ".topics[1]",
+            "{\"match\": \"urn:b\"}",
+        ),
+        (topic(Value::Null), ".topics[1]", "null"),
+        (topic(json!({})), ".topics[1].match", "missing"),
+        (topic(json!({ "match": "" })), ".topics[1].match", "empty"),
+        (topic(json!({ "match": 1 })), ".topics[1].match", "a number"),
+        (
+            topic(json!({ "match": "a\u{200b}" })),
+            ".topics[1].match",
+            "\\u{200b}",
+        ),
+        (
+            topic(json!({ "match": "x".repeat(4097) })),
+            ".topics[1].match",
+            "4096",
+        ),
+        (
+            topic(json!({ "match": "a", "match_type": "Exact" })),
+            ".topics[1].match_type",
+            "\"Exact\"",
+        ),
+        (
+            topic(json!({ "match": "*", "match_type": "uritemplate" })),
+            ".topics[1].match_type",
+            "exact or urlpattern",
+        ),
+        (
+            topic(json!({ "match": "a", "match_type": null })),
+            ".topics[1].match_type",
+            "null",
+        ),
+    ];
+    for (broken, place, hint) in cases {
+        let (field, problem) = refusal(&json!([{ "type": "other" }, good(), broken, good()]));
+        assert_eq!(field, format!("authorization_details[2]{place}"));
+        assert!(problem.contains(hint), "{field}: {problem}");
+    }
+}
+
+/// B-1033: JSON within a string has a reason of its own; nothing but an array will do.
+#[test]
+fn the_claim_must_be_an_array() {
+    let (field, problem) = refusal(&json!("[]"));
+    assert_eq!(field, "authorization_details");
+    assert!(
+        problem.contains("is a JSON string, not an array"),
+        "{problem}"
+    );
+    for claim in [Value::Null, json!({}), json!(1), json!(true)] {
+        let (field, problem) = refusal(&claim);
+        assert_eq!(field, "authorization_details");
+        assert!(problem.contains("not an array"), "{problem}");
+        assert!(!problem.contains("JSON string"), "{problem}");
+    }
+}
+
+/// "Authorization Details": maximums of details and of topics over all details; other types do
+/// not count.
+#[test]
+fn maximums_refuse_the_token() {
+    let one = || detail(json!(["publish"]), json!([{ "match": "a" }]));
+    let other = || json!({ "type": "other" });
+    let mut claim: Vec<Value> = (0..100).flat_map(|_| [one(), other()]).collect();
+    assert!(parse(&json!(claim)).is_ok());
+    claim.push(one());
+    let (field, problem) = refusal(&json!(claim));
+    assert_eq!(field, "authorization_details");
+    assert!(
+        problem.contains("101") && problem.contains("100"),
+        "{problem}"
+    );
+
+    let many = |count: usize| {
+        let topics: Vec<Value> = (0..count)
+            .map(|n| json!({ "match": n.to_string() }))
+            .collect();
+        detail(json!(["subscribe"]), json!(topics))
+    };
+    assert!(parse(&json!([many(200), many(56)])).is_ok());
+    let (field, problem) = refusal(&json!([many(200), many(57)]));
+    assert_eq!(field, "authorization_details[1].topics");
+    assert!(problem.contains("256"), "{problem}");
+}
+
+/// "Subscribers": what may be read is the union of all `subscribe` details, as the engine
+/// compares it.
+#[test]
+fn read_grants_are_the_union_of_subscribe_details() {
+    let details = parsed(&json!([
+        detail(
+            json!(["subscribe"]),
+            json!([{ "match": "b" }, { "match": "a" }])
+        ),
+        detail(json!(["publish"]), json!([{ "match": "c" }])),
+        detail(
+            json!(["publish", "subscribe"]),
+            json!([{ "match": "b" }, { "match": "d" }])
+        ),
+    ]));
+    let expected: Vec<Matcher> = ["a", "b", "d"]
+        .map(|text| Matcher::Exact(text.into()))
+        .into();
+    assert_eq!(
+        details.read_grants().iter().cloned().collect::<Vec<_>>(),
+        expected
+    );
+}
+
+/// "Payloads": the first matching `subscribe` detail decides, even if it has no payload.
+#[test]
+fn the_first_matching_subscribe_detail_gives_the_payload() {
+    let with = |actions: Value, topic: &str, payload: Value| {
+        json!({
+            "type": DETAIL_TYPE, "actions": actions, "topics": [{ "match": topic }],
+            "payload": payload,
+        })
+    };
+    let base = Base::synthetic();
+    let details = parsed(&json!([
+        with(json!(["publish"]), "*", json!("of a publisher")),
+        with(json!(["subscribe"]), "a", json!({ "n": 1 })),
+        detail(json!(["subscribe"]), json!([{ "match": "b" }])),
+        with(json!(["subscribe"]), "a", json!({ "n": 2 })),
+        with(json!(["subscribe"]), "*", json!([3])),
+    ]));
+    assert_eq!(details.payload_for("a", &base), Some(&json!({ "n": 1 })));
+    assert_eq!(details.payload_for("b", &base), None);
+    assert_eq!(details.payload_for("c/:id", &base), Some(&json!([3])));
+    assert_eq!(
+        AuthorizationDetails::default().payload_for("a", &base),
+        None
+    );
+}
+
+/// "Payloads": the example in which a pattern matches the text of an equal pattern.
+#[test]
+fn a_pattern_matches_the_text_of_a_subscription() {
+    let claim = json!([{
+        "type": DETAIL_TYPE,
+        "actions": ["subscribe"],
+        "topics": [{ "match": "https://example.com/bar/:id", "match_type": "urlpattern" }],
+        "payload": { "custom2": "data" },
+    }]);
+    let details = parsed(&claim);
+    let base = Base::synthetic();
+    assert_eq!(
+        details.payload_for("https://example.com/bar/:id", &base),
+        Some(&json!({ "custom2": "data" }))
+    );
+    assert_eq!(details.payload_for("https://example.com/foo", &base), None);
+}
+
+/// JSON in which the words of details are likely, so that every branch is reached.
+fn arbitrary_json() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        Just(DETAIL_TYPE.to_owned()),
+        Just("publish".to_owned()),
+        Just("subscribe".to_owned()),
+        Just("*".to_owned()),
+        Just("exact".to_owned()),
+        Just("urlpattern".to_owned()),
+        any::<String>(),
+    ];
+    let key = prop_oneof![
+        Just("type".to_owned()),
+        Just("actions".to_owned()),
+        Just("topics".to_owned()),
+        Just("match".to_owned()),
+        Just("match_type".to_owned()),
+        Just("payload".to_owned()),
+        any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner.clone()), 0..6)
+                .prop_map(|pairs| Value::from(pairs.into_iter().collect::<Map<_, _>>())),
+            (inner.clone(), inner).prop_map(|(actions, topics)| json!({
+                "type": DETAIL_TYPE, "actions": [actions], "topics": [topics],
+            })),
+        ]
+    })
+}
+
+proptest! {
+    /// Whatever the claim, the answer is details or an error that blames the token, names the
+    /// claim and carries no character that could forge a log line.
+    #[test]
+    fn any_json_is_judged(claim in arbitrary_json(), topic in any::<String>()) {
+        match parse(&claim) {
+            Ok(details) => {
+                let reads = details.read_grants();
+                let base = Base::synthetic();
+                let topic = Topic::new(&topic, &base);
+                prop_assert_eq!(
+                    reads.matches(&topic),
+                    details.grants(Action::Subscribe, &topic)
+                );
+            }
+            Err(error) => {
+                prop_assert_eq!(error.blame, Blame::Token);
+                prop_assert!(error.field.starts_with("authorization_details"));
+                prop_assert!(!error.to_string().contains(char::is_control));
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Subscribers over epoll: a thread that holds many connections and checks what each receives.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use talaria_protocol::event::{Decoder, Item};
+
+use super::clock;
+use super::histogram::Histogram;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::response::Response;
+use super::stamp::{Arrival, Seen, Stamp};
+
+/// Connections of one thread that are being established at once; below any accept backlog.
+const CONNECTING: usize = 64;
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What one thread's subscribers received.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// From sending to receiving.
+    pub latency: Histogram,
+    /// Updates that came a second time.
+    pub duplicates: u64,
+    /// Updates that came after later ones.
+    pub late: u64,
+    /// Connections that ended before the measurement.
+    pub disconnected: u64,
+    /// Why the first of them ended.
+    pub first_end: Option<String>,
+    /// When the last delivery came.
+    pub last_ns: u64,
+    /// For each subscriber, what it saw of each publisher.
+    pub seen: Vec<(usize, Vec<Seen>)>,
+}
+
+/// The subscribers of one thread.
+pub struct Receiver {
+    plan: Arc<Plan>,
+    progress: Arc<Progress>,
+    poll: Poll,
+    connections: Vec<Connection>,
+    /// The subscribers that this thread is to connect.
+    subscribers: Vec<usize>,
+    established: usize,
+    received: Received,
+}
+
+struct Connection {
+    stream: Option<TcpStream>,
+    unsent: Vec<u8>,
+    established: bool,
+    response: Response,
+    decoder: Decoder,
+    seen: Vec<Seen>,
+}
+
+impl Receiver {
+    /// A receiver for some of the plan's subscribers.
+    ///
+    /// # Errors
+    /// When the system has no epoll instance left.
+    pub fn new(
+        plan: Arc<Plan>,
+        progress: Arc<Progress>,
+        subscribers: Vec<usize>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            plan,
+            progress,
+            poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
+            connections: Vec::with_capacity(subscribers.len()),
+            subscribers,
+            established: 0,
+            received: Received::default(),
+        })
+    }
+
+    /// Connects all, says so, and receives until the measurement is over.
+    ///
+    /// # Errors
+    /// When a subscriber cannot connect, with the hub's answer.
+    pub fn run(mut self, ready: &Sender<()>) -> Result<Received, String> {
+        let mut events = Events::with_capacity(1024);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut said = false;
+        while !self.progress.is_over() {
+            self.connect()?;
+            if !said && self.established == self.subscribers.len() {
+                said = true;
+                // Nobody listens any more when another thread failed; this one ends soon.
+                _ = ready.send(());
+            }
+            if let Err(error) = self.poll.poll(&mut events, Some(LOOK))
+                && error.kind() != ErrorKind::Interrupted
+            {
+                return Err(format!("epoll: {error}"));
+            }
+            let mut deliveries = 0;
+            for event in &events {
+                deliveries += self.on_ready(event.token().0, &mut buffer)?;
+            }
+            if deliveries > 0 {
+                self.progress.add(deliveries);
+            }
+        }
+        self.received.seen = self
+            .subscribers
+            .iter()
+            .copied()
+            .zip(self.connections.into_iter().map(|each| each.seen))
+            .collect();
+        Ok(self.received)
+    }
+
+    fn connect(&mut self) -> Result<(), String> {
+        while self.connections.len() < self.subscribers.len()
+            && self.connections.len() - self.established < CONNECTING
+        {
+            let index = self.connections.len();
+            let mut stream = TcpStream::connect(self.plan.target.address)
+                .map_err(|error| format!("subscriber {index}: cannot connect: {error}"))?;
+            self.poll
+                .registry()
+                .register(
+                    &mut stream,
+                    Token(index),
+                    Interest::READABLE | Interest::WRITABLE,
+                )
+                .map_err(|error| format!("epoll: {error}"))?;
+            self.connections.push(Connection {
+                stream: Some(stream),
+                unsent: self.plan.subscribe(self.subscribers[index]),
+                established: false,
+                response: Response::default(),
+                decoder: Decoder::default(),
+                seen: vec![Seen::default(); self.plan.load.publishers],
+            });
+        }
+        Ok(())
+    }
+
+    /// Serves one connection; returns the deliveries that nobody had counted yet.
+    fn on_ready(&mut self, index: usize, buffer: &mut [u8]) -> Result<u64, String> {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(0);
+        };
+        let before = connection.established;
+        let mut deliveries = 0;
+        let served = connection
+            .send()
+            .and_then(|()| connection.read(buffer, &mut self.received, &mut deliveries));
+        match served {
+            Ok(()) => {}
+            Err(problem) if !connection.established => {
+                return Err(format!("subscriber {}: {problem}", self.subscribers[index]));
+            }
+            Err(problem) => {
+                connection.stream = None;
+                self.received.disconnected += 1;
+                self.received.first_end.get_or_insert(problem);
+            }
+        }
+        self.established += usize::from(connection.established && !before);
+        Ok(deliveries)
+    }
+}
+
+impl Connection {
+    fn send(&mut self) -> Result<(), String> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        while !self.unsent.is_empty() {
+            match stream.write(&self.unsent) {
+                Ok(sent) => _ = self.unsent.drain(..sent),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_early(error.kind()) => return Ok(()),
+                Err(error) => return Err(format!("cannot connect: {error}")),
+            }
+        }
+        self.unsent = Vec::new();
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        buffer: &mut [u8],
+        received: &mut Received,
+        deliveries: &mut u64,
+    ) -> Result<(), String> {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                return Ok(());
+            };
+            match stream.read(buffer) {
+                Ok(0) => return Err("the hub ended the connection".to_owned()),
+                Ok(length) => {
+                    *deliveries += self.take(&buffer[..length], received)?;
+                    // A short read drained the socket; edge-triggered epoll tells of anything later.
+                    if length < buffer.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_early(error.kind()) => return Ok(()),
+                Err(error) => return Err(format!("the connection broke: {error}")),
+            }
+        }
+    }
+
+    fn take(&mut self, mut input: &[u8], received: &mut Received) -> Result<u64, String> {
+        let now = clock::now_ns();
+        let mut deliveries = 0;
+        loop {
+            let body = self.response.body(&mut input)?;
+            if !self.established && self.response.status() != 0 {
+                accepted(&self.response, body.unwrap_or_default())?;
+                self.established = true;
+            }
+            let Some(body) = body else { break };
+            for item in self.decoder.feed(body) {
+                let item = item.map_err(|error| error.to_string())?;
+                if let Item::Event(event) = item
+                    && let Some(stamp) = Stamp::read(&event.data)
+                    && let Some(seen) = self.seen.get_mut(stamp.publisher)
+                {
+                    match seen.note(stamp.sequence) {
+                        Arrival::Duplicate => {
+                            received.duplicates += 1;
+                            continue;
+                        }
+                        Arrival::Late => received.late += 1,
+                        Arrival::New => {}
+                    }
+                    deliveries += 1;
+                    received.last_ns = now;
+                    received.latency.record(now.saturating_sub(stamp.sent_ns));
+                }
+            }
+        }
+        if self.response.is_complete() {
+            return Err("the hub ended the stream".to_owned());
+        }
+        Ok(deliveries)
+    }
+}
+
+/// Whether a socket is not ready, or not even connected, yet.
+fn is_early(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}
+
+/// Explains a refusal.
+///
+/// # Errors
+/// The status, the challenge and the beginning of the body, when the status is not 200.
+pub fn accepted(response: &Response, body: &[u8]) -> Result<(), String> {
+    if response.status() == 200 {
+        return Ok(());
+    }
+    let challenge = response.challenge().unwrap_or("none");
+    let body = String::from_utf8_lossy(&body[..body.len().min(200)]);
+    Err(format!(
+        "the hub answered {}, WWW-Authenticate: {challenge}, body: {:?}; check --url, --key, \
+         --issuer and --audience",
+        response.status(),
+        body.trim()
+    ))
+}

@@ -1,0 +1,192 @@
+//! The command line (B-010 to B-023).
+
+mod client;
+mod dev;
+mod load;
+mod publish;
+mod subscribe;
+mod token;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Level, Notice};
+use crate::options::reference;
+use crate::{bench, run};
+
+/// Talaria, a Mercure hub: publishes updates to browsers and other clients as server-sent events.
+#[derive(Parser)]
+#[command(name = "talaria", args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: load::Args,
+}
+
+const EXAMPLES: &str = "\
+Without a verb, `talaria` does what `talaria run` does.
+
+Examples:
+  talaria dev
+      A hub to try things out, with a key of its own; it prints the commands to use it.
+  SERVER_NAME=:80 MERCURE_PUBLISHER_JWT_KEY=… MERCURE_SUBSCRIBER_JWT_KEY=… talaria
+      A hub that the environment configures.
+  talaria run --config /etc/talaria/Caddyfile
+      A hub that a file configures.
+
+Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the hub.
+    #[command(after_help = "\
+Without --config, ./Caddyfile is used if it exists, else the environment alone configures the hub.
+docs/configuration.md lists every directive and variable.
+
+Example:
+  SERVER_NAME=:3000 MERCURE_PUBLISHER_JWT_KEY=… MERCURE_EXTRA_DIRECTIVES=anonymous talaria run")]
+    Run(load::Args),
+    /// Run a hub for development on the loopback interface, with a key of its own.
+    #[command(after_help = dev::HELP)]
+    Dev(dev::Args),
+    /// Check the configuration as `run` would load it; opens neither storage nor network.
+    #[command(after_help = "\
+Exit code 0 and one line when it is valid, else 1 and the error with its place.
+
+Example:
+  talaria validate --config /etc/talaria/Caddyfile")]
+    Validate(load::Args),
+    /// Make an access token, or check one against the configuration.
+    Token(token::Args),
+    /// Publish an update to any hub.
+    Publish(publish::PublishArgs),
+    /// Print what a subscriber of any hub receives.
+    Subscribe(subscribe::SubscribeArgs),
+    /// Measure a hub under load, beside the machine's floor.
+    Bench(Box<bench::args::BenchArgs>),
+    /// Print the version.
+    Version,
+    /// Print the reference page of the configuration.
+    #[command(hide = true)]
+    Reference,
+}
+
+/// Parses the command line and runs the verb.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli),
+        Err(error) => {
+            // A usage error is a failed command; clap's own code means a forced quit here (B-021).
+            let code = if error.use_stderr() {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+            if error.print().is_err() {
+                ExitCode::FAILURE
+            } else {
+                code
+            }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> ExitCode {
+    match cli.verb.unwrap_or(Verb::Run(cli.run)) {
+        Verb::Run(args) => match args.load() {
+            Ok((loaded, _)) => run::serve(loaded, |_| {}),
+            Err(error) => failure(error),
+        },
+        Verb::Dev(args) => dev::main(&args),
+        Verb::Validate(args) => match args.load() {
+            Ok((loaded, name)) => {
+                warn(&loaded.notices);
+                let issuers = loaded.settings.issuers.iter().len();
+                print(&format!(
+                    "the configuration is valid: {name}, issuers: {issuers}\n"
+                ))
+            }
+            Err(error) => failure(error),
+        },
+        Verb::Token(args) => token::main(&args),
+        Verb::Publish(args) => publish::run(&args),
+        Verb::Subscribe(args) => subscribe::run(&args),
+        Verb::Bench(args) => bench::main(&args),
+        Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
+        Verb::Reference => print(&reference::page()),
+    }
+}
+
+/// Writes the one error message of a failed command.
+fn failure(error: impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// Writes text to standard output; a closed pipe is a failure, not a panic.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(format!("standard output: {error}")),
+    }
+}
+
+/// Writes notices to standard error, for verbs that have no log.
+fn warn(notices: &[Notice]) {
+    for notice in notices {
+        let level = match notice.level {
+            Level::Info => "info",
+            Level::Warning => "warning",
+        };
+        eprintln!("{level}: {}", notice.text);
+    }
+}
+
+/// A variable of the process environment as text.
+///
+/// # Errors
+///
+/// When a variable that configures something is not UTF-8: silence would mean a hub without it.
+fn environment() -> Result<std::collections::HashMap<String, String>, String> {
+    let mut variables = std::collections::HashMap::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => {
+                variables.insert(name, value);
+            }
+            (Ok(name), Err(_)) if crate::options::reads(&name) => {
+                return Err(format!(
+                    "the variable {name} is not UTF-8\n  write the key in PEM or as text"
+                ));
+            }
+            (Ok(_) | Err(_), _) => {}
+        }
+    }
+    Ok(variables)
+}
+
+/// The data directory of this program: `$XDG_DATA_HOME/talaria`, else
+/// `$HOME/.local/share/talaria`.
+///
+/// # Errors
+///
+/// When neither variable names an absolute directory.
+fn data_directory(read: impl Fn(&str) -> Option<OsString>) -> Result<std::path::PathBuf, String> {
+    let absolute = |name: &str| {
+        read(name)
+            .map(std::path::PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("talaria"))
+        .ok_or_else(|| {
+            "no data directory: set XDG_DATA_HOME or HOME to an absolute path".to_owned()
+        })
+}

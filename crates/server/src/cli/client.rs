@@ -1,0 +1,252 @@
+//! What `talaria publish` and `talaria subscribe` share: the hub's URL, the token, one request.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+/// Where the token comes from when no option names one.
+pub const TOKEN_VARIABLE: &str = "TALARIA_TOKEN";
+
+/// How long a hub may take to accept a connection and answer with a head.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a refusal's body is read.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+
+/// How a client presents itself; the variable `TALARIA_TOKEN` counts when neither is given.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TokenArgs {
+    /// The access token; better in a file or in TALARIA_TOKEN, where no list of processes shows it.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// A file with the access token.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// The token to present, as a header's value; `variable` is the value of [`TOKEN_VARIABLE`].
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the token has characters that no header may carry.
+    pub fn authorization(&self, variable: Option<String>) -> Result<Option<HeaderValue>, String> {
+        let (source, token) = match (&self.token, &self.token_file) {
+            (Some(token), _) => ("--token".to_owned(), token.clone()),
+            (None, Some(file)) => {
+                let source = format!("--token-file {}", file.display());
+                let token = std::fs::read_to_string(file)
+                    .map_err(|error| format!("{source}: {error}; give a readable file"))?;
+                (source, token)
+            }
+            (None, None) => match variable {
+                Some(token) => (TOKEN_VARIABLE.to_owned(), token),
+                None => return Ok(None),
+            },
+        };
+        let token = token.trim();
+        if token.is_empty() {
+            return Err(format!("{source}: the token is empty; give one or none"));
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            format!("{source}: the token has characters that no header carries; give the compact form, header.payload.signature")
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// Reads a hub's URL; one without a path means the hub's well-known path.
+///
+/// # Errors
+/// Refuses anything but `http`.
+pub fn hub_url(url: &str) -> Result<Url, String> {
+    let mut parsed = Url::parse(url).map_err(|error| {
+        format!("{url:?}: {error}; give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
+    })?;
+    match parsed.scheme() {
+        "http" => {}
+        "https" => {
+            return Err(format!(
+                "{url:?}: https is not supported yet; give the hub's http:// address"
+            ));
+        }
+        _ => return Err(format!("{url:?}: not an http:// URL; give the hub's")),
+    }
+    if parsed.path() == "/" {
+        parsed.set_path(talaria_protocol::HUB_PATH);
+    }
+    parsed.set_fragment(None);
+    Ok(parsed)
+}
+
+/// Sends one request on a connection of its own.
+///
+/// # Errors
+/// When the hub cannot be reached or answers with no HTTP head in time.
+pub async fn send(
+    method: Method,
+    url: &Url,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response<Incoming>, String> {
+    let exchange = exchange(method, url, headers, body);
+    match tokio::time::timeout(PATIENCE, exchange).await {
+        Ok(answer) => answer.map_err(|problem| format!("{}: {problem}", authority(url))),
+        Err(_) => Err(format!(
+            "{}: no answer within {} s",
+            authority(url),
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+async fn exchange(
+    method: Method,
+    url: &Url,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response<Incoming>, String> {
+    let host = url.host_str().unwrap_or_default();
+    // The resolver takes an IPv6 address without its brackets.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, url.port().unwrap_or(80)))
+        .await
+        .map_err(|error| format!("cannot connect: {error}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| explain(&error))?;
+    tokio::spawn(connection);
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target
+        .parse()
+        .map_err(|error| format!("the URL is no request target: {error}"))?;
+    *request.headers_mut() = headers;
+    let host = HeaderValue::from_str(&authority(url))
+        .map_err(|error| format!("the host is no header value: {error}"))?;
+    request.headers_mut().insert(HOST, host);
+    let agent = concat!("talaria/", env!("CARGO_PKG_VERSION"));
+    request
+        .headers_mut()
+        .insert(USER_AGENT, HeaderValue::from_static(agent));
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| explain(&error))
+}
+
+/// Headers that every request of ours carries.
+pub fn headers(accept: &'static str, authorization: Option<&HeaderValue>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if let Some(authorization) = authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
+    headers
+}
+
+/// Explains a refusal: its status, challenge and body.
+pub async fn refusal(response: Response<Incoming>) -> String {
+    let mut text = format!("the hub answered {}", response.status());
+    for challenge in response.headers().get_all(WWW_AUTHENTICATE) {
+        let challenge = String::from_utf8_lossy(challenge.as_bytes());
+        // Writing into a string cannot fail.
+        _ = write!(text, "\nWWW-Authenticate: {challenge}");
+    }
+    let body = Limited::new(response.into_body(), MAX_REFUSAL_BYTES).collect();
+    if let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, body).await {
+        let body = body.to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        let body = body.trim_end();
+        if !body.is_empty() {
+            _ = write!(text, "\n{body}");
+        }
+    }
+    text
+}
+
+/// An error of hyper with its cause, which its own text leaves out.
+pub fn explain(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Reads a file given by a person.
+///
+/// # Errors
+/// Names the option and the file.
+pub fn read_text(option: &str, file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| {
+        format!(
+            "{option} {}: {error}; give a readable UTF-8 file",
+            file.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hub's address alone is enough; what cannot work yet says so.
+    #[test]
+    fn a_hubs_url_is_completed_or_refused() {
+        let url = hub_url("http://127.0.0.1:3000").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:3000/.well-known/mercure");
+        let url = hub_url("http://[::1]/hub?x=1#y").unwrap();
+        assert_eq!(url.as_str(), "http://[::1]/hub?x=1");
+        assert_eq!(authority(&url), "[::1]");
+        let error = hub_url("https://hub.example").unwrap_err();
+        assert!(error.contains("https is not supported yet"), "{error}");
+        assert!(hub_url("127.0.0.1:3000").is_err());
+        assert!(hub_url("hub").is_err());
+    }
+
+    /// An option counts before the variable, and no error shows a token.
+    #[test]
+    fn the_nearest_token_counts() {
+        let args = |token: &str| TokenArgs {
+            token: Some(token.to_owned()),
+            token_file: None,
+        };
+        let value = args("a.b.c\n").authorization(Some("d".to_owned()));
+        assert_eq!(value.unwrap().unwrap(), "Bearer a.b.c");
+        let value = TokenArgs::default().authorization(Some("d".to_owned()));
+        assert_eq!(value.unwrap().unwrap(), "Bearer d");
+        assert_eq!(TokenArgs::default().authorization(None), Ok(None));
+        let error = args("se\ncret").authorization(None).unwrap_err();
+        assert!(
+            error.starts_with("--token") && !error.contains("cret"),
+            "{error}"
+        );
+        assert!(args(" ").authorization(None).is_err());
+        let missing = TokenArgs {
+            token: None,
+            token_file: Some("/no/such/file".into()),
+        };
+        let error = missing.authorization(None).unwrap_err();
+        assert!(error.starts_with("--token-file /no/such/file"), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! `talaria dev`: the only hub that invents credentials, because it is asked by name (design §8).
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::json;
+use talaria_hub::access;
+
+use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
+use crate::config::Loaded;
+use crate::config::draft::Draft;
+use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, Secret};
+use crate::config::source::{Place, Source, SourceKind};
+use crate::run;
+
+/// What `talaria dev --help` adds.
+pub const HELP: &str = "\
+The hub listens on 127.0.0.1 only and lets anonymous subscribers in. Its random key is made once, in
+$XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key. Once it listens, it prints on standard
+output the `curl` commands to subscribe and to publish, a development token included.
+
+Example:
+  talaria dev --port 3001";
+
+/// The flags of `dev`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The TCP port on 127.0.0.1; 0 lets the system choose.
+    #[arg(short, long, default_value_t = 3000)]
+    port: u16,
+}
+
+/// Runs the development hub.
+pub fn main(args: &Args) -> ExitCode {
+    let loaded = super::data_directory(|name| std::env::var_os(name))
+        .and_then(|directory| settings(args.port, &directory));
+    let (loaded, key) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return super::failure(error),
+    };
+    run::serve(loaded, move |address| {
+        match publisher_token(address, &key) {
+            Ok(token) => drop(super::print(&greeting(address, &token))),
+            Err(error) => drop(super::failure(error)),
+        }
+    })
+}
+
+/// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;
+/// also the key itself.
+///
+/// # Errors
+///
+/// The key cannot be read or made.
+pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String> {
+    let (secret, path) = key(directory)?;
+    let place = Place::whole(Source::new(
+        SourceKind::File,
+        &path.display().to_string(),
+        "",
+        true,
+    ));
+    let key = KeySettings {
+        material: secret.clone(),
+        algorithm: None,
+        place: place.clone(),
+    };
+    let issuer = IssuerSettings {
+        identifier: DEV_ISSUER.to_owned(),
+        authorization_server: false,
+        publisher: Some(key.clone()),
+        subscriber: Some(key),
+        place,
+    };
+    // Every host, so that `localhost` and a forwarded port work too; the interface protects.
+    let address = ListenAddress {
+        host: None,
+        bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        port,
+    };
+    let draft = Draft {
+        addresses: vec![address],
+        issuers: vec![issuer],
+        anonymous: Some(true),
+        ..Draft::default()
+    };
+    let loaded = draft.finish().map_err(|error| error.to_string())?;
+    Ok((loaded, secret))
+}
+
+/// The key in `directory`, made when there is none.
+fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
+    let path = directory.join("dev.key");
+    let failed = |error: io::Error| {
+        format!(
+            "{}: {error}\n  set XDG_DATA_HOME to a writable directory",
+            path.display()
+        )
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                return Err(format!(
+                    "{0}: others may read this key\n  run: chmod 600 '{0}'",
+                    path.display()
+                ));
+            }
+            let text = text.trim();
+            if text.len() < 32 {
+                return Err(format!(
+                    "{0}: this is no key of 32 bytes or more\n  remove the file",
+                    path.display()
+                ));
+            }
+            return Ok((Secret::new(text.to_owned()), path));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;
+    let text = BASE64_URL_SAFE_NO_PAD.encode(random);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(failed)?;
+    // Written under another name and linked, so that a hub that starts at the same moment never
+    // reads half a key nor replaces ours.
+    let draft = directory.join(format!("dev.key.{}", std::process::id()));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| writeln!(file, "{text}"))
+        .and_then(|()| fs::hard_link(&draft, &path));
+    let _ = fs::remove_file(&draft);
+    match written {
+        Ok(()) => Ok((Secret::new(text), path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => key(directory),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// A token that may publish and subscribe to everything on the hub at `address`.
+///
+/// # Errors
+///
+/// The token cannot be signed.
+pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, String> {
+    let port = address.port();
+    let audience = |host: &str| match port {
+        80 => format!("http://{host}/.well-known/mercure"),
+        _ => format!("http://{host}:{port}/.well-known/mercure"),
+    };
+    let claims = json!({
+        "iss": DEV_ISSUER,
+        "aud": [audience("127.0.0.1"), audience("localhost")],
+        "sub": uuid()?,
+        "client_id": DEV_ISSUER,
+        "exp": DEV_EXPIRY,
+        "jti": uuid()?,
+        "authorization_details": [{
+            "type": "https://mercure.rocks/authorization-detail",
+            "actions": ["publish", "subscribe"],
+            "topics": [{ "match": "*" }],
+        }],
+    });
+    access::mint(&claims, key.expose(), None, None).map_err(|error| error.to_string())
+}
+
+/// What is printed once the hub listens.
+pub fn greeting(address: SocketAddr, publisher_token: &str) -> String {
+    let url = format!("http://{address}/.well-known/mercure");
+    format!(
+        "A hub for development listens on {url}\n\n\
+         Subscribe, in one terminal:\n\n\
+         curl -N '{url}?match=https://example.com/books/1'\n\n\
+         Publish, in another:\n\n\
+         curl -H 'Authorization: Bearer {publisher_token}' -d topic=https://example.com/books/1 -d data=Hello {url}\n\n"
+    )
+}

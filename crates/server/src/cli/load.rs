@@ -1,0 +1,108 @@
+//! The flags that say where the configuration is.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, File, Loaded, Sources, envfile};
+use crate::options;
+
+/// Where the configuration is.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration file, `-` for standard input; without it ./Caddyfile if that exists, else
+    /// the environment alone.
+    #[arg(short, long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// The format of the file; only `caddyfile` is known.
+    #[arg(short, long, value_name = "NAME", requires = "config")]
+    adapter: Option<String>,
+    /// A file of NAME=value lines, for variables that are not set; repeatable.
+    #[arg(long, value_name = "PATH")]
+    envfile: Vec<PathBuf>,
+    #[arg(long, value_name = "ADDRESSES", help = options::flag_help("address"), long_help = None)]
+    address: Option<String>,
+}
+
+impl Args {
+    /// Loads the configuration; also says in a few words what configured it.
+    ///
+    /// # Errors
+    ///
+    /// The message for standard error.
+    pub fn load(&self) -> Result<(Loaded, String), String> {
+        let variables = self.environment()?;
+        let file = self.file()?;
+        let name = file
+            .as_ref()
+            .map_or_else(|| "the environment".to_owned(), |file| file.name.clone());
+        let sources = Sources {
+            file,
+            environment: &|name| variables.get(name).cloned(),
+            address: self.address.clone(),
+        };
+        config::load(&sources)
+            .map(|loaded| (loaded, name))
+            .map_err(|error| error.to_string())
+    }
+
+    /// The process environment and, for what it does not set, the files of `--envfile` in order.
+    fn environment(&self) -> Result<HashMap<String, String>, String> {
+        let mut variables = super::environment()?;
+        for path in &self.envfile {
+            let name = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{name}: {error}\n  give --envfile a readable file"))?;
+            let read = envfile::parse(&text)
+                .map_err(|(line, problem)| format!("{name}:{line}:1: {problem}"))?;
+            for (variable, value) in read {
+                variables.entry(variable).or_insert(value);
+            }
+        }
+        Ok(variables)
+    }
+
+    fn file(&self) -> Result<Option<File>, String> {
+        if let Some(adapter) = self
+            .adapter
+            .as_deref()
+            .filter(|adapter| *adapter != "caddyfile")
+        {
+            return Err(format!(
+                "unknown adapter `{adapter}`\n  use `caddyfile`, or leave --adapter out"
+            ));
+        }
+        let standard = Path::new("Caddyfile");
+        let path = match &self.config {
+            Some(path) if path.as_os_str() == "-" => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .map_err(|error| format!("standard input: {error}"))?;
+                return Ok(Some(File {
+                    name: "stdin".to_owned(),
+                    text,
+                }));
+            }
+            Some(path) => path,
+            None if standard.exists() => standard,
+            None => return Ok(None),
+        };
+        let name = path.display().to_string();
+        if path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+        {
+            return Err(format!(
+                "{name}: JSON configuration is not supported yet\n  write a Caddyfile"
+            ));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{name}: {error}\n  give --config a readable text file"))?;
+        let text = text
+            .strip_prefix('\u{feff}')
+            .map(str::to_owned)
+            .unwrap_or(text);
+        Ok(Some(File { name, text }))
+    }
+}

@@ -1,0 +1,177 @@
+//! `talaria publish`: sends one update to a hub.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use http_body_util::BodyExt as _;
+use url::form_urlencoded::Serializer;
+
+use super::client::{self, TokenArgs};
+
+/// Publishes one update to a hub and prints its id.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PublishArgs {
+    /// The hub's URL, such as http://127.0.0.1:3000/.well-known/mercure.
+    pub url: String,
+    /// The topic; give it again for alternate topics.
+    #[arg(long, required = true, value_name = "TOPIC")]
+    pub topic: Vec<String>,
+    /// The content: a text, @FILE for a file's content, or - for standard input.
+    #[arg(long, value_name = "TEXT|@FILE|-", allow_hyphen_values = true)]
+    pub data: Option<String>,
+    /// Deliver only to subscribers whose token grants a topic of the update.
+    #[arg(long)]
+    pub private: bool,
+    /// The update's id; the hub makes one when absent.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// The event type that subscribers see.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// The reconnection time that subscribers are told, in milliseconds.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub retry: Option<u64>,
+    /// The token to present.
+    #[command(flatten)]
+    pub token: TokenArgs,
+}
+
+/// Publishes; prints the id to standard output, or why not to standard error with exit code 1.
+pub fn run(args: &PublishArgs) -> ExitCode {
+    let published = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))
+        .and_then(|runtime| runtime.block_on(publish(args)));
+    match published {
+        Ok(id) => {
+            println!("{id}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("talaria publish: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn publish(args: &PublishArgs) -> Result<String, String> {
+    let url = client::hub_url(&args.url)?;
+    let token = args
+        .token
+        .authorization(std::env::var(client::TOKEN_VARIABLE).ok())?;
+    let data = args.data.as_deref().map(content).transpose()?;
+    let mut headers = client::headers("text/plain, */*;q=0.1", token.as_ref());
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    let body = Bytes::from(form(args, data.as_deref()));
+    let response = client::send(Method::POST, &url, headers, body).await?;
+    if response.status() != http::StatusCode::OK {
+        return Err(client::refusal(response).await);
+    }
+    let id = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| format!("the answer broke off: {}", client::explain(&error)))?;
+    String::from_utf8(id.to_bytes().into())
+        .map_err(|_| "the hub's answer, the update's id, is not UTF-8".to_owned())
+}
+
+/// The body of the request (specification, "Publication").
+fn form(args: &PublishArgs, data: Option<&str>) -> String {
+    let mut form = Serializer::new(String::new());
+    for topic in &args.topic {
+        form.append_pair("topic", topic);
+    }
+    let retry = args.retry.map(|retry| retry.to_string());
+    let fields = [
+        ("data", data),
+        ("id", args.id.as_deref()),
+        ("type", args.event_type.as_deref()),
+        ("retry", retry.as_deref()),
+        ("private", args.private.then_some("on")),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            form.append_pair(name, value);
+        }
+    }
+    form.finish()
+}
+
+fn content(data: &str) -> Result<String, String> {
+    if data == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| format!("--data -: {error}; pipe UTF-8 text in"))?;
+        return Ok(text);
+    }
+    match data.strip_prefix('@') {
+        Some(file) => client::read_text("--data", Path::new(file)),
+        None => Ok(data.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: PublishArgs,
+    }
+
+    fn parse(line: &[&str]) -> Result<PublishArgs, clap::Error> {
+        let words = ["publish", "http://a"].iter().chain(line);
+        Cli::try_parse_from(words).map(|cli| cli.args)
+    }
+
+    /// Specification, "Publication": every field is sent form-encoded, topics in order.
+    #[test]
+    fn every_field_is_sent() {
+        let args = parse(&[
+            "--topic",
+            "a b",
+            "--topic",
+            "é&",
+            "--data",
+            "-5%",
+            "--private",
+            "--id",
+            "1+1",
+            "--type",
+            "t",
+            "--retry",
+            "10",
+        ])
+        .unwrap();
+        assert_eq!(
+            form(&args, args.data.as_deref()),
+            "topic=a+b&topic=%C3%A9%26&data=-5%25&id=1%2B1&type=t&retry=10&private=on"
+        );
+        let args = parse(&["--topic", "a"]).unwrap();
+        assert_eq!(form(&args, None), "topic=a");
+    }
+
+    /// What cannot be sent is refused before anything is.
+    #[test]
+    fn wrong_arguments_are_refused() {
+        assert!(parse(&[]).is_err(), "no topic");
+        assert!(parse(&["--topic", "a", "--retry", "soon"]).is_err());
+        assert!(parse(&["--topic", "a", "--token", "x", "--token-file", "y"]).is_err());
+        let error = content("@/no/such/file").unwrap_err();
+        assert!(error.starts_with("--data /no/such/file"), "{error}");
+        assert_eq!(content("a@b"), Ok("a@b".to_owned()));
+    }
+}

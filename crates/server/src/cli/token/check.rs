@@ -1,0 +1,112 @@
+//! `talaria token check`: the verdict of a hub with this configuration.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::Value;
+use talaria_hub::access::{Role, Verifier};
+use talaria_protocol::HUB_PATH;
+use talaria_protocol::authorization::{Action, DETAIL_TYPE};
+
+use super::text;
+use crate::cli::load;
+use crate::clock;
+use crate::config::settings::Settings;
+
+/// The flags of `token check`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The token itself, `@path` for a file, `-` for standard input.
+    #[arg(value_name = "TOKEN|@FILE|-", allow_hyphen_values = true)]
+    token: String,
+    /// The hub's URL as its clients see it, when the configuration pins no resource identifier.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    #[command(flatten)]
+    load: load::Args,
+}
+
+/// Prints the verdict for each role.
+///
+/// # Errors
+///
+/// The configuration or the token cannot be read.
+pub fn check(args: &Args) -> Result<ExitCode, String> {
+    let (loaded, _) = args.load.load()?;
+    let settings = loaded.settings;
+    let argument = if args.token == "-" { "@-" } else { &args.token };
+    let token = text(argument)?;
+    let audiences = audiences(&settings, args.url.as_deref());
+    let verifier = Verifier::new(settings.issuers, settings.base, settings.limits);
+    let mut accepted = false;
+    let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
+    for role in [Role::Publisher, Role::Subscriber] {
+        let name = role.name();
+        // Writing to a string cannot fail.
+        let _ = match verifier.verify(token.trim(), role, &audiences, clock::unix_now()) {
+            Ok(access) => {
+                let action = match role {
+                    Role::Publisher => Action::Publish,
+                    Role::Subscriber => Action::Subscribe,
+                };
+                let issuer = access.issuer;
+                match (grants(token.trim(), action), role) {
+                    // B-445: nothing to publish is 403, while public updates need no grant.
+                    (0, Role::Publisher) => {
+                        writeln!(out, "{name}: refused, the token has no publish grant")
+                    }
+                    (grants, _) => {
+                        accepted = true;
+                        writeln!(
+                            out,
+                            "{name}: accepted, issuer {issuer}, topics granted: {grants}"
+                        )
+                    }
+                }
+            }
+            Err(refusal) => writeln!(out, "{name}: refused ({}), {refusal}", refusal.code()),
+        };
+    }
+    let printed = super::super::print(&out);
+    Ok(if accepted { printed } else { ExitCode::FAILURE })
+}
+
+/// What the hub would find in `aud`: the pinned identifier, the URL given, or what requests to its
+/// addresses would derive (B-420).
+fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
+    if let Some(pinned) = settings.resource_identifier.as_deref().or(url) {
+        return vec![pinned.to_owned()];
+    }
+    let derived = settings.addresses.iter().map(|address| {
+        let host = address.host.as_deref().unwrap_or("localhost");
+        match address.port {
+            80 => format!("http://{host}{HUB_PATH}"),
+            port => format!("http://{host}:{port}{HUB_PATH}"),
+        }
+    });
+    derived.collect()
+}
+
+/// Number of topic matchers that a token, verified before, grants for an action.
+fn grants(token: &str, action: Action) -> usize {
+    let claims = token
+        .split('.')
+        .nth(1)
+        .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Value = claims
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default();
+    let details = claims
+        .get("authorization_details")
+        .and_then(Value::as_array);
+    let ours = details.into_iter().flatten().filter(|detail| {
+        let actions = detail.get("actions").and_then(Value::as_array);
+        detail.get("type").and_then(Value::as_str) == Some(DETAIL_TYPE)
+            && actions
+                .is_some_and(|actions| actions.iter().any(|a| a.as_str() == Some(action.name())))
+    });
+    ours.filter_map(|detail| detail.get("topics")?.as_array().map(Vec::len))
+        .sum()
+}

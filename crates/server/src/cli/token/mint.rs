@@ -1,0 +1,219 @@
+//! Minting (B-030 to B-044).
+
+use serde_json::{Value, json};
+use talaria_hub::access;
+
+use super::text;
+use crate::clock;
+use crate::config::value::parse_duration;
+
+/// 2100-01-01, when development tokens end (B-030).
+pub const DEV_EXPIRY: u64 = 4_102_444_800;
+
+/// The issuer of development tokens (B-030).
+pub const DEV_ISSUER: &str = "https://localhost";
+
+/// The secret that everybody knows (B-030).
+const DEV_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
+
+/// The flags of minting.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The `iss` claim: the issuer that the hub trusts.
+    #[arg(long, value_name = "ISSUER")]
+    iss: Option<String>,
+    /// The `aud` claim: the hub's URL as its clients see it.
+    #[arg(long, value_name = "URL")]
+    aud: Option<String>,
+    /// The signing key: a secret or a PEM private key.
+    #[arg(long, value_name = "KEY|@FILE|@-", allow_hyphen_values = true)]
+    key: Option<String>,
+    /// The algorithm: HS256 (the default for a secret), HS384, HS512, RS*, PS*, ES* or EdDSA.
+    #[arg(long, value_name = "NAME")]
+    alg: Option<String>,
+    /// The `kid` header.
+    #[arg(long, value_name = "ID")]
+    kid: Option<String>,
+    /// The `sub` claim [default: a random urn:uuid].
+    #[arg(long, value_name = "SUBJECT")]
+    sub: Option<String>,
+    /// The `client_id` claim [default: the issuer].
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// How long the token is valid.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    ttl: String,
+    /// JSON that describes the subscriber, for its subscribe grant.
+    #[arg(long, value_name = "JSON|@FILE")]
+    payload: Option<String>,
+    /// Also write header and claims to standard error.
+    #[arg(long)]
+    pretty: bool,
+    /// A topic that may be published to, `*` for all; repeatable.
+    #[arg(long, value_name = "TOPIC")]
+    publish: Vec<String>,
+    /// A URL Pattern of topics that may be published to; repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    publish_urlpattern: Vec<String>,
+    /// A topic whose private updates may be received, `*` for all; repeatable.
+    #[arg(long, value_name = "TOPIC")]
+    subscribe: Vec<String>,
+    /// A URL Pattern of topics whose private updates may be received; repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    subscribe_urlpattern: Vec<String>,
+    /// Fill what is missing for a hub with the well-known development key, valid until 2100.
+    #[arg(long)]
+    dev: bool,
+}
+
+/// Mints a token.
+///
+/// # Errors
+///
+/// A flag that is missing or wrong, or a key that cannot sign.
+pub fn mint(args: &Args) -> Result<String, String> {
+    let dev = |value: &str| args.dev.then(|| value.to_owned());
+    let required =
+        |flag: &str| format!("--{flag} is required\n  give it, or --dev for development values");
+    let iss = args
+        .iss
+        .clone()
+        .or_else(|| dev(DEV_ISSUER))
+        .ok_or_else(|| required("iss"))?;
+    let aud = args
+        .aud
+        .clone()
+        .or_else(|| dev("https://localhost/.well-known/mercure"));
+    let aud = aud.ok_or_else(|| required("aud"))?;
+    let key = match &args.key {
+        Some(key) => text(key)?,
+        None if args.dev => {
+            match super::super::environment()?.remove("MERCURE_PUBLISHER_JWT_KEY") {
+                Some(key) if !key.is_empty() => key,
+                _ => DEV_KEY.to_owned(),
+            }
+        }
+        None => return Err(required("key")),
+    };
+    let issued = clock::unix_now();
+    let expires = if args.dev {
+        DEV_EXPIRY
+    } else {
+        expiry(&args.ttl, issued)?
+    };
+    let claims = json!({
+        "iss": iss,
+        "aud": aud,
+        "sub": args.sub.clone().map_or_else(uuid, Ok)?,
+        "client_id": args.client_id.as_ref().unwrap_or(&iss),
+        "iat": whole(issued),
+        "exp": expires,
+        "jti": uuid()?,
+        "authorization_details": details(args)?,
+    });
+    if args.pretty {
+        let algorithm = args.alg.as_deref().unwrap_or("HS256");
+        let mut header = json!({ "alg": algorithm, "typ": "at+jwt" });
+        if let Some(kid) = &args.kid {
+            header["kid"] = kid.clone().into();
+        }
+        eprintln!("{header:#}\n{claims:#}");
+    }
+    access::mint(&claims, &key, args.alg.as_deref(), args.kid.as_deref())
+        .map_err(|error| format!("--key: {error}"))
+}
+
+fn expiry(ttl: &str, issued: f64) -> Result<u64, String> {
+    let ttl = parse_duration(ttl).map_err(|problem| {
+        format!("--ttl {ttl:?} is not a duration: {problem}\n  write for example 90s or 1h30m")
+    })?;
+    Ok(whole(issued + ttl.as_secs_f64()))
+}
+
+/// Whole seconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "Unix times of now and of 292 years on"
+)]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+/// Publish first, then subscribe; exact topics before patterns (B-044).
+fn details(args: &Args) -> Result<Vec<Value>, String> {
+    let topics = |exact: &[String], patterns: &[String]| -> Vec<Value> {
+        let exact = exact.iter().map(|topic| json!({ "match": topic }));
+        let patterns = patterns
+            .iter()
+            .map(|pattern| json!({ "match": pattern, "match_type": "urlpattern" }));
+        exact.chain(patterns).collect()
+    };
+    let mut publish = topics(&args.publish, &args.publish_urlpattern);
+    let mut subscribe = topics(&args.subscribe, &args.subscribe_urlpattern);
+    if publish.is_empty() && subscribe.is_empty() {
+        if !args.dev {
+            return Err("the token would grant nothing\n  give --publish, --publish-urlpattern, --subscribe \
+                        or --subscribe-urlpattern"
+                .to_owned());
+        }
+        publish = vec![json!({ "match": "*" })];
+        subscribe.clone_from(&publish);
+    }
+    let payload = match &args.payload {
+        None => None,
+        Some(payload) => {
+            let parsed = serde_json::from_str::<Value>(&text(payload)?);
+            Some(parsed.map_err(|error| format!("--payload is not JSON: {error}"))?)
+        }
+    };
+    if payload.is_some() && subscribe.is_empty() {
+        return Err(
+            "--payload belongs to a subscribe grant\n  give --subscribe too, or leave it out"
+                .to_owned(),
+        );
+    }
+    let detail = |action: &str, topics: Vec<Value>| {
+        json!({
+            "type": "https://mercure.rocks/authorization-detail",
+            "actions": [action],
+            "topics": topics,
+        })
+    };
+    let mut details = Vec::new();
+    if !publish.is_empty() {
+        details.push(detail("publish", publish));
+    }
+    if !subscribe.is_empty() {
+        let mut detail = detail("subscribe", subscribe);
+        if let Some(payload) = payload {
+            detail["payload"] = payload;
+        }
+        details.push(detail);
+    }
+    Ok(details)
+}
+
+/// A random `urn:uuid:` name (B-036).
+///
+/// # Errors
+///
+/// The system gives no random numbers.
+pub fn uuid() -> Result<String, String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
+    // RFC 9562 section 5.4: version 4, variant 10.
+    let number = u128::from_be_bytes(bytes) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48);
+    let hex = format!(
+        "{:032x}",
+        number | (0x4000_u128 << 64) | (0x8000_u128 << 48)
+    );
+    let (a, b, c, d, e) = (
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    );
+    Ok(format!("urn:uuid:{a}-{b}-{c}-{d}-{e}"))
+}

@@ -1,0 +1,209 @@
+//! Site addresses (B-061): plain HTTP ones, until TLS comes.
+
+use std::net::IpAddr;
+
+use super::error::{ConfigError, show};
+use super::lexer::Word;
+use super::settings::ListenAddress;
+
+const REMEDY: &str = "serve plain HTTP for now, for example SERVER_NAME=:80 (every host) or \
+                      SERVER_NAME=http://hub.example:80 (that host only), behind a proxy that does TLS";
+
+/// The addresses in `words`, which spaces, commas or both separate (B-061).
+///
+/// # Errors
+///
+/// An address that would need TLS, is malformed or occurs twice, or no address at all.
+pub fn addresses(words: &[Word]) -> Result<Vec<ListenAddress>, ConfigError> {
+    let mut addresses: Vec<ListenAddress> = Vec::new();
+    for word in words {
+        for text in word
+            .text
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        {
+            let address = address(text, word)?;
+            // Port 0 is a new port each time.
+            if address.port != 0 && addresses.contains(&address) {
+                return Err(word.error(format!("the address {} occurs twice", show(text))));
+            }
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
+    let malformed = |why: &str| {
+        word.error(format!("{} is not a site address: {why}", show(text))).remedy(
+            "write :<port>, <name>:80 or http://<name>[:<port>], for example :3000 or http://hub.example:80",
+        )
+    };
+    let tls = || {
+        word.error(format!(
+            "{} is an HTTPS address, and TLS is not supported yet",
+            show(text)
+        ))
+        .remedy(REMEDY)
+    };
+    let (scheme, authority) = match text.split_once("://") {
+        Some((scheme, authority)) => (Some(scheme.to_ascii_lowercase()), authority),
+        None => (None, text),
+    };
+    match scheme.as_deref() {
+        Some("https") => return Err(tls()),
+        Some("http") | None => {}
+        Some(_) => return Err(malformed("only http:// is supported")),
+    }
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.contains(['/', '?', '#', '@']) {
+        return Err(malformed("it has more than a host and a port"));
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        // The last colon of a bare IPv6 address is no port's.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port = port
+        .map(|port| {
+            port.parse::<u16>()
+                .map_err(|_| malformed("its port is no number up to 65535"))
+        })
+        .transpose()?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let ip = match bare {
+        Some(bare) => match bare.parse::<IpAddr>() {
+            Ok(ip @ IpAddr::V6(_)) => Some(ip),
+            _ => return Err(malformed("the brackets hold no IPv6 address")),
+        },
+        None => host.parse::<IpAddr>().ok(),
+    };
+    if ip.is_none() && host.contains('*') {
+        return Err(word
+            .error(format!(
+                "wildcard addresses such as {} are not supported yet",
+                show(text)
+            ))
+            .remedy(REMEDY));
+    }
+    let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if ip.is_none() && !host.bytes().all(name_byte) {
+        return Err(malformed("its host is no name or IP address"));
+    }
+    if host.is_empty() && port.is_none() {
+        return Err(malformed("it has neither host nor port"));
+    }
+    // Without a scheme the port decides: 80 is HTTP, and so is a port without host, save 443.
+    let plain = scheme.is_some() || port == Some(80) || (host.is_empty() && port != Some(443));
+    if !plain {
+        return Err(tls());
+    }
+    let host = match ip {
+        Some(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
+        Some(ip) => Some(ip.to_string()),
+        None => Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty()),
+    };
+    // The unspecified address names every interface and no host.
+    let host = host.filter(|_| !ip.is_some_and(|ip| ip.is_unspecified()));
+    Ok(ListenAddress {
+        host,
+        bind: ip,
+        port: port.unwrap_or(80),
+    })
+}
+
+/// The error for a `SERVER_NAME` that is unset or holds no address.
+pub fn missing(problem: &str) -> ConfigError {
+    ConfigError::general(problem).remedy(REMEDY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::lexer::lex;
+    use crate::config::lexer::tests::text;
+
+    fn parse(source: &str) -> Result<Vec<ListenAddress>, String> {
+        addresses(&lex(&text(source)).unwrap()).map_err(|error| error.to_string())
+    }
+
+    fn plain(host: Option<&str>, bind: Option<&str>, port: u16) -> ListenAddress {
+        let bind = bind.map(|ip| ip.parse().unwrap());
+        ListenAddress {
+            host: host.map(str::to_owned),
+            bind,
+            port,
+        }
+    }
+
+    /// B-061, the plain-HTTP rows.
+    #[test]
+    fn plain_http_addresses() {
+        assert_eq!(parse(":80"), Ok(vec![plain(None, None, 80)]));
+        assert_eq!(parse(":0"), Ok(vec![plain(None, None, 0)]));
+        assert_eq!(parse("http://"), Err(parse("http://").unwrap_err()));
+        assert_eq!(
+            parse("http://Hub.example"),
+            Ok(vec![plain(Some("hub.example"), None, 80)])
+        );
+        assert_eq!(
+            parse("http://hub.example:3000/"),
+            Ok(vec![plain(Some("hub.example"), None, 3000)])
+        );
+        assert_eq!(parse("php:80"), Ok(vec![plain(Some("php"), None, 80)]));
+        let loopback = Some("127.0.0.1");
+        assert_eq!(
+            parse("http://127.0.0.1:0"),
+            Ok(vec![plain(loopback, loopback, 0)])
+        );
+        assert_eq!(
+            parse("http://[::1]:3000"),
+            Ok(vec![plain(Some("[::1]"), Some("::1"), 3000)])
+        );
+        assert_eq!(
+            parse("http://0.0.0.0:8"),
+            Ok(vec![plain(None, Some("0.0.0.0"), 8)])
+        );
+        let both = vec![plain(None, None, 80), plain(Some("php"), None, 80)];
+        for separated in [":80 php:80", ":80,php:80", ":80, php:80"] {
+            assert_eq!(parse(separated), Ok(both.clone()), "{separated}");
+        }
+    }
+
+    /// B-061, the HTTPS rows, which are refused until TLS comes.
+    #[test]
+    fn https_is_refused_with_the_remedy() {
+        for https in [
+            "localhost",
+            "hub.example.com",
+            ":443",
+            "https://a",
+            "localhost:8443",
+            "127.0.0.1:0",
+        ] {
+            let error = parse(https).unwrap_err();
+            assert!(error.contains("TLS is not supported yet"), "{error}");
+            assert!(error.contains("SERVER_NAME=:80"), "{error}");
+        }
+    }
+
+    #[test]
+    fn malformed_addresses_have_a_place() {
+        for bad in [
+            "http://a/b",
+            "ftp://a",
+            ":x",
+            ":70000",
+            "http://[::1",
+            "http://[x]:80",
+            "a b!:80",
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert!(error.starts_with("Caddyfile:1:"), "{error}");
+        }
+        assert!(parse(":80 :80").unwrap_err().contains("twice"));
+    }
+}

@@ -1,0 +1,260 @@
+//! What the environment alone configures (B-101 to B-126).
+
+use super::address;
+use super::draft::Draft;
+use super::error::{ConfigError, show};
+use super::lexer::{Word, lex};
+use super::settings::{
+    IssuerSettings, KeySettings, Notice, OriginSetting, Secret, TransportSettings,
+};
+use super::source::{Place, Source, SourceKind, Text};
+use super::tree::{Line, parse};
+use crate::options::{DEFAULT_MAX_BYTES, Environment};
+
+/// Variables that paste text into the official file where this version supports none (B-108 to
+/// B-110).
+const LATER: &[&str] = &[
+    "GLOBAL_OPTIONS",
+    "CADDY_EXTRA_CONFIG",
+    "CADDY_SERVER_EXTRA_DIRECTIVES",
+];
+
+/// Variables that look plausible and do nothing, with what does (B-126).
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    (
+        "MERCURE_ALLOW_ANONYMOUS",
+        "write `anonymous` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_PUBLISH_ALLOWED_ORIGINS",
+        "write `publish_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_SUBSCRIBE_ALLOWED_ORIGINS",
+        "write `cors_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_JWT_KEY",
+        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY",
+    ),
+    (
+        "MERCURE_JWT_SECRET",
+        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY; this one belongs to the application",
+    ),
+    (
+        "MERCURE_JWT_ALG",
+        "set MERCURE_PUBLISHER_JWT_ALG and MERCURE_SUBSCRIBER_JWT_ALG",
+    ),
+    (
+        "MERCURE_URL",
+        "it belongs to the application; the hub listens on SERVER_NAME",
+    ),
+    (
+        "MERCURE_PUBLIC_URL",
+        "it belongs to the application; the hub's own URL is `resource_identifier <url>` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
+];
+
+/// One warning for each set variable that does nothing.
+pub fn without_effect(environment: Environment<'_>) -> Vec<Notice> {
+    let set = WITHOUT_EFFECT
+        .iter()
+        .filter(|(name, _)| environment(name).is_some());
+    set.map(|(name, remedy)| Notice::warning(format!("{name} has no effect: {remedy}")))
+        .collect()
+}
+
+/// The words of a variable's text, and the variable as a place.
+fn words(name: &str, value: &str) -> Result<Vec<Word>, ConfigError> {
+    lex(&Text::literal(&Source::new(
+        SourceKind::Variable,
+        name,
+        value,
+        false,
+    )))
+}
+
+/// Addresses from `SERVER_NAME` (B-101).
+///
+/// # Errors
+///
+/// As [`address::addresses`], and when it is unset or empty.
+pub fn server_name(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
+    let Some(value) = environment("SERVER_NAME") else {
+        return Err(address::missing(
+            "SERVER_NAME is not set, and its default `localhost` is an HTTPS address: TLS is not supported yet",
+        ));
+    };
+    draft.addresses = address::addresses(&words("SERVER_NAME", &value)?)?;
+    if draft.addresses.is_empty() {
+        return Err(address::missing("SERVER_NAME is set but holds no address"));
+    }
+    Ok(())
+}
+
+/// The lines of `MERCURE_EXTRA_DIRECTIVES` (B-107).
+///
+/// # Errors
+///
+/// As [`parse`], at the line within the variable; also when another variable is set that adds text
+/// to the official file.
+pub fn extra_directives(environment: Environment<'_>) -> Result<Vec<Line>, ConfigError> {
+    let filled = |name: &&&str| environment(name).is_some_and(|value| !value.trim().is_empty());
+    if let Some(name) = LATER.iter().find(filled) {
+        return Err(ConfigError::general(format!("{name} is not supported yet"))
+            .remedy("unset it; directives of the hub itself go into MERCURE_EXTRA_DIRECTIVES"));
+    }
+    const NAME: &str = "MERCURE_EXTRA_DIRECTIVES";
+    let value = environment(NAME).unwrap_or_default();
+    let document = parse(&Text::literal(&Source::new(
+        SourceKind::Variable,
+        NAME,
+        &value,
+        false,
+    )))?;
+    match document.global {
+        Some((place, _)) => Err(
+            ConfigError::at(&place, "this block has no name before its `{`")
+                .remedy("write directives of the `mercure` block, one a line"),
+        ),
+        None => Ok(document.lines),
+    }
+}
+
+/// The issuer of `MERCURE_TRUSTED_ISSUERS` with the keys of the key variables (B-081), unless no
+/// variable names it and other issuers exist.
+///
+/// # Errors
+///
+/// `MERCURE_TRUSTED_ISSUERS` is not one value, or a key that is needed is missing.
+pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
+    const NAME: &str = "MERCURE_TRUSTED_ISSUERS";
+    let publisher = key("PUBLISHER", environment);
+    let subscriber = key("SUBSCRIBER", environment);
+    let named = environment(NAME);
+    if named.is_none() && publisher.is_none() && subscriber.is_none() && !draft.issuers.is_empty() {
+        return Ok(());
+    }
+    let (identifier, place) = match named {
+        None => (
+            "https://localhost".to_owned(),
+            Place::variable("MERCURE_PUBLISHER_JWT_KEY"),
+        ),
+        Some(value) => match words(NAME, &value)?.as_slice() {
+            [word] if !word.text.is_empty() => (word.text.clone(), word.place.clone()),
+            [] | [_] => {
+                return Err(ConfigError::general(format!("{NAME} is set but empty"))
+                    .remedy("unset it to accept https://localhost, or write the tokens' `iss`"));
+            }
+            [_, second, ..] => {
+                return Err(second
+                    .error(format!(
+                        "{NAME} takes exactly one issuer, but there is {}",
+                        show(&second.text)
+                    ))
+                    .remedy("add further issuers as `issuer` blocks in MERCURE_EXTRA_DIRECTIVES"));
+            }
+        },
+    };
+    let publishes = publisher.is_some()
+        || draft
+            .issuers
+            .iter()
+            .any(|issuer| issuer.publisher.is_some());
+    if !publishes {
+        return Err(ConfigError::general("MERCURE_PUBLISHER_JWT_KEY is not set, so nobody could publish").remedy(
+            "set it to a secret of at least 32 bytes, or to a public key in PEM with \
+             MERCURE_PUBLISHER_JWT_ALG; to try the hub out, run `talaria dev`, which makes a key of its own",
+        ));
+    }
+    let subscribes = subscriber.is_some()
+        || draft
+            .issuers
+            .iter()
+            .any(|issuer| issuer.subscriber.is_some());
+    if !subscribes && draft.anonymous != Some(true) {
+        return Err(ConfigError::general(
+            "MERCURE_SUBSCRIBER_JWT_KEY is not set and `anonymous` is off, so nobody could subscribe",
+        )
+        .remedy("set it, or write `anonymous` in MERCURE_EXTRA_DIRECTIVES to let everybody read public updates"));
+    }
+    let issuer = IssuerSettings {
+        identifier,
+        authorization_server: false,
+        publisher,
+        subscriber,
+        place,
+    };
+    draft.issuers.insert(0, issuer);
+    Ok(())
+}
+
+/// The key of a role, used as raw bytes (B-123); empty means not configured (B-122).
+fn key(role: &str, environment: Environment<'_>) -> Option<KeySettings> {
+    let name = format!("MERCURE_{role}_JWT_KEY");
+    let material = environment(&name).filter(|material| !material.is_empty())?;
+    let algorithm = environment(&format!("MERCURE_{role}_JWT_ALG")).filter(|text| !text.is_empty());
+    Some(KeySettings {
+        material: Secret::new(material),
+        algorithm,
+        place: Place::variable(&name),
+    })
+}
+
+/// `MERCURE_TRANSPORT_URL`, when no transport is configured (B-125).
+///
+/// # Errors
+///
+/// Any URL but `local://…`.
+pub fn transport_url(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
+    const NAME: &str = "MERCURE_TRANSPORT_URL";
+    let url = environment(NAME).filter(|url| !url.is_empty());
+    let Some(url) = url.filter(|_| draft.transport.is_none()) else {
+        return Ok(());
+    };
+    // The URL may hold a password, so only its scheme is shown.
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if scheme != "local" {
+        return Err(ConfigError::general(format!(
+            "the transport {} of {NAME} is not supported yet",
+            show(scheme)
+        ))
+        .remedy("unset it, or write `transport memory` in MERCURE_EXTRA_DIRECTIVES"));
+    }
+    draft.transport = Some(TransportSettings::Local {
+        max_bytes: DEFAULT_MAX_BYTES,
+    });
+    draft.notices.push(Notice::warning(format!(
+        "{NAME} is deprecated: write `transport local` instead"
+    )));
+    Ok(())
+}
+
+/// `MERCURE_CORS_ALLOWED_ORIGINS`, when `cors_origins` is not used.
+///
+/// # Errors
+///
+/// A quote that is not closed.
+pub fn cors_origins(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
+    const NAME: &str = "MERCURE_CORS_ALLOWED_ORIGINS";
+    let Some(value) = environment(NAME).filter(|_| draft.cors_origins.is_none()) else {
+        return Ok(());
+    };
+    let mut origins = Vec::new();
+    for word in words(NAME, &value)? {
+        for text in word
+            .text
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        {
+            origins.push(OriginSetting {
+                text: text.to_owned(),
+                place: word.place.clone(),
+            });
+        }
+    }
+    draft.cors_origins = Some(origins).filter(|origins| !origins.is_empty());
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What is wrong with a configuration, where, and what to do about it.
+
+use std::fmt;
+
+use super::source::Place;
+
+/// A configuration error: `Display` is the one message for standard error, without the leading
+/// `error: `. It never shows key material.
+#[derive(Debug)]
+pub struct ConfigError {
+    place: Option<Place>,
+    problem: String,
+    remedy: Option<String>,
+    hidden: bool,
+}
+
+impl ConfigError {
+    /// An error at a place.
+    pub fn at(place: &Place, problem: impl Into<String>) -> Self {
+        Self {
+            place: Some(place.clone()),
+            problem: problem.into(),
+            remedy: None,
+            hidden: false,
+        }
+    }
+
+    /// An error that no single place causes; the problem then names what is missing.
+    pub fn general(problem: impl Into<String>) -> Self {
+        Self {
+            place: None,
+            problem: problem.into(),
+            remedy: None,
+            hidden: false,
+        }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Leaves out the source line, because it may hold a key.
+    #[must_use]
+    pub fn hide_line(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.problem)?;
+        let excerpt = self
+            .place
+            .as_ref()
+            .filter(|_| !self.hidden)
+            .and_then(Place::excerpt);
+        if let Some(excerpt) = excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "\n  {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A word as a message shows it: quoted, without control characters, at most 60 characters.
+pub fn show(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The candidate nearest to `word`, if it is near enough to be meant.
+pub fn suggest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A long word is never near, and its distance would be costly.
+    if word.len() > 64 {
+        return None;
+    }
+    candidates
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edit distance in characters: insertion, deletion, substitution, swap of neighbours.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let get = |i: usize, j: usize| rows.get(i).and_then(|r| r.get(j)).copied();
+            let mut best = get(i, j).unwrap_or(usize::MAX - 1) + usize::from(x != y);
+            best = best.min(get(i, j + 1).unwrap_or(usize::MAX - 1) + 1);
+            best = best.min(row.last().copied().unwrap_or(usize::MAX - 1) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            if swapped && let Some(before) = get(i - 1, j - 1) {
+                best = best.min(before + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows.last()
+        .and_then(|row| row.last())
+        .copied()
+        .unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_near_only() {
+        let names = ["heartbeat", "anonymous", "ui"];
+        assert_eq!(suggest("heartbeet", names.into_iter()), Some("heartbeat"));
+        assert_eq!(suggest("haertbeat", names.into_iter()), Some("heartbeat"));
+        assert_eq!(suggest("anonymos", names.into_iter()), Some("anonymous"));
+        assert_eq!(suggest("xyzzy", names.into_iter()), None);
+        assert_eq!(distance("ab", "ba"), 1);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

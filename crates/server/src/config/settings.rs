@@ -1,0 +1,189 @@
+//! The configuration as the program uses it: typed, checked, without secrets in `Debug`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use talaria_hub::access::Issuers;
+use talaria_hub::origin::Origins;
+use talaria_protocol::{Base, Limits};
+
+use super::source::Place;
+
+/// Bytes of a secret or PEM text. `Debug` is redacted and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps key material.
+    pub fn new(material: String) -> Self {
+        Self(material)
+    }
+
+    /// The material itself, for the verifier only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A static key of one role of one issuer (B-235).
+#[derive(Debug, Clone)]
+pub struct KeySettings {
+    /// Raw secret or PEM text, exactly as configured (B-123).
+    pub material: Secret,
+    /// The one algorithm that tokens may use; `None` means HS256, for a raw secret only (B-224).
+    pub algorithm: Option<String>,
+    /// Where the key came from.
+    pub place: Place,
+}
+
+/// An issuer and the keys that verify its tokens (B-233 to B-238).
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// Compared with the token's `iss`, octet for octet; never empty (B-223).
+    pub identifier: String,
+    /// Whether the metadata document lists it under `authorization_servers` (B-233).
+    pub authorization_server: bool,
+    /// Key of publishers' tokens; without it they are refused.
+    pub publisher: Option<KeySettings>,
+    /// Key of subscribers' tokens; without it they are refused.
+    pub subscriber: Option<KeySettings>,
+    /// Where it was named.
+    pub place: Place,
+}
+
+/// One address to listen on, without TLS (B-061).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// The only host name or address, in lower case and without a port, that requests may name;
+    /// `None` takes every host.
+    pub host: Option<String>,
+    /// The interface to bind; `None` binds all of them, IPv6 and IPv4.
+    pub bind: Option<IpAddr>,
+    /// TCP port; 0 lets the system choose one.
+    pub port: u16,
+}
+
+/// What a memory transport does with a cursor that it does not know (design §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownCursor {
+    /// Everything kept is replayed.
+    Replay,
+    /// Only what comes later is sent.
+    Live,
+}
+
+/// Where updates are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportSettings {
+    /// `transport memory`: the history is the ring.
+    Memory {
+        /// Updates kept at most; `None` leaves it to `max_bytes`.
+        size: Option<u64>,
+        /// Bytes kept at most.
+        max_bytes: u64,
+        /// The answer to an unknown cursor.
+        unknown_cursor: UnknownCursor,
+    },
+    /// `transport local`: no history (B-252).
+    Local {
+        /// Bytes kept at most for readers that are a little behind.
+        max_bytes: u64,
+    },
+}
+
+/// An entry of `cors_origins` or `publish_origins`, as written.
+#[derive(Debug, Clone)]
+pub struct OriginSetting {
+    /// What was written.
+    pub text: String,
+    /// Where.
+    pub place: Place,
+}
+
+/// Everything the hub needs to know to serve.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; at least one.
+    pub addresses: Vec<ListenAddress>,
+    /// Issuers whose tokens are accepted; at least one has a publisher key.
+    pub issuers: Issuers,
+    /// Whether a subscriber needs no token (B-205).
+    pub anonymous: bool,
+    /// Name of the cookie that carries the token (B-208).
+    pub cookie_name: String,
+    /// The pinned resource identifier (B-203).
+    pub resource_identifier: Option<String>,
+    /// Base of relative patterns and topics: the pinned identifier if it ends in the hub's path, else
+    /// the one name that the addresses give, else the synthetic one (design §6, B-430).
+    pub base: Base,
+    /// Silence after which a comment is sent; `None` never (B-211).
+    pub heartbeat: Option<Duration>,
+    /// Age at which a stream is ended so that its client reconnects; `None` never (B-212).
+    pub write_timeout: Option<Duration>,
+    /// Time without an accepted byte after which a stalled reader is dropped; `None` never (B-213).
+    pub dispatch_timeout: Option<Duration>,
+    /// Window in which streams end at shutdown; zero ends all at once (B-1022).
+    pub drain_timeout: Duration,
+    /// Bytes of a request body at most; beyond it 413 (B-214).
+    pub max_request_body_size: u64,
+    /// Where updates are kept.
+    pub transport: TransportSettings,
+    /// Origins whose scripts may read answers (B-207); empty sends no CORS headers.
+    pub cors_origins: Origins,
+    /// Origins whose pages may publish with the cookie, beside the hub's own (B-206).
+    pub publish_origins: Origins,
+    /// Maximums of one request and one token.
+    pub limits: Limits,
+}
+
+/// How urgent a [`Notice`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something has no effect and needs none.
+    Info,
+    /// The configuration probably does not do what its author wants.
+    Warning,
+}
+
+/// Something to tell the operator once at start; it never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How urgent it is.
+    pub level: Level,
+    /// The message, one line.
+    pub text: String,
+}
+
+impl Notice {
+    /// An informative notice.
+    pub fn info(text: impl Into<String>) -> Self {
+        Self {
+            level: Level::Info,
+            text: text.into(),
+        }
+    }
+
+    /// A warning.
+    pub fn warning(text: impl Into<String>) -> Self {
+        Self {
+            level: Level::Warning,
+            text: text.into(),
+        }
+    }
+}
+
+/// What [`super::load`] gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The checked settings.
+    pub settings: Settings,
+    /// What to tell the operator.
+    pub notices: Vec<Notice>,
+}

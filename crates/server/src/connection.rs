@@ -1,0 +1,142 @@
+//! One connection: which protocol it speaks, and how it is driven.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use talaria_hub::{Connection, Outflow, Unanswered};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::site::Site;
+use crate::socket::Socket;
+
+/// How long a request's head may take, an idle connection included (B-300).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// The bound of a request's head, in bytes: a query of 256 matchers of 4,096 bytes fits.
+const HEAD_BYTES: usize = (1 << 20) + (64 << 10);
+/// An HTTP/2 client that does not answer a ping for this long is gone.
+const PING: Duration = Duration::from_secs(20);
+/// What HTTP/2 may hold of one stream, in bytes: one chunk.
+const STREAM_BYTES: usize = 32 * 1024;
+/// Streams of one HTTP/2 connection.
+const MAX_STREAMS: u32 = 1000;
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The response must not be sent: the connection closes.
+#[derive(Debug, thiserror::Error)]
+#[error("unanswered")]
+struct Closed;
+
+/// Serves a connection until it ends.
+pub async fn serve(
+    stream: TcpStream,
+    site: Site,
+    dispatch_timeout: Option<Duration>,
+    stopped: watch::Receiver<bool>,
+) {
+    let is_http2 = tokio::select! {
+        is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
+        // Nothing was asked yet.
+        () = wait_for_stop(stopped.clone()) => return,
+    };
+    let Ok(Ok(is_http2)) = is_http2 else { return };
+    let outflow = Outflow::default();
+    let socket = Socket::new(stream, outflow.clone(), dispatch_timeout);
+    let answer = {
+        let outflow = outflow.clone();
+        service_fn(move |request| answer(site.clone(), outflow.clone(), request))
+    };
+    if is_http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buf_size(STREAM_BYTES)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .serve_connection(socket, answer);
+        let mut connection = pin!(connection);
+        let cut = outflow.late();
+        tokio::select! {
+            ended = connection.as_mut() => log(ended),
+            () = cut => {}
+            () = wait_for_stop(stopped) => {
+                connection.as_mut().graceful_shutdown();
+                log(connection.await);
+            }
+        }
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(socket, answer);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => log(ended),
+            () = wait_for_stop(stopped) => {
+                connection.as_mut().graceful_shutdown();
+                log(connection.await);
+            }
+        }
+    }
+}
+
+/// Ends when the program stops listening.
+pub async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        // The sender lives as long as the program serves.
+        std::future::pending::<Infallible>().await;
+    }
+}
+
+fn log(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+/// Whether the first bytes are HTTP/2's; they stay unread.
+async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if first[..count] != PREFACE[..count] {
+            return Ok(false);
+        }
+        if count == PREFACE.len() {
+            return Ok(true);
+        }
+        // Peeking does not consume, so readiness cannot tell of the rest.
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn answer(
+    site: Site,
+    outflow: Outflow,
+    mut request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Closed>> {
+    request.extensions_mut().insert(outflow);
+    request.extensions_mut().insert(Connection { tls: false });
+    async move {
+        let response = site.answer(request.map(Body::new)).await;
+        match response.extensions().get::<Unanswered>() {
+            Some(Unanswered) => Err(Closed),
+            None => Ok(response),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Listeners: bind, accept, and the end of all connections.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::settings::ListenAddress;
+use crate::connection;
+use crate::site::{Hosts, Site};
+
+/// Connections that the kernel may complete before we accept them.
+const BACKLOG: i32 = 4096;
+/// How long to wait when no connection can be accepted, for example without free descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bound sockets and the hosts that each serves.
+pub struct Listeners(Vec<(TcpListener, SocketAddr, Hosts)>);
+
+impl Listeners {
+    /// Binds every address; addresses that share a port share a socket.
+    ///
+    /// # Errors
+    /// A sentence that names the address and the remedy.
+    pub fn bind(addresses: &[ListenAddress]) -> Result<Self, String> {
+        let mut sites: BTreeMap<(Option<IpAddr>, u16), Hosts> = BTreeMap::new();
+        for address in addresses {
+            let hosts = sites.entry((address.bind, address.port)).or_default();
+            hosts.add(address.host.as_deref());
+        }
+        let mut listeners = Vec::new();
+        for ((ip, port), hosts) in sites {
+            let shown = ip.map_or_else(|| format!(":{port}"), |ip| format!("{ip}:{port}"));
+            let bound = match ip {
+                Some(ip) => bind(SocketAddr::new(ip, port)),
+                // One socket for both families; a host without IPv6 has the other.
+                None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+                    .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))),
+            };
+            let listener = bound.map_err(|error| {
+                format!(
+                    "cannot listen on {shown}: {error}\n  stop what uses it, or choose another address with SERVER_NAME or the site address"
+                )
+            })?;
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            listeners.push((listener, address, hosts));
+        }
+        Ok(Self(listeners))
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Listeners at work; owns their tasks.
+pub struct Serving {
+    addresses: Vec<SocketAddr>,
+    /// Each task ends with its open connections.
+    accepting: JoinSet<JoinSet<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Serving {
+    /// Starts to accept.
+    pub fn start(listeners: Listeners, site: &Site, dispatch_timeout: Option<Duration>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut accepting = JoinSet::new();
+        let mut addresses = Vec::new();
+        for (listener, address, hosts) in listeners.0 {
+            addresses.push(address);
+            let site = site.for_hosts(hosts);
+            accepting.spawn(accept(listener, site, dispatch_timeout, stopped.clone()));
+        }
+        Self {
+            addresses,
+            accepting,
+            stop,
+        }
+    }
+
+    /// Where the hub can be reached, in the order of the ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Closes the listeners and every idle connection; the others close after their response.
+    pub async fn stop_listening(mut self) -> Connections {
+        // The receivers are the tasks below; without one there is nothing to stop.
+        _ = self.stop.send(true);
+        let mut open = Vec::new();
+        while let Some(connections) = self.accepting.join_next().await {
+            open.extend(connections.ok());
+        }
+        Connections(open)
+    }
+}
+
+/// Connections that are still open after their listener closed.
+pub struct Connections(Vec<JoinSet<()>>);
+
+impl Connections {
+    /// Waits for them to end, at most this long, then cuts them.
+    pub async fn finish(mut self, at_most: Duration) {
+        let finished = async {
+            for connections in &mut self.0 {
+                while connections.join_next().await.is_some() {}
+            }
+        };
+        if tokio::time::timeout(at_most, finished).await.is_err() {
+            let left: usize = self.0.iter().map(JoinSet::len).sum();
+            tracing::warn!(
+                connections = left,
+                "connections that did not end in time are cut"
+            );
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    site: Site,
+    dispatch_timeout: Option<Duration>,
+    stopped: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    configure(&stream, dispatch_timeout);
+                    let serve =
+                        connection::serve(stream, site.clone(), dispatch_timeout, stopped.clone());
+                    connections.spawn(serve);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = connection::wait_for_stop(stopped.clone()) => return connections,
+        }
+    }
+}
+
+/// The kernel's part in bounding a stalled or vanished reader (design §4).
+fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
+    const UNSENT_BYTES: u32 = 16 * 1024;
+    const GONE: Duration = Duration::from_secs(30);
+    let socket = socket2::SockRef::from(stream);
+    let configured = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES))
+        // It also ends a reader that stays connected without reading, which the operator may have
+        // allowed.
+        .and_then(|()| socket.set_tcp_user_timeout(dispatch_timeout.map(|_| GONE)));
+    if let Err(error) = configured {
+        // The peer may be gone already; reading will tell.
+        tracing::debug!(%error, "a socket could not be configured");
+    }
+}

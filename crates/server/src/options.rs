@@ -1,0 +1,309 @@
+//! The one table of options: the parser of the `mercure` block, the reference page and the help
+//! of the flags all come from it.
+
+mod directive;
+pub mod reference;
+
+use crate::config::draft::Draft;
+use crate::config::error::ConfigError;
+use crate::config::site::refuse;
+use crate::config::tree::Line;
+
+pub use directive::{DEFAULT_MAX_BYTES, LATER};
+
+/// Where an option is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Outside of the `mercure` block.
+    Process,
+    /// A directive of the `mercure` block.
+    Hub,
+    /// A line of an `issuer` block.
+    Issuer,
+    /// A line of a `publisher` or `subscriber` block within an `issuer` block.
+    Role,
+    /// A line of a `transport` block.
+    Transport,
+}
+
+/// Reads an environment variable; `None` when it is unset.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Checks one directive and takes its values over.
+type Apply = fn(&mut Draft, &Line, Environment<'_>) -> Result<(), ConfigError>;
+
+/// One option.
+pub struct Opt {
+    /// Where it is written.
+    pub section: Section,
+    /// Name of its directive; empty when it has none.
+    pub directive: &'static str,
+    /// What follows the directive's name.
+    pub arguments: &'static str,
+    /// Environment variables that set it.
+    pub variables: &'static [&'static str],
+    /// Its command line flag, without dashes; empty when it has none.
+    pub flag: &'static str,
+    /// The value when nothing sets it.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// Its parser, for directives of the `mercure` block.
+    apply: Option<Apply>,
+}
+
+const fn row(section: Section, directive: &'static str, arguments: &'static str) -> Opt {
+    Opt {
+        section,
+        directive,
+        arguments,
+        variables: &[],
+        flag: "",
+        default: "",
+        doc: "",
+        apply: None,
+    }
+}
+
+const fn hub(directive: &'static str, arguments: &'static str, apply: Apply) -> Opt {
+    let mut row = row(Section::Hub, directive, arguments);
+    row.apply = Some(apply);
+    row
+}
+
+/// Every option, in the order of the reference page.
+pub const OPTIONS: &[Opt] = &[
+    Opt {
+        variables: &["SERVER_NAME"],
+        flag: "address",
+        default: "none; TLS is not supported yet, so a plain HTTP address must be given",
+        doc: "Addresses to listen on, separated by spaces or commas: `:80`, `http://hub.example:80`, \
+              `name:80`. A host restricts the requests that are answered, an IP address also the \
+              interface; port 0 lets the system choose. In a file: the site's addresses.",
+        ..row(Section::Process, "", "")
+    },
+    Opt {
+        variables: &["MERCURE_EXTRA_DIRECTIVES"],
+        default: "none",
+        doc: "Without a file: directives of the `mercure` block, one a line.",
+        ..row(Section::Process, "", "")
+    },
+    Opt {
+        default: "the issuer of `MERCURE_TRUSTED_ISSUERS` with the keys of the two key variables",
+        doc: "Accepts tokens whose `iss` is exactly this identifier, with the keys of its `publisher` \
+              and `subscriber` blocks. Repeatable.",
+        ..hub("issuer", "<identifier> { … }", directive::issuer)
+    },
+    Opt {
+        variables: &["MERCURE_TRUSTED_ISSUERS"],
+        default: "https://localhost",
+        doc: "The one issuer that the key variables belong to; read without a file, and with a file \
+              whose `mercure` block names no issuer.",
+        ..row(Section::Issuer, "", "")
+    },
+    Opt {
+        default: "off",
+        doc: "Lists the issuer under `authorization_servers` of the metadata document.",
+        ..row(Section::Issuer, "authorization_server", "")
+    },
+    Opt {
+        default: "none: the issuer's tokens may not publish",
+        doc: "How the issuer's tokens are verified when they publish.",
+        ..row(Section::Issuer, "publisher", "{ jwt … }")
+    },
+    Opt {
+        default: "none: the issuer's tokens may not subscribe",
+        doc: "How the issuer's tokens are verified when they subscribe.",
+        ..row(Section::Issuer, "subscriber", "{ jwt … }")
+    },
+    Opt {
+        variables: &[
+            "MERCURE_PUBLISHER_JWT_KEY",
+            "MERCURE_PUBLISHER_JWT_ALG",
+            "MERCURE_SUBSCRIBER_JWT_KEY",
+            "MERCURE_SUBSCRIBER_JWT_ALG",
+        ],
+        default: "algorithm HS256 for a secret; a PEM key must name its own",
+        doc: "A secret, or a public key or certificate in PEM, and the one algorithm that tokens may \
+              use. `{env.NAME}` and `{file.PATH}` in either are read when the hub starts.",
+        ..row(Section::Role, "jwt", "<key> [<algorithm>]")
+    },
+    Opt {
+        default: "off",
+        doc: "Lets subscribers in without a token; they receive public updates only.",
+        ..hub("anonymous", "[on|off]", directive::anonymous)
+    },
+    Opt {
+        default: "`__Secure-mercure_access_token`",
+        doc: "The cookie that carries the token of browsers. On a site without TLS it is read with and \
+              without the `__Secure-` prefix.",
+        ..hub("cookie_name", "<name>", directive::cookie_name)
+    },
+    Opt {
+        default: "derived from each request",
+        doc: "The absolute URL that tokens must name in `aud`. Set it behind a proxy that does TLS.",
+        ..hub(
+            "resource_identifier",
+            "<url>",
+            directive::resource_identifier,
+        )
+    },
+    Opt {
+        default: "40s",
+        doc: "Silence on a stream after which a comment is sent; `0s` never.",
+        ..hub("heartbeat", "<duration>", directive::heartbeat)
+    },
+    Opt {
+        default: "600s",
+        doc: "Age at which a stream is ended, give or take a jitter, so that its client reconnects; \
+              `0s` never.",
+        ..hub("write_timeout", "<duration>", directive::write_timeout)
+    },
+    Opt {
+        default: "5s",
+        doc: "Time without progress after which a reader that does not read is dropped; `0s` never.",
+        ..hub(
+            "dispatch_timeout",
+            "<duration>",
+            directive::dispatch_timeout,
+        )
+    },
+    Opt {
+        default: "5s",
+        doc: "At shutdown each stream ends at a random moment of this window; `0s` ends all at once.",
+        ..hub("drain_timeout", "<duration>", directive::drain_timeout)
+    },
+    Opt {
+        default: "1MiB",
+        doc: "Largest body of a request; a larger one is answered 413. `0` leaves a bound of 10 MiB.",
+        ..hub(
+            "max_request_body_size",
+            "<size>",
+            directive::max_request_body_size,
+        )
+    },
+    Opt {
+        variables: &["MERCURE_TRANSPORT_URL"],
+        default: "memory",
+        doc: "Where updates are kept: `memory` keeps the latest for resuming, `local` keeps none. The \
+              variable takes `local://local` only, and only when no `transport` is configured.",
+        ..hub("transport", "memory|local [{ … }]", directive::transport)
+    },
+    Opt {
+        default: "0: `max_bytes` alone decides",
+        doc: "`memory` only: updates kept for resuming, at most.",
+        ..row(Section::Transport, "size", "<n>")
+    },
+    Opt {
+        default: "32MiB",
+        doc: "Bytes kept, at most.",
+        ..row(Section::Transport, "max_bytes", "<size>")
+    },
+    Opt {
+        default: "replay",
+        doc: "`memory` only: what a client with an unknown `Last-Event-ID` gets first, everything kept \
+              or nothing.",
+        ..row(Section::Transport, "unknown_cursor", "replay|live")
+    },
+    Opt {
+        variables: &["MERCURE_CORS_ALLOWED_ORIGINS"],
+        default: "none: no CORS headers",
+        doc: "Origins whose scripts may use the hub: `*`, `null`, `https://app.example`, \
+              `https://*.app.example`. With `*` no credentials. The variable counts only when the \
+              directive is not used.",
+        ..hub("cors_origins", "<origin>…", directive::cors_origins)
+    },
+    Opt {
+        default: "none: the hub's own origin only",
+        doc: "Origins whose pages may publish with the cookie.",
+        ..hub("publish_origins", "<origin>…", directive::publish_origins)
+    },
+    Opt {
+        default: "256",
+        doc: "Matchers in one subscription, at most; beyond it 400.",
+        ..hub(
+            "matchers_per_request",
+            "<n>",
+            directive::matchers_per_request,
+        )
+    },
+    Opt {
+        default: "100",
+        doc: "Mercure entries in one token's `authorization_details`, at most; beyond it 401.",
+        ..hub("details_per_token", "<n>", directive::details_per_token)
+    },
+    Opt {
+        default: "256",
+        doc: "Topics over all Mercure entries of one token, at most; beyond it 401.",
+        ..hub("topics_per_token", "<n>", directive::topics_per_token)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("topic_matcher_cache", "<n>", directive::cache_size)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub(
+            "topic_selector_cache",
+            "<n> [<shards>]",
+            directive::cache_size,
+        )
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("lru_cache", "<n> [<shards>]", directive::cache_size)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub(
+            "subscriber_list_cache_size",
+            "<n>",
+            directive::list_cache_size,
+        )
+    },
+];
+
+const NO_EFFECT: &str =
+    "Accepted for existing files, without effect: matching needs no cache to size.";
+
+/// Applies the lines of a `mercure` block, in order, so that a repeated directive keeps its last
+/// value (B-124).
+///
+/// # Errors
+///
+/// The first line that is unknown, not supported yet or wrong.
+pub fn apply(
+    draft: &mut Draft,
+    lines: &[Line],
+    environment: Environment<'_>,
+) -> Result<(), ConfigError> {
+    for line in lines {
+        let known = OPTIONS
+            .iter()
+            .find(|option| option.apply.is_some() && line.name.is(option.directive));
+        match known.and_then(|option| option.apply) {
+            Some(apply) => apply(draft, line, environment)?,
+            None => {
+                let names = OPTIONS.iter().filter(|option| option.apply.is_some());
+                let names: Vec<&str> = names.map(|option| option.directive).collect();
+                return Err(refuse(&line.name, "directive", LATER, &names));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a flag does, for `--help`.
+pub fn flag_help(flag: &str) -> &'static str {
+    OPTIONS
+        .iter()
+        .find(|option| option.flag == flag)
+        .map_or("", |option| option.doc)
+}
+
+/// Whether the environment variable `name` configures something.
+pub fn reads(name: &str) -> bool {
+    OPTIONS
+        .iter()
+        .any(|option| option.variables.contains(&name))
+}

@@ -1,0 +1,283 @@
+//! One function a directive of the `mercure` block.
+
+use std::time::Duration;
+
+use crate::config::draft::Draft;
+use crate::config::error::{ConfigError, show};
+use crate::config::issuer;
+use crate::config::lexer::Word;
+use crate::config::settings::{Notice, OriginSetting, TransportSettings, UnknownCursor};
+use crate::config::site::refuse;
+use crate::config::tree::Line;
+use crate::config::value;
+use crate::options::Environment;
+
+/// Directives of the existing hub that are not supported yet (B-201 to B-221c).
+pub const LATER: &[&str] = &[
+    "debugger",
+    "demo",
+    "import",
+    "jwks_uri",
+    "jwt",
+    "name",
+    "playground",
+    "protocol_version_compatibility",
+    "public_urls",
+    "publisher_jwks_url",
+    "publisher_jwt",
+    "subscriber_jwks_url",
+    "subscriber_jwt",
+    "subscriptions",
+    "transport_url",
+    "ui",
+];
+
+/// Transports that are not supported yet (B-250, B-260 to B-263).
+const LATER_TRANSPORTS: &[&str] = &[
+    "bolt", "kafka", "nats", "postgres", "pulsar", "redis", "valkey",
+];
+
+/// Bytes that a memory log keeps unless told otherwise (design §5).
+pub const DEFAULT_MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The bound that `max_request_body_size 0` leaves.
+const UNBOUNDED_BODY: u64 = 10 * 1024 * 1024;
+
+type Done = Result<(), ConfigError>;
+
+pub fn issuer(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
+    draft.issuers.push(issuer::parse(line, environment)?);
+    Ok(())
+}
+
+/// B-1030: an argument means what it says, with a warning; none, or an empty one, means on.
+pub fn anonymous(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    line.without_block()?.at_most(1, "on or off")?;
+    let on = match line.args.first().map(|word| (word, word.text.as_str())) {
+        None | Some((_, "")) => true,
+        Some((word, text @ ("0" | "1" | "true" | "false" | "on" | "off"))) => {
+            let on = matches!(text, "1" | "true" | "on");
+            draft.notices.push(Notice::warning(format!(
+                "{}: `anonymous {text}` is not portable (another hub refuses it, or turns anonymous access on \
+                 whatever it says); here it is {}",
+                word.place,
+                if on { "on" } else { "off" },
+            )));
+            on
+        }
+        Some((word, text)) => {
+            return Err(word
+                .error(format!("{} is neither on nor off", show(text)))
+                .remedy("write `anonymous` alone to let subscribers in without a token"));
+        }
+    };
+    draft.anonymous = Some(on);
+    Ok(())
+}
+
+pub fn cookie_name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let word = line.without_block()?.one("a cookie name")?;
+    // RFC 6265 section 4.1.1: a cookie's name is an RFC 9110 token.
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if word.text.is_empty() || !word.text.bytes().all(token) {
+        return Err(word
+            .error(format!("{} is not a cookie name", show(&word.text)))
+            .remedy("use letters, digits, `-` and `_`"));
+    }
+    draft.cookie_name = Some(word.text.clone());
+    Ok(())
+}
+
+/// B-203.
+pub fn resource_identifier(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let word = line.without_block()?.one("a URL")?;
+    let url = url::Url::parse(&word.text)
+        .ok()
+        .filter(|url| url.has_host() && url.fragment().is_none());
+    let Some(url) = url else {
+        return Err(word
+            .error(format!(
+                "{} is not an absolute URL with a host and no fragment",
+                show(&word.text)
+            ))
+            .remedy("write for example https://hub.example/.well-known/mercure"));
+    };
+    if url.scheme() != "https" {
+        let place = &word.place;
+        draft.notices.push(Notice::warning(format!(
+            "{place}: resource_identifier does not begin with https://"
+        )));
+    }
+    draft.resource_identifier = Some(word.text.clone());
+    Ok(())
+}
+
+fn duration(line: &Line) -> Result<Duration, ConfigError> {
+    value::duration(line.without_block()?.one("a duration")?)
+}
+
+pub fn heartbeat(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.heartbeat = Some(duration(line)?);
+    Ok(())
+}
+
+pub fn write_timeout(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.write_timeout = Some(duration(line)?);
+    Ok(())
+}
+
+pub fn dispatch_timeout(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.dispatch_timeout = Some(duration(line)?);
+    Ok(())
+}
+
+pub fn drain_timeout(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.drain_timeout = Some(duration(line)?);
+    Ok(())
+}
+
+pub fn max_request_body_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let size = value::size(line.without_block()?.one("a size")?)?;
+    draft.max_request_body_size = Some(if size == 0 { UNBOUNDED_BODY } else { size });
+    Ok(())
+}
+
+pub fn transport(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let name = line.one("the transport's name")?;
+    let memory = name.text == "memory";
+    if !memory && name.text != "local" {
+        return Err(refuse(
+            name,
+            "transport",
+            LATER_TRANSPORTS,
+            &["memory", "local"],
+        ));
+    }
+    let known: &[&str] = if memory {
+        &["size", "max_bytes", "unknown_cursor"]
+    } else {
+        &["max_bytes"]
+    };
+    let mut size = None;
+    let mut max_bytes = DEFAULT_MAX_BYTES;
+    let mut unknown_cursor = UnknownCursor::Replay;
+    for option in line.block.iter().flatten() {
+        option.without_block()?;
+        match option.name.text.as_str() {
+            option_name if !known.contains(&option_name) => {
+                return Err(refuse(&option.name, "transport option", &[], known));
+            }
+            "size" => {
+                size =
+                    Some(value::number(option.one("a number of updates")?, 0)?).filter(|n| *n > 0)
+            }
+            "max_bytes" => {
+                let word = option.one("a size")?;
+                max_bytes = value::size(word)?;
+                if max_bytes == 0 {
+                    return Err(word
+                        .error("`max_bytes` must be more than 0")
+                        .remedy("a log in memory needs a bound, for example 32MiB"));
+                }
+            }
+            _ => {
+                let word = option.one("replay or live")?;
+                unknown_cursor = match word.text.as_str() {
+                    "replay" => UnknownCursor::Replay,
+                    "live" => UnknownCursor::Live,
+                    other => {
+                        return Err(word
+                            .error(format!("{} is neither replay nor live", show(other)))
+                            .remedy("write `unknown_cursor replay` or `unknown_cursor live`"));
+                    }
+                };
+            }
+        }
+    }
+    draft.transport = Some(if memory {
+        TransportSettings::Memory {
+            size,
+            max_bytes,
+            unknown_cursor,
+        }
+    } else {
+        TransportSettings::Local { max_bytes }
+    });
+    Ok(())
+}
+
+fn origins(line: &Line) -> Result<Vec<OriginSetting>, ConfigError> {
+    let words = line.without_block()?.some("at least one origin")?;
+    let origin = |word: &Word| OriginSetting {
+        text: word.text.clone(),
+        place: word.place.clone(),
+    };
+    Ok(words.iter().map(origin).collect())
+}
+
+pub fn cors_origins(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.cors_origins = Some(origins(line)?);
+    Ok(())
+}
+
+pub fn publish_origins(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.publish_origins = Some(origins(line)?);
+    Ok(())
+}
+
+fn limit(line: &Line) -> Result<usize, ConfigError> {
+    let word = line.without_block()?.one("a number")?;
+    let number = value::number(word, 1)?;
+    usize::try_from(number).map_err(|_| word.error(format!("{} is too large", show(&word.text))))
+}
+
+pub fn matchers_per_request(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.limits.matchers = limit(line)?;
+    Ok(())
+}
+
+pub fn details_per_token(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.limits.details = limit(line)?;
+    Ok(())
+}
+
+pub fn topics_per_token(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.limits.granted_topics = limit(line)?;
+    Ok(())
+}
+
+/// B-217 to B-219: any integer is valid there; the 0.x ones take a shard count too.
+pub fn cache_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let most = if line.name.text == "topic_matcher_cache" {
+        1
+    } else {
+        2
+    };
+    line.without_block()?.at_most(most, "whole numbers")?;
+    if line.args.is_empty() {
+        return Err(line.missing("a whole number"));
+    }
+    for word in &line.args {
+        if word.text.parse::<i64>().is_err() {
+            return Err(word
+                .error(format!("{} is not a whole number", show(&word.text)))
+                .remedy("write it in digits only, or remove the line: it has no effect here"));
+        }
+    }
+    without_effect(draft, line);
+    Ok(())
+}
+
+/// B-220: a negative number is refused.
+pub fn list_cache_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    value::number(line.without_block()?.one("a number")?, 0)?;
+    without_effect(draft, line);
+    Ok(())
+}
+
+fn without_effect(draft: &mut Draft, line: &Line) {
+    let (name, place) = (&line.name.text, &line.name.place);
+    draft.notices.push(Notice::info(format!(
+        "{place}: `{name}` is accepted and has no effect here"
+    )));
+}

@@ -1,0 +1,94 @@
+//! The reference page of the configuration, from the table of options.
+
+use std::fmt::Write as _;
+
+use super::{LATER, OPTIONS, Opt, Section};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+This page is made from the program's table of options. To renew it:
+`cargo run -p talaria-server -- reference > docs/configuration.md`
+
+Talaria is configured by a file or by the environment.
+
+- **With a file** (`--config PATH`, or `./Caddyfile` where it exists) the file alone counts. It holds
+  one site with one `mercure` block; a variable acts where the file names it: `{$NAME}` or
+  `{$NAME:default}` anywhere (replaced before the text is read), `{env.NAME}` and `{file.PATH}` in a
+  key or its algorithm. A `mercure` block that names no issuer takes the key variables and
+  `MERCURE_TRUSTED_ISSUERS` as without a file. `MERCURE_TRANSPORT_URL` and
+  `MERCURE_CORS_ALLOWED_ORIGINS` are read in both cases.
+- **Without a file** the variables below act by themselves.
+- **Flags** win over both.
+
+```caddyfile
+:80 {
+    mercure {
+        issuer https://localhost {
+            publisher {
+                jwt {env.MERCURE_PUBLISHER_JWT_KEY} {env.MERCURE_PUBLISHER_JWT_ALG}
+            }
+            subscriber {
+                jwt {env.MERCURE_SUBSCRIBER_JWT_KEY} {env.MERCURE_SUBSCRIBER_JWT_ALG}
+            }
+        }
+        heartbeat 30s
+        transport memory {
+            max_bytes 64MiB
+        }
+    }
+}
+```
+
+Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers with an optional unit,
+`KB MB GB` in powers of 1000 and `KiB MiB GiB` in powers of 1024. A directive that is written twice
+keeps its last value, lists included; `issuer` blocks add up.
+";
+
+/// The page, in Markdown.
+pub fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for (section, title) in [
+        (Section::Process, "The process"),
+        (Section::Hub, "Directives of the `mercure` block"),
+        (Section::Issuer, "In an `issuer` block"),
+        (Section::Role, "In a `publisher` or `subscriber` block"),
+        (Section::Transport, "In a `transport` block"),
+    ] {
+        page.push_str(&format!("\n## {title}\n"));
+        for option in OPTIONS.iter().filter(|option| option.section == section) {
+            describe(option, &mut page);
+        }
+    }
+    page.push_str("\n## Not supported yet\n\nRefused by name, never ignored: ");
+    let names: Vec<String> = LATER.iter().map(|name| format!("`{name}`")).collect();
+    page.push_str(&names.join(", "));
+    page.push_str(".\n");
+    page
+}
+
+fn describe(option: &Opt, page: &mut String) {
+    let title = match (option.directive, option.variables.first()) {
+        ("", Some(variable)) => (*variable).to_owned(),
+        (directive, _) => format!("{directive} {}", option.arguments)
+            .trim_end()
+            .to_owned(),
+    };
+    // Writing to a string cannot fail.
+    let _ = write!(page, "\n### `{title}`\n\n{}\n\n", option.doc);
+    if !option.default.is_empty() {
+        let _ = writeln!(page, "- Default: {}", option.default);
+    }
+    if !option.variables.is_empty() && !(option.directive.is_empty() && option.variables.len() == 1)
+    {
+        let variables: Vec<String> = option
+            .variables
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let _ = writeln!(page, "- Variables: {}", variables.join(", "));
+    }
+    if !option.flag.is_empty() {
+        let _ = writeln!(page, "- Flag: `--{}`", option.flag);
+    }
+}

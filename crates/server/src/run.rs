@@ -1,0 +1,146 @@
+//! Runs a hub: wires settings, transport, hub and listeners, and ends them in order.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use talaria_hub::clock::SystemClock;
+use talaria_hub::{Hub, HubOptions, UnknownCursor};
+use talaria_transport::{Memory, MemoryOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::settings::{Settings, TransportSettings, UnknownCursor as Setting};
+use crate::config::{Level, Loaded};
+use crate::listen::{Listeners, Serving};
+use crate::log;
+use crate::site::Site;
+
+/// Streams that could not be ended within the drain window are cut this much later.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+/// The exit code of a second signal (B-021).
+const FORCED: i32 = 2;
+
+/// Serves until a signal ends it. `ready` is called once, when the first address is listening.
+pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send) -> ExitCode {
+    log::start();
+    for notice in &loaded.notices {
+        match notice.level {
+            Level::Info => tracing::info!("{}", notice.text),
+            Level::Warning => tracing::warn!("{}", notice.text),
+        }
+    }
+    raise_file_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("no runtime: {error}")),
+    };
+    let outcome = runtime.block_on(serve_until_signal(loaded.settings, ready));
+    // Whatever is left was given its time; nothing of it is waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+async fn serve_until_signal(
+    settings: Settings,
+    ready: impl FnOnce(SocketAddr) + Send,
+) -> Result<(), String> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let drain_timeout = settings.drain_timeout;
+    let dispatch_timeout = settings.dispatch_timeout;
+    let addresses = settings.addresses.clone();
+    let transport = transport(&settings.transport).map_err(|error| error.to_string())?;
+    let hub = Hub::new(
+        options(settings),
+        Arc::new(transport),
+        Arc::new(SystemClock),
+    );
+    let listeners = Listeners::bind(&addresses)?;
+    let serving = Serving::start(listeners, &Site::new(hub.clone()), dispatch_timeout);
+    for address in serving.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = serving.addresses().first() {
+        ready(*address);
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!(
+        drain_timeout = drain_timeout.as_secs_f64(),
+        "stopping; a second signal exits at once"
+    );
+    let stopped = async {
+        let connections = serving.stop_listening().await;
+        hub.drain(drain_timeout);
+        connections.finish(drain_timeout + LAST_WRITES).await;
+    };
+    tokio::select! {
+        () = stopped => {}
+        _ = interrupt.recv() => std::process::exit(FORCED),
+        _ = terminate.recv() => std::process::exit(FORCED),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn transport(settings: &TransportSettings) -> std::io::Result<Memory> {
+    let (max_bytes, mut options) = match settings {
+        TransportSettings::Memory {
+            size, max_bytes, ..
+        } => {
+            let mut options = MemoryOptions::default();
+            options.size = *size;
+            (*max_bytes, options)
+        }
+        TransportSettings::Local { max_bytes } => (*max_bytes, MemoryOptions::local()),
+    };
+    options.max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    Memory::open(options)
+}
+
+fn options(settings: Settings) -> HubOptions {
+    let mut options = HubOptions::new(settings.issuers);
+    options.anonymous = settings.anonymous;
+    options.cookie_name = settings.cookie_name;
+    options.resource_identifier = settings.resource_identifier;
+    options.base = settings.base;
+    options.heartbeat = settings.heartbeat;
+    options.write_timeout = settings.write_timeout;
+    options.max_request_body_size =
+        usize::try_from(settings.max_request_body_size).unwrap_or(usize::MAX);
+    options.cors_origins = Some(settings.cors_origins).filter(|origins| !origins.is_empty());
+    options.publish_origins = settings.publish_origins;
+    options.limits = settings.limits;
+    options.unknown_cursor = match settings.transport {
+        TransportSettings::Memory {
+            unknown_cursor: Setting::Replay,
+            ..
+        } => UnknownCursor::Replay,
+        _ => UnknownCursor::Live,
+    };
+    options
+}
+
+/// Every stream is a file; the soft limit of most systems is for programs of another kind.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

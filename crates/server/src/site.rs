@@ -1,0 +1,135 @@
+//! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use talaria_hub::{Hub, host_of, plain};
+
+const WELCOME: &str = include_str!("site/welcome.html");
+const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
+
+/// The host names that a listener answers for; all of them if none is named.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts {
+    names: BTreeSet<String>,
+    any: bool,
+}
+
+impl Hosts {
+    /// Adds a name, without port; `None` stands for every host.
+    pub fn add(&mut self, host: Option<&str>) {
+        match host {
+            Some(host) => _ = self.names.insert(host.to_ascii_lowercase()),
+            None => self.any = true,
+        }
+    }
+
+    fn serve(&self, authority: &str) -> bool {
+        self.any
+            || self
+                .names
+                .contains(&without_port(authority).to_ascii_lowercase())
+    }
+}
+
+/// The host of an authority; the colons of an IPv6 address are inside its brackets.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// A hub and the pages around it.
+#[derive(Clone)]
+pub struct Site {
+    hub: Hub,
+    hosts: Arc<Hosts>,
+}
+
+impl Site {
+    /// A site for every host.
+    pub fn new(hub: Hub) -> Self {
+        let hosts = Hosts {
+            any: true,
+            ..Hosts::default()
+        };
+        Self {
+            hub,
+            hosts: Arc::new(hosts),
+        }
+    }
+
+    /// The same for a listener's hosts.
+    pub fn for_hosts(&self, hosts: Hosts) -> Self {
+        Self {
+            hub: self.hub.clone(),
+            hosts: Arc::new(hosts),
+        }
+    }
+
+    /// Answers any request.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let host = match host_of(&parts) {
+            Ok(host) => host,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        if !self.hosts.serve(host) {
+            return self.misdirected(host);
+        }
+        let path = parts.uri.path();
+        if Hub::owns(path) {
+            return self.hub.handle(Request::from_parts(parts, body)).await;
+        }
+        match path {
+            "/" => {
+                let mut page = plain(StatusCode::OK, WELCOME);
+                let html = HeaderValue::from_static("text/html; charset=utf-8");
+                page.headers_mut().insert(CONTENT_TYPE, html);
+                page
+            }
+            "/robots.txt" => plain(StatusCode::OK, ROBOTS),
+            _ => plain(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+
+    /// A publisher that only looks for 200 must not lose its update without a word (B-063).
+    fn misdirected(&self, host: &str) -> Response<Body> {
+        let served = self
+            .hosts
+            .names
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        tracing::warn!(
+            received = host,
+            served,
+            "request for a host that is not served; add it to the site address or SERVER_NAME"
+        );
+        let body = format!("no site for the host \"{host}\" here; served: {served}\n");
+        plain(StatusCode::MISDIRECTED_REQUEST, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_compared_without_port_and_case() {
+        let mut hosts = Hosts::default();
+        hosts.add(Some("Hub.Example"));
+        hosts.add(Some("[::1]"));
+        assert!(hosts.serve("hub.example"));
+        assert!(hosts.serve("HUB.example:3000"));
+        assert!(hosts.serve("[::1]:80"));
+        assert!(!hosts.serve("[::2]"));
+        assert!(!hosts.serve("example"));
+        assert!(!hosts.serve(""));
+    }
+}

@@ -1,0 +1,257 @@
+//! The log in memory: the ring is the history.
+//!
+//! `memory` keeps what `max_bytes` holds and looks cursors up; `local` is the same log with the
+//! look-up off (B-252, B-501). A reader that the ring has passed is ended, never skipped over:
+//! what it missed is nowhere.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use talaria_protocol::Update;
+
+use crate::committer::{Assign, Committer};
+use crate::sync::Mutex;
+use crate::{
+    Admit, AppendError, Appended, Bounds, EventIds, Frame, Lookup, Page, Pending, Position,
+    ReadError, Ring, Route, RunTag, Transport,
+};
+
+/// How many frames are copied out of the ring at a time.
+const PAGE_FRAMES: usize = 256;
+
+/// What a log in memory keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryOptions {
+    /// Where a cursor may start: at most this many updates back; `None` for all that is held.
+    pub size: Option<u64>,
+    /// The bytes that updates may occupy; this alone evicts.
+    pub max_bytes: usize,
+    /// Whether cursors are looked up; off for `local`.
+    pub look_up: bool,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self {
+            size: None,
+            max_bytes: 32 << 20,
+            look_up: true,
+        }
+    }
+}
+
+impl MemoryOptions {
+    /// The existing `local` transport: no history.
+    pub fn local() -> Self {
+        Self {
+            look_up: false,
+            ..Self::default()
+        }
+    }
+}
+
+/// An ordered log that dies with the process.
+pub struct Memory {
+    ring: Arc<Ring>,
+    committer: Committer,
+    state: Arc<Mutex<State>>,
+    ids: EventIds,
+    run: RunTag,
+    options: MemoryOptions,
+}
+
+#[derive(Default)]
+struct State {
+    head: Position,
+    newest: Option<Arc<Frame>>,
+    /// Where the ids that publishers chose are held, oldest first.
+    chosen: HashMap<Box<str>, VecDeque<Position>>,
+}
+
+impl Memory {
+    /// Opens an empty log.
+    ///
+    /// # Errors
+    /// When the system has no randomness or no thread to give.
+    pub fn open(options: MemoryOptions) -> std::io::Result<Self> {
+        let ring = Arc::new(Ring::new(options.max_bytes, Position::ORIGIN));
+        let ids = EventIds::random().map_err(std::io::Error::other)?;
+        let run = RunTag::random().map_err(std::io::Error::other)?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let places = Places {
+            ids: ids.clone(),
+            run,
+            head: Position::ORIGIN,
+            held: VecDeque::new(),
+            look_up: options.look_up,
+            ring: Arc::clone(&ring),
+            state: Arc::clone(&state),
+        };
+        // A group is at most a quarter of the ring, so that its readers find it there.
+        let committer = Committer::start(places, options.max_bytes / 4)?;
+        Ok(Self {
+            ring,
+            committer,
+            state,
+            ids,
+            run,
+            options,
+        })
+    }
+
+    fn look_up(&self, event_id: &str) -> Lookup {
+        if !self.options.look_up {
+            return Lookup::Unsupported;
+        }
+        let bounds = self.bounds();
+        if let Some((run, position)) = self.ids.decode(event_id)
+            && run == self.run
+            && position <= bounds.head
+        {
+            return if position > bounds.floor {
+                Lookup::Found(position)
+            } else {
+                Lookup::Deleted
+            };
+        }
+        let state = self.state.lock();
+        let kept = state
+            .chosen
+            .get(event_id)
+            .and_then(|positions| positions.iter().find(|position| **position > bounds.floor));
+        kept.map_or(Lookup::Unknown, |position| Lookup::Found(*position))
+    }
+}
+
+impl Transport for Memory {
+    fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    fn start(&self, route: Arc<dyn Route>) {
+        self.committer.route(route);
+    }
+
+    fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>> {
+        let joined = self.committer.join(update);
+        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown) })
+    }
+
+    fn read(
+        &self,
+        from: Position,
+        up_to: Position,
+        limit: usize,
+        filter: Arc<dyn Admit>,
+    ) -> Pending<'_, Result<Page, ReadError>> {
+        Box::pin(async move {
+            let mut frames = Vec::new();
+            let mut bytes = 0;
+            let mut looked_up_to = from;
+            while looked_up_to < up_to {
+                let page = self.ring.page(looked_up_to, up_to, PAGE_FRAMES);
+                let page = page.ok_or(ReadError::Passed(looked_up_to))?;
+                if page.is_empty() {
+                    break;
+                }
+                for frame in page {
+                    if filter.admits(&frame) {
+                        if bytes > 0 && bytes + frame.bytes.len() > limit {
+                            return Ok(Page {
+                                frames,
+                                looked_up_to,
+                            });
+                        }
+                        bytes += frame.bytes.len();
+                        looked_up_to = frame.position;
+                        frames.push(frame);
+                    } else {
+                        looked_up_to = frame.position;
+                    }
+                }
+            }
+            Ok(Page {
+                frames,
+                looked_up_to,
+            })
+        })
+    }
+
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+        Box::pin(std::future::ready(self.look_up(event_id)))
+    }
+
+    fn bounds(&self) -> Bounds {
+        let head = self.state.lock().head;
+        let floor = self.ring.floor();
+        let floor = self
+            .options
+            .size
+            .map_or(floor, |size| floor.max(head.back(size)));
+        Bounds { floor, head }
+    }
+
+    fn newest_id(&self) -> Option<String> {
+        self.state
+            .lock()
+            .newest
+            .as_ref()
+            .map(|frame| frame.event_id.to_string())
+    }
+}
+
+/// The committer's side of the log.
+struct Places {
+    ids: EventIds,
+    run: RunTag,
+    head: Position,
+    /// The publishers' ids that are indexed, oldest first.
+    held: VecDeque<(Box<str>, Position)>,
+    look_up: bool,
+    ring: Arc<Ring>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Assign for Places {
+    fn assign(&mut self, mut update: Update) -> Frame {
+        let position = self.head.next();
+        self.head = position;
+        let event_id = match update.id.take() {
+            Some(id) => {
+                if self.look_up {
+                    // Before the update is visible, so that its id can be resumed from at once.
+                    let mut state = self.state.lock();
+                    state
+                        .chosen
+                        .entry(id.as_str().into())
+                        .or_default()
+                        .push_back(position);
+                    self.held.push_back((id.as_str().into(), position));
+                }
+                id
+            }
+            None => self.ids.encode(self.run, position),
+        };
+        Frame::new(position, event_id, update)
+    }
+
+    fn committed(&mut self, group: &[Arc<Frame>]) {
+        let mut state = self.state.lock();
+        state.head = self.head;
+        state.newest = group.last().cloned();
+    }
+
+    fn routed(&mut self) {
+        let floor = self.ring.floor();
+        let mut state = self.state.lock();
+        while let Some((id, _)) = self.held.pop_front_if(|(_, position)| *position <= floor) {
+            if let Some(positions) = state.chosen.get_mut(&id) {
+                positions.pop_front();
+                if positions.is_empty() {
+                    state.chosen.remove(&id);
+                }
+            }
+        }
+    }
+}

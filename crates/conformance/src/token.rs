@@ -86,9 +86,13 @@ impl Token {
         }
     }
 
-    /// Adds a detail that grants `action` on `matchers`.
+    /// Adds a detail that grants `action` on `matchers`; none without matchers, since a detail
+    /// must have topics.
     #[must_use]
     pub fn grant(mut self, action: &str, matchers: &[Matcher]) -> Self {
+        if matchers.is_empty() {
+            return self;
+        }
         let topics: Vec<Value> = matchers.iter().map(Matcher::grant).collect();
         let detail = json!({ "type": DETAIL, "actions": [action], "topics": topics });
         self.claims["authorization_details"]

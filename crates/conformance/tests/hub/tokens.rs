@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use talaria_conformance::PATIENCE;
 use talaria_conformance::client::target;
 use talaria_conformance::hub::{Hub, ORDINARY, PUBLISHER_KEY};
-use talaria_conformance::token::{DETAIL, Matcher, Token, exact, now, pattern};
+use talaria_conformance::token::{DETAIL, Token, exact, now, pattern};
 
 /// A token with one Mercure detail of this shape.
 fn detail(token: &Token, detail: &Value) -> Token {
@@ -19,9 +19,6 @@ fn detail(token: &Token, detail: &Value) -> Token {
 fn broken(hub: &Hub) -> Vec<(&'static str, String)> {
     let good = || Token::new(&hub.audience).grant("publish", &[exact("*")]);
     let sign = |token: Token| token.sign(PUBLISHER_KEY);
-    let many: Vec<Matcher> = (0..257)
-        .map(|number| exact(format!("topic {number}")))
-        .collect();
     let bare = json!({ "type": DETAIL, "actions": ["publish"], "topics": ["*"] });
     vec![
         ("not a JWS", "x".repeat(60)),
@@ -78,10 +75,7 @@ fn broken(hub: &Hub) -> Vec<(&'static str, String)> {
             "B-1015: longer than 64 KiB",
             sign(good().claim("padding", json!("x".repeat(65536)))),
         ),
-        (
-            "more than 256 topics",
-            sign(Token::new(&hub.audience).grant("publish", &many)),
-        ),
+        ("no iss", sign(good().without("iss"))),
     ]
 }
 
@@ -193,7 +187,10 @@ async fn partial_acceptance_is_forbidden() {
         ("long pattern", topics(json!([{ "match": long }]))),
         ("control character", topics(json!([{ "match": "a\nb" }]))),
         ("101 details", many),
-        ("no iss", good.clone().without("iss")),
+        (
+            "257 topics",
+            topics(json!(vec![json!({ "match": "a" }); 257])),
+        ),
         ("no aud", good.clone().without("aud")),
         ("aud is a number", good.clone().claim("aud", json!(7))),
         ("nbf is quoted", good.clone().claim("nbf", json!("0"))),

@@ -32,8 +32,8 @@ export async function application() {
   return { origin, close: () => server.close().closeAllConnections() };
 }
 
-/** A reverse proxy in front of `hub`, whose connections can be cut and which can be away. */
-export async function proxy(hub) {
+/** A reverse proxy in front of `hub` for the test `t`, which can go away and come back. */
+export async function proxy(t, hub) {
   const server = createServer((asked, answer) => {
     const headers = { ...asked.headers, host: `127.0.0.1:${hub.port}` };
     const { method, url } = asked;
@@ -53,6 +53,7 @@ export async function proxy(hub) {
     await once(server, "listening");
   };
   await listen(0);
+  t.after(() => server.close().closeAllConnections());
   const { port } = server.address();
   return {
     through: (url) => url.replace(`:${hub.port}/`, `:${port}/`),

@@ -26,35 +26,30 @@ after(async () => {
 
 const directives = () => `anonymous\ntransport memory\ndrain_timeout 1s\ncors_origins ${app.origin}`;
 
-/** Starts a program that prints a stream, and waits for its first line. */
-function reader(command, args) {
+/** Starts a program that prints a stream, for the test `t`. */
+function reader(t, command, args) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
   const lines = [];
   const interface_ = createInterface({ input: child.stdout });
   interface_.on("line", (line) => lines.push(line));
   const saying = async (text) => {
     while (!lines.some((line) => line.includes(text))) await once(interface_, "line");
   };
-  const stop = async () => {
-    const exited = child.exitCode === null ? once(child, "exit") : undefined;
-    child.kill();
-    await exited;
-  };
-  return { saying, stop };
+  return saying;
 }
 
-test("six tabs, npm eventsource, curl and talaria subscribe receive a public update", async () => {
-  const hub = await Hub.start(await freePort(), directives());
+test("six tabs, npm eventsource, curl and talaria subscribe receive a public update", { timeout: 120_000 }, async (t) => {
+  const hub = await Hub.start(t, await freePort(), directives());
   const url = hub.topic(TOPIC);
   const tabs = await Promise.all(Array.from({ length: 6 }, () => listen(browser, app.origin, url)));
   const source = new EventSource(url);
   await within("npm eventsource to open", once(source, "open"));
   const received = once(source, "message");
-  const curl = reader("curl", ["--no-buffer", "--silent", url]);
-  const own = reader(program, ["subscribe", hub.url, "--match", TOPIC]);
-
-  // Those two do not say when they are connected, so they may start with the update's replay.
-  await within("curl's first comment", curl.saying(":"));
+  const curl = reader(t, "curl", ["--no-buffer", "--silent", url]);
+  // It does not say when it is connected, so it may begin with the update's replay.
+  const own = reader(t, program, ["subscribe", hub.url, "--match", TOPIC, "--last-event-id", "earliest"]);
+  await within("curl's first comment", curl(":"));
   const id = await hub.publish(TOPIC, "hello, tabs");
   for (const tab of tabs) {
     await tab.waitForFunction(() => window.seen.length === 1);
@@ -63,17 +58,17 @@ test("six tabs, npm eventsource, curl and talaria subscribe receive a public upd
   const [message] = await within("npm eventsource's message", received);
   assert.equal(message.data, "hello, tabs");
   assert.equal(message.lastEventId, id);
-  await within("curl's update", curl.saying("data: hello, tabs"));
-  await within("talaria subscribe's update", own.saying("hello, tabs"));
+  await within("curl's update", curl("data: hello, tabs"));
+  await within("talaria subscribe's update", own("hello, tabs"));
 
   source.close();
-  await Promise.all([curl.stop(), own.stop(), ...tabs.map((tab) => tab.close())]);
+  await Promise.all(tabs.map((tab) => tab.close()));
   assert.equal(await hub.stop(), 0);
 });
 
-test("a page away for 1,000 updates resumes without gap or duplicate", async () => {
-  const hub = await Hub.start(await freePort(), directives());
-  const between = await proxy(hub);
+test("a page away for 1,000 updates resumes without gap or duplicate", { timeout: 120_000 }, async (t) => {
+  const hub = await Hub.start(t, await freePort(), directives());
+  const between = await proxy(t, hub);
   const page = await listen(browser, app.origin, between.through(hub.topic(TOPIC)));
   await hub.publish(TOPIC, "0");
   await page.waitForFunction(() => window.seen.length === 1);
@@ -89,19 +84,18 @@ test("a page away for 1,000 updates resumes without gap or duplicate", async () 
   const seen = await page.evaluate(() => window.seen.map(({ data }) => data));
   assert.deepEqual(seen, Array.from({ length: 1002 }, (_, number) => `${number}`));
   await page.close();
-  between.away();
   assert.equal(await hub.stop(), 0);
 });
 
-test("a page comes back by itself when the hub drains and returns", async () => {
+test("a page comes back by itself when the hub drains and returns", { timeout: 120_000 }, async (t) => {
   const port = await freePort();
-  const first = await Hub.start(port, directives());
+  const first = await Hub.start(t, port, directives());
   const page = await listen(browser, app.origin, first.topic(TOPIC));
   await first.publish(TOPIC, "before");
   await page.waitForFunction(() => window.seen.length === 1);
 
   assert.equal(await first.stop(), 0);
-  const second = await Hub.start(port, directives());
+  const second = await Hub.start(t, port, directives());
   await page.waitForFunction(() => window.opened === 2, undefined, { timeout: 60_000 });
   await second.publish(TOPIC, "after");
   await page.waitForFunction(() => window.seen.length === 2);

@@ -38,8 +38,8 @@ export async function freePort() {
 }
 
 export class Hub {
-  /** Starts the hub on `port` of the loopback interface, and waits until it listens. */
-  static async start(port, directives) {
+  /** Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. */
+  static async start(t, port, directives) {
     const folder = mkdtempSync(join(tmpdir(), "talaria-browser-"));
     const child = spawn(program, ["run"], {
       cwd: folder,
@@ -55,6 +55,10 @@ export class Hub {
       },
       stdio: ["ignore", "ignore", "pipe"],
     });
+    t.after(() => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    });
     const said = [];
     const listening = new Promise((resolve, reject) => {
       createInterface({ input: child.stderr }).on("line", (line) => {
@@ -66,11 +70,11 @@ export class Hub {
     });
     const exited = once(child, "exit");
     await within("the hub to listen", listening);
-    return new Hub(port, child, exited, folder);
+    return new Hub(port, child, exited);
   }
 
-  constructor(port, child, exited, folder) {
-    Object.assign(this, { port, child, exited, folder });
+  constructor(port, child, exited) {
+    Object.assign(this, { port, child, exited });
     this.url = `http://127.0.0.1:${port}${HUB_PATH}`;
     this.token = sign({ aud: this.url, actions: ["publish"], match: "*" }, PUBLISHER_KEY);
   }
@@ -97,7 +101,6 @@ export class Hub {
   async stop() {
     this.child.kill("SIGTERM");
     const [code] = await within("the hub to exit", this.exited);
-    rmSync(this.folder, { recursive: true, force: true });
     return code;
   }
 }

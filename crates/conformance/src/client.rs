@@ -37,9 +37,9 @@ impl Answer {
 #[must_use]
 pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     let mut values = headers.get_all(name).iter();
-    let value = values
-        .next()
-        .map_or("", |value| value.to_str().expect("field values are ASCII"));
+    let value = values.next().map_or("", |value| {
+        std::str::from_utf8(value.as_bytes()).expect("field values are UTF-8")
+    });
     assert!(values.next().is_none(), "{name} occurs more than once");
     value
 }
@@ -231,7 +231,7 @@ impl Client {
             request.uri(target).header(header::HOST, &self.host)
         };
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            request = request.header(name, value.as_bytes());
         }
         request.body(Full::new(body)).expect("a request")
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use talaria_conformance::hub::Hub;
 use talaria_conformance::token::exact;
-use talaria_conformance::within_time;
+use talaria_conformance::{within, within_time};
 
 /// "the hub MUST NOT dispatch it to subscribers not authorized to receive it", live, replayed,
 /// through the canonical topic and an alternate one.
@@ -134,4 +134,42 @@ async fn a_slow_reader_delays_nobody() {
             "in order, once, late"
         );
     }
+}
+
+/// Design §5: on `transport memory` a reader that the ring has passed is ended, never skipped
+/// over: what it got is without a gap, and its next cursor tells that something is missing.
+#[tokio::test]
+async fn a_reader_that_was_passed_is_ended() {
+    let hub = Hub::start("anonymous\ndispatch_timeout 0s\ntransport memory {\nmax_bytes 1MiB\n}");
+    let mut slow = hub
+        .client()
+        .receive_buffer(4096)
+        .subscribe(&[exact("a")])
+        .await;
+    let mut publisher = hub.publisher().keep().await;
+    let data = "x".repeat(16 * 1024);
+    let mut ids = Vec::new();
+    for number in 0..500 {
+        ids.push(
+            publisher
+                .publish(&[("topic", "a"), ("data", &format!("{number} {data}"))])
+                .await,
+        );
+    }
+    let mut seen = 0;
+    while let Ok(Some(event)) = within("the end", slow.try_event()).await {
+        assert!(
+            event.data.starts_with(&format!("{seen} ")),
+            "not {seen} but {:?}",
+            event.data.get(..4)
+        );
+        seen += 1;
+    }
+    assert!(seen < 450, "8 MiB went through a ring of one");
+    let resumed = hub
+        .client()
+        .last_event_id(&ids[seen])
+        .subscribe(&[exact("a")])
+        .await;
+    assert_eq!(resumed.header("mercure-last-event-id"), "earliest");
 }

@@ -280,3 +280,25 @@ async fn the_form_is_parsed_as_the_url_standard_says() {
     assert_eq!(stream.data().await, "%2");
     assert_eq!(form(&[("a", "b c")]), "a=b+c");
 }
+
+/// Design §1: `append` completes without its caller; a publisher that hangs up changes nothing.
+#[tokio::test]
+async fn a_publisher_may_hang_up() {
+    use tokio::io::AsyncWriteExt as _;
+    let hub = Hub::ordinary();
+    let mut stream = hub.client().subscribe(&[exact("a")]).await;
+    let token = hub.publisher_token(&[exact("*")]);
+    for number in 0..20 {
+        let body = form(&[("topic", "a"), ("data", &number.to_string())]);
+        let request = format!(
+            "POST {HUB_PATH} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            hub.host,
+            body.len()
+        );
+        let mut socket = tokio::net::TcpStream::connect(hub.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        drop(socket);
+        assert_eq!(stream.data().await, number.to_string());
+    }
+}

@@ -1,5 +1,6 @@
 //! "Reconnection, State Reconciliation, and Event Sourcing" on `transport memory` and `local`.
 
+use talaria_conformance::client::target;
 use talaria_conformance::hub::{Hub, ORDINARY};
 use talaria_conformance::token::exact;
 
@@ -177,21 +178,63 @@ async fn a_reused_id_is_its_earliest() {
     );
 }
 
-/// An id that is no header field value can still be a cursor, in the parameter.
+/// An id beyond ASCII is a cursor like any other: browsers send it as UTF-8.
 #[tokio::test]
 async fn ids_beyond_ascii_are_cursors() {
     let hub = Hub::ordinary();
     hub.publisher()
-        .published(&[("topic", "a"), ("id", "urn:é"), ("data", "1")])
+        .published(&[("topic", "a"), ("id", "urn:é日"), ("data", "1")])
         .await;
     hub.publisher()
         .published(&[("topic", "a"), ("data", "2")])
         .await;
-    let mut stream = hub
-        .client()
-        .subscribe_with(&[("match", "a"), ("last_event_id", "urn:é")])
-        .await;
-    assert_eq!(stream.data().await, "2");
+    let parameters = [("match", "a"), ("last_event_id", "urn:é日")];
+    for mut stream in [
+        hub.client().subscribe_with(&parameters).await,
+        hub.client()
+            .last_event_id("urn:é日")
+            .subscribe(&[exact("a")])
+            .await,
+    ] {
+        assert_eq!(stream.header(FIELD), "urn:é日");
+        assert_eq!(stream.data().await, "2");
+    }
+}
+
+/// `HEAD` resolves the cursor as `GET` would.
+#[tokio::test]
+async fn head_tells_where_a_stream_would_begin() {
+    let hub = Hub::ordinary();
+    let ids = history(&hub, 1).await;
+    for (asked, told) in [
+        (ids[0].as_str(), ids[0].as_str()),
+        ("earliest", "earliest"),
+        ("unknown", "earliest"),
+    ] {
+        let client = hub.client().last_event_id(asked);
+        let answer = client.send("HEAD", &target(&[("match", "a")]), "").await;
+        assert_eq!(answer.header(FIELD), told);
+    }
+}
+
+/// Design §4: `unknown_cursor live` sends nothing old for a cursor that it does not know.
+#[tokio::test]
+async fn an_unknown_id_can_be_live_only() {
+    let hub = Hub::start("anonymous\ntransport memory {\nunknown_cursor live\n}");
+    history(&hub, 2).await;
+    for id in [
+        "urn:uuid:00000000-0000-4000-8000-000000000000",
+        "anything",
+        "",
+    ] {
+        let mut stream = hub
+            .client()
+            .subscribe_with(&[("match", "a"), ("last_event_id", id)])
+            .await;
+        assert_eq!(stream.header(FIELD), "earliest", "{id:?}");
+        end(&hub).await;
+        assert_eq!(stream.until("end").await, [""; 0], "{id:?}");
+    }
 }
 
 /// A cursor may be the id of an update that the subscriber does not match or may not read.

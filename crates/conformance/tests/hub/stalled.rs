@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talaria_conformance::count;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::stream::EventStream;
-use talaria_conformance::token::exact;
+use talaria_conformance::token::{Token, exact, now_exactly};
+use talaria_conformance::{count, within};
 
 /// The ports whose connection to the hub is still established at the hub's end, as the kernel says.
 fn established(hub: SocketAddr) -> HashSet<u16> {
@@ -107,4 +107,31 @@ async fn stalled_sockets_are_dropped_and_resume() {
         }
         assert_eq!(seen, 500);
     }
+}
+
+/// "the hub MUST close the connection no later than the token's `exp` time", also when the peer
+/// takes nothing and `dispatch_timeout` is off.
+#[tokio::test]
+async fn a_stalled_socket_is_cut_at_the_tokens_end() {
+    let hub = Hub::start("anonymous\ndispatch_timeout 0s\ntransport memory");
+    let exp = now_exactly().floor() + 4.0;
+    let token = Token::new(&hub.audience).claim("exp", serde_json::json!(exp));
+    let client = hub
+        .client()
+        .bearer(&hub.sign_as_subscriber(&token))
+        .receive_buffer(4096);
+    let stream = client.subscribe(&[exact("a")]).await;
+    let mut publisher = hub.publisher().keep().await;
+    let data = "x".repeat(64 * 1024);
+    for _ in 0..100 {
+        publisher.publish(&[("topic", "a"), ("data", &data)]).await;
+    }
+    within("the end of the connection", async {
+        while established(hub.address).contains(&stream.local.port()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let late = now_exactly() - exp;
+    assert!((-0.5..2.0).contains(&late), "cut {late} s after exp");
 }

@@ -108,6 +108,29 @@ async fn query_needs_the_form_media_type() {
     assert_eq!(answer.status(), 200);
 }
 
+/// "the reserved-namespace rule and value constraints […] apply identically to the body-decoded
+/// names and values"; the body is bounded as a publish is (B-331).
+#[tokio::test]
+async fn a_query_body_is_checked_like_a_query_component() {
+    let hub = Hub::ordinary();
+    let client = hub.client().form();
+    for body in [
+        "matches=a&match=a",
+        "match=%FF",
+        "match=a%0Ab",
+        "match_urlpattern=https://a/(",
+        "",
+    ] {
+        assert_eq!(
+            client.send("QUERY", HUB_PATH, body).await.status,
+            400,
+            "{body:?}"
+        );
+    }
+    let large = form(&[("match", "a"), ("ignored", &"x".repeat(1024 * 1024))]);
+    assert_eq!(client.send("QUERY", HUB_PATH, large).await.status, 413);
+}
+
 /// B-1013: an `Accept` that excludes event streams is 406; none or an unreadable one is no preference.
 #[tokio::test]
 async fn accept_is_honoured() {

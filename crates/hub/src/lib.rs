@@ -17,6 +17,9 @@ mod hub;
 mod interest;
 mod lane;
 mod metadata;
+#[cfg(talaria_loom)]
+#[cfg(test)]
+mod models;
 pub mod origin;
 mod outflow;
 mod publish;

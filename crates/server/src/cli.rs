@@ -61,7 +61,7 @@ Example:
   talaria validate --config /etc/talaria/Caddyfile")]
     Validate(load::Args),
     /// Make an access token, or check one against the configuration.
-    Token(token::Args),
+    Token(Box<token::Args>),
     /// Publish an update to any hub.
     Publish(publish::PublishArgs),
     /// Print what a subscriber of any hub receives.

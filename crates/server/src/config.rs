@@ -10,11 +10,13 @@ pub mod lexer;
 pub mod settings;
 pub mod site;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod value;
 
 pub use error::ConfigError;
-pub use settings::{Level, Loaded, Notice};
+pub use settings::{Level, Loaded, Notice, Settings};
 
 use draft::Draft;
 use source::{Source, SourceKind, Text};

@@ -10,8 +10,8 @@ use talaria_hub::{Hub, HubOptions, UnknownCursor};
 use talaria_transport::{Memory, MemoryOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::settings::{Settings, TransportSettings, UnknownCursor as Setting};
-use crate::config::{Level, Loaded};
+use crate::config::settings::TransportSettings;
+use crate::config::{Level, Loaded, Settings};
 use crate::listen::{Listeners, Serving};
 use crate::log;
 use crate::site::Site;
@@ -126,11 +126,8 @@ fn options(settings: Settings) -> HubOptions {
     options.publish_origins = settings.publish_origins;
     options.limits = settings.limits;
     options.unknown_cursor = match settings.transport {
-        TransportSettings::Memory {
-            unknown_cursor: Setting::Replay,
-            ..
-        } => UnknownCursor::Replay,
-        _ => UnknownCursor::Live,
+        TransportSettings::Memory { unknown_cursor, .. } => unknown_cursor,
+        TransportSettings::Local { .. } => UnknownCursor::Live,
     };
     options
 }

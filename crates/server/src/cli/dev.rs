@@ -189,3 +189,77 @@ pub fn greeting(address: SocketAddr, publisher_token: &str) -> String {
          curl -H 'Authorization: Bearer {publisher_token}' -d topic=https://example.com/books/1 -d data=Hello {url}\n\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use talaria_hub::access::{Role, Verifier};
+
+    /// Design §8: one random key, made once, readable by its owner alone; the printed token works
+    /// under both names of the loopback interface.
+    #[test]
+    fn a_key_is_made_once_and_its_token_works() {
+        let directory = std::env::temp_dir().join(format!("talaria-dev-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let (first, key) = settings(3000, &directory).unwrap();
+        let (_, again) = settings(3000, &directory).unwrap();
+        assert!(key == again && key.expose().len() >= 43);
+        let path = directory.join("dev.key");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+
+        let settings_of_hub = first.settings;
+        assert!(settings_of_hub.anonymous && first.notices.is_empty());
+        assert_eq!(
+            settings_of_hub.addresses[0].bind,
+            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        );
+        let address = "127.0.0.1:3000".parse().unwrap();
+        let token = publisher_token(address, &key).unwrap();
+        let limits = settings_of_hub.limits;
+        let verifier = Verifier::new(settings_of_hub.issuers, settings_of_hub.base, limits);
+        for host in ["127.0.0.1", "localhost"] {
+            let audience = [format!("http://{host}:3000/.well-known/mercure")];
+            for role in [Role::Publisher, Role::Subscriber] {
+                verifier
+                    .verify(&token, role, &audience, 1_800_000_000.0)
+                    .unwrap();
+            }
+        }
+        let greeting = greeting(address, &token);
+        assert_eq!(
+            greeting
+                .lines()
+                .filter(|line| line.starts_with("curl "))
+                .count(),
+            2
+        );
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(
+            settings(3000, &directory)
+                .unwrap_err()
+                .contains("chmod 600")
+        );
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn data_directory_follows_the_variables() {
+        let directory = |xdg: Option<&str>, home: Option<&str>| {
+            super::super::data_directory(|name| match name {
+                "XDG_DATA_HOME" => xdg.map(Into::into),
+                _ => home.map(Into::into),
+            })
+        };
+        assert_eq!(directory(Some("/d"), Some("/h")), Ok("/d/talaria".into()));
+        assert_eq!(
+            directory(Some(""), Some("/h")),
+            Ok("/h/.local/share/talaria".into())
+        );
+        assert!(directory(None, None).unwrap_err().contains("XDG_DATA_HOME"));
+    }
+}

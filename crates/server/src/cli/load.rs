@@ -9,6 +9,7 @@ use crate::options;
 
 /// Where the configuration is.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The configuration file, `-` for standard input; without it ./Caddyfile if that exists, else
     /// the environment alone.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use talaria_hub::UnknownCursor;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
@@ -9,7 +10,6 @@ use super::error::ConfigError;
 use super::issuer;
 use super::settings::{
     IssuerSettings, ListenAddress, Loaded, Notice, OriginSetting, Settings, TransportSettings,
-    UnknownCursor,
 };
 use crate::options::DEFAULT_MAX_BYTES;
 

@@ -50,7 +50,13 @@ pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings
 
 /// A role's key; `None` when it is empty, which means that the role is not configured (B-122).
 fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>, ConfigError> {
-    line.at_most(0, "")?;
+    if let Some(surplus) = line.args.first() {
+        // The word is not shown: it may be a key.
+        return Err(surplus
+            .error("a role takes a block and no argument")
+            .remedy("write `jwt <key> [<algorithm>]` on a line of its own within the block")
+            .hide_line());
+    }
     let mut settings = None;
     for line in line.block.iter().flatten() {
         match line.name.text.as_str() {
@@ -88,6 +94,9 @@ fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>,
                 .hide_line());
         }
     };
+    for word in &line.args {
+        word.refuse_unreplaced()?;
+    }
     let (material, place) = run_time(key, environment)?;
     if material.is_empty() {
         return Ok(None);

@@ -28,6 +28,22 @@ impl Word {
     pub fn error(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError::at(&self.place, problem)
     }
+
+    /// Refuses a `{$NAME}` that was not replaced, because it stands in a variable's own text (B-121):
+    /// as a key it would be a secret that anybody can guess.
+    ///
+    /// # Errors
+    ///
+    /// When the word holds one.
+    pub fn refuse_unreplaced(&self) -> Result<(), ConfigError> {
+        if !self.text.contains("{$") {
+            return Ok(());
+        }
+        Err(self
+            .error("`{$…}` is not replaced within the text of a variable")
+            .remedy("write the value itself, or {env.NAME} for a key")
+            .hide_line())
+    }
 }
 
 /// Splits text into words.

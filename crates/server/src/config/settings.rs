@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use talaria_hub::UnknownCursor;
 use talaria_hub::access::Issuers;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, Limits};
@@ -68,15 +69,6 @@ pub struct ListenAddress {
     pub bind: Option<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
-}
-
-/// What a memory transport does with a cursor that it does not know (design §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownCursor {
-    /// Everything kept is replayed.
-    Replay,
-    /// Only what comes later is sent.
-    Live,
 }
 
 /// Where updates are kept.

@@ -80,10 +80,7 @@ impl Parser {
             if block.is_none() && !glued.quoted && glued.text.len() > 1 && glued.text.ends_with('{')
             {
                 return Err(glued
-                    .error(format!(
-                        "{} ends with a brace that opens no block",
-                        show(&glued.text)
-                    ))
+                    .error("this word ends with a brace, which so opens no block")
                     .remedy("put a space before `{`"));
             }
             if let Some(brace) = args.iter().find(|word| word.is("{") || word.is("}")) {
@@ -171,15 +168,18 @@ impl Line {
                 .error(format!("{takes}, but there is {}", show(&surplus.text)))
                 .remedy("remove it, or put the next directive on a line of its own"));
         }
-        let run_time = |word: &&Word| word.text.contains("{env.") || word.text.contains("{file.");
-        match self.args.iter().find(run_time) {
-            Some(word) => Err(word
-                .error(format!(
+        for word in &self.args {
+            if word.text.contains("{env.") || word.text.contains("{file.") {
+                let problem = format!(
                     "run-time placeholders act only in a key or its algorithm, not in {name}"
-                ))
-                .remedy("write {$NAME} instead")),
-            None => Ok(()),
+                );
+                return Err(word
+                    .error(problem)
+                    .remedy("write {$NAME} instead, in a configuration file"));
+            }
+            word.refuse_unreplaced()?;
         }
+        Ok(())
     }
 
     /// The error for a missing argument (B-231).
@@ -214,7 +214,7 @@ mod tests {
     fn misplaced_braces_have_a_place() {
         assert!(error("a {\n b\n").starts_with("Caddyfile:1:3: this block is never closed"));
         assert!(error("a\n}").starts_with("Caddyfile:2:1: this `}` closes no block"));
-        assert!(error("a{\n b\n}").starts_with("Caddyfile:1:1: `a{` ends with a brace"));
+        assert!(error("a{\n b\n}").starts_with("Caddyfile:1:1: this word ends with a brace"));
         assert!(error("a { b }").starts_with("Caddyfile:1:3: misplaced brace"));
         assert!(error("a {\n} b").starts_with("Caddyfile:2:3: unexpected text after `}`"));
         assert!(error("a\n{\n}").starts_with("Caddyfile:2:1: this block has no name"));

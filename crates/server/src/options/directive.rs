@@ -6,7 +6,9 @@ use crate::config::draft::Draft;
 use crate::config::error::{ConfigError, show};
 use crate::config::issuer;
 use crate::config::lexer::Word;
-use crate::config::settings::{Notice, OriginSetting, TransportSettings, UnknownCursor};
+use talaria_hub::UnknownCursor;
+
+use crate::config::settings::{Notice, OriginSetting, TransportSettings};
 use crate::config::site::refuse;
 use crate::config::tree::Line;
 use crate::config::value;

@@ -79,8 +79,9 @@ fn describe(option: &Opt, page: &mut String) {
     if !option.default.is_empty() {
         let _ = writeln!(page, "- Default: {}", option.default);
     }
-    if !option.variables.is_empty() && !(option.directive.is_empty() && option.variables.len() == 1)
-    {
+    // A variable that is the title is not said again.
+    let named = usize::from(option.directive.is_empty());
+    if option.variables.len() > named {
         let variables: Vec<String> = option
             .variables
             .iter()

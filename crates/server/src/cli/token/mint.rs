@@ -18,6 +18,7 @@ const DEV_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
 /// The flags of minting.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The `iss` claim: the issuer that the hub trusts.
     #[arg(long, value_name = "ISSUER")]

@@ -1,0 +1,229 @@
+//! Loom explores every interleaving of the production router, lane and cursor.
+//!
+//! A lost wake-up shows as a deadlock, which loom reports. Each break that the design's argument
+//! of no loss lists makes one of these fail; `scripts/breaks` shows it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use loom::future::block_on;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use talaria_protocol::{Base, Matcher, MatcherSet, Update};
+use talaria_transport::{Frame, Position, Ring, Route};
+
+use crate::clock::{Clock, SystemClock};
+use crate::cursor::{Cursor, Deadlines, Step};
+use crate::drain::Drain;
+use crate::interest::Selection;
+use crate::router::Router;
+
+const TOPIC: &str = "https://example.com/books/1";
+
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+fn router(ring_bytes: usize) -> Arc<Router> {
+    let ring = Arc::new(Ring::new(ring_bytes, Position::ORIGIN));
+    Arc::new(Router::new(
+        ring,
+        Arc::new(Base::synthetic()),
+        Position::ORIGIN,
+    ))
+}
+
+fn frame(position: u64, topic: &str) -> Arc<Frame> {
+    let update = Update {
+        topics: vec![topic.to_owned()],
+        ..Update::default()
+    };
+    Arc::new(Frame::new(Position(position), position.to_string(), update))
+}
+
+fn route(router: &Router, positions: &[u64]) {
+    let group: Vec<_> = positions
+        .iter()
+        .map(|position| frame(*position, TOPIC))
+        .collect();
+    router.route(&group, &mut || {});
+}
+
+fn selection() -> Selection {
+    Selection {
+        matchers: MatcherSet::from_iter([Matcher::Exact(TOPIC.into())]),
+        grants: MatcherSet::default(),
+    }
+}
+
+fn join(router: &Arc<Router>, from: Option<u64>) -> Cursor {
+    let membership = router.join(selection());
+    let position = from.map_or_else(|| router.visible(), Position);
+    Cursor::new(
+        membership,
+        Arc::new(Drain::default()),
+        position,
+        Deadlines::default(),
+    )
+}
+
+/// Drives a cursor until it has delivered the update `last`; what it delivered.
+fn receive(cursor: &mut Cursor, now: Instant, last: u64) -> Vec<u64> {
+    let mut delivered = Vec::new();
+    block_on(poll_fn(|context| {
+        loop {
+            match cursor.next(now, context.waker()) {
+                Step::Send(chunk) => {
+                    let text = String::from_utf8_lossy(&chunk).into_owned();
+                    let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+                    delivered.extend(ids.filter_map(|id| id.parse::<u64>().ok()));
+                    if delivered.last().is_some_and(|id| *id >= last) {
+                        return Poll::Ready(());
+                    }
+                }
+                Step::Wait => return Poll::Pending,
+                other => panic!("unexpected step {other:?}"),
+            }
+        }
+    }));
+    delivered
+}
+
+/// A reader that waits gets every update once, in order, though its lane holds one position.
+#[test]
+fn loom_live_updates_arrive() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let mut cursor = join(&router, None);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || {
+                route(&router, &[1]);
+                route(&router, &[2, 3]);
+            })
+        };
+        assert_eq!(receive(&mut cursor, now, 3), [1, 2, 3]);
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// A reader that shares its lane with one who never reads scans what the lane dropped.
+#[test]
+fn loom_a_reader_behind_its_lane_scans() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let _idle = join(&router, None);
+        let mut cursor = join(&router, None);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || route(&router, &[1, 2]))
+        };
+        assert_eq!(receive(&mut cursor, now, 2), [1, 2]);
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// Joining and routing exclude each other: nothing falls between ring and lane.
+#[test]
+fn loom_a_join_while_routing_loses_nothing() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || {
+                route(&router, &[1]);
+                route(&router, &[2]);
+            })
+        };
+        let mut cursor = join(&router, Some(0));
+        assert_eq!(receive(&mut cursor, now, 2), [1, 2]);
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// The last reader leaves while another with the same interest comes.
+#[test]
+fn loom_a_join_while_leaving_keeps_the_lane_fed() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let leaving = join(&router, None);
+        let leaver = thread::spawn(move || drop(leaving));
+        let mut cursor = join(&router, None);
+        route(&router, &[1]);
+        assert_eq!(receive(&mut cursor, now, 1), [1]);
+        leaver.join().expect("the reader leaves");
+    });
+}
+
+/// A second reader with an older cursor joins a lane whose only reader has read.
+#[test]
+fn loom_an_older_cursor_joins_a_lane_that_dropped_what_was_read() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let mut first = join(&router, None);
+        route(&router, &[1]);
+        let reader = thread::spawn(move || {
+            assert_eq!(receive(&mut first, now, 2), [1, 2]);
+            first
+        });
+        let second = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || {
+                let mut second = join(&router, Some(0));
+                assert_eq!(receive(&mut second, now, 2), [1, 2]);
+            })
+        };
+        route(&router, &[2]);
+        drop(reader.join().expect("the first reader ends"));
+        second.join().expect("the second reader ends");
+    });
+}
+
+/// Whoever starts without a cursor after an acknowledgement does not get that update again.
+#[test]
+fn loom_an_acknowledged_update_is_visible() {
+    explore(|| {
+        let router = router(1 << 20);
+        let acknowledged = Arc::new(AtomicBool::new(false));
+        let publisher = {
+            let (router, acknowledged) = (Arc::clone(&router), Arc::clone(&acknowledged));
+            thread::spawn(move || {
+                let mut acknowledge = || acknowledged.store(true, Ordering::Release);
+                router.route(&[frame(1, TOPIC)], &mut acknowledge);
+            })
+        };
+        if acknowledged.load(Ordering::Acquire) {
+            assert!(join(&router, None).position() >= Position(1));
+        }
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// An idle reader of another topic follows the traffic: it is rung once per half turn.
+#[test]
+fn loom_an_idle_reader_is_not_passed() {
+    let now = SystemClock.now();
+    explore(move || {
+        let weight = frame(1, "other").weight();
+        let router = router(weight * 2);
+        let mut cursor = join(&router, None);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || {
+                router.route(&[frame(1, "other")], &mut || {});
+                route(&router, &[2]);
+            })
+        };
+        assert_eq!(receive(&mut cursor, now, 2), [2]);
+        publisher.join().expect("the publisher ends");
+    });
+}

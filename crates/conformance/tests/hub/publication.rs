@@ -281,14 +281,15 @@ async fn the_form_is_parsed_as_the_url_standard_says() {
     assert_eq!(form(&[("a", "b c")]), "a=b+c");
 }
 
-/// Design §1: `append` completes without its caller; a publisher that hangs up changes nothing.
+/// Design §1: a publisher that hangs up before it is answered changes nothing for others; its
+/// update is there once or not at all, live and replayed alike.
 #[tokio::test]
 async fn a_publisher_may_hang_up() {
     use tokio::io::AsyncWriteExt as _;
     let hub = Hub::ordinary();
-    let mut stream = hub.client().subscribe(&[exact("a")]).await;
+    let mut live = hub.client().subscribe(&[exact("a")]).await;
     let token = hub.publisher_token(&[exact("*")]);
-    for number in 0..20 {
+    for number in 0..50 {
         let body = form(&[("topic", "a"), ("data", &number.to_string())]);
         let request = format!(
             "POST {HUB_PATH} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
@@ -299,6 +300,27 @@ async fn a_publisher_may_hang_up() {
         let mut socket = tokio::net::TcpStream::connect(hub.address).await.unwrap();
         socket.write_all(request.as_bytes()).await.unwrap();
         drop(socket);
-        assert_eq!(stream.data().await, number.to_string());
+        hub.publisher()
+            .published(&[("topic", "a"), ("data", "kept")])
+            .await;
     }
+    hub.publisher()
+        .published(&[("topic", "a"), ("data", "end")])
+        .await;
+    let seen = live.until("end").await;
+    let mut once = seen
+        .iter()
+        .filter(|data| *data != "kept")
+        .collect::<Vec<_>>();
+    println!("hanging up: {} of 50 updates were taken", once.len());
+    assert_eq!(seen.len() - once.len(), 50);
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), seen.len() - 50, "twice in {seen:?}");
+    let mut replayed = hub
+        .client()
+        .last_event_id("earliest")
+        .subscribe(&[exact("a")])
+        .await;
+    assert_eq!(replayed.until("end").await, seen);
 }

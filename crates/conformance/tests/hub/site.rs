@@ -1,8 +1,8 @@
 //! The site around the hub (B-083, B-312) and the hosts it answers to (B-063).
 
-use talaria_conformance::HUB_PATH;
 use talaria_conformance::client::target;
 use talaria_conformance::hub::Hub;
+use talaria_conformance::{HUB_PATH, PATIENCE};
 
 /// B-083: a welcome page, a file for robots, and 404 with a body for everything else.
 #[tokio::test]
@@ -75,8 +75,13 @@ async fn another_host_is_misdirected() {
             assert_eq!(answer.status, 421, "{host}");
             assert!(answer.text.contains("elsewhere.example"), "{}", answer.text);
             assert!(answer.text.contains("127.0.0.1"), "{}", answer.text);
+            assert_eq!(answer.header("x-frame-options"), "", "B-324");
         }
     }
+    let logged = |line: &str| line.contains("elsewhere.example").then_some(());
+    hub.log
+        .find(0, PATIENCE, logged)
+        .expect("a line in the log");
     let any = Hub::start_on("http://:0", "anonymous\ntransport memory");
     any.client()
         .naming("whatever.example")

@@ -316,6 +316,17 @@ async fn a_token_may_be_demanded() {
         challenge.starts_with("Bearer") && !challenge.contains("error="),
         "{challenge}"
     );
+    let unread = format!(
+        "QUERY {HUB_PATH} HTTP/1.1\r\nHost: {}\r\nContent-Length: 9000\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n",
+        hub.host
+    );
+    let head = raw::head(hub.address, &unread).await;
+    assert_eq!(
+        raw::status(&head),
+        401,
+        "a body is read only after the token is verified"
+    );
     let client = hub.subscriber(&[]);
     assert_eq!(client.get(HUB_PATH).await.status, 400);
     client.subscribe(&[exact("a")]).await;

@@ -20,10 +20,7 @@ use crate::router::Membership;
 /// What one chunk holds at most, unless a single update is larger. In bytes.
 pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
 /// How many frames are copied out of the ring at a time.
-#[cfg(not(talaria_loom))]
 const PAGE_FRAMES: usize = 256;
-#[cfg(talaria_loom)]
-const PAGE_FRAMES: usize = 2;
 /// How many pages without a hit are scanned before others have their turn.
 const PAGES_PER_TURN: usize = 16;
 

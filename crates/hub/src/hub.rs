@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::cors::Cors;
 use crate::drain::Drain;
 use crate::host::host_of;
+use crate::lane::LANE_POSITIONS;
 use crate::origin::Origins;
 use crate::respond::{self, Refused};
 use crate::router::Router;
@@ -115,6 +116,7 @@ impl Hub {
         let router = Arc::new(Router::new(
             Arc::clone(transport.ring()),
             Arc::clone(&base),
+            LANE_POSITIONS,
             head,
         ));
         transport.start(Arc::clone(&router) as _);

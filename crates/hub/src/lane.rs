@@ -7,11 +7,7 @@ use talaria_transport::Position;
 use talaria_transport::sync::Mutex;
 
 /// How many positions a lane holds. A reader further behind scans with its own interest.
-#[cfg(not(talaria_loom))]
 pub(crate) const LANE_POSITIONS: usize = 64;
-/// Loom reaches the bound with few steps.
-#[cfg(talaria_loom)]
-pub(crate) const LANE_POSITIONS: usize = 1;
 
 /// A reader's place at the bell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +32,7 @@ pub(crate) struct Lane(Mutex<State>);
 struct State {
     /// The greatest position that the lane no longer holds, for whatever reason it was dropped.
     floor: Position,
+    capacity: usize,
     positions: VecDeque<Position>,
     seats: Vec<Option<Seated>>,
     free: Vec<Seat>,
@@ -60,10 +57,11 @@ impl State {
 }
 
 impl Lane {
-    /// A lane that knows nothing up to and including `visible`.
-    pub(crate) fn new(visible: Position) -> Self {
+    /// A lane of at most `capacity` positions that knows nothing up to and including `visible`.
+    pub(crate) fn new(visible: Position, capacity: usize) -> Self {
         Self(Mutex::new(State {
             floor: visible,
+            capacity,
             positions: VecDeque::new(),
             seats: Vec::new(),
             free: Vec::new(),
@@ -99,7 +97,7 @@ impl Lane {
     /// Puts a routed position on the lane. Called under the router's mutex.
     pub(crate) fn push(&self, position: Position) {
         let mut state = self.0.lock();
-        if state.positions.len() >= LANE_POSITIONS
+        if state.positions.len() >= state.capacity
             && let Some(dropped) = state.positions.pop_front()
         {
             state.floor = dropped;
@@ -179,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_reader_behind_the_floor_must_scan() {
-        let lane = Lane::new(Position(5));
+        let lane = Lane::new(Position(5), LANE_POSITIONS);
         lane.enter();
         lane.enter();
         assert_eq!(look(&lane, 4, 9), None);
@@ -194,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_lane_with_one_member_drops_what_was_read_and_raises_its_floor() {
-        let lane = Lane::new(Position(0));
+        let lane = Lane::new(Position(0), LANE_POSITIONS);
         let first = lane.enter();
         lane.push(Position(1));
         lane.push(Position(2));
@@ -211,7 +209,7 @@ mod tests {
 
     #[test]
     fn nothing_beyond_visible_is_taken() {
-        let lane = Lane::new(Position(0));
+        let lane = Lane::new(Position(0), LANE_POSITIONS);
         lane.enter();
         lane.push(Position(1));
         lane.push(Position(2));

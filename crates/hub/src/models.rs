@@ -33,6 +33,7 @@ fn router(ring_bytes: usize) -> Arc<Router> {
     Arc::new(Router::new(
         ring,
         Arc::new(Base::synthetic()),
+        1,
         Position::ORIGIN,
     ))
 }

@@ -27,6 +27,7 @@ use crate::lane::{Lane, Look, Seat};
 pub(crate) struct Router {
     ring: Arc<Ring>,
     base: Arc<Base>,
+    lane_positions: usize,
     visible: AtomicU64,
     state: Mutex<State>,
 }
@@ -39,7 +40,12 @@ struct State {
 
 impl Router {
     /// A router in front of a log whose newest committed update is at `head`.
-    pub(crate) fn new(ring: Arc<Ring>, base: Arc<Base>, head: Position) -> Self {
+    pub(crate) fn new(
+        ring: Arc<Ring>,
+        base: Arc<Base>,
+        lane_positions: usize,
+        head: Position,
+    ) -> Self {
         let state = State {
             index: Index::default(),
             unrung_bytes: 0,
@@ -47,6 +53,7 @@ impl Router {
         Self {
             ring,
             base,
+            lane_positions,
             visible: AtomicU64::new(head.0),
             state: Mutex::new(state),
         }
@@ -65,7 +72,11 @@ impl Router {
     pub(crate) fn join(self: &Arc<Self>, selection: Selection) -> Membership {
         let mut state = self.state.lock();
         let interest = state.index.find_or_insert(selection, |selection| {
-            Interest::new(selection, Arc::clone(&self.base), Lane::new(self.visible()))
+            Interest::new(
+                selection,
+                Arc::clone(&self.base),
+                Lane::new(self.visible(), self.lane_positions),
+            )
         });
         let seat = interest.lane.enter();
         drop(state);

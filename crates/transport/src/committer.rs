@@ -43,7 +43,8 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    closed: bool,
+    /// Why no update is taken any more.
+    closed: Option<&'static str>,
 }
 
 struct Waiting {
@@ -88,8 +89,8 @@ impl Committer {
         let size = size(&update);
         let (acknowledge, acknowledged) = oneshot::channel();
         let mut queue = self.shared.lock();
-        if queue.closed {
-            return Err(AppendError::Refused("the hub is stopping"));
+        if let Some(reason) = queue.closed {
+            return Err(AppendError::Refused(reason));
         }
         if queue.waiting.len() >= MAX_WAITING || queue.bytes + size > MAX_WAITING_BYTES {
             return Err(AppendError::Refused("too many updates wait to be stored"));
@@ -107,7 +108,10 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared
+            .lock()
+            .closed
+            .get_or_insert("the hub is stopping");
         self.shared.filled.notify_one();
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by its hook; there is nothing to add.
@@ -116,7 +120,20 @@ impl Drop for Committer {
     }
 }
 
+/// Closes the queue when the thread ends. After a panic nobody knows what was routed, so nothing
+/// more is: what waits is dropped, and its publishers learn that the outcome is unknown.
+struct CloseAtEnd<'a>(&'a Shared);
+
+impl Drop for CloseAtEnd<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.closed = Some("the log has failed; restart the hub");
+        queue.waiting.clear();
+    }
+}
+
 fn commit_all(shared: &Shared, mut assign: impl Assign, group_bytes: usize) {
+    let _close = CloseAtEnd(shared);
     while let Some(group) = next_group(shared, group_bytes) {
         let mut frames = Vec::with_capacity(group.len());
         let mut waiting = Vec::with_capacity(group.len());
@@ -150,7 +167,7 @@ fn commit_all(shared: &Shared, mut assign: impl Assign, group_bytes: usize) {
 fn next_group(shared: &Shared, group_bytes: usize) -> Option<Vec<Waiting>> {
     let mut queue = shared.lock();
     while queue.waiting.is_empty() {
-        if queue.closed {
+        if queue.closed.is_some() {
             return None;
         }
         queue = shared

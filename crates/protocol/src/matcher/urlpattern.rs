@@ -161,7 +161,7 @@ impl Components {
 
 fn explain(error: &urlpattern::Error) -> String {
     format!(
-        "no valid URL Pattern, {error}; escape the characters : * ? + {{ }} ( ) that are meant literally with a backslash"
+        "no valid URL Pattern, {error}; put a backslash before each of * ? + {{ }} ( ) that is meant literally, and write a literal colon as {{\\:}}"
     )
 }
 

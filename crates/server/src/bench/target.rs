@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use talaria_protocol::HUB_PATH;
 use url::form_urlencoded::Serializer;
 use url::{Host, Url};
 
@@ -52,7 +53,10 @@ impl Target {
         Ok(Self {
             address,
             authority,
-            path: parsed.path().to_owned(),
+            path: match parsed.path() {
+                "/" => HUB_PATH.to_owned(),
+                path => path.to_owned(),
+            },
         })
     }
 

@@ -81,12 +81,19 @@ impl Component {
     /// Whether the component matches all of the input.
     pub(super) fn matches(&self, input: &str) -> bool {
         if let Middle::Nothing = self.middle {
-            return *self.prefix == *input;
+            return self.prefix.len() == input.len() && begins(input, &self.prefix);
         }
-        let rest = input
-            .strip_prefix(&*self.prefix)
-            .and_then(|rest| rest.strip_suffix(&*self.suffix));
-        let Some(rest) = rest else { return false };
+        if !begins(input, &self.prefix) {
+            return false;
+        }
+        let rest = input.get(self.prefix.len()..).unwrap_or_default();
+        let end = rest.len().checked_sub(self.suffix.len());
+        let Some((rest, suffix)) = end.and_then(|end| rest.split_at_checked(end)) else {
+            return false;
+        };
+        if !begins(suffix, &self.suffix) {
+            return false;
+        }
         match &self.middle {
             Middle::Nothing => false,
             Middle::Anything => true,
@@ -113,4 +120,10 @@ impl Component {
         };
         self.prefix.len() + self.suffix.len() + middle
     }
+}
+
+/// Whether the input begins with the text. Most components compare with an empty text, whose
+/// pointer is dangling; vectorised comparisons of nothing at such an address cost 100 ns each.
+fn begins(input: &str, text: &str) -> bool {
+    text.is_empty() || input.starts_with(text)
 }

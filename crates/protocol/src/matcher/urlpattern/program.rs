@@ -39,6 +39,9 @@ enum Op {
     One(Class),
     /// Consumes any number of bytes.
     Many(Class),
+    /// Consumes any number of any bytes, and whoever gets past it has been here: once alive, it
+    /// makes all earlier states superfluous.
+    Rest,
     /// Consumes nothing and also goes elsewhere.
     Split(u16),
     /// Consumes nothing and goes elsewhere only.
@@ -48,6 +51,11 @@ enum Op {
 /// A compiled component without its literal beginning and end.
 #[derive(Debug)]
 pub(super) struct Program(Box<[Op]>);
+
+/// States that one evaluation may visit, about a millisecond of work. Beyond it the pattern does
+/// not match (specification, "URL Pattern"): some hundred optional groups against a topic of some
+/// thousand bytes would else hold up every update, though in linear time.
+const MAX_WORK: usize = 1 << 18;
 
 /// Words of a state set that fit the stack.
 const INLINE_WORDS: usize = 4;
@@ -81,7 +89,7 @@ impl Program {
     }
 
     pub(super) fn is_anything(&self) -> bool {
-        *self.0 == [Op::Many(Class::Any)]
+        *self.0 == [Op::Rest]
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -90,6 +98,9 @@ impl Program {
 
     pub(super) fn matches(&self, input: &[u8]) -> bool {
         let words = self.0.len() / 64 + 1;
+        if words == 1 {
+            return self.run(input, &mut [0], &mut [0]);
+        }
         let mut inline = [[0; INLINE_WORDS]; 2];
         let [now, next] = &mut inline;
         match (now.get_mut(..words), next.get_mut(..words)) {
@@ -100,35 +111,53 @@ impl Program {
 
     fn run<'a>(&self, input: &[u8], mut now: &'a mut [u64], mut next: &'a mut [u64]) -> bool {
         let accepting = self.0.len();
+        let mut work = 0;
         insert(now, 0);
-        self.close(now);
+        work += self.close(now);
         for byte in input {
-            next.fill(0);
-            let mut from = 0;
-            while let Some(state) = first(now, from) {
-                match self.0.get(state) {
-                    Some(Op::One(class)) if class.contains(*byte) => _ = insert(next, state + 1),
-                    Some(Op::Many(class)) if class.contains(*byte) => _ = insert(next, state),
-                    _ => {}
-                }
-                from = state + 1;
-            }
-            if next.iter().all(|word| *word == 0) {
+            if work > MAX_WORK {
                 return false;
             }
-            self.close(next);
+            next.fill(0);
+            let mut alive = false;
+            for (index, word) in now.iter().enumerate() {
+                let mut word = *word;
+                while word != 0 {
+                    let state = index * 64 + word.trailing_zeros() as usize;
+                    word &= word - 1;
+                    work += 1;
+                    let target = match self.0.get(state) {
+                        Some(Op::One(class)) if class.contains(*byte) => state + 1,
+                        Some(Op::Many(class)) if class.contains(*byte) => state,
+                        Some(Op::Rest) => state,
+                        _ => continue,
+                    };
+                    insert(next, target);
+                    alive = true;
+                }
+            }
+            if !alive {
+                return false;
+            }
+            work += self.close(next);
             std::mem::swap(&mut now, &mut next);
         }
         first(now, accepting).is_some()
     }
 
-    /// Adds the states that are reached without consuming anything.
-    fn close(&self, set: &mut [u64]) {
+    /// Adds the states that are reached without consuming anything; how many were visited.
+    fn close(&self, set: &mut [u64]) -> usize {
         let mut from = 0;
+        let mut visited = 0;
         while let Some(state) = first(set, from) {
             from = state + 1;
+            visited += 1;
             let target = match self.0.get(state) {
                 Some(Op::Many(_)) => state + 1,
+                Some(Op::Rest) => {
+                    truncate(set, state);
+                    state + 1
+                }
                 Some(Op::Split(target)) => {
                     insert(set, state + 1);
                     usize::from(*target)
@@ -141,6 +170,7 @@ impl Program {
                 from = from.min(target);
             }
         }
+        visited
     }
 }
 
@@ -153,6 +183,14 @@ fn insert(set: &mut [u64], state: usize) -> bool {
     let new = *word & bit == 0;
     *word |= bit;
     new
+}
+
+/// Removes the states below one.
+fn truncate(set: &mut [u64], state: usize) {
+    if let Some((word, below)) = set.get_mut(..=state / 64).and_then(<[u64]>::split_last_mut) {
+        below.fill(0);
+        *word &= u64::MAX << (state % 64);
+    }
 }
 
 /// The first state of a set that is not below `from`.
@@ -185,7 +223,11 @@ impl Compiler {
                 }
                 b'.' => match after.split_first()? {
                     (b'*', after) => {
-                        self.wildcard(&[Op::Many(Class::Any)]);
+                        self.wildcard(&[if modified {
+                            Op::Many(Class::Any)
+                        } else {
+                            Op::Rest
+                        }]);
                         after
                     }
                     (b'+', after) => {

@@ -1,0 +1,210 @@
+//! Parameters of a subscription request (specification, "Subscription" and "Matcher Types").
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use talaria_protocol::{
+    Base, Blame, LastEventId, Limits, MatcherType, ProtocolError, SubscribeRequest, Topic, form,
+};
+
+fn request(query: &str) -> Result<SubscribeRequest, ProtocolError> {
+    let pairs = form::parse(query.as_bytes())?;
+    SubscribeRequest::from_pairs(&pairs, &base(), &Limits::default())
+}
+
+fn base() -> Base {
+    Base::new("https://hub.example/.well-known/mercure").unwrap()
+}
+
+#[track_caller]
+fn refused(query: &str, field: &str, reason: &str) {
+    let error = request(query).expect_err(query);
+    assert_eq!(
+        (error.blame, &*error.field),
+        (Blame::Malformed, field),
+        "{query}"
+    );
+    assert!(error.problem.contains(reason), "{query}: {error}");
+}
+
+fn selects(query: &str, topic: &str) -> bool {
+    let base = base();
+    request(query)
+        .unwrap()
+        .matchers
+        .matches(&Topic::new(topic, &base))
+}
+
+/// B-340: the parameter's name selects the matcher type; any mixture, kept as asked.
+#[test]
+fn names_select_the_matcher_type() {
+    let asked =
+        request("match=/a/:b&match_exact=b&match_urlpattern=/c/:d&match=/a/:b&x=y").unwrap();
+    let shown: Vec<_> = asked
+        .subscriptions
+        .iter()
+        .map(|subscription| (subscription.matcher_type, &*subscription.text))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (MatcherType::Exact, "/a/:b"),
+            (MatcherType::Exact, "b"),
+            (MatcherType::UrlPattern, "/c/:d"),
+            (MatcherType::Exact, "/a/:b"),
+        ]
+    );
+    assert_eq!(
+        asked.matchers.iter().count(),
+        3,
+        "compared without duplicates"
+    );
+}
+
+/// Specification, "Matcher Types": exact is byte for byte, no URL equivalence.
+#[test]
+fn exact_is_byte_for_byte() {
+    assert!(selects(
+        "match=https://example.com/A",
+        "https://example.com/A"
+    ));
+    for topic in [
+        "https://example.com/a",
+        "https://example.com:443/A",
+        "https://example.com/A/",
+    ] {
+        assert!(!selects("match=https://example.com/A", topic), "{topic}");
+    }
+}
+
+/// Specification, "Matcher Types": `*` selects every topic, whatever the type's parameter.
+#[test]
+fn the_wildcard_selects_every_topic() {
+    for query in [
+        "match=*",
+        "match_exact=*",
+        "match_urlpattern=*",
+        "match=a&match=%2A",
+    ] {
+        for topic in ["a", "https://[no-url", "urn:x", ""] {
+            assert!(selects(query, topic), "{query} {topic}");
+        }
+    }
+    assert_eq!(
+        request("match=*").unwrap().matchers,
+        request("match_urlpattern=*&match=b").unwrap().matchers
+    );
+}
+
+/// B-341: the whole `match` prefix is reserved, names are case-sensitive.
+#[test]
+fn unknown_names_of_the_reserved_namespace_are_refused() {
+    for name in [
+        "Match",
+        "MATCH",
+        "matches",
+        "match_",
+        "match_foo",
+        "match_Exact",
+        "mAtCh_exact",
+        "match-x",
+        "match_URLPattern",
+        "matché",
+    ] {
+        refused(&format!("match=a&{name}=b"), name, "names no matcher type");
+    }
+    assert!(
+        request("match=a&mat=b&xmatch=c&m%C3%A9tch=d").is_ok(),
+        "others are ignored"
+    );
+}
+
+/// B-341: a 0.x client learns what to use.
+#[test]
+fn a_topic_parameter_gets_a_hint() {
+    refused("topic=a", "topic", "match_urlpattern");
+    refused("match=a&topic=b", "topic", "0.x");
+}
+
+/// Specification, "Subscription": at least one matcher, at most the hub's maximum.
+#[test]
+fn the_number_of_matchers_is_bounded() {
+    refused("", "match", "missing");
+    refused("last_event_id=a", "match", "missing");
+    assert!(request(&"match=a&".repeat(256)).is_ok());
+    refused(
+        &"match=a&".repeat(257),
+        "match",
+        "257 matchers are more than the 256",
+    );
+}
+
+/// Specification, "Subscription": each matcher's length is bounded, 400 beyond it.
+#[test]
+fn the_length_of_a_matcher_is_bounded() {
+    for name in ["match", "match_urlpattern"] {
+        assert!(request(&format!("{name}=/{}", "a".repeat(4095))).is_ok());
+        refused(
+            &format!("{name}=/{}", "a".repeat(4096)),
+            name,
+            "4097 bytes are more than the 4096",
+        );
+    }
+    refused(
+        &format!("match={}", "é".repeat(2049)),
+        "match",
+        "4098 bytes",
+    );
+}
+
+/// Specification, "Subscription": values obey the rules of topics and of their type.
+#[test]
+fn the_value_of_a_matcher_is_checked() {
+    refused("match=a%00", "match", "control");
+    refused("match=a%C2%85", "match", "control");
+    refused("match_exact=%E2%80%8B", "match_exact", "format");
+    refused("match_urlpattern=/%0A", "match_urlpattern", "control");
+    refused(
+        "match_urlpattern=/{",
+        "match_urlpattern",
+        "no valid URL Pattern",
+    );
+    refused(
+        "match_urlpattern=/((?:\\w{1,90}){1,20})",
+        "match_urlpattern",
+        "too costly",
+    );
+    assert_eq!(request("match=%ff").unwrap_err().field, "match");
+    assert!(
+        request("match=").is_ok(),
+        "an empty exact matcher selects nothing a publisher can send"
+    );
+}
+
+/// Specification, "Reconnection": the first `last_event_id` counts, an empty one is present.
+#[test]
+fn the_first_cursor_counts() {
+    let cursor = |query| {
+        request(query)
+            .unwrap()
+            .last_event_id
+            .map(|LastEventId(id)| id)
+    };
+    assert_eq!(cursor("match=a"), None);
+    assert_eq!(cursor("match=a&last_event_id"), Some(String::new()));
+    assert_eq!(
+        cursor("last_event_id=x&match=a&last_event_id=y").unwrap(),
+        "x"
+    );
+    assert_eq!(cursor("match=a&Last_Event_Id=x"), None);
+}
+
+/// Specification, "Matcher Types": type names have one canonical case.
+#[test]
+fn type_names_are_canonical() {
+    for (name, kind) in MatcherType::SUPPORTED {
+        assert_eq!(
+            (MatcherType::from_name(name), kind.name()),
+            (Some(kind), name)
+        );
+        assert_eq!(MatcherType::from_name(&name.to_uppercase()), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! Topics and the namespace reserved for the hub (specification, "Terminology" and "Publication").
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use talaria_protocol::form::Pair;
+use talaria_protocol::topic::is_forbidden;
+use talaria_protocol::{Base, Blame, Limits, ProtocolError, Topic, TopicUrl, Update};
+
+fn publish_on(hub: &str, topic: &str) -> Result<Update, ProtocolError> {
+    let pairs: [Pair<'_>; 1] = [("topic".into(), topic.into())];
+    Update::from_form(&pairs, &Base::new(hub).unwrap(), &Limits::default())
+}
+
+fn publish(topic: &str) -> Result<Update, ProtocolError> {
+    publish_on("https://hub.example/.well-known/mercure", topic)
+}
+
+#[track_caller]
+fn refused(topic: &str, reason: &str) {
+    let error = publish(topic).expect_err(topic);
+    assert_eq!(error.blame, Blame::Malformed, "{topic:?}");
+    assert_eq!(error.field, "topic");
+    assert!(error.problem.contains(reason), "{topic:?}: {error}");
+}
+
+/// Specification, "Terminology": no C0, DEL, C1 and no general category `Cf`.
+#[test]
+fn controls_and_format_characters_are_forbidden() {
+    for c in ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}') {
+        assert!(is_forbidden(c), "{c:?}");
+        refused(&format!("a{c}b"), "control");
+    }
+    for c in [
+        '\u{ad}',
+        '\u{600}',
+        '\u{61c}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{feff}',
+        '\u{fff9}',
+        '\u{110bd}',
+        '\u{e0001}',
+        '\u{e007f}',
+    ] {
+        assert!(is_forbidden(c), "{c:?}");
+        refused(&format!("a{c}b"), "format");
+    }
+    for c in [
+        ' ', '~', '\u{a0}', 'é', '\u{301}', '\u{2028}', '\u{fffd}', '\u{e000}', '🦀',
+    ] {
+        assert!(!is_forbidden(c), "{c:?}");
+        assert!(publish(&format!("a{c}b")).is_ok(), "{c:?}");
+    }
+}
+
+/// Specification, "Publication": an error never repeats the forbidden character raw.
+#[test]
+fn errors_escape_what_they_quote() {
+    let error = publish("a\u{202e}b\nc").unwrap_err().to_string();
+    assert!(
+        error.contains("\\u{202e}") && error.contains("\\u{a}"),
+        "{error}"
+    );
+    assert!(!error.contains(is_forbidden), "{error:?}");
+    let long = publish(&format!("\u{1}{}", "x".repeat(2000))).unwrap_err();
+    assert!(long.to_string().len() < 250, "{long}");
+}
+
+/// B-385, B-386: what addresses the reserved namespace, whatever its scheme and host.
+#[test]
+fn reserved_topics_are_refused() {
+    for topic in [
+        "",
+        "#fragment",
+        "?query",
+        "/.well-known/mercure",
+        "/.well-known/mercure?x",
+        "/.well-known/mercure#x",
+        "/.well-known/mercure/",
+        "/.well-known/mercure/subscriptions/exact/a/b",
+        "https://any.example/.well-known/mercure/x",
+        "https://any.example:8443/.well-known/mercure",
+        "http://hub.example/.well-known/mercure",
+        "//any.example/.well-known/mercure",
+        "foo://any.example/.well-known/mercure/x",
+        "foo:/.well-known/mercure",
+        "mercure",
+        "mercure/x",
+        "./mercure/x",
+        "/.well-known/me%72cure/x",
+        "/.well-known/%6Dercure",
+        "/.well-known/%6dercure/x",
+        "/%2Ewell%2Dknown/mercure",
+        "/.well-known/mercure/../mercure/x",
+        "/.well-known/x/../mercure",
+        "/.well-known/%2e/mercure",
+        "/a/%2e%2E/.well-known/mercure",
+        "/a/.%2e/.well-known/mercure/x",
+        "\\.well-known\\mercure\\x",
+        "https:\\\\any.example\\.well-known\\mercure",
+        "https://any.example/.well-known\\mercure/x",
+        " /.well-known/mercure ",
+    ] {
+        refused(topic, "reserved");
+    }
+}
+
+/// Specification, "Publication": the URL parser drops tabs and line ends, which could hide the
+/// namespace; they are refused as characters.
+#[test]
+fn characters_that_the_url_parser_drops_hide_nothing() {
+    refused("/.well-known/mer\tcure", "control");
+    refused("/.well-known/mer\ncure/x", "control");
+    refused("\r/.well-known/mercure", "control");
+}
+
+/// B-386: neighbours of the reserved namespace are free.
+#[test]
+fn neighbours_of_the_namespace_are_free() {
+    for topic in [
+        "/.well-known/mercureX",
+        "/.well-known/mercur",
+        "/foo/.well-known/mercure",
+        "subscriptions/x",
+        "../mercure/x",
+        "/.well-known/Mercure",
+        "/.well-known/me%2572cure",
+        "/.well-known%2Fmercure",
+        "/.well-known/mercure%2Fx",
+        "/.well-known/mercure/../x",
+        "/.well-known/%mercure",
+        "urn:uuid:5e94c686-2c0b-4f9b-958c-92ccc3bbb4eb",
+        "foo:.well-known/mercure",
+        "foo:\\.well-known\\mercure",
+        "https://example.com/?/.well-known/mercure",
+        "any text, with spaces",
+        "https://[no-url/.well-known/mercure",
+        "**",
+    ] {
+        let update = publish(topic).unwrap_or_else(|error| panic!("{topic:?}: {error}"));
+        assert_eq!(update.topics, [topic], "topics are kept as written");
+    }
+}
+
+/// Specification, "Publication": the namespace is the path of the hub's URL, without a name of its
+/// own too (B-430).
+#[test]
+fn the_namespace_is_the_hubs_path() {
+    assert!(publish_on("https://hub.example/hub", "/hub/x").is_err());
+    assert!(publish_on("https://hub.example/hub", "/hubs").is_ok());
+    let pairs: [Pair<'_>; 1] = [(
+        "topic".into(),
+        "https://a.example/.well-known/mercure".into(),
+    )];
+    assert!(Update::from_form(&pairs, &Base::synthetic(), &Limits::default()).is_err());
+}
+
+/// Specification, "Publication": `*` is the wildcard of matchers.
+#[test]
+fn the_wildcard_is_no_topic() {
+    refused("*", "wildcard");
+}
+
+/// A hub's URL is absolute, with a host and without a fragment (B-203).
+#[test]
+fn a_base_is_an_absolute_url() {
+    for url in [
+        "",
+        "/hub",
+        "hub.example",
+        "mailto:a@b.example",
+        "https://a.example/#x",
+    ] {
+        let error = Base::new(url).expect_err(url).to_string();
+        assert!(
+            error.contains("https://hub.example/.well-known/mercure"),
+            "{error}"
+        );
+    }
+}
+
+/// Specification, "URL Pattern": a topic is resolved against the hub's URL, if it can be.
+#[test]
+fn a_topic_is_resolved_once_against_the_base() {
+    let base = Base::new("https://hub.example/.well-known/mercure").unwrap();
+    let key = |topic| TopicUrl::parse(topic, &base).map(|url| url.key().to_owned());
+    assert_eq!(key("/a?b").unwrap(), "https\0hub.example\0\0/a");
+    assert_eq!(
+        key("HTTP://EX.example:80/A").unwrap(),
+        "http\0ex.example\0\0/A"
+    );
+    assert_eq!(
+        key("https://ex.example:8443").unwrap(),
+        "https\0ex.example\08443\0/"
+    );
+    assert_eq!(key("urn:x:y").unwrap(), "urn\0\0\0x:y");
+    assert_eq!(key("https://["), None);
+    let topic = Topic::new("a b", &base);
+    assert_eq!(topic.text(), "a b");
+    assert_eq!(topic.url().unwrap().url().path(), "/.well-known/a%20b");
+}

@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Black-box tests of a Mercure hub: a strict client, and a hub program to point it at.
+//!
+//! Nothing here sees the inside of a hub. The event decoder, the token minting and the forms are
+//! this crate's own on purpose: a mistake that hub and client shared would go unseen.
+//!
+//! Every wait is for an event and has a bound ([`PATIENCE`]); nothing sleeps for a fixed time.
+//! A step that fails panics with what it waited for, since the caller is always a test.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a failed step must stop the test, and a black-box test has only the real clock"
+)]
+
+pub mod client;
+pub mod event;
+pub mod hub;
+pub mod log;
+pub mod raw;
+pub mod stream;
+pub mod token;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// The path of the hub, fixed by the specification's discovery section.
+pub const HUB_PATH: &str = "/.well-known/mercure";
+
+/// How long a wait for one event may last before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for `what` at most [`PATIENCE`], and panics with its name after that.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    within_time(PATIENCE, what, future).await
+}
+
+/// Waits for `what` at most `limit`, and panics with its name after that.
+pub async fn within_time<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {limit:?} in vain for: {what}"),
+    }
+}
+
+/// Whether the counts of an issue's acceptance are asked for (`./test --full` sets `TALARIA_FULL`).
+#[must_use]
+pub fn full() -> bool {
+    std::env::var_os("TALARIA_FULL").is_some_and(|value| value != "0")
+}
+
+/// `all` under `./test --full`, else the bounded `few`.
+#[must_use]
+pub fn count<T>(all: T, few: T) -> T {
+    if full() { all } else { few }
+}

@@ -1,0 +1,325 @@
+//! One client: requests of its own connection each, a publisher that keeps one, and subscriptions.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::stream::EventStream;
+use crate::token::Matcher;
+use crate::{HUB_PATH, within};
+
+/// A finished answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The value of a header field that occurs at most once, or `""`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        single(&self.headers, name)
+    }
+}
+
+/// The value of a header field that occurs at most once, or `""`.
+#[must_use]
+pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map_or("", |value| {
+        std::str::from_utf8(value.as_bytes()).expect("field values are UTF-8")
+    });
+    assert!(values.next().is_none(), "{name} occurs more than once");
+    value
+}
+
+/// How requests are made: to whom, in which version of HTTP, with which fields.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: SocketAddr,
+    host: String,
+    http2: bool,
+    receive_buffer: Option<u32>,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    /// A client of `address` that names `host`.
+    #[must_use]
+    pub fn new(address: SocketAddr, host: &str) -> Self {
+        Self {
+            address,
+            host: host.to_owned(),
+            http2: false,
+            receive_buffer: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Speaks HTTP/2 with prior knowledge.
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
+    /// Names another host than the one that is reached.
+    #[must_use]
+    pub fn naming(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// Limits what the kernel takes for a reader that does not read, in bytes.
+    #[must_use]
+    pub fn receive_buffer(mut self, bytes: u32) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Adds a header field to every request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Presents `token` in the `Authorization` field.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Presents `token` in the cookie `name`.
+    #[must_use]
+    pub fn cookie(self, name: &str, token: &str) -> Self {
+        self.header("cookie", &format!("{name}={token}"))
+    }
+
+    /// Asks for what came after `id`, in the header field.
+    #[must_use]
+    pub fn last_event_id(self, id: &str) -> Self {
+        self.header("last-event-id", id)
+    }
+
+    /// Opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the network says.
+    pub async fn connect(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        let stream = socket.connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        Ok((stream, local))
+    }
+
+    /// Makes a request and returns its answer with the body still to come, and the local address.
+    pub async fn open(
+        &self,
+        method: &str,
+        target: &str,
+        body: Bytes,
+    ) -> (Response<Incoming>, SocketAddr) {
+        let (stream, local) = within("a connection", self.connect())
+            .await
+            .expect("the hub accepts");
+        let mut sender = Sender::over(stream, self.http2).await;
+        let request = self.request(method, target, body);
+        (
+            within("an answer", sender.send(request))
+                .await
+                .expect("the hub answers"),
+            local,
+        )
+    }
+
+    /// Makes a request and reads the whole answer.
+    pub async fn send(&self, method: &str, target: &str, body: impl Into<Bytes>) -> Answer {
+        let (answer, _) = self.open(method, target, body.into()).await;
+        finish(answer).await
+    }
+
+    /// `GET target`.
+    pub async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, "").await
+    }
+
+    /// Publishes an update made of `fields`; nothing is checked.
+    pub async fn publish(&self, fields: &[(&str, &str)]) -> Answer {
+        self.clone()
+            .form()
+            .send("POST", HUB_PATH, form(fields))
+            .await
+    }
+
+    /// Publishes an update that must be accepted, and returns its id.
+    pub async fn published(&self, fields: &[(&str, &str)]) -> String {
+        let answer = self.publish(fields).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.text
+    }
+
+    /// A connection on which updates are published one after the other.
+    pub async fn keep(&self) -> Publisher {
+        let (stream, _) = within("a connection", self.connect())
+            .await
+            .expect("the hub accepts");
+        Publisher {
+            client: self.clone().form(),
+            sender: Sender::over(stream, self.http2).await,
+        }
+    }
+
+    /// Subscribes to what `matchers` match; the hub must accept.
+    pub async fn subscribe(&self, matchers: &[Matcher]) -> EventStream {
+        let parameters: Vec<_> = matchers.iter().map(Matcher::parameter).collect();
+        self.subscribe_with(&parameters).await
+    }
+
+    /// Subscribes with these parameters; the hub must accept.
+    pub async fn subscribe_with(&self, parameters: &[(&str, &str)]) -> EventStream {
+        let (answer, local) = self.open("GET", &target(parameters), Bytes::new()).await;
+        if answer.status() != StatusCode::OK {
+            panic!("the hub refused a subscription: {:?}", finish(answer).await);
+        }
+        EventStream::new(answer, local)
+    }
+
+    /// Subscribes with these parameters in a `QUERY` body; the hub must accept.
+    pub async fn query(&self, in_query: &[(&str, &str)], in_body: &[(&str, &str)]) -> EventStream {
+        let client = self.clone().form();
+        let (answer, local) = client
+            .open("QUERY", &target(in_query), form(in_body).into())
+            .await;
+        if answer.status() != StatusCode::OK {
+            panic!("the hub refused a subscription: {:?}", finish(answer).await);
+        }
+        EventStream::new(answer, local)
+    }
+
+    /// Makes the body of the requests a form, unless they say otherwise.
+    #[must_use]
+    pub fn form(self) -> Self {
+        if self.headers.iter().any(|(name, _)| name == "content-type") {
+            return self;
+        }
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    fn request(&self, method: &str, target: &str, body: Bytes) -> Request<Full<Bytes>> {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = Request::builder().method(method);
+        request = if self.http2 {
+            request.uri(format!("http://{}{target}", self.host))
+        } else {
+            request.uri(target).header(header::HOST, &self.host)
+        };
+        for (name, value) in &self.headers {
+            request = request.header(name, value.as_bytes());
+        }
+        request.body(Full::new(body)).expect("a request")
+    }
+}
+
+/// A connection on which updates are published one after the other.
+pub struct Publisher {
+    client: Client,
+    sender: Sender,
+}
+
+impl Publisher {
+    /// Publishes an update that must be accepted, and returns its id.
+    pub async fn publish(&mut self, fields: &[(&str, &str)]) -> String {
+        let request = self.client.request("POST", HUB_PATH, form(fields).into());
+        let answer = within("an answer", self.sender.send(request))
+            .await
+            .expect("the hub answers");
+        let answer = finish(answer).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.text
+    }
+}
+
+/// Reads the rest of an answer.
+pub async fn finish(answer: Response<Incoming>) -> Answer {
+    let (parts, body) = answer.into_parts();
+    let body = within("the end of an answer", body.collect())
+        .await
+        .expect("the answer ends")
+        .to_bytes();
+    let text = String::from_utf8(body.to_vec()).expect("answers are UTF-8");
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text,
+    }
+}
+
+/// The fields as `application/x-www-form-urlencoded`.
+#[must_use]
+pub fn form(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
+}
+
+/// The hub's path with these parameters.
+#[must_use]
+pub fn target(parameters: &[(&str, &str)]) -> String {
+    if parameters.is_empty() {
+        HUB_PATH.to_owned()
+    } else {
+        format!("{HUB_PATH}?{}", form(parameters))
+    }
+}
+
+enum Sender {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn over(stream: TcpStream, two: bool) -> Self {
+        let io = TokioIo::new(stream);
+        if two {
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
+                .await
+                .expect("HTTP/2 with prior knowledge");
+            tokio::spawn(connection);
+            Self::Two(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.expect("HTTP/1.1");
+            tokio::spawn(connection);
+            Self::One(sender)
+        }
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        match self {
+            Self::One(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+            Self::Two(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+        }
+    }
+}

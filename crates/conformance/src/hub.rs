@@ -1,0 +1,273 @@
+//! The hub under test: our own program on a free port, or any hub that `TALARIA_HUB_URL` names.
+//!
+//! Everything that the suite assumes about the program is in this file: the verb `run`, the
+//! variables of the official image, and a log line with `listening` and the address.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::log::Log;
+use crate::token::{Matcher, Token, exact};
+use crate::{HUB_PATH, PATIENCE};
+
+/// The key that verifies publisher tokens, unless `TALARIA_HUB_KEY` names one for both roles.
+pub const PUBLISHER_KEY: &str = "the key of the publishers, of 32 bytes or more";
+/// The key that verifies subscriber tokens.
+pub const SUBSCRIBER_KEY: &str = "the key of the subscribers, of 32 bytes or more";
+
+/// The directives of most tests: anyone may subscribe, and there is a history.
+pub const ORDINARY: &str = "anonymous\ntransport memory";
+
+/// A hub that answers at [`Hub::address`].
+pub struct Hub {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The value of `Host` that reaches its site.
+    pub host: String,
+    /// The resource identifier that tokens must name (B-420).
+    pub audience: String,
+    /// What it said on standard error; empty for an external hub.
+    pub log: Log,
+    keys: [String; 2],
+    process: Option<Process>,
+}
+
+impl Hub {
+    /// A hub with [`ORDINARY`] directives: the external one, if the environment names one.
+    #[must_use]
+    pub fn ordinary() -> Self {
+        match std::env::var("TALARIA_HUB_URL") {
+            Ok(url) => Self::external(&url),
+            Err(_) => Self::start(ORDINARY),
+        }
+    }
+
+    /// Our own program with these lines in its `mercure` block.
+    #[must_use]
+    pub fn start(directives: &str) -> Self {
+        Self::start_on("http://127.0.0.1:0", directives)
+    }
+
+    /// Our own program on the site address `server_name`, with these lines in its `mercure` block.
+    #[must_use]
+    pub fn start_on(server_name: &str, directives: &str) -> Self {
+        let folder = Folder::new();
+        let mut child = Command::new(program())
+            .arg("run")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &folder.0)
+            .env("XDG_DATA_HOME", folder.0.join("data"))
+            .env("XDG_CONFIG_HOME", folder.0.join("config"))
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "info")
+            .env("RUST_BACKTRACE", "1")
+            .env("SERVER_NAME", server_name)
+            .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
+            .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
+            .env("MERCURE_EXTRA_DIRECTIVES", directives)
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hub program starts");
+        let log = Log::collect(child.stderr.take().expect("its standard error is ours"));
+        let process = Process {
+            child,
+            _folder: folder,
+        };
+        let address: SocketAddr = match log.find(0, PATIENCE, address_of) {
+            Ok(address) => address,
+            Err(said) => panic!("the hub named no address it listens on; it said:\n{said}"),
+        };
+        let host = format!("127.0.0.1:{}", address.port());
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], address.port())),
+            audience: format!("http://{host}{HUB_PATH}"),
+            host,
+            log,
+            keys: [PUBLISHER_KEY.to_owned(), SUBSCRIBER_KEY.to_owned()],
+            process: Some(process),
+        }
+    }
+
+    fn external(url: &str) -> Self {
+        let key = std::env::var("TALARIA_HUB_KEY")
+            .unwrap_or_else(|_| "!ChangeThisMercureHubJWTSecretKey!".to_owned());
+        let parsed = url::Url::parse(url).expect("TALARIA_HUB_URL is a URL");
+        let addresses = parsed
+            .socket_addrs(|| None)
+            .expect("TALARIA_HUB_URL names a host");
+        Self {
+            address: *addresses
+                .first()
+                .expect("the host of TALARIA_HUB_URL has an address"),
+            host: parsed[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
+            audience: url.to_owned(),
+            log: Log::default(),
+            keys: [key.clone(), key],
+            process: None,
+        }
+    }
+
+    /// A client that speaks HTTP/1.1 and presents no token.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address, &self.host)
+    }
+
+    /// A client whose token grants publishing on every topic.
+    #[must_use]
+    pub fn publisher(&self) -> Client {
+        self.client().bearer(&self.publisher_token(&[exact("*")]))
+    }
+
+    /// A client whose token grants reading what `matchers` match.
+    #[must_use]
+    pub fn subscriber(&self, matchers: &[Matcher]) -> Client {
+        self.client().bearer(&self.subscriber_token(matchers))
+    }
+
+    /// A token that lives an hour and grants publishing what `matchers` match.
+    #[must_use]
+    pub fn publisher_token(&self, matchers: &[Matcher]) -> String {
+        self.sign_as_publisher(&Token::new(&self.audience).grant("publish", matchers))
+    }
+
+    /// A token that lives an hour and grants reading what `matchers` match.
+    #[must_use]
+    pub fn subscriber_token(&self, matchers: &[Matcher]) -> String {
+        self.sign_as_subscriber(&Token::new(&self.audience).grant("subscribe", matchers))
+    }
+
+    /// The token, signed with the publishers' key.
+    #[must_use]
+    pub fn sign_as_publisher(&self, token: &Token) -> String {
+        token.sign(&self.keys[0])
+    }
+
+    /// The token, signed with the subscribers' key.
+    #[must_use]
+    pub fn sign_as_subscriber(&self, token: &Token) -> String {
+        token.sign(&self.keys[1])
+    }
+
+    /// Asks the hub to stop, as an orchestrator would.
+    pub fn terminate(&self) {
+        let process = self
+            .process
+            .as_ref()
+            .expect("only a hub of our own can be stopped");
+        let pid = Pid::from_child(&process.child);
+        kill_process(pid, Signal::TERM).expect("the hub still runs");
+    }
+
+    /// Waits for the end of the process.
+    pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
+        let process = self
+            .process
+            .as_mut()
+            .expect("only a hub of our own can be waited for");
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = process.child.try_wait().expect("the hub is our child") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the hub still runs after {limit:?}; it said:\n{}",
+                self.log.since(0).join("\n")
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+struct Process {
+    child: Child,
+    _folder: Folder,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A working directory of its own, so that no `Caddyfile` or store of the machine is picked up.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("talaria-conformance-{}-{serial}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the temporary directory can be written");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `TALARIA_BIN`, or a fresh build of the program in the profile of this test.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(path) = std::env::var_os("TALARIA_BIN") {
+            return PathBuf::from(path);
+        }
+        let test = std::env::current_exe().expect("a test has a path");
+        let folder = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("tests lie in target/<profile>/deps");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "build",
+            "--quiet",
+            "--package",
+            "talaria-server",
+            "--bin",
+            "talaria",
+        ]);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if folder.ends_with("release") {
+            cargo.arg("--release");
+        }
+        if let Some(target) = folder.parent() {
+            cargo.env("CARGO_TARGET_DIR", target);
+        }
+        assert!(
+            cargo.status().expect("cargo starts").success(),
+            "the hub program does not build"
+        );
+        folder.join("talaria")
+    })
+}
+
+fn address_of(line: &str) -> Option<SocketAddr> {
+    if !line.contains("listening") {
+        return None;
+    }
+    let (_, after) = line.split_once("address=")?;
+    after
+        .split_whitespace()
+        .next()?
+        .trim_matches('"')
+        .parse()
+        .ok()
+}

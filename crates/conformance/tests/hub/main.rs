@@ -1,0 +1,27 @@
+//! What a Mercure hub does on the wire, one module per section of the specification.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a failed step must stop the test, and a black-box test has only the real clock"
+)]
+
+mod alternate_topics;
+mod authorization;
+mod cookie;
+mod cors;
+mod delivery;
+mod event;
+mod http2;
+mod matchers;
+mod predicate;
+mod publication;
+mod race;
+mod reconnection;
+mod reserved_namespace;
+mod shutdown;
+mod site;
+mod stalled;
+mod stream;
+mod subscription;
+mod tokens;

@@ -1,0 +1,90 @@
+//! The site around the hub (B-083, B-312) and the hosts it answers to (B-063).
+
+use talaria_conformance::client::target;
+use talaria_conformance::hub::Hub;
+use talaria_conformance::{HUB_PATH, PATIENCE};
+
+/// B-083: a welcome page, a file for robots, and 404 with a body for everything else.
+#[tokio::test]
+async fn the_fixed_responses() {
+    let hub = Hub::ordinary();
+    let welcome = hub.client().get("/").await;
+    assert_eq!(welcome.status, 200);
+    assert_eq!(welcome.header("content-type"), "text/html; charset=utf-8");
+    assert!(welcome.text.contains(HUB_PATH), "it says where the hub is");
+    assert_eq!(
+        welcome.header("x-frame-options"),
+        "",
+        "B-324: the hub's fields are not on the site"
+    );
+    let robots = hub.client().get("/robots.txt").await;
+    assert_eq!(robots.status, 200);
+    assert!(robots.header("content-type").starts_with("text/plain"));
+    assert!(
+        robots.text.contains("User-agent: *") && robots.text.contains("Disallow: /"),
+        "{}",
+        robots.text
+    );
+    for path in [
+        "/nothing",
+        "/favicon.ico",
+        "/.well-known/other",
+        "/index.html",
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let answer = hub.client().send(method, path, "").await;
+            assert_eq!(answer.status, 404, "{method} {path}");
+            assert!(!answer.text.is_empty(), "{method} {path} has a body");
+        }
+    }
+}
+
+/// B-312: no tolerance for a trailing slash or an encoded path; B-304: the subscription API is
+/// absent unless it is switched on.
+#[tokio::test]
+async fn paths_beside_the_hub_are_404() {
+    let hub = Hub::ordinary();
+    for path in [
+        "/.well-known/mercure/",
+        "/.well-known/mercureX",
+        "/.well-known/mercure/subscriptions",
+        "/.well-known/merc%75re",
+    ] {
+        let answer = hub.subscriber(&[]).get(&format!("{path}?match=a")).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.text.is_empty(), "{path} has a body");
+    }
+}
+
+/// B-063: another host is 421, never an empty 200, and the body names both.
+#[tokio::test]
+async fn another_host_is_misdirected() {
+    let hub = Hub::start("anonymous\ntransport memory");
+    for host in ["elsewhere.example", "elsewhere.example:80"] {
+        let get = hub
+            .client()
+            .naming(host)
+            .get(&target(&[("match", "a")]))
+            .await;
+        let post = hub
+            .publisher()
+            .naming(host)
+            .publish(&[("topic", "a")])
+            .await;
+        for answer in [get, post] {
+            assert_eq!(answer.status, 421, "{host}");
+            assert!(answer.text.contains("elsewhere.example"), "{}", answer.text);
+            assert!(answer.text.contains("127.0.0.1"), "{}", answer.text);
+            assert_eq!(answer.header("x-frame-options"), "", "B-324");
+        }
+    }
+    let logged = |line: &str| line.contains("elsewhere.example").then_some(());
+    hub.log
+        .find(0, PATIENCE, logged)
+        .expect("a line in the log");
+    let any = Hub::start_on("http://:0", "anonymous\ntransport memory");
+    any.client()
+        .naming("whatever.example")
+        .subscribe_with(&[("match", "a")])
+        .await;
+}

@@ -1,0 +1,78 @@
+// Headless Chromium, and pages on an origin of their own that listen with EventSource.
+
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+
+import { chromium } from "playwright-core";
+
+/** Starts the browser; the switches keep it from calling home and let it run as root. */
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/** Serves one empty page, on another origin than the hub's. */
+export async function application() {
+  const server = createServer((_, answer) => {
+    answer.setHeader("content-type", "text/html; charset=utf-8");
+    answer.end("<!doctype html><title>application</title>");
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  return { origin, close: () => server.close().closeAllConnections() };
+}
+
+/** A reverse proxy in front of `hub` for the test `t`, which can go away and come back. */
+export async function proxy(t, hub) {
+  const server = createServer((asked, answer) => {
+    const headers = { ...asked.headers, host: `127.0.0.1:${hub.port}` };
+    const { method, url } = asked;
+    const passed = request({ host: "127.0.0.1", port: hub.port, method, path: url, headers });
+    passed.on("response", (response) => {
+      answer.writeHead(response.statusCode, response.headers);
+      answer.flushHeaders();
+      response.pipe(answer);
+      response.on("error", () => answer.destroy());
+    });
+    passed.on("error", () => answer.destroy());
+    answer.on("close", () => passed.destroy());
+    asked.pipe(passed);
+  });
+  const listen = async (port) => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  };
+  await listen(0);
+  t.after(() => server.close().closeAllConnections());
+  const { port } = server.address();
+  return {
+    through: (url) => url.replace(`:${hub.port}/`, `:${port}/`),
+    away: () => server.close().closeAllConnections(),
+    back: () => listen(port),
+  };
+}
+
+/** Opens a page that listens to `url`; `window.seen` collects, `window.opened` counts. */
+export async function listen(browser, origin, url) {
+  const page = await browser.newPage();
+  await page.goto(origin);
+  await page.evaluate((url) => {
+    window.seen = [];
+    window.opened = 0;
+    window.source = new EventSource(url);
+    window.source.onopen = () => window.opened++;
+    window.source.onmessage = ({ data, lastEventId }) => window.seen.push({ data, lastEventId });
+  }, url);
+  await page.waitForFunction(() => window.opened === 1);
+  return page;
+}

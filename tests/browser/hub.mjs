@@ -1,0 +1,129 @@
+// The hub under test as a process of its own, and what a backend does with it.
+
+import { spawn } from "node:child_process";
+import { createHmac, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export const program = process.env.TALARIA_BIN;
+const HUB_PATH = "/.well-known/mercure";
+const PUBLISHER_KEY = "the key of the publishers, of 32 bytes or more";
+const SUBSCRIBER_KEY = "the key of the subscribers, of 32 bytes or more";
+
+/** Waits for `promise` at most `seconds`, and fails with the name of `what` after that. */
+export async function within(what, promise, seconds = 30) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${seconds} s in vain for: ${what}`)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A port that nobody listens on, so that a hub can come back on it. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export class Hub {
+  /** Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. */
+  static async start(t, port, directives) {
+    const folder = mkdtempSync(join(tmpdir(), "talaria-browser-"));
+    const child = spawn(program, ["run"], {
+      cwd: folder,
+      env: {
+        PATH: process.env.PATH,
+        HOME: folder,
+        NO_COLOR: "1",
+        RUST_LOG: "info",
+        SERVER_NAME: `http://127.0.0.1:${port}`,
+        MERCURE_PUBLISHER_JWT_KEY: PUBLISHER_KEY,
+        MERCURE_SUBSCRIBER_JWT_KEY: SUBSCRIBER_KEY,
+        MERCURE_EXTRA_DIRECTIVES: directives,
+      },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    t.after(() => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const said = [];
+    const listening = new Promise((resolve, reject) => {
+      createInterface({ input: child.stderr }).on("line", (line) => {
+        said.push(line);
+        if (line.includes("listening")) resolve();
+      });
+      child.on("error", reject);
+      child.on("exit", (code) => reject(new Error(`the hub exited with ${code}:\n${said.join("\n")}`)));
+    });
+    const exited = once(child, "exit");
+    await within("the hub to listen", listening);
+    return new Hub(port, child, exited);
+  }
+
+  constructor(port, child, exited) {
+    Object.assign(this, { port, child, exited });
+    this.url = `http://127.0.0.1:${port}${HUB_PATH}`;
+    this.token = sign({ aud: this.url, actions: ["publish"], match: "*" }, PUBLISHER_KEY);
+  }
+
+  /** The subscription URL for one exact topic. */
+  topic(topic) {
+    return `${this.url}?${new URLSearchParams({ match: topic })}`;
+  }
+
+  /** Publishes a public update and returns its id. */
+  async publish(topic, data) {
+    const answer = await fetch(this.url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.token}` },
+      body: new URLSearchParams({ topic, data }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const text = await answer.text();
+    if (answer.status !== 200) throw new Error(`publish: ${answer.status} ${text}`);
+    return text;
+  }
+
+  /** Stops the hub as an orchestrator would, and returns its exit code. */
+  async stop() {
+    this.child.kill("SIGTERM");
+    const [code] = await within("the hub to exit", this.exited);
+    return code;
+  }
+}
+
+function sign({ aud, actions, match }, key) {
+  const now = Math.floor(Date.now() / 1000);
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = [
+    { alg: "HS256", typ: "at+jwt" },
+    {
+      iss: "https://localhost",
+      aud,
+      sub: "browser tests",
+      client_id: "browser tests",
+      iat: now,
+      exp: now + 3600,
+      jti: `urn:uuid:${randomUUID()}`,
+      authorization_details: [
+        { type: "https://mercure.rocks/authorization-detail", actions, topics: [{ match }] },
+      ],
+    },
+  ]
+    .map(encode)
+    .join(".");
+  return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
+}

@@ -43,7 +43,7 @@ impl Listeners {
             };
             let listener = bound.map_err(|error| {
                 format!(
-                    "cannot listen on {shown}: {error}\n  stop what uses it, or choose another address with SERVER_NAME or the site address"
+                    "cannot listen on {shown}: {error}\n  stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`"
                 )
             })?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;

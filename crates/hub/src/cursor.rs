@@ -115,8 +115,7 @@ impl Cursor {
     /// What to do next. `bell` is woken when asking again may bring something.
     pub fn next(&mut self, now: Instant, bell: &Waker) -> Step {
         if let Some(end) = self.due(now) {
-            self.ended = Some(end);
-            return Step::End(end);
+            return self.end(now, end);
         }
         if self.sent_at.is_none() {
             // The comment lets the client's `open` event happen before any update (B-354).
@@ -166,6 +165,20 @@ impl Cursor {
             return self.send(now, Bytes::from_static(event::COMMENT));
         }
         Step::Wait
+    }
+
+    /// Ends the stream. Unless the token forbids it, what is there goes out first: a client that
+    /// has no id yet could not resume from before it.
+    fn end(&mut self, now: Instant, end: End) -> Step {
+        let first = self.ended.replace(end).is_none();
+        if first
+            && end != End::TokenExpired
+            && self.sent_at.is_some()
+            && let Found::Chunk(bytes) = self.look()
+        {
+            return self.send(now, bytes);
+        }
+        Step::End(end)
     }
 
     /// Hands over the page that [`Step::NeedPage`] asked for.

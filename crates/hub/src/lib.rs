@@ -1,7 +1,7 @@
 //! An embeddable Mercure hub: the engine and its HTTP face.
 //!
 //! [`Hub::router`] is an axum `Router`, hence a tower `Service`; [`Hub::handle`] is the same
-//! without a router. Updates take one way: [`mod@publish`] judges a request and appends to the
+//! without a router. Updates take one way: `publish` judges a request and appends to the
 //! transport, whose committer hands groups to the router; the router fills ring and lanes and
 //! makes them visible; each subscriber's [`Cursor`] reads on from its own position.
 #![forbid(unsafe_code)]

@@ -173,7 +173,8 @@ async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<Str
         EARLIEST => Lookup::Deleted,
         id => hub.transport.position_of(id).await,
     };
-    let everything = || hub.transport.bounds().floor;
+    // What is committed and not yet visible is news to everybody.
+    let everything = || hub.transport.bounds().floor.min(hub.router.visible());
     let (position, field) = match lookup {
         Lookup::Found(position) => (position, requested),
         Lookup::Deleted => (everything(), EARLIEST),

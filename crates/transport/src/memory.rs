@@ -186,6 +186,10 @@ impl Transport for Memory {
 
     fn bounds(&self) -> Bounds {
         let head = self.state.lock().head;
+        if !self.options.look_up {
+            // No history: a cursor may start at the newest update only.
+            return Bounds { floor: head, head };
+        }
         let floor = self.ring.floor();
         let floor = self
             .options

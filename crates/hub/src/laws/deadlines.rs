@@ -63,6 +63,8 @@ struct Driven {
     window: Option<(Instant, Instant)>,
     sent_at: Option<Instant>,
     needed: Option<Step>,
+    /// Whether the last updates went out when a lifetime or the window was over.
+    last_sent: bool,
     ended: Option<End>,
 }
 
@@ -73,6 +75,23 @@ impl Driven {
         let drained = due(self.window.map(|(_, end)| end));
         if let Some(ended) = self.ended {
             prop_assert_eq!(step, Step::End(ended), "the end is final");
+            return Ok(());
+        }
+        let over = drained || due(self.armed.rotation);
+        if over && matches!(&step, Step::Send(bytes) if bytes != event::COMMENT) {
+            prop_assert!(!due(self.armed.expiry), "an update after the token's end");
+            prop_assert!(!self.last_sent, "more than a last chunk");
+            self.last_sent = true;
+            return Ok(());
+        }
+        if self.last_sent {
+            prop_assert!(
+                matches!(step, Step::End(_)),
+                "{step:?} after the last chunk"
+            );
+            if let Step::End(end) = step {
+                self.ended = Some(end);
+            }
             return Ok(());
         }
         match &step {
@@ -109,7 +128,7 @@ impl Driven {
 
     /// The deadline is that of whatever comes first, and there is one while anything is armed.
     fn check_deadline(&self, now: Instant) -> TestCaseResult {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.last_sent {
             return Ok(());
         }
         let heartbeat = self.armed.heartbeat.zip(self.sent_at);
@@ -162,6 +181,7 @@ proptest! {
             window: None,
             sent_at: None,
             needed: None,
+            last_sent: false,
             ended: None,
         };
         for operation in operations {

@@ -30,7 +30,7 @@ pub struct SubscribeArgs {
         required_unless_present = "urlpattern"
     )]
     pub exact: Vec<String>,
-    /// A URL Pattern of topics, such as https://example.com/books/:id; may be repeated.
+    /// A URL Pattern of topics, such as `https://example.com/books/:id`; may be repeated.
     #[arg(long = "match-urlpattern", id = "urlpattern", value_name = "PATTERN")]
     pub urlpattern: Vec<String>,
     /// Begin after this event; `earliest` asks for everything that the hub keeps.

@@ -77,7 +77,9 @@ impl Driven {
             prop_assert_eq!(step, Step::End(ended), "the end is final");
             return Ok(());
         }
-        let over = drained || due(self.armed.rotation);
+        // The moment within the window is the cursor's own.
+        let drains = self.window.is_some() && due(self.cursor.deadline());
+        let over = drained || drains || due(self.armed.rotation);
         if over && matches!(&step, Step::Send(bytes) if bytes != event::COMMENT) {
             prop_assert!(!due(self.armed.expiry), "an update after the token's end");
             prop_assert!(!self.last_sent, "more than a last chunk");

@@ -1,4 +1,9 @@
-//! Group commit: one thread takes every update that waits, gives it its place and routes it.
+//! Group commit: whoever finds the log idle commits what waits, in groups.
+//!
+//! A log in memory has nothing to wait for, so a publisher's own task commits: no thread is woken
+//! and put to sleep for a single update. Publishers that come meanwhile join the next group. When
+//! the log does not come to rest, a relief thread takes over, so that no publisher commits for the
+//! others without end.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,8 +18,10 @@ use crate::{AppendError, Appended, Frame, Route};
 const MAX_WAITING: usize = 65_536;
 /// The bytes of the same.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Groups that a publisher's task commits before the relief thread takes over.
+const GROUPS_IN_A_ROW: usize = 8;
 
-/// Gives updates their places. Called by the committer's thread only.
+/// Gives updates their places. Called by one committer at a time.
 pub(crate) trait Assign: Send + 'static {
     /// Turns an update into the next frame of the log.
     fn assign(&mut self, update: Update) -> Frame;
@@ -26,8 +33,8 @@ pub(crate) trait Assign: Send + 'static {
     fn routed(&mut self);
 }
 
-/// The thread that commits, and the updates that wait for it. Dropping it commits what waits and
-/// joins the thread.
+/// The updates that wait, and the relief thread. Dropping it commits what waits and joins the
+/// thread.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -35,16 +42,30 @@ pub(crate) struct Committer {
 
 struct Shared {
     queue: Mutex<Queue>,
-    filled: Condvar,
+    /// Rung when the thread is to take over, and at the end.
+    relief: Condvar,
     route: OnceLock<Arc<dyn Route>>,
+    /// Held by whoever commits.
+    assign: Mutex<Box<dyn Assign>>,
+    group_bytes: usize,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
+    committer: Role,
     /// Why no update is taken any more.
     closed: Option<&'static str>,
+}
+
+/// Who commits.
+#[derive(Default, PartialEq, Eq)]
+enum Role {
+    #[default]
+    Nobody,
+    Publisher,
+    Thread,
 }
 
 struct Waiting {
@@ -59,19 +80,20 @@ impl Shared {
 }
 
 impl Committer {
-    /// Starts the thread. A group is at most `group_bytes` of content, or one update.
+    /// A group is at most `group_bytes` of content, or one update.
     pub(crate) fn start(assign: impl Assign, group_bytes: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
-            filled: Condvar::new(),
+            relief: Condvar::new(),
             route: OnceLock::new(),
+            assign: Mutex::new(Box::new(assign)),
+            group_bytes,
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            let commit = move || commit_all(&shared, assign, group_bytes);
             std::thread::Builder::new()
                 .name("talaria-commit".to_owned())
-                .spawn(commit)?
+                .spawn(move || relieve(&shared))?
         };
         Ok(Self {
             shared,
@@ -84,7 +106,8 @@ impl Committer {
         _ = self.shared.route.set(route);
     }
 
-    /// Joins the open group. The update is committed even if the answer is no longer awaited.
+    /// Joins the open group, and commits if nobody does. The update is committed even if the
+    /// answer is no longer awaited.
     pub(crate) fn join(&self, update: Update) -> Result<oneshot::Receiver<Appended>, AppendError> {
         let size = size(&update);
         let (acknowledge, acknowledged) = oneshot::channel();
@@ -103,19 +126,21 @@ impl Committer {
             update,
             acknowledge,
         });
-        drop(queue);
-        self.shared.filled.notify_one();
+        if queue.committer == Role::Nobody {
+            queue.committer = Role::Publisher;
+            drop(queue);
+            commit(&self.shared, Some(GROUPS_IN_A_ROW));
+        }
         Ok(acknowledged)
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.shared
-            .lock()
-            .closed
-            .get_or_insert("the hub is stopping");
-        self.shared.filled.notify_one();
+        let mut queue = self.shared.lock();
+        queue.closed.get_or_insert("the hub is stopping");
+        drop(queue);
+        self.shared.relief.notify_one();
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by its hook; there is nothing to add.
             _ = thread.join();
@@ -123,66 +148,100 @@ impl Drop for Committer {
     }
 }
 
-/// Closes the queue when the thread ends. After a panic nobody knows what was routed, so nothing
-/// more is: what waits is dropped, and its publishers learn that the outcome is unknown.
-struct CloseAtEnd<'a>(&'a Shared);
+/// Closes the queue if committing panics. Then nobody knows what was routed, so nothing more is:
+/// what waits is dropped, and its publishers learn that the outcome is unknown.
+struct CloseOnPanic<'a>(&'a Shared);
 
-impl Drop for CloseAtEnd<'_> {
+impl Drop for CloseOnPanic<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
-        queue.closed = Some("the log has failed; restart the hub");
-        queue.waiting.clear();
+        if std::thread::panicking() {
+            let mut queue = self.0.lock();
+            queue.closed = Some("the log has failed; restart the hub");
+            queue.waiting.clear();
+        }
     }
 }
 
-fn commit_all(shared: &Shared, mut assign: impl Assign, group_bytes: usize) {
-    let _close = CloseAtEnd(shared);
-    while let Some(group) = next_group(shared, group_bytes) {
-        let mut frames = Vec::with_capacity(group.len());
-        let mut waiting = Vec::with_capacity(group.len());
-        for Waiting {
-            update,
-            acknowledge,
-        } in group
-        {
-            let frame = Arc::new(assign.assign(update));
-            let position = frame.position;
-            let event_id = frame.event_id.to_string();
-            waiting.push((acknowledge, Appended { position, event_id }));
-            frames.push(frame);
-        }
-        assign.committed(&frames);
-        let mut acknowledge_all = || {
-            for (acknowledge, appended) in waiting.drain(..) {
-                // The publisher may have hung up, which changes nothing.
-                _ = acknowledge.send(appended);
+/// The relief thread: commits whenever a publisher hands over, until the queue is closed.
+fn relieve(shared: &Shared) {
+    loop {
+        let mut queue = shared.lock();
+        while queue.committer != Role::Thread {
+            // What waits is then committed by a publisher, which owns a share of the queue.
+            if queue.closed.is_some() && queue.committer == Role::Nobody {
+                return;
             }
-        };
-        match shared.route.get() {
-            Some(route) => route.route(&frames, &mut acknowledge_all),
-            None => acknowledge_all(),
+            queue = shared
+                .relief
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        assign.routed();
+        drop(queue);
+        commit(shared, None);
     }
 }
 
-/// Waits for updates and takes as many as a group may have; `None` once closed and empty.
-fn next_group(shared: &Shared, group_bytes: usize) -> Option<Vec<Waiting>> {
-    let mut queue = shared.lock();
-    while queue.waiting.is_empty() {
-        if queue.closed.is_some() {
-            return None;
+/// Commits group after group until nothing waits, or hands over after so many.
+fn commit(shared: &Shared, at_most: Option<usize>) {
+    let _close = CloseOnPanic(shared);
+    let mut groups = 0;
+    while let Some(group) = next_group(shared, at_most.is_some_and(|most| groups >= most)) {
+        commit_group(shared, group);
+        groups += 1;
+    }
+}
+
+fn commit_group(shared: &Shared, group: Vec<Waiting>) {
+    let mut assign = shared.assign.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut frames = Vec::with_capacity(group.len());
+    let mut waiting = Vec::with_capacity(group.len());
+    for Waiting {
+        update,
+        acknowledge,
+    } in group
+    {
+        let frame = Arc::new(assign.assign(update));
+        let position = frame.position;
+        let event_id = frame.event_id.to_string();
+        waiting.push((acknowledge, Appended { position, event_id }));
+        frames.push(frame);
+    }
+    assign.committed(&frames);
+    let mut acknowledge_all = || {
+        for (acknowledge, appended) in waiting.drain(..) {
+            // The publisher may have hung up, which changes nothing.
+            _ = acknowledge.send(appended);
         }
-        queue = shared
-            .filled
-            .wait(queue)
-            .unwrap_or_else(PoisonError::into_inner);
+    };
+    match shared.route.get() {
+        Some(route) => route.route(&frames, &mut acknowledge_all),
+        None => acknowledge_all(),
+    }
+    assign.routed();
+}
+
+/// Takes as many updates as a group may have; `None` if nothing waits, or if the thread is to go
+/// on.
+fn next_group(shared: &Shared, hand_over: bool) -> Option<Vec<Waiting>> {
+    let mut queue = shared.lock();
+    if queue.waiting.is_empty() {
+        queue.committer = Role::Nobody;
+        if queue.closed.is_some() {
+            // The thread may wait for this rest.
+            shared.relief.notify_one();
+        }
+        return None;
+    }
+    if hand_over {
+        queue.committer = Role::Thread;
+        shared.relief.notify_one();
+        return None;
     }
     let mut group = Vec::new();
     let mut bytes = 0;
     while let Some(next) = queue.waiting.front() {
         let next_bytes = size(&next.update);
-        if !group.is_empty() && bytes + next_bytes > group_bytes {
+        if !group.is_empty() && bytes + next_bytes > shared.group_bytes {
             break;
         }
         bytes += next_bytes;

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::thread::JoinHandle;
 
 use talaria_protocol::Update;
-use talaria_transport::{Admit, Appended, Frame, Lookup, Position};
+use talaria_transport::{Admit, Appended, Frame, Lookup, Position, Transport};
 
-use super::{Everything, Kept, Open, append, block_on, look_up, places, read, start, update};
+use super::{
+    Everything, Kept, Open, Recorder, append, block_on, look_up, places, read, start, update,
+};
 
 struct Even;
 
@@ -93,33 +96,36 @@ pub fn concurrent_appends_have_one_order(open: Open) {
 pub fn an_acknowledged_update_was_routed(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
-    recorder.shut();
+    let first = occupy(&transport, &recorder, update(None, "x"));
     let mut pending = transport.append(update(None, "x"));
-    recorder.wait_until_entered(1);
     let polled = pending
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending());
     recorder.open();
     block_on(pending).expect("the update is stored");
-    assert_eq!(recorder.frames().len(), 1);
+    first.join().expect("the first publisher ends");
+    assert_eq!(recorder.frames().len(), 2);
 }
 
 /// Updates that wait together keep the order in which they came.
 pub fn a_group_keeps_its_order(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
-    recorder.shut();
-    let appends: Vec<_> = (0..50)
+    let first = occupy(&transport, &recorder, update(None, "x"));
+    let appends: Vec<_> = (1..50)
         .map(|_| transport.append(update(None, "x")))
         .collect();
-    recorder.wait_until_entered(1);
     recorder.open();
+    assert_eq!(
+        first.join().expect("the first publisher ends").position.0,
+        1
+    );
     let appended = appends.into_iter().map(|append| {
         let appended = block_on(append).expect("the update is stored");
         appended.position.0
     });
-    assert!(appended.eq(1..=50));
+    assert!(appended.eq(2..=50));
     let groups = recorder.groups();
     assert!(groups.iter().any(|group| group.len() > 1), "they waited");
     let newest = groups.last().and_then(|group| group.last());
@@ -133,21 +139,14 @@ pub fn a_group_keeps_its_order(open: Open) {
 pub fn dropping_commits_what_waits(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
-    recorder.shut();
-    drop(transport.append(update(None, "first")));
-    recorder.wait_until_entered(1);
+    let first = occupy(&transport, &recorder, update(None, "first"));
     let waiting: Vec<_> = (0..100)
         .map(|_| transport.append(update(None, "x")))
         .collect();
-    let dropped = Arc::downgrade(&transport);
-    std::thread::scope(|scope| {
-        let dropping = scope.spawn(|| drop(transport));
-        while dropped.strong_count() > 0 {
-            std::thread::yield_now();
-        }
-        recorder.open();
-        dropping.join().expect("the drop returns");
-    });
+    let dropping = std::thread::spawn(move || drop(transport));
+    recorder.open();
+    dropping.join().expect("the drop returns");
+    first.join().expect("the first publisher ends");
     assert_eq!(places(&recorder.frames()), (1..=101).collect::<Vec<_>>());
     for appended in waiting {
         block_on(appended).expect("the update is stored");
@@ -170,13 +169,13 @@ pub fn a_group_is_at_most_a_quarter_of_the_ring(open: Open) {
     for update in [update(None, &"\n".repeat(1_000)), swollen, update(None, "")] {
         let transport = open(kept);
         let recorder = start(&transport);
-        recorder.shut();
         let count = 100;
-        let appends: Vec<_> = (0..count)
+        let first = occupy(&transport, &recorder, update.clone());
+        let appends: Vec<_> = (1..count)
             .map(|_| transport.append(update.clone()))
             .collect();
-        recorder.wait_until_entered(1);
         recorder.open();
+        first.join().expect("the first publisher ends");
         recorder.wait_until_routed(count);
         drop(appends);
         for group in recorder.groups() {
@@ -188,4 +187,22 @@ pub fn a_group_is_at_most_a_quarter_of_the_ring(open: Open) {
             );
         }
     }
+}
+
+/// Has a publisher of its own append while routing is shut; returns once the update is being
+/// routed, so that every further one waits.
+fn occupy(
+    transport: &Arc<dyn Transport>,
+    recorder: &Recorder,
+    update: Update,
+) -> JoinHandle<Appended> {
+    recorder.shut();
+    let publisher = Arc::clone(transport);
+    let publisher = std::thread::spawn(move || {
+        let appended = publisher.append(update);
+        drop(publisher);
+        block_on(appended).expect("the update is stored")
+    });
+    recorder.wait_until_entered(1);
+    publisher
 }

@@ -20,9 +20,9 @@ use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Matcher, exact, pattern};
 
 /// Bytes of the ring; a case publishes less than half of it.
-const RING: &str = "768KiB";
+const RING: &str = "512KiB";
 /// How often the update of a burst is published: more than [`LANE`], after the sockets are full.
-const BURST: usize = 240;
+const BURST: usize = 160;
 /// Bytes of data of each update in a burst.
 const BURST_BYTES: usize = 1024;
 /// How many positions the hub keeps for live readers (`LANE_POSITIONS` of the hub).
@@ -90,6 +90,18 @@ struct Reader {
 }
 
 impl Reader {
+    /// One that is due everything, so that each burst stops somebody.
+    fn of_all() -> Self {
+        Self {
+            matchers: vec![Choice::Any],
+            grants: Some(vec![Choice::Any]),
+            joins: 0,
+            resumes: None,
+            in_header: false,
+            http2: false,
+        }
+    }
+
     fn receives(&self, update: &Update) -> bool {
         let any = |choices: &[Choice]| {
             choices
@@ -155,7 +167,11 @@ fn case() -> impl Strategy<Value = (Vec<Update>, Vec<Reader>)> {
                     http2,
                 },
             );
-        (Just(updates), prop::collection::vec(reader, 1..6))
+        let readers = prop::collection::vec(reader, 1..6).prop_map(|mut readers| {
+            readers.push(Reader::of_all());
+            readers
+        });
+        (Just(updates), readers)
     })
 }
 

@@ -15,8 +15,8 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Bytes that were accepted from the hub and that no client has read: while the client does
-    /// not read, it changes exactly when the hub's kernel takes a byte.
+    /// Bytes that were accepted from the hub and that the client has not read; those that it has
+    /// not acknowledged yet may be counted twice.
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.sending + self.received

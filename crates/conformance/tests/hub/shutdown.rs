@@ -202,12 +202,13 @@ async fn no_window_ends_all_at_once() {
 /// B-050: a second signal exits at once with code 2, whichever the two are.
 #[tokio::test]
 async fn a_second_signal_exits_at_once() {
-    let signals: [(fn(&Hub), fn(&Hub)); 3] = [
-        (Hub::terminate, Hub::terminate),
-        (Hub::interrupt, Hub::interrupt),
-        (Hub::terminate, Hub::interrupt),
+    let [terminate, interrupt] = [Hub::terminate, Hub::interrupt];
+    let pairs = [
+        (terminate, terminate),
+        (interrupt, interrupt),
+        (terminate, interrupt),
     ];
-    for (first, second) in signals {
+    for (first, second) in pairs {
         let mut hub = Hub::start(&format!("{ORDINARY}\ndrain_timeout 600s"));
         let _stream = hub.client().subscribe(&[exact("a")]).await;
         first(&hub);

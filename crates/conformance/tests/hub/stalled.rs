@@ -14,35 +14,41 @@ use talaria_conformance::{count, within, within_time};
 /// What is watched of a socket that does not read.
 #[derive(Default)]
 struct Watched {
-    queues: Option<Queues>,
-    /// When its bytes changed last, as far as was seen.
+    queues: Queues,
+    /// When bytes were seen to be added last.
     accepted: Option<Instant>,
     /// From then until the hub's end was gone.
     dropped_after: Option<Duration>,
 }
 
 /// Watches sockets in the kernel's table until the hub has dropped all, and returns for each how
-/// long after the last accepted byte that was. While a client does not read, its queues change
-/// exactly when the hub's kernel takes a byte.
+/// long after the last accepted byte that was. While a client does not read, its queues grow only
+/// when the hub's kernel takes a byte. (They shrink by a delayed acknowledgement, since both ends
+/// count what is not acknowledged.)
 async fn watch(hub: SocketAddr, ports: HashSet<u16>, limit: Duration) -> Vec<Duration> {
     let mut all: HashMap<u16, Watched> = ports
         .into_iter()
         .map(|port| (port, Watched::default()))
         .collect();
     let start = Instant::now();
+    let (mut looks, mut last, mut gap) = (0, start, Duration::ZERO);
     while all.values().any(|watched| watched.dropped_after.is_none()) {
         let table = connections(hub);
         let now = Instant::now();
+        (looks, gap, last) = (looks + 1, gap.max(now - last), now);
         for (port, watched) in &mut all {
-            let queues = table.get(port).copied();
-            if queues.is_none() && watched.dropped_after.is_none() {
-                watched.dropped_after = Some(now - watched.accepted.unwrap_or(start));
-            } else if queues.map(|queues| queues.unread())
-                != watched.queues.map(|queues| queues.unread())
-            {
-                watched.accepted = Some(now);
+            match table.get(port) {
+                Some(queues) => {
+                    if queues.unread() > watched.queues.unread() {
+                        watched.accepted = Some(now);
+                    }
+                    watched.queues = *queues;
+                }
+                None if watched.dropped_after.is_none() => {
+                    watched.dropped_after = Some(now - watched.accepted.unwrap_or(start));
+                }
+                None => {}
             }
-            watched.queues = queues;
         }
         assert!(
             now < start + limit,
@@ -51,6 +57,7 @@ async fn watch(hub: SocketAddr, ports: HashSet<u16>, limit: Duration) -> Vec<Dur
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    println!("stalled: {looks} looks, at most {gap:?} apart");
     let times = all.values().filter_map(|watched| watched.dropped_after);
     times.collect()
 }

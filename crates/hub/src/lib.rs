@@ -7,8 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-use std::net::SocketAddr;
-
 pub mod access;
 pub mod clock;
 pub mod cors;
@@ -32,6 +30,8 @@ mod respond;
 mod router;
 mod stream;
 mod subscribe;
+
+use std::net::SocketAddr;
 
 pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};

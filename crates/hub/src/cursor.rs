@@ -21,6 +21,8 @@ use crate::router::Membership;
 pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
 /// How many frames are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
+/// How long a slow reader may take to accept the end of its stream.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 /// How many pages without a hit are scanned before others have their turn.
 const PAGES_PER_TURN: usize = 16;
 
@@ -198,9 +200,15 @@ impl Cursor {
         deadlines.into_iter().flatten().min()
     }
 
-    /// When the stream must have ended whatever the socket does: the token's `exp`.
-    pub fn expiry(&self) -> Option<Instant> {
-        self.deadlines.expiry
+    /// When the stream must have ended whatever the socket does: at the token's `exp`, and soon
+    /// after the connection's lifetime is over.
+    pub fn ends_by(&self) -> Option<Instant> {
+        let rotation = self.deadlines.rotation;
+        let rotation = rotation.and_then(|rotation| rotation.checked_add(LAST_WRITES));
+        [self.deadlines.expiry, rotation]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Everything up to here was sent or is not for this subscriber.

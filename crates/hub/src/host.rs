@@ -13,6 +13,9 @@ pub enum HostError {
     /// Two could be read differently by two servers (RFC 9112, section 3.2).
     #[error("the Host header field occurs more than once; send exactly one")]
     Repeated,
+    /// Two servers could read the request differently (RFC 9113, section 8.3.1).
+    #[error("the Host header field differs from :authority; send the same in both, or only one")]
+    Contradicting,
     /// Not text that could be compared.
     #[error("the Host header field is not readable; send host and port in ASCII")]
     Unreadable,
@@ -34,6 +37,11 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri, version: Version) -> Result<&'
     }
     match (field, uri.authority()) {
         (Some(field), None) => field.to_str().map_err(|_| HostError::Unreadable),
+        (Some(field), Some(authority))
+            if version >= Version::HTTP_2 && field.as_bytes() != authority.as_str().as_bytes() =>
+        {
+            Err(HostError::Contradicting)
+        }
         // HTTP/2 sends it in the target; so does a client that takes us for a proxy.
         (_, Some(authority)) if field.is_some() || version >= Version::HTTP_2 => {
             Ok(authority.as_str())

@@ -96,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) cors: Option<Cors>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) router: Arc<Router>,
+    /// Shared by every request under way and every open stream.
     pub(crate) drain: Arc<Drain>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The cookie's names on connections without and with TLS.
@@ -146,6 +147,7 @@ impl Hub {
         });
         AxumRouter::new()
             .route(HUB_PATH, answer.clone())
+            .route(&format!("{HUB_PATH}/"), answer.clone())
             .route(&format!("{HUB_PATH}/{{*below}}"), answer.clone())
             .route(METADATA_PATH, answer)
     }
@@ -162,8 +164,14 @@ impl Hub {
         self.0.router.ring_all();
     }
 
+    /// Whether no request is under way and no stream is open.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.0.drain) == 1
+    }
+
     /// Answers a request for one of the hub's paths.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let _under_way = Arc::clone(&self.0.drain);
         let (parts, body) = request.into_parts();
         let cors = self.0.cors.as_ref();
         let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));

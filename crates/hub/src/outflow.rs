@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-/// How much later than a stream's end a connection is cut that could not deliver it.
-const GRACE: Duration = Duration::from_millis(100);
+/// How much later than a stream's end a connection is cut that could not deliver it. Streams that
+/// can end do so by themselves at that moment.
+const GRACE: Duration = Duration::from_millis(10);
 
 /// Shared by a connection's I/O and the streams on it.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +35,7 @@ struct State {
     waiting: Vec<Waker>,
     /// When a stream on this connection must have ended, one entry a stream.
     ends: Vec<Instant>,
+    cut: bool,
 }
 
 impl Outflow {
@@ -52,6 +55,17 @@ impl Outflow {
     /// The I/O's side: when the connection must be cut, if a stream could not end by itself.
     pub fn ends_by(&self) -> Option<Instant> {
         self.with(|state| state.ends.iter().min().copied())
+    }
+
+    /// The I/O's side: whether the connection is to be reset rather than closed, so that the kernel
+    /// sends nothing more of what it holds.
+    pub fn is_cut(&self) -> bool {
+        self.with(|state| state.cut)
+    }
+
+    /// The I/O's side: resets the connection once its I/O is dropped.
+    pub fn cut(&self) {
+        self.with(|state| state.cut = true);
     }
 
     /// The I/O's side: ends when a stream of the connection did not end when it had to. A client
@@ -95,19 +109,58 @@ impl Outflow {
         })
     }
 
-    /// The stream's side: it must have ended by then, until [`Self::ended`].
-    pub(crate) fn must_end_by(&self, at: Instant) {
+    /// The stream's side: it must have ended by then, as must every chunk that holds a share of
+    /// the promise.
+    pub(crate) fn must_end_by(&self, at: Instant) -> MustEnd {
         self.with(|state| state.ends.push(at));
         self.0.ends_changed.notify_one();
+        MustEnd(Arc::new(Promise {
+            outflow: self.clone(),
+            at,
+        }))
     }
+}
 
-    /// The stream's side: it has ended.
-    pub(crate) fn ended(&self, at: Instant) {
-        self.with(|state| {
+/// A stream's promise to have ended by a moment; kept when the last share is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct MustEnd(#[expect(dead_code, reason = "held for its drop")] Arc<Promise>);
+
+#[derive(Debug)]
+struct Promise {
+    outflow: Outflow,
+    at: Instant,
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let at = self.at;
+        self.outflow.with(|state| {
             if let Some(index) = state.ends.iter().position(|end| *end == at) {
                 state.ends.swap_remove(index);
             }
         });
-        self.0.ends_changed.notify_one();
+        self.outflow.0.ends_changed.notify_one();
+    }
+}
+
+impl MustEnd {
+    /// A chunk that is under way until its bytes are dropped. HTTP/2 holds chunks of a stream that
+    /// has ended until the client gives it a window.
+    pub(crate) fn track(&self, chunk: Bytes) -> Bytes {
+        Bytes::from_owner(Tracked {
+            chunk,
+            _end: self.clone(),
+        })
+    }
+}
+
+struct Tracked {
+    chunk: Bytes,
+    _end: MustEnd,
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
     }
 }

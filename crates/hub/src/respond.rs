@@ -129,10 +129,14 @@ impl Refused {
             Self::NotAcceptable => {
                 "Accept: this resource is an event stream; accept text/event-stream".to_owned()
             }
-            Self::BodyTimeout => "the body did not arrive in time".to_owned(),
-            Self::BodyBroken => "the body broke off".to_owned(),
+            Self::BodyTimeout => "the body did not arrive in time; send it at once".to_owned(),
+            Self::BodyBroken => {
+                "the body broke off; send as many bytes as Content-Length says".to_owned()
+            }
             Self::BodyTooLarge(bytes) => {
-                format!("the body is larger than the {bytes} bytes allowed")
+                format!(
+                    "the body is larger than the {bytes} bytes allowed; send less, or raise max_request_body_size"
+                )
             }
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining => "the hub is stopping; try again".to_owned(),
@@ -213,10 +217,7 @@ impl Refused {
             headers.insert(WWW_AUTHENTICATE, challenge.header_value(resource_metadata));
         }
         match self {
-            Self::Method(allowed) => {
-                headers.insert(ALLOW, HeaderValue::from_static(allowed));
-                headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
-            }
+            Self::Method(allowed) => allow(headers, allowed),
             Self::QueryMediaType { .. } => {
                 headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
             }
@@ -250,13 +251,15 @@ pub fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
 pub(crate) fn allowed(methods: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
+    allow(response.headers_mut(), methods);
     response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(methods));
-    response
-        .headers_mut()
-        .insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
-    response
+}
+
+fn allow(headers: &mut HeaderMap, methods: &'static str) {
+    headers.insert(ALLOW, HeaderValue::from_static(methods));
+    if methods.contains("QUERY") {
+        headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+    }
 }
 
 /// The head of an event stream (B-353).

@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame as BodyFrame};
 use talaria_transport::{Page, Pending, ReadError, Transport};
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::cursor::{CHUNK_BYTES, Cursor, End, Step};
-use crate::outflow::Outflow;
+use crate::outflow::{MustEnd, Outflow};
 
 /// The cursor of a response, in the response's extensions: whoever takes it first drives it. The
 /// body does unless somebody took it. The subscription ends when the cursor drops.
@@ -40,7 +41,9 @@ pub struct Stream {
     outflow: Option<Outflow>,
     /// Set while the last chunk is on its way to the kernel.
     handed_over: Option<u64>,
-    must_end_by: Option<Instant>,
+    must_end: Option<MustEnd>,
+    /// Whether chunks are tracked until they are on the wire.
+    tracks_chunks: bool,
     page: Option<Pending<'static, Result<Page, ReadError>>>,
     /// Fires at the cursor's deadline or earlier; reset only when it fired or is too late, since
     /// every delivery moves the heartbeat.
@@ -53,7 +56,10 @@ impl Stream {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         outflow: Option<Outflow>,
+        version: Version,
     ) -> Self {
+        // On HTTP/1.1 a chunk is made only when the kernel has taken the last one.
+        let tracks_chunks = version >= Version::HTTP_2;
         Self {
             handover: Some(handover),
             cursor: None,
@@ -61,7 +67,8 @@ impl Stream {
             clock,
             outflow,
             handed_over: None,
-            must_end_by: None,
+            must_end: None,
+            tracks_chunks,
             page: None,
             alarm: None,
         }
@@ -72,9 +79,8 @@ impl Stream {
         let Some(cursor) = self.handover.take().and_then(|handover| handover.take()) else {
             return;
         };
-        self.must_end_by = cursor.expiry();
-        if let (Some(outflow), Some(at)) = (&self.outflow, self.must_end_by) {
-            outflow.must_end_by(at);
+        if let (Some(outflow), Some(at)) = (&self.outflow, cursor.ends_by()) {
+            self.must_end = Some(outflow.must_end_by(at));
         }
         self.cursor = Some(cursor);
     }
@@ -114,6 +120,9 @@ impl Stream {
     }
 }
 
+/// The runtime's timers are no finer.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Ready when the deadline has come; pending for ever without one.
 fn poll_alarm(
     alarm: &mut Option<Pin<Box<Sleep>>>,
@@ -124,18 +133,19 @@ fn poll_alarm(
     let Some(deadline) = deadline else {
         return Poll::Pending;
     };
-    let at = TokioInstant::from_std(deadline);
-    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    if alarm.deadline() > at {
-        alarm.as_mut().reset(at);
-    }
-    while alarm.as_mut().poll(context).is_ready() {
-        if deadline <= clock.now() {
+    loop {
+        // The runtime's time need not be the clock's, so only what is left is handed on.
+        let left = deadline.saturating_duration_since(clock.now());
+        if left.is_zero() {
             return Poll::Ready(());
         }
-        alarm.as_mut().reset(at);
+        let at = TokioInstant::now() + left;
+        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if alarm.is_elapsed() || alarm.deadline() > at + TICK {
+            alarm.as_mut().reset(at);
+        }
+        ready!(alarm.as_mut().poll(context));
     }
-    Poll::Pending
 }
 
 fn log_end(end: End, cursor: &Cursor) {
@@ -163,14 +173,10 @@ impl Body for Stream {
         }
         let chunk = ready!(stream.poll_next(context));
         stream.handed_over = stream.outflow.as_ref().map(Outflow::mark);
+        let chunk = match &stream.must_end {
+            Some(must_end) if stream.tracks_chunks => chunk.map(|chunk| must_end.track(chunk)),
+            _ => chunk,
+        };
         Poll::Ready(chunk.map(|chunk| Ok(BodyFrame::data(chunk))))
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let (Some(outflow), Some(at)) = (&self.outflow, self.must_end_by) {
-            outflow.ended(at);
-        }
     }
 }

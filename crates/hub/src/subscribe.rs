@@ -71,6 +71,7 @@ pub(crate) async fn subscribe(
             std::sync::Arc::clone(&hub.transport),
             std::sync::Arc::clone(&hub.clock),
             parts.extensions.get::<Outflow>().cloned(),
+            parts.version,
         );
         let mut response = respond::event_stream(Body::new(stream));
         response.extensions_mut().insert(handover);

@@ -292,11 +292,11 @@ fn identity_is_text_and_base() {
 /// costs against hundreds of optional groups.
 #[test]
 fn an_evaluation_that_costs_too_much_does_not_match() {
-    let hostile = format!("/{}", "{a*}?".repeat(800));
+    let groups = |count| format!("/{}", "{a*}?".repeat(count));
     let topic = |length| format!("/{}", "a".repeat(length));
     assert!(
-        matches(&hostile, &topic(20)),
-        "an ordinary topic is evaluated"
+        matches(&groups(20), &topic(20)),
+        "an ordinary pattern is evaluated"
     );
-    assert!(!matches(&hostile, &topic(4000)));
+    assert!(!matches(&groups(800), &topic(400)));
 }

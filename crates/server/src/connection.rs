@@ -21,7 +21,8 @@ use crate::socket::Socket;
 
 /// How long a request's head may take, an idle connection included (B-300).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// The bound of a request's head, in bytes: a query of 256 matchers of 4,096 bytes fits.
+/// The bound of a request's head, in bytes (B-300). A target alone may have 65,534; longer lists of
+/// matchers go by `QUERY`.
 const HEAD_BYTES: usize = (1 << 20) + (64 << 10);
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(20);
@@ -61,18 +62,25 @@ pub async fn serve(
         // Boxed, because its state is several times that of HTTP/1.1.
         Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
     } else {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(socket, answer);
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => log(ended),
-            () = wait_for_stop(stopped) => {
-                connection.as_mut().graceful_shutdown();
-                log(connection.await);
-            }
+        serve_http1(socket, answer, stopped).await;
+    }
+}
+
+async fn serve_http1<S>(socket: Socket, answer: S, stopped: watch::Receiver<bool>)
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Closed> + Send,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(socket, answer);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => log(ended),
+        () = wait_for_stop(stopped) => {
+            connection.as_mut().graceful_shutdown();
+            log(connection.await);
         }
     }
 }
@@ -95,14 +103,18 @@ async fn serve_http2<S>(
         .keep_alive_timeout(PING)
         .serve_connection(socket, answer);
     let mut connection = pin!(connection);
-    let cut = outflow.late();
-    tokio::select! {
-        ended = connection.as_mut() => log(ended),
-        () = cut => {}
-        () = wait_for_stop(stopped) => {
-            connection.as_mut().graceful_shutdown();
-            log(connection.await);
+    let driven = async {
+        tokio::select! {
+            ended = connection.as_mut() => log(ended),
+            () = wait_for_stop(stopped) => {
+                connection.as_mut().graceful_shutdown();
+                log(connection.as_mut().await);
+            }
         }
+    };
+    tokio::select! {
+        () = driven => {}
+        () = outflow.late() => outflow.cut(),
     }
 }
 
@@ -122,7 +134,8 @@ fn log(ended: hyper::Result<()>) {
 
 /// Whether the first bytes are HTTP/2's; they stay unread.
 async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
-    const PAUSE: Duration = Duration::from_millis(5);
+    const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+    let mut pause = Duration::from_millis(1);
     let mut first = [0; PREFACE.len()];
     loop {
         let count = stream.peek(&mut first).await?;
@@ -136,7 +149,8 @@ async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
             return Ok(true);
         }
         // Peeking does not consume, so readiness cannot tell of the rest.
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -115,20 +115,31 @@ impl Serving {
 pub struct Connections(Vec<JoinSet<()>>);
 
 impl Connections {
-    /// Waits for them to end, at most this long, then cuts them.
-    pub async fn finish(mut self, at_most: Duration) {
+    /// Waits for them to end, at most this long, then cuts them. Connections on which nothing is
+    /// under way are not waited for: their peers may be silent.
+    pub async fn finish(mut self, at_most: Duration, is_idle: impl Fn() -> bool) {
+        const LOOK: Duration = Duration::from_millis(50);
+        /// For what was answered a moment ago and is still being written.
+        const LOOKS: usize = 6;
         let finished = async {
             for connections in &mut self.0 {
                 while connections.join_next().await.is_some() {}
             }
         };
-        if tokio::time::timeout(at_most, finished).await.is_err() {
-            let left: usize = self.0.iter().map(JoinSet::len).sum();
-            tracing::warn!(
-                connections = left,
-                "connections that did not end in time are cut"
-            );
+        let idle = async {
+            let mut looks = 0;
+            while looks < LOOKS {
+                tokio::time::sleep(LOOK).await;
+                looks = if is_idle() { looks + 1 } else { 0 };
+            }
+        };
+        tokio::select! {
+            () = finished => return,
+            () = idle => {}
+            () = tokio::time::sleep(at_most) => {}
         }
+        let left: usize = self.0.iter().map(JoinSet::len).sum();
+        tracing::info!(connections = left, "connections that did not end are cut");
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use talaria_hub::clock::SystemClock;
 use talaria_hub::{Hub, HubOptions, UnknownCursor};
 use talaria_transport::{Memory, MemoryOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::settings::TransportSettings;
 use crate::config::{Level, Loaded, Settings};
@@ -61,6 +61,10 @@ async fn serve_until_signal(
 ) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    tracing::info!(
+        rule = "modern",
+        "requests and tokens are those of Mercure 1.0; 0.x clients are not served yet"
+    );
     if settings.base.is_synthetic() {
         tracing::info!(
             "the hub knows no public name: relative topics and URL Patterns meet each other only, never absolute ones; name it with resource_identifier"
@@ -83,9 +87,16 @@ async fn serve_until_signal(
     if let Some(address) = serving.addresses().first() {
         ready(*address);
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let mut others = Ignored::new()?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            name = others.next() => tracing::warn!(
+                signal = name,
+                "ignored: reload is not supported yet; restart the hub"
+            ),
+        }
     }
     tracing::info!(
         drain_timeout = drain_timeout.as_secs_f64(),
@@ -94,7 +105,9 @@ async fn serve_until_signal(
     let stopped = async {
         let connections = serving.stop_listening().await;
         hub.drain(drain_timeout);
-        connections.finish(drain_timeout + LAST_WRITES).await;
+        connections
+            .finish(drain_timeout + LAST_WRITES, || hub.is_idle())
+            .await;
     };
     tokio::select! {
         () = stopped => {}
@@ -103,6 +116,32 @@ async fn serve_until_signal(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Signals that would end the process if nobody took them (B-050).
+struct Ignored {
+    hangup: Signal,
+    user_1: Signal,
+    user_2: Signal,
+}
+
+impl Ignored {
+    fn new() -> Result<Self, String> {
+        let take = |kind| signal(kind).map_err(|error| error.to_string());
+        Ok(Self {
+            hangup: take(SignalKind::hangup())?,
+            user_1: take(SignalKind::user_defined1())?,
+            user_2: take(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.user_1.recv() => "SIGUSR1",
+            _ = self.user_2.recv() => "SIGUSR2",
+        }
+    }
 }
 
 fn transport(settings: &TransportSettings) -> std::io::Result<Memory> {

@@ -106,12 +106,14 @@ impl Site {
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join(", ");
-        tracing::warn!(
-            received = host,
+        // A stranger may send a megabyte of it.
+        let received: String = host.chars().take(64).collect();
+        tracing::info!(
+            received,
             served,
             "request for a host that is not served; add it to the site address or SERVER_NAME"
         );
-        let body = format!("no site for the host \"{host}\" here; served: {served}\n");
+        let body = format!("Host: no site for {received:?} here; send one of: {served}\n");
         plain(StatusCode::MISDIRECTED_REQUEST, body)
     }
 }

@@ -52,9 +52,7 @@ impl Socket {
             return written;
         }
         ready!(self.poll_stalled_too_long(context));
-        // Linger zero: what the kernel holds is dropped, and the peer learns of it by a reset.
-        let linger = socket2::SockRef::from(self.io.inner()).set_linger(Some(Duration::ZERO));
-        drop(linger);
+        self.outflow.cut();
         tracing::info!("a subscriber accepts nothing and is disconnected; it can resume");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -74,6 +72,16 @@ impl Socket {
             alarm.as_mut().reset(at);
         }
         alarm.as_mut().poll(context)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.outflow.is_cut() {
+            // Linger zero: what the kernel holds is dropped, and the peer learns of it by a reset.
+            let linger = socket2::SockRef::from(self.io.inner()).set_linger(Some(Duration::ZERO));
+            drop(linger);
+        }
     }
 }
 

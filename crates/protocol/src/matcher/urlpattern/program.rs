@@ -52,10 +52,12 @@ enum Op {
 #[derive(Debug)]
 pub(super) struct Program(Box<[Op]>);
 
-/// States that one evaluation may visit, about a millisecond of work. Beyond it the pattern does
-/// not match (specification, "URL Pattern"): some hundred optional groups against a topic of some
-/// thousand bytes would else hold up every update, though in linear time.
-const MAX_WORK: usize = 1 << 18;
+/// States that one evaluation may visit, and as many more for each byte of the topic. Beyond it
+/// the pattern does not match (specification, "URL Pattern"). Ordinary patterns visit a few states
+/// a byte; one of some hundred optional groups would hold up every update, though in linear time,
+/// and a request may bring 256 of them.
+const MAX_WORK: usize = 2048;
+const MAX_WORK_A_BYTE: usize = 8;
 
 /// Words of a state set that fit the stack.
 const INLINE_WORDS: usize = 4;
@@ -111,11 +113,12 @@ impl Program {
 
     fn run<'a>(&self, input: &[u8], mut now: &'a mut [u64], mut next: &'a mut [u64]) -> bool {
         let accepting = self.0.len();
+        let most = MAX_WORK + MAX_WORK_A_BYTE * input.len();
         let mut work = 0;
         insert(now, 0);
         work += self.close(now);
         for byte in input {
-            if work > MAX_WORK {
+            if work > most {
                 return false;
             }
             next.fill(0);

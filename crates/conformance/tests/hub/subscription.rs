@@ -66,12 +66,8 @@ async fn query_unites_body_and_query_component() {
             .published(&[("topic", topic), ("data", topic)])
             .await;
     }
-    let seen = [
-        stream.data().await,
-        stream.data().await,
-        stream.data().await,
-    ];
-    assert_eq!(seen, ["query", "body", "https://example.com/x"]);
+    let expected = ["query", "body", "https://example.com/x"];
+    assert_eq!(stream.several().await, expected);
 }
 
 /// B-1012: `QUERY` without a readable media type is 400, with another one 415.

@@ -10,6 +10,9 @@ pub struct Limits {
     pub matchers: usize,
     /// One matcher's pattern; beyond it 400, in a token 401.
     pub pattern_bytes: usize,
+    /// States over all URL Patterns of one subscription request; beyond it 400. An ordinary
+    /// pattern has some tens, a custom group counts 256.
+    pub pattern_states: usize,
     /// `topic` fields of one publish; beyond it 413.
     pub topics: usize,
     /// One `topic`, `id` or `type` of a publish; beyond it 413.
@@ -27,6 +30,7 @@ impl Default for Limits {
         Self {
             matchers: 256,
             pattern_bytes: 4096,
+            pattern_states: 16_384,
             topics: 1000,
             field_bytes: 4096,
             details: 100,

@@ -85,6 +85,7 @@ impl SubscribeRequest {
                 Matcher::parse(asked.matcher_type, &asked.text, name, base, limits)
             })
             .collect::<Result<MatcherSet, _>>()?;
+        check_states(&matchers, limits)?;
         let subscriptions = asked
             .into_iter()
             .map(|(_, subscription)| subscription)
@@ -118,4 +119,19 @@ fn matcher_type_of(name: &str) -> Result<Option<MatcherType>, ProtocolError> {
         ));
     }
     Ok(None)
+}
+
+/// One request must not bring patterns that cost every publish too much, though each is legal.
+fn check_states(matchers: &MatcherSet, limits: &Limits) -> Result<(), ProtocolError> {
+    let states = matchers.iter().map(|matcher| match matcher {
+        Matcher::UrlPattern(pattern) => pattern.states(),
+        Matcher::Any | Matcher::Exact(_) => 0,
+    });
+    if states.sum::<usize>() > limits.pattern_states {
+        return Err(ProtocolError::malformed(
+            "match_urlpattern",
+            "the URL Patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
+        ));
+    }
+    Ok(())
 }

@@ -208,3 +208,18 @@ fn type_names_are_canonical() {
         assert_eq!(MatcherType::from_name(&name.to_uppercase()), None);
     }
 }
+
+/// Specification, "Subscription": a hub bounds what one request may ask; patterns that are legal
+/// one by one may cost every publish too much together.
+#[test]
+fn the_patterns_of_a_request_are_bounded_together() {
+    let ordinary = |n| format!("match_urlpattern=https://example.com/books/:id/{n}/*&");
+    assert!(request(&(0..256).map(ordinary).collect::<String>()).is_ok());
+    let hostile = |n| format!("match_urlpattern=/{n}{}&", "{a}?".repeat(900));
+    let query: String = (0..20).map(hostile).collect();
+    refused(&query, "match_urlpattern", "too complex together");
+    let custom = |n| format!("match_urlpattern=/{n}/(%5Cd%2B)&");
+    assert!(request(&(0..64).map(custom).collect::<String>()).is_ok());
+    let query: String = (0..65).map(custom).collect();
+    refused(&query, "match_urlpattern", "too complex together");
+}

@@ -85,6 +85,11 @@ impl UrlPattern {
         &self.pattern
     }
 
+    /// How many states the compiled pattern has: what an evaluation costs at worst for each byte.
+    pub fn states(&self) -> usize {
+        self.components.0.iter().map(Component::states).sum()
+    }
+
     /// The bytes that the compiled pattern occupies, of a custom group only its text: what the
     /// general engine allocates for one it does not tell, but it is bounded.
     pub fn size_bytes(&self) -> usize {

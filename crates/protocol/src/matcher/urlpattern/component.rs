@@ -112,6 +112,17 @@ impl Component {
         matches!(self.middle, Middle::Nothing)
     }
 
+    /// What one evaluation may cost, in states.
+    pub(super) fn states(&self) -> usize {
+        /// The general engine may hold 200 KiB for a custom group.
+        const CUSTOM: usize = 256;
+        match &self.middle {
+            Middle::Nothing | Middle::Anything => 0,
+            Middle::Program(program) => program.len(),
+            Middle::Custom(_) => CUSTOM,
+        }
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let middle = match &self.middle {
             Middle::Nothing | Middle::Anything => 0,

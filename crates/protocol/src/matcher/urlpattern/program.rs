@@ -56,8 +56,8 @@ pub(super) struct Program(Box<[Op]>);
 /// the pattern does not match (specification, "URL Pattern"). Ordinary patterns visit a few states
 /// a byte; one of some hundred optional groups would hold up every update, though in linear time,
 /// and a request may bring 256 of them.
-const MAX_WORK: usize = 2048;
-const MAX_WORK_A_BYTE: usize = 8;
+const MAX_WORK: usize = 1 << 14;
+const MAX_WORK_A_BYTE: usize = 16;
 
 /// Words of a state set that fit the stack.
 const INLINE_WORDS: usize = 4;
@@ -88,6 +88,10 @@ impl Program {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(super) fn is_anything(&self) -> bool {

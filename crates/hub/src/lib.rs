@@ -8,6 +8,7 @@
 
 mod accept;
 pub mod access;
+mod body;
 pub mod clock;
 pub mod cors;
 mod cursor;
@@ -36,9 +37,8 @@ use std::net::SocketAddr;
 pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};
 pub use hub::{Hub, HubOptions, UnknownCursor};
-pub use interest::Selection;
 pub use outflow::Outflow;
-pub use respond::{BODY_NOT_FOUND, Unanswered, plain};
+pub use respond::{Unanswered, plain};
 pub use stream::{Handover, Stream};
 
 /// What a listener tells about the connection of a request, through the request's extensions.

@@ -81,7 +81,8 @@ impl Client {
         self
     }
 
-    /// Limits what the kernel takes for a reader that does not read, in bytes.
+    /// Limits what the kernel takes for a reader that does not read, and over HTTP/2 the window of
+    /// its stream, in bytes.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: u32) -> Self {
         self.receive_buffer = Some(bytes);
@@ -139,7 +140,7 @@ impl Client {
         let (stream, local) = within("a connection", self.connect())
             .await
             .expect("the hub accepts");
-        let mut sender = Sender::over(stream, self.http2).await;
+        let mut sender = self.talk(stream).await;
         let request = self.request(method, target, body);
         (
             within("an answer", sender.send(request))
@@ -182,7 +183,7 @@ impl Client {
             .expect("the hub accepts");
         Publisher {
             client: self.clone().form(),
-            sender: Sender::over(stream, self.http2).await,
+            sender: self.talk(stream).await,
         }
     }
 
@@ -220,6 +221,23 @@ impl Client {
             return self;
         }
         self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    async fn talk(&self, stream: TcpStream) -> Sender {
+        let io = TokioIo::new(stream);
+        if self.http2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(self.receive_buffer)
+                .handshake(io)
+                .await
+                .expect("HTTP/2 with prior knowledge");
+            tokio::spawn(connection);
+            Sender::Two(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.expect("HTTP/1.1");
+            tokio::spawn(connection);
+            Sender::One(sender)
+        }
     }
 
     fn request(&self, method: &str, target: &str, body: Bytes) -> Request<Full<Bytes>> {
@@ -295,21 +313,6 @@ enum Sender {
 }
 
 impl Sender {
-    async fn over(stream: TcpStream, two: bool) -> Self {
-        let io = TokioIo::new(stream);
-        if two {
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
-                .await
-                .expect("HTTP/2 with prior knowledge");
-            tokio::spawn(connection);
-            Self::Two(sender)
-        } else {
-            let (sender, connection) = http1::handshake(io).await.expect("HTTP/1.1");
-            tokio::spawn(connection);
-            Self::One(sender)
-        }
-    }
-
     async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
         match self {
             Self::One(sender) => {

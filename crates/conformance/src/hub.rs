@@ -162,12 +162,28 @@ impl Hub {
 
     /// Asks the hub to stop, as an orchestrator would.
     pub fn terminate(&self) {
-        let process = self
-            .process
-            .as_ref()
-            .expect("only a hub of our own can be stopped");
-        let pid = Pid::from_child(&process.child);
-        kill_process(pid, Signal::TERM).expect("the hub still runs");
+        self.signal(Signal::TERM);
+    }
+
+    /// Asks the hub to stop, as a terminal would.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("processes have positive numbers"), signal)
+            .expect("the hub still runs");
+    }
+
+    /// The process number of a hub of our own.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let process = self.process.as_ref();
+        process
+            .expect("only a hub of our own has a process")
+            .child
+            .id()
     }
 
     /// Waits for the end of the process.
@@ -224,7 +240,11 @@ impl Drop for Folder {
 }
 
 /// `TALARIA_BIN`, or a fresh build of the program in the profile of this test.
-fn program() -> &'static Path {
+///
+/// # Panics
+///
+/// When it does not build.
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(path) = std::env::var_os("TALARIA_BIN") {

@@ -15,7 +15,9 @@
 
 pub mod client;
 pub mod event;
+pub mod frames;
 pub mod hub;
+pub mod kernel;
 pub mod log;
 pub mod raw;
 pub mod stream;

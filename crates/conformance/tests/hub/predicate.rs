@@ -1,14 +1,34 @@
 //! The delivered set equals a naive predicate, in order, once, live and replayed.
+//!
+//! Lane and ring are small beside what is published. A hub keeps a bounded number of positions
+//! for a live reader and otherwise judges the log with the reader's own matchers; both ways must
+//! deliver the same. So no reader reads before everything is published, each takes a few KiB into
+//! its socket, and in most cases one update is published [`BURST`] times: a reader of it is
+//! stopped by its full socket long before the burst ends, and the hub's place for it overflows.
+//! That this happens is checked in the kernel's queues. The ring holds more than a case publishes,
+//! so that nobody is passed, and is gone round many times in all.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talaria_conformance::client::Client;
 use talaria_conformance::count;
 use talaria_conformance::hub::Hub;
+use talaria_conformance::kernel::connections;
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Matcher, exact, pattern};
+
+/// Bytes of the ring; a case publishes less than half of it.
+const RING: &str = "512KiB";
+/// How often the update of a burst is published: more than [`LANE`], after the sockets are full.
+const BURST: usize = 160;
+/// Bytes of data of each update in a burst.
+const BURST_BYTES: usize = 1024;
+/// How many positions the hub keeps for live readers (`LANE_POSITIONS` of the hub).
+const LANE: usize = 64;
+/// What a client takes, read or unread, that nobody polls: hyper's read buffer.
+const CLIENT_BYTES: usize = 16 * 1024;
 
 /// Topics of one case, below its own base.
 const TOPICS: [&str; 6] = ["a/1", "a/2", "a/", "b/1", "b/1/c", "B/1"];
@@ -17,6 +37,8 @@ const TOPICS: [&str; 6] = ["a/1", "a/2", "a/", "b/1", "b/1/c", "B/1"];
 struct Update {
     topics: Vec<usize>,
     private: bool,
+    /// How often it is published.
+    times: usize,
 }
 
 /// A matcher in the two ways that it is needed: as asked, and as a plain function of the topic.
@@ -68,6 +90,18 @@ struct Reader {
 }
 
 impl Reader {
+    /// One that is due everything, so that each burst stops somebody.
+    fn of_all() -> Self {
+        Self {
+            matchers: vec![Choice::Any],
+            grants: Some(vec![Choice::Any]),
+            joins: 0,
+            resumes: None,
+            in_header: false,
+            http2: false,
+        }
+    }
+
     fn receives(&self, update: &Update) -> bool {
         let any = |choices: &[Choice]| {
             choices
@@ -81,9 +115,14 @@ impl Reader {
         let from = self.resumes.unwrap_or(self.joins);
         let tail = updates.iter().enumerate().skip(from);
         tail.filter(|(_, update)| self.receives(update))
-            .map(|(number, _)| number.to_string())
+            .flat_map(|(number, update)| (0..update.times).map(move |time| name(number, time)))
             .collect()
     }
+}
+
+/// The first word of the data of the update `number` when it is published for the `time`th time.
+fn name(number: usize, time: usize) -> String {
+    format!("{number}.{time}")
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
@@ -98,8 +137,16 @@ fn choice() -> impl Strategy<Value = Choice> {
 
 fn case() -> impl Strategy<Value = (Vec<Update>, Vec<Reader>)> {
     let topics = prop::collection::vec(0..TOPICS.len(), 1..4);
-    let update = (topics, any::<bool>()).prop_map(|(topics, private)| Update { topics, private });
-    prop::collection::vec(update, 1..20).prop_flat_map(|updates| {
+    let update = (topics, any::<bool>()).prop_map(|(topics, private)| Update {
+        topics,
+        private,
+        times: 1,
+    });
+    let burst = prop::option::weighted(0.75, any::<prop::sample::Index>());
+    (prop::collection::vec(update, 1..20), burst).prop_flat_map(|(mut updates, burst)| {
+        if let Some(burst) = burst {
+            burst.get_mut(&mut updates).times = BURST;
+        }
         let length = updates.len();
         let reader = (
             prop::collection::vec(choice(), 1..4),
@@ -120,7 +167,11 @@ fn case() -> impl Strategy<Value = (Vec<Update>, Vec<Reader>)> {
                     http2,
                 },
             );
-        (Just(updates), prop::collection::vec(reader, 1..6))
+        let readers = prop::collection::vec(reader, 1..6).prop_map(|mut readers| {
+            readers.push(Reader::of_all());
+            readers
+        });
+        (Just(updates), readers)
     })
 }
 
@@ -135,6 +186,7 @@ async fn connect(hub: &Hub, reader: &Reader, base: &str, ids: &[String]) -> Even
         Some(grants) => hub.subscriber(&all(grants)),
         None => hub.client(),
     };
+    client = client.receive_buffer(4096);
     if reader.http2 {
         client = client.http2();
     }
@@ -151,8 +203,24 @@ async fn connect(hub: &Hub, reader: &Reader, base: &str, ids: &[String]) -> Even
     client.subscribe_with(&parameters).await
 }
 
-async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<(), TestCaseError> {
-    static CASES: AtomicU64 = AtomicU64::new(0);
+/// How many readers provably have more updates of the burst before them than the hub's place for
+/// them holds: what they are due less what is under way to them.
+fn overflown(hub: &Hub, streams: &[(&Reader, EventStream)], update: &Update) -> usize {
+    let connections = connections(hub.address);
+    let behind = |(reader, stream): &&(&Reader, EventStream)| {
+        let queues = connections.get(&stream.local.port());
+        let unread = queues.copied().unwrap_or_default().unread() as usize + CLIENT_BYTES;
+        // What waits inside HTTP/2 cannot be seen from here.
+        !reader.http2
+            && reader.receives(update)
+            && update.times.saturating_sub(unread / BURST_BYTES) > LANE
+    };
+    streams.iter().filter(behind).count()
+}
+
+/// Runs a case and returns how many readers were provably [`overflown`].
+async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<usize, TestCaseError> {
+    static CASES: AtomicUsize = AtomicUsize::new(0);
     let base = format!(
         "https://example.com/{}",
         CASES.fetch_add(1, Ordering::Relaxed)
@@ -164,6 +232,7 @@ async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<(), Te
             .await,
     ];
     let mut streams: Vec<(&Reader, EventStream)> = Vec::new();
+    let mut behind = 0;
     for published in 0..=updates.len() {
         for reader in readers.iter().filter(|reader| reader.joins == published) {
             streams.push((reader, connect(hub, reader, &base, &ids).await));
@@ -176,29 +245,36 @@ async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<(), Te
             .iter()
             .map(|&topic| format!("{base}/{}", TOPICS[topic]))
             .collect();
-        let data = published.to_string();
         let mut fields: Vec<_> = topics
             .iter()
             .map(|topic| ("topic", topic.as_str()))
             .collect();
-        fields.push(("data", &data));
         if update.private {
             fields.push(("private", "on"));
         }
-        ids.push(publisher.publish(&fields).await);
+        let filler = "x".repeat(if update.times > 1 { BURST_BYTES } else { 0 });
+        let mut last = String::new();
+        for time in 0..update.times {
+            let data = format!("{} {filler}", name(published, time));
+            let mut fields = fields.clone();
+            fields.push(("data", &data));
+            last = publisher.publish(&fields).await;
+        }
+        ids.push(last);
+        behind += overflown(hub, &streams, update);
     }
     publisher
         .publish(&[("topic", &format!("{base}/end")), ("data", "end")])
         .await;
     for (reader, mut stream) in streams {
-        prop_assert_eq!(
-            stream.until("end").await,
-            reader.expected(updates),
-            "{:?}",
-            reader
-        );
+        let data = stream.until("end").await;
+        let seen: Vec<_> = data
+            .iter()
+            .map(|data| data.split(' ').next().unwrap_or_default())
+            .collect();
+        prop_assert_eq!(seen, reader.expected(updates), "{:?}", reader);
     }
-    Ok(())
+    Ok(behind)
 }
 
 /// 200 cases under `./test --full`, else 20.
@@ -209,15 +285,23 @@ fn delivery_is_the_naive_predicate() {
         .enable_all()
         .build()
         .unwrap();
-    let hub = Hub::ordinary();
+    let hub = Hub::start(&format!(
+        "anonymous\ndispatch_timeout 0s\ntransport memory {{\nmax_bytes {RING}\n}}"
+    ));
     let config = Config {
         cases: count(200, 20),
         failure_persistence: None,
         ..Config::default()
     };
+    let behind = AtomicUsize::new(0);
     TestRunner::new(config)
         .run(&case(), |(updates, readers)| {
-            runtime.block_on(run(&hub, &updates, &readers))
+            let seen = runtime.block_on(run(&hub, &updates, &readers))?;
+            behind.fetch_add(seen, Ordering::Relaxed);
+            Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
+    let behind = behind.into_inner();
+    println!("predicate: {behind} readers were behind what the hub holds for them");
+    assert!(behind > 0, "no reader was provably behind");
 }

@@ -1,0 +1,183 @@
+//! HTTP/2 frame by frame (RFC 9113), for what no well-behaved client does.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::within;
+
+/// What every connection begins with (section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The identifier of `SETTINGS_INITIAL_WINDOW_SIZE` (section 6.5.2).
+const INITIAL_WINDOW: u8 = 4;
+
+/// Frame types (section 6).
+pub mod kind {
+    /// DATA.
+    pub const DATA: u8 = 0;
+    /// HEADERS.
+    pub const HEADERS: u8 = 1;
+    /// RST_STREAM.
+    pub const RST_STREAM: u8 = 3;
+    /// SETTINGS.
+    pub const SETTINGS: u8 = 4;
+    /// GOAWAY.
+    pub const GOAWAY: u8 = 7;
+    /// WINDOW_UPDATE.
+    pub const WINDOW_UPDATE: u8 = 8;
+}
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// One of [`kind`].
+    pub kind: u8,
+    /// The flags of its type.
+    pub flags: u8,
+    /// The stream, 0 for the connection.
+    pub stream: u32,
+    /// What follows the nine bytes of the frame's head.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Whether the stream ends with it: `END_STREAM`, or a reset.
+    #[must_use]
+    pub fn ends_stream(&self) -> bool {
+        let may_end = [kind::DATA, kind::HEADERS].contains(&self.kind);
+        self.kind == kind::RST_STREAM || (may_end && self.flags & 1 != 0)
+    }
+}
+
+/// Our end of a connection that acknowledges nothing by itself.
+pub struct Frames {
+    /// The side that sends.
+    pub output: Output,
+    /// The side that receives.
+    pub input: Input,
+}
+
+/// The side that sends.
+pub struct Output(OwnedWriteHalf);
+
+/// The side that receives.
+pub struct Input {
+    half: OwnedReadHalf,
+    bytes: VecDeque<u8>,
+}
+
+impl Frames {
+    /// Connects, sends the preface with this initial window of each stream, and waits for the
+    /// hub's SETTINGS.
+    pub async fn connect(address: SocketAddr, window: u32) -> Self {
+        let stream = within("a connection", TcpStream::connect(address))
+            .await
+            .expect("the hub accepts");
+        let (input, output) = stream.into_split();
+        let mut frames = Self {
+            output: Output(output),
+            input: Input {
+                half: input,
+                bytes: VecDeque::new(),
+            },
+        };
+        let mut payload = vec![0, INITIAL_WINDOW];
+        payload.extend_from_slice(&window.to_be_bytes());
+        frames.output.0.write_all(PREFACE).await.expect("it reads");
+        frames.output.send(kind::SETTINGS, 0, 0, &payload).await;
+        let first = within("SETTINGS", frames.input.next())
+            .await
+            .expect("the connection lives")
+            .expect("the connection goes on");
+        assert_eq!(first.kind, kind::SETTINGS);
+        frames
+    }
+}
+
+impl Output {
+    /// Sends a frame.
+    pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).expect("a short payload");
+        let mut frame = length.to_be_bytes()[1..].to_vec();
+        frame.extend_from_slice(&[kind, flags]);
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        // A hub that has closed the connection meanwhile is what some tests wait for.
+        let _ = self.0.write_all(&frame).await;
+    }
+
+    /// Sends a request without body; the fields as they are, pseudo-fields first.
+    pub async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            // A literal without indexing, its name as a literal, too (RFC 7541, section 6.2.2).
+            block.push(0);
+            string(&mut block, name);
+            string(&mut block, value);
+        }
+        // END_STREAM and END_HEADERS.
+        self.send(kind::HEADERS, 0x5, stream, &block).await;
+    }
+
+    /// Gives the hub leave to send so many more bytes on a stream.
+    pub async fn widen(&mut self, stream: u32, bytes: u32) {
+        self.send(kind::WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+            .await;
+    }
+}
+
+impl Input {
+    /// The next frame; `None` at the end of the connection. Nothing is lost if it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub async fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.take() {
+                return Ok(Some(frame));
+            }
+            let mut chunk = [0; 4096];
+            let count = self.half.read(&mut chunk).await?;
+            if count == 0 {
+                return Ok(None);
+            }
+            self.bytes.extend(&chunk[..count]);
+        }
+    }
+
+    fn take(&mut self) -> Option<Frame> {
+        let bytes = self.bytes.make_contiguous();
+        let (head, rest) = bytes.split_first_chunk::<9>()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let frame = Frame {
+            kind: head[3],
+            flags: head[4],
+            stream: u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]),
+            payload: rest.get(..length)?.to_vec(),
+        };
+        self.bytes.drain(..9 + length);
+        Some(frame)
+    }
+}
+
+/// A string without Huffman coding (RFC 7541, sections 5.1 and 5.2).
+fn string(block: &mut Vec<u8>, text: &str) {
+    match text.len() {
+        short @ ..127 => block.push(short as u8),
+        long => {
+            block.push(127);
+            let mut rest = long - 127;
+            while rest >= 128 {
+                block.push((rest % 128) as u8 | 128);
+                rest /= 128;
+            }
+            block.push(rest as u8);
+        }
+    }
+    block.extend_from_slice(text.as_bytes());
+}

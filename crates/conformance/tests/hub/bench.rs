@@ -1,0 +1,35 @@
+//! `talaria bench` from end to end: it measures a hub of ours and finds nothing lost.
+
+use std::process::Command;
+
+use serde_json::Value;
+use talaria_conformance::hub::{Hub, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
+
+/// Hub, stalled sockets and floor in one run: exit code 0, everything delivered, once, in order.
+#[test]
+fn a_small_bench_is_flawless() {
+    let hub = Hub::start("transport memory");
+    let pid = hub.pid().to_string();
+    let done = Command::new(program())
+        .args(["bench", "--url", &hub.audience, "--hub-pid", &pid])
+        .args(["--key", PUBLISHER_KEY, "--subscriber-key", SUBSCRIBER_KEY])
+        .args(["--subscribers", "20", "--updates", "50", "--private"])
+        .args(["--stalled", "2", "--baseline", "--floor", "--json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let figures: Value = serde_json::from_slice(&done.stdout).unwrap();
+    for variant in ["hub", "hub+stalled", "floor"] {
+        let figure = |name: &str| figures[variant][name].as_f64();
+        assert_eq!(figure("updates"), Some(50.0), "{variant}");
+        assert_eq!(figure("deliveries"), Some(1000.0), "{variant}");
+        for defect in ["lost", "duplicates", "out_of_order", "disconnected"] {
+            assert_eq!(figure(defect), Some(0.0), "{defect} of {variant}");
+        }
+        assert!(
+            figure("cpu_us_per_delivery").is_some_and(|cost| cost > 0.0),
+            "{variant}: {figures}"
+        );
+    }
+}

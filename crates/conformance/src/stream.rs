@@ -110,6 +110,15 @@ impl EventStream {
         self.event().await.data
     }
 
+    /// Waits for as many events as are compared with, and returns their data.
+    pub async fn several<const N: usize>(&mut self) -> [String; N] {
+        let mut data = [const { String::new() }; N];
+        for data in &mut data {
+            *data = self.data().await;
+        }
+        data
+    }
+
     /// Reads the data of events until one says `last`, and returns those before it.
     pub async fn until(&mut self, last: &str) -> Vec<String> {
         let mut seen = Vec::new();

@@ -13,7 +13,6 @@ mod mint;
 mod pem;
 mod presentation;
 mod refusal;
-mod shown;
 mod source_origin;
 mod verify;
 
@@ -24,6 +23,5 @@ pub use key::{KeyError, VerificationKey};
 pub use mint::mint;
 pub use presentation::{PresentationError, Presented, Source, cookie_names, present};
 pub use refusal::Refusal;
-pub(crate) use shown::Shown;
 pub use source_origin::{SourceOriginError, check_source_origin};
 pub use verify::{Access, Verifier};

@@ -6,8 +6,8 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use talaria_protocol::error::Shown;
 
-use crate::access::Shown;
 use crate::origin::Origins;
 
 /// The methods that pages of other origins may use.

@@ -12,11 +12,11 @@ use crate::lane::Lane;
 
 /// The canonical matchers of a subscription request and the canonical read grants of its token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// What is asked for.
-    pub matchers: MatcherSet,
+    pub(crate) matchers: MatcherSet,
     /// Which private updates may be read.
-    pub grants: MatcherSet,
+    pub(crate) grants: MatcherSet,
 }
 
 /// A selection in use, and the lane of its readers.

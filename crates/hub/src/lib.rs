@@ -7,9 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-use std::net::SocketAddr;
-
 pub mod access;
+mod body;
 pub mod clock;
 pub mod cors;
 mod cursor;
@@ -33,12 +32,13 @@ mod router;
 mod stream;
 mod subscribe;
 
+use std::net::SocketAddr;
+
 pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};
 pub use hub::{Hub, HubOptions, UnknownCursor};
-pub use interest::Selection;
 pub use outflow::Outflow;
-pub use respond::{BODY_NOT_FOUND, Unanswered, plain};
+pub use respond::{Unanswered, plain};
 pub use stream::{Handover, Stream};
 
 /// What a listener tells about the connection of a request, through the request's extensions.

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use talaria_protocol::error::Shown;
 use url::{Host, Url};
-
-use crate::access::Shown;
 
 /// A list of origins. `*` among them means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

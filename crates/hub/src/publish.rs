@@ -8,9 +8,9 @@ use talaria_protocol::{Action, Topic, Update, form};
 use talaria_transport::AppendError;
 
 use crate::access::{Role, Source, check_source_origin, present};
+use crate::body::{essence, read_body};
 use crate::hub::Shared;
 use crate::respond::{self, FORM, Refused};
-use crate::subscribe::{essence, read_body};
 
 /// Answers `POST` on the hub's path (specification, "Publication"). The order of checks is the
 /// design's: whoever is refused learns of the first fault only, and a body is read for the

@@ -15,7 +15,7 @@ use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
 
 /// What other servers say to an unknown path below the hub's (B-312).
-pub const BODY_NOT_FOUND: &str = "404 page not found\n";
+const BODY_NOT_FOUND: &str = "404 page not found\n";
 
 /// The media type of publishes and of `QUERY` bodies.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";

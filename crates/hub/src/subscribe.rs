@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use talaria_protocol::{EARLIEST, SubscribeRequest, form};
 use talaria_transport::{Lookup, Position};
 
 use crate::accept::{self, EventStream};
 use crate::access::{Access, Role, present};
+use crate::body::{essence, read_body};
 use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Shared, UnknownCursor};
 use crate::interest::Selection;
@@ -22,8 +22,6 @@ use crate::stream::{Handover, Stream};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
-/// How long a request body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
 pub(crate) async fn subscribe(
@@ -124,27 +122,6 @@ fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
             Err(Refused::QueryMediaType { unreadable: false })
         }
         _ => Err(Refused::QueryMediaType { unreadable: true }),
-    }
-}
-
-/// A media type without its parameters, in lower case.
-pub(crate) fn essence(media_type: &str) -> String {
-    media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-}
-
-/// Reads a body within its bounds of size and time.
-pub(crate) async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Refused> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
-    match read.await {
-        Err(_) => Err(Refused::BodyTimeout),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge(max_bytes)),
-        Ok(Err(_)) => Err(Refused::BodyBroken),
     }
 }
 

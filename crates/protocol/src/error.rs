@@ -67,8 +67,18 @@ impl ProtocolError {
     }
 }
 
-/// Shows a value in an error: quoted, escaped, cut after 64 characters.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
+/// Shows a value of a stranger in an error or a log line: in quotes, with control and format
+/// characters (those that no topic may hold), `"` and `\` escaped, cut after 64 characters with
+/// `…`. So it can neither forge a line nor fill the log.
+///
+/// ```
+/// use talaria_protocol::error::Shown;
+///
+/// assert_eq!(Shown("a\n\"b\"").to_string(), r#""a\u{a}\"b\"""#);
+/// assert_eq!(Shown(&"x".repeat(65)).to_string(), format!("\"{}…\"", "x".repeat(64)));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +87,8 @@ impl fmt::Display for Shown<'_> {
         for c in chars.by_ref().take(64) {
             if crate::topic::is_forbidden(c) {
                 write!(f, "{}", c.escape_unicode())?;
+            } else if matches!(c, '"' | '\\') {
+                write!(f, "\\{c}")?;
             } else {
                 write!(f, "{c}")?;
             }

@@ -1,6 +1,8 @@
 //! Trusted issuers and their keys, which are never pooled (B-238).
 
-use super::{Shown, VerificationKey};
+use talaria_protocol::error::Shown;
+
+use super::VerificationKey;
 
 /// What a token is presented for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

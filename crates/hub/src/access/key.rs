@@ -6,9 +6,10 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::ParsedPublicKey;
+use talaria_protocol::error::Shown;
 
 use super::algorithm::{Algorithm, Family};
-use super::{Shown, pem};
+use super::pem;
 
 /// Secrets that documentation and example files of Mercure hubs print.
 const WELL_KNOWN: [&str; 2] = ["!ChangeThisMercureHubJWTSecretKey!", "!ChangeMe!"];

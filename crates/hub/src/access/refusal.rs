@@ -1,8 +1,10 @@
 //! Why a token was refused: for the log and for `talaria token check`, never for the client (B-448).
 
-use talaria_protocol::ProtocolError;
+use std::fmt;
 
-use super::shown::{Shown, ShownList};
+use talaria_protocol::ProtocolError;
+use talaria_protocol::error::Shown;
+
 use super::{Algorithm, Role};
 
 /// The reason to refuse a token (specification, "Token Validation"). The client only learns
@@ -224,6 +226,25 @@ impl Refusal {
             Self::AudMismatch { .. } => "aud_mismatch",
             Self::DetailsAreAString(_) => "details_are_a_string",
             Self::DetailsInvalid(_) => "details_invalid",
+        }
+    }
+}
+
+/// Shows a list of values, each as [`Shown`], and at most eight of them.
+struct ShownList<'a>(&'a [String]);
+
+impl fmt::Display for ShownList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, value) in self.0.iter().take(8).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", Shown(value))?;
+        }
+        match self.0.len().checked_sub(8) {
+            Some(more @ 1..) => write!(f, " and {more} more"),
+            _ => Ok(()),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use http::HeaderMap;
 use http::header::{ORIGIN, REFERER};
+use talaria_protocol::error::Shown;
 use url::{Position, Url};
 
-use super::Shown;
 use crate::origin::Origins;
 
 /// Why a publish with a cookie is refused: 400 with `invalid_request`.

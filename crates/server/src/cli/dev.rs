@@ -23,7 +23,8 @@ use crate::run;
 pub const HELP: &str = "\
 The hub listens on 127.0.0.1 only and lets anonymous subscribers in. Its random key is made once, in
 $XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key. Once it listens, it prints on standard
-output the `curl` commands to subscribe and to publish, a development token included.
+output the `curl` commands to subscribe and to publish, a development token included, and how to make
+another token for it.
 
 Example:
   talaria dev --port 3001";
@@ -40,25 +41,25 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let loaded = super::data_directory(|name| std::env::var_os(name))
         .and_then(|directory| settings(args.port, &directory));
-    let (loaded, key) = match loaded {
+    let (loaded, key, path) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
     };
     run::serve(loaded, move |address| {
         match publisher_token(address, &key) {
-            Ok(token) => drop(super::print(&greeting(address, &token))),
+            Ok(token) => drop(super::print(&greeting(address, &token, &path))),
             Err(error) => drop(super::failure(error)),
         }
     })
 }
 
 /// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;
-/// also the key itself.
+/// also the key itself and its file.
 ///
 /// # Errors
 ///
 /// The key cannot be read or made.
-pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String> {
+pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf), String> {
     let (secret, path) = key(directory)?;
     let place = Place::whole(Source::new(
         SourceKind::File,
@@ -96,7 +97,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret), String>
         ..Draft::default()
     };
     let loaded = draft.finish().map_err(|error| error.to_string())?;
-    Ok((loaded, secret))
+    Ok((loaded, secret, path))
 }
 
 /// The key in `directory`, made when there is none.
@@ -162,14 +163,9 @@ fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
 ///
 /// The token cannot be signed.
 pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, String> {
-    let port = address.port();
-    let audience = |host: &str| match port {
-        80 => format!("http://{host}/.well-known/mercure"),
-        _ => format!("http://{host}:{port}/.well-known/mercure"),
-    };
     let claims = json!({
         "iss": DEV_ISSUER,
-        "aud": [audience("127.0.0.1"), audience("localhost")],
+        "aud": [hub_url("127.0.0.1", address), hub_url("localhost", address)],
         "sub": uuid()?,
         "client_id": DEV_ISSUER,
         "exp": DEV_EXPIRY,
@@ -183,15 +179,27 @@ pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, Stri
     access::mint(&claims, key.expose(), None, None).map_err(|error| error.to_string())
 }
 
-/// What is printed once the hub listens.
-pub fn greeting(address: SocketAddr, publisher_token: &str) -> String {
-    let url = format!("http://{address}/.well-known/mercure");
+/// The hub's URL as a client writes it that left out the default port.
+fn hub_url(host: &str, address: SocketAddr) -> String {
+    match address.port() {
+        80 => format!("http://{host}/.well-known/mercure"),
+        port => format!("http://{host}:{port}/.well-known/mercure"),
+    }
+}
+
+/// What is printed once the hub listens; `key` is the path of its key.
+pub fn greeting(address: SocketAddr, publisher_token: &str, key: &Path) -> String {
+    let url = hub_url("127.0.0.1", address);
+    // Within single quotes a shell takes everything but a single quote as it is.
+    let key = key.display().to_string().replace('\'', r"'\''");
     format!(
         "A hub for development listens on {url}\n\n\
          Subscribe, in one terminal:\n\n\
          curl -N '{url}?match=https://example.com/books/1'\n\n\
          Publish, in another:\n\n\
-         curl -H 'Authorization: Bearer {publisher_token}' -d topic=https://example.com/books/1 -d data=Hello {url}\n\n"
+         curl -H 'Authorization: Bearer {publisher_token}' -d topic=https://example.com/books/1 -d data=Hello {url}\n\n\
+         Make another token for this hub:\n\n\
+         talaria token --key '@{key}' --iss {DEV_ISSUER} --aud {url} --subscribe https://example.com/books/1\n\n"
     )
 }
 
@@ -206,10 +214,10 @@ mod tests {
     fn a_key_is_made_once_and_its_token_works() {
         let directory = std::env::temp_dir().join(format!("talaria-dev-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
-        let (first, key) = settings(3000, &directory).unwrap();
-        let (_, again) = settings(3000, &directory).unwrap();
+        let (first, key, path) = settings(3000, &directory).unwrap();
+        let (_, again, _) = settings(3000, &directory).unwrap();
         assert!(key == again && key.expose().len() >= 43);
-        let path = directory.join("dev.key");
+        assert_eq!(path, directory.join("dev.key"));
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
@@ -234,7 +242,12 @@ mod tests {
                     .unwrap();
             }
         }
-        let greeting = greeting(address, &token);
+        let greeting = greeting(address, &token, &path);
+        let mint = format!(
+            "talaria token --key '@{}' --iss https://localhost",
+            path.display()
+        );
+        assert!(greeting.contains(&mint), "{greeting}");
         assert_eq!(
             greeting
                 .lines()

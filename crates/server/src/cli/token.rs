@@ -21,7 +21,8 @@ Examples:
       --key @publisher.key --publish https://example.com/books/1
       A token of one hour that may publish to one topic.
   talaria token --dev --subscribe-urlpattern 'https://example.com/books/:id'
-      A token for a hub with the well-known development key.
+      A token for a hub at https://localhost with the well-known development key, which is not
+      the key of `talaria dev`.
   talaria token check @token.txt --config /etc/talaria/Caddyfile
       Whether that hub would accept the token, and why not."
 )]

@@ -107,7 +107,8 @@ pub fn resource_identifier(draft: &mut Draft, line: &Line, _: Environment<'_>) -
     if url.scheme() != "https" {
         let place = &word.place;
         draft.notices.push(Notice::warning(format!(
-            "{place}: resource_identifier does not begin with https://"
+            "{place}: resource_identifier does not begin with https://, so tokens travel unencrypted; \
+             put a proxy that does TLS in front and write its https URL here and in `aud`"
         )));
     }
     draft.resource_identifier = Some(word.text.clone());

@@ -62,7 +62,9 @@ pub struct Args {
     /// A URL Pattern of topics whose private updates may be received; repeatable.
     #[arg(long, value_name = "PATTERN")]
     subscribe_urlpattern: Vec<String>,
-    /// Fill what is missing for a hub with the well-known development key, valid until 2100.
+    /// Fill what is missing for a hub at https://localhost with the well-known development key,
+    /// valid until 2100. Not for `talaria dev`, which has another key and URL: it prints how to
+    /// make a token for itself.
     #[arg(long)]
     dev: bool,
 }

@@ -1,0 +1,205 @@
+//! Directives of the `mercure` block, from defaults to what is refused.
+
+use std::time::Duration;
+
+use talaria_hub::UnknownCursor;
+
+use super::{settings, with};
+use crate::config::Level;
+use crate::config::settings::TransportSettings;
+
+/// B-205 to B-220, B-1022: what holds when nothing is said.
+#[test]
+fn defaults() {
+    let loaded = with("").unwrap();
+    assert_eq!(loaded.notices, []);
+    let settings = loaded.settings;
+    assert!(!settings.anonymous);
+    assert_eq!(settings.cookie_name, "__Secure-mercure_access_token");
+    assert_eq!(settings.resource_identifier, None);
+    assert_eq!(settings.heartbeat, Some(Duration::from_secs(40)));
+    assert_eq!(settings.write_timeout, Some(Duration::from_secs(600)));
+    assert_eq!(settings.dispatch_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(settings.drain_timeout, Duration::from_secs(5));
+    assert_eq!(settings.max_request_body_size, 1024 * 1024);
+    let memory = TransportSettings::Memory {
+        size: None,
+        max_bytes: 32 * 1024 * 1024,
+        unknown_cursor: UnknownCursor::Replay,
+    };
+    assert_eq!(settings.transport, memory);
+    assert!(settings.cors_origins.is_empty() && settings.publish_origins.is_empty());
+    assert_eq!(settings.limits, talaria_protocol::Limits::default());
+    let issuers: Vec<_> = settings
+        .issuers
+        .iter()
+        .map(|issuer| issuer.identifier.as_str())
+        .collect();
+    assert_eq!(issuers, ["https://localhost"]);
+}
+
+#[test]
+fn every_directive_takes_effect() {
+    let settings = settings(
+        "anonymous\ncookie_name sid\nresource_identifier https://hub.example/.well-known/mercure\n\
+         heartbeat 0s\nwrite_timeout 1m30s\ndispatch_timeout 0\ndrain_timeout 0s\nmax_request_body_size 2MiB\n\
+         transport memory {\n size 5\n max_bytes 1MiB\n unknown_cursor live\n}\n\
+         cors_origins https://a.example https://b.example\npublish_origins https://*.c.example\n\
+         matchers_per_request 7\ndetails_per_token 8\ntopics_per_token 9\n",
+    );
+    assert!(settings.anonymous);
+    assert_eq!(settings.cookie_name, "sid");
+    assert_eq!(
+        settings.base.url().as_str(),
+        "https://hub.example/.well-known/mercure"
+    );
+    assert_eq!(
+        (settings.heartbeat, settings.dispatch_timeout),
+        (None, None)
+    );
+    assert_eq!(settings.write_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(settings.drain_timeout, Duration::ZERO);
+    assert_eq!(settings.max_request_body_size, 2 * 1024 * 1024);
+    let memory = TransportSettings::Memory {
+        size: Some(5),
+        max_bytes: 1024 * 1024,
+        unknown_cursor: UnknownCursor::Live,
+    };
+    assert_eq!(settings.transport, memory);
+    assert!(settings.cors_origins.allows("https://b.example"));
+    assert!(settings.publish_origins.allows("https://x.c.example"));
+    let limits = (
+        settings.limits.matchers,
+        settings.limits.details,
+        settings.limits.granted_topics,
+    );
+    assert_eq!(limits, (7, 8, 9));
+}
+
+/// B-124: the last one wins, lists are replaced; B-214: 0 leaves 10 MiB.
+#[test]
+fn repeated_directives_replace() {
+    let settings = settings(
+        "cors_origins https://a.example\ncors_origins https://b.example\nheartbeat 1s\nheartbeat 2s\n\
+         transport memory\ntransport local\nmax_request_body_size 0",
+    );
+    assert!(!settings.cors_origins.allows("https://a.example"));
+    assert_eq!(settings.heartbeat, Some(Duration::from_secs(2)));
+    assert!(matches!(
+        settings.transport,
+        TransportSettings::Local { .. }
+    ));
+    assert_eq!(settings.max_request_body_size, 10 * 1024 * 1024);
+}
+
+/// B-1030: arguments of `anonymous` mean what they say, with a warning.
+#[test]
+fn anonymous_forms() {
+    for (form, on) in [
+        ("0", false),
+        ("false", false),
+        ("off", false),
+        ("1", true),
+        ("true", true),
+        ("on", true),
+    ] {
+        let loaded = with(&format!("anonymous {form}")).unwrap();
+        assert_eq!(loaded.settings.anonymous, on, "{form}");
+        assert_eq!(loaded.notices.len(), 1);
+        assert_eq!(loaded.notices[0].level, Level::Warning);
+    }
+    for form in ["anonymous", "anonymous \"\""] {
+        let loaded = with(form).unwrap();
+        assert!(loaded.settings.anonymous && loaded.notices.is_empty());
+    }
+    assert!(
+        with("anonymous maybe")
+            .unwrap_err()
+            .contains("neither on nor off")
+    );
+    assert!(
+        with("anonymous on off")
+            .unwrap_err()
+            .contains("nothing more")
+    );
+}
+
+/// B-217 to B-220: checked, and without effect but one notice.
+#[test]
+fn cache_directives_have_no_effect() {
+    let caches = "topic_matcher_cache -1\ntopic_selector_cache 10 4\nlru_cache 5\nsubscriber_list_cache_size 0";
+    let loaded = with(caches).unwrap();
+    assert_eq!(
+        loaded
+            .notices
+            .iter()
+            .filter(|notice| notice.level == Level::Info)
+            .count(),
+        4
+    );
+    for wrong in [
+        "topic_matcher_cache x",
+        "topic_matcher_cache 1 2",
+        "lru_cache",
+        "subscriber_list_cache_size -1",
+    ] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Directives that later issues bring are refused by name, never ignored.
+#[test]
+fn later_directives_are_refused_by_name() {
+    for directive in crate::options::LATER {
+        let error = with(&format!("{directive} x")).unwrap_err();
+        let expected = format!("the directive `{directive}` is not supported yet");
+        assert!(error.contains(&expected), "{error}");
+    }
+    for transport in ["bolt", "redis", "postgres", "kafka", "pulsar"] {
+        let error = with(&format!("transport {transport}")).unwrap_err();
+        assert!(
+            error.contains(&format!("the transport `{transport}` is not supported yet")),
+            "{error}"
+        );
+    }
+    assert!(
+        with("transport memry")
+            .unwrap_err()
+            .contains("did you mean `memory`?")
+    );
+    assert!(
+        with("transport memory {\n max_byte 1\n}")
+            .unwrap_err()
+            .contains("did you mean `max_bytes`?")
+    );
+}
+
+/// B-230, B-231: a missing or surplus argument is an error with its place.
+#[test]
+fn arguments_are_counted() {
+    for (directive, place) in [
+        ("\nheartbeat", "line 2, column 1"),
+        ("\nheartbeat 1s 2s", "line 2, column 14"),
+        ("cookie_name", "line 1, column 1"),
+        ("cors_origins", "line 1, column 1"),
+        ("transport", "line 1, column 1"),
+        ("issuer", "line 1, column 1"),
+        ("anonymous {\n}", "line 1, column 1"),
+        ("heartbeat {env.X}", "line 1, column 11"),
+        ("heartbeat {$X}", "line 1, column 11"),
+        (
+            "issuer a {\n publisher {\n jwt {$X}\n }\n}",
+            "line 3, column 6",
+        ),
+        ("matchers_per_request 0", "line 1, column 22"),
+        ("cors_origins https://a.example/path", "line 1, column 14"),
+        ("publish_origins https://*.com", "line 1, column 17"),
+        ("resource_identifier nonsense", "line 1, column 21"),
+    ] {
+        let error = with(directive).unwrap_err();
+        assert!(
+            error.starts_with(&format!("MERCURE_EXTRA_DIRECTIVES, {place}: ")),
+            "{error}"
+        );
+    }
+}

@@ -5,13 +5,14 @@
 //! kernel has taken everything; a stream makes its next chunk only then.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 /// How much later than a stream's end a connection is cut that could not deliver it. Streams that
 /// can end do so by themselves at that moment.
@@ -33,8 +34,8 @@ struct State {
     /// How often everything written so far was taken by the kernel.
     flushes: u64,
     waiting: Vec<Waker>,
-    /// When a stream on this connection must have ended, one entry a stream.
-    ends: Vec<Instant>,
+    /// When the streams on this connection must have ended.
+    ends: Vec<Arc<Ending>>,
     cut: bool,
 }
 
@@ -54,7 +55,7 @@ impl Outflow {
 
     /// The I/O's side: when the connection must be cut, if a stream could not end by itself.
     pub fn ends_by(&self) -> Option<Instant> {
-        self.with(|state| state.ends.iter().min().copied())
+        self.first().map(|first| first.at)
     }
 
     /// The I/O's side: whether the connection is to be reset rather than closed, so that the kernel
@@ -73,11 +74,15 @@ impl Outflow {
     pub async fn late(&self) {
         loop {
             let changed = self.0.ends_changed.notified();
-            let end = self.ends_by();
+            let first = self.first();
             let late = async {
-                match end {
-                    Some(end) => sleep_until((end + GRACE).into()).await,
-                    None => pending().await,
+                let Some(first) = first else {
+                    return pending().await;
+                };
+                sleep_until(first.at.into()).await;
+                if first.chunks.load(Ordering::Acquire) == 0 {
+                    // Nothing can leave any more; the stream ends by itself about now.
+                    sleep(GRACE).await;
                 }
             };
             tokio::select! {
@@ -85,6 +90,10 @@ impl Outflow {
                 () = changed => {}
             }
         }
+    }
+
+    fn first(&self) -> Option<Arc<Ending>> {
+        self.with(|state| state.ends.iter().min_by_key(|ending| ending.at).cloned())
     }
 
     /// The stream's side: a mark to be given to [`Self::poll_taken`] after handing over a chunk.
@@ -109,58 +118,75 @@ impl Outflow {
         })
     }
 
-    /// The stream's side: it must have ended by then, as must every chunk that holds a share of
-    /// the promise.
+    /// The stream's side: it must have ended by then, as must every chunk that it tracks.
     pub(crate) fn must_end_by(&self, at: Instant) -> MustEnd {
-        self.with(|state| state.ends.push(at));
+        let ending = Arc::new(Ending {
+            at,
+            chunks: AtomicUsize::new(0),
+        });
+        self.with(|state| state.ends.push(Arc::clone(&ending)));
         self.0.ends_changed.notify_one();
         MustEnd(Arc::new(Promise {
             outflow: self.clone(),
-            at,
+            ending,
         }))
     }
 }
 
+/// When one stream must have ended.
+#[derive(Debug)]
+struct Ending {
+    at: Instant,
+    /// Chunks that are not on the wire yet.
+    chunks: AtomicUsize,
+}
+
 /// A stream's promise to have ended by a moment; kept when the last share is dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct MustEnd(#[expect(dead_code, reason = "held for its drop")] Arc<Promise>);
+pub(crate) struct MustEnd(Arc<Promise>);
 
 #[derive(Debug)]
 struct Promise {
     outflow: Outflow,
-    at: Instant,
+    ending: Arc<Ending>,
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let at = self.at;
         self.outflow.with(|state| {
-            if let Some(index) = state.ends.iter().position(|end| *end == at) {
-                state.ends.swap_remove(index);
-            }
+            state
+                .ends
+                .retain(|ending| !Arc::ptr_eq(ending, &self.ending));
         });
         self.outflow.0.ends_changed.notify_one();
     }
 }
 
 impl MustEnd {
-    /// A chunk that is under way until its bytes are dropped. HTTP/2 holds chunks of a stream that
-    /// has ended until the client gives it a window.
+    /// A chunk that is under way until its bytes are dropped. HTTP/2 holds chunks, of a stream that
+    /// has ended too, until the client gives it a window.
     pub(crate) fn track(&self, chunk: Bytes) -> Bytes {
+        self.0.ending.chunks.fetch_add(1, Ordering::AcqRel);
         Bytes::from_owner(Tracked {
             chunk,
-            _end: self.clone(),
+            end: self.clone(),
         })
     }
 }
 
 struct Tracked {
     chunk: Bytes,
-    _end: MustEnd,
+    end: MustEnd,
 }
 
 impl AsRef<[u8]> for Tracked {
     fn as_ref(&self) -> &[u8] {
         &self.chunk
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.end.0.ending.chunks.fetch_sub(1, Ordering::AcqRel);
     }
 }

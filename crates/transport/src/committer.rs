@@ -6,6 +6,7 @@
 //! others without end.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -129,7 +130,10 @@ impl Committer {
         if queue.committer == Role::Nobody {
             queue.committer = Role::Publisher;
             drop(queue);
-            commit(&self.shared, Some(GROUPS_IN_A_ROW));
+            // A panic has been reported by its hook and has closed the queue; this publisher is not
+            // more to blame than others of the group, which learn that the outcome is unknown.
+            let committed = AssertUnwindSafe(|| commit(&self.shared, Some(GROUPS_IN_A_ROW)));
+            drop(catch_unwind(committed));
         }
         Ok(acknowledged)
     }
@@ -158,6 +162,8 @@ impl Drop for CloseOnPanic<'_> {
             let mut queue = self.0.lock();
             queue.closed = Some("the log has failed; restart the hub");
             queue.waiting.clear();
+            queue.committer = Role::Nobody;
+            self.0.relief.notify_one();
         }
     }
 }

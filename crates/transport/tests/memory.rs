@@ -2,10 +2,13 @@
 
 mod suite;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use talaria_protocol::Update;
-use talaria_transport::{Lookup, Memory, MemoryOptions, Position, ReadError, Transport};
+use talaria_transport::{
+    AppendError, Frame, Lookup, Memory, MemoryOptions, Position, ReadError, Route, Transport,
+};
 
 use crate::suite::{Everything, Kept, append, block_on, look_up, start, update};
 
@@ -84,4 +87,82 @@ fn an_update_larger_than_the_queue_is_stored() {
     };
     let appended = block_on(transport.append(large)).expect("the update is stored");
     assert_eq!(appended.position, Position(1));
+}
+
+/// Fails at the update whose data is `panic`.
+struct Failing;
+
+impl Route for Failing {
+    fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+        let fails = |frame: &Arc<Frame>| frame.bytes.windows(5).any(|five| five == b"panic");
+        assert!(!group.iter().any(fails), "asked to");
+        acknowledge();
+    }
+}
+
+/// Nobody knows what was routed when routing panicked, so that update's outcome is unknown and no
+/// further one is taken; the publisher's task goes on, and the log can be dropped.
+#[test]
+fn a_panic_while_routing_closes_the_log() {
+    let transport = open(Kept::default());
+    transport.start(Arc::new(Failing));
+    append(&transport, None);
+    let failed = block_on(transport.append(update(None, "panic")));
+    assert_eq!(failed.unwrap_err(), AppendError::Unknown);
+    let refused = block_on(transport.append(update(None, "late")));
+    assert!(matches!(refused.unwrap_err(), AppendError::Refused(_)));
+}
+
+/// Appends another update while it routes one, so that the log never comes to rest by itself.
+struct Restless {
+    transport: Mutex<Weak<dyn Transport>>,
+    left: AtomicUsize,
+    threads: Mutex<Vec<Option<String>>>,
+    rested: Condvar,
+}
+
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+impl Route for Restless {
+    fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+        let thread = std::thread::current().name().map(str::to_owned);
+        self.threads.lock().unwrap().push(thread);
+        if self.left.fetch_sub(group.len(), Ordering::SeqCst) > group.len()
+            && let Some(transport) = self.transport.lock().unwrap().upgrade()
+        {
+            drop(transport.append(update(None, "more")));
+        }
+        acknowledge();
+        self.rested.notify_all();
+    }
+}
+
+/// A publisher commits for the others while the log keeps up; then a thread takes over, and every
+/// update is routed all the same.
+#[test]
+fn a_publisher_does_not_commit_for_others_without_end() {
+    const UPDATES: usize = 100;
+    let transport = open(Kept::default());
+    let restless = Arc::new(Restless {
+        transport: Mutex::new(Arc::downgrade(&transport)),
+        left: AtomicUsize::new(UPDATES),
+        threads: Mutex::default(),
+        rested: Condvar::new(),
+    });
+    transport.start(restless.clone());
+    append(&transport, None);
+    let threads = restless.threads.lock().unwrap();
+    let threads = restless
+        .rested
+        .wait_while(threads, |threads| threads.len() < UPDATES)
+        .unwrap();
+    let relief = Some("talaria-commit".to_owned());
+    let own = threads
+        .iter()
+        .take_while(|thread| **thread != relief)
+        .count();
+    assert!(
+        (1..UPDATES).contains(&own),
+        "{own} groups on the publisher's thread"
+    );
+    assert!(threads.iter().skip(own).all(|thread| *thread == relief));
 }

@@ -141,6 +141,10 @@ impl Cursor {
         for registered in [false, true] {
             if registered {
                 self.membership.register(bell);
+                // A drain that began before the bell was set rang nobody here.
+                if let Some(end) = self.due(now) {
+                    return self.end(now, end);
+                }
             }
             match self.look() {
                 Found::Chunk(bytes) => return self.send(now, bytes),
@@ -169,7 +173,7 @@ impl Cursor {
         Step::Wait
     }
 
-    /// Ends the stream. Unless the token forbids it, what is there goes out first: a client that
+    /// Ends the stream. Unless the token forbids it, what is at hand goes out first: a client that
     /// has no id yet could not resume from before it.
     fn end(&mut self, now: Instant, end: End) -> Step {
         let first = self.ended.replace(end).is_none();

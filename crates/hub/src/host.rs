@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri, Version};
 /// A request without a usable authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// HTTP/1.1 demands the field (RFC 9112, section 3.2).
+    /// HTTP/1.1 demands the field (RFC 9112, section 3.2), HTTP/2 that or `:authority`.
     #[error("the Host header field is missing; send exactly one")]
     Missing,
     /// Two could be read differently by two servers (RFC 9112, section 3.2).
@@ -24,7 +24,7 @@ pub enum HostError {
 /// Host and port of a request, as sent; empty only for HTTP/1.0 without the field.
 ///
 /// # Errors
-/// HTTP/1.1 without `Host`, and any request with two.
+/// HTTP/1.1 without `Host`, HTTP/2 with neither that nor `:authority`, and any request with two.
 pub fn host_of(parts: &Parts) -> Result<&str, HostError> {
     host(&parts.headers, &parts.uri, parts.version)
 }
@@ -46,8 +46,8 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri, version: Version) -> Result<&'
         (_, Some(authority)) if field.is_some() || version >= Version::HTTP_2 => {
             Ok(authority.as_str())
         }
-        _ if version == Version::HTTP_11 => Err(HostError::Missing),
-        _ => Ok(""),
+        _ if version <= Version::HTTP_10 => Ok(""),
+        _ => Err(HostError::Missing),
     }
 }
 
@@ -78,6 +78,7 @@ mod tests {
             Ok("b".to_owned())
         );
         assert_eq!(of(Version::HTTP_10, "/", &[]), Ok(String::new()));
+        assert_eq!(of(Version::HTTP_2, "/", &[]), Err(HostError::Missing));
         assert_eq!(
             of(Version::HTTP_2, "http://b:2/", &[]),
             Ok("b:2".to_owned())

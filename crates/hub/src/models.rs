@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use talaria_protocol::{Base, Matcher, MatcherSet, Update};
 use talaria_transport::{Frame, Position, Ring, Route};
 
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::{Cursor, Deadlines, Step};
+use crate::cursor::{Cursor, Deadlines, End, Step};
 use crate::drain::Drain;
 use crate::interest::Selection;
 use crate::router::Router;
@@ -62,14 +62,13 @@ fn selection() -> Selection {
 }
 
 fn join(router: &Arc<Router>, from: Option<u64>) -> Cursor {
+    join_under(router, from, Arc::new(Drain::default()))
+}
+
+fn join_under(router: &Arc<Router>, from: Option<u64>, drain: Arc<Drain>) -> Cursor {
     let membership = router.join(selection());
     let position = from.map_or_else(|| router.visible(), Position);
-    Cursor::new(
-        membership,
-        Arc::new(Drain::default()),
-        position,
-        Deadlines::default(),
-    )
+    Cursor::new(membership, drain, position, Deadlines::default())
 }
 
 /// Drives a cursor until it has delivered the update `last`; what it delivered.
@@ -226,5 +225,32 @@ fn loom_an_idle_reader_is_not_passed() {
         };
         assert_eq!(receive(&mut cursor, now, 2), [2]);
         publisher.join().expect("the publisher ends");
+    });
+}
+
+/// A drain that begins while a reader is about to wait ends it all the same.
+#[test]
+fn loom_a_drain_reaches_a_reader_that_is_about_to_wait() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let drain = Arc::new(Drain::default());
+        let mut cursor = join_under(&router, None, Arc::clone(&drain));
+        let stopper = thread::spawn(move || {
+            drain.begin(now, Duration::ZERO);
+            router.ring_all();
+        });
+        let end = block_on(poll_fn(|context| {
+            loop {
+                match cursor.next(now, context.waker()) {
+                    Step::Send(_) => {}
+                    Step::Wait => return Poll::Pending,
+                    Step::End(end) => return Poll::Ready(end),
+                    other @ Step::NeedPage { .. } => panic!("unexpected step {other:?}"),
+                }
+            }
+        }));
+        assert_eq!(end, End::Drained);
+        stopper.join().expect("the stopper ends");
     });
 }

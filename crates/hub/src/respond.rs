@@ -23,8 +23,8 @@ pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const ACCEPT_QUERY: HeaderName = HeaderName::from_static("accept-query");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// In a response's extensions: this response must not be sent, the connection closes unanswered,
-/// because whether the update was stored is unknown.
+/// In a response's extensions: this response must not be sent; the connection (HTTP/2: the
+/// stream) closes unanswered, because whether the update was stored is unknown.
 #[derive(Debug, Clone, Copy)]
 pub struct Unanswered;
 

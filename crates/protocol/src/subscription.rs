@@ -79,13 +79,19 @@ impl SubscribeRequest {
                 ),
             ));
         }
+        let mut states = 0;
         let matchers = asked
             .iter()
             .map(|(name, asked)| {
-                Matcher::parse(asked.matcher_type, &asked.text, name, base, limits)
+                let text = &asked.text;
+                let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
+                if let Matcher::UrlPattern(pattern) = &matcher {
+                    states += pattern.states();
+                    check_states(states, limits)?;
+                }
+                Ok(matcher)
             })
-            .collect::<Result<MatcherSet, _>>()?;
-        check_states(&matchers, limits)?;
+            .collect::<Result<MatcherSet, ProtocolError>>()?;
         let subscriptions = asked
             .into_iter()
             .map(|(_, subscription)| subscription)
@@ -122,16 +128,13 @@ fn matcher_type_of(name: &str) -> Result<Option<MatcherType>, ProtocolError> {
 }
 
 /// One request must not bring patterns that cost every publish too much, though each is legal.
-fn check_states(matchers: &MatcherSet, limits: &Limits) -> Result<(), ProtocolError> {
-    let states = matchers.iter().map(|matcher| match matcher {
-        Matcher::UrlPattern(pattern) => pattern.states(),
-        Matcher::Any | Matcher::Exact(_) => 0,
-    });
-    if states.sum::<usize>() > limits.pattern_states {
-        return Err(ProtocolError::malformed(
-            "match_urlpattern",
-            "the URL Patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
-        ));
+/// Checked pattern by pattern, since compiling them costs as well.
+fn check_states(states: usize, limits: &Limits) -> Result<(), ProtocolError> {
+    if states <= limits.pattern_states {
+        return Ok(());
     }
-    Ok(())
+    Err(ProtocolError::malformed(
+        "match_urlpattern",
+        "the URL Patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
+    ))
 }

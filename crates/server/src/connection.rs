@@ -33,7 +33,7 @@ const MAX_STREAMS: u32 = 1000;
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The response must not be sent: the connection closes.
+/// The response must not be sent: the connection closes, on HTTP/2 the stream is reset.
 #[derive(Debug, thiserror::Error)]
 #[error("unanswered")]
 struct Closed;

@@ -180,7 +180,9 @@ fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
         .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES))
         // It also ends a reader that stays connected without reading, which the operator may have
         // allowed.
-        .and_then(|()| socket.set_tcp_user_timeout(dispatch_timeout.map(|_| GONE)));
+        .and_then(|()| {
+            socket.set_tcp_user_timeout(dispatch_timeout.map(|timeout| timeout.max(GONE)))
+        });
     if let Err(error) = configured {
         // The peer may be gone already; reading will tell.
         tracing::debug!(%error, "a socket could not be configured");

@@ -17,6 +17,9 @@ pub fn start() -> Result<(), String> {
     };
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would report a log that cannot be written by a macro that panics then, and a full disk
+        // or a dead pipe must not take the hub down.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)

@@ -1,5 +1,6 @@
 //! Runs a hub: wires settings, transport, hub and listeners, and ends them in order.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send) -> ExitCode 
 }
 
 fn failed(error: &str) -> ExitCode {
-    eprintln!("error: {error}");
+    // There is nowhere else to say that standard error is gone.
+    _ = writeln!(std::io::stderr(), "error: {error}");
     ExitCode::FAILURE
 }
 

@@ -173,7 +173,6 @@ fn relieve(shared: &Shared) {
     loop {
         let mut queue = shared.lock();
         while queue.committer != Role::Thread {
-            // What waits is then committed by a publisher, which owns a share of the queue.
             if queue.closed.is_some() && queue.committer == Role::Nobody {
                 return;
             }

@@ -1,5 +1,6 @@
 //! A subscription: from a request to a cursor and the head of its stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -62,12 +63,12 @@ pub(crate) async fn subscribe(
     let mut response = if parts.method == Method::HEAD {
         respond::event_stream(Body::empty())
     } else {
-        let drain = std::sync::Arc::clone(&hub.drain);
+        let drain = Arc::clone(&hub.drain);
         let handover = Handover::new(Cursor::new(membership, drain, position, deadlines));
         let stream = Stream::new(
             handover.clone(),
-            std::sync::Arc::clone(&hub.transport),
-            std::sync::Arc::clone(&hub.clock),
+            Arc::clone(&hub.transport),
+            Arc::clone(&hub.clock),
             parts.extensions.get::<Outflow>().cloned(),
             parts.version,
         );

@@ -24,7 +24,5 @@ pub fn start() -> Result<(), String> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init();
-    // An embedding process may have a subscriber already; its choice stands.
-    drop(started);
-    Ok(())
+    started.map_err(|error| format!("the log cannot be started: {error}"))
 }

@@ -156,6 +156,11 @@ async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<Str
     let everything = || hub.transport.bounds().floor.min(hub.router.visible());
     let (position, field) = match lookup {
         Lookup::Found(position) => (position, requested),
+        // What followed was lost, so the client learns where it is now.
+        Lookup::Past {
+            position,
+            ref event_id,
+        } => (position, event_id.as_str()),
         Lookup::Deleted => (everything(), EARLIEST),
         Lookup::Unknown if hub.options.unknown_cursor == UnknownCursor::Replay => {
             (everything(), EARLIEST)

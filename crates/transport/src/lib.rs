@@ -8,6 +8,7 @@
 mod committer;
 pub mod event_id;
 mod frame;
+pub mod history;
 mod memory;
 mod position;
 mod ring;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use event_id::{EventIds, RunTag};
 pub use frame::Frame;
+pub use history::{History, HistoryOptions};
 pub use memory::{Memory, MemoryOptions};
 pub use position::{Bounds, Position};
 pub use ring::Ring;
@@ -59,6 +61,20 @@ pub trait Transport: Send + Sync + 'static {
 
     /// The id of the newest committed update, `None` if there is none.
     fn newest_id(&self) -> Option<String>;
+
+    /// Whether updates can be stored.
+    fn health(&self) -> Health {
+        Health::Ready
+    }
+}
+
+/// Whether a transport can store updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// Updates are refused, and why.
+    Refusing(&'static str),
 }
 
 /// Makes committed updates visible to readers.
@@ -72,6 +88,12 @@ pub trait Route: Send + Sync {
 pub trait Admit: Send + Sync {
     /// Whether the reader may and wants to receive the frame.
     fn admits(&self, frame: &Frame) -> bool;
+
+    /// The only topics whose updates may be admitted, compared byte for byte; `None` if they
+    /// cannot be named.
+    fn exact_topics(&self) -> Option<Vec<&str>> {
+        None
+    }
 }
 
 /// An acknowledged update.
@@ -118,6 +140,14 @@ pub enum Lookup {
     Found(Position),
     /// An id of this log whose update retention deleted.
     Deleted,
+    /// An id that a run of this log gave to an update that did not survive it: resume from the
+    /// run's last update.
+    Past {
+        /// The run's last position.
+        position: Position,
+        /// Its id.
+        event_id: String,
+    },
     /// No id of this log, or one whose record is gone.
     Unknown,
     /// The transport does not look ids up.

@@ -1,0 +1,227 @@
+//! The directory that holds a history, behind a small trait: the file system, or a model of one.
+
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of files, all of them the history's.
+///
+/// What was written is durable after [`File::sync_data`], what was created, renamed or removed
+/// after [`Disk::sync`]; nothing is before, and nothing keeps its order.
+pub trait Disk: Send + Sync + 'static {
+    /// Names and lengths in bytes of the files.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
+
+    /// Creates an empty file, in place of one of that name.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
+
+    /// Gives a file another name, in place of one of that name.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file; those who have it open read on.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes the directory's entries durable.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn sync(&self) -> io::Result<()>;
+
+    /// How much room there is.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn space(&self) -> io::Result<Space>;
+
+    /// Keeps other processes out until the guard is dropped; `None` if another one is in.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>>;
+
+    /// Where a file is, for messages.
+    fn path(&self, name: &str) -> String;
+}
+
+/// An open file of a [`Disk`].
+pub trait File: Send + Sync + 'static {
+    /// Reads at an offset as much as there is, up to the buffer's length.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all bytes at an offset.
+    ///
+    /// # Errors
+    /// Of the file system; then any part of the bytes may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes contents and length durable.
+    ///
+    /// # Errors
+    /// Of the file system; then nobody knows what is durable, and the file must be opened anew.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Cuts or extends the file.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn len(&self) -> io::Result<u64>;
+}
+
+/// Room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What may still be written.
+    pub available: u64,
+    /// What there is altogether.
+    pub total: u64,
+}
+
+/// A directory of the file system. Files are created with mode 0600, missing directories with
+/// 0700 (B-074).
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+const LOCK: &str = "lock";
+
+impl Directory {
+    /// A directory, created if missing.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    fn options() -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        options
+    }
+}
+
+impl Disk for Directory {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                files.push((name, metadata.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(Self::options().open(self.path.join(name))?))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut options = Self::options();
+        options.create(true).truncate(true);
+        Ok(Arc::new(options.open(self.path.join(name))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        fs::File::open(&self.path)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.path)?;
+        Ok(Space {
+            available: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        let mut options = Self::options();
+        options.create(true).truncate(false);
+        let file = options.open(self.path.join(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+impl File for fs::File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        fs::File::sync_data(self)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        fs::File::set_len(self, length)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}

@@ -8,6 +8,7 @@
 
 mod appends;
 mod cursors;
+pub mod folder;
 
 use std::future::Future;
 use std::pin::pin;

@@ -103,8 +103,10 @@ impl History {
             None => 0,
         };
         let shared = Arc::clone(&log.shared);
-        shared.floor();
-        let ring = Arc::new(Ring::new(ring_bytes, shared.newest().head));
+        let newest = shared.newest();
+        // The bounds may have become narrower since the last opening.
+        shared.advance(newest.head, newest.bytes);
+        let ring = Arc::new(Ring::new(ring_bytes, newest.head));
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
         // A group is at most a quarter of the ring, so that its readers find it there, and small
         // beside a segment.

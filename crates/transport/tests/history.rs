@@ -1,5 +1,7 @@
 //! The history keeps what every transport promises, and what it keeps over restarts.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod folder;
 mod suite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use talaria_protocol::Update;
 use talaria_transport::history::{Directory, History, HistoryOptions, OpenError};
 use talaria_transport::{Admit, Bounds, Frame, Lookup, Position, ReadError, Transport};
 
-use crate::suite::folder::Folder;
+use crate::folder::Folder;
 use crate::suite::{Everything, Kept, append, block_on, look_up, places, read, start, update};
 
 fn options() -> HistoryOptions {

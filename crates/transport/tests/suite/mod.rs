@@ -8,7 +8,6 @@
 
 mod appends;
 mod cursors;
-pub mod folder;
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,0 +1,69 @@
+//! Opens what the configuration names as transport.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_transport::history::{Directory, History, HistoryOptions};
+use talaria_transport::{Memory, MemoryOptions, Transport};
+
+use crate::config::settings::{HistorySettings, TransportSettings};
+
+/// Opens a transport. Blocks: the history waits for another process to let go of it, recovers, and
+/// imports.
+///
+/// # Errors
+///
+/// What is wrong, and the remedy.
+pub fn open(settings: &TransportSettings) -> Result<Arc<dyn Transport>, String> {
+    let (max_bytes, mut options) = match settings {
+        TransportSettings::History(settings) => return open_history(settings),
+        TransportSettings::Memory {
+            size, max_bytes, ..
+        } => {
+            let mut options = MemoryOptions::default();
+            options.size = *size;
+            (*max_bytes, options)
+        }
+        TransportSettings::Local { max_bytes } => (*max_bytes, MemoryOptions::local()),
+    };
+    options.max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let memory = Memory::open(options).map_err(|error| error.to_string())?;
+    Ok(Arc::new(memory))
+}
+
+/// The directory that holds the history of a `path` (B-250).
+pub fn directory_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".talaria");
+    PathBuf::from(name)
+}
+
+fn open_history(settings: &HistorySettings) -> Result<Arc<dyn Transport>, String> {
+    let path = directory_of(&settings.path);
+    let directory = Directory::open(&path).map_err(|error| {
+        format!(
+            "{}: {error}\n  let the hub write there, or give `transport bolt` another `path`",
+            path.display()
+        )
+    })?;
+    let history =
+        History::open(Arc::new(directory), options(settings)).map_err(|error| error.to_string())?;
+    Ok(Arc::new(history))
+}
+
+fn options(settings: &HistorySettings) -> HistoryOptions {
+    let mut options = HistoryOptions::new(Arc::new(unix_milliseconds));
+    options.size = settings.size;
+    options.max_bytes = settings.max_bytes;
+    options.max_age = settings.max_age;
+    options.sync = settings.sync;
+    options.ring_bytes = usize::try_from(settings.ring_bytes).unwrap_or(usize::MAX);
+    options
+}
+
+/// The time of day as the history wants it.
+pub fn unix_milliseconds() -> u64 {
+    (SystemClock.unix_time() * 1_000.0) as u64
+}

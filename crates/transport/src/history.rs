@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod format;
 mod index;
+pub mod inspect;
 mod log;
 mod lookup;
 mod manifest;

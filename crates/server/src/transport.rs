@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use talaria_hub::clock::{Clock as _, SystemClock};
-use talaria_transport::history::{Directory, History, HistoryOptions};
+use talaria_transport::boltdb::Source;
+use talaria_transport::history::{Directory, History, HistoryOptions, Imports};
 use talaria_transport::{Memory, MemoryOptions, Transport};
 
 use crate::config::settings::{HistorySettings, TransportSettings};
@@ -41,16 +42,58 @@ pub fn directory_of(path: &Path) -> PathBuf {
 }
 
 fn open_history(settings: &HistorySettings) -> Result<Arc<dyn Transport>, String> {
-    let path = directory_of(&settings.path);
-    let directory = Directory::open(&path).map_err(|error| {
+    let disk = open_directory(&directory_of(&settings.path))?;
+    let source = Source::open(&settings.path, &settings.bucket_name);
+    let source = source.map_err(|error| error.to_string())?;
+    let history = import(disk, options(settings), source.as_ref())?;
+    Ok(Arc::new(history))
+}
+
+/// Opens or creates the directory of a history.
+///
+/// # Errors
+///
+/// When it cannot be created.
+pub fn open_directory(path: &Path) -> Result<Arc<Directory>, String> {
+    let directory = Directory::open(path).map_err(|error| {
         format!(
             "{}: {error}\n  let the hub write there, or give `transport bolt` another `path`",
             path.display()
         )
-    })?;
-    let history =
-        History::open(Arc::new(directory), options(settings)).map_err(|error| error.to_string())?;
-    Ok(Arc::new(history))
+    });
+    directory.map(Arc::new)
+}
+
+/// Opens a history and appends what a database of the existing hub has that is new; one log line
+/// says so.
+///
+/// # Errors
+///
+/// When the history is in use or damaged, or the database is.
+pub fn import(
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+    source: Option<&Source>,
+) -> Result<History, String> {
+    let Some(source) = source else {
+        return History::open(disk, options).map_err(|error| error.to_string());
+    };
+    let mut entries = |after| {
+        let entries = source.entries(after).map_err(|error| error.to_string())?;
+        let entries = entries.map(|entry| entry.map_err(|error| error.to_string()));
+        Ok(Box::new(entries) as Imports)
+    };
+    let history = History::open_importing(disk, options, Some(&mut entries));
+    let history = history.map_err(|error| error.to_string())?;
+    let counts = source.counts();
+    tracing::info!(
+        database = %source.path(),
+        imported = history.imported(),
+        fields_dropped = counts.dropped_fields(),
+        entries_unreadable = counts.unreadable(),
+        "updates of the existing hub's database are in the history; the database is left as it is"
+    );
+    Ok(history)
 }
 
 fn options(settings: &HistorySettings) -> HistoryOptions {

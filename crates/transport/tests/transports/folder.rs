@@ -1,5 +1,4 @@
 //! A folder of a test's own.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

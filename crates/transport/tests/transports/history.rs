@@ -1,8 +1,4 @@
 //! The history keeps what every transport promises, and what it keeps over restarts.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
-mod folder;
-mod suite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +9,9 @@ use talaria_transport::history::{Directory, History, HistoryOptions, OpenError};
 use talaria_transport::{Admit, Bounds, Frame, Lookup, Position, ReadError, Transport};
 
 use crate::folder::Folder;
-use crate::suite::{Everything, Kept, append, block_on, look_up, places, read, start, update};
+use crate::suite::{
+    self, Everything, Kept, append, block_on, look_up, places, read, start, update,
+};
 
 fn options() -> HistoryOptions {
     HistoryOptions::new(Arc::new(|| 1_000))
@@ -41,7 +39,7 @@ fn open(kept: Kept) -> Arc<dyn Transport> {
     transport
 }
 
-suite!(open);
+crate::suite!(open);
 
 struct Topic(&'static str);
 

@@ -252,7 +252,8 @@ impl Values {
         let mut size = self.size;
         match &self.cleanup_frequency {
             Some((frequency, place)) if *frequency <= 0.0 => {
-                if size.take().is_some() {
+                let written = size.take();
+                if written.is_some() {
                     notices.push(Notice::info(format!(
                         "{place}: `cleanup_frequency 0` turns `size` off, so everything is kept; remove it to keep the newest only"
                     )));

@@ -3,7 +3,6 @@
 use talaria_hub::access::Role;
 
 use super::{KEYS, try_load};
-use crate::config::settings::TransportSettings;
 
 /// `MERCURE_CORS_ALLOWED_ORIGINS` acts only where `cors_origins` does not; B-126 variables warn.
 #[test]

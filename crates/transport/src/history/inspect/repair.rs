@@ -59,6 +59,7 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
         mend(disk, segment, &survey, &manifest)?;
     }
     fill_holes(disk, &survey, &manifest)?;
+    add_successor(disk, &survey, &manifest)?;
     for name in orphans {
         disk.remove(&name)
             .map_err(failed(disk, &name, "removing it"))?;
@@ -77,23 +78,14 @@ fn gaps(survey: &Survey, steps: &mut Vec<Step>) -> Vec<Gap> {
                 lost: None,
             });
         }
-        let is_newest = survey
-            .segments
-            .last()
-            .is_some_and(|newest| newest.number == segment.number);
         for damage in &segment.damage {
             let lost = damage.lost.filter(|lost| !survey.gaps.contains(lost));
             if lost.is_none() && damage.at == damage.until {
                 continue;
             }
-            let whole_group = if is_newest {
-                ", with the readable rest of their group"
-            } else {
-                ""
-            };
             steps.push(Step {
                 what: format!(
-                    "give up bytes {} to {} of segment {}{whole_group}",
+                    "give up bytes {} to {} of segment {}",
                     damage.at, damage.until, segment.number
                 ),
                 lost: lost.map(|lost| (lost.first, lost.last)),
@@ -119,10 +111,6 @@ fn mend(
     manifest: &Manifest,
 ) -> Result<(), OpenError> {
     let name = names::segment(segment.number, segment.first);
-    let is_newest = survey
-        .segments
-        .last()
-        .is_some_and(|newest| newest.number == segment.number);
     let damaged = segment
         .damage
         .iter()
@@ -142,9 +130,7 @@ fn mend(
         write(&header(segment, survey, manifest).encode(), 0)?;
     }
     for damage in damaged {
-        // The newest segment's groups are taken whole or not at all.
-        let from = if is_newest { damage.group } else { damage.at };
-        let length = u32::try_from(damage.until - from).unwrap_or(u32::MAX);
+        let length = u32::try_from(damage.until - damage.at).unwrap_or(u32::MAX);
         if (length as usize) < VOID {
             return Err(OpenError::Damaged {
                 path: disk.path(&name),
@@ -152,7 +138,11 @@ fn mend(
                 what: "too few bytes to give up; put the file back from a copy".to_owned(),
             });
         }
-        write(&encode_void(length), from)?;
+        write(&encode_void(length), damage.at)?;
+    }
+    if let Some(torn_at) = segment.torn_at {
+        file.set_len(torn_at)
+            .map_err(failed(disk, &name, "cutting it"))?;
     }
     file.sync_data()
         .map_err(failed(disk, &name, "syncing it"))?;
@@ -211,5 +201,21 @@ fn fill_holes(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(
             create_segment(disk, &header).map_err(failed(disk, &name, "creating it"))?;
         }
     }
+    Ok(())
+}
+
+/// Puts a segment behind the newest one if that is damaged: only the newest must be whole.
+fn add_successor(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(), OpenError> {
+    let Some(newest) = survey.segments.last() else {
+        return Ok(());
+    };
+    if newest.damage.is_empty() {
+        return Ok(());
+    }
+    let mut header = header(newest, survey, manifest);
+    header.number += 1;
+    header.first = survey.head.next();
+    let name = names::segment(header.number, header.first);
+    create_segment(disk, &header).map_err(failed(disk, &name, "creating it"))?;
     Ok(())
 }

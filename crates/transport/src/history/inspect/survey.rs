@@ -40,8 +40,9 @@ pub(super) struct Surveyed {
     pub(super) first: Position,
     pub(super) length: u64,
     pub(super) header_is_readable: bool,
-    /// Unreadable bytes: from, until, and the group that they are in.
     pub(super) damage: Vec<Damage>,
+    /// Where the torn tail of the newest segment begins, if it has one.
+    pub(super) torn_at: Option<u64>,
     /// The newest readable position, the one before the first if there is none.
     last: Position,
 }
@@ -49,19 +50,23 @@ pub(super) struct Surveyed {
 /// Bytes that are not readable.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Damage {
-    /// Where the group begins that is not whole.
-    pub(super) group: u64,
     pub(super) at: u64,
     pub(super) until: u64,
-    /// The positions that are lost; `None` if the group's own header is.
+    /// The positions that are lost, as far as they are known.
     pub(super) lost: Option<Gap>,
+    /// Where the group begins that is not whole, and the position before it.
+    group: u64,
+    before: Position,
 }
 
 /// What one pass over a segment finds.
 #[derive(Default)]
 struct Pass {
+    /// Where the current group begins and ends, and the positions before it and at its end.
     group: u64,
     group_end: u64,
+    before: Position,
+    group_last: Position,
     last: Position,
     mark: u64,
     facts: Option<Facts>,
@@ -171,11 +176,10 @@ impl Survey {
             "reading it",
         ))?;
         pass.end(next.map(|next| next.back(1)));
-        if next.is_none() {
-            // What was never said to be durable is a torn tail, and the next start cuts it.
-            let mark = pass.mark;
-            pass.damage.retain(|damage| damage.group < mark);
-        }
+        let torn_at = match next {
+            None => pass.take_torn_tail(),
+            Some(_) => None,
+        };
         for damage in &pass.damage {
             let lost = damage.lost.filter(|lost| !self.is_gap(*lost));
             if lost.is_none() && damage.at == damage.until {
@@ -205,6 +209,7 @@ impl Survey {
             length,
             header_is_readable,
             damage: pass.damage,
+            torn_at,
             last: pass.last,
         });
         Ok(())
@@ -293,27 +298,19 @@ impl Pass {
             Met::Group(header) => self.begin(&header),
             Met::Update(stored, at) => {
                 self.close(stored.position.back(1));
-                if stored.position > self.last.next() {
-                    // Given up by a repair, or a group that vanished without a trace.
-                    self.damage.push(Damage {
-                        group: self.group,
-                        at,
-                        until: at,
-                        lost: Some(Gap {
-                            first: self.last.next(),
-                            last: stored.position.back(1),
-                        }),
-                    });
-                }
+                // Given up by a repair, or gone without a trace.
+                self.note_loss(at, stored.position.back(1));
                 self.last = stored.position;
             }
             Met::Damage(at, until) => {
                 self.close(self.last);
+                let is_inside = at < self.group_end;
                 self.open = Some(Damage {
-                    group: if at < self.group_end { self.group } else { at },
                     at,
                     until,
                     lost: None,
+                    group: if is_inside { self.group } else { at },
+                    before: if is_inside { self.before } else { self.last },
                 });
             }
         }
@@ -323,6 +320,8 @@ impl Pass {
         self.close(header.first.back(1));
         self.group = header.at;
         self.group_end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
+        self.before = header.first.back(1);
+        self.group_last = Position(header.first.0 + u64::from(header.count)).back(1);
         self.mark = self.mark.max(header.mark);
         self.facts = Some(Facts {
             floor: header.floor,
@@ -341,25 +340,38 @@ impl Pass {
         }
     }
 
-    /// The segment ends; `last` is its last position, if that is known.
-    fn end(&mut self, last: Option<Position>) {
-        match last {
-            Some(last) => {
-                self.close(last);
-                if self.last < last {
-                    self.damage.push(Damage {
-                        group: self.group,
-                        at: 0,
-                        until: 0,
-                        lost: Some(Gap {
-                            first: self.last.next(),
-                            last,
-                        }),
-                    });
-                    self.last = last;
-                }
-            }
-            None => self.close(self.last),
+    /// Notes that what follows the last position up to another is not there.
+    fn note_loss(&mut self, at: u64, last: Position) {
+        if self.last < last {
+            self.damage.push(Damage {
+                at,
+                until: at,
+                lost: Some(Gap {
+                    first: self.last.next(),
+                    last,
+                }),
+                group: self.group,
+                before: self.before,
+            });
+            self.last = last;
         }
+    }
+
+    /// The segment ends; `last` is its last position, if a later segment tells.
+    fn end(&mut self, last: Option<Position>) {
+        let last = last.unwrap_or(self.group_last);
+        self.close(last);
+        self.note_loss(self.group_end, last);
+    }
+
+    /// What was never said to be durable is torn, as a crash leaves it, and no damage: the next
+    /// start cuts it. Where it begins.
+    fn take_torn_tail(&mut self) -> Option<u64> {
+        let mark = self.mark;
+        let is_torn = |damage: &Damage| damage.until > damage.at && damage.group >= mark;
+        let torn = *self.damage.iter().find(|damage| is_torn(damage))?;
+        self.damage.retain(|damage| damage.at < torn.group);
+        self.last = torn.before;
+        Some(torn.group)
     }
 }

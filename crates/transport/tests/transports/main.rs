@@ -9,4 +9,5 @@ mod boltdb;
 mod folder;
 mod history;
 mod memory;
+mod power;
 mod suite;

@@ -153,11 +153,13 @@ fn meta(file: &File, at: u64) -> Option<Meta> {
     let page_size = u64::from(read_u32(content, 8)?);
     let length = file.metadata().ok()?.len();
     let possible = page_size.is_power_of_two() && PAGE_SIZES.contains(&page_size.trailing_zeros());
-    let end = read_u64(content, 40)?;
-    (whole && possible).then_some(Meta {
+    if !whole || !possible {
+        return None;
+    }
+    Some(Meta {
         page_size,
         root: read_u64(content, 16)?,
-        end: end.min(length / page_size),
+        end: read_u64(content, 40)?.min(length / page_size),
         transaction: read_u64(content, 48)?,
     })
 }

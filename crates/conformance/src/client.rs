@@ -187,6 +187,23 @@ impl Client {
         }
     }
 
+    /// The same of a hub that may be gone.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the network says.
+    pub async fn try_keep(&self) -> std::io::Result<Publisher> {
+        let (stream, _) = self.connect().await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(Publisher {
+            client: self.clone().form(),
+            sender: Sender::One(sender),
+        })
+    }
+
     /// Subscribes to what `matchers` match; the hub must accept.
     pub async fn subscribe(&self, matchers: &[Matcher]) -> EventStream {
         let parameters: Vec<_> = matchers.iter().map(Matcher::parameter).collect();
@@ -271,6 +288,19 @@ impl Publisher {
         let answer = finish(answer).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.text
+    }
+}
+
+impl Publisher {
+    /// Publishes an update to a hub that may be gone; its id, if it was acknowledged.
+    pub async fn try_publish(&mut self, fields: &[(&str, &str)]) -> Option<String> {
+        let request = self.client.request("POST", HUB_PATH, form(fields).into());
+        let answer = within("an answer or the end", self.sender.send(request));
+        let answer = answer.await.ok()?;
+        let (parts, body) = answer.into_parts();
+        let body = within("the end of an answer", body.collect()).await.ok()?;
+        let text = String::from_utf8(body.to_bytes().to_vec()).ok()?;
+        (parts.status == StatusCode::OK).then_some(text)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -58,44 +58,9 @@ impl Hub {
     /// Our own program on the site address `server_name`, with these lines in its `mercure` block.
     #[must_use]
     pub fn start_on(server_name: &str, directives: &str) -> Self {
-        let folder = Folder::new();
-        let mut child = Command::new(program())
-            .arg("run")
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &folder.0)
-            .env("XDG_DATA_HOME", folder.0.join("data"))
-            .env("XDG_CONFIG_HOME", folder.0.join("config"))
-            .env("NO_COLOR", "1")
-            .env("RUST_LOG", "info")
-            .env("RUST_BACKTRACE", "1")
-            .env("SERVER_NAME", server_name)
-            .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
-            .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
-            .env("MERCURE_EXTRA_DIRECTIVES", directives)
-            .current_dir(&folder.0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the hub program starts");
-        let log = Log::collect(child.stderr.take().expect("its standard error is ours"));
-        let process = Process {
-            child,
-            _folder: folder,
-        };
-        let address: SocketAddr = match log.find(0, PATIENCE, address_of) {
-            Ok(address) => address,
+        match Home::new().launch(server_name, directives) {
+            Ok(hub) => hub,
             Err(said) => panic!("the hub named no address it listens on; it said:\n{said}"),
-        };
-        let host = format!("127.0.0.1:{}", address.port());
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], address.port())),
-            audience: format!("http://{host}{HUB_PATH}"),
-            host,
-            log,
-            keys: [PUBLISHER_KEY.to_owned(), SUBSCRIBER_KEY.to_owned()],
-            process: Some(process),
         }
     }
 
@@ -186,6 +151,19 @@ impl Hub {
             .id()
     }
 
+    /// Ends the process as a crash would, without a word.
+    pub fn kill(mut self) {
+        let mut process = self.process.take().expect("only a hub of our own");
+        process.child.kill().expect("it is our child");
+        process.child.wait().expect("it ends");
+    }
+
+    /// Asks the hub to stop, and waits until it has.
+    pub async fn stop(mut self) {
+        self.terminate();
+        assert!(self.exit(PATIENCE).await.success());
+    }
+
     /// Waits for the end of the process.
     pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
         let process = self
@@ -209,13 +187,95 @@ impl Hub {
 
 struct Process {
     child: Child,
-    _folder: Folder,
+    _home: Home,
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A machine's worth of files that outlives a hub: working directory, home and data.
+#[derive(Clone)]
+pub struct Home(Arc<Folder>);
+
+impl Home {
+    /// An empty one.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        Self(Arc::new(Folder::new()))
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.0
+    }
+
+    /// The program with this home and nothing else in its environment.
+    #[must_use]
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(program());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("XDG_DATA_HOME", self.path().join("data"))
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "info")
+            .env("RUST_BACKTRACE", "1")
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A hub with these lines in its `mercure` block.
+    ///
+    /// # Errors
+    ///
+    /// What it said instead of an address.
+    pub fn hub(&self, directives: &str) -> Result<Hub, String> {
+        self.launch("http://127.0.0.1:0", directives)
+    }
+
+    fn launch(&self, server_name: &str, directives: &str) -> Result<Hub, String> {
+        let mut child = self
+            .program()
+            .arg("run")
+            .env("SERVER_NAME", server_name)
+            .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
+            .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
+            .env("MERCURE_EXTRA_DIRECTIVES", directives)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hub program starts");
+        let log = Log::collect(child.stderr.take().expect("its standard error is ours"));
+        let process = Process {
+            child,
+            _home: self.clone(),
+        };
+        let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
+        let host = format!("127.0.0.1:{}", address.port());
+        Ok(Hub {
+            address: SocketAddr::from(([127, 0, 0, 1], address.port())),
+            audience: format!("http://{host}{HUB_PATH}"),
+            host,
+            log,
+            keys: [PUBLISHER_KEY.to_owned(), SUBSCRIBER_KEY.to_owned()],
+            process: Some(process),
+        })
+    }
+
+    /// Runs a verb of the program to its end.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.program().args(arguments).output();
+        output.expect("the program starts")
     }
 }
 

@@ -17,6 +17,7 @@ use crate::log;
 use crate::site::Site;
 use crate::transport;
 
+const XFSZ: rustix::process::Signal = rustix::process::Signal::XFSZ;
 /// Streams that could not be ended within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 /// The exit code of a second signal (B-021).
@@ -127,6 +128,8 @@ struct Ignored {
     hangup: Signal,
     user_1: Signal,
     user_2: Signal,
+    /// Only taken: a file that may not grow is an error of that write, not the end of the hub.
+    _file_size: Signal,
 }
 
 impl Ignored {
@@ -136,6 +139,7 @@ impl Ignored {
             hangup: take(SignalKind::hangup())?,
             user_1: take(SignalKind::user_defined1())?,
             user_2: take(SignalKind::user_defined2())?,
+            _file_size: take(SignalKind::from_raw(XFSZ.as_raw()))?,
         })
     }
 

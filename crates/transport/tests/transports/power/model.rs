@@ -9,6 +9,8 @@ use talaria_transport::history::{Disk, File, Space};
 
 use super::random::Random;
 
+/// The bytes of the disk.
+const TOTAL: u64 = 1 << 40;
 /// What a disk writes at once, in bytes.
 const SECTOR: usize = 512;
 
@@ -80,7 +82,8 @@ struct State {
     /// Of a thousand calls so many fail.
     faults: u64,
     removed: Option<Barrier>,
-    full: bool,
+    /// Bytes that may still be written.
+    room: u64,
 }
 
 /// The model; cloning shares it.
@@ -147,7 +150,7 @@ impl Model {
             calls_left: None,
             faults: 0,
             removed: None,
-            full: false,
+            room: TOTAL,
         })))
     }
 
@@ -165,9 +168,9 @@ impl Model {
         self.state().faults = faults;
     }
 
-    /// Whether the disk has room left.
-    pub fn set_full(&self, full: bool) {
-        self.state().full = full;
+    /// How many bytes may still be written.
+    pub fn set_room(&self, room: u64) {
+        self.state().room = room;
     }
 
     /// Ends the process after so many calls.
@@ -187,7 +190,6 @@ impl Model {
         state.locked = false;
         state.calls_left = None;
         state.faults = 0;
-        state.full = false;
         if crash == Crash::PowerLoss {
             state.lose_power();
         }
@@ -409,10 +411,10 @@ impl Disk for Mounted {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let available = if self.state()?.full { 1 << 20 } else { 1 << 40 };
+        let available = self.state()?.room;
         Ok(Space {
             available,
-            total: 1 << 40,
+            total: TOTAL,
         })
     }
 

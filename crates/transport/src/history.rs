@@ -18,15 +18,18 @@ pub struct History {}
 /// An update of another store, to be appended once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// Its sequence number there; increasing.
+    /// Its sequence number there; never decreasing.
     pub sequence: u64,
     /// The update, with its id.
     pub update: Update,
 }
 
-/// Updates of another store: called with the sequence number of the last one that was imported.
-pub type ImportFrom<'a> =
-    &'a mut dyn FnMut(u64) -> Result<Box<dyn Iterator<Item = Imported>>, String>;
+/// Updates of another store, in order, up to the first one that cannot be read, whose reason and
+/// remedy come instead.
+pub type Importing = Box<dyn Iterator<Item = Result<Imported, String>>>;
+
+/// Reads another store: called with the sequence number of the last update that was imported.
+pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Importing, String>;
 
 impl History {
     /// Opens a history, or creates it. Whatever is torn is cut and on the disk when this returns.

@@ -1,0 +1,183 @@
+//! Walks a tree of pages in the order of its keys.
+
+use std::sync::Arc;
+
+use super::BoltError;
+use super::pages::{Leaf, Node, Pages, u64_at};
+
+/// Levels of a tree. Each page of a branch has two or more below it, so this is out of reach; it
+/// bounds the memory that a damaged file can cost.
+const MAX_LEVELS: usize = 32;
+/// What a bucket's value begins with: its root page and its sequence counter.
+const BUCKET_BYTES: u64 = 16;
+/// A longer value is taken for unreadable: the existing hub takes 10 MiB unless told otherwise.
+const MAX_VALUE_BYTES: u64 = 256 << 20;
+
+/// Where a tree begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Root {
+    /// At a page of its own.
+    Page(u64),
+    /// Within a value of another tree.
+    Inline { offset: u64, bytes: u64 },
+}
+
+/// A key and its value.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) key: Vec<u8>,
+    /// `None` for what is no value that a hub wrote: a bucket, or far too long.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// A bucket at the top of the database, by its name.
+pub(super) fn find_bucket(
+    pages: &Arc<Pages>,
+    root: Root,
+    name: &[u8],
+) -> Result<Option<Root>, BoltError> {
+    let mut cursor = Cursor::new(Arc::clone(pages), root, name);
+    let Some((leaf, node)) = cursor.next_leaf()? else {
+        return Ok(None);
+    };
+    if leaf.key != name || !leaf.is_bucket {
+        return Ok(None);
+    }
+    let offset = leaf.value_offset;
+    if leaf.value_bytes < BUCKET_BYTES {
+        return Err(pages.damaged(offset, "a bucket's header is cut off"));
+    }
+    let header = pages.value(node, &leaf, BUCKET_BYTES)?;
+    Ok(Some(match u64_at(&header, 0) {
+        0 => Root::Inline {
+            offset: offset + BUCKET_BYTES,
+            bytes: leaf.value_bytes - BUCKET_BYTES,
+        },
+        page => Root::Page(page),
+    }))
+}
+
+/// Walks a tree from the first key that is not less than a given one.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pages: Arc<Pages>,
+    /// The pages from the root down, each with the number of its next element.
+    levels: Vec<(Node, u64)>,
+    /// Where to begin, until that was found.
+    start: Option<(Root, Vec<u8>)>,
+    /// The newest key; a greater one must follow.
+    last: Vec<u8>,
+    /// Pages looked at: a page occurs once in a tree, so there are no more than the file has.
+    visited: u64,
+}
+
+impl Cursor {
+    pub(super) fn new(pages: Arc<Pages>, root: Root, from: &[u8]) -> Self {
+        Self {
+            pages,
+            levels: Vec::new(),
+            start: Some((root, from.to_owned())),
+            last: Vec::new(),
+            visited: 0,
+        }
+    }
+
+    /// The next key and value.
+    pub(super) fn next(&mut self) -> Result<Option<Item>, BoltError> {
+        let pages = Arc::clone(&self.pages);
+        let Some((leaf, node)) = self.next_leaf()? else {
+            return Ok(None);
+        };
+        let is_value = !leaf.is_bucket && leaf.value_bytes <= MAX_VALUE_BYTES;
+        let value = is_value.then(|| pages.value(node, &leaf, leaf.value_bytes));
+        let value = value.transpose()?;
+        Ok(Some(Item {
+            key: leaf.key,
+            value,
+        }))
+    }
+
+    fn next_leaf(&mut self) -> Result<Option<(Leaf, &Node)>, BoltError> {
+        if let Some((root, from)) = self.start.take() {
+            self.seek(root, &from)?;
+        }
+        while let Some((node, next)) = self.levels.last_mut() {
+            if *next == node.count {
+                self.levels.pop();
+                continue;
+            }
+            let index = *next;
+            *next += 1;
+            if node.is_leaf {
+                let leaf = self.pages.leaf(node, index)?;
+                let offset = node.offset;
+                self.follow(&leaf.key, offset)?;
+                return Ok(self.levels.last().map(|(node, _)| (leaf, node)));
+            }
+            let branch = self.pages.branch(node, index)?;
+            if branch.key <= self.last {
+                return Err(self.pages.damaged(node.offset, "its keys are out of order"));
+            }
+            self.enter(Root::Page(branch.page))?;
+        }
+        Ok(None)
+    }
+
+    /// Goes down to the first key that is not less than `from`.
+    fn seek(&mut self, root: Root, from: &[u8]) -> Result<(), BoltError> {
+        let mut below = Some(root);
+        while let Some(root) = below.take() {
+            self.enter(root)?;
+            let Some((node, next)) = self.levels.last_mut() else {
+                break;
+            };
+            let mut before: Option<Vec<u8>> = None;
+            while *next < node.count {
+                let (key, page) = if node.is_leaf {
+                    (self.pages.leaf(node, *next)?.key, None)
+                } else {
+                    let branch = self.pages.branch(node, *next)?;
+                    (branch.key, Some(branch.page))
+                };
+                if before.is_some_and(|before| key <= before) {
+                    return Err(self.pages.damaged(node.offset, "its keys are out of order"));
+                }
+                let passes = match page {
+                    None => key.as_slice() < from,
+                    // The first child is the one for smaller keys too.
+                    Some(_) => key.as_slice() <= from || *next == 0,
+                };
+                if !passes {
+                    break;
+                }
+                below = page.map(Root::Page);
+                before = Some(key);
+                *next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, root: Root) -> Result<(), BoltError> {
+        let node = match root {
+            Root::Page(page) => self.pages.node(page)?,
+            Root::Inline { offset, bytes } => self.pages.inline_node(offset, bytes)?,
+        };
+        self.visited += 1;
+        if self.levels.len() == MAX_LEVELS || self.visited > self.pages.count() {
+            let what = "a page is reached again from below it";
+            return Err(self.pages.damaged(node.offset, what));
+        }
+        self.levels.push((node, 0));
+        Ok(())
+    }
+
+    fn follow(&mut self, key: &[u8], offset: u64) -> Result<(), BoltError> {
+        if key <= self.last.as_slice() {
+            return Err(self.pages.damaged(offset, "its keys are out of order"));
+        }
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        Ok(())
+    }
+}

@@ -34,7 +34,7 @@ pub(super) struct Pages {
 pub(super) struct Node {
     pub(super) is_leaf: bool,
     pub(super) count: u64,
-    /// Where it begins in the file, for messages too.
+    /// Where it begins in the file.
     pub(super) offset: u64,
     bytes: u64,
     window: Vec<u8>,
@@ -226,6 +226,19 @@ impl Pages {
             io::ErrorKind::UnexpectedEof => self.damaged(offset, "the file ends here"),
             _ => BoltError::unreadable(&self.path, "reading it", source),
         })
+    }
+
+    /// Refuses a key of a page that is less than it may be.
+    pub(super) fn check_order(
+        &self,
+        node: &Node,
+        least: &[u8],
+        key: &[u8],
+    ) -> Result<(), BoltError> {
+        if key < least {
+            return Err(self.damaged(node.offset, "the keys of this page are out of order"));
+        }
+        Ok(())
     }
 
     pub(super) fn damaged(&self, offset: u64, what: impl Into<String>) -> BoltError {

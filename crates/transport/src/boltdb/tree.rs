@@ -63,10 +63,10 @@ pub(super) struct Cursor {
     pages: Arc<Pages>,
     /// The pages from the root down, each with the number of its next element.
     levels: Vec<(Node, u64)>,
-    /// Where to begin, until that was found.
-    start: Option<(Root, Vec<u8>)>,
-    /// The newest key; a greater one must follow.
-    last: Vec<u8>,
+    /// Where to begin, until the first key was sought.
+    start: Option<Root>,
+    /// The least key that may follow: in a damaged tree another one would be read twice.
+    least: Vec<u8>,
     /// Pages looked at: a page occurs once in a tree, so there are no more than the file has.
     visited: u64,
 }
@@ -76,8 +76,8 @@ impl Cursor {
         Self {
             pages,
             levels: Vec::new(),
-            start: Some((root, from.to_owned())),
-            last: Vec::new(),
+            start: Some(root),
+            least: from.to_owned(),
             visited: 0,
         }
     }
@@ -98,8 +98,8 @@ impl Cursor {
     }
 
     fn next_leaf(&mut self) -> Result<Option<(Leaf, &Node)>, BoltError> {
-        if let Some((root, from)) = self.start.take() {
-            self.seek(root, &from)?;
+        if let Some(root) = self.start.take() {
+            self.seek(root)?;
         }
         while let Some((node, next)) = self.levels.last_mut() {
             if *next == node.count {
@@ -110,28 +110,29 @@ impl Cursor {
             *next += 1;
             if node.is_leaf {
                 let leaf = self.pages.leaf(node, index)?;
-                let offset = node.offset;
-                self.follow(&leaf.key, offset)?;
+                self.pages.check_order(node, &self.least, &leaf.key)?;
+                // The next greater key is this one and a zero byte.
+                self.least.clone_from(&leaf.key);
+                self.least.push(0);
                 return Ok(self.levels.last().map(|(node, _)| (leaf, node)));
             }
             let branch = self.pages.branch(node, index)?;
-            if branch.key <= self.last {
-                return Err(self.pages.damaged(node.offset, "its keys are out of order"));
-            }
+            self.pages.check_order(node, &self.least, &branch.key)?;
+            self.least = branch.key;
             self.enter(Root::Page(branch.page))?;
         }
         Ok(None)
     }
 
-    /// Goes down to the first key that is not less than `from`.
-    fn seek(&mut self, root: Root, from: &[u8]) -> Result<(), BoltError> {
+    /// Goes down to the first key that is not less than the least.
+    fn seek(&mut self, root: Root) -> Result<(), BoltError> {
         let mut below = Some(root);
+        let mut before = Vec::new();
         while let Some(root) = below.take() {
             self.enter(root)?;
             let Some((node, next)) = self.levels.last_mut() else {
                 break;
             };
-            let mut before: Option<Vec<u8>> = None;
             while *next < node.count {
                 let (key, page) = if node.is_leaf {
                     (self.pages.leaf(node, *next)?.key, None)
@@ -139,19 +140,17 @@ impl Cursor {
                     let branch = self.pages.branch(node, *next)?;
                     (branch.key, Some(branch.page))
                 };
-                if before.is_some_and(|before| key <= before) {
-                    return Err(self.pages.damaged(node.offset, "its keys are out of order"));
-                }
                 let passes = match page {
-                    None => key.as_slice() < from,
-                    // The first child is the one for smaller keys too.
-                    Some(_) => key.as_slice() <= from || *next == 0,
+                    None => key < self.least,
+                    // The first page below is the one for smaller keys too.
+                    Some(_) => key <= self.least || *next == 0,
                 };
                 if !passes {
                     break;
                 }
+                self.pages.check_order(node, &before, &key)?;
                 below = page.map(Root::Page);
-                before = Some(key);
+                before = key;
                 *next += 1;
             }
         }
@@ -169,15 +168,6 @@ impl Cursor {
             return Err(self.pages.damaged(node.offset, what));
         }
         self.levels.push((node, 0));
-        Ok(())
-    }
-
-    fn follow(&mut self, key: &[u8], offset: u64) -> Result<(), BoltError> {
-        if key <= self.last.as_slice() {
-            return Err(self.pages.damaged(offset, "its keys are out of order"));
-        }
-        self.last.clear();
-        self.last.extend_from_slice(key);
         Ok(())
     }
 }

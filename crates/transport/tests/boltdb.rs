@@ -1,0 +1,460 @@
+//! The reader of existing hubs' databases (B-520, B-1034).
+#![cfg(not(talaria_loom))]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod bolt;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use bolt::{BRANCH, BUCKET, Element, FIXTURES, LEAF, Pair, Scratch, Writer};
+use proptest::prelude::*;
+use talaria_protocol::Update;
+use talaria_transport::boltdb::{BoltError, DEFAULT_BUCKET, Source};
+
+fn open(path: &Path) -> Result<Option<Source>, BoltError> {
+    Source::open(path, DEFAULT_BUCKET)
+}
+
+type Read = Result<Vec<(u64, Update)>, BoltError>;
+
+fn read_after(path: &Path, after: u64) -> Read {
+    let source = open(path)?.expect("a database");
+    let entries = source.entries(after);
+    entries
+        .map(|entry| entry.map(|entry| (entry.sequence, entry.update)))
+        .collect()
+}
+
+fn read_bytes(bytes: &[u8]) -> Read {
+    read_after(&Scratch::new().file("mercure.db", bytes), 0)
+}
+
+fn pairs(numbers: impl IntoIterator<Item = u64>) -> Vec<Pair> {
+    let pair = |number| bolt::stored(number, &bolt::numbered(number));
+    numbers.into_iter().map(pair).collect()
+}
+
+fn updates(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, Update)> {
+    let update = |number| (number, bolt::numbered(number));
+    numbers.into_iter().map(update).collect()
+}
+
+/// What a refusal says; the remedy must be among it.
+fn refusal(read: Read) -> String {
+    let message = read.expect_err("refused").to_string();
+    assert!(message.contains("mercure.db"), "{message}");
+    assert!(message.contains(';'), "{message}");
+    message
+}
+
+#[test]
+fn each_database_of_a_real_hub_reads_as_it_must_and_stays_as_it_was() {
+    for (name, first) in FIXTURES.into_iter().zip([1, 381, 1]) {
+        let expected: Vec<_> = (first..).zip(bolt::expected(name)).collect();
+        let scratch = Scratch::new();
+        let path = scratch.file("mercure.db", &bolt::fixture(name));
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        let before = modified();
+
+        let source = open(&path).unwrap().expect("a database");
+        assert!(source.has_bucket());
+        let read: Vec<_> = source
+            .entries(0)
+            .map(|entry| entry.map(|entry| (entry.sequence, entry.update)).unwrap())
+            .collect();
+        assert_eq!(read, expected, "{name}");
+        let summary = source.summary();
+        assert_eq!(summary.read, expected.len() as u64);
+        assert_eq!((summary.dropped_fields, summary.skipped), (0, 0));
+        drop(source);
+
+        assert_eq!(fs::read(&path).unwrap(), bolt::fixture(name));
+        assert_eq!(modified(), before);
+    }
+}
+
+#[test]
+fn reading_begins_after_any_sequence_number() {
+    for name in FIXTURES {
+        let scratch = Scratch::new();
+        let path = scratch.file("mercure.db", &bolt::fixture(name));
+        let all = read_after(&path, 0).unwrap();
+        let last = all.last().unwrap().0;
+        for after in (0..last + 2).chain([u64::MAX - 1, u64::MAX]) {
+            let expected: Vec<_> = all.iter().filter(|(at, _)| *at > after).cloned().collect();
+            assert_eq!(read_after(&path, after).unwrap(), expected, "after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_path_without_a_database_has_nothing_to_import() {
+    let scratch = Scratch::new();
+    for path in [
+        scratch.path("mercure.db"),
+        scratch.path("missing/mercure.db"),
+        scratch.file("empty.db", b""),
+    ] {
+        assert!(open(&path).unwrap().is_none(), "{}", path.display());
+    }
+    assert!(!scratch.path("mercure.db").exists());
+}
+
+#[test]
+fn another_bucket_name_finds_nothing_and_says_so() {
+    let scratch = Scratch::new();
+    let path = scratch.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    for name in ["", "a", "update", "updates2", "z"] {
+        let source = Source::open(&path, name).unwrap().expect("a database");
+        assert!(!source.has_bucket());
+        assert!(source.entries(0).next().is_none());
+    }
+}
+
+#[test]
+fn what_is_no_database_is_refused_with_a_remedy() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("directory.mercure.db")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        scratch.path("pipe.mercure.db"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    scratch.file("text.mercure.db", &b"not a database\n".repeat(1000));
+    scratch.file("short.mercure.db", &bolt::fixture(FIXTURES[0])[..70]);
+    for name in ["directory", "pipe", "text", "short"] {
+        let path = scratch.path(&format!("{name}.mercure.db"));
+        let error = open(&path).expect_err(name);
+        assert!(matches!(error, BoltError::NotADatabase { .. }), "{error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let beside = scratch.path("text.mercure.db/mercure.db");
+    let error = open(&beside).expect_err("a file is no directory");
+    assert!(matches!(error, BoltError::Unreadable { .. }), "{error}");
+}
+
+#[test]
+fn a_database_in_use_is_refused_and_one_being_read_is_kept_from_writers() {
+    let scratch = Scratch::new();
+    let path = scratch.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    let hub = File::open(&path).unwrap();
+    hub.lock().unwrap();
+    let message = refusal(open(&path).map(|_| Vec::new()));
+    assert!(message.contains("stop the old hub"), "{message}");
+    hub.unlock().unwrap();
+
+    let source = open(&path).unwrap().expect("a database");
+    let entries = source.entries(0);
+    drop(source);
+    assert!(hub.try_lock().is_err());
+    drop(entries);
+    hub.try_lock().unwrap();
+}
+
+#[test]
+fn the_newer_valid_meta_page_counts() {
+    let whole = bolt::fixture(FIXTURES[0]);
+    let expected = bolt::expected(FIXTURES[0]).len();
+
+    let mut newer_torn = whole.clone();
+    newer_torn[40] ^= 1;
+    assert_eq!(read_bytes(&newer_torn).unwrap().len(), expected - 1);
+
+    let mut older_torn = whole;
+    older_torn[4096 + 40] ^= 1;
+    assert_eq!(read_bytes(&older_torn).unwrap().len(), expected);
+
+    let mut both_torn = newer_torn;
+    both_torn[4096 + 40] ^= 1;
+    assert!(refusal(read_bytes(&both_torn)).contains("meta page"));
+}
+
+#[test]
+fn pages_of_any_size_and_trees_of_any_shape_are_read() {
+    for page_size in [1024, 4096, 16_384, 65_536, 1 << 20] {
+        for (count, per_leaf, fan_out) in [(0, 1, 2), (1, 1, 2), (7, 7, 2), (40, 1, 2), (90, 3, 5)]
+        {
+            let mut writer = Writer::new(page_size);
+            let root = writer.tree(&pairs(1..=count), per_leaf, fan_out);
+            let mut bytes = writer.finish(&[
+                ("a", bolt::inline_bucket(&[])),
+                ("updates", bolt::bucket(root)),
+                ("z", bolt::bucket(root)),
+            ]);
+            assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+            // The second meta page must then be found without the first.
+            bytes[..page_size].fill(0xA5);
+            assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+        }
+    }
+}
+
+#[test]
+fn an_inline_bucket_is_read() {
+    for count in [0, 1, 5] {
+        let value = bolt::inline_bucket(&pairs(1..=count));
+        let bytes = Writer::new(4096).finish(&[("updates", value)]);
+        assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+        let scratch = Scratch::new();
+        let path = scratch.file("mercure.db", &bytes);
+        assert_eq!(
+            read_after(&path, 1).unwrap().len() as u64,
+            count.saturating_sub(1)
+        );
+    }
+}
+
+#[test]
+fn entries_larger_than_a_page_are_read() {
+    let large = |number: u64, bytes: usize| Update {
+        data: "L".repeat(bytes),
+        ..bolt::numbered(number)
+    };
+    let expected: Vec<_> = [0, 900, 1024, 5000, 3, 300_000, 1]
+        .into_iter()
+        .zip(1..)
+        .map(|(bytes, number)| (number, large(number, bytes)))
+        .collect();
+    let stored: Vec<_> = expected
+        .iter()
+        .map(|(at, update)| bolt::stored(*at, update))
+        .collect();
+    for per_leaf in [1, 3, 7] {
+        let mut writer = Writer::new(1024);
+        let root = writer.tree(&stored, per_leaf, 3);
+        let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
+        assert_eq!(read_bytes(&bytes).unwrap(), expected);
+    }
+}
+
+/// B-512: nothing that cannot be read stops the rest, and all of it is counted.
+#[test]
+fn what_no_hub_can_have_stored_is_skipped_and_counted() {
+    let sequence = |number: u64| number.to_be_bytes().to_vec();
+    let leaf = |(key, value): Pair| Element::Leaf(0, key, value);
+    let mut writer = Writer::new(4096);
+    let root = writer.page(
+        LEAF,
+        &[
+            Element::Leaf(0, b"\0\0".to_vec(), b"{}".to_vec()),
+            leaf(bolt::stored(1, &bolt::numbered(1))),
+            Element::Leaf(0, sequence(2), b"{\"Data\":".to_vec()),
+            Element::Leaf(BUCKET, sequence(3), bolt::inline_bucket(&[])),
+            Element::Leaf(
+                0,
+                sequence(4),
+                br#"{"Data":"d","ID":"a\nb","Type":"a\rb"}"#.to_vec(),
+            ),
+            leaf(bolt::stored(5, &bolt::numbered(5))),
+        ],
+    );
+    let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
+    let scratch = Scratch::new();
+    let path = scratch.file("mercure.db", &bytes);
+    // The first key sorts behind the first sequence number, so it is read too.
+    let source = open(&path).unwrap().expect("a database");
+    let read: Vec<_> = source
+        .entries(0)
+        .map(|entry| entry.unwrap().sequence)
+        .collect();
+    assert_eq!(read, [1, 4, 5]);
+    let summary = source.summary();
+    assert_eq!((summary.read, summary.dropped_fields), (3, 2));
+    assert_eq!((summary.skipped, summary.first_skipped), (2, vec![2, 3]));
+}
+
+/// A database whose bucket begins at a page that `build` writes.
+fn built(build: impl FnOnce(&mut Writer) -> u64) -> Vec<u8> {
+    let mut writer = Writer::new(4096);
+    let root = build(&mut writer);
+    writer.finish(&[("updates", bolt::bucket(root))])
+}
+
+#[test]
+fn damaged_trees_are_refused_with_the_offset_and_end() {
+    let key = |number: u64| number.to_be_bytes().to_vec();
+    let branch = |below: &[u64]| -> Vec<Element> {
+        let numbered = below.iter().zip(1..);
+        numbered
+            .map(|(page, at)| Element::Branch(key(at), *page))
+            .collect()
+    };
+    let leaf = |at: u64| Element::Leaf(0, key(at), b"{}".to_vec());
+    let cases = [
+        ("inline, without a page", built(|_| 0), "cut off"),
+        ("beyond the end", built(|_| 1 << 40), "there is no page"),
+        (
+            "beyond every offset",
+            built(|_| u64::MAX),
+            "there is no page",
+        ),
+        (
+            "itself",
+            built(|file| file.page(BRANCH, &branch(&[file.next()]))),
+            "reached again",
+        ),
+        (
+            "itself, later",
+            built(|file| {
+                let first = file.page(LEAF, &[leaf(1)]);
+                file.page(BRANCH, &branch(&[first, file.next()]))
+            }),
+            "out of order",
+        ),
+        (
+            "exponentially many paths",
+            built(|file| {
+                let mut below = file.page(LEAF, &[]);
+                for _ in 0..30 {
+                    below = file.page(BRANCH, &branch(&[below; 100]));
+                }
+                below
+            }),
+            "reached again",
+        ),
+        (
+            "a long way down",
+            built(|file| {
+                let mut below = file.page(LEAF, &[]);
+                for _ in 0..100 {
+                    below = file.page(BRANCH, &branch(&[below]));
+                }
+                below
+            }),
+            "reached again",
+        ),
+        ("no branch", built(|file| file.page(BRANCH, &[])), "empty"),
+        (
+            "a free list",
+            built(|file| file.page(0x10, &[])),
+            "neither branch nor leaf",
+        ),
+        (
+            "order",
+            built(|file| file.page(LEAF, &[leaf(2), leaf(1)])),
+            "out of order",
+        ),
+        (
+            "twice",
+            built(|file| file.page(LEAF, &[leaf(2), leaf(2)])),
+            "out of order",
+        ),
+    ];
+    for (name, bytes, what) in cases {
+        let message = refusal(read_bytes(&bytes));
+        assert!(message.contains(what), "{name}: {message}");
+        assert!(message.contains("at offset"), "{name}: {message}");
+        assert!(
+            message.contains("put a copy of it in its place"),
+            "{name}: {message}"
+        );
+    }
+}
+
+#[test]
+fn what_precedes_damage_is_handed_out_before_the_error_and_nothing_after() {
+    let mut bytes = bolt::fixture(FIXTURES[0]);
+    // The kind of page 6, which holds what follows the first 25.
+    bytes[6 * 4096 + 8] = 0x80;
+    let scratch = Scratch::new();
+    let path = scratch.file("mercure.db", &bytes);
+    let source = open(&path).unwrap().expect("a database");
+    let mut entries = source.entries(0);
+    for sequence in 1..=25 {
+        assert_eq!(entries.next().unwrap().unwrap().sequence, sequence);
+    }
+    let error = entries.next().unwrap().expect_err("damage");
+    assert!(error.to_string().contains("at offset 24576"), "{error}");
+    assert!(entries.next().is_none());
+}
+
+#[test]
+fn a_cut_file_yields_what_is_there_or_says_where_it_ends() {
+    let whole = bolt::fixture(FIXTURES[0]);
+    let all = read_bytes(&whole).unwrap();
+    for pages in 1..32 {
+        for bytes in [pages * 4096 - 1, pages * 4096, pages * 4096 + 1] {
+            match read_bytes(&whole[..bytes]) {
+                Ok(read) => assert_eq!(read, all, "{bytes} bytes"),
+                Err(error) => assert!(error.to_string().contains("mercure.db"), "{error}"),
+            }
+        }
+    }
+    // All pages of the newest transaction lie before page 18.
+    assert!(read_bytes(&whole[..18 * 4096]).is_ok());
+    assert!(refusal(read_bytes(&whole[..13 * 4096])).contains("there is no page"));
+}
+
+/// Bytes of a page that are likely to be structure, or any.
+fn place() -> impl Strategy<Value = usize> {
+    (
+        0..32_usize,
+        prop_oneof![0..32_usize, 0..256_usize, 0..4096_usize],
+    )
+        .prop_map(|(page, at)| page * 4096 + at)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Never a panic and never endless, whatever is damaged.
+    #[test]
+    fn damage_is_an_error_or_read_around(
+        fixture in 0..FIXTURES.len(),
+        flips in proptest::collection::vec((place(), any::<u8>()), 1..12),
+        cut in prop_oneof![3 => Just(usize::MAX), 1 => 0..131_072_usize],
+        after in prop_oneof![Just(0), 0..60_u64, any::<u64>()],
+    ) {
+        let mut bytes = bolt::fixture(FIXTURES[fixture]);
+        for (at, byte) in flips {
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut);
+        let scratch = Scratch::new();
+        let path = scratch.file("mercure.db", &bytes);
+        let Ok(Some(source)) = open(&path) else {
+            return Ok(());
+        };
+        let mut last = after;
+        for entry in source.entries(after) {
+            let Ok(entry) = entry else {
+                break;
+            };
+            prop_assert!(entry.sequence > after && entry.sequence >= last);
+            last = entry.sequence;
+        }
+        prop_assert_eq!(fs::read(&path).expect("the file"), bytes);
+    }
+
+    #[test]
+    fn any_updates_are_read_back(
+        texts in proptest::collection::vec((".{0,30}", "[^\r\n\0]{1,20}", any::<bool>()), 0..30),
+        per_leaf in 1..6_usize,
+        fan_out in 2..6_usize,
+        after in 0..40_u64,
+    ) {
+        let updates: Vec<_> = texts.into_iter().zip(1_u64..).map(|((data, id, private), at)| {
+            (at * 2, Update { topics: vec![data.clone()], data, id: Some(id), private, ..Update::default() })
+        }).collect();
+        let stored: Vec<_> = updates.iter().map(|(at, update)| bolt::stored(*at, update)).collect();
+        let mut writer = Writer::new(1024);
+        let root = writer.tree(&stored, per_leaf, fan_out);
+        let scratch = Scratch::new();
+        let path = scratch.file("mercure.db", &writer.finish(&[("updates", bolt::bucket(root))]));
+        let expected: Vec<_> = updates.into_iter().filter(|(at, _)| *at > after).collect();
+        prop_assert_eq!(read_after(&path, after).expect("readable"), expected);
+    }
+}

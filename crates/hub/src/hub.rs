@@ -10,7 +10,7 @@ use http::header::ORIGIN;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use talaria_protocol::{Base, HUB_PATH, Limits};
-use talaria_transport::Transport;
+use talaria_transport::{Health, Transport};
 
 use crate::access::{Issuers, Verifier, cookie_names};
 use crate::clock::Clock;
@@ -167,6 +167,11 @@ impl Hub {
     /// Whether no request is under way and no stream is open.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0.drain) == 1
+    }
+
+    /// Whether updates can be stored.
+    pub fn health(&self) -> Health {
+        self.0.transport.health()
     }
 
     /// Answers a request for one of the hub's paths.

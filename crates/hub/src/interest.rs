@@ -4,7 +4,7 @@ mod index;
 
 use std::sync::Arc;
 
-use talaria_protocol::{Base, MatcherSet, Topic};
+use talaria_protocol::{Base, Matcher, MatcherSet, Topic};
 use talaria_transport::{Admit, Frame};
 
 pub(crate) use self::index::Index;
@@ -48,5 +48,13 @@ impl Admit for Interest {
                 .any(|topic| set.matches(&Topic::new(topic, &self.base)))
         };
         any(&self.selection.matchers) && (!frame.private || any(&self.selection.grants))
+    }
+
+    fn exact_topics(&self) -> Option<Vec<&str>> {
+        let topics = self.selection.matchers.iter().map(|matcher| match matcher {
+            Matcher::Exact(topic) => Some(&**topic),
+            Matcher::Any | Matcher::UrlPattern(_) => None,
+        });
+        topics.collect()
     }
 }

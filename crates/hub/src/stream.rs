@@ -152,7 +152,7 @@ fn log_end(end: End, cursor: &Cursor) {
     match end {
         End::Passed => tracing::warn!(
             position = cursor.position().0,
-            "a subscriber was too slow: what it has not received has left the log; it is disconnected and resumes with a gap it can see"
+            "what a subscriber has not received yet was deleted from the log or is damaged; it is disconnected and resumes with a gap it can see"
         ),
         end => tracing::debug!(?end, "stream ended"),
     }

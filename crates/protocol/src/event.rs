@@ -4,4 +4,4 @@ mod decode;
 mod encode;
 
 pub use decode::{DEFAULT_MAX_EVENT_BYTES, DecodeError, Decoder, Event, Item, Items};
-pub use encode::{COMMENT, encode};
+pub use encode::{COMMENT, decode_update, encode};

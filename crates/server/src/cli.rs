@@ -2,6 +2,7 @@
 
 mod client;
 mod dev;
+mod history;
 mod load;
 mod publish;
 mod subscribe;
@@ -64,6 +65,8 @@ Example:
     Token(Box<token::Args>),
     /// Publish an update to any hub.
     Publish(publish::PublishArgs),
+    /// Look into the history on disk, export, import, verify or repair it.
+    History(history::Args),
     /// Print what a subscriber of any hub receives.
     Subscribe(subscribe::SubscribeArgs),
     /// Measure a hub under load, beside the machine's floor.
@@ -114,6 +117,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         },
         Verb::Token(args) => token::main(&args),
         Verb::Publish(args) => publish::run(&args),
+        Verb::History(args) => history::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
         Verb::Bench(args) => bench::main(&args),
         Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),

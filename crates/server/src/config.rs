@@ -72,7 +72,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     if sources.file.is_none() || draft.issuers.is_empty() {
         environment::issuer(&mut draft, environment)?;
     }
-    environment::transport_url(&mut draft, environment)?;
+    environment::transport(&mut draft, environment)?;
     environment::cors_origins(&mut draft, environment)?;
     match &sources.address {
         Some(flag) => {

@@ -3,13 +3,15 @@
 
 mod directive;
 pub mod reference;
+mod transport;
 
 use crate::config::draft::Draft;
 use crate::config::error::ConfigError;
 use crate::config::site::refuse;
 use crate::config::tree::Line;
 
-pub use directive::{DEFAULT_MAX_BYTES, LATER};
+pub use directive::LATER;
+pub use transport::{default_history, default_path, default_transport, from_url};
 
 /// Where an option is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,25 +186,69 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         variables: &["MERCURE_TRANSPORT_URL"],
-        default: "memory",
-        doc: "Where updates are kept: `memory` keeps the latest for resuming, `local` keeps none. The \
-              variable takes `local://local` only, and only when no `transport` is configured.",
-        ..hub("transport", "memory|local [{ … }]", directive::transport)
+        default: "bolt",
+        doc: "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none. \
+              The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db` or \
+              `local://local`, and counts only when no `transport` is configured.",
+        ..hub(
+            "transport",
+            "bolt|memory|local [{ … }]",
+            transport::transport,
+        )
     },
     Opt {
-        default: "0: `max_bytes` alone decides",
-        doc: "`memory` only: updates kept for resuming, at most.",
+        default: "`mercure.db` in `$XDG_DATA_HOME/caddy`, else in `$HOME/.local/share/caddy`",
+        doc: "`bolt` only: the database of the existing hub. The history is the directory beside it, \
+              `<path>.talaria`; if the database exists, its updates are imported at start and it is \
+              left untouched.",
+        ..row(Section::Transport, "path", "<file>")
+    },
+    Opt {
+        default: "updates",
+        doc: "`bolt` only: the bucket of that database.",
+        ..row(Section::Transport, "bucket_name", "<name>")
+    },
+    Opt {
+        default: "0: no bound",
+        doc: "`bolt` and `memory`: updates kept for resuming, at most; exact after every publish.",
         ..row(Section::Transport, "size", "<n>")
     },
     Opt {
-        default: "32MiB",
-        doc: "Bytes kept, at most.",
+        default: "none",
+        doc: "`bolt` only: `0`, written, turns `size` off, as in the existing hub; any other number has \
+              no effect.",
+        ..row(Section::Transport, "cleanup_frequency", "<number>")
+    },
+    Opt {
+        default: "`bolt`: 0, no bound; else 32MiB",
+        doc: "Bytes that kept updates occupy, at most: on disk for `bolt`, else in memory.",
         ..row(Section::Transport, "max_bytes", "<size>")
     },
     Opt {
-        default: "replay",
-        doc: "`memory` only: what a client with an unknown `Last-Event-ID` gets first, everything kept \
-              or nothing.",
+        default: "0s: no bound",
+        doc: "`bolt` only: how long an update is kept.",
+        ..row(Section::Transport, "max_age", "<duration>")
+    },
+    Opt {
+        default: "always",
+        doc: "`bolt` only: when an acknowledged update is on the disk. `always`: before it is \
+              acknowledged, so that nothing is ever lost. `interval`: so much later, which a crash of \
+              the system may cost, one of the hub not. `never`: when the system likes.",
+        ..row(
+            Section::Transport,
+            "sync",
+            "always|interval <duration>|never",
+        )
+    },
+    Opt {
+        default: "32MiB",
+        doc: "`bolt` only: memory for the newest updates, which live subscribers read without the disk.",
+        ..row(Section::Transport, "ring_bytes", "<size>")
+    },
+    Opt {
+        default: "`bolt`: live; `memory`: replay",
+        doc: "`bolt` and `memory`: what a client with an unknown `Last-Event-ID` gets first, everything \
+              kept or nothing.",
         ..row(Section::Transport, "unknown_cursor", "replay|live")
     },
     Opt {

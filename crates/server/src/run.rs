@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use talaria_hub::clock::SystemClock;
 use talaria_hub::{Hub, HubOptions, UnknownCursor};
-use talaria_transport::{Memory, MemoryOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::settings::TransportSettings;
+use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
 use crate::listen::{Listeners, Serving};
 use crate::log;
 use crate::site::Site;
+use crate::transport;
 
 /// Streams that could not be ended within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -75,12 +75,14 @@ async fn serve_until_signal(
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
-    let transport = transport(&settings.transport).map_err(|error| error.to_string())?;
-    let hub = Hub::new(
-        options(settings),
-        Arc::new(transport),
-        Arc::new(SystemClock),
-    );
+    let place = settings.transport.clone();
+    let opening = tokio::task::spawn_blocking(move || transport::open(&place));
+    let transport = tokio::select! {
+        opened = opening => opened.map_err(|error| error.to_string())??,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
     let listeners = Listeners::bind(&addresses)?;
     let serving = Serving::start(listeners, &Site::new(hub.clone()), dispatch_timeout);
     for address in serving.addresses() {
@@ -146,21 +148,6 @@ impl Ignored {
     }
 }
 
-fn transport(settings: &TransportSettings) -> std::io::Result<Memory> {
-    let (max_bytes, mut options) = match settings {
-        TransportSettings::Memory {
-            size, max_bytes, ..
-        } => {
-            let mut options = MemoryOptions::default();
-            options.size = *size;
-            (*max_bytes, options)
-        }
-        TransportSettings::Local { max_bytes } => (*max_bytes, MemoryOptions::local()),
-    };
-    options.max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    Memory::open(options)
-}
-
 fn options(settings: Settings) -> HubOptions {
     let mut options = HubOptions::new(settings.issuers);
     options.anonymous = settings.anonymous;
@@ -175,7 +162,8 @@ fn options(settings: Settings) -> HubOptions {
     options.publish_origins = settings.publish_origins;
     options.limits = settings.limits;
     options.unknown_cursor = match settings.transport {
-        TransportSettings::Memory { unknown_cursor, .. } => unknown_cursor,
+        TransportSettings::History(HistorySettings { unknown_cursor, .. })
+        | TransportSettings::Memory { unknown_cursor, .. } => unknown_cursor,
         TransportSettings::Local { .. } => UnknownCursor::Live,
     };
     options

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use talaria_hub::{Hub, host_of, plain};
+use talaria_transport::Health;
 
 const WELCOME: &str = include_str!("site/welcome.html");
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
@@ -71,7 +72,7 @@ impl Site {
         }
     }
 
-    /// Answers any request.
+    /// Answers any request. `/healthz` says whether updates can be stored (B-656).
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let host = match host_of(&parts) {
@@ -93,6 +94,12 @@ impl Site {
                 page
             }
             "/robots.txt" => plain(StatusCode::OK, ROBOTS),
+            "/healthz" => match self.hub.health() {
+                Health::Ready => plain(StatusCode::OK, ""),
+                Health::Refusing(reason) => {
+                    plain(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
+                }
+            },
             _ => plain(StatusCode::NOT_FOUND, "Not Found"),
         }
     }

@@ -92,6 +92,11 @@ impl Source {
         }))
     }
 
+    /// Where the database is, for messages.
+    pub fn path(&self) -> &Path {
+        self.pages.path()
+    }
+
     /// Whether the database has the bucket; if not, there are no entries.
     pub fn has_bucket(&self) -> bool {
         self.bucket.is_some()

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use talaria_protocol::Update;
 use tokio::sync::oneshot;
@@ -23,15 +24,26 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const GROUPS_IN_A_ROW: usize = 8;
 
 /// Gives updates their places. Called by one committer at a time.
-pub(crate) trait Assign: Send + 'static {
-    /// Turns an update into the next frame of the log.
-    fn assign(&mut self, update: Update) -> Frame;
-
-    /// Called when a group is committed, before it is routed.
-    fn committed(&mut self, group: &[Arc<Frame>]);
+pub(crate) trait Commit: Send + 'static {
+    /// Turns updates into the next frames of the log, and commits them.
+    fn commit(&mut self, group: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError>;
 
     /// Called after a group was routed.
-    fn routed(&mut self);
+    fn routed(&mut self) {}
+
+    /// Called when nothing waits, by a log's own thread; when to call again.
+    fn rest(&mut self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Who commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Whoever finds the log idle: it has nothing to wait for.
+    Publishers,
+    /// A thread of its own: a log that waits for a disk.
+    Thread,
 }
 
 /// The updates that wait, and the relief thread. Dropping it commits what waits and joins the
@@ -47,8 +59,9 @@ struct Shared {
     relief: Condvar,
     route: OnceLock<Arc<dyn Route>>,
     /// Held by whoever commits.
-    assign: Mutex<Box<dyn Assign>>,
+    log: Mutex<Box<dyn Commit>>,
     group_bytes: usize,
+    who: Who,
 }
 
 #[derive(Default)]
@@ -60,7 +73,7 @@ struct Queue {
     closed: Option<&'static str>,
 }
 
-/// Who commits.
+/// Who commits at the moment.
 #[derive(Default, PartialEq, Eq)]
 enum Role {
     #[default]
@@ -69,9 +82,11 @@ enum Role {
     Thread,
 }
 
+type Answer = Result<Appended, AppendError>;
+
 struct Waiting {
     update: Update,
-    acknowledge: oneshot::Sender<Appended>,
+    acknowledge: oneshot::Sender<Answer>,
 }
 
 impl Shared {
@@ -82,13 +97,14 @@ impl Shared {
 
 impl Committer {
     /// A group is at most `group_bytes` of content, or one update.
-    pub(crate) fn start(assign: impl Assign, group_bytes: usize) -> std::io::Result<Self> {
+    pub(crate) fn start(log: impl Commit, group_bytes: usize, who: Who) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             relief: Condvar::new(),
             route: OnceLock::new(),
-            assign: Mutex::new(Box::new(assign)),
+            log: Mutex::new(Box::new(log)),
             group_bytes,
+            who,
         });
         let thread = {
             let shared = Arc::clone(&shared);
@@ -109,7 +125,7 @@ impl Committer {
 
     /// Joins the open group, and commits if nobody does. The update is committed even if the
     /// answer is no longer awaited.
-    pub(crate) fn join(&self, update: Update) -> Result<oneshot::Receiver<Appended>, AppendError> {
+    pub(crate) fn join(&self, update: Update) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let size = size(&update);
         let (acknowledge, acknowledged) = oneshot::channel();
         let mut queue = self.shared.lock();
@@ -127,7 +143,11 @@ impl Committer {
             update,
             acknowledge,
         });
-        if queue.committer == Role::Nobody {
+        if queue.committer == Role::Nobody && self.shared.who == Who::Thread {
+            queue.committer = Role::Thread;
+            drop(queue);
+            self.shared.relief.notify_one();
+        } else if queue.committer == Role::Nobody {
             queue.committer = Role::Publisher;
             drop(queue);
             // A panic has been reported by its hook and has closed the queue; this publisher is not
@@ -171,19 +191,43 @@ impl Drop for CloseOnPanic<'_> {
 /// The relief thread: commits whenever a publisher hands over, until the queue is closed.
 fn relieve(shared: &Shared) {
     loop {
-        let mut queue = shared.lock();
-        while queue.committer != Role::Thread {
-            if queue.closed.is_some() && queue.committer == Role::Nobody {
-                return;
+        let wait = match shared.who {
+            Who::Publishers => None,
+            Who::Thread => rest(shared),
+        };
+        let queue = shared.lock();
+        let idle = |queue: &mut Queue| queue.committer != Role::Thread && queue.closed.is_none();
+        let queue = match wait {
+            Some(wait) => {
+                let waited = shared.relief.wait_timeout_while(queue, wait, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-            queue = shared
-                .relief
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            None => {
+                let waited = shared.relief.wait_while(queue, idle);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        match queue.committer {
+            Role::Thread => {
+                drop(queue);
+                commit(shared, None);
+            }
+            Role::Nobody if queue.closed.is_some() => return,
+            // A publisher still commits what waits; it rings when it is done.
+            Role::Publisher if queue.closed.is_some() => {
+                let done = |queue: &mut Queue| queue.committer == Role::Publisher;
+                drop(shared.relief.wait_while(queue, done));
+            }
+            _ => {}
         }
-        drop(queue);
-        commit(shared, None);
     }
+}
+
+/// Lets the log do what is due; when to come again.
+fn rest(shared: &Shared) -> Option<Duration> {
+    let _close = CloseOnPanic(shared);
+    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.rest()
 }
 
 /// Commits group after group until nothing waits, or hands over after so many.
@@ -197,32 +241,35 @@ fn commit(shared: &Shared, at_most: Option<usize>) {
 }
 
 fn commit_group(shared: &Shared, group: Vec<Waiting>) {
-    let mut assign = shared.assign.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut frames = Vec::with_capacity(group.len());
-    let mut waiting = Vec::with_capacity(group.len());
-    for Waiting {
-        update,
-        acknowledge,
-    } in group
-    {
-        let frame = Arc::new(assign.assign(update));
-        let position = frame.position;
-        let event_id = frame.event_id.to_string();
-        waiting.push((acknowledge, Appended { position, event_id }));
-        frames.push(frame);
-    }
-    assign.committed(&frames);
+    let (updates, acknowledge): (Vec<_>, Vec<_>) = group
+        .into_iter()
+        .map(|waiting| (waiting.update, waiting.acknowledge))
+        .unzip();
+    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+    let frames = match log.commit(updates) {
+        Ok(frames) => frames,
+        Err(error) => {
+            for acknowledge in acknowledge {
+                _ = acknowledge.send(Err(error.clone()));
+            }
+            return;
+        }
+    };
+    let mut waiting = acknowledge.into_iter();
     let mut acknowledge_all = || {
-        for (acknowledge, appended) in waiting.drain(..) {
+        for (acknowledge, frame) in waiting.by_ref().zip(&frames) {
             // The publisher may have hung up, which changes nothing.
-            _ = acknowledge.send(appended);
+            _ = acknowledge.send(Ok(Appended {
+                position: frame.position,
+                event_id: frame.event_id.to_string(),
+            }));
         }
     };
     match shared.route.get() {
         Some(route) => route.route(&frames, &mut acknowledge_all),
         None => acknowledge_all(),
     }
-    assign.routed();
+    log.routed();
 }
 
 /// Takes as many updates as a group may have; `None` if nothing waits, or if the thread is to go

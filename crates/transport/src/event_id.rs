@@ -30,6 +30,16 @@ impl RunTag {
     pub fn random() -> Result<Self, getrandom::Error> {
         Ok(Self(getrandom::u64()? >> (u64::BITS - TAG_BITS)))
     }
+
+    /// The tag as it is stored.
+    pub(crate) fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// A tag that was stored.
+    pub(crate) fn from_u64(stored: u64) -> Self {
+        Self(stored & ((1 << TAG_BITS) - 1))
+    }
 }
 
 /// Makes and reads the ids of one log.

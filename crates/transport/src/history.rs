@@ -2,7 +2,22 @@
 
 mod disk;
 mod error;
+mod format;
+mod index;
+pub mod inspect;
+mod log;
+mod lookup;
+mod manifest;
+mod names;
 mod options;
+mod read;
+mod readers;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod shared;
+mod walk;
 
 use std::sync::Arc;
 
@@ -10,26 +25,48 @@ use talaria_protocol::Update;
 
 pub use self::disk::{Directory, Disk, File, Space};
 pub use self::error::OpenError;
+use self::log::Log;
+use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
+use self::readers::Readers;
+use self::shared::Shared;
+use crate::committer::{Committer, Who};
+use crate::{
+    Admit, AppendError, Appended, Bounds, Health, Lookup, Page, Pending, Position, ReadError, Ring,
+    Route, Transport,
+};
+
+/// What is appended at once while importing, in updates.
+const IMPORT_GROUP: usize = 1_024;
+/// What is written at once at most, unless a single update is larger. In bytes.
+const GROUP_BYTES: usize = 1 << 20;
 
 /// The embedded default transport: what it acknowledged is on the disk.
-pub struct History {}
+///
+/// Dropping it commits what waits and closes the log.
+pub struct History {
+    ring: Arc<Ring>,
+    shared: Arc<Shared>,
+    // Dropped in this order: readers end before the log is closed.
+    readers: Readers,
+    committer: Committer,
+    imported: u64,
+}
 
 /// An update of another store, to be appended once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// Its sequence number there; never decreasing.
+    /// Its sequence number there; increasing.
     pub sequence: u64,
     /// The update, with its id.
     pub update: Update,
 }
 
-/// Updates of another store, in order, up to the first one that cannot be read, whose reason and
-/// remedy come instead.
-pub type Importing = Box<dyn Iterator<Item = Result<Imported, String>>>;
+/// Updates of another store: called with the sequence number of the last one that was imported.
+pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Imports, String>;
 
-/// Reads another store: called with the sequence number of the last update that was imported.
-pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Importing, String>;
+/// Updates of another store, in order, or why it cannot be read on.
+pub type Imports = Box<dyn Iterator<Item = Result<Imported, String>>>;
 
 impl History {
     /// Opens a history, or creates it. Whatever is torn is cut and on the disk when this returns.
@@ -49,14 +86,125 @@ impl History {
     pub fn open_importing(
         disk: Arc<dyn Disk>,
         options: HistoryOptions,
-        import: Option<ImportFrom<'_>>,
+        from: Option<ImportFrom<'_>>,
     ) -> Result<Self, OpenError> {
-        drop((disk, options, import));
-        Err(OpenError::Import("not yet".to_owned()))
+        let path = disk.path("");
+        let failed = |action| {
+            let path = path.clone();
+            move |source| OpenError::Io {
+                path,
+                action,
+                source,
+            }
+        };
+        let ring_bytes = options.ring_bytes;
+        let mut log = recovery::open(disk, options)?;
+        let imported = match from {
+            Some(from) => import(&mut log, from)?,
+            None => 0,
+        };
+        let shared = Arc::clone(&log.shared);
+        let newest = shared.newest();
+        // The bounds may have become narrower since the last opening.
+        shared.advance(newest.head, newest.bytes);
+        let ring = Arc::new(Ring::new(ring_bytes, newest.head));
+        let readers = Readers::start().map_err(failed("starting threads that read"))?;
+        // A group is at most a quarter of the ring, so that its readers find it there, and small
+        // beside a segment.
+        let group_bytes = (ring_bytes / 4).min(GROUP_BYTES);
+        let committer = Committer::start(log, group_bytes, Who::Thread);
+        let committer = committer.map_err(failed("starting the thread that writes"))?;
+        Ok(Self {
+            ring,
+            shared,
+            readers,
+            committer,
+            imported,
+        })
     }
 
     /// How many updates the opening imported.
     pub fn imported(&self) -> u64 {
-        0
+        self.imported
+    }
+}
+
+/// Appends what another store has; how many updates.
+fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
+    let mut entries = from(log.facts.imported).map_err(OpenError::Import)?;
+    let mut count = 0;
+    loop {
+        let group: Vec<Imported> = entries
+            .by_ref()
+            .take(IMPORT_GROUP)
+            .collect::<Result<_, _>>()
+            .map_err(OpenError::Import)?;
+        let Some(last) = group.last().map(|entry| entry.sequence) else {
+            return Ok(count);
+        };
+        count += group.len() as u64;
+        let updates = group.into_iter().map(|entry| entry.update).collect();
+        log.append(updates, last)
+            .map_err(|error| OpenError::Import(error.to_string()))?;
+    }
+}
+
+impl Transport for History {
+    fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    fn start(&self, route: Arc<dyn Route>) {
+        self.committer.route(route);
+    }
+
+    fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>> {
+        let joined = self.committer.join(update);
+        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
+    }
+
+    fn read(
+        &self,
+        from: Position,
+        up_to: Position,
+        limit: usize,
+        filter: Arc<dyn Admit>,
+    ) -> Pending<'_, Result<Page, ReadError>> {
+        let shared = Arc::clone(&self.shared);
+        let page = self
+            .readers
+            .run(move || read::page(&shared, from, up_to, limit, &*filter));
+        Box::pin(async move { page.await.unwrap_or(Err(ReadError::Passed(from))) })
+    }
+
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+        let otherwise = match lookup::decode(&self.shared, event_id) {
+            Decoded::Kept(position) => {
+                return Box::pin(std::future::ready(Lookup::Found(position)));
+            }
+            Decoded::Otherwise(otherwise) => otherwise,
+        };
+        let (shared, event_id) = (Arc::clone(&self.shared), event_id.to_owned());
+        let found = self
+            .readers
+            .run(move || lookup::find(&shared, &event_id, otherwise));
+        Box::pin(async move { found.await.unwrap_or(Lookup::Unknown) })
+    }
+
+    fn bounds(&self) -> Bounds {
+        let floor = self.shared.cursor_floor();
+        let head = self.shared.newest().head;
+        Bounds {
+            floor: floor.min(head),
+            head,
+        }
+    }
+
+    fn newest_id(&self) -> Option<String> {
+        self.shared.newest().event_id.map(Into::into)
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
     }
 }

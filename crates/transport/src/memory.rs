@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use talaria_protocol::Update;
 
-use crate::committer::{Assign, Committer};
+use crate::committer::{Commit, Committer, Who};
 use crate::sync::Mutex;
 use crate::{
     Admit, AppendError, Appended, Bounds, EventIds, Frame, Lookup, Page, Pending, Position,
@@ -89,7 +89,7 @@ impl Memory {
             state: Arc::clone(&state),
         };
         // A group is at most a quarter of the ring, so that its readers find it there.
-        let committer = Committer::start(places, options.max_bytes / 4)?;
+        let committer = Committer::start(places, options.max_bytes / 4, Who::Publishers)?;
         Ok(Self {
             ring,
             committer,
@@ -137,7 +137,7 @@ impl Transport for Memory {
 
     fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>> {
         let joined = self.committer.join(update);
-        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown) })
+        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
     }
 
     fn read(
@@ -219,7 +219,32 @@ struct Places {
     state: Arc<Mutex<State>>,
 }
 
-impl Assign for Places {
+impl Commit for Places {
+    fn commit(&mut self, group: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError> {
+        let assign = |update| Arc::new(self.assign(update));
+        let frames: Vec<_> = group.into_iter().map(assign).collect();
+        let mut state = self.state.lock();
+        state.head = self.head;
+        state.newest = frames.last().cloned();
+        Ok(frames)
+    }
+
+    fn routed(&mut self) {
+        let floor = self.ring.floor();
+        let mut state = self.state.lock();
+        while let Some((id, _)) = self.held.pop_front_if(|(_, position)| *position <= floor) {
+            if let Some(positions) = state.chosen.get_mut(&id) {
+                positions.pop_front();
+                if positions.is_empty() {
+                    state.chosen.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+impl Places {
+    /// Turns an update into the next frame of the log.
     fn assign(&mut self, mut update: Update) -> Frame {
         let position = self.head.next();
         self.head = position;
@@ -240,24 +265,5 @@ impl Assign for Places {
             None => self.ids.encode(self.run, position),
         };
         Frame::new(position, event_id, update)
-    }
-
-    fn committed(&mut self, group: &[Arc<Frame>]) {
-        let mut state = self.state.lock();
-        state.head = self.head;
-        state.newest = group.last().cloned();
-    }
-
-    fn routed(&mut self) {
-        let floor = self.ring.floor();
-        let mut state = self.state.lock();
-        while let Some((id, _)) = self.held.pop_front_if(|(_, position)| *position <= floor) {
-            if let Some(positions) = state.chosen.get_mut(&id) {
-                positions.pop_front();
-                if positions.is_empty() {
-                    state.chosen.remove(&id);
-                }
-            }
-        }
     }
 }

@@ -31,6 +31,24 @@ pub fn encode(update: &Update, id: &str) -> Vec<u8> {
     bytes
 }
 
+/// Undoes [`encode`], but for topics, privacy and the kind of line ends; also the id. `None` for
+/// bytes that it cannot have made.
+pub fn decode_update(bytes: &[u8]) -> Option<(Update, String)> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix("\n\n")?;
+    let (mut update, mut id, mut data) = (Update::default(), None, Vec::new());
+    for line in text.split('\n') {
+        match line.split_once(": ")? {
+            ("event", value) => update.event_type = Some(value.to_owned()),
+            ("retry", value) => update.retry = Some(value.parse().ok()?),
+            ("id", value) => id = Some(value.to_owned()),
+            ("data", value) => data.push(value),
+            _ => return None,
+        }
+    }
+    update.data = data.join("\n");
+    Some((update, id?))
+}
+
 /// The lines of a text, by the line ends of the event stream format; a trailing line end yields a
 /// final empty line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {

@@ -15,14 +15,18 @@ use talaria_hub::access;
 use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
 use crate::config::Loaded;
 use crate::config::draft::Draft;
-use crate::config::settings::{IssuerSettings, KeySettings, ListenAddress, OriginSetting, Secret};
+use crate::config::settings::{
+    HistorySettings, IssuerSettings, KeySettings, ListenAddress, OriginSetting, Secret,
+    TransportSettings,
+};
 use crate::config::source::{Place, Source, SourceKind};
-use crate::run;
+use crate::{options, run};
 
 /// What `talaria dev --help` adds.
 pub const HELP: &str = "\
 The hub listens on 127.0.0.1 only and lets anonymous subscribers in. Its random key is made once, in
-$XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key. Once it listens, it prints on standard
+$XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key; what is published is kept beside it.
+Once it listens, it prints on standard
 output the `curl` commands to subscribe and to publish, a development token included, and how to make
 another token for it.
 
@@ -94,6 +98,10 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
             text: "*".to_owned(),
             place,
         }]),
+        transport: Some(TransportSettings::History(HistorySettings {
+            path: directory.join("dev.db"),
+            ..options::default_history()
+        })),
         ..Draft::default()
     };
     let loaded = draft.finish().map_err(|error| error.to_string())?;

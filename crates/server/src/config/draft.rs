@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use talaria_hub::UnknownCursor;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
@@ -11,7 +10,6 @@ use super::issuer;
 use super::settings::{
     IssuerSettings, ListenAddress, Loaded, Notice, OriginSetting, Settings, TransportSettings,
 };
-use crate::options::DEFAULT_MAX_BYTES;
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -65,6 +63,9 @@ impl Draft {
         let timer = |value: Option<Duration>, default: u64| {
             Some(value.unwrap_or(Duration::from_secs(default))).filter(|value| !value.is_zero())
         };
+        let transport = self
+            .transport
+            .ok_or_else(|| ConfigError::general("there is no transport"))?;
         let settings = Settings {
             issuers,
             anonymous: self.anonymous.unwrap_or(false),
@@ -79,11 +80,7 @@ impl Draft {
             dispatch_timeout: timer(self.dispatch_timeout, 5),
             drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(5)),
             max_request_body_size: self.max_request_body_size.unwrap_or(1024 * 1024),
-            transport: self.transport.unwrap_or(TransportSettings::Memory {
-                size: None,
-                max_bytes: DEFAULT_MAX_BYTES,
-                unknown_cursor: UnknownCursor::Replay,
-            }),
+            transport,
             cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
             limits: self.limits,

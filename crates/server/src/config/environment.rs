@@ -4,12 +4,10 @@ use super::address;
 use super::draft::Draft;
 use super::error::{ConfigError, show};
 use super::lexer::{Word, lex};
-use super::settings::{
-    IssuerSettings, KeySettings, Notice, OriginSetting, Secret, TransportSettings,
-};
+use super::settings::{IssuerSettings, KeySettings, Notice, OriginSetting, Secret};
 use super::source::{Place, Source, SourceKind, Text};
 use super::tree::{Line, parse};
-use crate::options::{DEFAULT_MAX_BYTES, Environment};
+use crate::options::{Environment, default_transport, from_url};
 
 /// Variables that paste text into the official file where this version supports none (B-108 to
 /// B-110).
@@ -202,32 +200,26 @@ fn key(role: &str, environment: Environment<'_>) -> Option<KeySettings> {
     })
 }
 
-/// `MERCURE_TRANSPORT_URL`, when no transport is configured (B-125).
+/// `MERCURE_TRANSPORT_URL`, when no transport is configured (B-125), else the default.
 ///
 /// # Errors
 ///
-/// Any URL but `local://…`.
-pub fn transport_url(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
+/// As [`from_url`].
+pub fn transport(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
     const NAME: &str = "MERCURE_TRANSPORT_URL";
-    let url = environment(NAME).filter(|url| !url.is_empty());
-    let Some(url) = url.filter(|_| draft.transport.is_none()) else {
+    if draft.transport.is_some() {
         return Ok(());
-    };
-    // The URL may hold a password, so only its scheme is shown.
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if scheme != "local" {
-        return Err(ConfigError::general(format!(
-            "the transport {} of {NAME} is not supported yet",
-            show(scheme)
-        ))
-        .remedy("unset it, or write `transport memory` in MERCURE_EXTRA_DIRECTIVES"));
     }
-    draft.transport = Some(TransportSettings::Local {
-        max_bytes: DEFAULT_MAX_BYTES,
+    let url = environment(NAME).filter(|url| !url.is_empty());
+    draft.transport = Some(match url {
+        None => default_transport(environment),
+        Some(url) => {
+            draft.notices.push(Notice::warning(format!(
+                "{NAME} is deprecated: write a `transport` directive instead"
+            )));
+            from_url(NAME, &url, environment, &mut draft.notices)?
+        }
     });
-    draft.notices.push(Notice::warning(format!(
-        "{NAME} is deprecated: write `transport local` instead"
-    )));
     Ok(())
 }
 

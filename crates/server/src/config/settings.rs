@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::UnknownCursor;
 use talaria_hub::access::Issuers;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, Limits};
+use talaria_transport::history::SyncMode;
 
 use super::source::Place;
 
@@ -74,6 +76,8 @@ pub struct ListenAddress {
 /// Where updates are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportSettings {
+    /// `transport bolt`: the history on disk (B-250).
+    History(HistorySettings),
     /// `transport memory`: the history is the ring.
     Memory {
         /// Updates kept at most; `None` leaves it to `max_bytes`.
@@ -88,6 +92,27 @@ pub enum TransportSettings {
         /// Bytes kept at most for readers that are a little behind.
         max_bytes: u64,
     },
+}
+
+/// The history on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// The database of the existing hub; the history is `<path>.talaria` beside it.
+    pub path: PathBuf,
+    /// The bucket of that database.
+    pub bucket_name: String,
+    /// Updates kept at most.
+    pub size: Option<u64>,
+    /// Bytes that kept updates may occupy.
+    pub max_bytes: Option<u64>,
+    /// How long an update is kept.
+    pub max_age: Option<Duration>,
+    /// When an acknowledged update is on the disk.
+    pub sync: SyncMode,
+    /// Bytes of the newest updates in memory.
+    pub ring_bytes: u64,
+    /// The answer to an unknown cursor.
+    pub unknown_cursor: UnknownCursor,
 }
 
 /// An entry of `cors_origins` or `publish_origins`, as written.

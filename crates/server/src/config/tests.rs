@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod directives;
+mod transport;
 mod variables;
 
 use super::settings::Settings;

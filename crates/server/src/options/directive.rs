@@ -6,10 +6,8 @@ use crate::config::draft::Draft;
 use crate::config::error::{ConfigError, show};
 use crate::config::issuer;
 use crate::config::lexer::Word;
-use talaria_hub::UnknownCursor;
 
-use crate::config::settings::{Notice, OriginSetting, TransportSettings};
-use crate::config::site::refuse;
+use crate::config::settings::{Notice, OriginSetting};
 use crate::config::tree::Line;
 use crate::config::value;
 use crate::options::Environment;
@@ -33,14 +31,6 @@ pub const LATER: &[&str] = &[
     "transport_url",
     "ui",
 ];
-
-/// Transports that are not supported yet (B-250, B-260 to B-263).
-const LATER_TRANSPORTS: &[&str] = &[
-    "bolt", "kafka", "nats", "postgres", "pulsar", "redis", "valkey",
-];
-
-/// Bytes that a memory log keeps unless told otherwise (design §5).
-pub const DEFAULT_MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The bound that `max_request_body_size 0` leaves.
 const UNBOUNDED_BODY: u64 = 10 * 1024 * 1024;
@@ -142,70 +132,6 @@ pub fn drain_timeout(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done
 pub fn max_request_body_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let size = value::size(line.without_block()?.one("a size")?)?;
     draft.max_request_body_size = Some(if size == 0 { UNBOUNDED_BODY } else { size });
-    Ok(())
-}
-
-pub fn transport(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    let name = line.one("the transport's name")?;
-    let memory = name.text == "memory";
-    if !memory && name.text != "local" {
-        return Err(refuse(
-            name,
-            "transport",
-            LATER_TRANSPORTS,
-            &["memory", "local"],
-        ));
-    }
-    let known: &[&str] = if memory {
-        &["size", "max_bytes", "unknown_cursor"]
-    } else {
-        &["max_bytes"]
-    };
-    let mut size = None;
-    let mut max_bytes = DEFAULT_MAX_BYTES;
-    let mut unknown_cursor = UnknownCursor::Replay;
-    for option in line.block.iter().flatten() {
-        option.without_block()?;
-        match option.name.text.as_str() {
-            option_name if !known.contains(&option_name) => {
-                return Err(refuse(&option.name, "transport option", &[], known));
-            }
-            "size" => {
-                size =
-                    Some(value::number(option.one("a number of updates")?, 0)?).filter(|n| *n > 0)
-            }
-            "max_bytes" => {
-                let word = option.one("a size")?;
-                max_bytes = value::size(word)?;
-                if max_bytes == 0 {
-                    return Err(word
-                        .error("`max_bytes` must be more than 0")
-                        .remedy("a log in memory needs a bound, for example 32MiB"));
-                }
-            }
-            _ => {
-                let word = option.one("replay or live")?;
-                unknown_cursor = match word.text.as_str() {
-                    "replay" => UnknownCursor::Replay,
-                    "live" => UnknownCursor::Live,
-                    other => {
-                        return Err(word
-                            .error(format!("{} is neither replay nor live", show(other)))
-                            .remedy("write `unknown_cursor replay` or `unknown_cursor live`"));
-                    }
-                };
-            }
-        }
-    }
-    draft.transport = Some(if memory {
-        TransportSettings::Memory {
-            size,
-            max_bytes,
-            unknown_cursor,
-        }
-    } else {
-        TransportSettings::Local { max_bytes }
-    });
     Ok(())
 }
 

@@ -83,6 +83,11 @@ impl Pages {
         Ok((pages, Root::Page(meta.root)))
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How many pages there are.
     pub(super) fn count(&self) -> u64 {
         self.count

@@ -22,12 +22,8 @@ fn defaults() {
     assert_eq!(settings.dispatch_timeout, Some(Duration::from_secs(5)));
     assert_eq!(settings.drain_timeout, Duration::from_secs(5));
     assert_eq!(settings.max_request_body_size, 1024 * 1024);
-    let memory = TransportSettings::Memory {
-        size: None,
-        max_bytes: 32 * 1024 * 1024,
-        unknown_cursor: UnknownCursor::Replay,
-    };
-    assert_eq!(settings.transport, memory);
+    let history = TransportSettings::History(crate::options::default_history());
+    assert_eq!(settings.transport, history);
     assert!(settings.cors_origins.is_empty() && settings.publish_origins.is_empty());
     assert_eq!(settings.limits, talaria_protocol::Limits::default());
     let issuers: Vec<_> = settings
@@ -155,7 +151,7 @@ fn later_directives_are_refused_by_name() {
         let expected = format!("the directive `{directive}` is not supported yet");
         assert!(error.contains(&expected), "{error}");
     }
-    for transport in ["bolt", "redis", "postgres", "kafka", "pulsar"] {
+    for transport in ["redis", "postgres", "kafka", "pulsar"] {
         let error = with(&format!("transport {transport}")).unwrap_err();
         assert!(
             error.contains(&format!("the transport `{transport}` is not supported yet")),

@@ -3,7 +3,6 @@
 use talaria_hub::access::Role;
 
 use super::{KEYS, try_load};
-use crate::config::settings::TransportSettings;
 
 /// `MERCURE_CORS_ALLOWED_ORIGINS` acts only where `cors_origins` does not; B-126 variables warn.
 #[test]
@@ -39,29 +38,6 @@ fn variables_beside_the_directives() {
             .text
             .contains("`anonymous` in MERCURE_EXTRA_DIRECTIVES")
     );
-}
-
-/// B-125: read only when no transport is configured, refused by name save `local`.
-#[test]
-fn transport_url() {
-    let local = [KEYS, &[("MERCURE_TRANSPORT_URL", "local://local")]].concat();
-    assert!(matches!(
-        try_load(None, &local).unwrap().settings.transport,
-        TransportSettings::Local { .. }
-    ));
-    let redis = [KEYS, &[("MERCURE_TRANSPORT_URL", "redis://:pass@host")]].concat();
-    let error = try_load(None, &redis).unwrap_err();
-    assert!(
-        error.contains("`redis` of MERCURE_TRANSPORT_URL is not supported yet"),
-        "{error}"
-    );
-    assert!(!error.contains("pass"));
-    let directive = [
-        &redis[..],
-        &[("MERCURE_EXTRA_DIRECTIVES", "transport memory")],
-    ]
-    .concat();
-    assert!(try_load(None, &directive).is_ok());
 }
 
 /// B-106, B-223: the issuer that the variables name, beside blocks.

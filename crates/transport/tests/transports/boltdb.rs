@@ -1,20 +1,16 @@
 //! The reader of existing hubs' databases (B-520, B-1034).
-#![cfg(not(talaria_loom))]
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
 
-mod bolt;
+pub mod writer;
 
 use std::fs::{self, File};
 use std::path::Path;
 
-use bolt::{BRANCH, BUCKET, Element, FIXTURES, LEAF, Pair, Scratch, Writer};
 use proptest::prelude::*;
 use talaria_protocol::Update;
 use talaria_transport::boltdb::{BoltError, DEFAULT_BUCKET, Source};
+
+use self::writer::{self as bolt, BRANCH, BUCKET, Element, FIXTURES, LEAF, Pair, Writer};
+use crate::folder::Folder;
 
 fn open(path: &Path) -> Result<Option<Source>, BoltError> {
     Source::open(path, DEFAULT_BUCKET)
@@ -31,7 +27,7 @@ fn read_after(path: &Path, after: u64) -> Read {
 }
 
 fn read_bytes(bytes: &[u8]) -> Read {
-    read_after(&Scratch::new().file("mercure.db", bytes), 0)
+    read_after(&Folder::new().file("mercure.db", bytes), 0)
 }
 
 fn pairs(numbers: impl IntoIterator<Item = u64>) -> Vec<Pair> {
@@ -56,8 +52,8 @@ fn refusal(read: Read) -> String {
 fn each_database_of_a_real_hub_reads_as_it_must_and_stays_as_it_was() {
     for (name, first) in FIXTURES.into_iter().zip([1, 381, 1]) {
         let expected: Vec<_> = (first..).zip(bolt::expected(name)).collect();
-        let scratch = Scratch::new();
-        let path = scratch.file("mercure.db", &bolt::fixture(name));
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bolt::fixture(name));
         let modified = || fs::metadata(&path).unwrap().modified().unwrap();
         let before = modified();
 
@@ -81,8 +77,8 @@ fn each_database_of_a_real_hub_reads_as_it_must_and_stays_as_it_was() {
 #[test]
 fn reading_begins_after_any_sequence_number() {
     for name in FIXTURES {
-        let scratch = Scratch::new();
-        let path = scratch.file("mercure.db", &bolt::fixture(name));
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bolt::fixture(name));
         let all = read_after(&path, 0).unwrap();
         let last = all.last().unwrap().0;
         for after in (0..last + 2).chain([u64::MAX - 1, u64::MAX]) {
@@ -94,21 +90,21 @@ fn reading_begins_after_any_sequence_number() {
 
 #[test]
 fn a_path_without_a_database_has_nothing_to_import() {
-    let scratch = Scratch::new();
+    let folder = Folder::new();
     for path in [
-        scratch.path("mercure.db"),
-        scratch.path("missing/mercure.db"),
-        scratch.file("empty.db", b""),
+        folder.path().join("mercure.db"),
+        folder.path().join("missing/mercure.db"),
+        folder.file("empty.db", b""),
     ] {
         assert!(open(&path).unwrap().is_none(), "{}", path.display());
     }
-    assert!(!scratch.path("mercure.db").exists());
+    assert!(!folder.path().join("mercure.db").exists());
 }
 
 #[test]
 fn another_bucket_name_finds_nothing_and_says_so() {
-    let scratch = Scratch::new();
-    let path = scratch.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bolt::fixture(FIXTURES[0]));
     for name in ["", "a", "update", "updates2", "z"] {
         let source = Source::open(&path, name).unwrap().expect("a database");
         assert!(!source.has_bucket());
@@ -118,34 +114,34 @@ fn another_bucket_name_finds_nothing_and_says_so() {
 
 #[test]
 fn what_is_no_database_is_refused_with_a_remedy() {
-    let scratch = Scratch::new();
-    fs::create_dir(scratch.path("directory.mercure.db")).unwrap();
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("directory.mercure.db")).unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
-        scratch.path("pipe.mercure.db"),
+        folder.path().join("pipe.mercure.db"),
         rustix::fs::FileType::Fifo,
         rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
         0,
     )
     .unwrap();
-    scratch.file("text.mercure.db", &b"not a database\n".repeat(1000));
-    scratch.file("short.mercure.db", &bolt::fixture(FIXTURES[0])[..70]);
+    folder.file("text.mercure.db", &b"not a database\n".repeat(1000));
+    folder.file("short.mercure.db", &bolt::fixture(FIXTURES[0])[..70]);
     for name in ["directory", "pipe", "text", "short"] {
-        let path = scratch.path(&format!("{name}.mercure.db"));
+        let path = folder.path().join(format!("{name}.mercure.db"));
         let error = open(&path).expect_err(name);
         assert!(matches!(error, BoltError::NotADatabase { .. }), "{error}");
         assert!(error.to_string().contains("move it away"), "{error}");
         assert!(error.to_string().contains(name), "{error}");
     }
-    let beside = scratch.path("text.mercure.db/mercure.db");
+    let beside = folder.path().join("text.mercure.db/mercure.db");
     let error = open(&beside).expect_err("a file is no directory");
     assert!(matches!(error, BoltError::Unreadable { .. }), "{error}");
 }
 
 #[test]
 fn a_database_in_use_is_refused_and_one_being_read_is_kept_from_writers() {
-    let scratch = Scratch::new();
-    let path = scratch.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bolt::fixture(FIXTURES[0]));
     let hub = File::open(&path).unwrap();
     hub.lock().unwrap();
     let message = refusal(open(&path).map(|_| Vec::new()));
@@ -204,8 +200,8 @@ fn an_inline_bucket_is_read() {
         let value = bolt::inline_bucket(&pairs(1..=count));
         let bytes = Writer::new(4096).finish(&[("updates", value)]);
         assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
-        let scratch = Scratch::new();
-        let path = scratch.file("mercure.db", &bytes);
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bytes);
         assert_eq!(
             read_after(&path, 1).unwrap().len() as u64,
             count.saturating_sub(1)
@@ -258,8 +254,8 @@ fn what_no_hub_can_have_stored_is_skipped_and_counted() {
         ],
     );
     let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
-    let scratch = Scratch::new();
-    let path = scratch.file("mercure.db", &bytes);
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bytes);
     // The first key sorts behind the first sequence number, so it is read too.
     let source = open(&path).unwrap().expect("a database");
     let read: Vec<_> = source
@@ -365,8 +361,8 @@ fn what_precedes_damage_is_handed_out_before_the_error_and_nothing_after() {
     let mut bytes = bolt::fixture(FIXTURES[0]);
     // The kind of page 6, which holds what follows the first 25.
     bytes[6 * 4096 + 8] = 0x80;
-    let scratch = Scratch::new();
-    let path = scratch.file("mercure.db", &bytes);
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bytes);
     let source = open(&path).unwrap().expect("a database");
     let mut entries = source.entries(0);
     for sequence in 1..=25 {
@@ -423,8 +419,8 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(cut);
-        let scratch = Scratch::new();
-        let path = scratch.file("mercure.db", &bytes);
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bytes);
         let Ok(Some(source)) = open(&path) else {
             return Ok(());
         };
@@ -452,8 +448,8 @@ proptest! {
         let stored: Vec<_> = updates.iter().map(|(at, update)| bolt::stored(*at, update)).collect();
         let mut writer = Writer::new(1024);
         let root = writer.tree(&stored, per_leaf, fan_out);
-        let scratch = Scratch::new();
-        let path = scratch.file("mercure.db", &writer.finish(&[("updates", bolt::bucket(root))]));
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &writer.finish(&[("updates", bolt::bucket(root))]));
         let expected: Vec<_> = updates.into_iter().filter(|(at, _)| *at > after).collect();
         prop_assert_eq!(read_after(&path, after).expect("readable"), expected);
     }

@@ -1,7 +1,5 @@
 //! The log in memory keeps what every transport promises, and what is special about it.
 
-mod suite;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
@@ -10,9 +8,8 @@ use talaria_transport::{
     AppendError, Frame, Lookup, Memory, MemoryOptions, Position, ReadError, Route, Transport,
 };
 
-use crate::suite::{Everything, Kept, append, block_on, look_up, start, update};
+use crate::suite::{self, Everything, Kept, append, block_on, look_up, start, update};
 
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 fn open(kept: Kept) -> Arc<dyn Transport> {
     let mut options = MemoryOptions::default();
     options.size = kept.size;
@@ -20,7 +17,7 @@ fn open(kept: Kept) -> Arc<dyn Transport> {
     Arc::new(Memory::open(options).expect("a log in memory"))
 }
 
-suite!(open);
+crate::suite!(open);
 
 /// `local` has no history: no cursor is looked up (B-501), but the newest id is known.
 #[test]

@@ -1,10 +1,5 @@
 //! What every transport promises, as functions over a way to open one, so that later transports
 //! pass the same suite: `suite!(open)` makes a test of each.
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
 
 mod appends;
 mod cursors;

@@ -1,0 +1,119 @@
+//! Opens what the configuration names as transport.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_transport::boltdb::Source;
+use talaria_transport::history::{Directory, History, HistoryOptions, Imports};
+use talaria_transport::{Memory, MemoryOptions, Transport};
+
+use crate::config::settings::{HistorySettings, TransportSettings};
+
+/// Opens a transport. Blocks: the history waits for another process to let go of it, recovers, and
+/// imports.
+///
+/// # Errors
+///
+/// What is wrong, and the remedy.
+pub fn open(settings: &TransportSettings) -> Result<Arc<dyn Transport>, String> {
+    let (max_bytes, mut options) = match settings {
+        TransportSettings::History(settings) => return open_history(settings),
+        TransportSettings::Memory {
+            size, max_bytes, ..
+        } => {
+            let mut options = MemoryOptions::default();
+            options.size = *size;
+            (*max_bytes, options)
+        }
+        TransportSettings::Local { max_bytes } => (*max_bytes, MemoryOptions::local()),
+    };
+    options.max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let memory = Memory::open(options).map_err(|error| error.to_string())?;
+    Ok(Arc::new(memory))
+}
+
+/// The directory that holds the history of a `path` (B-250).
+pub fn directory_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".talaria");
+    PathBuf::from(name)
+}
+
+fn open_history(settings: &HistorySettings) -> Result<Arc<dyn Transport>, String> {
+    let disk = open_directory(&directory_of(&settings.path))?;
+    let source = Source::open(&settings.path, &settings.bucket_name);
+    let source = source.map_err(|error| error.to_string())?;
+    let history = import(disk, options(settings), source.as_ref())?;
+    Ok(Arc::new(history))
+}
+
+/// Opens or creates the directory of a history.
+///
+/// # Errors
+///
+/// When it cannot be created.
+pub fn open_directory(path: &Path) -> Result<Arc<Directory>, String> {
+    let directory = Directory::open(path).map_err(|error| {
+        format!(
+            "{}: {error}\n  let the hub write there, or give `transport bolt` another `path`",
+            path.display()
+        )
+    });
+    directory.map(Arc::new)
+}
+
+/// Opens a history and appends what a database of the existing hub has that is new; one log line
+/// says so.
+///
+/// # Errors
+///
+/// When the history is in use or damaged, or the database is.
+pub fn import(
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+    source: Option<&Source>,
+) -> Result<History, String> {
+    let Some(source) = source else {
+        return History::open(disk, options).map_err(|error| error.to_string());
+    };
+    let mut entries = |after| {
+        let entries = source.entries(after);
+        let entries = entries.map(|entry| entry.map_err(|error| error.to_string()));
+        Ok(Box::new(entries) as Imports)
+    };
+    let history = History::open_importing(disk, options, Some(&mut entries));
+    let history = history.map_err(|error| error.to_string())?;
+    if !source.has_bucket() {
+        tracing::warn!(
+            database = %source.path().display(),
+            "the database has no such bucket, so nothing is imported; see `bucket_name`"
+        );
+    }
+    let summary = source.summary();
+    tracing::info!(
+        database = %source.path().display(),
+        imported = history.imported(),
+        fields_dropped = summary.dropped_fields,
+        entries_unreadable = summary.skipped,
+        first_unreadable = ?summary.first_skipped,
+        "updates of the existing hub's database are in the history; the database is left as it is"
+    );
+    Ok(history)
+}
+
+fn options(settings: &HistorySettings) -> HistoryOptions {
+    let mut options = HistoryOptions::new(Arc::new(unix_milliseconds));
+    options.size = settings.size;
+    options.max_bytes = settings.max_bytes;
+    options.max_age = settings.max_age;
+    options.sync = settings.sync;
+    options.ring_bytes = usize::try_from(settings.ring_bytes).unwrap_or(usize::MAX);
+    options
+}
+
+/// The time of day as the history wants it.
+pub fn unix_milliseconds() -> u64 {
+    (SystemClock.unix_time() * 1_000.0) as u64
+}

@@ -1,0 +1,131 @@
+//! Where in a segment its updates are: by position, by topic, and by ids that publishers chose.
+//!
+//! Postings are offsets, in the order of the log. Topics and ids are found by hash, so a posting is
+//! a candidate: whoever reads the record compares.
+
+mod file;
+
+use hashbrown::HashMap;
+use siphasher::sip::SipHasher13;
+
+pub(super) use self::file::{IndexFile, Subject};
+use super::format::Stored;
+use crate::{Frame, Position};
+
+/// What opening a log wants to know of its newest segment without reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The retention floor.
+    pub(super) floor: Position,
+    /// The sequence number of the last imported update.
+    pub(super) imported: u64,
+    /// The commit time of the newest update, in milliseconds since 1970.
+    pub(super) time: u64,
+}
+
+/// Hashes topics and ids, the same way for the life of a log.
+#[derive(Clone)]
+pub(super) struct Hashes(SipHasher13);
+
+impl Hashes {
+    /// The hashes of the log with this key: whoever does not know it cannot make them collide.
+    pub(super) fn new(key: &[u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(key))
+    }
+
+    pub(super) fn of(&self, text: &str) -> u64 {
+        self.0.hash(text.as_bytes())
+    }
+}
+
+/// The index of a segment, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    first: Position,
+    /// One for each position; zero where the update is lost.
+    offsets: Vec<u32>,
+    topics: HashMap<u64, Vec<u32>>,
+    chosen: HashMap<u64, Vec<u32>>,
+}
+
+impl Index {
+    pub(super) fn new(first: Position) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
+
+    /// The newest position, the one before the first if there is none.
+    pub(super) fn last(&self) -> Position {
+        Position(self.first.0 + self.offsets.len() as u64).back(1)
+    }
+
+    pub(super) fn add_frame(&mut self, frame: &Frame, chosen: bool, at: u64, hashes: &Hashes) {
+        let topics = frame.topics.iter().map(AsRef::as_ref);
+        let chosen = chosen.then_some(&*frame.event_id);
+        self.add(frame.position, topics, chosen, at, hashes);
+    }
+
+    pub(super) fn add_stored(&mut self, stored: &Stored<'_>, at: u64, hashes: &Hashes) {
+        let chosen = stored.chosen.then_some(stored.event_id);
+        self.add(stored.position, stored.topics(), chosen, at, hashes);
+    }
+
+    /// Positions that are skipped count as lost, those up to the last one are not taken.
+    fn add<'a>(
+        &mut self,
+        position: Position,
+        topics: impl Iterator<Item = &'a str>,
+        chosen: Option<&str>,
+        at: u64,
+        hashes: &Hashes,
+    ) {
+        let (Some(number), Ok(at)) = (position.0.checked_sub(self.first.0), u32::try_from(at))
+        else {
+            return;
+        };
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        if number < self.offsets.len() {
+            return;
+        }
+        self.offsets.resize(number, 0);
+        self.offsets.push(at);
+        for topic in topics {
+            let postings = self.topics.entry(hashes.of(topic)).or_default();
+            if postings.last() != Some(&at) {
+                postings.push(at);
+            }
+        }
+        if let Some(id) = chosen {
+            self.chosen.entry(hashes.of(id)).or_default().push(at);
+        }
+    }
+
+    /// Counts what follows, up to a position, as lost.
+    pub(super) fn extend_to(&mut self, last: Position) {
+        let count = (last.0 + 1).saturating_sub(self.first.0);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count > self.offsets.len() {
+            self.offsets.resize(count, 0);
+        }
+    }
+
+    /// Where the update at a position begins; `None` if it is lost or not of this segment.
+    pub(super) fn offset(&self, position: Position) -> Option<u32> {
+        let number = usize::try_from(position.0.checked_sub(self.first.0)?).ok()?;
+        self.offsets.get(number).copied().filter(|at| *at != 0)
+    }
+
+    /// Candidates for a topic from an offset on, at most so many.
+    pub(super) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+        let postings = self.topics.get(&hash).map_or(&[][..], Vec::as_slice);
+        let start = postings.partition_point(|at| *at < from);
+        postings[start..].iter().take(at_most).copied().collect()
+    }
+
+    /// Candidates for a chosen id.
+    pub(super) fn chosen(&self, hash: u64) -> Vec<u32> {
+        self.chosen.get(&hash).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,332 @@
+//! The index of a segment in a file beside it: derived, never synced, rebuilt when in doubt.
+//!
+//! A header, the offsets by position, then two tables (topics, ids): starts of buckets, entries
+//! sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
+//! named by a hash's highest bits and holds about one entry, so a look-up reads a few bytes.
+
+use std::io;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{Facts, Index};
+use crate::Position;
+use crate::history::disk::{Disk, File};
+use crate::history::format::{Fields, put_u32, put_u64, seal};
+
+const MAGIC: [u8; 8] = *b"TALINDEX";
+const VERSION: u32 = 1;
+const HEADER: usize = 8 + 4 + 7 * 8 + 4 * 4;
+const ENTRY: u64 = 16;
+const WORD: u64 = 4;
+const CHUNK: usize = 64 << 10;
+
+/// What an index file is the index of; it holds for nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::history) struct Subject {
+    /// The segment's number.
+    pub(in crate::history) number: u64,
+    /// Its first position.
+    pub(in crate::history) first: Position,
+    /// Its last position.
+    pub(in crate::history) last: Position,
+    /// Its bytes.
+    pub(in crate::history) length: u64,
+}
+
+/// An index file that was found whole.
+pub(in crate::history) struct IndexFile {
+    file: Arc<dyn File>,
+    subject: Subject,
+    facts: Facts,
+    topics: Table,
+    chosen: Table,
+}
+
+/// Where a table is in the file.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    /// Where its starts of buckets begin.
+    at: u64,
+    entries: u32,
+    postings: u32,
+}
+
+impl Index {
+    /// Writes the index of a finished segment under a name.
+    pub(in crate::history) fn write(
+        &self,
+        disk: &dyn Disk,
+        name: &str,
+        subject: Subject,
+        facts: Facts,
+    ) -> io::Result<()> {
+        let new = format!("{name}.new");
+        let file = disk.create(&new)?;
+        file.write_at(&self.encode(subject, facts), 0)?;
+        disk.rename(&new, name)
+    }
+
+    fn encode(&self, subject: Subject, facts: Facts) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&MAGIC);
+        put_u32(&mut out, VERSION);
+        for value in [
+            subject.number,
+            subject.first.0,
+            subject.last.0,
+            subject.length,
+            facts.floor.0,
+            facts.imported,
+            facts.time,
+        ] {
+            put_u64(&mut out, value);
+        }
+        for table in [&self.topics, &self.chosen] {
+            put_u32(&mut out, table.len() as u32);
+            put_u32(&mut out, postings(table) as u32);
+        }
+        self.offsets.iter().for_each(|at| put_u32(&mut out, *at));
+        for table in [&self.topics, &self.chosen] {
+            encode_table(table, &mut out);
+        }
+        seal(&mut out, 0);
+        out
+    }
+}
+
+/// How many postings a table stores; a single one stands in its entry.
+fn postings(table: &HashMap<u64, Vec<u32>>) -> usize {
+    let lengths = table.values().map(Vec::len);
+    lengths.filter(|length| *length > 1).sum()
+}
+
+fn encode_table(table: &HashMap<u64, Vec<u32>>, out: &mut Vec<u8>) {
+    let mut entries: Vec<(u64, &[u32])> =
+        table.iter().map(|(hash, list)| (*hash, &**list)).collect();
+    entries.sort_unstable_by_key(|(hash, _)| *hash);
+    let buckets = buckets(entries.len() as u32);
+    let mut next = 0;
+    for bucket in 0..=buckets {
+        while next < entries.len() && bucket_of(entries[next].0, buckets) < bucket {
+            next += 1;
+        }
+        put_u32(out, next as u32);
+    }
+    let mut start = 0;
+    for (hash, list) in &entries {
+        put_u64(out, *hash);
+        match list {
+            [only] => put_u32(out, *only),
+            list => {
+                put_u32(out, start);
+                start += list.len() as u32;
+            }
+        }
+        put_u32(out, list.len() as u32);
+    }
+    for (_, list) in entries.iter().filter(|(_, list)| list.len() > 1) {
+        list.iter().for_each(|at| put_u32(out, *at));
+    }
+}
+
+fn buckets(entries: u32) -> u32 {
+    entries.max(1).next_power_of_two()
+}
+
+fn bucket_of(hash: u64, buckets: u32) -> u32 {
+    // The highest bits; shifted twice, because one bucket needs none of them.
+    (hash >> 32 >> (32 - buckets.trailing_zeros())) as u32
+}
+
+impl IndexFile {
+    /// Opens an index file; `None` unless it is whole and says what the segment is.
+    pub(in crate::history) fn open(
+        disk: &dyn Disk,
+        name: &str,
+        expected: impl Fn(&Subject) -> bool,
+    ) -> io::Result<Option<Self>> {
+        let file = match disk.open(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = file.len()?;
+        let mut header = [0; HEADER];
+        if file.read_at(&mut header, 0)? < HEADER || !is_whole(&*file, length)? {
+            return Ok(None);
+        }
+        let found = Self::decode(&header, file);
+        Ok(found.filter(|index| expected(&index.subject) && index.end() + WORD == length))
+    }
+
+    fn decode(header: &[u8], file: Arc<dyn File>) -> Option<Self> {
+        let mut fields = Fields(header);
+        if fields.take(8)? != MAGIC || fields.u32()? != VERSION {
+            return None;
+        }
+        let subject = Subject {
+            number: fields.u64()?,
+            first: Position(fields.u64()?),
+            last: Position(fields.u64()?),
+            length: fields.u64()?,
+        };
+        let facts = Facts {
+            floor: Position(fields.u64()?),
+            imported: fields.u64()?,
+            time: fields.u64()?,
+        };
+        let count = (subject.last.0 + 1).checked_sub(subject.first.0)?;
+        let topics = Table {
+            at: HEADER as u64 + count * WORD,
+            entries: fields.u32()?,
+            postings: fields.u32()?,
+        };
+        let chosen = Table {
+            at: topics.end(),
+            entries: fields.u32()?,
+            postings: fields.u32()?,
+        };
+        Some(Self {
+            file,
+            subject,
+            facts,
+            topics,
+            chosen,
+        })
+    }
+
+    pub(in crate::history) fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    pub(in crate::history) fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    fn end(&self) -> u64 {
+        self.chosen.end()
+    }
+
+    /// As [`Index::offset`].
+    pub(in crate::history) fn offset(&self, position: Position) -> io::Result<Option<u32>> {
+        if position < self.subject.first || position > self.subject.last {
+            return Ok(None);
+        }
+        let number = position.0 - self.subject.first.0;
+        let at = self.word(HEADER as u64 + number * WORD)?;
+        Ok(Some(at).filter(|at| *at != 0))
+    }
+
+    /// As [`Index::topic`].
+    pub(in crate::history) fn topic(
+        &self,
+        hash: u64,
+        from: u32,
+        at_most: usize,
+    ) -> io::Result<Vec<u32>> {
+        self.postings(self.topics, hash, from, at_most)
+    }
+
+    /// As [`Index::chosen`].
+    pub(in crate::history) fn chosen(&self, hash: u64) -> io::Result<Vec<u32>> {
+        self.postings(self.chosen, hash, 0, usize::MAX)
+    }
+
+    fn postings(&self, table: Table, hash: u64, from: u32, at_most: usize) -> io::Result<Vec<u32>> {
+        let bucket = bucket_of(hash, buckets(table.entries));
+        let bounds = self.words(table.at + u64::from(bucket) * WORD, 2)?;
+        let mut entries = vec![0; bounds[1].saturating_sub(bounds[0]) as usize * ENTRY as usize];
+        self.read(
+            &mut entries,
+            table.entries_at() + u64::from(bounds[0]) * ENTRY,
+        )?;
+        let mut fields = Fields(&entries);
+        while let (Some(found), Some(start), Some(count)) =
+            (fields.u64(), fields.u32(), fields.u32())
+        {
+            if found != hash {
+                continue;
+            }
+            if count == 1 {
+                return Ok(if start < from { vec![] } else { vec![start] });
+            }
+            let list_at = table.postings_at() + u64::from(start) * WORD;
+            let skipped = self.lower_bound(list_at, count, from)?;
+            let count = (count - skipped).min(u32::try_from(at_most).unwrap_or(u32::MAX));
+            return self.words(list_at + u64::from(skipped) * WORD, count as usize);
+        }
+        Ok(Vec::new())
+    }
+
+    /// How many of the list's offsets are below `from`.
+    fn lower_bound(&self, list_at: u64, count: u32, from: u32) -> io::Result<u32> {
+        let (mut low, mut high) = (0, if from == 0 { 0 } else { count });
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.word(list_at + u64::from(middle) * WORD)? < from {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    fn word(&self, at: u64) -> io::Result<u32> {
+        let mut bytes = [0; WORD as usize];
+        self.read(&mut bytes, at)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn words(&self, at: u64, count: usize) -> io::Result<Vec<u32>> {
+        let mut bytes = vec![0; count * WORD as usize];
+        self.read(&mut bytes, at)?;
+        let mut fields = Fields(&bytes);
+        Ok(std::iter::from_fn(|| fields.u32()).collect())
+    }
+
+    fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        if self.file.read_at(buffer, at)? < buffer.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn entries_at(self) -> u64 {
+        self.at + (u64::from(buckets(self.entries)) + 1) * WORD
+    }
+
+    fn postings_at(self) -> u64 {
+        self.entries_at() + u64::from(self.entries) * ENTRY
+    }
+
+    fn end(self) -> u64 {
+        self.postings_at() + u64::from(self.postings) * WORD
+    }
+}
+
+/// Whether the file ends with the checksum of what precedes it.
+fn is_whole(file: &dyn File, length: u64) -> io::Result<bool> {
+    let Some(content) = length.checked_sub(WORD) else {
+        return Ok(false);
+    };
+    let (mut at, mut checksum) = (0, 0);
+    let mut buffer = vec![0; CHUNK];
+    while at < content {
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(content - at).unwrap_or(usize::MAX));
+        let read = file.read_at(&mut buffer[..wanted], at)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
+        at += read as u64;
+    }
+    let mut last = [0; WORD as usize];
+    let read = file.read_at(&mut last, content)?;
+    Ok(read == last.len() && u32::from_le_bytes(last) == checksum)
+}

@@ -1,0 +1,154 @@
+//! What an operator may ask of a history: what it holds, whether it is whole, and to repair it.
+
+mod repair;
+mod survey;
+
+use std::io;
+
+pub use self::repair::{Step, repair};
+use self::survey::{Survey, survey};
+use super::disk::Disk;
+use super::error::OpenError;
+use super::format::SEGMENT_HEADER;
+use super::names;
+use super::recovery::{failed, find};
+use super::walk::{Met, walk};
+use crate::Position;
+
+/// What a history holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// The version of the format.
+    pub format: u32,
+    /// Segment files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Openings for writing.
+    pub runs: u64,
+    /// Everything up to here is deleted.
+    pub floor: Position,
+    /// The newest position.
+    pub head: Position,
+    /// Updates after the floor that are readable.
+    pub updates: u64,
+    /// The commit times of the oldest and the newest of them, in milliseconds since 1970.
+    pub times: Option<(u64, u64)>,
+    /// The sequence number of the last update that was imported from a database.
+    pub imported: u64,
+    /// What repairs gave up: first and last positions.
+    pub gaps: Vec<(Position, Position)>,
+    /// Damage, as [`verify`] reports it.
+    pub faults: u64,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub path: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+    /// The positions that are lost, if any are.
+    pub lost: Option<(Position, Position)>,
+}
+
+/// A kept update, as it is exported.
+#[derive(Debug)]
+pub struct Exported<'a> {
+    /// Its position.
+    pub position: Position,
+    /// When it was committed, in milliseconds since 1970.
+    pub time: u64,
+    /// Its id.
+    pub event_id: &'a str,
+    /// Its topics.
+    pub topics: Vec<&'a str>,
+    /// Whether it is private.
+    pub private: bool,
+    /// Its event stream bytes.
+    pub event: &'a [u8],
+}
+
+/// Reads everything and counts it. A hub may be running on it.
+///
+/// # Errors
+/// When files cannot be read; damage is counted.
+pub fn stat(disk: &dyn Disk) -> Result<Stat, OpenError> {
+    let survey = survey(disk)?;
+    let mut stat = Stat {
+        format: super::format::VERSION,
+        segments: survey.segments.len() as u64,
+        bytes: survey.segments.iter().map(|segment| segment.length).sum(),
+        runs: survey.runs,
+        floor: survey.facts.floor,
+        head: survey.head,
+        updates: 0,
+        times: None,
+        imported: survey.facts.imported,
+        gaps: survey
+            .gaps
+            .iter()
+            .map(|gap| (gap.first, gap.last))
+            .collect(),
+        faults: survey.faults.len() as u64,
+    };
+    export(disk, &mut |update| {
+        stat.updates += 1;
+        let first = stat.times.map_or(update.time, |(first, _)| first);
+        stat.times = Some((first, update.time));
+        Ok(())
+    })?;
+    Ok(stat)
+}
+
+/// Reports everything that is not as it was written. A hub may be running on it.
+///
+/// # Errors
+/// When files cannot be read.
+pub fn verify(disk: &dyn Disk) -> Result<Vec<Fault>, OpenError> {
+    let Survey { faults, .. } = survey(disk)?;
+    Ok(faults)
+}
+
+/// Hands over every kept and readable update, in order; how many. A hub may be running on it.
+///
+/// # Errors
+/// When files cannot be read, or what `each` answers.
+pub fn export(
+    disk: &dyn Disk,
+    each: &mut dyn FnMut(Exported<'_>) -> io::Result<()>,
+) -> Result<u64, OpenError> {
+    let survey = survey(disk)?;
+    let mut count = 0;
+    for (number, (first, length)) in find(disk)?.segments {
+        let name = names::segment(number, first);
+        let file = disk
+            .open(&name)
+            .map_err(failed(disk, &name, "opening it"))?;
+        let mut outcome = Ok(());
+        let end = length.max(SEGMENT_HEADER as u64);
+        let read = walk(&*file, number, end, &mut |met| {
+            if let Met::Update(stored, _) = met
+                && stored.position > survey.facts.floor
+                && stored.position <= survey.head
+                && outcome.is_ok()
+            {
+                count += 1;
+                outcome = each(Exported {
+                    position: stored.position,
+                    time: stored.time,
+                    event_id: stored.event_id,
+                    topics: stored.topics().collect(),
+                    private: stored.private,
+                    event: stored.event,
+                });
+            }
+        });
+        read.and(outcome)
+            .map_err(failed(disk, &name, "exporting it"))?;
+    }
+    Ok(count)
+}

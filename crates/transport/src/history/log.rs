@@ -1,0 +1,348 @@
+//! The writer's side of the log: groups, segments, and what to do when the disk fails.
+
+mod failure;
+mod roll;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use talaria_protocol::Update;
+
+use self::failure::Trouble;
+use super::disk::File;
+use super::format::{GROUP_HEADER, GroupHeader, encode_record};
+use super::index::Facts;
+use super::manifest::Run;
+use super::options::SyncMode;
+use super::segment::Segment;
+use super::shared::{Newest, Shared};
+use crate::committer::Commit;
+use crate::{AppendError, Frame, Health, Position};
+
+pub(super) use self::roll::create_segment;
+
+const NOT_WRITTEN: &str = "the history could not be written; the hub's log says why";
+const ALMOST_FULL: &str =
+    "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
+/// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
+const FREE_BYTES: u64 = 1 << 30;
+/// One twentieth of the disk.
+const FREE_SHARE: u64 = 20;
+/// How often is looked whether updates have become too old, or the disk works again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The only one who writes.
+pub(super) struct Log {
+    pub(super) shared: Arc<Shared>,
+    pub(super) run: Run,
+    pub(super) active: Arc<Segment>,
+    pub(super) file: Arc<dyn File>,
+    /// Where the last committed group of the active segment ends.
+    pub(super) end: u64,
+    /// Up to here the active segment is known to be durable.
+    pub(super) durable: u64,
+    pub(super) head: Position,
+    /// Of the last committed group.
+    pub(super) facts: Facts,
+    /// The retention floor that is known to be durable; what is above it is not removed.
+    pub(super) durable_floor: Position,
+    /// When the oldest update that is not durable was committed, in milliseconds since 1970.
+    pub(super) unsynced_since: Option<u64>,
+    pub(super) trouble: Option<Trouble>,
+    /// Reused for every group.
+    pub(super) buffer: Vec<u8>,
+    /// Keeps other processes out; dropped last.
+    pub(super) _lock: Box<dyn Send + Sync>,
+}
+
+impl Commit for Log {
+    fn commit(&mut self, updates: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError> {
+        self.append(updates, self.facts.imported)
+    }
+
+    fn rest(&mut self) -> Option<Duration> {
+        self.keep_house()
+    }
+}
+
+impl Log {
+    /// Appends a group: it is written, durable as the mode says, and can be read and looked up.
+    pub(super) fn append(
+        &mut self,
+        updates: Vec<Update>,
+        imported: u64,
+    ) -> Result<Vec<Arc<Frame>>, AppendError> {
+        self.recover_from_trouble()?;
+        self.make_room()?;
+        let facts = Facts {
+            floor: self.facts.floor,
+            imported,
+            time: self.now(),
+        };
+        let (frames, chosen) = self.assign(updates);
+        let offsets = self.write_group(&frames, &chosen, facts)?;
+        self.publish(&frames, &chosen, &offsets);
+        self.delete_what_is_over();
+        self.sync_if_due();
+        Ok(frames)
+    }
+
+    /// Gives updates their places; whether their ids were chosen by publishers.
+    fn assign(&self, updates: Vec<Update>) -> (Vec<Arc<Frame>>, Vec<bool>) {
+        let mut position = self.head;
+        let assign = |mut update: Update| {
+            position = position.next();
+            let chosen = update.id.take();
+            let is_chosen = chosen.is_some();
+            let event_id = chosen.unwrap_or_else(|| self.shared.ids.encode(self.run.tag, position));
+            (Arc::new(Frame::new(position, event_id, update)), is_chosen)
+        };
+        updates.into_iter().map(assign).unzip()
+    }
+
+    /// Writes a group and, in [`SyncMode::Always`], syncs it; where its records begin.
+    fn write_group(
+        &mut self,
+        frames: &[Arc<Frame>],
+        chosen: &[bool],
+        facts: Facts,
+    ) -> Result<Vec<u64>, AppendError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.resize(GROUP_HEADER, 0);
+        let mut offsets = Vec::with_capacity(frames.len());
+        for (frame, chosen) in frames.iter().zip(chosen) {
+            offsets.push(self.end + buffer.len() as u64);
+            encode_record(frame, facts.time, *chosen, &mut buffer);
+        }
+        let head = Position(self.head.0 + frames.len() as u64);
+        let end = self.end + buffer.len() as u64;
+        let facts = Facts {
+            // What is not committed yet is never deleted by its size or age.
+            floor: self.shared.advance(head, self.active.base + end),
+            ..facts
+        };
+        self.put_group_header(&mut buffer, frames.len(), facts);
+        let outcome = self.write(&buffer);
+        self.buffer = buffer;
+        outcome?;
+        self.end = end;
+        self.head = head;
+        self.facts = facts;
+        if self.durable == end {
+            self.durable_floor = facts.floor;
+        }
+        Ok(offsets)
+    }
+
+    fn put_group_header(&self, buffer: &mut [u8], count: usize, facts: Facts) {
+        let header = GroupHeader {
+            // A group is bounded by a quarter of the ring.
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            run: self.run.tag,
+            number: self.active.number,
+            at: self.end,
+            first: self.head.next(),
+            floor: facts.floor,
+            mark: self.durable,
+            imported: facts.imported,
+            length: u32::try_from(buffer.len() - GROUP_HEADER).unwrap_or(u32::MAX),
+        };
+        let mut bytes = Vec::with_capacity(GROUP_HEADER);
+        header.encode(&mut bytes);
+        buffer[..GROUP_HEADER].copy_from_slice(&bytes);
+    }
+
+    /// Writes the bytes of a group behind the last one.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        if let Err(error) = self.file.write_at(bytes, self.end) {
+            return Err(self.write_failed(&error));
+        }
+        let end = self.end + bytes.len() as u64;
+        if self.shared.options.sync == SyncMode::Always {
+            if let Err(error) = self.file.sync_data() {
+                return Err(self.sync_failed(&error));
+            }
+            self.durable = end;
+        } else if self.unsynced_since.is_none() {
+            self.unsynced_since = Some((self.shared.options.clock)());
+        }
+        self.shared.set_health(Health::Ready);
+        Ok(())
+    }
+
+    /// Makes a committed group known to readers.
+    fn publish(&mut self, frames: &[Arc<Frame>], chosen: &[bool], offsets: &[u64]) {
+        if let Some(written) = self.active.written() {
+            let mut written = written.write();
+            for ((frame, chosen), at) in frames.iter().zip(chosen).zip(offsets) {
+                written
+                    .index
+                    .add_frame(frame, *chosen, *at, &self.shared.files.hashes);
+            }
+            written.end = self.end;
+        }
+        if let Some(newest) = frames.last() {
+            self.shared.set_newest(Newest {
+                head: self.head,
+                event_id: Some(newest.event_id.clone()),
+                bytes: self.active.base + self.end,
+            });
+        }
+    }
+
+    /// The commit time of the next group; never before the last one's.
+    fn now(&self) -> u64 {
+        (self.shared.options.clock)().max(self.facts.time)
+    }
+
+    /// Begins a new segment if the active one is large enough.
+    fn make_room(&mut self) -> Result<(), AppendError> {
+        self.check_space()?;
+        let kept = self.kept_bytes();
+        if self.end >= roll::segment_bytes(kept) && self.active.last() >= self.active.first {
+            self.roll().map_err(|error| self.roll_failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes that kept updates occupy, more or less a segment's header.
+    fn kept_bytes(&self) -> u64 {
+        let floor = self.facts.floor;
+        let segments = self.shared.segments();
+        let oldest = segments.partition_point(|segment| segment.last() <= floor);
+        let start = segments.get(oldest).map_or(self.active.base, |segment| {
+            let offset = segment.offset(floor.next(), &self.shared.files);
+            segment.base + u64::from(offset.ok().flatten().unwrap_or_default())
+        });
+        (self.active.base + self.end).saturating_sub(start)
+    }
+
+    fn check_space(&mut self) -> Result<(), AppendError> {
+        let is_full = match self.shared.files.disk.space() {
+            Ok(space) => space.available < FREE_BYTES.min(space.total / FREE_SHARE),
+            // Writing will tell.
+            Err(_) => false,
+        };
+        if is_full {
+            self.shared.set_health(Health::Refusing(ALMOST_FULL));
+            return Err(AppendError::Refused(ALMOST_FULL));
+        }
+        Ok(())
+    }
+
+    /// Deletes what retention no longer keeps: at once for readers, on the disk once a header that
+    /// says so is durable.
+    fn delete_what_is_over(&mut self) {
+        let floor = self.shared.advance(self.head, self.active.base + self.end);
+        let segments = self.shared.segments();
+        let is_over = |segment: &Arc<Segment>| segment.last() <= self.facts.floor.min(floor);
+        if !segments
+            .first()
+            .is_some_and(|oldest| oldest.number < self.active.number && is_over(oldest))
+        {
+            return;
+        }
+        if segments[0].last() > self.durable_floor && !self.sync() {
+            return;
+        }
+        roll::remove_segments(&self.shared, self.durable_floor);
+    }
+
+    /// Syncs what was written; whether that succeeded.
+    fn sync(&mut self) -> bool {
+        if self.durable < self.end {
+            if let Err(error) = self.file.sync_data() {
+                self.sync_failed(&error);
+                return false;
+            }
+            self.durable = self.end;
+        }
+        self.unsynced_since = None;
+        self.durable_floor = self.facts.floor;
+        true
+    }
+
+    fn sync_if_due(&mut self) {
+        if let (SyncMode::Interval(interval), Some(since)) =
+            (self.shared.options.sync, self.unsynced_since)
+        {
+            let waited = (self.shared.options.clock)().abs_diff(since);
+            if u128::from(waited) >= interval.as_millis() {
+                self.sync();
+            }
+        }
+    }
+
+    /// What is due while nobody publishes; when to come again.
+    fn keep_house(&mut self) -> Option<Duration> {
+        if self.trouble.is_some() || self.shared.health() != Health::Ready {
+            self.probe();
+            return Some(LOOK_AGAIN);
+        }
+        self.sync_if_due();
+        let ages = self.shared.options.max_age.is_some();
+        if ages {
+            self.delete_what_is_old();
+        }
+        let interval = match (self.shared.options.sync, self.unsynced_since) {
+            (SyncMode::Interval(interval), Some(_)) => Some(interval),
+            _ => None,
+        };
+        [interval, ages.then_some(LOOK_AGAIN)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Removes segments whose updates have become too old, the active one's too.
+    fn delete_what_is_old(&mut self) {
+        let floor = self.shared.advance(self.head, self.active.base + self.end);
+        let segments = self.shared.segments();
+        let is_over =
+            |segment: &Arc<Segment>| segment.last() <= floor && segment.last() >= segment.first;
+        if !segments.iter().any(is_over) {
+            return;
+        }
+        self.facts.floor = floor;
+        // The new segment's header makes the floor durable.
+        match self.roll() {
+            Ok(()) => roll::remove_segments(&self.shared, self.durable_floor),
+            Err(error) => {
+                self.roll_failed(&error);
+            }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the history was not closed cleanly; the next start reads its newest segment");
+        }
+    }
+}
+
+impl Log {
+    /// Leaves the log so that it opens without being read.
+    fn close(&mut self) -> io::Result<()> {
+        if self.trouble.is_some() || self.active.last() < self.active.first {
+            return Ok(());
+        }
+        let mut buffer = vec![0; GROUP_HEADER];
+        let facts = Facts {
+            floor: self.shared.advance(self.head, self.active.base + self.end),
+            ..self.facts
+        };
+        if !self.sync() {
+            return Ok(());
+        }
+        self.put_group_header(&mut buffer, 0, facts);
+        self.file.write_at(&buffer, self.end)?;
+        self.file.sync_data()?;
+        self.end += GROUP_HEADER as u64;
+        self.facts = facts;
+        self.write_closed_index()
+    }
+}

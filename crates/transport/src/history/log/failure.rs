@@ -1,0 +1,154 @@
+//! When the disk fails: nothing that was refused appears, nothing acknowledged is lost.
+
+use std::io;
+
+use super::{ALMOST_FULL, LOOK_AGAIN, Log, NOT_WRITTEN};
+use crate::history::names;
+use crate::history::walk::{Met, walk};
+use crate::{AppendError, Health};
+
+/// The active segment's end is not known to be as it should: nothing is written until it is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::history) struct Trouble {
+    /// When it was last tried to get out, in milliseconds since 1970.
+    tried: u64,
+}
+
+impl Log {
+    /// A write failed: cuts what it left. The update is refused once the cut is durable.
+    pub(super) fn write_failed(&mut self, error: &io::Error) -> AppendError {
+        tracing::error!(%error, file = self.path(), "a group could not be written");
+        self.shared.set_health(Health::Refusing(NOT_WRITTEN));
+        let cut = self.file.set_len(self.end);
+        match cut.and_then(|()| self.file.sync_data()) {
+            Ok(()) => {
+                self.durable = self.end;
+                self.unsynced_since = None;
+                AppendError::Refused(NOT_WRITTEN)
+            }
+            Err(error) => self.sync_failed(&error),
+        }
+    }
+
+    /// A sync failed: that file handle is finished, and what it had not synced is in doubt.
+    pub(super) fn sync_failed(&mut self, error: &io::Error) -> AppendError {
+        tracing::error!(%error, file = self.path(), "the disk did not take what was written");
+        self.shared.set_health(Health::Refusing(NOT_WRITTEN));
+        self.enter_trouble();
+        match self.mend() {
+            Ok(()) => {
+                if let Err(error) = self.resume() {
+                    self.roll_failed(&error);
+                }
+                AppendError::Refused(NOT_WRITTEN)
+            }
+            Err(error) => {
+                tracing::error!(%error, file = self.path(), "publishing stays off until the disk works again");
+                AppendError::Unknown
+            }
+        }
+    }
+
+    /// A new segment could not be begun; the old one may have got a successor nobody knows of.
+    pub(super) fn roll_failed(&mut self, error: &io::Error) -> AppendError {
+        tracing::error!(%error, file = self.path(), "no new segment could be begun");
+        self.shared.set_health(Health::Refusing(NOT_WRITTEN));
+        self.enter_trouble();
+        // Nothing of the group was written.
+        AppendError::Refused(NOT_WRITTEN)
+    }
+
+    /// Tries to get out of trouble, so that something can be written.
+    pub(super) fn recover_from_trouble(&mut self) -> Result<(), AppendError> {
+        let Some(Trouble { tried }) = self.trouble else {
+            return Ok(());
+        };
+        let since = (self.shared.options.clock)().abs_diff(tried);
+        if u128::from(since) < LOOK_AGAIN.as_millis() {
+            return Err(AppendError::Refused(NOT_WRITTEN));
+        }
+        self.enter_trouble();
+        self.mend().and_then(|()| self.resume()).map_err(|error| {
+            tracing::debug!(%error, "the disk still fails");
+            AppendError::Refused(NOT_WRITTEN)
+        })
+    }
+
+    /// Looks whether the disk works again, though nobody publishes.
+    pub(super) fn probe(&mut self) {
+        if self.recover_from_trouble().is_err() {
+            return;
+        }
+        match self.shared.health() {
+            Health::Refusing(ALMOST_FULL) => {
+                if self.check_space().is_ok() {
+                    self.shared.set_health(Health::Ready);
+                }
+            }
+            Health::Refusing(_) => {
+                // Only writing shows whether it works: a group of no updates.
+                let facts = self.facts;
+                drop(self.write_group(&[], &[], facts));
+            }
+            Health::Ready => {}
+        }
+    }
+
+    fn enter_trouble(&mut self) {
+        let tried = (self.shared.options.clock)();
+        self.trouble = Some(Trouble { tried });
+    }
+
+    /// Brings the disk to the state that readers know: the active segment, opened anew, ends with
+    /// its last committed group, has no successor, and is durable.
+    fn mend(&mut self) -> io::Result<()> {
+        let disk = &self.shared.files.disk;
+        let (number, first) = (self.active.number, self.active.first);
+        let successor = names::segment(number + 1, self.head.next());
+        for name in [successor.clone(), format!("{successor}{}", names::NEW)] {
+            match disk.remove(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let file = disk.open(&names::segment(number, first))?;
+        // What a failed sync left in the cache may pass for written and never be.
+        let start = self.durable.min(self.end);
+        let mut doubtful = vec![0; usize::try_from(self.end - start).unwrap_or(usize::MAX)];
+        let read = file.read_at(&mut doubtful, start)?;
+        if read < doubtful.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&doubtful, start)?;
+        file.set_len(self.end)?;
+        file.sync_data()?;
+        disk.sync()?;
+        let mut count = 0;
+        let mut is_whole = true;
+        walk(&*file, number, self.end, &mut |met| match met {
+            Met::Update(..) => count += 1,
+            Met::Damage(..) => is_whole = false,
+            Met::Group(_) => {}
+        })?;
+        if !is_whole || count != (self.head.0 + 1).saturating_sub(first.0) {
+            return Err(io::Error::other(
+                "committed updates are no longer readable; restart the hub, which says what to do",
+            ));
+        }
+        self.file = file;
+        self.durable = self.end;
+        Ok(())
+    }
+
+    /// Goes on in a new segment.
+    fn resume(&mut self) -> io::Result<()> {
+        self.roll()?;
+        self.trouble = None;
+        Ok(())
+    }
+
+    fn path(&self) -> String {
+        let name = names::segment(self.active.number, self.active.first);
+        self.shared.files.disk.path(&name)
+    }
+}

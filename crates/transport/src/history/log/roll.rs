@@ -1,0 +1,135 @@
+//! The next segment, and the end of the oldest ones.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Log;
+use crate::Position;
+use crate::history::disk::{Disk, File};
+use crate::history::format::{SEGMENT_HEADER, SegmentHeader};
+use crate::history::index::Subject;
+use crate::history::names;
+use crate::history::segment::Segment;
+use crate::history::shared::Shared;
+
+/// The least and the most bytes of a segment; large updates may exceed both.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
+
+/// The bytes of a segment in a log that keeps so many: a quarter, so that little outlives its
+/// deletion.
+pub(super) fn segment_bytes(kept: u64) -> u64 {
+    (kept / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end())
+}
+
+/// Creates a segment, durably: under its name there is never one without its header.
+pub(in crate::history) fn create_segment(
+    disk: &dyn Disk,
+    header: &SegmentHeader,
+) -> io::Result<Arc<dyn File>> {
+    let name = names::segment(header.number, header.first);
+    let new = format!("{name}{}", names::NEW);
+    let file = disk.create(&new)?;
+    file.write_at(&header.encode(), 0)?;
+    file.sync_data()?;
+    disk.rename(&new, &name)?;
+    disk.sync()?;
+    Ok(file)
+}
+
+impl Log {
+    /// Begins a new segment. The old one is durable first, whatever the mode says.
+    pub(super) fn roll(&mut self) -> io::Result<()> {
+        if self.durable < self.end {
+            self.file.sync_data()?;
+            self.durable = self.end;
+        }
+        self.unsynced_since = None;
+        let header = SegmentHeader {
+            number: self.active.number + 1,
+            first: self.head.next(),
+            run: self.run,
+            floor: self.facts.floor,
+            imported: self.facts.imported,
+            created: (self.shared.options.clock)(),
+            key: self.shared.manifest.key,
+        };
+        let file = create_segment(&*self.shared.files.disk, &header)?;
+        let subject = self.subject();
+        self.write_index(&names::index(subject.number, subject.first));
+        let sealed = Segment::sealed(subject, self.active.base);
+        let active = Arc::new(Segment::active(
+            header.number,
+            header.first,
+            self.active.base + self.end,
+            Arc::clone(&file),
+            SEGMENT_HEADER as u64,
+        ));
+        let mut segments = self.shared.segments().to_vec();
+        segments.pop();
+        segments.extend([Arc::new(sealed), Arc::clone(&active)]);
+        self.shared.replace_segments(segments);
+        self.active = active;
+        self.file = file;
+        self.end = SEGMENT_HEADER as u64;
+        self.durable = self.end;
+        self.durable_floor = header.floor;
+        Ok(())
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            number: self.active.number,
+            first: self.active.first,
+            last: self.head,
+            length: self.end,
+        }
+    }
+
+    /// Leaves the index of the active segment beside it, for an opening that need not read it.
+    pub(super) fn write_closed_index(&mut self) -> io::Result<()> {
+        let subject = self.subject();
+        self.write_index(&names::closed(subject.number, subject.first));
+        Ok(())
+    }
+
+    /// Writes the active segment's index. It can be made again from the segment at any time.
+    fn write_index(&self, name: &str) {
+        let Some(written) = self.active.written() else {
+            return;
+        };
+        let written = written.read();
+        let disk = &*self.shared.files.disk;
+        if let Err(error) = written.index.write(disk, name, self.subject(), self.facts) {
+            tracing::warn!(%error, index = disk.path(name), "an index could not be written; it is made when it is needed");
+        }
+    }
+}
+
+/// Removes the segments that lie wholly below a floor that is known to be durable.
+pub(super) fn remove_segments(shared: &Shared, floor: Position) {
+    let segments = shared.segments();
+    // The active one stays.
+    let sealed = &segments[..segments.len().saturating_sub(1)];
+    let kept = sealed.partition_point(|segment| segment.last() <= floor);
+    if kept == 0 {
+        return;
+    }
+    shared.replace_segments(segments[kept..].to_vec());
+    for segment in &segments[..kept] {
+        let disk = &*shared.files.disk;
+        for name in [
+            names::segment(segment.number, segment.first),
+            names::index(segment.number, segment.first),
+        ] {
+            match disk.remove(&name) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(
+                    %error,
+                    file = disk.path(&name),
+                    "what is no longer kept could not be removed; the next start tries again"
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! Opening a log: what is torn is cut, what is damaged or missing is refused, and everything is on
+//! the disk before anything is shown.
+
+mod newest;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use self::newest::Recovered;
+use super::disk::Disk;
+use super::error::OpenError;
+use super::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};
+use super::index::{Facts, Hashes, Index, Subject};
+use super::log::{Log, create_segment};
+use super::manifest::{Gap, Manifest, Read, Run};
+use super::names::{self, Name};
+use super::options::HistoryOptions;
+use super::segment::Segment;
+use super::shared::{Newest, Shared};
+use crate::{Position, RunTag};
+
+/// How often another process is asked to let go, and how long it may take each time.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The files of a log, as found.
+pub(super) struct Found {
+    /// By number: first position and length.
+    pub(super) segments: BTreeMap<u64, (Position, u64)>,
+    /// Indexes, by number.
+    pub(super) indexes: BTreeMap<u64, Position>,
+    pub(super) closed: BTreeMap<u64, Position>,
+    pub(super) leftovers: Vec<String>,
+}
+
+/// Turns an error of the file system into one that names the file.
+pub(super) fn failed(
+    disk: &dyn Disk,
+    name: &str,
+    action: &'static str,
+) -> impl FnOnce(io::Error) -> OpenError {
+    let path = disk.path(name);
+    move |source| OpenError::Io {
+        path,
+        action,
+        source,
+    }
+}
+
+/// Opens a log for writing.
+pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, OpenError> {
+    let lock = lock(&*disk)?;
+    let found = find(&*disk)?;
+    let mut manifest = read_manifest(&*disk, &found)?;
+    let Some((&number, &(first, length))) = found.segments.last_key_value() else {
+        return begin(disk, options, manifest, lock);
+    };
+    let newest = newest::recover(&*disk, &found, number, first, length, &manifest)?;
+    manifest.learn(newest.run);
+    let segments = keep(&*disk, &found, &newest, &manifest)?;
+    let is_empty = newest.head < first;
+    let run = new_run(newest.head, &*disk)?;
+    let header = SegmentHeader {
+        // One that holds nothing is replaced, so that openings leave nothing behind.
+        number: if is_empty { number } else { number + 1 },
+        first: newest.head.next(),
+        run,
+        floor: newest.facts.floor,
+        imported: newest.facts.imported,
+        created: (options.clock)(),
+        key: manifest.key,
+    };
+    let name = names::segment(header.number, header.first);
+    let file = create_segment(&*disk, &header).map_err(failed(&*disk, &name, "creating it"))?;
+    seal(&*disk, &newest, number, first);
+    manifest.runs.push(run);
+    manifest
+        .write(&*disk)
+        .map_err(failed(&*disk, "manifest", "writing it"))?;
+    remove_leftovers(
+        &*disk,
+        &found,
+        segments.first().map_or(number, |oldest| oldest.number),
+    );
+    let mut base = 0;
+    let mut kept: Vec<Arc<Segment>> = Vec::new();
+    for subject in segments
+        .iter()
+        .filter(|subject| subject.number < header.number)
+    {
+        kept.push(Arc::new(Segment::sealed(*subject, base)));
+        base += subject.length;
+    }
+    let event_id = newest_id(&*disk, &kept, &newest, &manifest);
+    let active = Arc::new(Segment::active(
+        header.number,
+        header.first,
+        base,
+        Arc::clone(&file),
+        SEGMENT_HEADER as u64,
+    ));
+    kept.push(Arc::clone(&active));
+    let shared = Arc::new(Shared::new(
+        disk,
+        manifest,
+        options,
+        kept,
+        Newest {
+            head: newest.head,
+            event_id,
+            bytes: base + SEGMENT_HEADER as u64,
+        },
+        newest.facts.floor,
+    ));
+    Ok(log(
+        shared,
+        run,
+        active,
+        file,
+        newest.head,
+        newest.facts,
+        lock,
+    ))
+}
+
+fn log(
+    shared: Arc<Shared>,
+    run: Run,
+    active: Arc<Segment>,
+    file: Arc<dyn super::disk::File>,
+    head: Position,
+    facts: Facts,
+    lock: Box<dyn Send + Sync>,
+) -> Log {
+    Log {
+        shared,
+        run,
+        active,
+        file,
+        end: SEGMENT_HEADER as u64,
+        durable: SEGMENT_HEADER as u64,
+        head,
+        facts,
+        durable_floor: facts.floor,
+        unsynced_since: None,
+        trouble: None,
+        buffer: Vec::new(),
+        _lock: lock,
+    }
+}
+
+/// Begins an empty log.
+fn begin(
+    disk: Arc<dyn Disk>,
+    options: HistoryOptions,
+    mut manifest: Manifest,
+    lock: Box<dyn Send + Sync>,
+) -> Result<Log, OpenError> {
+    let run = new_run(Position::ORIGIN, &*disk)?;
+    let header = SegmentHeader {
+        number: 1,
+        first: run.first,
+        run,
+        floor: Position::ORIGIN,
+        imported: 0,
+        created: (options.clock)(),
+        key: manifest.key,
+    };
+    let name = names::segment(header.number, header.first);
+    let file = create_segment(&*disk, &header).map_err(failed(&*disk, &name, "creating it"))?;
+    manifest.runs.push(run);
+    manifest
+        .write(&*disk)
+        .map_err(failed(&*disk, "manifest", "writing it"))?;
+    let active = Arc::new(Segment::active(
+        header.number,
+        header.first,
+        0,
+        Arc::clone(&file),
+        SEGMENT_HEADER as u64,
+    ));
+    let newest = Newest {
+        bytes: SEGMENT_HEADER as u64,
+        ..Newest::default()
+    };
+    let shared = Shared::new(
+        disk,
+        manifest,
+        options,
+        vec![Arc::clone(&active)],
+        newest,
+        Position::ORIGIN,
+    );
+    let facts = Facts::default();
+    Ok(log(
+        Arc::new(shared),
+        run,
+        active,
+        file,
+        Position::ORIGIN,
+        facts,
+        lock,
+    ))
+}
+
+/// Waits up to five seconds for another process to let go.
+pub(super) fn lock(disk: &dyn Disk) -> Result<Box<dyn Send + Sync>, OpenError> {
+    for _ in 0..LOCK_TRIES {
+        let locked = disk.lock().map_err(failed(disk, "lock", "locking it"))?;
+        if let Some(lock) = locked {
+            return Ok(lock);
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    Err(OpenError::Locked {
+        path: disk.path("lock"),
+    })
+}
+
+/// Lists the log's files.
+pub(super) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
+    let mut found = Found {
+        segments: BTreeMap::new(),
+        indexes: BTreeMap::new(),
+        closed: BTreeMap::new(),
+        leftovers: Vec::new(),
+    };
+    let files = disk.list().map_err(failed(disk, "", "listing it"))?;
+    for (name, length) in files {
+        match names::parse(&name) {
+            Some(Name::Segment(number, first)) => {
+                let before = found.segments.insert(number, (first, length));
+                if before.is_some() {
+                    return Err(OpenError::Damaged {
+                        path: disk.path(&name),
+                        offset: 0,
+                        what: "two segments have this number".to_owned(),
+                    });
+                }
+            }
+            Some(Name::Index(number, first)) => drop(found.indexes.insert(number, first)),
+            Some(Name::Closed(number, first)) => drop(found.closed.insert(number, first)),
+            None if name.ends_with(names::NEW) => found.leftovers.push(name),
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the manifest, or makes it from the segments' headers.
+pub(super) fn read_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenError> {
+    let read = Manifest::read(disk).map_err(failed(disk, "manifest", "reading it"))?;
+    let path = || disk.path("manifest");
+    match read {
+        Read::Manifest(_) if found.segments.is_empty() => Err(OpenError::Missing {
+            path: disk.path(&names::segment(1, Position(1))),
+            what: "there is a manifest and not one segment".to_owned(),
+        }),
+        Read::Manifest(manifest) => Ok(manifest),
+        Read::Version(version) => Err(OpenError::Version {
+            path: path(),
+            version,
+        }),
+        Read::Unreadable if found.segments.is_empty() => Err(OpenError::Damaged {
+            path: path(),
+            offset: 0,
+            what: "it is not readable, and there is no segment to rebuild it from".to_owned(),
+        }),
+        Read::Missing if found.segments.is_empty() => fresh_manifest(disk),
+        Read::Missing | Read::Unreadable => rebuild_manifest(disk, found),
+    }
+}
+
+fn fresh_manifest(disk: &dyn Disk) -> Result<Manifest, OpenError> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key)
+        .map_err(io::Error::other)
+        .map_err(failed(disk, "manifest", "choosing a key"))?;
+    Ok(Manifest {
+        key,
+        runs: Vec::new(),
+        gaps: Vec::new(),
+    })
+}
+
+fn rebuild_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenError> {
+    let mut manifest: Option<Manifest> = None;
+    let mut fault = None;
+    for (&number, &(first, _)) in &found.segments {
+        match read_header(disk, number, first) {
+            Ok(header) => {
+                let manifest = manifest.get_or_insert_with(|| Manifest {
+                    key: header.key,
+                    runs: Vec::new(),
+                    gaps: Vec::new(),
+                });
+                if manifest.runs.iter().all(|run| run.tag != header.run.tag) {
+                    manifest.runs.push(header.run);
+                }
+            }
+            Err(error @ OpenError::Damaged { .. }) => fault = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    tracing::warn!(
+        manifest = disk.path("manifest"),
+        "the manifest is missing or damaged; it is made anew from the segments"
+    );
+    manifest.ok_or_else(|| {
+        fault.unwrap_or_else(|| OpenError::Missing {
+            path: disk.path("manifest"),
+            what: "there is nothing to make it from".to_owned(),
+        })
+    })
+}
+
+/// Reads and checks the header of a segment.
+pub(super) fn read_header(
+    disk: &dyn Disk,
+    number: u64,
+    first: Position,
+) -> Result<SegmentHeader, OpenError> {
+    let name = names::segment(number, first);
+    let file = disk
+        .open(&name)
+        .map_err(failed(disk, &name, "opening it"))?;
+    let mut bytes = vec![0; SEGMENT_HEADER];
+    let read = file.read_at(&mut bytes, 0);
+    let read = read.map_err(failed(disk, &name, "reading it"))?;
+    match SegmentHeader::decode(&bytes[..read]) {
+        Ok(header) if header.number == number && header.first == first => Ok(header),
+        Err(HeaderFault::Version(version)) => Err(OpenError::Version {
+            path: disk.path(&name),
+            version,
+        }),
+        Ok(_) | Err(HeaderFault::Unreadable) => Err(OpenError::Damaged {
+            path: disk.path(&name),
+            offset: 0,
+            what: "the segment's header is not readable, or not this file's".to_owned(),
+        }),
+    }
+}
+
+fn new_run(head: Position, disk: &dyn Disk) -> Result<Run, OpenError> {
+    let tag = RunTag::random().map_err(io::Error::other);
+    Ok(Run {
+        tag: tag.map_err(failed(disk, "manifest", "choosing a run's tag"))?,
+        first: head.next(),
+    })
+}
+
+/// The segments that hold what is above the floor, none of them missing.
+fn keep(
+    disk: &dyn Disk,
+    found: &Found,
+    newest: &Recovered,
+    manifest: &Manifest,
+) -> Result<Vec<Subject>, OpenError> {
+    let floor = newest.facts.floor;
+    let mut kept: Vec<Subject> = Vec::new();
+    let mut last = newest.head;
+    let mut next: Option<(u64, Position)> = None;
+    for (&number, &(first, length)) in found.segments.iter().rev() {
+        if let Some((next, position)) = next {
+            if last <= floor {
+                break;
+            }
+            if next != number + 1 {
+                return Err(missing(disk, next - 1, position));
+            }
+            if first > position {
+                return Err(OpenError::Damaged {
+                    path: disk.path(&names::segment(number, first)),
+                    offset: 0,
+                    what: format!("it should begin before position {position}"),
+                });
+            }
+        }
+        let length = if next.is_none() {
+            newest.length
+        } else {
+            length
+        };
+        kept.push(Subject {
+            number,
+            first,
+            last,
+            length,
+        });
+        last = first.back(1);
+        next = Some((number, first));
+    }
+    kept.reverse();
+    let needed = floor.next();
+    if let Some(oldest) = kept.first().filter(|oldest| oldest.first > needed)
+        && !is_gap(&manifest.gaps, needed, oldest.first.back(1))
+    {
+        return Err(missing(disk, oldest.number.saturating_sub(1), oldest.first));
+    }
+    Ok(kept)
+}
+
+fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {
+    gaps.iter()
+        .any(|gap| gap.first <= first && last <= gap.last)
+}
+
+fn missing(disk: &dyn Disk, number: u64, before: Position) -> OpenError {
+    OpenError::Missing {
+        path: disk.path(&format!("{number:010}-*.segment")),
+        what: format!("updates before position {before} are not deleted and in no other segment"),
+    }
+}
+
+/// Leaves the index of the segment that was the newest; it has a successor now.
+fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Position) {
+    let index = names::index(number, first);
+    let written = match &newest.index {
+        _ if newest.head < first => Ok(()),
+        Some(built) => {
+            let subject = Subject {
+                number,
+                first,
+                last: newest.head,
+                length: newest.length,
+            };
+            built.write(disk, &index, subject, newest.facts)
+        }
+        None => disk.rename(&names::closed(number, first), &index),
+    };
+    if let Err(error) = written {
+        tracing::warn!(%error, index = disk.path(&index), "an index could not be written; it is made when it is needed");
+    }
+}
+
+/// Removes what no segment in use needs; whatever fails is tried again at the next start.
+fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
+    let old = |number: &u64| *number < oldest;
+    let segments = found.segments.iter().filter(|(number, _)| old(number));
+    let segments = segments.map(|(number, (first, _))| names::segment(*number, *first));
+    let indexes = found.indexes.iter().filter(|(number, _)| old(number));
+    let indexes = indexes.map(|(number, first)| names::index(*number, *first));
+    let closed = found.closed.iter();
+    let closed = closed.map(|(number, first)| names::closed(*number, *first));
+    let leftovers = found.leftovers.iter().cloned();
+    for name in segments.chain(indexes).chain(closed).chain(leftovers) {
+        match disk.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, file = disk.path(&name), "a file that is no longer needed could not be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The id of the newest update, if it is there.
+fn newest_id(
+    disk: &dyn Disk,
+    sealed: &[Arc<Segment>],
+    newest: &Recovered,
+    manifest: &Manifest,
+) -> Option<Box<str>> {
+    if newest.event_id.is_some() {
+        return newest.event_id.clone();
+    }
+    let segment = sealed
+        .iter()
+        .rev()
+        .find(|segment| segment.last() >= segment.first)?;
+    let file = disk
+        .open(&names::segment(segment.number, segment.first))
+        .ok()?;
+    let name = names::index(segment.number, segment.first);
+    let index = super::index::IndexFile::open(disk, &name, |subject| {
+        subject.number == segment.number && subject.last == segment.last()
+    });
+    let at = match index.ok().flatten() {
+        Some(index) => index.offset(segment.last()).ok().flatten(),
+        None => {
+            let hashes = Hashes::new(&manifest.key);
+            let mut index = Index::new(segment.first);
+            super::walk::walk(&*file, segment.number, segment.end(), &mut |met| {
+                if let super::walk::Met::Update(stored, at) = met {
+                    index.add_stored(&stored, at, &hashes);
+                }
+            })
+            .ok()?;
+            index.offset(segment.last())
+        }
+    };
+    let frame = super::segment::read_frame(&*file, at?.into(), segment.end()).ok()??;
+    Some(frame.event_id)
+}

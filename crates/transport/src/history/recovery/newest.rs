@@ -1,0 +1,208 @@
+//! The newest segment: the only one that is read when a log is opened, and the only one that may
+//! be torn.
+
+use std::sync::Arc;
+
+use super::{Found, failed, missing, read_header};
+use crate::Position;
+use crate::history::disk::{Disk, File};
+use crate::history::error::OpenError;
+use crate::history::format::{Content, GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
+use crate::history::index::{Facts, Hashes, Index, IndexFile};
+use crate::history::manifest::{Manifest, Run};
+use crate::history::names;
+use crate::history::scan::{Entry, Scanner};
+
+/// The newest segment, as far as it is whole; all of it is durable.
+pub(super) struct Recovered {
+    pub(super) run: Run,
+    pub(super) head: Position,
+    /// Of the newest update, if the segment was read and has one.
+    pub(super) event_id: Option<Box<str>>,
+    pub(super) facts: Facts,
+    /// Where its last group ends.
+    pub(super) length: u64,
+    /// `None` if the segment was closed and its index lies beside it.
+    pub(super) index: Option<Index>,
+}
+
+/// Reads the newest segment, cuts what is torn, and makes the rest durable.
+pub(super) fn recover(
+    disk: &dyn Disk,
+    found: &Found,
+    number: u64,
+    first: Position,
+    length: u64,
+    manifest: &Manifest,
+) -> Result<Recovered, OpenError> {
+    check_successor(disk, found, number, length)?;
+    let header = read_header(disk, number, first)?;
+    let closed = IndexFile::open(disk, &names::closed(number, first), |subject| {
+        (subject.number, subject.first, subject.length) == (number, first, length)
+    });
+    if let Ok(Some(closed)) = closed {
+        return Ok(Recovered {
+            run: header.run,
+            head: closed.subject().last,
+            event_id: None,
+            facts: closed.facts(),
+            length,
+            index: None,
+        });
+    }
+    let name = names::segment(number, first);
+    let file = disk
+        .open(&name)
+        .map_err(failed(disk, &name, "opening it"))?;
+    let mut recovered = Recovered {
+        run: header.run,
+        head: first.back(1),
+        event_id: None,
+        facts: Facts {
+            floor: header.floor,
+            imported: header.imported,
+            time: header.created,
+        },
+        length: SEGMENT_HEADER as u64,
+        index: None,
+    };
+    let mut index = Index::new(first);
+    let hashes = Hashes::new(&manifest.key);
+    let mut scanner = Scanner::new(&*file, SEGMENT_HEADER as u64, length);
+    while recovered
+        .take_group(&mut scanner, number, &mut index, &hashes)
+        .map_err(failed(disk, &name, "reading it"))?
+    {}
+    recovered.index = Some(index);
+    if recovered.length < length {
+        cut(disk, &name, &file, &recovered, &mut scanner, number, length)?;
+    }
+    // A killed process leaves what is readable and not durable.
+    file.sync_data()
+        .map_err(failed(disk, &name, "syncing it"))?;
+    Ok(recovered)
+}
+
+/// An index that is not of a closed segment says that there was a later segment.
+fn check_successor(
+    disk: &dyn Disk,
+    found: &Found,
+    number: u64,
+    length: u64,
+) -> Result<(), OpenError> {
+    let later = found.indexes.range(number + 1..).next_back();
+    if let Some((&later, &first)) = later {
+        return Err(missing(disk, later, first));
+    }
+    let Some(&first) = found.indexes.get(&number) else {
+        return Ok(());
+    };
+    let index = IndexFile::open(disk, &names::index(number, first), |subject| {
+        subject.number == number && subject.length == length
+    });
+    match index {
+        Ok(Some(index)) => Err(missing(disk, number + 1, index.subject().last.next())),
+        _ => Ok(()),
+    }
+}
+
+impl Recovered {
+    /// Takes the next group if all of it is whole; whether it did.
+    fn take_group(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        number: u64,
+        index: &mut Index,
+        hashes: &Hashes,
+    ) -> std::io::Result<bool> {
+        let mut after_void = false;
+        let header = loop {
+            match scanner.next()? {
+                Some((_, Entry::Group(header))) if header.number == number => break header,
+                Some((_, Entry::Record(record))) if matches!(record.content, Content::Void) => {
+                    after_void = true;
+                }
+                _ => return Ok(false),
+            }
+        };
+        let expected = self.head.next();
+        let follows = header.first == expected || (after_void && header.first > expected);
+        if !follows || header.run != self.run.tag || !is_whole(scanner, &header)? {
+            return Ok(false);
+        }
+        let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
+        scanner.go_to(header.at + GROUP_HEADER as u64);
+        self.facts.floor = header.floor;
+        self.facts.imported = header.imported;
+        while scanner.at() < end {
+            if let Some((at, Entry::Record(record))) = scanner.next()?
+                && let Content::Update(stored) = record.content
+            {
+                index.add_stored(&stored, at, hashes);
+                self.head = stored.position;
+                self.facts.time = stored.time;
+                if scanner_is_at_last(&header, stored.position) {
+                    self.event_id = Some(stored.event_id.into());
+                }
+            }
+        }
+        self.length = end;
+        Ok(true)
+    }
+}
+
+fn scanner_is_at_last(header: &GroupHeader, position: Position) -> bool {
+    position.0 + 1 == header.first.0 + u64::from(header.count)
+}
+
+/// Whether all records of a group are readable and dense.
+fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> std::io::Result<bool> {
+    let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
+    let mut expected = header.first;
+    while scanner.at() < end {
+        match scanner.next()? {
+            Some((_, Entry::Record(record))) => match record.content {
+                Content::Update(stored) if stored.position == expected => {
+                    expected = expected.next();
+                }
+                Content::Snapshot => {}
+                Content::Update(_) | Content::Void => return Ok(false),
+            },
+            _ => return Ok(false),
+        }
+    }
+    Ok(scanner.at() == end && expected.0 - header.first.0 == u64::from(header.count))
+}
+
+/// Cuts the torn tail of the newest segment, unless it had been durable: then it is damage.
+fn cut(
+    disk: &dyn Disk,
+    name: &str,
+    file: &Arc<dyn File>,
+    recovered: &Recovered,
+    scanner: &mut Scanner<'_>,
+    number: u64,
+    length: u64,
+) -> Result<(), OpenError> {
+    let at = recovered.length;
+    let is_later = |header: &GroupHeader| header.number == number && header.mark > at;
+    let later = scanner.find_group(at, is_later);
+    let later = later.map_err(failed(disk, name, "reading it"))?;
+    if let Some(later) = later {
+        return Err(OpenError::Damaged {
+            path: disk.path(name),
+            offset: at,
+            what: format!(
+                "what follows position {} is not readable, though the group at offset {} says that it was on the disk",
+                recovered.head, later.at
+            ),
+        });
+    }
+    tracing::warn!(
+        file = disk.path(name),
+        offset = at,
+        bytes = length - at,
+        "the end of the newest segment is torn, as a crash leaves it; it is cut"
+    );
+    file.set_len(at).map_err(failed(disk, name, "cutting it"))
+}

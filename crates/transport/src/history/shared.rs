@@ -1,0 +1,142 @@
+//! What writer and readers of a log share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::disk::Disk;
+use super::index::Hashes;
+use super::manifest::Manifest;
+use super::options::HistoryOptions;
+use super::retention::{End, Retention};
+use super::segment::{Files, Segment};
+use crate::sync::{Mutex, RwLock};
+use crate::{EventIds, Health, Position};
+
+/// What writer and readers of a log share.
+pub(super) struct Shared {
+    pub(super) files: Files,
+    pub(super) ids: EventIds,
+    /// Key and runs; the last run is this opening's.
+    pub(super) manifest: Manifest,
+    pub(super) options: HistoryOptions,
+    /// Oldest first; the last one is the active one. Replaced as a whole.
+    segments: RwLock<Arc<[Arc<Segment>]>>,
+    newest: Mutex<Newest>,
+    retention: Mutex<Retention>,
+    /// Behind the newest damage: no cursor crosses it.
+    behind_damage: AtomicU64,
+    health: Mutex<Health>,
+}
+
+/// The newest committed update.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Newest {
+    pub(super) head: Position,
+    pub(super) event_id: Option<Box<str>>,
+    /// The bytes of all segments up to its end.
+    pub(super) bytes: u64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        manifest: Manifest,
+        options: HistoryOptions,
+        segments: Vec<Arc<Segment>>,
+        newest: Newest,
+        floor: Position,
+    ) -> Self {
+        let behind_gaps = manifest.gaps.iter().map(|gap| gap.last.0).max();
+        Self {
+            files: Files::new(disk, Hashes::new(&manifest.key)),
+            ids: EventIds::new(&manifest.key),
+            retention: Mutex::new(Retention::new(&options, floor)),
+            manifest,
+            options,
+            segments: RwLock::new(segments.into()),
+            newest: Mutex::new(newest),
+            behind_damage: AtomicU64::new(behind_gaps.unwrap_or_default()),
+            health: Mutex::new(Health::Ready),
+        }
+    }
+
+    pub(super) fn segments(&self) -> Arc<[Arc<Segment>]> {
+        Arc::clone(&self.segments.read())
+    }
+
+    pub(super) fn replace_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self.segments.write() = segments.into();
+    }
+
+    pub(super) fn newest(&self) -> Newest {
+        self.newest.lock().clone()
+    }
+
+    pub(super) fn set_newest(&self, newest: Newest) {
+        *self.newest.lock() = newest;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        *self.health.lock()
+    }
+
+    /// Says it once when it changes.
+    pub(super) fn set_health(&self, health: Health) {
+        let before = std::mem::replace(&mut *self.health.lock(), health);
+        match (before, health) {
+            (Health::Refusing(_), Health::Ready) => {
+                tracing::info!("updates are stored again");
+            }
+            (before, Health::Refusing(reason)) if before != health => {
+                tracing::error!(reason, "updates are refused");
+            }
+            _ => {}
+        }
+    }
+
+    /// Raises the retention floor to what the bounds say of an end of the log.
+    pub(super) fn advance(&self, head: Position, bytes: u64) -> Position {
+        let end = End {
+            head,
+            bytes,
+            now: (self.options.clock)(),
+        };
+        let mut retention = self.retention.lock();
+        let advanced = retention.advance(end, &self.segments(), &self.files);
+        advanced.unwrap_or_else(|error| {
+            tracing::error!(%error, "retention cannot read the oldest updates; they are kept");
+            retention.floor()
+        })
+    }
+
+    /// Everything up to here was deleted.
+    pub(super) fn floor(&self) -> Position {
+        let retention = self.retention.lock();
+        if !retention.ages() {
+            return retention.floor();
+        }
+        drop(retention);
+        let newest = self.newest();
+        self.advance(newest.head, newest.bytes)
+    }
+
+    /// Where a cursor may start: behind what was deleted and behind damage.
+    pub(super) fn cursor_floor(&self) -> Position {
+        let behind_damage = Position(self.behind_damage.load(Ordering::Acquire));
+        self.floor().max(behind_damage)
+    }
+
+    /// Reports damage; from now on cursors start behind it.
+    pub(super) fn report_damage(&self, file: &str, at: u64, lost: Position, behind: Position) {
+        let known = self.behind_damage.fetch_max(behind.0, Ordering::AcqRel);
+        if known < behind.0 {
+            tracing::error!(
+                file = self.files.disk.path(file),
+                offset = at,
+                first = lost.0,
+                last = behind.0,
+                "stored updates are damaged and cannot be delivered; cursors before them start behind them; `talaria history verify` shows all damage"
+            );
+        }
+    }
+}

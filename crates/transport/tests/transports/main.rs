@@ -1,0 +1,13 @@
+//! What the transports promise, and what is special about each.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod boltdb;
+mod folder;
+mod history;
+mod import;
+mod memory;
+mod suite;

@@ -88,11 +88,6 @@ impl Pages {
         &self.path
     }
 
-    /// How many pages there are.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// A page of a tree.
     pub(super) fn node(&self, page: u64) -> Result<Node, BoltError> {
         let offset = page.saturating_mul(self.page_size);
@@ -138,9 +133,6 @@ impl Pages {
         if flags != BRANCH && flags != LEAF {
             let what = format!("a page of kind {flags:#x} is neither branch nor leaf");
             return Err(self.damaged(offset, what));
-        }
-        if flags == BRANCH && count == 0 {
-            return Err(self.damaged(offset, "a branch page is empty"));
         }
         if HEADER_BYTES + count * ELEMENT_BYTES > bytes {
             let what = format!("{count} elements do not fit into their page");

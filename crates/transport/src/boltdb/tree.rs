@@ -67,8 +67,6 @@ pub(super) struct Cursor {
     start: Option<Root>,
     /// The least key that may follow: in a damaged tree another one would be read twice.
     least: Vec<u8>,
-    /// Pages looked at: a page occurs once in a tree, so there are no more than the file has.
-    visited: u64,
 }
 
 impl Cursor {
@@ -78,7 +76,6 @@ impl Cursor {
             levels: Vec::new(),
             start: Some(root),
             least: from.to_owned(),
-            visited: 0,
         }
     }
 
@@ -162,10 +159,13 @@ impl Cursor {
             Root::Page(page) => self.pages.node(page)?,
             Root::Inline { offset, bytes } => self.pages.inline_node(offset, bytes)?,
         };
-        self.visited += 1;
-        if self.levels.len() == MAX_LEVELS || self.visited > self.pages.count() {
-            let what = "a page is reached again from below it";
-            return Err(self.pages.damaged(node.offset, what));
+        if self.levels.len() == MAX_LEVELS {
+            return Err(self.pages.damaged(node.offset, "a page is below itself"));
+        }
+        // bbolt removes a page with its last element, unless it is the root. As keys only grow and
+        // every way down leads to one, reading ends.
+        if node.count == 0 && !(node.is_leaf && self.levels.is_empty()) {
+            return Err(self.pages.damaged(node.offset, "a page is empty"));
         }
         self.levels.push((node, 0));
         Ok(())

@@ -36,7 +36,7 @@ fn damaged_trees_are_refused_with_the_offset_and_end() {
         (
             "itself",
             built(|file| file.page(BRANCH, &branch(&[file.next()]))),
-            "reached again",
+            "below itself",
         ),
         (
             "itself, later",
@@ -49,13 +49,13 @@ fn damaged_trees_are_refused_with_the_offset_and_end() {
         (
             "exponentially many paths",
             built(|file| {
-                let mut below = file.page(LEAF, &[]);
+                let mut below = file.page(LEAF, &[leaf(1)]);
                 for _ in 0..30 {
                     below = file.page(BRANCH, &branch(&[below; 100]));
                 }
                 below
             }),
-            "reached again",
+            "out of order",
         ),
         (
             "a long way down",
@@ -66,9 +66,21 @@ fn damaged_trees_are_refused_with_the_offset_and_end() {
                 }
                 below
             }),
-            "reached again",
+            "below itself",
         ),
-        ("no branch", built(|file| file.page(BRANCH, &[])), "empty"),
+        (
+            "no branch",
+            built(|file| file.page(BRANCH, &[])),
+            "a page is empty",
+        ),
+        (
+            "an empty leaf",
+            built(|file| {
+                let below = [file.page(LEAF, &[leaf(1)]), file.page(LEAF, &[])];
+                file.page(BRANCH, &branch(&below))
+            }),
+            "a page is empty",
+        ),
         (
             "a free list",
             built(|file| file.page(0x10, &[])),

@@ -3,7 +3,6 @@
 mod failure;
 mod roll;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,8 +118,7 @@ impl Log {
         let head = Position(self.head.0 + frames.len() as u64);
         let end = self.end + buffer.len() as u64;
         let facts = Facts {
-            // What is not committed yet is never deleted by its size or age.
-            floor: self.shared.advance(head, self.active.base + end),
+            floor: self.shared.floor_at(head),
             ..facts
         };
         self.put_group_header(&mut buffer, frames.len(), facts);
@@ -317,32 +315,11 @@ impl Log {
 }
 
 impl Drop for Log {
-    fn drop(&mut self) {
-        if let Err(error) = self.close() {
-            tracing::warn!(%error, "the history was not closed cleanly; the next start reads its newest segment");
-        }
-    }
-}
-
-impl Log {
     /// Leaves the log so that it opens without being read.
-    fn close(&mut self) -> io::Result<()> {
-        if self.trouble.is_some() || self.active.last() < self.active.first {
-            return Ok(());
+    fn drop(&mut self) {
+        let is_empty = self.active.last() < self.active.first;
+        if self.trouble.is_none() && !is_empty && self.sync() {
+            self.write_closed_index();
         }
-        let mut buffer = vec![0; GROUP_HEADER];
-        let facts = Facts {
-            floor: self.shared.advance(self.head, self.active.base + self.end),
-            ..self.facts
-        };
-        if !self.sync() {
-            return Ok(());
-        }
-        self.put_group_header(&mut buffer, 0, facts);
-        self.file.write_at(&buffer, self.end)?;
-        self.file.sync_data()?;
-        self.end += GROUP_HEADER as u64;
-        self.facts = facts;
-        self.write_closed_index()
     }
 }

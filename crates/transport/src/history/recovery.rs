@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use self::newest::Recovered;
+pub(super) use self::newest::rewrite;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};

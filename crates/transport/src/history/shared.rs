@@ -109,6 +109,13 @@ impl Shared {
         })
     }
 
+    /// Where the floor will be at least once the newest position is this one.
+    pub(super) fn floor_at(&self, head: Position) -> Position {
+        let floor = self.retention.lock().floor();
+        let size = self.options.size.map(|size| head.back(size));
+        size.map_or(floor, |by_size| floor.max(by_size))
+    }
+
     /// Everything up to here was deleted.
     pub(super) fn floor(&self) -> Position {
         let retention = self.retention.lock();

@@ -10,4 +10,5 @@ mod folder;
 mod history;
 mod import;
 mod memory;
+mod power;
 mod suite;

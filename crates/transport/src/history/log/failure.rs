@@ -4,6 +4,7 @@ use std::io;
 
 use super::{ALMOST_FULL, LOOK_AGAIN, Log, NOT_WRITTEN};
 use crate::history::names;
+use crate::history::recovery::rewrite;
 use crate::history::walk::{Met, walk};
 use crate::{AppendError, Health};
 
@@ -49,7 +50,8 @@ impl Log {
         }
     }
 
-    /// A new segment could not be begun; the old one may have got a successor nobody knows of.
+    /// A new segment could not be begun. It may be there all the same, so nothing is written to the
+    /// old one any more.
     pub(super) fn roll_failed(&mut self, error: &io::Error) -> AppendError {
         tracing::error!(%error, file = self.path(), "no new segment could be begun");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
@@ -100,29 +102,15 @@ impl Log {
     }
 
     /// Brings the disk to the state that readers know: the active segment, opened anew, ends with
-    /// its last committed group, has no successor, and is durable.
+    /// its last committed group, and is durable.
     fn mend(&mut self) -> io::Result<()> {
         let disk = &self.shared.files.disk;
         let (number, first) = (self.active.number, self.active.first);
-        let successor = names::segment(number + 1, self.head.next());
-        for name in [successor.clone(), format!("{successor}{}", names::NEW)] {
-            match disk.remove(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
         let file = disk.open(&names::segment(number, first))?;
         // What a failed sync left in the cache may pass for written and never be.
-        let start = self.durable.min(self.end);
-        let mut doubtful = vec![0; usize::try_from(self.end - start).unwrap_or(usize::MAX)];
-        let read = file.read_at(&mut doubtful, start)?;
-        if read < doubtful.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        file.write_at(&doubtful, start)?;
+        rewrite(&*file, self.durable.min(self.end), self.end)?;
         file.set_len(self.end)?;
         file.sync_data()?;
-        disk.sync()?;
         let mut count = 0;
         let mut is_whole = true;
         walk(&*file, number, self.end, &mut |met| match met {

@@ -86,10 +86,8 @@ impl Log {
     }
 
     /// Leaves the index of the active segment beside it, for an opening that need not read it.
-    pub(super) fn write_closed_index(&mut self) -> io::Result<()> {
-        let subject = self.subject();
-        self.write_index(&names::closed(subject.number, subject.first));
-        Ok(())
+    pub(super) fn write_closed_index(&self) {
+        self.write_index(&names::closed(self.active.number, self.active.first));
     }
 
     /// Writes the active segment's index. It can be made again from the segment at any time.

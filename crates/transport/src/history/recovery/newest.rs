@@ -1,6 +1,7 @@
 //! The newest segment: the only one that is read when a log is opened, and the only one that may
 //! be torn.
 
+use std::io;
 use std::sync::Arc;
 
 use super::{Found, failed, missing, read_header};
@@ -22,6 +23,8 @@ pub(super) struct Recovered {
     pub(super) facts: Facts,
     /// Where its last group ends.
     pub(super) length: u64,
+    /// Up to here it is known to have been durable.
+    mark: u64,
     /// `None` if the segment was closed and its index lies beside it.
     pub(super) index: Option<Index>,
 }
@@ -47,6 +50,7 @@ pub(super) fn recover(
             event_id: None,
             facts: closed.facts(),
             length,
+            mark: length,
             index: None,
         });
     }
@@ -64,6 +68,7 @@ pub(super) fn recover(
             time: header.created,
         },
         length: SEGMENT_HEADER as u64,
+        mark: SEGMENT_HEADER as u64,
         index: None,
     };
     let mut index = Index::new(first);
@@ -77,10 +82,22 @@ pub(super) fn recover(
     if recovered.length < length {
         cut(disk, &name, &file, &recovered, &mut scanner, number, length)?;
     }
-    // A killed process leaves what is readable and not durable.
+    // A killed process leaves what is readable and not durable; after a failed sync the system may
+    // even take it for written, so it is written once more.
+    let mark = recovered.mark.min(recovered.length);
+    rewrite(&*file, mark, recovered.length).map_err(failed(disk, &name, "writing it"))?;
     file.sync_data()
         .map_err(failed(disk, &name, "syncing it"))?;
     Ok(recovered)
+}
+
+/// Writes a part of a file as it can be read.
+pub(in crate::history) fn rewrite(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+    if file.read_at(&mut bytes, from)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.write_at(&bytes, from)
 }
 
 /// An index that is not of a closed segment says that there was a later segment.
@@ -114,7 +131,7 @@ impl Recovered {
         number: u64,
         index: &mut Index,
         hashes: &Hashes,
-    ) -> std::io::Result<bool> {
+    ) -> io::Result<bool> {
         let mut after_void = false;
         let header = loop {
             match scanner.next()? {
@@ -134,6 +151,7 @@ impl Recovered {
         scanner.go_to(header.at + GROUP_HEADER as u64);
         self.facts.floor = header.floor;
         self.facts.imported = header.imported;
+        self.mark = self.mark.max(header.mark);
         while scanner.at() < end {
             if let Some((at, Entry::Record(record))) = scanner.next()?
                 && let Content::Update(stored) = record.content
@@ -156,7 +174,7 @@ fn scanner_is_at_last(header: &GroupHeader, position: Position) -> bool {
 }
 
 /// Whether all records of a group are readable and dense.
-fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> std::io::Result<bool> {
+fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> io::Result<bool> {
     let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
     let mut expected = header.first;
     while scanner.at() < end {

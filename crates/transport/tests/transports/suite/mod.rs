@@ -81,6 +81,11 @@ impl Recorder {
         self.changed.notify_all();
     }
 
+    /// How often the committer has come by.
+    pub fn entered(&self) -> usize {
+        self.state.lock().unwrap().entered
+    }
+
     /// Returns once the committer has come by `count` times.
     pub fn wait_until_entered(&self, count: usize) {
         let state = self.state.lock().unwrap();

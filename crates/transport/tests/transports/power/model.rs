@@ -1,0 +1,550 @@
+//! A disk that forgets: what was written is durable once it was synced, and until then any part of
+//! it may be lost, in any order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use talaria_transport::history::{Disk, File, Space};
+
+use super::random::Random;
+
+/// What a disk writes at once, in bytes.
+const SECTOR: usize = 512;
+
+/// A call that makes something durable, by what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barrier {
+    /// A segment's header is synced before the segment gets its name.
+    SyncHeader,
+    /// A segment is synced after a group, or before its successor begins.
+    SyncGroups,
+    /// A segment is synced after it was cut.
+    SyncCut,
+    /// What a killed process left is synced before it is shown.
+    SyncFound,
+    /// The manifest is synced before it gets its name.
+    SyncManifest,
+    /// A segment gets its name.
+    RenameSegment,
+    /// The manifest gets its name.
+    RenameManifest,
+    /// The directory is synced after a segment got its name.
+    DirectoryOfSegment,
+    /// The directory is synced after the manifest got its name.
+    DirectoryOfManifest,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// What was written stays readable, durable or not.
+    Kill,
+    /// What was not durable may be lost.
+    PowerLoss,
+}
+
+/// One change to a file that is not durable.
+#[derive(Clone)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+/// One change to the directory that is not durable.
+#[derive(Clone)]
+enum Entry {
+    Add(String, usize),
+    Rename(String, String, usize),
+    Remove(String),
+}
+
+#[derive(Default)]
+struct Inode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+struct State {
+    random: Random,
+    inodes: Vec<Inode>,
+    cached: BTreeMap<String, usize>,
+    durable: BTreeMap<String, usize>,
+    pending: Vec<Entry>,
+    /// Handles of an earlier process are dead.
+    process: u64,
+    locked: bool,
+    /// After so many calls the process is dead.
+    calls_left: Option<u64>,
+    /// Of a thousand calls so many fail.
+    faults: u64,
+    removed: Option<Barrier>,
+    full: bool,
+}
+
+/// The model; cloning shares it.
+#[derive(Clone)]
+pub struct Model(Arc<Mutex<State>>);
+
+/// The disk as one process has it; it goes with the process.
+pub struct Mounted {
+    model: Model,
+    process: u64,
+}
+
+struct Handle {
+    model: Model,
+    inode: usize,
+    process: u64,
+    name: String,
+    changed: Mutex<Changed>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Changed {
+    synced: bool,
+    cut: bool,
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write(at, new) => {
+            if bytes.len() < at + new.len() {
+                bytes.resize(at + new.len(), 0);
+            }
+            bytes[*at..at + new.len()].copy_from_slice(new);
+        }
+        Change::Length(length) => bytes.resize(*length, 0),
+    }
+}
+
+fn enter(entries: &mut BTreeMap<String, usize>, entry: &Entry) {
+    match entry {
+        Entry::Add(name, inode) => _ = entries.insert(name.clone(), *inode),
+        Entry::Rename(from, to, inode) => {
+            entries.remove(from);
+            entries.insert(to.clone(), *inode);
+        }
+        Entry::Remove(name) => _ = entries.remove(name),
+    }
+}
+
+fn error(what: &str) -> io::Error {
+    io::Error::other(what.to_owned())
+}
+
+impl Model {
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            random: Random::new(seed),
+            inodes: Vec::new(),
+            cached: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            pending: Vec::new(),
+            process: 0,
+            locked: false,
+            calls_left: None,
+            faults: 0,
+            removed: None,
+            full: false,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("the model does not panic")
+    }
+
+    /// Lets a barrier do nothing.
+    pub fn remove_barrier(&self, barrier: Barrier) {
+        self.state().removed = Some(barrier);
+    }
+
+    /// Of a thousand calls so many fail from now on.
+    pub fn set_faults(&self, faults: u64) {
+        self.state().faults = faults;
+    }
+
+    /// Whether the disk has room left.
+    pub fn set_full(&self, full: bool) {
+        self.state().full = full;
+    }
+
+    /// Ends the process after so many calls.
+    pub fn crash_after(&self, calls: u64) {
+        self.state().calls_left = Some(calls);
+    }
+
+    /// The process lives, unless it is told to crash once more.
+    pub fn live_on(&self) {
+        self.state().calls_left = None;
+    }
+
+    /// What the next process finds.
+    pub fn crash(&self, crash: Crash) {
+        let mut state = self.state();
+        state.process += 1;
+        state.locked = false;
+        state.calls_left = None;
+        state.faults = 0;
+        state.full = false;
+        if crash == Crash::PowerLoss {
+            state.lose_power();
+        }
+    }
+
+    /// The bytes of a file as they can be read.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.state();
+        state.inodes[state.cached[name]].cached.clone()
+    }
+
+    /// Puts a file there, durably.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.state();
+        state.inodes.push(Inode {
+            cached: bytes.clone(),
+            durable: bytes,
+            pending: Vec::new(),
+        });
+        let inode = state.inodes.len() - 1;
+        state.cached.insert(name.to_owned(), inode);
+        state.durable.insert(name.to_owned(), inode);
+    }
+
+    /// Takes a file away, durably.
+    pub fn take(&self, name: &str) {
+        let mut state = self.state();
+        state.cached.remove(name);
+        state.durable.remove(name);
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.state().cached.keys().cloned().collect()
+    }
+
+    /// A copy of everything, as another directory.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new(1);
+        for name in self.names() {
+            copy.put(&name, self.bytes(&name));
+        }
+        copy
+    }
+
+    /// The disk for the current process.
+    pub fn mount(&self) -> Arc<dyn Disk> {
+        Arc::new(Mounted {
+            model: self.clone(),
+            process: self.state().process,
+        })
+    }
+}
+
+impl Mounted {
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.model.state();
+        if state.process == self.process {
+            Ok(state)
+        } else {
+            Err(error("the process is dead"))
+        }
+    }
+
+    fn handle(&self, name: &str, inode: usize) -> Arc<dyn File> {
+        Arc::new(Handle {
+            model: self.model.clone(),
+            inode,
+            process: self.process,
+            name: name.to_owned(),
+            changed: Mutex::default(),
+        })
+    }
+}
+
+impl State {
+    /// Whether the process lives on after this call; an error if the call fails, or died before.
+    fn call(&mut self) -> io::Result<()> {
+        match &mut self.calls_left {
+            Some(0) => return Err(error("the process is dead")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if self.faults > 0 && self.random.below(1_000) < self.faults {
+            return Err(error("the disk fails"));
+        }
+        Ok(())
+    }
+
+    fn is_dead(&self) -> bool {
+        self.calls_left == Some(0)
+    }
+
+    fn lose_power(&mut self) {
+        let Self {
+            inodes,
+            random,
+            durable,
+            pending,
+            cached,
+            ..
+        } = self;
+        for inode in inodes.iter_mut() {
+            for change in std::mem::take(&mut inode.pending) {
+                if let Some(change) = survivor(change, random) {
+                    apply(&mut inode.durable, &change);
+                }
+            }
+            inode.cached.clone_from(&inode.durable);
+        }
+        for entry in std::mem::take(pending) {
+            if random.below(2) == 0 {
+                enter(durable, &entry);
+            }
+        }
+        cached.clone_from(durable);
+    }
+}
+
+/// What is left of a change: all, nothing, or some sectors.
+fn survivor(change: Change, random: &mut Random) -> Option<Change> {
+    match (random.below(4), change) {
+        (0, _) => None,
+        (1, change) | (_, change @ Change::Length(_)) => Some(change),
+        (_, Change::Write(at, mut bytes)) => {
+            let kept = random.below(bytes.len() as u64 + 1) as usize;
+            if random.below(2) == 0 {
+                bytes.truncate(kept);
+            } else {
+                // Sectors that were never written read as zeros.
+                for sector in bytes.chunks_mut(SECTOR) {
+                    if random.below(3) == 0 {
+                        sector.fill(0);
+                    }
+                }
+            }
+            Some(Change::Write(at, bytes))
+        }
+    }
+}
+
+impl Disk for Mounted {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut state = self.state()?;
+        state.call()?;
+        let files = state.cached.iter();
+        let files = files.map(|(name, inode)| {
+            let length = state.inodes[*inode].cached.len() as u64;
+            (name.clone(), length)
+        });
+        Ok(files.collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state()?;
+        state.call()?;
+        let inode = state.cached.get(name).copied();
+        let inode = inode.ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(name, inode))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state()?;
+        state.call()?;
+        state.inodes.push(Inode::default());
+        let inode = state.inodes.len() - 1;
+        let entry = Entry::Add(name.to_owned(), inode);
+        enter(&mut state.cached, &entry);
+        state.pending.push(entry);
+        Ok(self.handle(name, inode))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.call()?;
+        let barrier = match to {
+            "manifest" => Some(Barrier::RenameManifest),
+            to if to.ends_with(".segment") => Some(Barrier::RenameSegment),
+            _ => None,
+        };
+        if barrier.is_some() && barrier == state.removed {
+            return Ok(());
+        }
+        let inode = state.cached.get(from).copied();
+        let inode = inode.ok_or(io::ErrorKind::NotFound)?;
+        let entry = Entry::Rename(from.to_owned(), to.to_owned(), inode);
+        enter(&mut state.cached, &entry);
+        state.pending.push(entry);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.call()?;
+        if state.cached.remove(name).is_none() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.pending.push(Entry::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.call()?;
+        let renamed = state.pending.iter().rev().find_map(|entry| match entry {
+            Entry::Rename(_, to, _) => Some(to.clone()),
+            _ => None,
+        });
+        let barrier = renamed.map(|to| match to.as_str() {
+            "manifest" => Barrier::DirectoryOfManifest,
+            _ => Barrier::DirectoryOfSegment,
+        });
+        if barrier.is_some() && barrier == state.removed {
+            return Ok(());
+        }
+        for entry in std::mem::take(&mut state.pending) {
+            enter(&mut state.durable, &entry);
+        }
+        Ok(())
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let available = if self.state()?.full { 1 << 20 } else { 1 << 40 };
+        Ok(Space {
+            available,
+            total: 1 << 40,
+        })
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        struct Guard(Mounted);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                if let Ok(mut state) = self.0.state() {
+                    state.locked = false;
+                }
+            }
+        }
+        let mut state = self.state()?;
+        if state.locked {
+            return Ok(None);
+        }
+        state.locked = true;
+        Ok(Some(Box::new(Guard(Self {
+            model: self.model.clone(),
+            process: self.process,
+        }))))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("model/{name}")
+    }
+}
+
+impl Handle {
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.model.state();
+        if state.process == self.process {
+            Ok(state)
+        } else {
+            Err(error("this handle is of a dead process"))
+        }
+    }
+
+    fn change(&self, state: &mut State, change: Change) {
+        let inode = &mut state.inodes[self.inode];
+        apply(&mut inode.cached, &change);
+        inode.pending.push(change);
+    }
+
+    fn barrier(&self) -> Barrier {
+        let changed = *self.changed.lock().expect("no panic");
+        if self.name.starts_with("manifest") {
+            Barrier::SyncManifest
+        } else if self.name.ends_with(".new") && !changed.synced {
+            Barrier::SyncHeader
+        } else if changed.cut {
+            Barrier::SyncCut
+        } else if changed.synced {
+            Barrier::SyncGroups
+        } else {
+            Barrier::SyncFound
+        }
+    }
+}
+
+impl File for Handle {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.state()?;
+        if state.is_dead() {
+            return Err(error("the process is dead"));
+        }
+        let bytes = &state.inodes[self.inode].cached;
+        let start = (offset as usize).min(bytes.len());
+        let length = buffer.len().min(bytes.len() - start);
+        buffer[..length].copy_from_slice(&bytes[start..start + length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.state()?;
+        let called = state.call().and_then(|()| {
+            // The last call of a process is one that it does not see the end of.
+            if state.is_dead() {
+                Err(error("the process is dead"))
+            } else {
+                Ok(())
+            }
+        });
+        // A part of it may be there.
+        let written = match &called {
+            Ok(()) => bytes.len(),
+            Err(_) => state.random.below(bytes.len() as u64 + 1) as usize,
+        };
+        let change = Change::Write(offset as usize, bytes[..written].to_vec());
+        self.change(&mut state, change);
+        called
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        let barrier = self.barrier();
+        let called = state.call();
+        if called.is_ok() && state.removed == Some(barrier) {
+            return Ok(());
+        }
+        let fails = called.is_err();
+        *self.changed.lock().expect("no panic") = Changed {
+            synced: true,
+            cut: false,
+        };
+        let State { inodes, random, .. } = &mut *state;
+        let inode = &mut inodes[self.inode];
+        for change in std::mem::take(&mut inode.pending) {
+            // After a failure nobody knows, and what was not written passes for written.
+            let kept = if fails {
+                survivor(change, random)
+            } else {
+                Some(change)
+            };
+            if let Some(change) = kept {
+                apply(&mut inode.durable, &change);
+            }
+        }
+        called
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.call()?;
+        self.changed.lock().expect("no panic").cut = true;
+        self.change(&mut state, Change::Length(length as usize));
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let mut state = self.state()?;
+        state.call()?;
+        Ok(state.inodes[self.inode].cached.len() as u64)
+    }
+}

@@ -204,12 +204,19 @@ impl Reader<'_> {
             if expected > self.up_to || scanner.at() > u64::from(start) + LOOKED_AT {
                 return Ok(Looked::Enough);
             }
-            let Some((_, entry)) = scanner.next()? else {
+            let Some((at, entry)) = scanner.next()? else {
                 return Ok(Looked::Damage);
             };
             let frame = match entry {
                 Entry::Group(_) => continue,
-                Entry::Unreadable => return Ok(Looked::Damage),
+                // A group's header is damaged, which costs none of its updates.
+                Entry::Unreadable => match segment.offset(expected, files)? {
+                    Some(next) if u64::from(next) > at => {
+                        scanner.go_to(next.into());
+                        continue;
+                    }
+                    _ => return Ok(Looked::Damage),
+                },
                 Entry::Record(record) => match record.content {
                     Content::Update(stored) if stored.position == expected => stored.to_frame(),
                     Content::Update(_) | Content::Void => return Ok(Looked::Damage),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use talaria_protocol::Update;
 use talaria_transport::history::{Directory, History, HistoryOptions, OpenError};
-use talaria_transport::{Admit, Bounds, Frame, Lookup, Position, ReadError, Transport};
+use talaria_transport::{Bounds, Frame, Lookup, Position, ReadError, Transport};
 
 use crate::folder::Folder;
 use crate::suite::{
-    self, Everything, Kept, append, block_on, look_up, places, read, start, update,
+    self, Everything, Kept, Topic, append, block_on, look_up, places, read, start, update,
 };
 
 fn options() -> HistoryOptions {
@@ -40,18 +40,6 @@ fn open(kept: Kept) -> Arc<dyn Transport> {
 }
 
 crate::suite!(open);
-
-struct Topic(&'static str);
-
-impl Admit for Topic {
-    fn admits(&self, frame: &Frame) -> bool {
-        frame.topics.iter().any(|topic| **topic == *self.0)
-    }
-
-    fn exact_topics(&self) -> Option<Vec<&str>> {
-        Some(vec![self.0])
-    }
-}
 
 fn all(transport: &Arc<dyn Transport>) -> Vec<Arc<Frame>> {
     let Bounds { floor, head } = transport.bounds();

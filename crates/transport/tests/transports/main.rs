@@ -6,6 +6,7 @@
 )]
 
 mod boltdb;
+mod damage;
 mod folder;
 mod history;
 mod import;

@@ -171,6 +171,19 @@ impl Admit for Everything {
     }
 }
 
+/// Admits one topic, and says so.
+pub struct Topic(pub &'static str);
+
+impl Admit for Topic {
+    fn admits(&self, frame: &Frame) -> bool {
+        frame.topics.iter().any(|topic| **topic == *self.0)
+    }
+
+    fn exact_topics(&self) -> Option<Vec<&str>> {
+        Some(vec![self.0])
+    }
+}
+
 pub fn read(
     transport: &Arc<dyn Transport>,
     from: u64,

@@ -79,18 +79,25 @@ pub fn import(
         return History::open(disk, options).map_err(|error| error.to_string());
     };
     let mut entries = |after| {
-        let entries = source.entries(after).map_err(|error| error.to_string())?;
+        let entries = source.entries(after);
         let entries = entries.map(|entry| entry.map_err(|error| error.to_string()));
         Ok(Box::new(entries) as Imports)
     };
     let history = History::open_importing(disk, options, Some(&mut entries));
     let history = history.map_err(|error| error.to_string())?;
-    let counts = source.counts();
+    if !source.has_bucket() {
+        tracing::warn!(
+            database = %source.path().display(),
+            "the database has no such bucket, so nothing is imported; see `bucket_name`"
+        );
+    }
+    let summary = source.summary();
     tracing::info!(
-        database = %source.path(),
+        database = %source.path().display(),
         imported = history.imported(),
-        fields_dropped = counts.dropped_fields(),
-        entries_unreadable = counts.unreadable(),
+        fields_dropped = summary.dropped_fields,
+        entries_unreadable = summary.skipped,
+        first_unreadable = ?summary.first_skipped,
         "updates of the existing hub's database are in the history; the database is left as it is"
     );
     Ok(history)

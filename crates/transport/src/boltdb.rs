@@ -1,177 +1,129 @@
-//! Reads the database of the existing hub (B-520), to import its updates. Never writes.
+//! Reads the updates of an existing hub's BoltDB (B-520), and never writes to it.
+//!
+//! The file is a copy-on-write B+tree of etcd-io/bbolt (its README and `internal/common`): two meta
+//! pages of which the newer valid one counts, branch and leaf pages that may go on over following
+//! ones, and buckets, which are trees in a leaf's value or inline in it. Pages carry no checksum,
+//! so a damaged structure is noticed and a damaged value only when it is no JSON.
 
+mod entry;
+mod error;
+mod meta;
 mod pages;
+mod tree;
 
-use std::fs::{File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
-use talaria_protocol::Update;
-
-use self::pages::{Pages, Walk};
+use self::entry::Entry;
+pub use self::error::BoltError;
+use self::pages::Pages;
+use self::tree::{Cursor, Root};
 use crate::history::Imported;
 
-/// How often the existing hub is asked to let go of its database, and how long it may take each
-/// time.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// The bucket of the existing hub, unless configured (B-250).
+pub const DEFAULT_BUCKET: &str = "updates";
 
-/// Why a database cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BoltError {
-    /// The existing hub is running on it.
-    #[error("{path}: the database is in use; stop the hub that runs on it")]
-    Locked {
-        /// The database.
-        path: String,
-    },
-    /// It is something else.
-    #[error(
-        "{path}: this is no BoltDB database ({what}); give `transport bolt` another `path`, or move the file away"
-    )]
-    Foreign {
-        /// The file.
-        path: String,
-        /// How that is known.
-        what: &'static str,
-    },
-    /// It is not whole.
-    #[error(
-        "{path}: the database is damaged at page {page}: {what}; put it back from a copy, or move it away to start without its updates"
-    )]
-    Damaged {
-        /// The database.
-        path: String,
-        /// The page.
-        page: u64,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// The file system refuses.
-    #[error("{path}: {source}; let the hub read it, or move it away")]
-    Io {
-        /// The database.
-        path: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-}
+const LOCK_ATTEMPTS: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Skipped sequence numbers that a [`Summary`] names.
+const NAMED_SKIPPED: usize = 16;
 
-/// A database of the existing hub, kept locked against it.
+/// A BoltDB, open and kept from being written until this and its [`Entries`] are dropped.
+#[derive(Debug)]
 pub struct Source {
     pages: Arc<Pages>,
-    bucket_name: String,
-    counts: Arc<Counts>,
+    bucket: Option<Root>,
+    summary: Arc<Mutex<Summary>>,
 }
 
-/// What reading a database came to.
-#[derive(Debug, Default)]
-pub struct Counts {
-    dropped_fields: AtomicU64,
-    unreadable: AtomicU64,
-}
-
-impl Counts {
-    /// Ids and types that cannot be written as a field of an event (B-1034); their updates are kept.
-    pub fn dropped_fields(&self) -> u64 {
-        self.dropped_fields.load(Ordering::Relaxed)
-    }
-
-    /// Entries that are no updates.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
-    }
+/// What was read so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Entries handed out.
+    pub read: u64,
+    /// Ids and types that no SSE field can carry, left out of entries handed out (B-1034).
+    pub dropped_fields: u64,
+    /// Entries that the old hub could not read either, not handed out.
+    pub skipped: u64,
+    /// The sequence numbers of the first of these, 16 at most; of those that have one.
+    pub first_skipped: Vec<u64>,
 }
 
 impl Source {
-    /// Opens a database; `None` if there is none, or an empty file. Blocks for up to two seconds
-    /// while another process has it.
+    /// Opens the database at a path; `None` if there is no file, or an empty one.
+    ///
+    /// Blocks; waits up to two seconds for a hub that is just stopping.
     ///
     /// # Errors
-    /// When it is in use, unreadable, or something else.
-    pub fn open(path: &Path, bucket_name: &str) -> Result<Option<Self>, BoltError> {
-        let shown = path.display().to_string();
-        let failed = |source| BoltError::Io {
-            path: path.display().to_string(),
-            source,
+    /// When the file is locked, unreadable, or no BoltDB.
+    pub fn open(path: &Path, bucket: &str) -> Result<Option<Self>, BoltError> {
+        let unreadable = |action| move |source| BoltError::unreadable(path, action, source);
+        // Asked before opening, because opening a pipe would wait for a writer.
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable("looking at it")(error)),
         };
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(BoltError::Foreign {
-                path: shown,
-                what: "it is not a file",
-            });
+            let what = if metadata.is_dir() {
+                "is a directory"
+            } else {
+                "is no regular file"
+            };
+            return Err(BoltError::not_a_database(path, what));
         }
+        let file = File::open(path).map_err(unreadable("opening it"))?;
         lock(&file, path)?;
-        if metadata.len() == 0 {
+        let length = file.metadata().map_err(unreadable("looking at it"))?.len();
+        if length == 0 {
             return Ok(None);
         }
+        let (pages, root) = Pages::open(file, path, length)?;
+        let pages = Arc::new(pages);
+        let bucket = tree::find_bucket(&pages, root, bucket.as_bytes())?;
         Ok(Some(Self {
-            pages: Arc::new(Pages::open(file, shown)?),
-            bucket_name: bucket_name.to_owned(),
-            counts: Arc::default(),
+            pages,
+            bucket,
+            summary: Arc::default(),
         }))
     }
 
     /// Where the database is, for messages.
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &Path {
         self.pages.path()
     }
 
-    /// What reading comes to; final when the entries are.
-    pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.counts)
+    /// Whether the database has the bucket; if not, there are no entries.
+    pub fn has_bucket(&self) -> bool {
+        self.bucket.is_some()
     }
 
-    /// The updates whose sequence number is greater, in order.
-    ///
-    /// # Errors
-    /// When the bucket's root is not readable.
-    pub fn entries(&self, after: u64) -> Result<Entries, BoltError> {
-        let root = self.pages.bucket(self.bucket_name.as_bytes())?;
-        Ok(Entries {
-            walk: root.map(|root| Walk::new(Arc::clone(&self.pages), root, after)),
-            after,
-            counts: Arc::clone(&self.counts),
-        })
-    }
-}
-
-fn lock(file: &File, path: &Path) -> Result<(), BoltError> {
-    let path: PathBuf = path.to_owned();
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock_shared() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(source)) => {
-                return Err(BoltError::Io {
-                    path: path.display().to_string(),
-                    source,
-                });
-            }
+    /// The entries whose sequence number is greater, in order. One entry is held in memory.
+    pub fn entries(&self, after: u64) -> Entries {
+        let first = after.checked_add(1);
+        Entries {
+            cursor: self.bucket.zip(first).map(|(bucket, first)| {
+                Cursor::new(Arc::clone(&self.pages), bucket, &first.to_be_bytes())
+            }),
+            summary: Arc::clone(&self.summary),
         }
     }
-    Err(BoltError::Locked {
-        path: path.display().to_string(),
-    })
+
+    /// What all [`Entries`] of this source handed out and left out so far.
+    pub fn summary(&self) -> Summary {
+        held(&self.summary).clone()
+    }
 }
 
-/// The updates of a database.
+/// Entries of a [`Source`]; ends after an error.
+#[derive(Debug)]
 pub struct Entries {
-    walk: Option<Walk>,
-    after: u64,
-    counts: Arc<Counts>,
+    cursor: Option<Cursor>,
+    summary: Arc<Mutex<Summary>>,
 }
 
 impl Iterator for Entries {
@@ -179,60 +131,63 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (key, value) = match self.walk.as_mut()?.next()? {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.walk = None;
+            match self.cursor.as_mut()?.next().transpose() {
+                Some(Ok(item)) => {
+                    if let Some(imported) = self.tally(entry::decode(&item)) {
+                        return Some(Ok(imported));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.cursor = None;
                     return Some(Err(error));
                 }
-            };
-            let sequence = key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
-            let Some(sequence) = sequence else {
-                self.counts.unreadable.fetch_add(1, Ordering::Relaxed);
-                continue;
-            };
-            if sequence <= self.after {
-                continue;
-            }
-            let id = String::from_utf8_lossy(&key[size_of::<u64>()..]);
-            match decode(&value, &id, &self.counts) {
-                Some(update) => return Some(Ok(Imported { sequence, update })),
-                None => _ = self.counts.unreadable.fetch_add(1, Ordering::Relaxed),
+                None => {
+                    self.cursor = None;
+                    return None;
+                }
             }
         }
     }
 }
 
-/// Reads a value; the id of the key counts if the value has none.
-fn decode(value: &[u8], id_of_key: &str, counts: &Counts) -> Option<Update> {
-    let value: Value = serde_json::from_slice(value).ok()?;
-    let entry = value.as_object()?;
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
-    let field = |text: &str| {
-        if text.contains(['\r', '\n', '\0']) {
-            counts.dropped_fields.fetch_add(1, Ordering::Relaxed);
-            return None;
+impl Entries {
+    fn tally(&self, entry: Entry) -> Option<Imported> {
+        let mut summary = held(&self.summary);
+        match entry {
+            Entry::Update {
+                imported,
+                dropped_fields,
+            } => {
+                summary.read += 1;
+                summary.dropped_fields += dropped_fields;
+                Some(imported)
+            }
+            Entry::Unreadable { sequence } => {
+                summary.skipped += 1;
+                if summary.first_skipped.len() < NAMED_SKIPPED {
+                    summary.first_skipped.extend(sequence);
+                }
+                None
+            }
         }
-        Some(text.to_owned()).filter(|text| !text.is_empty())
-    };
-    let id = match text("ID") {
-        "" => id_of_key,
-        id => id,
-    };
-    let topics = entry.get("Topics").and_then(Value::as_array);
-    let topics = topics.into_iter().flatten().filter_map(Value::as_str);
-    Some(Update {
-        topics: topics.map(str::to_owned).collect(),
-        data: text("Data").to_owned(),
-        id: field(id),
-        event_type: field(text("Type")),
-        retry: entry
-            .get("Retry")
-            .and_then(Value::as_u64)
-            .filter(|retry| *retry > 0),
-        private: entry
-            .get("Private")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
-    })
+    }
+}
+
+fn held(summary: &Mutex<Summary>) -> MutexGuard<'_, Summary> {
+    summary.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the lock that bbolt takes for reading; a running hub holds the one for writing.
+fn lock(file: &File, path: &Path) -> Result<(), BoltError> {
+    for attempt in 1.. {
+        match file.try_lock_shared() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(BoltError::locked(path)),
+            Err(TryLockError::Error(source)) => {
+                return Err(BoltError::unreadable(path, "locking it", source));
+            }
+        }
+    }
+    Ok(())
 }

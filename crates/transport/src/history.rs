@@ -134,11 +134,15 @@ fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
     let mut entries = from(log.facts.imported).map_err(OpenError::Import)?;
     let mut count = 0;
     loop {
-        let group: Vec<Imported> = entries
-            .by_ref()
-            .take(IMPORT_GROUP)
-            .collect::<Result<_, _>>()
-            .map_err(OpenError::Import)?;
+        let mut group: Vec<Imported> = Vec::new();
+        let mut bytes = 0;
+        // Bounded in bytes too: an update of the other store may be large.
+        while group.len() < IMPORT_GROUP && bytes < GROUP_BYTES {
+            let Some(entry) = entries.next() else { break };
+            let entry = entry.map_err(OpenError::Import)?;
+            bytes += entry.update.data.len();
+            group.push(entry);
+        }
         let Some(last) = group.last().map(|entry| entry.sequence) else {
             return Ok(count);
         };

@@ -213,8 +213,8 @@ fn import(args: &Import) -> Result<ExitCode, String> {
         let source = source.map_err(|error| error.to_string())?;
         let history = transport::import(disk, options, source.as_ref())?;
         let dropped = source.map_or((0, 0), |source| {
-            let counts = source.counts();
-            (counts.dropped_fields(), counts.unreadable())
+            let summary = source.summary();
+            (summary.dropped_fields, summary.skipped)
         });
         return Ok(super::print(&format!(
             "imported: {}, fields dropped: {}, entries unreadable: {}\n",

@@ -1,208 +1,291 @@
-//! Databases of the existing hub are read as they are (B-520, B-521, B-1034), imported once, and
-//! never written.
+//! The reader of existing hubs' databases (B-520, B-1034).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod damage;
+pub mod writer;
+
+use std::fs::{self, File};
+use std::path::Path;
 
 use proptest::prelude::*;
-use serde_json::Value;
-use talaria_protocol::{Update, event};
-use talaria_transport::boltdb::{BoltError, Source};
-use talaria_transport::history::{Directory, History, HistoryOptions, Imported};
-use talaria_transport::{Lookup, Position, Transport};
+use talaria_protocol::Update;
+use talaria_transport::boltdb::{BoltError, DEFAULT_BUCKET, Source};
 
+use self::writer::{self as bolt, BUCKET, Element, FIXTURES, LEAF, Pair, Writer};
 use crate::folder::Folder;
-use crate::suite::{Everything, append, look_up, read, start};
 
-const FIXTURES: [&str; 3] = [
-    "hub-0.24.2-mixed",
-    "hub-0.24.2-pruned",
-    "hub-1.0.0-alpha.3-mixed",
-];
-
-fn fixture(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    folder.join(format!("{name}.db"))
+fn open(path: &Path) -> Result<Option<Source>, BoltError> {
+    Source::open(path, DEFAULT_BUCKET)
 }
 
-/// What the database holds, as its author wrote it down.
-fn expected(name: &str) -> Vec<Update> {
-    let json = fs::read(fixture(name).with_extension("json")).expect("the fixture's content");
-    let entries: Vec<Value> = serde_json::from_slice(&json).expect("JSON");
-    let text = |entry: &Value, field: &str| entry[field].as_str().expect("a text").to_owned();
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    let update = |entry: &Value| Update {
-        topics: entry["topics"]
-            .as_array()
-            .expect("topics")
-            .iter()
-            .map(|topic| topic.as_str().expect("a topic").to_owned())
-            .collect(),
-        data: text(entry, "data"),
-        id: some(text(entry, "id")),
-        event_type: some(text(entry, "type")),
-        retry: entry["retry"].as_u64().filter(|retry| *retry > 0),
-        private: entry["private"].as_bool().expect("a flag"),
-    };
-    entries.iter().map(update).collect()
+type Read = Result<Vec<(u64, Update)>, BoltError>;
+
+fn read_after(path: &Path, after: u64) -> Read {
+    let source = open(path)?.expect("a database");
+    let entries = source.entries(after);
+    entries
+        .map(|entry| entry.map(|entry| (entry.sequence, entry.update)))
+        .collect()
 }
 
-fn entries(path: &Path, after: u64) -> Result<Vec<Imported>, BoltError> {
-    let source = Source::open(path, "updates")?.expect("a database");
-    source.entries(after)?.collect()
+fn read_bytes(bytes: &[u8]) -> Read {
+    read_after(&Folder::new().file("mercure.db", bytes), 0)
 }
 
-/// B-520: every entry, in order, as it was stored.
+fn pairs(numbers: impl IntoIterator<Item = u64>) -> Vec<Pair> {
+    let pair = |number| bolt::stored(number, &bolt::numbered(number));
+    numbers.into_iter().map(pair).collect()
+}
+
+fn updates(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, Update)> {
+    let update = |number| (number, bolt::numbered(number));
+    numbers.into_iter().map(update).collect()
+}
+
+/// What a refusal says; the remedy must be among it.
+fn refusal(read: Read) -> String {
+    let message = read.expect_err("refused").to_string();
+    assert!(message.contains("mercure.db"), "{message}");
+    assert!(message.contains(';'), "{message}");
+    message
+}
+
 #[test]
-fn a_database_reads_as_it_was_written() {
-    for name in FIXTURES {
-        let found = entries(&fixture(name), 0).expect("it is readable");
-        assert!(found.is_sorted_by(|one, next| one.sequence < next.sequence));
-        let updates: Vec<_> = found.iter().map(|entry| entry.update.clone()).collect();
-        assert_eq!(updates, expected(name), "{name}");
-        let middle = found[found.len() / 2].sequence;
-        let later = entries(&fixture(name), middle).expect("it is readable");
-        assert_eq!(later, found[found.len() / 2 + 1..], "{name}");
-        let none = entries(&fixture(name), u64::MAX).expect("it is readable");
-        assert_eq!(none, []);
+fn each_database_of_a_real_hub_reads_as_it_must_and_stays_as_it_was() {
+    for (name, first) in FIXTURES.into_iter().zip([1, 381, 1]) {
+        let expected: Vec<_> = (first..).zip(bolt::expected(name)).collect();
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bolt::fixture(name));
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        let before = modified();
+
+        let source = open(&path).unwrap().expect("a database");
+        assert!(source.has_bucket());
+        let read: Vec<_> = source
+            .entries(0)
+            .map(|entry| entry.map(|entry| (entry.sequence, entry.update)).unwrap())
+            .collect();
+        assert_eq!(read, expected, "{name}");
+        let summary = source.summary();
+        assert_eq!(summary.read, expected.len() as u64);
+        assert_eq!((summary.dropped_fields, summary.skipped), (0, 0));
+        drop(source);
+
+        assert_eq!(fs::read(&path).unwrap(), bolt::fixture(name));
+        assert_eq!(modified(), before);
     }
 }
 
-/// What is no database, or none yet, is told apart.
+#[test]
+fn reading_begins_after_any_sequence_number() {
+    for name in FIXTURES {
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bolt::fixture(name));
+        let all = read_after(&path, 0).unwrap();
+        let last = all.last().unwrap().0;
+        for after in (0..last + 2).chain([u64::MAX - 1, u64::MAX]) {
+            let expected: Vec<_> = all.iter().filter(|(at, _)| *at > after).cloned().collect();
+            assert_eq!(read_after(&path, after).unwrap(), expected, "after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_path_without_a_database_has_nothing_to_import() {
+    let folder = Folder::new();
+    for path in [
+        folder.path().join("mercure.db"),
+        folder.path().join("missing/mercure.db"),
+        folder.file("empty.db", b""),
+    ] {
+        assert!(open(&path).unwrap().is_none(), "{}", path.display());
+    }
+    assert!(!folder.path().join("mercure.db").exists());
+}
+
+#[test]
+fn another_bucket_name_finds_nothing_and_says_so() {
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    for name in ["", "a", "update", "updates2", "z"] {
+        let source = Source::open(&path, name).unwrap().expect("a database");
+        assert!(!source.has_bucket());
+        assert!(source.entries(0).next().is_none());
+    }
+}
+
 #[test]
 fn what_is_no_database_is_refused_with_a_remedy() {
     let folder = Folder::new();
-    let path = folder.path().join("mercure.db");
-    assert!(Source::open(&path, "updates").expect("nothing").is_none());
-    fs::write(&path, "").expect("a file");
-    assert!(Source::open(&path, "updates").expect("nothing").is_none());
-    fs::write(&path, "x".repeat(100_000)).expect("a file");
-    let refused = |path: &Path| {
-        let error = Source::open(path, "updates").err().expect("it is refused");
-        assert!(matches!(error, BoltError::Foreign { .. }), "{error}");
-        assert!(error.to_string().contains("give `transport bolt` another"));
-    };
-    refused(&path);
-    refused(folder.path());
-    fs::copy(fixture(FIXTURES[0]), &path).expect("a copy");
-    let source = Source::open(&path, "other").expect("it is readable");
-    let entries = source.expect("a database").entries(0).expect("no bucket");
-    assert_eq!(entries.count(), 0);
+    fs::create_dir(folder.path().join("directory.mercure.db")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        folder.path().join("pipe.mercure.db"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    folder.file("text.mercure.db", &b"not a database\n".repeat(1000));
+    folder.file("short.mercure.db", &bolt::fixture(FIXTURES[0])[..70]);
+    for name in ["directory", "pipe", "text", "short"] {
+        let path = folder.path().join(format!("{name}.mercure.db"));
+        let error = open(&path).expect_err(name);
+        assert!(matches!(error, BoltError::NotADatabase { .. }), "{error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let beside = folder.path().join("text.mercure.db/mercure.db");
+    let error = open(&beside).expect_err("a file is no directory");
+    assert!(matches!(error, BoltError::Unreadable { .. }), "{error}");
 }
 
-/// A database that the existing hub has open is refused.
 #[test]
-fn a_database_in_use_is_refused() {
+fn a_database_in_use_is_refused_and_one_being_read_is_kept_from_writers() {
     let folder = Folder::new();
-    let path = folder.path().join("mercure.db");
-    fs::copy(fixture(FIXTURES[0]), &path).expect("a copy");
-    let other = fs::File::open(&path).expect("the file");
-    other.lock().expect("the lock");
-    let error = Source::open(&path, "updates").err().expect("it is refused");
-    assert!(error.to_string().contains("stop the hub"), "{error}");
+    let path = folder.file("mercure.db", &bolt::fixture(FIXTURES[0]));
+    let hub = File::open(&path).unwrap();
+    hub.lock().unwrap();
+    let message = refusal(open(&path).map(|_| Vec::new()));
+    assert!(message.contains("stop the old hub"), "{message}");
+    hub.unlock().unwrap();
+
+    let source = open(&path).unwrap().expect("a database");
+    let entries = source.entries(0);
+    drop(source);
+    assert!(hub.try_lock().is_err());
+    drop(entries);
+    hub.try_lock().unwrap();
+}
+
+#[test]
+fn the_newer_valid_meta_page_counts() {
+    let whole = bolt::fixture(FIXTURES[0]);
+    let expected = bolt::expected(FIXTURES[0]).len();
+
+    let mut newer_torn = whole.clone();
+    newer_torn[40] ^= 1;
+    assert_eq!(read_bytes(&newer_torn).unwrap().len(), expected - 1);
+
+    let mut older_torn = whole;
+    older_torn[4096 + 40] ^= 1;
+    assert_eq!(read_bytes(&older_torn).unwrap().len(), expected);
+
+    let mut both_torn = newer_torn;
+    both_torn[4096 + 40] ^= 1;
+    assert!(refusal(read_bytes(&both_torn)).contains("meta page"));
+}
+
+#[test]
+fn pages_of_any_size_and_trees_of_any_shape_are_read() {
+    for page_size in [1024, 4096, 16_384, 65_536, 1 << 20] {
+        for (count, per_leaf, fan_out) in [(0, 1, 2), (1, 1, 2), (7, 7, 2), (40, 1, 2), (90, 3, 5)]
+        {
+            let mut writer = Writer::new(page_size);
+            let root = writer.tree(&pairs(1..=count), per_leaf, fan_out);
+            let mut bytes = writer.finish(&[
+                ("a", bolt::inline_bucket(&[])),
+                ("updates", bolt::bucket(root)),
+                ("z", bolt::bucket(root)),
+            ]);
+            assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+            // The second meta page must then be found without the first.
+            bytes[..page_size].fill(0xA5);
+            assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+        }
+    }
+}
+
+#[test]
+fn an_inline_bucket_is_read() {
+    for count in [0, 1, 5] {
+        let value = bolt::inline_bucket(&pairs(1..=count));
+        let bytes = Writer::new(4096).finish(&[("updates", value)]);
+        assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
+        let folder = Folder::new();
+        let path = folder.file("mercure.db", &bytes);
+        assert_eq!(
+            read_after(&path, 1).unwrap().len() as u64,
+            count.saturating_sub(1)
+        );
+    }
+}
+
+#[test]
+fn entries_larger_than_a_page_are_read() {
+    let large = |number: u64, bytes: usize| Update {
+        data: "L".repeat(bytes),
+        ..bolt::numbered(number)
+    };
+    let expected: Vec<_> = [0, 900, 1024, 5000, 3, 300_000, 1]
+        .into_iter()
+        .zip(1..)
+        .map(|(bytes, number)| (number, large(number, bytes)))
+        .collect();
+    let stored: Vec<_> = expected
+        .iter()
+        .map(|(at, update)| bolt::stored(*at, update))
+        .collect();
+    for per_leaf in [1, 3, 7] {
+        let mut writer = Writer::new(1024);
+        let root = writer.tree(&stored, per_leaf, 3);
+        let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
+        assert_eq!(read_bytes(&bytes).unwrap(), expected);
+    }
+}
+
+/// B-512: nothing that cannot be read stops the rest, and all of it is counted.
+#[test]
+fn what_no_hub_can_have_stored_is_skipped_and_counted() {
+    let sequence = |number: u64| number.to_be_bytes().to_vec();
+    let leaf = |(key, value): Pair| Element::Leaf(0, key, value);
+    let mut writer = Writer::new(4096);
+    let root = writer.page(
+        LEAF,
+        &[
+            Element::Leaf(0, b"\0\0".to_vec(), b"{}".to_vec()),
+            leaf(bolt::stored(1, &bolt::numbered(1))),
+            Element::Leaf(0, sequence(2), b"{\"Data\":".to_vec()),
+            Element::Leaf(BUCKET, sequence(3), bolt::inline_bucket(&[])),
+            Element::Leaf(
+                0,
+                sequence(4),
+                br#"{"Data":"d","ID":"a\nb","Type":"a\rb"}"#.to_vec(),
+            ),
+            leaf(bolt::stored(5, &bolt::numbered(5))),
+        ],
+    );
+    let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
+    let folder = Folder::new();
+    let path = folder.file("mercure.db", &bytes);
+    // The first key sorts behind the first sequence number, so it is read too.
+    let source = open(&path).unwrap().expect("a database");
+    let read: Vec<_> = source
+        .entries(0)
+        .map(|entry| entry.unwrap().sequence)
+        .collect();
+    assert_eq!(read, [1, 4, 5]);
+    let summary = source.summary();
+    assert_eq!((summary.read, summary.dropped_fields), (3, 2));
+    assert_eq!((summary.skipped, summary.first_skipped), (2, vec![2, 3]));
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    /// Whatever a file holds, reading it ends, without a panic.
     #[test]
-    fn a_damaged_database_is_read_without_harm(
-        fixture_index in 0..FIXTURES.len(),
-        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
-        cut: Option<prop::sample::Index>,
+    fn any_updates_are_read_back(
+        texts in proptest::collection::vec((".{0,30}", "[^\r\n\0]{1,20}", any::<bool>()), 0..30),
+        per_leaf in 1..6_usize,
+        fan_out in 2..6_usize,
+        after in 0..40_u64,
     ) {
-        let mut bytes = fs::read(fixture(FIXTURES[fixture_index])).expect("the fixture");
-        // Most of the file is content and free pages; its structure is at the front of pages.
-        for (index, value) in flips {
-            let at = index.index(bytes.len() / 64) * 64 + usize::from(value) % 64;
-            bytes[at] = value;
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
+        let updates: Vec<_> = texts.into_iter().zip(1_u64..).map(|((data, id, private), at)| {
+            (at * 2, Update { topics: vec![data.clone()], data, id: Some(id), private, ..Update::default() })
+        }).collect();
+        let stored: Vec<_> = updates.iter().map(|(at, update)| bolt::stored(*at, update)).collect();
+        let mut writer = Writer::new(1024);
+        let root = writer.tree(&stored, per_leaf, fan_out);
         let folder = Folder::new();
-        let path = folder.path().join("mercure.db");
-        fs::write(&path, bytes).expect("a file");
-        if let Ok(Some(source)) = Source::open(&path, "updates")
-            && let Ok(entries) = source.entries(0)
-        {
-            prop_assert!(entries.count() < 100_000);
-        }
+        let path = folder.file("mercure.db", &writer.finish(&[("updates", bolt::bucket(root))]));
+        let expected: Vec<_> = updates.into_iter().filter(|(at, _)| *at > after).collect();
+        prop_assert_eq!(read_after(&path, after).expect("readable"), expected);
     }
-}
-
-fn open_importing(folder: &Folder, database: &Path) -> Arc<History> {
-    let directory = Directory::open(folder.path()).expect("a directory");
-    let source = Source::open(database, "updates").expect("it is readable");
-    let mut from = |after| {
-        let entries = source.as_ref().map(|source| source.entries(after));
-        let entries = entries.transpose().map_err(|error| error.to_string())?;
-        let entries = entries.into_iter().flatten();
-        Ok(Box::new(entries.map(|entry| entry.map_err(|error| error.to_string()))) as _)
-    };
-    let options = HistoryOptions::new(Arc::new(|| 1_000));
-    let opened = History::open_importing(Arc::new(directory), options, Some(&mut from));
-    Arc::new(opened.expect("a history"))
-}
-
-/// The updates of a database are there in order, with their ids, once each; each id is resumed
-/// from; the file stays as it is.
-#[test]
-fn a_database_is_imported_once() {
-    for name in FIXTURES {
-        let folder = Folder::new();
-        let before = fs::read(fixture(name)).expect("the fixture");
-        let expected = expected(name);
-        for (round, count) in [expected.len() as u64, 0, 0].into_iter().enumerate() {
-            let history = open_importing(&folder, &fixture(name));
-            assert_eq!(history.imported(), count);
-            let history: Arc<dyn Transport> = history;
-            let _recorder = start(&history);
-            let head = (expected.len() + round) as u64;
-            assert_eq!(history.bounds().head, Position(head));
-            let page = read(&history, 0, head, usize::MAX, Everything).expect("a page");
-            for (frame, update) in page.frames.iter().zip(&expected) {
-                assert_eq!(frame.private, update.private);
-                assert!(frame.topics.iter().map(AsRef::as_ref).eq(&update.topics));
-                let id = update.id.as_deref().expect("an id");
-                assert_eq!(&*frame.event_id, id);
-                assert_eq!(frame.bytes, event::encode(update, id));
-                let first = expected
-                    .iter()
-                    .position(|update| update.id.as_deref() == Some(id));
-                let first = Position(first.expect("it is there") as u64 + 1);
-                assert_eq!(look_up(&history, id), Lookup::Found(first));
-            }
-            append(&history, None);
-        }
-        assert_eq!(fs::read(fixture(name)).expect("the fixture"), before);
-    }
-}
-
-/// What the old hub writes after a step back is imported at the next start.
-#[test]
-fn what_comes_later_is_imported_later() {
-    let folder = Folder::new();
-    let all = entries(&fixture(FIXTURES[0]), 0).expect("it is readable");
-    let half = all.len() / 2;
-    let open = |count: usize| {
-        let directory = Directory::open(folder.path()).expect("a directory");
-        let all = all[..count].to_vec();
-        let mut from = move |after| {
-            let later = all
-                .clone()
-                .into_iter()
-                .filter(move |entry| entry.sequence > after);
-            Ok(Box::new(later.map(Ok)) as _)
-        };
-        let options = HistoryOptions::new(Arc::new(|| 1_000));
-        let opened = History::open_importing(Arc::new(directory), options, Some(&mut from));
-        opened.expect("a history").imported()
-    };
-    assert_eq!(open(half), half as u64);
-    assert_eq!(open(half), 0);
-    assert_eq!(open(all.len()), (all.len() - half) as u64);
-    assert_eq!(open(all.len()), 0);
 }

@@ -9,6 +9,7 @@ mod boltdb;
 mod damage;
 mod folder;
 mod history;
+mod import;
 mod memory;
 mod power;
 mod suite;

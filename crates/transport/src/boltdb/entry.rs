@@ -1,0 +1,220 @@
+//! What the existing hub keeps of an update (B-520).
+
+use serde_json::{Map, Value};
+use talaria_protocol::Update;
+
+use super::tree::Item;
+use crate::history::Imported;
+
+const SEQUENCE_BYTES: usize = size_of::<u64>();
+
+/// An entry of the bucket.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// An update.
+    Update {
+        imported: Imported,
+        /// Fields left out because SSE cannot carry them.
+        dropped_fields: u64,
+    },
+    /// Nothing that a hub can have stored, or can read back.
+    Unreadable {
+        /// If the key has one.
+        sequence: Option<u64>,
+    },
+}
+
+/// Reads a key and its value.
+pub(super) fn decode(item: &Item) -> Entry {
+    let Some((sequence, key_id)) = item.key.split_first_chunk::<SEQUENCE_BYTES>() else {
+        return Entry::Unreadable { sequence: None };
+    };
+    let sequence = u64::from_be_bytes(*sequence);
+    let Some(mut update) = item.value.as_deref().and_then(update) else {
+        return Entry::Unreadable {
+            sequence: Some(sequence),
+        };
+    };
+    // Bytes that are no UTF-8 became replacement characters in the value, as in every client. The
+    // key says the same id, should the value have none.
+    let key_id = || String::from_utf8_lossy(key_id).into_owned();
+    let id = update.id.take().unwrap_or_else(key_id);
+    update.id = Some(id).filter(|id| !id.is_empty());
+
+    let mut dropped_fields = 0;
+    let mut keep = |field: Option<String>, forbidden: &[char]| {
+        let kept = field.as_ref().is_none_or(|text| !text.contains(forbidden));
+        dropped_fields += u64::from(!kept);
+        field.filter(|_| kept)
+    };
+    // A client ignores an id with NUL; a type may have one.
+    update.id = keep(update.id, &['\r', '\n', '\0']);
+    update.event_type = keep(update.event_type, &['\r', '\n']);
+    Entry::Update {
+        imported: Imported { sequence, update },
+        dropped_fields,
+    }
+}
+
+/// The update of a value; `None` where the existing hub could not decode it either. What is
+/// missing or null is empty to it; empty type and zero `retry` mean none (B-356).
+fn update(value: &[u8]) -> Option<Update> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(&String::from_utf8_lossy(value))
+    else {
+        return None;
+    };
+    let topics = match take(&mut fields, "Topics") {
+        Value::Null => Vec::new(),
+        Value::Array(topics) => topics.into_iter().map(text).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    Some(Update {
+        topics,
+        data: text(take(&mut fields, "Data"))?,
+        id: Some(text(take(&mut fields, "ID"))?).filter(|id| !id.is_empty()),
+        event_type: Some(text(take(&mut fields, "Type"))?).filter(|name| !name.is_empty()),
+        retry: match take(&mut fields, "Retry") {
+            Value::Null => None,
+            retry => Some(retry.as_u64()?).filter(|retry| *retry != 0),
+        },
+        private: match take(&mut fields, "Private") {
+            Value::Null => false,
+            private => private.as_bool()?,
+        },
+    })
+}
+
+fn take(fields: &mut Map<String, Value>, name: &str) -> Value {
+    fields.remove(name).unwrap_or_default()
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(key: &[u8], value: &[u8]) -> Entry {
+        decode(&Item {
+            key: key.to_owned(),
+            value: Some(value.to_owned()),
+        })
+    }
+
+    fn kept(key: &[u8], value: &str) -> (Imported, u64) {
+        match decoded(key, value.as_bytes()) {
+            Entry::Update {
+                imported,
+                dropped_fields,
+            } => (imported, dropped_fields),
+            Entry::Unreadable { .. } => panic!("{value} is unreadable"),
+        }
+    }
+
+    const KEY: &[u8] = b"\0\0\0\0\0\0\x01\x02id";
+
+    /// B-520.
+    #[test]
+    fn an_entry_is_read_as_the_hub_wrote_it() {
+        let (imported, dropped) = kept(
+            KEY,
+            r#"{"Data":"a\r\nb","ID":"id","Type":"note","Retry":1500,
+                "Topics":["t","u"],"Private":true,"Debug":true}"#,
+        );
+        let update = Update {
+            topics: vec!["t".to_owned(), "u".to_owned()],
+            data: "a\r\nb".to_owned(),
+            id: Some("id".to_owned()),
+            event_type: Some("note".to_owned()),
+            retry: Some(1500),
+            private: true,
+        };
+        let sequence = 258;
+        assert_eq!((imported, dropped), (Imported { sequence, update }, 0));
+    }
+
+    #[test]
+    fn what_is_missing_is_empty_and_the_key_has_the_id() {
+        for value in [
+            "{}",
+            r#"{"Data":null,"ID":null,"Topics":null,"Retry":null,"Private":null,"Type":null}"#,
+            r#"{"Data":"","ID":"","Topics":[],"Retry":0,"Private":false,"Type":""}"#,
+        ] {
+            let id = Some("id".to_owned());
+            let update = Update {
+                id,
+                ..Update::default()
+            };
+            let sequence = 258;
+            assert_eq!(kept(KEY, value), (Imported { sequence, update }, 0));
+        }
+    }
+
+    /// B-1034.
+    #[test]
+    fn what_no_field_can_carry_is_dropped_and_counted() {
+        let (imported, dropped) = kept(KEY, r#"{"Data":"d","ID":"a\nb","Type":"x\ry"}"#);
+        assert_eq!(dropped, 2);
+        let update = imported.update;
+        assert_eq!((update.id, update.event_type), (None, None));
+        assert_eq!(update.data, "d");
+
+        let (imported, dropped) = kept(KEY, r##"{"ID":"a\u0000","Type":"x\u0000"}"##);
+        assert_eq!((imported.update.id, dropped), (None, 1));
+        assert_eq!(imported.update.event_type.as_deref(), Some("x\0"));
+    }
+
+    /// B-1034.
+    #[test]
+    fn what_1_0_refuses_but_a_field_can_carry_is_kept() {
+        for id in ["#1", "earliest", "a\u{1}", "a\u{200B}"] {
+            let value = serde_json::json!({"ID": id, "Type": "mercure", "Topics": ["*", "a\n"]});
+            let (imported, dropped) = kept(KEY, &value.to_string());
+            assert_eq!((imported.update.id.as_deref(), dropped), (Some(id), 0));
+            assert_eq!(imported.update.event_type.as_deref(), Some("mercure"));
+            assert_eq!(imported.update.topics, ["*", "a\n"]);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_replaced() {
+        let (imported, _) = kept(b"\0\0\0\0\0\0\0\x01a\xFF", "{}");
+        assert_eq!(imported.update.id.as_deref(), Some("a\u{FFFD}"));
+        let Entry::Update { imported, .. } = decoded(KEY, b"{\"Data\":\"a\xFFb\"}") else {
+            panic!("unreadable");
+        };
+        assert_eq!(imported.update.data, "a\u{FFFD}b");
+    }
+
+    /// B-512. Above all, nothing becomes public because its flag is unreadable.
+    #[test]
+    fn what_the_hub_could_not_decode_is_unreadable() {
+        for value in [
+            "",
+            "[]",
+            "{",
+            r#"{"Data":1}"#,
+            r#"{"Retry":-1}"#,
+            r#"{"Retry":"1"}"#,
+            r#"{"Topics":"t"}"#,
+            r#"{"Topics":[1]}"#,
+            r#"{"Private":"true"}"#,
+        ] {
+            let entry = decoded(KEY, value.as_bytes());
+            let sequence = Some(258);
+            assert!(
+                matches!(entry, Entry::Unreadable { sequence: found } if found == sequence),
+                "{value}: {entry:?}"
+            );
+        }
+        let short = decoded(b"short", b"{}");
+        assert!(matches!(short, Entry::Unreadable { sequence: None }));
+    }
+}

@@ -68,7 +68,8 @@ async fn kills_lose_and_double_nothing() {
     // The order of all that was ever seen, and how much of it may have been deleted.
     let mut known: Vec<String> = Vec::new();
     let mut seed = 0x9E37_79B9_u64;
-    for round in 0..count(500, 50) {
+    let rounds = count(500, 50);
+    for round in 0..rounds {
         let hub = home.hub(&directives).expect("it starts after a kill");
         let mut live = hub.client().subscribe(&[exact("a")]).await;
         let mut publishers = publish_until_killed(&hub, round).await;
@@ -146,4 +147,6 @@ async fn kills_lose_and_double_nothing() {
             );
         }
     }
+    println!("{} updates outlived {rounds} kills", known.len());
+    assert!(known.len() > rounds, "hardly anything was published");
 }

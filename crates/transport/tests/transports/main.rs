@@ -7,6 +7,7 @@
 
 mod boltdb;
 mod damage;
+mod failing;
 mod folder;
 mod history;
 mod import;

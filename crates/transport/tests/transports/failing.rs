@@ -1,0 +1,83 @@
+//! A disk that is full or fails: publishers are refused with a reason, readers go on, nothing
+//! acknowledged is lost, and writing resumes without a restart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use talaria_transport::history::{History, HistoryOptions};
+use talaria_transport::{AppendError, Health, Position, Transport};
+
+use crate::power::model::{Crash, Model};
+use crate::suite::{Everything, append, block_on, places, read, start, update};
+
+fn open(model: &Model, clock: &Arc<AtomicU64>) -> Arc<dyn Transport> {
+    let clock = Arc::clone(clock);
+    // Time passes whenever somebody looks, so that a look again is due at once.
+    let time = move || clock.fetch_add(1_000, Ordering::Relaxed);
+    let options = HistoryOptions::new(Arc::new(time));
+    Arc::new(History::open(model.mount(), options).expect("it opens"))
+}
+
+fn refused(transport: &Arc<dyn Transport>) -> &'static str {
+    match block_on(transport.append(update(None, "refused"))) {
+        Err(AppendError::Refused(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// At 1 GiB or a twentieth of the disk publishers are refused, before it is full.
+#[test]
+fn an_almost_full_disk_refuses() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(0));
+    let transport = open(&model, &clock);
+    let _recorder = start(&transport);
+    append(&transport, None);
+    model.set_room((1 << 30) - 1);
+    let reason = refused(&transport);
+    assert!(reason.contains("the disk is almost full"), "{reason}");
+    assert_eq!(transport.health(), Health::Refusing(reason));
+    let page = read(&transport, 0, 1, 1_000, Everything).expect("readers go on");
+    assert_eq!(places(&page.frames), [1]);
+    model.set_room(1 << 30);
+    while transport.health() != Health::Ready {
+        std::thread::yield_now();
+    }
+    assert_eq!(append(&transport, None).position, Position(2));
+}
+
+/// Every call fails for a while: what is refused or unknown is not there later, the rest is.
+#[test]
+fn a_failing_disk_refuses_and_recovers() {
+    for seed in 0..5 {
+        let model = Model::new(seed);
+        let clock = Arc::new(AtomicU64::new(0));
+        let transport = open(&model, &clock);
+        let _recorder = start(&transport);
+        (0..3).for_each(|_| drop(append(&transport, None)));
+        model.set_faults(1_000);
+        let outcome = block_on(transport.append(update(None, "refused")));
+        assert!(outcome.is_err(), "seed {seed}");
+        assert!(
+            matches!(transport.health(), Health::Refusing(_)),
+            "seed {seed}"
+        );
+        refused(&transport);
+        let page = read(&transport, 0, 3, 1_000, Everything).expect("readers go on");
+        assert_eq!(places(&page.frames), [1, 2, 3]);
+        model.set_faults(0);
+        while transport.health() != Health::Ready {
+            std::thread::yield_now();
+        }
+        assert_eq!(append(&transport, None).position, Position(4));
+        model.crash(Crash::PowerLoss);
+        drop(transport);
+        let transport = open(&model, &clock);
+        let page = read(&transport, 0, 4, 1_000, Everything).expect("all of it");
+        assert_eq!(places(&page.frames), [1, 2, 3, 4], "seed {seed}");
+        let texts = page.frames.iter().map(|frame| frame.bytes.as_ref());
+        for text in texts {
+            assert!(!text.ends_with(b"data: refused\n\n"), "seed {seed}");
+        }
+    }
+}

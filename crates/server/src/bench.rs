@@ -5,6 +5,7 @@ pub mod args;
 mod clock;
 mod floor;
 mod histogram;
+mod history;
 mod measure;
 mod plan;
 mod process;
@@ -37,6 +38,7 @@ pub fn main(args: &BenchArgs) -> ExitCode {
     let done = match &args.command {
         Some(BenchCommand::FloorServer) => floor::serve().map(|()| true),
         Some(BenchCommand::Floor(load)) => floor_alone(load),
+        Some(BenchCommand::History(args)) => history::main(args),
         Some(BenchCommand::Run(run)) => hub(run),
         None => hub(&args.run),
     };

@@ -23,6 +23,8 @@ pub enum BenchCommand {
     Run(RunArgs),
     /// Measure the floor: a bare loop of `write` over as many sockets.
     Floor(LoadArgs),
+    /// Measure the history on disk by itself: opening, look-ups, replays, durable publishing.
+    History(HistoryArgs),
     /// Serve the floor until standard input closes; `bench floor` starts it by itself.
     #[command(hide = true)]
     FloorServer,
@@ -70,6 +72,35 @@ pub struct RunArgs {
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
+}
+
+/// What a history holds while it is measured.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// Updates that are stored.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    pub updates: u64,
+    /// Bytes of an update's data.
+    #[arg(long, default_value_t = 100, value_name = "BYTES")]
+    pub payload: usize,
+    /// Topics that they are published to in turn.
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub topics: u64,
+    /// Where to store them: a directory on the disk to be measured. What is left there is removed.
+    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
+    pub path: PathBuf,
+    /// Seconds of each turn of durable publishing.
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub seconds: u64,
+    /// Turns of durable publishing, of which the table shows medians.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub rounds: usize,
+    /// Measure opening, look-ups and replays only.
+    #[arg(long, conflicts_with = "durable")]
+    pub stored: bool,
+    /// Measure durable publishing only.
+    #[arg(long)]
+    pub durable: bool,
 }
 
 /// The load: who subscribes to what, and what is published.

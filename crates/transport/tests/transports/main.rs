@@ -9,6 +9,7 @@ mod boltdb;
 mod damage;
 mod failing;
 mod folder;
+mod golden;
 mod history;
 mod import;
 mod memory;

@@ -1,0 +1,194 @@
+//! A transport that reads slowly, or has nothing more to read: heads do not wait for it, and
+//! streams go on or end as it says.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use talaria_hub::access::Issuers;
+use talaria_hub::clock::SystemClock;
+use talaria_hub::{Hub, HubOptions};
+use talaria_protocol::Update;
+use talaria_transport::{
+    Admit, AppendError, Appended, Bounds, Frame, Health, Lookup, Page, Pending, Position,
+    ReadError, Ring, Route, Transport,
+};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Far beyond what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+const NEWEST: Position = Position(3);
+
+/// A log of three updates that answers reads as it is told, one by one.
+struct Scripted {
+    ring: Arc<Ring>,
+    pages: Mutex<VecDeque<Result<Page, ReadError>>>,
+    /// One permit for each read that may be answered.
+    permits: Semaphore,
+}
+
+impl Scripted {
+    fn new(pages: impl IntoIterator<Item = Result<Page, ReadError>>, permits: usize) -> Arc<Self> {
+        Arc::new(Self {
+            ring: Arc::new(Ring::new(1 << 20, NEWEST)),
+            pages: Mutex::new(pages.into_iter().collect()),
+            permits: Semaphore::new(permits),
+        })
+    }
+}
+
+impl Transport for Scripted {
+    fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    fn start(&self, _: Arc<dyn Route>) {}
+
+    fn append(&self, _: Update) -> Pending<'static, Result<Appended, AppendError>> {
+        Box::pin(async { Err(AppendError::Refused("it only reads")) })
+    }
+
+    fn read(
+        &self,
+        from: Position,
+        _: Position,
+        _: usize,
+        _: Arc<dyn Admit>,
+    ) -> Pending<'_, Result<Page, ReadError>> {
+        Box::pin(async move {
+            self.permits.acquire().await.expect("it is open").forget();
+            let next = self.pages.lock().expect("no panic").pop_front();
+            next.unwrap_or(Err(ReadError::Passed(from)))
+        })
+    }
+
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+        let lookup = match event_id {
+            "lost" => Lookup::Past {
+                position: Position(1),
+                event_id: "1".to_owned(),
+            },
+            _ => Lookup::Unknown,
+        };
+        Box::pin(std::future::ready(lookup))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            floor: Position::ORIGIN,
+            head: NEWEST,
+        }
+    }
+
+    fn newest_id(&self) -> Option<String> {
+        Some("3".to_owned())
+    }
+
+    fn health(&self) -> Health {
+        Health::Refusing("it only reads")
+    }
+}
+
+fn page(positions: &[u64], looked_up_to: u64) -> Result<Page, ReadError> {
+    let frame = |position: &u64| {
+        let update = Update {
+            topics: vec!["t".to_owned()],
+            ..Update::default()
+        };
+        Arc::new(Frame::new(
+            Position(*position),
+            position.to_string(),
+            update,
+        ))
+    };
+    Ok(Page {
+        frames: positions.iter().map(frame).collect(),
+        looked_up_to: Position(looked_up_to),
+    })
+}
+
+async fn subscribe(transport: &Arc<Scripted>, cursor: &str) -> Response<Body> {
+    let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
+    options.anonymous = true;
+    let hub = Hub::new(options, Arc::clone(transport) as _, Arc::new(SystemClock));
+    let request = Request::get("/.well-known/mercure?match=t")
+        .header("host", "hub.example")
+        .header("last-event-id", cursor)
+        .body(Body::empty())
+        .expect("a request");
+    let answered = timeout(PATIENCE, hub.handle(request)).await;
+    answered.expect("the head does not wait for the history")
+}
+
+/// The next chunk, `None` at the end.
+async fn chunk(response: &mut Response<Body>) -> Option<String> {
+    let frame = timeout(PATIENCE, response.body_mut().frame()).await;
+    let frame = frame.expect("a chunk or the end")?.expect("no error");
+    let bytes = frame.into_data().expect("data");
+    Some(String::from_utf8(bytes.to_vec()).expect("UTF-8"))
+}
+
+/// Design, "A subscribe": head and opening comment go out at once, never after a replay.
+#[tokio::test]
+async fn the_head_leaves_before_the_replay() {
+    let transport = Scripted::new([page(&[1, 2, 3], 3)], 0);
+    let mut response = subscribe(&transport, "earliest").await;
+    assert_eq!(response.headers()["mercure-last-event-id"], "earliest");
+    assert_eq!(chunk(&mut response).await.as_deref(), Some(":\n"));
+    let replay = chunk(&mut response);
+    tokio::pin!(replay);
+    tokio::select! {
+        biased;
+        early = &mut replay => panic!("{early:?} is replayed before it was read"),
+        () = tokio::task::yield_now() => {}
+    }
+    transport.permits.add_permits(1);
+    let replayed = replay.await.expect("the replay");
+    assert_eq!(replayed.matches("id: ").count(), 3);
+}
+
+/// A page that holds nothing for the reader is followed by the next one.
+#[tokio::test]
+async fn an_empty_page_is_not_the_end() {
+    let pages = [page(&[], 1), page(&[], 2), page(&[3], 3)];
+    let transport = Scripted::new(pages, 3);
+    let mut response = subscribe(&transport, "earliest").await;
+    assert_eq!(chunk(&mut response).await.as_deref(), Some(":\n"));
+    let replayed = chunk(&mut response).await.expect("the replay");
+    assert!(replayed.starts_with("id: 3\n"), "{replayed}");
+}
+
+/// What the log no longer holds ends the stream cleanly, so that the client comes back.
+#[tokio::test]
+async fn a_log_that_has_passed_ends_the_stream() {
+    let pages = [page(&[1], 1), Err(ReadError::Passed(Position(1)))];
+    let transport = Scripted::new(pages, 2);
+    let mut response = subscribe(&transport, "earliest").await;
+    assert_eq!(chunk(&mut response).await.as_deref(), Some(":\n"));
+    assert!(
+        chunk(&mut response)
+            .await
+            .is_some_and(|text| text.starts_with("id: 1\n"))
+    );
+    assert_eq!(chunk(&mut response).await, None);
+}
+
+/// Specification, "Reconnection": the client of an id whose update was lost learns where it is now.
+#[tokio::test]
+async fn a_lost_id_resumes_where_its_run_ended() {
+    let transport = Scripted::new([page(&[2, 3], 3)], 1);
+    let mut response = subscribe(&transport, "lost").await;
+    assert_eq!(response.headers()["mercure-last-event-id"], "1");
+    assert_eq!(chunk(&mut response).await.as_deref(), Some(":\n"));
+    assert!(
+        chunk(&mut response)
+            .await
+            .is_some_and(|text| text.starts_with("id: 2\n"))
+    );
+}

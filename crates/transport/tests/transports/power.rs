@@ -49,9 +49,12 @@ impl Life {
         options.sync = mode.unwrap_or(drawn);
         options.ring_bytes = 64 << 10;
         options.size = [None, Some(3), Some(40)][random.below(3) as usize];
+        options.max_bytes = [None, Some(15_000), Some(100_000)][random.below(3) as usize];
+        let ages = [None, None, Some(Duration::from_secs(60))];
+        options.max_age = ages[random.below(3) as usize];
         Self {
             model: Model::new(seed),
-            oracle: Oracle::new(options.sync, options.size),
+            oracle: Oracle::new(options.clone()),
             options,
             clock,
             random,
@@ -64,7 +67,6 @@ impl Life {
                 self.model.crash_after(self.random.below(60));
             }
             if let Some(history) = self.open() {
-                self.model.live_on();
                 self.oracle.check(&history);
                 self.publish(&history);
                 if self.random.below(4) == 0 {
@@ -89,19 +91,36 @@ impl Life {
         self.oracle.crashed(crash);
     }
 
-    /// Opens the history; only a process that dies may fail.
-    fn open(&self) -> Option<Arc<dyn Transport>> {
-        match History::open(self.model.mount(), self.options.clone()) {
-            Ok(history) => Some(Arc::new(history)),
-            Err(OpenError::Io { source, .. }) if source.to_string().contains("dead") => None,
-            Err(error) => panic!("nothing durable is damaged, but: {error}"),
+    /// Opens the history; only a process that dies, or whose disk fails, may fail.
+    fn open(&mut self) -> Option<Arc<dyn Transport>> {
+        let mut faults = [self.random.below(150), 0][(self.random.below(4).min(1)) as usize];
+        loop {
+            self.model.set_faults(faults);
+            match History::open(self.model.mount(), self.options.clone()) {
+                Ok(history) => {
+                    self.model.set_faults(0);
+                    let was_dying = self.model.live_on();
+                    self.oracle.opened(faults > 0 || was_dying);
+                    return Some(Arc::new(history));
+                }
+                Err(OpenError::Io { source, .. }) if source.to_string().contains("dead") => {
+                    return None;
+                }
+                // The same machine tries again, with what a failed sync left in its cache.
+                Err(OpenError::Io { source, .. }) if source.to_string().contains("fails") => {
+                    faults = 0;
+                }
+                Err(error) => panic!("nothing durable is damaged, but: {error}"),
+            }
         }
     }
 
     fn publish(&mut self, history: &Arc<dyn Transport>) {
         let recorder = start(history);
         if self.random.below(3) == 0 {
-            self.model.set_faults(self.random.below(150));
+            let faults = [self.random.below(150), 1_000];
+            self.model
+                .set_faults(faults[(self.random.below(6) / 5) as usize]);
         }
         if self.random.below(3) == 0 {
             self.model.crash_after(self.random.below(120));
@@ -155,10 +174,10 @@ impl Asked {
 
 impl Life {
     fn append(&mut self, history: &Arc<dyn Transport>) -> Asked {
-        let number = self.oracle.next_number();
+        let length = [0, 100, 6_000][self.random.below(3) as usize];
+        let number = self.oracle.handed_over(length);
         let id = format!("chosen-{number}");
         let id = (self.random.below(4) == 0).then_some(&*id);
-        let length = [0, 100, 6_000][self.random.below(3) as usize];
         let update = update(id, &format!("{number}:{}", "x".repeat(length)));
         Asked {
             number,

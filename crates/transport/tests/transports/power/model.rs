@@ -178,9 +178,9 @@ impl Model {
         self.state().calls_left = Some(calls);
     }
 
-    /// The process lives, unless it is told to crash once more.
-    pub fn live_on(&self) {
-        self.state().calls_left = None;
+    /// The process lives, unless it is told to crash once more; whether it was about to die.
+    pub fn live_on(&self) -> bool {
+        self.state().calls_left.take() == Some(0)
     }
 
     /// What the next process finds.
@@ -283,14 +283,7 @@ impl State {
     }
 
     fn lose_power(&mut self) {
-        let Self {
-            inodes,
-            random,
-            durable,
-            pending,
-            cached,
-            ..
-        } = self;
+        let Self { inodes, random, .. } = self;
         for inode in inodes.iter_mut() {
             for change in std::mem::take(&mut inode.pending) {
                 if let Some(change) = survivor(change, random) {
@@ -299,12 +292,17 @@ impl State {
             }
             inode.cached.clone_from(&inode.durable);
         }
-        for entry in std::mem::take(pending) {
-            if random.below(2) == 0 {
-                enter(durable, &entry);
+        self.lose_entries();
+        self.cached.clone_from(&self.durable);
+    }
+
+    /// Any of the changes to the directory that are not durable never will be.
+    fn lose_entries(&mut self) {
+        for entry in std::mem::take(&mut self.pending) {
+            if self.random.below(2) == 0 {
+                enter(&mut self.durable, &entry);
             }
         }
-        cached.clone_from(durable);
     }
 }
 
@@ -392,7 +390,11 @@ impl Disk for Mounted {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state()?;
-        state.call()?;
+        if let Err(error) = state.call() {
+            // Nobody knows, and what was not written passes for written.
+            state.lose_entries();
+            return Err(error);
+        }
         let renamed = state.pending.iter().rev().find_map(|entry| match entry {
             Entry::Rename(_, to, _) => Some(to.clone()),
             _ => None,
@@ -498,9 +500,10 @@ impl File for Handle {
                 Ok(())
             }
         });
-        // A part of it may be there.
+        // A part of it may be there, or all.
         let written = match &called {
             Ok(()) => bytes.len(),
+            Err(_) if state.random.below(3) == 0 => bytes.len(),
             Err(_) => state.random.below(bytes.len() as u64 + 1) as usize,
         };
         let change = Change::Write(offset as usize, bytes[..written].to_vec());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use talaria_transport::history::SyncMode;
+use talaria_transport::history::{HistoryOptions, SyncMode};
 use talaria_transport::{AppendError, Appended, Frame, Lookup, Position, Transport};
 
 use super::model::Crash;
@@ -11,16 +11,23 @@ use crate::suite::{Everything, look_up, read};
 
 /// What happened to a history so far. Updates are told apart by a number in their data.
 pub struct Oracle {
-    mode: SyncMode,
-    size: Option<u64>,
-    numbers: u64,
+    options: HistoryOptions,
+    /// When each update was handed over, in milliseconds since 1970, and the bytes of its data; the
+    /// first has number 1.
+    handed_over: Vec<(u64, usize)>,
     /// Acknowledged and not lost in a way that the mode allows.
     acknowledged: BTreeMap<Position, (u64, String)>,
     refused: HashSet<u64>,
-    /// Every id that was shown, and the number of its update.
-    shown: HashMap<String, u64>,
+    /// Every id that was shown, the number of its update, and the process that showed it.
+    shown: HashMap<String, (u64, u64)>,
+    process: u64,
     power_was_lost: bool,
+    /// What retention could not read is kept until the next publish.
+    may_keep_more: bool,
 }
+
+/// More bytes than anything but its data takes of the disk for an update.
+const OVERHEAD: u64 = 1_000;
 
 fn number(frame: &Frame) -> u64 {
     let text = std::str::from_utf8(&frame.bytes).expect("UTF-8");
@@ -33,21 +40,24 @@ fn number(frame: &Frame) -> u64 {
 }
 
 impl Oracle {
-    pub fn new(mode: SyncMode, size: Option<u64>) -> Self {
+    pub fn new(options: HistoryOptions) -> Self {
         Self {
-            mode,
-            size,
-            numbers: 0,
+            options,
+            handed_over: Vec::new(),
             acknowledged: BTreeMap::new(),
             refused: HashSet::new(),
             shown: HashMap::new(),
+            process: 0,
             power_was_lost: false,
+            may_keep_more: false,
         }
     }
 
-    pub fn next_number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
+    /// The number of an update with so many bytes of data.
+    pub fn handed_over(&mut self, length: usize) -> u64 {
+        let now = (self.options.clock)();
+        self.handed_over.push((now, length));
+        self.handed_over.len() as u64
     }
 
     pub fn answered(&mut self, number: u64, outcome: Result<Appended, AppendError>) {
@@ -63,13 +73,20 @@ impl Oracle {
 
     pub fn shown(&mut self, frames: &[Arc<Frame>]) {
         for frame in frames {
-            let before = self.shown.insert(frame.event_id.to_string(), number(frame));
+            let shown = (number(frame), self.process);
+            let before = self.shown.insert(frame.event_id.to_string(), shown);
             assert!(before.is_none(), "{} was shown twice", frame.event_id);
         }
     }
 
+    /// It was opened, on a disk that failed now and then or on one that did not.
+    pub fn opened(&mut self, failing: bool) {
+        self.may_keep_more = failing;
+    }
+
     pub fn crashed(&mut self, crash: Crash) {
         self.power_was_lost |= crash == Crash::PowerLoss;
+        self.process += 1;
     }
 
     /// Compares what is there with what happened.
@@ -88,17 +105,12 @@ impl Oracle {
                 !self.refused.contains(&number),
                 "{number} was refused and is there"
             );
-            if let Some(shown) = self.shown.get(&*frame.event_id) {
+            if let Some((shown, _)) = self.shown.get(&*frame.event_id) {
                 assert_eq!(*shown, number, "{} is another update now", frame.event_id);
             }
         }
-        if let Some(size) = self.size {
-            assert!(
-                bounds.floor >= bounds.head.back(size),
-                "{size} are kept at most"
-            );
-        }
-        let may_lose = self.power_was_lost && self.mode != SyncMode::Always;
+        self.check_most(bounds.floor, &stored);
+        let may_lose = self.power_was_lost && self.options.sync != SyncMode::Always;
         if may_lose {
             self.acknowledged.split_off(&bounds.head.next());
         }
@@ -109,14 +121,48 @@ impl Oracle {
             assert_eq!(self::number(found), *number, "position {position}");
             assert_eq!(*found.event_id, **event_id, "position {position}");
         }
-        if let (Some(size), false) = (self.size, may_lose) {
-            let newest = self.acknowledged.last_key_value();
-            let least = newest.map_or(Position::ORIGIN, |(newest, _)| newest.back(size));
-            let most = bounds.head.back(size).max(least);
-            assert!(bounds.floor <= most, "{size} are kept at least");
+        if !may_lose {
+            self.check_least(bounds.floor, bounds.head);
         }
         self.check_ids(history, &stored);
         self.power_was_lost = false;
+    }
+
+    /// Nothing is kept that retention deletes.
+    fn check_most(&self, floor: Position, stored: &[Arc<Frame>]) {
+        let head = stored.last().map_or(floor, |newest| newest.position);
+        if let Some(size) = self.options.size {
+            assert!(floor >= head.back(size), "{size} are kept at most");
+        }
+        let bytes: usize = stored.iter().map(|frame| frame.bytes.len()).sum();
+        let is_bounded = stored.len() > 1 && !self.may_keep_more;
+        if let (Some(most), true) = (self.options.max_bytes, is_bounded) {
+            assert!(bytes as u64 <= most, "{most} bytes are kept at most");
+        }
+    }
+
+    /// Nothing is deleted that retention keeps.
+    fn check_least(&self, floor: Position, head: Position) {
+        let now = (self.options.clock)();
+        let mut bytes = 0;
+        for (position, (number, _)) in self.acknowledged.iter().rev() {
+            let (handed_over, length) = self.handed_over[*number as usize - 1];
+            bytes += length as u64 + OVERHEAD;
+            let newer = head.0.saturating_sub(position.0);
+            let is_over = self.options.size.is_some_and(|size| newer >= size)
+                || self.options.max_bytes.is_some_and(|most| bytes > most)
+                || self
+                    .options
+                    .max_age
+                    .is_some_and(|age| handed_over + age.as_millis() as u64 <= now);
+            if is_over {
+                break;
+            }
+            assert!(
+                *position > floor,
+                "{number} is kept, whatever the bounds are"
+            );
+        }
     }
 
     fn check_ids(&self, history: &Arc<dyn Transport>, stored: &[Arc<Frame>]) {
@@ -125,11 +171,17 @@ impl Oracle {
             match look_up(history, id) {
                 Lookup::Found(position) => {
                     let found = at(position).expect("what is found is stored");
-                    assert_eq!(number(found), *shown, "{id} leads to another update");
+                    assert_eq!(number(found), shown.0, "{id} leads to another update");
                 }
                 Lookup::Past { position, event_id } => {
                     let found = at(position).expect("the run's last update is stored");
                     assert_eq!(*found.event_id, *event_id);
+                    // Whatever is behind it is of a later run.
+                    let behind = stored.iter().filter(|frame| frame.position > position);
+                    let runs = behind.filter_map(|frame| self.shown.get(&*frame.event_id));
+                    for (number, process) in runs {
+                        assert!(*process > shown.1, "{id} is resumed before {number}");
+                    }
                 }
                 Lookup::Deleted => {
                     let kept = stored.iter().any(|frame| *frame.event_id == **id);

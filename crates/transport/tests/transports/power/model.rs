@@ -286,7 +286,7 @@ impl State {
         let Self { inodes, random, .. } = self;
         for inode in inodes.iter_mut() {
             for change in std::mem::take(&mut inode.pending) {
-                if let Some(change) = survivor(change, random) {
+                for change in survivors(change, random) {
                     apply(&mut inode.durable, &change);
                 }
             }
@@ -306,24 +306,22 @@ impl State {
     }
 }
 
-/// What is left of a change: all, nothing, or some sectors.
-fn survivor(change: Change, random: &mut Random) -> Option<Change> {
+/// What is left of a change: all, nothing, or some sectors. What was at the others stays: zeros if
+/// the file had ended before, else what was written there earlier.
+fn survivors(change: Change, random: &mut Random) -> Vec<Change> {
     match (random.below(4), change) {
-        (0, _) => None,
-        (1, change) | (_, change @ Change::Length(_)) => Some(change),
-        (_, Change::Write(at, mut bytes)) => {
-            let kept = random.below(bytes.len() as u64 + 1) as usize;
-            if random.below(2) == 0 {
-                bytes.truncate(kept);
-            } else {
-                // Sectors that were never written read as zeros.
-                for sector in bytes.chunks_mut(SECTOR) {
-                    if random.below(3) == 0 {
-                        sector.fill(0);
-                    }
-                }
-            }
-            Some(Change::Write(at, bytes))
+        (0, _) => Vec::new(),
+        (1, change) | (_, change @ Change::Length(_)) => vec![change],
+        (_, Change::Write(at, mut bytes)) if random.below(2) == 0 => {
+            bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
+            vec![Change::Write(at, bytes)]
+        }
+        (_, Change::Write(at, bytes)) => {
+            let sectors = bytes.chunks(SECTOR).enumerate();
+            let extended = Change::Write(at + bytes.len(), Vec::new());
+            let kept = sectors.filter(|_| random.below(3) > 0);
+            let kept = kept.map(|(n, sector)| Change::Write(at + n * SECTOR, sector.to_vec()));
+            [extended].into_iter().chain(kept).collect()
         }
     }
 }
@@ -528,11 +526,11 @@ impl File for Handle {
         for change in std::mem::take(&mut inode.pending) {
             // After a failure nobody knows, and what was not written passes for written.
             let kept = if fails {
-                survivor(change, random)
+                survivors(change, random)
             } else {
-                Some(change)
+                vec![change]
             };
-            if let Some(change) = kept {
+            for change in kept {
                 apply(&mut inode.durable, &change);
             }
         }

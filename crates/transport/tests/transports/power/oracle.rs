@@ -28,6 +28,8 @@ pub struct Oracle {
 
 /// More bytes than anything but its data takes of the disk for an update.
 const OVERHEAD: u64 = 1_000;
+/// The longest data, in bytes.
+const LONGEST: u64 = 6_000;
 
 fn number(frame: &Frame) -> u64 {
     let text = std::str::from_utf8(&frame.bytes).expect("UTF-8");
@@ -145,12 +147,18 @@ impl Oracle {
     fn check_least(&self, floor: Position, head: Position) {
         let now = (self.options.clock)();
         let mut bytes = 0;
-        for (position, (number, _)) in self.acknowledged.iter().rev() {
+        let known = self.acknowledged.iter().rev();
+        for (counted, (position, (number, _))) in (1..).zip(known) {
             let (handed_over, length) = self.handed_over[*number as usize - 1];
             bytes += length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
+            // Of the others nobody heard whether they are stored.
+            let others = (newer + 1).saturating_sub(counted) * (LONGEST + OVERHEAD);
             let is_over = self.options.size.is_some_and(|size| newer >= size)
-                || self.options.max_bytes.is_some_and(|most| bytes > most)
+                || self
+                    .options
+                    .max_bytes
+                    .is_some_and(|most| bytes + others > most)
                 || self
                     .options
                     .max_age

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use talaria_transport::history::{History, HistoryOptions};
+use talaria_transport::history::{History, HistoryOptions, OpenError};
 use talaria_transport::{AppendError, Health, Position, Transport};
 
-use crate::power::model::{Crash, Model};
+use crate::power::model::{Call, Crash, Model};
 use crate::suite::{Everything, append, block_on, places, read, start, update};
 
 fn open(model: &Model, clock: &Arc<AtomicU64>) -> Arc<dyn Transport> {
@@ -80,4 +80,54 @@ fn a_failing_disk_refuses_and_recovers() {
             assert!(!text.ends_with(b"data: refused\n\n"), "seed {seed}");
         }
     }
+}
+
+/// Writes fail, or syncs do: publishers are not told that anything was stored, readers go on, and
+/// writing resumes without a restart. What was acknowledged survives the loss of power, alone.
+#[test]
+fn writing_resumes_when_a_kind_of_call_works_again() {
+    for failing in [Call::Write, Call::Sync] {
+        let model = Model::new(7);
+        let clock = Arc::new(AtomicU64::new(0));
+        let transport = open(&model, &clock);
+        let _recorder = start(&transport);
+        append(&transport, None);
+        model.set_failing(Some(failing));
+        let outcome = block_on(transport.append(update(None, "refused")));
+        match (failing, outcome) {
+            (_, Err(AppendError::Refused(_))) | (Call::Sync, Err(AppendError::Unknown)) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(transport.health(), Health::Refusing(_)));
+        let page = read(&transport, 0, 1, 1_000, Everything).expect("readers go on");
+        assert_eq!(places(&page.frames), [1]);
+        model.set_failing(None);
+        while transport.health() != Health::Ready {
+            std::thread::yield_now();
+        }
+        assert_eq!(append(&transport, None).position, Position(2));
+        model.crash(Crash::PowerLoss);
+        drop(transport);
+        let transport = open(&model, &clock);
+        assert_eq!(transport.bounds().head, Position(2));
+        let page = read(&transport, 0, 2, 1_000, Everything).expect("both");
+        assert_eq!(places(&page.frames), [1, 2]);
+        let is_refused = |bytes: &[u8]| bytes.ends_with(b"data: refused\n\n");
+        assert!(!page.frames.iter().any(|frame| is_refused(&frame.bytes)));
+    }
+}
+
+/// A second process does not get in, and is told why; it does once the first one is gone.
+#[test]
+fn a_second_process_is_kept_out() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(0));
+    let first = open(&model, &clock);
+    let options = || HistoryOptions::new(Arc::new(|| 0));
+    let error = History::open(model.mount(), options()).err();
+    let error = error.expect("it is in use");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(first);
+    History::open(model.mount(), options()).expect("nobody is in");
 }

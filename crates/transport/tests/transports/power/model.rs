@@ -37,6 +37,13 @@ pub enum Barrier {
     DirectoryOfManifest,
 }
 
+/// A call that can be told to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Write,
+    Sync,
+}
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
@@ -81,6 +88,8 @@ struct State {
     calls_left: Option<u64>,
     /// Of a thousand calls so many fail.
     faults: u64,
+    /// These calls fail.
+    failing: Option<Call>,
     removed: Option<Barrier>,
     /// Bytes that may still be written.
     room: u64,
@@ -149,6 +158,7 @@ impl Model {
             locked: false,
             calls_left: None,
             faults: 0,
+            failing: None,
             removed: None,
             room: TOTAL,
         })))
@@ -166,6 +176,11 @@ impl Model {
     /// Of a thousand calls so many fail from now on.
     pub fn set_faults(&self, faults: u64) {
         self.state().faults = faults;
+    }
+
+    /// All calls of a kind fail from now on, or none.
+    pub fn set_failing(&self, failing: Option<Call>) {
+        self.state().failing = failing;
     }
 
     /// How many bytes may still be written.
@@ -273,6 +288,13 @@ impl State {
             None => {}
         }
         if self.faults > 0 && self.random.below(1_000) < self.faults {
+            return Err(error("the disk fails"));
+        }
+        Ok(())
+    }
+
+    fn fails(&self, call: Call) -> io::Result<()> {
+        if self.failing == Some(call) {
             return Err(error("the disk fails"));
         }
         Ok(())
@@ -490,7 +512,8 @@ impl File for Handle {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state()?;
-        let called = state.call().and_then(|()| {
+        let called = state.call().and_then(|()| state.fails(Call::Write));
+        let called = called.and_then(|()| {
             // The last call of a process is one that it does not see the end of.
             if state.is_dead() {
                 Err(error("the process is dead"))
@@ -512,7 +535,7 @@ impl File for Handle {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state()?;
         let barrier = self.barrier();
-        let called = state.call();
+        let called = state.call().and_then(|()| state.fails(Call::Sync));
         if called.is_ok() && state.removed == Some(barrier) {
             return Ok(());
         }

@@ -90,11 +90,17 @@ impl Log {
     /// Gives updates their places; whether their ids were chosen by publishers.
     fn assign(&self, updates: Vec<Update>) -> (Vec<Arc<Frame>>, Vec<bool>) {
         let mut position = self.head;
+        let ids = &self.shared.ids;
+        let mut made = ids
+            .encode_all(self.run.tag, position.next(), updates.len())
+            .into_iter();
         let assign = |mut update: Update| {
             position = position.next();
             let chosen = update.id.take();
             let is_chosen = chosen.is_some();
-            let event_id = chosen.unwrap_or_else(|| self.shared.ids.encode(self.run.tag, position));
+            // There are as many as updates.
+            let made = made.next().unwrap_or_default();
+            let event_id = chosen.unwrap_or(made);
             (Arc::new(Frame::new(position, event_id, update)), is_chosen)
         };
         updates.into_iter().map(assign).unzip()

@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};
 use super::index::{Facts, Hashes, Index, Subject};
-use super::log::{Log, create_segment};
+use super::log::{Log, Syncer, create_segment};
 use super::manifest::{Gap, Manifest, Read, Run};
 use super::names::{self, Name};
 use super::options::HistoryOptions;
@@ -116,15 +116,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         },
         newest.facts.floor,
     ));
-    Ok(log(
-        shared,
-        run,
-        active,
-        file,
-        newest.head,
-        newest.facts,
-        lock,
-    ))
+    log(shared, run, active, file, newest.facts, lock)
 }
 
 fn log(
@@ -132,25 +124,27 @@ fn log(
     run: Run,
     active: Arc<Segment>,
     file: Arc<dyn super::disk::File>,
-    head: Position,
     facts: Facts,
     lock: Box<dyn Send + Sync>,
-) -> Log {
-    Log {
+) -> Result<Log, OpenError> {
+    let syncer = Syncer::start();
+    let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
+    Ok(Log {
+        head: shared.newest().head,
         shared,
         run,
         active,
         file,
         end: SEGMENT_HEADER as u64,
         durable: SEGMENT_HEADER as u64,
-        head,
         facts,
         durable_floor: facts.floor,
         unsynced_since: None,
         trouble: None,
-        buffer: Vec::new(),
+        buffers: Vec::new(),
+        syncer,
         _lock: lock,
-    }
+    })
 }
 
 /// Begins an empty log.
@@ -195,16 +189,7 @@ fn begin(
         newest,
         Position::ORIGIN,
     );
-    let facts = Facts::default();
-    Ok(log(
-        Arc::new(shared),
-        run,
-        active,
-        file,
-        Position::ORIGIN,
-        facts,
-        lock,
-    ))
+    log(Arc::new(shared), run, active, file, Facts::default(), lock)
 }
 
 /// Waits up to five seconds for another process to let go.

@@ -23,10 +23,22 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Groups that a publisher's task commits before the relief thread takes over.
 const GROUPS_IN_A_ROW: usize = 8;
 
-/// Gives updates their places. Called by one committer at a time.
+/// Gives updates their places. Called by one committer at a time, in stages, so that a group can be
+/// prepared while the one before it is on its way to a disk.
 pub(crate) trait Commit: Send + 'static {
-    /// Turns updates into the next frames of the log, and commits them.
-    fn commit(&mut self, group: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError>;
+    /// A group as it will be written.
+    type Prepared;
+    /// A group that is being committed.
+    type Flight;
+
+    /// Turns updates into frames that follow those of the flight, if there is one.
+    fn prepare(&mut self, group: Vec<Update>, behind: Option<&Self::Flight>) -> Self::Prepared;
+
+    /// Begins to commit a group; called when none is under way.
+    fn begin(&mut self, group: Self::Prepared) -> Result<Self::Flight, AppendError>;
+
+    /// Waits until a group is committed.
+    fn land(&mut self, flight: Self::Flight) -> Result<Vec<Arc<Frame>>, AppendError>;
 
     /// Called after a group was routed.
     fn routed(&mut self) {}
@@ -48,18 +60,18 @@ pub(crate) enum Who {
 
 /// The updates that wait, and the relief thread. Dropping it commits what waits and joins the
 /// thread.
-pub(crate) struct Committer {
-    shared: Arc<Shared>,
+pub(crate) struct Committer<L: Commit> {
+    shared: Arc<Shared<L>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct Shared<L> {
     queue: Mutex<Queue>,
     /// Rung when the thread is to take over, and at the end.
     relief: Condvar,
     route: OnceLock<Arc<dyn Route>>,
     /// Held by whoever commits.
-    log: Mutex<Box<dyn Commit>>,
+    log: Mutex<L>,
     group_bytes: usize,
     who: Who,
 }
@@ -89,20 +101,20 @@ struct Waiting {
     acknowledge: oneshot::Sender<Answer>,
 }
 
-impl Shared {
+impl<L> Shared<L> {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Committer {
+impl<L: Commit> Committer<L> {
     /// A group is at most `group_bytes` of content, or one update.
-    pub(crate) fn start(log: impl Commit, group_bytes: usize, who: Who) -> std::io::Result<Self> {
+    pub(crate) fn start(log: L, group_bytes: usize, who: Who) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             relief: Condvar::new(),
             route: OnceLock::new(),
-            log: Mutex::new(Box::new(log)),
+            log: Mutex::new(log),
             group_bytes,
             who,
         });
@@ -159,7 +171,7 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
+impl<L: Commit> Drop for Committer<L> {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.closed.get_or_insert("the hub is stopping");
@@ -174,9 +186,9 @@ impl Drop for Committer {
 
 /// Closes the queue if committing panics. Then nobody knows what was routed, so nothing more is:
 /// what waits is dropped, and its publishers learn that the outcome is unknown.
-struct CloseOnPanic<'a>(&'a Shared);
+struct CloseOnPanic<'a, L>(&'a Shared<L>);
 
-impl Drop for CloseOnPanic<'_> {
+impl<L> Drop for CloseOnPanic<'_, L> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.lock();
@@ -189,7 +201,7 @@ impl Drop for CloseOnPanic<'_> {
 }
 
 /// The relief thread: commits whenever a publisher hands over, until the queue is closed.
-fn relieve(shared: &Shared) {
+fn relieve<L: Commit>(shared: &Shared<L>) {
     loop {
         let wait = match shared.who {
             Who::Publishers => None,
@@ -224,58 +236,92 @@ fn relieve(shared: &Shared) {
 }
 
 /// Lets the log do what is due; when to come again.
-fn rest(shared: &Shared) -> Option<Duration> {
+fn rest<L: Commit>(shared: &Shared<L>) -> Option<Duration> {
     let _close = CloseOnPanic(shared);
     let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
     log.rest()
 }
 
-/// Commits group after group until nothing waits, or hands over after so many.
-fn commit(shared: &Shared, at_most: Option<usize>) {
+/// A group on its way, and those who await it.
+struct Flying<F> {
+    flight: F,
+    answers: Vec<oneshot::Sender<Answer>>,
+}
+
+/// Commits group after group until nothing waits, or hands over after so many. A group is prepared
+/// while the one before it is on its way, which is told of when the next has set off.
+fn commit<L: Commit>(shared: &Shared<L>, at_most: Option<usize>) {
     let _close = CloseOnPanic(shared);
+    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
     let mut groups = 0;
-    while let Some(group) = next_group(shared, at_most.is_some_and(|most| groups >= most)) {
-        commit_group(shared, group);
-        groups += 1;
+    let mut flying: Option<Flying<L::Flight>> = None;
+    loop {
+        let hand_over = at_most.is_some_and(|most| groups >= most);
+        let group = next_group(shared, flying.is_some(), hand_over);
+        if group.is_none() && flying.is_none() {
+            return;
+        }
+        let prepared = group.map(|group| {
+            let (updates, answers): (Vec<_>, Vec<_>) = group
+                .into_iter()
+                .map(|waiting| (waiting.update, waiting.acknowledge))
+                .unzip();
+            let behind = flying.as_ref().map(|flying| &flying.flight);
+            (log.prepare(updates, behind), answers)
+        });
+        let landed = flying
+            .take()
+            .map(|flying| (log.land(flying.flight), flying.answers));
+        if let Some((prepared, answers)) = prepared {
+            groups += 1;
+            match log.begin(prepared) {
+                Ok(flight) => flying = Some(Flying { flight, answers }),
+                Err(error) => refuse(answers, &error),
+            }
+        }
+        match landed {
+            Some((Ok(frames), answers)) => {
+                tell(shared, &frames, answers);
+                log.routed();
+            }
+            Some((Err(error), answers)) => refuse(answers, &error),
+            None => {}
+        }
     }
 }
 
-fn commit_group(shared: &Shared, group: Vec<Waiting>) {
-    let (updates, acknowledge): (Vec<_>, Vec<_>) = group
-        .into_iter()
-        .map(|waiting| (waiting.update, waiting.acknowledge))
-        .unzip();
-    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
-    let frames = match log.commit(updates) {
-        Ok(frames) => frames,
-        Err(error) => {
-            for acknowledge in acknowledge {
-                _ = acknowledge.send(Err(error.clone()));
-            }
-            return;
-        }
-    };
-    let mut waiting = acknowledge.into_iter();
+fn refuse(answers: Vec<oneshot::Sender<Answer>>, error: &AppendError) {
+    for answer in answers {
+        // The publisher may have hung up, which changes nothing.
+        _ = answer.send(Err(error.clone()));
+    }
+}
+
+/// Makes a committed group visible, and answers its publishers.
+fn tell<L>(shared: &Shared<L>, frames: &[Arc<Frame>], answers: Vec<oneshot::Sender<Answer>>) {
+    let mut answers = answers.into_iter();
     let mut acknowledge_all = || {
-        for (acknowledge, frame) in waiting.by_ref().zip(&frames) {
+        for (answer, frame) in answers.by_ref().zip(frames) {
             // The publisher may have hung up, which changes nothing.
-            _ = acknowledge.send(Ok(Appended {
+            _ = answer.send(Ok(Appended {
                 position: frame.position,
                 event_id: frame.event_id.to_string(),
             }));
         }
     };
     match shared.route.get() {
-        Some(route) => route.route(&frames, &mut acknowledge_all),
+        Some(route) => route.route(frames, &mut acknowledge_all),
         None => acknowledge_all(),
     }
-    log.routed();
 }
 
 /// Takes as many updates as a group may have; `None` if nothing waits, or if the thread is to go
-/// on.
-fn next_group(shared: &Shared, hand_over: bool) -> Option<Vec<Waiting>> {
+/// on. While a group is under way its committer stays the committer.
+fn next_group<L>(shared: &Shared<L>, is_under_way: bool, hand_over: bool) -> Option<Vec<Waiting>> {
     let mut queue = shared.lock();
+    if is_under_way && (queue.waiting.is_empty() || hand_over) {
+        return None;
+    }
     if queue.waiting.is_empty() {
         queue.committer = Role::Nobody;
         if queue.closed.is_some() {

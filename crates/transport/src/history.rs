@@ -49,7 +49,7 @@ pub struct History {
     shared: Arc<Shared>,
     // Dropped in this order: readers end before the log is closed.
     readers: Readers,
-    committer: Committer,
+    committer: Committer<Log>,
     imported: u64,
 }
 
@@ -148,7 +148,7 @@ fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
         };
         count += group.len() as u64;
         let updates = group.into_iter().map(|entry| entry.update).collect();
-        log.append(updates, last)
+        log.import(updates, last)
             .map_err(|error| OpenError::Import(error.to_string()))?;
     }
 }

@@ -54,7 +54,7 @@ impl MemoryOptions {
 /// An ordered log that dies with the process.
 pub struct Memory {
     ring: Arc<Ring>,
-    committer: Committer,
+    committer: Committer<Places>,
     state: Arc<Mutex<State>>,
     ids: EventIds,
     run: RunTag,
@@ -220,12 +220,24 @@ struct Places {
 }
 
 impl Commit for Places {
-    fn commit(&mut self, group: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError> {
+    type Prepared = Vec<Arc<Frame>>;
+    type Flight = Vec<Arc<Frame>>;
+
+    fn prepare(&mut self, group: Vec<Update>, _: Option<&Self::Flight>) -> Self::Prepared {
         let assign = |update| Arc::new(self.assign(update));
-        let frames: Vec<_> = group.into_iter().map(assign).collect();
-        let mut state = self.state.lock();
-        state.head = self.head;
-        state.newest = frames.last().cloned();
+        group.into_iter().map(assign).collect()
+    }
+
+    fn begin(&mut self, frames: Self::Prepared) -> Result<Self::Flight, AppendError> {
+        Ok(frames)
+    }
+
+    fn land(&mut self, frames: Self::Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
+        if let Some(newest) = frames.last() {
+            let mut state = self.state.lock();
+            state.head = newest.position;
+            state.newest = Some(Arc::clone(newest));
+        }
         Ok(frames)
     }
 

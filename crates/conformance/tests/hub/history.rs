@@ -411,7 +411,7 @@ async fn an_export_is_imported_as_it_was() {
     let refused = home.run(&["history", "import", "--path", "third.db", "wrong.ndjson"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        said.contains("wrong.ndjson:1: `topics` is not a list"),
+        said.contains("wrong.ndjson:1: `topics` is no list"),
         "{said}"
     );
 }

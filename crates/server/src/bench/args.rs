@@ -89,6 +89,9 @@ pub struct HistoryArgs {
     /// Where to store them: a directory on the disk to be measured. What is left there is removed.
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     pub path: PathBuf,
+    /// How many publish at a time, in turn.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_name = "N")]
+    pub publishers: Vec<usize>,
     /// Seconds of each turn of durable publishing.
     #[arg(long, default_value_t = 2, value_name = "SECONDS")]
     pub seconds: u64,

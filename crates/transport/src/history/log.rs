@@ -1,7 +1,9 @@
 //! The writer's side of the log: groups, segments, and what to do when the disk fails.
 
 mod failure;
+mod housekeeping;
 mod roll;
+mod syncer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,14 @@ use crate::committer::Commit;
 use crate::{AppendError, Frame, Health, Position};
 
 pub(super) use self::roll::create_segment;
+pub(super) use self::syncer::Syncer;
 
 const NOT_WRITTEN: &str = "the history could not be written; the hub's log says why";
 const ALMOST_FULL: &str =
     "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
+/// A group of at least so many updates is synced on another thread. For fewer, waking it costs more
+/// than preparing the next group takes.
+const SYNCED_ASIDE: usize = 16;
 /// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
 const FREE_BYTES: u64 = 1 << 30;
 /// One twentieth of the disk.
@@ -49,15 +55,75 @@ pub(super) struct Log {
     /// When the oldest update that is not durable was committed, in milliseconds since 1970.
     pub(super) unsynced_since: Option<u64>,
     pub(super) trouble: Option<Trouble>,
-    /// Reused for every group.
-    pub(super) buffer: Vec<u8>,
+    /// Reused for groups.
+    pub(super) buffers: Vec<Vec<u8>>,
+    pub(super) syncer: Syncer,
     /// Keeps other processes out; dropped last.
     pub(super) _lock: Box<dyn Send + Sync>,
 }
 
+/// A group as it will be written.
+pub(super) struct Prepared {
+    frames: Vec<Arc<Frame>>,
+    /// Whether their ids were chosen by publishers.
+    chosen: Vec<bool>,
+    /// Room for the header, then the records.
+    bytes: Vec<u8>,
+    /// Where in the bytes the records begin.
+    offsets: Vec<usize>,
+    time: u64,
+    imported: u64,
+}
+
+/// A group that was written.
+pub(super) struct Flight {
+    group: Prepared,
+    /// Of the segment, with the group.
+    end: u64,
+    facts: Facts,
+    /// Whether it is being synced aside.
+    aside: bool,
+}
+
+impl Flight {
+    fn head(&self, before: Position) -> Position {
+        let newest = self.group.frames.last();
+        newest.map_or(before, |frame| frame.position)
+    }
+}
+
 impl Commit for Log {
-    fn commit(&mut self, updates: Vec<Update>) -> Result<Vec<Arc<Frame>>, AppendError> {
-        self.append(updates, self.facts.imported)
+    type Prepared = Prepared;
+    type Flight = Flight;
+
+    fn prepare(&mut self, group: Vec<Update>, behind: Option<&Flight>) -> Prepared {
+        let (head, time) = match behind {
+            Some(flight) => (flight.head(self.head), flight.facts.time),
+            None => (self.head, self.facts.time),
+        };
+        let imported = self.facts.imported;
+        self.prepare_group(group, head, imported, time)
+    }
+
+    fn begin(&mut self, group: Prepared) -> Result<Flight, AppendError> {
+        let follows = group
+            .frames
+            .first()
+            .is_none_or(|first| first.position == self.head.next());
+        if !follows {
+            // The group before it was refused, so its places were never given.
+            return Err(AppendError::Refused(NOT_WRITTEN));
+        }
+        self.recover_from_trouble()?;
+        self.make_room()?;
+        self.write_group(group)
+    }
+
+    fn land(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
+        let frames = self.finish(flight)?;
+        self.delete_what_is_over();
+        self.sync_if_due();
+        Ok(frames)
     }
 
     fn rest(&mut self) -> Option<Duration> {
@@ -66,72 +132,80 @@ impl Commit for Log {
 }
 
 impl Log {
-    /// Appends a group: it is written, durable as the mode says, and can be read and looked up.
-    pub(super) fn append(
+    /// Appends a group of another store's updates.
+    pub(super) fn import(
         &mut self,
         updates: Vec<Update>,
         imported: u64,
-    ) -> Result<Vec<Arc<Frame>>, AppendError> {
-        self.recover_from_trouble()?;
-        self.make_room()?;
-        let facts = Facts {
-            floor: self.facts.floor,
-            imported,
-            time: self.now(),
-        };
-        let (frames, chosen) = self.assign(updates);
-        let offsets = self.write_group(&frames, &chosen, facts)?;
-        self.publish(&frames, &chosen, &offsets);
-        self.delete_what_is_over();
-        self.sync_if_due();
-        Ok(frames)
+    ) -> Result<(), AppendError> {
+        let group = self.prepare_group(updates, self.head, imported, self.facts.time);
+        let flight = self.begin(group)?;
+        self.land(flight)?;
+        Ok(())
     }
 
-    /// Gives updates their places; whether their ids were chosen by publishers.
-    fn assign(&self, updates: Vec<Update>) -> (Vec<Arc<Frame>>, Vec<bool>) {
-        let mut position = self.head;
-        let assign = |mut update: Update| {
+    /// Gives updates their places after a head, and makes their records; the commit time is not
+    /// before another.
+    fn prepare_group(
+        &mut self,
+        updates: Vec<Update>,
+        head: Position,
+        imported: u64,
+        not_before: u64,
+    ) -> Prepared {
+        let time = (self.shared.options.clock)().max(not_before);
+        let ids = &self.shared.ids;
+        let mut made = ids
+            .encode_all(self.run.tag, head.next(), updates.len())
+            .into_iter();
+        let mut group = Prepared {
+            frames: Vec::with_capacity(updates.len()),
+            chosen: Vec::with_capacity(updates.len()),
+            bytes: self.buffers.pop().unwrap_or_default(),
+            offsets: Vec::with_capacity(updates.len()),
+            time,
+            imported,
+        };
+        group.bytes.clear();
+        group.bytes.resize(GROUP_HEADER, 0);
+        let mut position = head;
+        for mut update in updates {
             position = position.next();
             let chosen = update.id.take();
+            // There are as many as updates.
+            let made = made.next().unwrap_or_default();
             let is_chosen = chosen.is_some();
-            let event_id = chosen.unwrap_or_else(|| self.shared.ids.encode(self.run.tag, position));
-            (Arc::new(Frame::new(position, event_id, update)), is_chosen)
-        };
-        updates.into_iter().map(assign).unzip()
+            let frame = Frame::new(position, chosen.unwrap_or(made), update);
+            group.offsets.push(group.bytes.len());
+            encode_record(&frame, time, is_chosen, &mut group.bytes);
+            group.chosen.push(is_chosen);
+            group.frames.push(Arc::new(frame));
+        }
+        group
     }
 
-    /// Writes a group and, in [`SyncMode::Always`], syncs it; where its records begin.
-    fn write_group(
-        &mut self,
-        frames: &[Arc<Frame>],
-        chosen: &[bool],
-        facts: Facts,
-    ) -> Result<Vec<u64>, AppendError> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        buffer.resize(GROUP_HEADER, 0);
-        let mut offsets = Vec::with_capacity(frames.len());
-        for (frame, chosen) in frames.iter().zip(chosen) {
-            offsets.push(self.end + buffer.len() as u64);
-            encode_record(frame, facts.time, *chosen, &mut buffer);
-        }
-        let head = Position(self.head.0 + frames.len() as u64);
-        let end = self.end + buffer.len() as u64;
+    /// Writes a group behind the last one; large ones are synced aside, so that the next can be
+    /// prepared meanwhile.
+    fn write_group(&mut self, mut group: Prepared) -> Result<Flight, AppendError> {
+        let head = Position(self.head.0 + group.frames.len() as u64);
         let facts = Facts {
             floor: self.shared.floor_at(head),
-            ..facts
+            imported: group.imported,
+            time: group.time,
         };
-        self.put_group_header(&mut buffer, frames.len(), facts);
-        let outcome = self.write(&buffer);
-        self.buffer = buffer;
-        outcome?;
-        self.end = end;
-        self.head = head;
-        self.facts = facts;
-        if self.durable == end {
-            self.durable_floor = facts.floor;
+        self.put_group_header(&mut group.bytes, group.frames.len(), facts);
+        if let Err(error) = self.file.write_at(&group.bytes, self.end) {
+            return Err(self.write_failed(&error));
         }
-        Ok(offsets)
+        let aside = self.shared.options.sync == SyncMode::Always
+            && group.frames.len() >= SYNCED_ASIDE
+            && self.syncer.begin(&self.file);
+        Ok(Flight {
+            end: self.end + group.bytes.len() as u64,
+            group,
+            facts,
+            aside,
+        })
     }
 
     fn put_group_header(&self, buffer: &mut [u8], count: usize, facts: Facts) {
@@ -152,22 +226,39 @@ impl Log {
         buffer[..GROUP_HEADER].copy_from_slice(&bytes);
     }
 
-    /// Writes the bytes of a group behind the last one.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
-        if let Err(error) = self.file.write_at(bytes, self.end) {
-            return Err(self.write_failed(&error));
-        }
-        let end = self.end + bytes.len() as u64;
+    /// Waits until a written group is as durable as the mode promises; then it can be read and
+    /// looked up.
+    fn finish(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
         if self.shared.options.sync == SyncMode::Always {
-            if let Err(error) = self.file.sync_data() {
+            let synced = if flight.aside {
+                self.syncer.end()
+            } else {
+                self.file.sync_data()
+            };
+            if let Err(error) = synced {
                 return Err(self.sync_failed(&error));
             }
-            self.durable = end;
+            self.durable = flight.end;
+            self.durable_floor = flight.facts.floor;
         } else if self.unsynced_since.is_none() {
             self.unsynced_since = Some((self.shared.options.clock)());
         }
         self.shared.set_health(Health::Ready);
-        Ok(())
+        let start = self.end;
+        self.head = flight.head(self.head);
+        self.end = flight.end;
+        self.facts = flight.facts;
+        let Prepared {
+            frames,
+            chosen,
+            bytes,
+            offsets,
+            ..
+        } = flight.group;
+        self.buffers.push(bytes);
+        let offsets: Vec<u64> = offsets.iter().map(|at| start + *at as u64).collect();
+        self.publish(&frames, &chosen, &offsets);
+        Ok(frames)
     }
 
     /// Makes a committed group known to readers.
@@ -188,11 +279,6 @@ impl Log {
                 bytes: self.active.base + self.end,
             });
         }
-    }
-
-    /// The commit time of the next group; never before the last one's.
-    fn now(&self) -> u64 {
-        (self.shared.options.clock)().max(self.facts.time)
     }
 
     /// Begins a new segment if the active one is large enough.
@@ -228,89 +314,6 @@ impl Log {
             return Err(AppendError::Refused(ALMOST_FULL));
         }
         Ok(())
-    }
-
-    /// Deletes what retention no longer keeps: at once for readers, on the disk once a header that
-    /// says so is durable.
-    fn delete_what_is_over(&mut self) {
-        let floor = self.shared.advance(self.head, self.active.base + self.end);
-        let segments = self.shared.segments();
-        let is_over = |segment: &Arc<Segment>| segment.last() <= self.facts.floor.min(floor);
-        if !segments
-            .first()
-            .is_some_and(|oldest| oldest.number < self.active.number && is_over(oldest))
-        {
-            return;
-        }
-        if segments[0].last() > self.durable_floor && !self.sync() {
-            return;
-        }
-        roll::remove_segments(&self.shared, self.durable_floor);
-    }
-
-    /// Syncs what was written; whether that succeeded.
-    fn sync(&mut self) -> bool {
-        if self.durable < self.end {
-            if let Err(error) = self.file.sync_data() {
-                self.sync_failed(&error);
-                return false;
-            }
-            self.durable = self.end;
-        }
-        self.unsynced_since = None;
-        self.durable_floor = self.facts.floor;
-        true
-    }
-
-    fn sync_if_due(&mut self) {
-        if let (SyncMode::Interval(interval), Some(since)) =
-            (self.shared.options.sync, self.unsynced_since)
-        {
-            let waited = (self.shared.options.clock)().abs_diff(since);
-            if u128::from(waited) >= interval.as_millis() {
-                self.sync();
-            }
-        }
-    }
-
-    /// What is due while nobody publishes; when to come again.
-    fn keep_house(&mut self) -> Option<Duration> {
-        if self.trouble.is_some() || self.shared.health() != Health::Ready {
-            self.probe();
-            return Some(LOOK_AGAIN);
-        }
-        self.sync_if_due();
-        let ages = self.shared.options.max_age.is_some();
-        if ages {
-            self.delete_what_is_old();
-        }
-        let interval = match (self.shared.options.sync, self.unsynced_since) {
-            (SyncMode::Interval(interval), Some(_)) => Some(interval),
-            _ => None,
-        };
-        [interval, ages.then_some(LOOK_AGAIN)]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Removes segments whose updates have become too old, the active one's too.
-    fn delete_what_is_old(&mut self) {
-        let floor = self.shared.advance(self.head, self.active.base + self.end);
-        let segments = self.shared.segments();
-        let is_over =
-            |segment: &Arc<Segment>| segment.last() <= floor && segment.last() >= segment.first;
-        if !segments.iter().any(is_over) {
-            return;
-        }
-        self.facts.floor = floor;
-        // The new segment's header makes the floor durable.
-        match self.roll() {
-            Ok(()) => roll::remove_segments(&self.shared, self.durable_floor),
-            Err(error) => {
-                self.roll_failed(&error);
-            }
-        }
     }
 }
 

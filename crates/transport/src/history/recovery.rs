@@ -1,55 +1,26 @@
 //! Opening a log: what is torn is cut, what is damaged or missing is refused, and everything is on
 //! the disk before anything is shown.
 
+mod found;
 mod newest;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
+pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
 use self::newest::Recovered;
 pub(super) use self::newest::rewrite;
 use super::disk::Disk;
 use super::error::OpenError;
-use super::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};
+use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::index::{Facts, Hashes, Index, Subject};
-use super::log::{Log, create_segment};
-use super::manifest::{Gap, Manifest, Read, Run};
-use super::names::{self, Name};
+use super::log::{Log, Syncer, create_segment};
+use super::manifest::{Gap, Manifest, Run};
+use super::names;
 use super::options::HistoryOptions;
 use super::segment::Segment;
 use super::shared::{Newest, Shared};
 use crate::{Position, RunTag};
-
-/// How often another process is asked to let go, and how long it may take each time.
-const LOCK_TRIES: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
-
-/// The files of a log, as found.
-pub(super) struct Found {
-    /// By number: first position and length.
-    pub(super) segments: BTreeMap<u64, (Position, u64)>,
-    /// Indexes, by number.
-    pub(super) indexes: BTreeMap<u64, Position>,
-    pub(super) closed: BTreeMap<u64, Position>,
-    pub(super) leftovers: Vec<String>,
-}
-
-/// Turns an error of the file system into one that names the file.
-pub(super) fn failed(
-    disk: &dyn Disk,
-    name: &str,
-    action: &'static str,
-) -> impl FnOnce(io::Error) -> OpenError {
-    let path = disk.path(name);
-    move |source| OpenError::Io {
-        path,
-        action,
-        source,
-    }
-}
 
 /// Opens a log for writing.
 pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, OpenError> {
@@ -116,15 +87,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         },
         newest.facts.floor,
     ));
-    Ok(log(
-        shared,
-        run,
-        active,
-        file,
-        newest.head,
-        newest.facts,
-        lock,
-    ))
+    log(shared, run, active, file, newest.facts, lock)
 }
 
 fn log(
@@ -132,25 +95,27 @@ fn log(
     run: Run,
     active: Arc<Segment>,
     file: Arc<dyn super::disk::File>,
-    head: Position,
     facts: Facts,
     lock: Box<dyn Send + Sync>,
-) -> Log {
-    Log {
+) -> Result<Log, OpenError> {
+    let syncer = Syncer::start();
+    let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
+    Ok(Log {
+        head: shared.newest().head,
         shared,
         run,
         active,
         file,
         end: SEGMENT_HEADER as u64,
         durable: SEGMENT_HEADER as u64,
-        head,
         facts,
         durable_floor: facts.floor,
         unsynced_since: None,
         trouble: None,
-        buffer: Vec::new(),
+        buffers: Vec::new(),
+        syncer,
         _lock: lock,
-    }
+    })
 }
 
 /// Begins an empty log.
@@ -195,154 +160,7 @@ fn begin(
         newest,
         Position::ORIGIN,
     );
-    let facts = Facts::default();
-    Ok(log(
-        Arc::new(shared),
-        run,
-        active,
-        file,
-        Position::ORIGIN,
-        facts,
-        lock,
-    ))
-}
-
-/// Waits up to five seconds for another process to let go.
-pub(super) fn lock(disk: &dyn Disk) -> Result<Box<dyn Send + Sync>, OpenError> {
-    for _ in 0..LOCK_TRIES {
-        let locked = disk.lock().map_err(failed(disk, "lock", "locking it"))?;
-        if let Some(lock) = locked {
-            return Ok(lock);
-        }
-        thread::sleep(LOCK_PAUSE);
-    }
-    Err(OpenError::Locked {
-        path: disk.path("lock"),
-    })
-}
-
-/// Lists the log's files.
-pub(super) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
-    let mut found = Found {
-        segments: BTreeMap::new(),
-        indexes: BTreeMap::new(),
-        closed: BTreeMap::new(),
-        leftovers: Vec::new(),
-    };
-    let files = disk.list().map_err(failed(disk, "", "listing it"))?;
-    for (name, length) in files {
-        match names::parse(&name) {
-            Some(Name::Segment(number, first)) => {
-                let before = found.segments.insert(number, (first, length));
-                if before.is_some() {
-                    return Err(OpenError::Damaged {
-                        path: disk.path(&name),
-                        offset: 0,
-                        what: "two segments have this number".to_owned(),
-                    });
-                }
-            }
-            Some(Name::Index(number, first)) => drop(found.indexes.insert(number, first)),
-            Some(Name::Closed(number, first)) => drop(found.closed.insert(number, first)),
-            None if name.ends_with(names::NEW) => found.leftovers.push(name),
-            None => {}
-        }
-    }
-    Ok(found)
-}
-
-/// Reads the manifest, or makes it from the segments' headers.
-pub(super) fn read_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenError> {
-    let read = Manifest::read(disk).map_err(failed(disk, "manifest", "reading it"))?;
-    let path = || disk.path("manifest");
-    match read {
-        Read::Manifest(_) if found.segments.is_empty() => Err(OpenError::Missing {
-            path: disk.path(&names::segment(1, Position(1))),
-            what: "there is a manifest and not one segment".to_owned(),
-        }),
-        Read::Manifest(manifest) => Ok(manifest),
-        Read::Version(version) => Err(OpenError::Version {
-            path: path(),
-            version,
-        }),
-        Read::Unreadable if found.segments.is_empty() => Err(OpenError::Damaged {
-            path: path(),
-            offset: 0,
-            what: "it is not readable, and there is no segment to rebuild it from".to_owned(),
-        }),
-        Read::Missing if found.segments.is_empty() => fresh_manifest(disk),
-        Read::Missing | Read::Unreadable => rebuild_manifest(disk, found),
-    }
-}
-
-fn fresh_manifest(disk: &dyn Disk) -> Result<Manifest, OpenError> {
-    let mut key = [0; 16];
-    getrandom::fill(&mut key)
-        .map_err(io::Error::other)
-        .map_err(failed(disk, "manifest", "choosing a key"))?;
-    Ok(Manifest {
-        key,
-        runs: Vec::new(),
-        gaps: Vec::new(),
-    })
-}
-
-fn rebuild_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenError> {
-    let mut manifest: Option<Manifest> = None;
-    let mut fault = None;
-    for (&number, &(first, _)) in &found.segments {
-        match read_header(disk, number, first) {
-            Ok(header) => {
-                let manifest = manifest.get_or_insert_with(|| Manifest {
-                    key: header.key,
-                    runs: Vec::new(),
-                    gaps: Vec::new(),
-                });
-                if manifest.runs.iter().all(|run| run.tag != header.run.tag) {
-                    manifest.runs.push(header.run);
-                }
-            }
-            Err(error @ OpenError::Damaged { .. }) => fault = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    tracing::warn!(
-        manifest = disk.path("manifest"),
-        "the manifest is missing or damaged; it is made anew from the segments"
-    );
-    manifest.ok_or_else(|| {
-        fault.unwrap_or_else(|| OpenError::Missing {
-            path: disk.path("manifest"),
-            what: "there is nothing to make it from".to_owned(),
-        })
-    })
-}
-
-/// Reads and checks the header of a segment.
-pub(super) fn read_header(
-    disk: &dyn Disk,
-    number: u64,
-    first: Position,
-) -> Result<SegmentHeader, OpenError> {
-    let name = names::segment(number, first);
-    let file = disk
-        .open(&name)
-        .map_err(failed(disk, &name, "opening it"))?;
-    let mut bytes = vec![0; SEGMENT_HEADER];
-    let read = file.read_at(&mut bytes, 0);
-    let read = read.map_err(failed(disk, &name, "reading it"))?;
-    match SegmentHeader::decode(&bytes[..read]) {
-        Ok(header) if header.number == number && header.first == first => Ok(header),
-        Err(HeaderFault::Version(version)) => Err(OpenError::Version {
-            path: disk.path(&name),
-            version,
-        }),
-        Ok(_) | Err(HeaderFault::Unreadable) => Err(OpenError::Damaged {
-            path: disk.path(&name),
-            offset: 0,
-            what: "the segment's header is not readable, or not this file's".to_owned(),
-        }),
-    }
+    log(Arc::new(shared), run, active, file, Facts::default(), lock)
 }
 
 fn new_run(head: Position, disk: &dyn Disk) -> Result<Run, OpenError> {

@@ -13,8 +13,6 @@ use super::super::args::HistoryArgs;
 use super::super::clock::now_ns;
 use super::{Scratch, open, options, per_second, topic, update};
 
-const PUBLISHERS: [usize; 4] = [1, 16, 64, 256];
-
 /// Counts groups on their way.
 struct Counting {
     ring: Arc<talaria_transport::Ring>,
@@ -46,7 +44,7 @@ pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String
         args.payload
     );
     println!("publishers   updates/s   a group     bare/s    ratio");
-    for publishers in PUBLISHERS {
+    for publishers in args.publishers.iter().copied() {
         let (mut rates, mut bares, mut ratios, mut groups) = (vec![], vec![], vec![], vec![]);
         for round in 0..args.rounds {
             let path = scratch.directory(&format!("durable-{publishers}-{round}"));

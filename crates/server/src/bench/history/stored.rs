@@ -16,6 +16,8 @@ const CHOSEN: u64 = 100;
 /// Updates handed over before any is awaited.
 const FLIGHT: u64 = 4_096;
 const LOOK_UPS: u64 = 2_000;
+/// Updates that follow the kill, so that the newest segment is closed with some.
+const AFTERWARDS: u64 = 10_000;
 /// What the hub asks for at a time, in bytes.
 const PAGE: usize = 32 << 10;
 /// Subscribers that resume, of one topic each.
@@ -23,17 +25,15 @@ const RESUMES: u64 = 1_000;
 
 pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String> {
     let path = scratch.directory("stored");
-    let deleted = {
+    {
         let mut filling = options();
         filling.sync = SyncMode::Never;
         let history = open(&path, filling)?;
         start(&history);
         fill(&history, args.updates, args.payload, args.topics).await?;
-        history.newest_id().unwrap_or_default()
-    };
-    report_opening(args, &path, "after a clean stop")?;
+    }
     for file in std::fs::read_dir(&path).into_iter().flatten().flatten() {
-        // What a kill would not have left.
+        // What a kill would not have left: the index of the newest segment.
         if file
             .path()
             .extension()
@@ -42,10 +42,17 @@ pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String
             std::fs::remove_file(file.path()).map_err(|error| error.to_string())?;
         }
     }
-    report_opening(args, &path, "after a kill")?;
+    report_opening(args.updates, &path, "after a kill")?;
+    {
+        let history = open(&path, options())?;
+        start(&history);
+        fill(&history, AFTERWARDS, args.payload, args.topics).await?;
+    }
+    report_opening(args.updates + AFTERWARDS, &path, "after a clean stop")?;
     let history = open(&path, options())?;
     start(&history);
-    look_ups(&history, &deleted).await?;
+    let newest = history.newest_id().unwrap_or_default();
+    look_ups(&history, &newest).await?;
     first_page(&history).await?;
     replay(&history, PAGE).await?;
     replay(&history, 1 << 20).await?;
@@ -99,7 +106,7 @@ fn chosen(number: u64) -> String {
     format!("urn:example:{number}")
 }
 
-fn report_opening(args: &HistoryArgs, path: &std::path::Path, when: &str) -> Result<(), String> {
+fn report_opening(updates: u64, path: &std::path::Path, when: &str) -> Result<(), String> {
     let before = Usage::of(std::process::id())?.resident;
     let begun = now_ns();
     let history = open(path, options())?;
@@ -112,7 +119,7 @@ fn report_opening(args: &HistoryArgs, path: &std::path::Path, when: &str) -> Res
         ms(took),
         grown >> 10
     );
-    if history.bounds().head != Position(args.updates) {
+    if history.bounds().head != Position(updates) {
         return Err(format!("{} updates are there", history.bounds().head));
     }
     Ok(())
@@ -262,7 +269,16 @@ async fn retained(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String> {
     keeping.size = Some(KEPT);
     let history = open(&path, keeping)?;
     start(&history);
+    let first = history.append(update(topic(0), args.payload, None)).await;
+    let first = first.map_err(|error| error.to_string())?.event_id;
     fill(&history, args.updates, args.payload, args.topics).await?;
+    time(
+        &history,
+        "deleted",
+        |_| first.clone(),
+        |lookup| *lookup == Lookup::Deleted,
+    )
+    .await?;
     drop(history);
     let files = std::fs::read_dir(&path).into_iter().flatten().flatten();
     let segments = files.filter(|file| {

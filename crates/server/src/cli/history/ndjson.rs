@@ -47,7 +47,8 @@ pub fn decode(line: &str) -> Result<Update, String> {
         return Err("this is no JSON object; write one update a line".to_owned());
     };
     let topics = fields.get("topics").and_then(Value::as_array);
-    let topics = topics.ok_or("`topics` is not a list; name at least one topic")?;
+    let topics = topics.filter(|topics| !topics.is_empty());
+    let topics = topics.ok_or("`topics` is no list of at least one topic")?;
     let topics: Option<Vec<String>> = topics
         .iter()
         .map(|topic| topic.as_str().map(str::to_owned))
@@ -128,7 +129,7 @@ mod tests {
         for (line, expected) in [
             ("x", "no JSON"),
             ("[]", "no JSON object"),
-            ("{}", "`topics` is not a list"),
+            ("{}", "`topics` is no list"),
             (r#"{"topics":[1]}"#, "`topics` holds something"),
             (r#"{"topics":["t"],"id":"a\nb"}"#, "`id` holds a line end"),
             (

@@ -89,8 +89,10 @@ impl Log {
             }
             Health::Refusing(_) => {
                 // Only writing shows whether it works: a group of no updates.
-                let facts = self.facts;
-                drop(self.write_group(&[], &[], facts));
+                let nothing = self.prepare_group(Vec::new(), self.head, self.facts.imported, 0);
+                if let Ok(flight) = self.write_group(nothing) {
+                    _ = self.finish(flight);
+                }
             }
             Health::Ready => {}
         }

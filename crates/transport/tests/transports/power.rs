@@ -126,18 +126,20 @@ impl Life {
             self.model.crash_after(self.random.below(120));
         }
         for _ in 0..self.random.below(25) {
-            let count = 1 + self.random.below(4);
+            // Some groups are large enough to be synced aside, while the next one is prepared.
+            let is_burst = self.random.below(8) == 0;
+            let count = 1 + self.random.below(if is_burst { 80 } else { 4 });
             // The first one is being routed while time passes and the others gather, so that a seed
             // is always the same life.
             recorder.shut();
             let entered = recorder.entered();
-            let mut first = self.append(history);
+            let mut first = self.append(history, false);
             while recorder.entered() == entered && !first.poll() {
                 std::thread::yield_now();
             }
             let passes = self.random.below(4_000);
             self.clock.fetch_add(passes, Ordering::Relaxed);
-            let others: Vec<_> = (1..count).map(|_| self.append(history)).collect();
+            let others: Vec<_> = (1..count).map(|_| self.append(history, is_burst)).collect();
             recorder.open();
             for asked in [first].into_iter().chain(others) {
                 self.oracle.answered(asked.number, asked.answer());
@@ -173,8 +175,13 @@ impl Asked {
 }
 
 impl Life {
-    fn append(&mut self, history: &Arc<dyn Transport>) -> Asked {
-        let length = [0, 100, 6_000][self.random.below(3) as usize];
+    fn append(&mut self, history: &Arc<dyn Transport>, is_burst: bool) -> Asked {
+        let most = if is_burst && self.random.below(16) > 0 {
+            2
+        } else {
+            3
+        };
+        let length = [0, 100, 6_000][self.random.below(most) as usize];
         let number = self.oracle.handed_over(length);
         let id = format!("chosen-{number}");
         let id = (self.random.below(4) == 0).then_some(&*id);

@@ -31,11 +31,23 @@ pub(crate) trait Commit: Send + 'static {
     /// A group that is being committed.
     type Flight;
 
-    /// Turns updates into frames that follow those of the flight, if there is one.
-    fn prepare(&mut self, group: Vec<Update>, behind: Option<&Self::Flight>) -> Self::Prepared;
+    /// Turns updates into frames behind those that are prepared already, else behind those of the
+    /// flight, if there is one.
+    fn prepare(
+        &mut self,
+        updates: Vec<Update>,
+        prepared: Option<Self::Prepared>,
+        behind: Option<&Self::Flight>,
+    ) -> Self::Prepared;
 
     /// Begins to commit a group; called when none is under way.
     fn begin(&mut self, group: Self::Prepared) -> Result<Self::Flight, AppendError>;
+
+    /// Waits while most of a flight goes by; whether it is worth while to prepare what has come
+    /// meanwhile before it lands.
+    fn is_long(&mut self, _: &Self::Flight) -> bool {
+        false
+    }
 
     /// Waits until a group is committed.
     fn land(&mut self, flight: Self::Flight) -> Result<Vec<Arc<Frame>>, AppendError>;
@@ -242,41 +254,52 @@ fn rest<L: Commit>(shared: &Shared<L>) -> Option<Duration> {
     log.rest()
 }
 
-/// A group on its way, and those who await it.
-struct Flying<F> {
-    flight: F,
+/// A group at one of its stages, and those who await it.
+struct Awaited<G> {
+    group: G,
+    /// At least the bytes of its frames, while it is prepared.
+    bytes: usize,
     answers: Vec<oneshot::Sender<Answer>>,
 }
 
-/// Commits group after group until nothing waits, or hands over after so many. A group is prepared
-/// while the one before it is on its way, which is told of when the next has set off.
+/// Commits group after group until nothing waits, or hands over after so many. What comes while a
+/// group is on its way is prepared meanwhile, and who awaits a group is told when the next one has
+/// set off.
 fn commit<L: Commit>(shared: &Shared<L>, at_most: Option<usize>) {
     let _close = CloseOnPanic(shared);
     let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
     let mut groups = 0;
-    let mut flying: Option<Flying<L::Flight>> = None;
+    let mut flying: Option<Awaited<L::Flight>> = None;
     loop {
         let hand_over = at_most.is_some_and(|most| groups >= most);
-        let group = next_group(shared, flying.is_some(), hand_over);
-        if group.is_none() && flying.is_none() {
-            return;
+        let mut next: Option<Awaited<L::Prepared>> = None;
+        if let Some(flight) = &flying
+            && log.is_long(&flight.group)
+            && let Some(group) = next_group(shared, 0, true, hand_over)
+        {
+            next = Some(prepare(&mut *log, group, None, Some(&flight.group)));
         }
-        let prepared = group.map(|group| {
-            let (updates, answers): (Vec<_>, Vec<_>) = group
-                .into_iter()
-                .map(|waiting| (waiting.update, waiting.acknowledge))
-                .unzip();
-            let behind = flying.as_ref().map(|flying| &flying.flight);
-            (log.prepare(updates, behind), answers)
-        });
         let landed = flying
             .take()
-            .map(|flying| (log.land(flying.flight), flying.answers));
-        if let Some((prepared, answers)) = prepared {
+            .map(|flight| (log.land(flight.group), flight.answers));
+        let prepared_bytes = next.as_ref().map_or(0, |next| next.bytes);
+        let is_under_way = landed.is_some() || next.is_some();
+        match next_group(shared, prepared_bytes, is_under_way, hand_over) {
+            Some(group) => next = Some(prepare(&mut *log, group, next, None)),
+            None if is_under_way => {}
+            None => return,
+        }
+        if let Some(next) = next {
             groups += 1;
-            match log.begin(prepared) {
-                Ok(flight) => flying = Some(Flying { flight, answers }),
-                Err(error) => refuse(answers, &error),
+            match log.begin(next.group) {
+                Ok(group) => {
+                    flying = Some(Awaited {
+                        group,
+                        answers: next.answers,
+                        bytes: 0,
+                    });
+                }
+                Err(error) => refuse(next.answers, &error),
             }
         }
         match landed {
@@ -287,6 +310,30 @@ fn commit<L: Commit>(shared: &Shared<L>, at_most: Option<usize>) {
             Some((Err(error), answers)) => refuse(answers, &error),
             None => {}
         }
+    }
+}
+
+/// Prepares updates, behind those of the same group that are prepared already.
+fn prepare<L: Commit>(
+    log: &mut L,
+    waiting: Vec<Waiting>,
+    before: Option<Awaited<L::Prepared>>,
+    behind: Option<&L::Flight>,
+) -> Awaited<L::Prepared> {
+    let (before, mut answers, mut bytes) = match before {
+        Some(before) => (Some(before.group), before.answers, before.bytes),
+        None => (None, Vec::with_capacity(waiting.len()), 0),
+    };
+    let mut updates = Vec::with_capacity(waiting.len());
+    for waiting in waiting {
+        bytes += size(&waiting.update);
+        updates.push(waiting.update);
+        answers.push(waiting.acknowledge);
+    }
+    Awaited {
+        group: log.prepare(updates, before, behind),
+        answers,
+        bytes,
     }
 }
 
@@ -315,9 +362,15 @@ fn tell<L>(shared: &Shared<L>, frames: &[Arc<Frame>], answers: Vec<oneshot::Send
     }
 }
 
-/// Takes as many updates as a group may have; `None` if nothing waits, or if the thread is to go
-/// on. While a group is under way its committer stays the committer.
-fn next_group<L>(shared: &Shared<L>, is_under_way: bool, hand_over: bool) -> Option<Vec<Waiting>> {
+/// Takes as many updates as a group may have, of which so many bytes are taken; `None` if nothing
+/// waits or fits, or if the thread is to go on. While a group is under way its committer stays the
+/// committer.
+fn next_group<L>(
+    shared: &Shared<L>,
+    mut bytes: usize,
+    is_under_way: bool,
+    hand_over: bool,
+) -> Option<Vec<Waiting>> {
     let mut queue = shared.lock();
     if is_under_way && (queue.waiting.is_empty() || hand_over) {
         return None;
@@ -336,17 +389,16 @@ fn next_group<L>(shared: &Shared<L>, is_under_way: bool, hand_over: bool) -> Opt
         return None;
     }
     let mut group = Vec::new();
-    let mut bytes = 0;
     while let Some(next) = queue.waiting.front() {
         let next_bytes = size(&next.update);
-        if !group.is_empty() && bytes + next_bytes > shared.group_bytes {
+        if bytes > 0 && bytes + next_bytes > shared.group_bytes {
             break;
         }
         bytes += next_bytes;
+        queue.bytes -= next_bytes;
         group.extend(queue.waiting.pop_front());
     }
-    queue.bytes -= bytes;
-    Some(group)
+    Some(group).filter(|group| !group.is_empty())
 }
 
 /// At least what an update occupies while it waits, and at least its frame's weight.

@@ -223,9 +223,16 @@ impl Commit for Places {
     type Prepared = Vec<Arc<Frame>>;
     type Flight = Vec<Arc<Frame>>;
 
-    fn prepare(&mut self, group: Vec<Update>, _: Option<&Self::Flight>) -> Self::Prepared {
+    fn prepare(
+        &mut self,
+        updates: Vec<Update>,
+        prepared: Option<Self::Prepared>,
+        _: Option<&Self::Flight>,
+    ) -> Self::Prepared {
+        let mut frames = prepared.unwrap_or_default();
         let assign = |update| Arc::new(self.assign(update));
-        group.into_iter().map(assign).collect()
+        frames.extend(updates.into_iter().map(assign));
+        frames
     }
 
     fn begin(&mut self, frames: Self::Prepared) -> Result<Self::Flight, AppendError> {

@@ -64,6 +64,8 @@ pub(super) struct Log {
 
 /// A group as it will be written.
 pub(super) struct Prepared {
+    /// The position of its newest update.
+    head: Position,
     frames: Vec<Arc<Frame>>,
     /// Whether their ids were chosen by publishers.
     chosen: Vec<bool>,
@@ -85,24 +87,26 @@ pub(super) struct Flight {
     aside: bool,
 }
 
-impl Flight {
-    fn head(&self, before: Position) -> Position {
-        let newest = self.group.frames.last();
-        newest.map_or(before, |frame| frame.position)
-    }
-}
-
 impl Commit for Log {
     type Prepared = Prepared;
     type Flight = Flight;
 
-    fn prepare(&mut self, group: Vec<Update>, behind: Option<&Flight>) -> Prepared {
-        let (head, time) = match behind {
-            Some(flight) => (flight.head(self.head), flight.facts.time),
-            None => (self.head, self.facts.time),
-        };
-        let imported = self.facts.imported;
-        self.prepare_group(group, head, imported, time)
+    fn prepare(
+        &mut self,
+        updates: Vec<Update>,
+        prepared: Option<Prepared>,
+        behind: Option<&Flight>,
+    ) -> Prepared {
+        let mut group = prepared.unwrap_or_else(|| match behind {
+            Some(flight) => self.new_group(flight.group.head, flight.facts.time),
+            None => self.new_group(self.head, self.facts.time),
+        });
+        self.add_to(&mut group, updates);
+        group
+    }
+
+    fn is_long(&mut self, flight: &Flight) -> bool {
+        flight.aside && self.syncer.wait_for_most()
     }
 
     fn begin(&mut self, group: Prepared) -> Result<Flight, AppendError> {
@@ -138,58 +142,54 @@ impl Log {
         updates: Vec<Update>,
         imported: u64,
     ) -> Result<(), AppendError> {
-        let group = self.prepare_group(updates, self.head, imported, self.facts.time);
+        let mut group = self.prepare(updates, None, None);
+        group.imported = imported;
         let flight = self.begin(group)?;
         self.land(flight)?;
         Ok(())
     }
 
-    /// Gives updates their places after a head, and makes their records; the commit time is not
-    /// before another.
-    fn prepare_group(
-        &mut self,
-        updates: Vec<Update>,
-        head: Position,
-        imported: u64,
-        not_before: u64,
-    ) -> Prepared {
-        let time = (self.shared.options.clock)().max(not_before);
+    /// A group without updates behind a head, committed not before a time.
+    fn new_group(&mut self, head: Position, not_before: u64) -> Prepared {
+        let mut bytes = self.buffers.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.resize(GROUP_HEADER, 0);
+        Prepared {
+            head,
+            frames: Vec::new(),
+            chosen: Vec::new(),
+            bytes,
+            offsets: Vec::new(),
+            time: (self.shared.options.clock)().max(not_before),
+            imported: self.facts.imported,
+        }
+    }
+
+    /// Gives updates their places in a group, and makes their records.
+    fn add_to(&self, group: &mut Prepared, updates: Vec<Update>) {
         let ids = &self.shared.ids;
         let mut made = ids
-            .encode_all(self.run.tag, head.next(), updates.len())
+            .encode_all(self.run.tag, group.head.next(), updates.len())
             .into_iter();
-        let mut group = Prepared {
-            frames: Vec::with_capacity(updates.len()),
-            chosen: Vec::with_capacity(updates.len()),
-            bytes: self.buffers.pop().unwrap_or_default(),
-            offsets: Vec::with_capacity(updates.len()),
-            time,
-            imported,
-        };
-        group.bytes.clear();
-        group.bytes.resize(GROUP_HEADER, 0);
-        let mut position = head;
         for mut update in updates {
-            position = position.next();
+            group.head = group.head.next();
             let chosen = update.id.take();
             // There are as many as updates.
             let made = made.next().unwrap_or_default();
             let is_chosen = chosen.is_some();
-            let frame = Frame::new(position, chosen.unwrap_or(made), update);
+            let frame = Frame::new(group.head, chosen.unwrap_or(made), update);
             group.offsets.push(group.bytes.len());
-            encode_record(&frame, time, is_chosen, &mut group.bytes);
+            encode_record(&frame, group.time, is_chosen, &mut group.bytes);
             group.chosen.push(is_chosen);
             group.frames.push(Arc::new(frame));
         }
-        group
     }
 
     /// Writes a group behind the last one; large ones are synced aside, so that the next can be
     /// prepared meanwhile.
     fn write_group(&mut self, mut group: Prepared) -> Result<Flight, AppendError> {
-        let head = Position(self.head.0 + group.frames.len() as u64);
         let facts = Facts {
-            floor: self.shared.floor_at(head),
+            floor: self.shared.floor_at(group.head),
             imported: group.imported,
             time: group.time,
         };
@@ -245,7 +245,7 @@ impl Log {
         }
         self.shared.set_health(Health::Ready);
         let start = self.end;
-        self.head = flight.head(self.head);
+        self.head = flight.group.head;
         self.end = flight.end;
         self.facts = flight.facts;
         let Prepared {

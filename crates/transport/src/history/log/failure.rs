@@ -89,7 +89,7 @@ impl Log {
             }
             Health::Refusing(_) => {
                 // Only writing shows whether it works: a group of no updates.
-                let nothing = self.prepare_group(Vec::new(), self.head, self.facts.imported, 0);
+                let nothing = self.new_group(self.head, self.facts.time);
                 if let Ok(flight) = self.write_group(nothing) {
                     _ = self.finish(flight);
                 }

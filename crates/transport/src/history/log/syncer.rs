@@ -4,13 +4,27 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::history::disk::File;
+
+/// The share of a sync, in percent, after which the next group is prepared: what comes later is
+/// added when it has ended.
+const MOST: u32 = 50;
+/// Nothing is usual before the first one.
+const FIRST: Duration = Duration::from_millis(1);
+
+/// What syncing came to, and how long it took.
+type Outcome = (io::Result<()>, Duration);
 
 /// The thread; it ends when this is dropped.
 pub(in crate::history) struct Syncer {
     files: Option<SyncSender<Arc<dyn File>>>,
-    outcomes: Receiver<io::Result<()>>,
+    outcomes: Receiver<Outcome>,
+    /// An outcome that came while most of the sync was waited for.
+    early: Option<Outcome>,
+    /// How long a sync takes, more or less.
+    usual: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -22,7 +36,13 @@ impl Syncer {
             .name("talaria-sync".to_owned())
             .spawn(move || {
                 while let Ok(file) = asked.recv() {
-                    if answer.send(file.sync_data()).is_err() {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "nothing depends on it but speed"
+                    )]
+                    let begun = Instant::now();
+                    let synced = file.sync_data();
+                    if answer.send((synced, begun.elapsed())).is_err() {
                         return;
                     }
                 }
@@ -30,6 +50,8 @@ impl Syncer {
         Ok(Self {
             files: Some(files),
             outcomes,
+            early: None,
+            usual: Duration::ZERO,
             thread: Some(thread),
         })
     }
@@ -43,10 +65,21 @@ impl Syncer {
         matches!(asked, Some(Ok(())))
     }
 
-    /// Waits until it is synced.
-    pub(super) fn end(&self) -> io::Result<()> {
-        let outcome = self.outcomes.recv();
-        outcome.unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has failed")))
+    /// Waits while most of the usual time goes by; whether the file is still being synced.
+    pub(super) fn wait_for_most(&mut self) -> bool {
+        let most = self.usual * MOST / 100;
+        self.early = self.outcomes.recv_timeout(most).ok();
+        self.early.is_none()
+    }
+
+    /// Waits until the file is synced.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        let outcome = self.early.take().map_or_else(|| self.outcomes.recv(), Ok);
+        let failed = || io::Error::other("the thread that syncs has failed");
+        let (synced, took) = outcome.map_err(|_| failed())?;
+        // One sync that is ten times as long as usual should not count for more than that.
+        self.usual = (self.usual * 7 + took.min(self.usual * 10 + FIRST)) / 8;
+        synced
     }
 }
 

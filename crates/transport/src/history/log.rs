@@ -47,6 +47,8 @@ pub(super) struct Log {
     pub(super) end: u64,
     /// Up to here the active segment is known to be durable.
     pub(super) durable: u64,
+    /// Up to here the active segment's file has room that was written before.
+    pub(super) allocated: u64,
     pub(super) head: Position,
     /// Of the last committed group.
     pub(super) facts: Facts,
@@ -194,6 +196,7 @@ impl Log {
             time: group.time,
         };
         self.put_group_header(&mut group.bytes, group.frames.len(), facts);
+        self.allocate(group.bytes.len() as u64);
         if let Err(error) = self.file.write_at(&group.bytes, self.end) {
             return Err(self.write_failed(&error));
         }
@@ -321,8 +324,15 @@ impl Drop for Log {
     /// Leaves the log so that it opens without being read.
     fn drop(&mut self) {
         let is_empty = self.active.last() < self.active.first;
-        if self.trouble.is_none() && !is_empty && self.sync() {
-            self.write_closed_index();
+        if self.trouble.is_some() || is_empty {
+            return;
+        }
+        match self.finish_segment() {
+            Ok(()) => self.write_closed_index(),
+            Err(error) => tracing::warn!(
+                %error,
+                "the history was not closed cleanly; the next start reads its newest segment"
+            ),
         }
     }
 }

@@ -108,6 +108,7 @@ fn log(
         file,
         end: SEGMENT_HEADER as u64,
         durable: SEGMENT_HEADER as u64,
+        allocated: SEGMENT_HEADER as u64,
         facts,
         durable_floor: facts.floor,
         unsynced_since: None,

@@ -24,6 +24,7 @@ impl Log {
         match cut.and_then(|()| self.file.sync_data()) {
             Ok(()) => {
                 self.durable = self.end;
+                self.allocated = self.end;
                 self.unsynced_since = None;
                 AppendError::Refused(NOT_WRITTEN)
             }
@@ -127,6 +128,7 @@ impl Log {
         }
         self.file = file;
         self.durable = self.end;
+        self.allocated = self.end;
         Ok(())
     }
 

@@ -216,11 +216,30 @@ fn cut(
             ),
         });
     }
-    tracing::warn!(
-        file = disk.path(name),
-        offset = at,
-        bytes = length - at,
-        "the end of the newest segment is torn, as a crash leaves it; it is cut"
-    );
+    let is_unused = is_zero(&**file, at, length).map_err(failed(disk, name, "reading it"))?;
+    if !is_unused {
+        tracing::warn!(
+            file = disk.path(name),
+            offset = at,
+            bytes = length - at,
+            "the end of the newest segment is torn, as a crash leaves it; it is cut"
+        );
+    }
     file.set_len(at).map_err(failed(disk, name, "cutting it"))
+}
+
+/// Whether a part of a file is what was written ahead and never used.
+fn is_zero(file: &dyn File, mut from: u64, to: u64) -> io::Result<bool> {
+    let mut buffer = vec![0; 64 << 10];
+    while from < to {
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(to - from).unwrap_or(usize::MAX));
+        let read = file.read_at(&mut buffer[..wanted], from)?;
+        if read == 0 || buffer[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        from += read as u64;
+    }
+    Ok(true)
 }

@@ -29,7 +29,10 @@ const ALMOST_FULL: &str =
     "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
 /// A group of at least so many updates is synced on another thread. For fewer, waking it costs more
 /// than preparing the next group takes.
-const SYNCED_ASIDE: usize = 16;
+const SYNCED_ASIDE: usize = 64;
+/// The disk's free space is looked at again after so long, or so much.
+const SPACE_SEEN_MS: u64 = 100;
+const SPACE_SEEN_BYTES: u64 = 1 << 20;
 /// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
 const FREE_BYTES: u64 = 1 << 30;
 /// One twentieth of the disk.
@@ -49,6 +52,11 @@ pub(super) struct Log {
     pub(super) durable: u64,
     /// Up to here the active segment's file has room that was written before.
     pub(super) allocated: u64,
+    /// When the active segment has so many bytes, the next one begins.
+    pub(super) target: u64,
+    /// When, in milliseconds since 1970, and at how many bytes of the log the disk's free space was
+    /// last looked at.
+    pub(super) space_seen: (u64, u64),
     pub(super) head: Position,
     /// Of the last committed group.
     pub(super) facts: Facts,
@@ -121,7 +129,7 @@ impl Commit for Log {
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         self.recover_from_trouble()?;
-        self.make_room()?;
+        self.make_room(&group)?;
         self.write_group(group)
     }
 
@@ -285,10 +293,14 @@ impl Log {
     }
 
     /// Begins a new segment if the active one is large enough.
-    fn make_room(&mut self) -> Result<(), AppendError> {
-        self.check_space()?;
-        let kept = self.kept_bytes();
-        if self.end >= roll::segment_bytes(kept) && self.active.last() >= self.active.first {
+    fn make_room(&mut self, group: &Prepared) -> Result<(), AppendError> {
+        let since = group.time.abs_diff(self.space_seen.0);
+        let written = (self.active.base + self.end).abs_diff(self.space_seen.1);
+        if since >= SPACE_SEEN_MS || written >= SPACE_SEEN_BYTES {
+            self.check_space()?;
+            self.space_seen = (group.time, self.active.base + self.end);
+        }
+        if self.end >= self.target && self.active.last() >= self.active.first {
             self.roll().map_err(|error| self.roll_failed(&error))?;
         }
         Ok(())

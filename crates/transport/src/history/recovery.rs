@@ -100,7 +100,9 @@ fn log(
 ) -> Result<Log, OpenError> {
     let syncer = Syncer::start();
     let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
-    Ok(Log {
+    let mut log = Log {
+        target: 0,
+        space_seen: (0, 0),
         head: shared.newest().head,
         shared,
         run,
@@ -116,7 +118,9 @@ fn log(
         buffers: Vec::new(),
         syncer,
         _lock: lock,
-    })
+    };
+    log.set_target();
+    Ok(log)
 }
 
 /// Begins an empty log.

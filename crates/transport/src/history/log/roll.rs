@@ -20,7 +20,7 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 
 /// The bytes of a segment in a log that keeps so many: a quarter, so that little outlives its
 /// deletion.
-pub(super) fn segment_bytes(kept: u64) -> u64 {
+fn segment_bytes(kept: u64) -> u64 {
     (kept / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end())
 }
 
@@ -47,8 +47,8 @@ impl Log {
         if self.shared.options.sync != SyncMode::Always || end <= self.allocated {
             return;
         }
-        let ahead = segment_bytes(self.kept_bytes()) / 4;
-        let zeros = vec![0; usize::try_from(ahead.min(ALLOCATED)).unwrap_or_default()];
+        let ahead = (self.target / 4).min(ALLOCATED);
+        let zeros = vec![0; usize::try_from(ahead).unwrap_or_default()];
         // Where that fails the file grows group by group.
         if self.file.write_at(&zeros, end).is_ok() {
             self.allocated = end + zeros.len() as u64;
@@ -102,8 +102,14 @@ impl Log {
         self.end = SEGMENT_HEADER as u64;
         self.durable = self.end;
         self.allocated = self.end;
+        self.set_target();
         self.durable_floor = header.floor;
         Ok(())
+    }
+
+    /// Decides how long the active segment becomes.
+    pub(in crate::history) fn set_target(&mut self) {
+        self.target = segment_bytes(self.kept_bytes());
     }
 
     fn subject(&self) -> Subject {

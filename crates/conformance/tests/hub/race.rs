@@ -162,7 +162,7 @@ impl Random {
 async fn nothing_is_lost_doubled_or_reordered() {
     let (topics, publishers) = count((20, 10), (6, 3));
     let (updates, reconnects) = count((200_000, 20_000), (500, 100));
-    let (least, most) = count((60, 60), (5, 60));
+    let (least, most) = count((60, 300), (5, 60));
     let hub = Arc::new(Hub::start(
         "anonymous\ntransport memory {\nmax_bytes 256MiB\n}",
     ));

@@ -123,7 +123,10 @@ pub fn export(
 ) -> Result<u64, OpenError> {
     let survey = survey(disk)?;
     let mut count = 0;
-    for (number, (first, length)) in find(disk)?.segments {
+    let segments = find(disk)?.segments;
+    for (&number, &(first, length)) in &segments {
+        let next = segments.range(number + 1..).next();
+        let last = next.map_or(survey.head, |(_, (next, _))| next.back(1));
         let name = names::segment(number, first);
         let file = disk
             .open(&name)
@@ -133,7 +136,7 @@ pub fn export(
         let read = walk(&*file, number, end, &mut |met| {
             if let Met::Update(stored, _) = met
                 && stored.position > survey.facts.floor
-                && stored.position <= survey.head
+                && stored.position <= last
                 && outcome.is_ok()
             {
                 count += 1;

@@ -263,7 +263,10 @@ fn rebuild(files: &Files, file: &dyn File, name: &str, subject: Subject) -> io::
     );
     let mut index = Index::new(subject.first);
     walk(file, subject.number, subject.length, &mut |met| {
-        if let Met::Update(stored, at) = met {
+        // What lies beyond was cut, and a cut may be lost; its places were given anew.
+        if let Met::Update(stored, at) = met
+            && stored.position <= subject.last
+        {
             index.add_stored(&stored, at, &files.hashes);
         }
     })?;

@@ -52,7 +52,7 @@ pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String
     let history = open(&path, options())?;
     start(&history);
     let newest = history.newest_id().unwrap_or_default();
-    look_ups(&history, &newest).await?;
+    look_ups(&history, &newest, args.updates).await?;
     first_page(&history).await?;
     replay(&history, PAGE).await?;
     replay(&history, 1 << 20).await?;
@@ -135,7 +135,7 @@ async fn id_at(history: &History, position: u64) -> Result<String, String> {
     Ok(frame.event_id.to_string())
 }
 
-async fn look_ups(history: &History, newest: &str) -> Result<(), String> {
+async fn look_ups(history: &History, newest: &str, filled: u64) -> Result<(), String> {
     let head = history.bounds().head.0;
     // Not a multiple of the share that publishers chose, plus one.
     let own = |position: u64| {
@@ -146,7 +146,7 @@ async fn look_ups(history: &History, newest: &str) -> Result<(), String> {
         }
     };
     let oldest_chosen = chosen(0);
-    let newest_chosen = chosen((head - 1) / CHOSEN * CHOSEN);
+    let newest_chosen = chosen((filled - 1) / CHOSEN * CHOSEN);
     let known = [
         ("newest", newest.to_owned()),
         ("middle", id_at(history, own(head / 2)).await?),

@@ -68,6 +68,9 @@ struct Pass {
     before: Position,
     group_last: Position,
     last: Position,
+    /// The segment's last position, if a later one tells. What lies beyond was cut, and a cut may be
+    /// lost; its places were given anew.
+    limit: Option<Position>,
     mark: u64,
     facts: Option<Facts>,
     /// Damage whose end in positions is not known yet.
@@ -167,6 +170,7 @@ impl Survey {
             .map_err(failed(disk, &name, "opening it"))?;
         let mut pass = Pass {
             last: first.back(1),
+            limit: next.map(|next| next.back(1)),
             ..Pass::default()
         };
         let end = length.max(SEGMENT_HEADER as u64);
@@ -175,7 +179,7 @@ impl Survey {
             &name,
             "reading it",
         ))?;
-        pass.end(next.map(|next| next.back(1)));
+        pass.end();
         let torn_at = match next {
             None => pass.take_torn_tail(),
             Some(_) => None,
@@ -294,7 +298,11 @@ impl Survey {
 
 impl Pass {
     fn meet(&mut self, met: Met<'_>) {
+        let is_cut = |first: Position| self.limit.is_some_and(|limit| first > limit);
         match met {
+            Met::Group(header) if is_cut(header.first) => {}
+            Met::Update(stored, _) if is_cut(stored.position) => {}
+            Met::Damage(..) if self.limit.is_some_and(|limit| self.last >= limit) => {}
             Met::Group(header) => self.begin(&header),
             Met::Update(stored, at) => {
                 self.close(stored.position.back(1));
@@ -357,9 +365,9 @@ impl Pass {
         }
     }
 
-    /// The segment ends; `last` is its last position, if a later segment tells.
-    fn end(&mut self, last: Option<Position>) {
-        let last = last.unwrap_or(self.group_last);
+    /// The segment ends.
+    fn end(&mut self) {
+        let last = self.limit.unwrap_or(self.group_last);
         self.close(last);
         self.note_loss(self.group_end, last);
     }

@@ -178,7 +178,10 @@ impl Oracle {
         for (id, shown) in &self.shown {
             match look_up(history, id) {
                 Lookup::Found(position) => {
-                    let found = at(position).expect("what is found is stored");
+                    let found = at(position).unwrap_or_else(|| {
+                        let bounds = history.bounds();
+                        panic!("{id} is found at {position}, which is not stored: {bounds:?}")
+                    });
                     assert_eq!(number(found), shown.0, "{id} leads to another update");
                 }
                 Lookup::Past { position, event_id } => {

@@ -232,7 +232,7 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         default: "always",
         doc: "`bolt` only: when an acknowledged update is on the disk. `always`: before it is \
-              acknowledged, so that nothing is ever lost. `interval`: so much later, which a crash of \
+              acknowledged, so that nothing acknowledged is lost. `interval`: so much later, which a crash of \
               the system may cost, one of the hub not. `never`: when the system likes.",
         ..row(
             Section::Transport,

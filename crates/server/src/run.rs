@@ -76,6 +76,8 @@ async fn serve_until_signal(
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
+    // Before the transport is opened, which may take long.
+    let mut others = Ignored::new()?;
     let place = settings.transport.clone();
     let opening = tokio::task::spawn_blocking(move || transport::open(&place));
     let transport = tokio::select! {
@@ -92,7 +94,6 @@ async fn serve_until_signal(
     if let Some(address) = serving.addresses().first() {
         ready(*address);
     }
-    let mut others = Ignored::new()?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

@@ -78,13 +78,23 @@ pub fn import(
     let Some(source) = source else {
         return History::open(disk, options).map_err(|error| error.to_string());
     };
+    let mut imported_before = 0;
     let mut entries = |after| {
+        imported_before = after;
         let entries = source.entries(after);
         let entries = entries.map(|entry| entry.map_err(|error| error.to_string()));
         Ok(Box::new(entries) as Imports)
     };
     let history = History::open_importing(disk, options, Some(&mut entries));
     let history = history.map_err(|error| error.to_string())?;
+    if source.has_bucket() && source.last_sequence() < imported_before {
+        tracing::warn!(
+            database = %source.path().display(),
+            last_sequence = source.last_sequence(),
+            imported_up_to = imported_before,
+            "this is another database than the one that was imported before, so nothing of it is imported; give it a `path` of its own"
+        );
+    }
     if !source.has_bucket() {
         tracing::warn!(
             database = %source.path().display(),

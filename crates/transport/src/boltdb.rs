@@ -36,7 +36,8 @@ const NAMED_SKIPPED: usize = 16;
 #[derive(Debug)]
 pub struct Source {
     pages: Arc<Pages>,
-    bucket: Option<Root>,
+    /// Its root and its sequence counter.
+    bucket: Option<(Root, u64)>,
     summary: Arc<Mutex<Summary>>,
 }
 
@@ -102,11 +103,16 @@ impl Source {
         self.bucket.is_some()
     }
 
+    /// The greatest sequence number that the bucket ever gave, 0 without a bucket.
+    pub fn last_sequence(&self) -> u64 {
+        self.bucket.map_or(0, |(_, last)| last)
+    }
+
     /// The entries whose sequence number is greater, in order. One entry is held in memory.
     pub fn entries(&self, after: u64) -> Entries {
         let first = after.checked_add(1);
         Entries {
-            cursor: self.bucket.zip(first).map(|(bucket, first)| {
+            cursor: self.bucket.zip(first).map(|((bucket, _), first)| {
                 Cursor::new(Arc::clone(&self.pages), bucket, &first.to_be_bytes())
             }),
             summary: Arc::clone(&self.summary),

@@ -156,7 +156,7 @@ impl Random {
     }
 }
 
-/// `./test --full`: 60 s, in which 200,000 updates and 20,000 reconnections are reached; else until
+/// `./test --full`: 60 s at least, until 200,000 updates and 20,000 reconnections are reached; else until
 /// a few are, 5 s at least.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_reordered() {

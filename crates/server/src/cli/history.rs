@@ -39,7 +39,7 @@ enum Action {
     Stat(Place),
     /// Print every kept update, oldest first, one JSON object a line.
     #[command(after_help = "\
-Each line has `position`, `time` (milliseconds since 1970), `id`, `topics`, `private`, `data`, and
+Exit code 1 if damage has cost updates; standard error says where. Each line has `position`, `time` (milliseconds since 1970), `id`, `topics`, `private`, `data`, and
 `type` and `retry` where the update has them. `talaria history import` reads the same.")]
     Export(Place),
     /// Append the updates of a file, with their ids.
@@ -105,10 +105,20 @@ impl Place {
             .path
             .clone()
             .unwrap_or_else(|| options::default_path(&|name| environment.get(name).cloned()));
-        if path.is_dir() {
+        if !path.is_dir() {
+            return Ok(transport::directory_of(&path));
+        }
+        let is_history = path.join("manifest").is_file()
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "talaria");
+        if is_history {
             return Ok(path);
         }
-        Ok(transport::directory_of(&path))
+        Err(format!(
+            "--path {}: this directory holds no history\n  name the `path` of `transport bolt`, or a directory that ends in .talaria",
+            path.display()
+        ))
     }
 
     /// The history's directory, which must be there.
@@ -158,13 +168,32 @@ fn stat(place: &Place) -> Result<ExitCode, String> {
 fn export(place: &Place) -> Result<ExitCode, String> {
     let disk = place.existing()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut unwritten = None;
     let exported = inspect::export(&*disk, &mut |update| {
-        out.write_all(ndjson::encode(&update)?.as_bytes())
+        let line = ndjson::encode(&update)?;
+        out.write_all(line.as_bytes()).inspect_err(|error| {
+            unwritten = Some(format!("standard output: {error}"));
+        })
     });
-    exported.map_err(|error| error.to_string())?;
+    if let Some(unwritten) = unwritten {
+        return Err(unwritten);
+    }
+    let faults = exported.map_err(|error| error.to_string())?;
     out.flush()
         .map_err(|error| format!("standard output: {error}"))?;
-    Ok(ExitCode::SUCCESS)
+    for Fault {
+        path, offset, what, ..
+    } in &faults
+    {
+        eprintln!("warning: {path}: at offset {offset}: {what}");
+    }
+    // What is lost is not in the export.
+    let is_complete = faults.iter().all(|fault| fault.lost.is_none());
+    Ok(if is_complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn verify(place: &Place) -> Result<ExitCode, String> {
@@ -206,11 +235,20 @@ fn repair(args: &Repair) -> Result<ExitCode, String> {
 }
 
 fn import(args: &Import) -> Result<ExitCode, String> {
-    let disk = transport::open_directory(&args.place.directory()?)?;
+    let directory = args.place.directory()?;
+    check_lines(&args.file)?;
+    let disk = transport::open_directory(&directory)?;
     let options = HistoryOptions::new(Arc::new(transport::unix_milliseconds));
     if is_database(&args.file) {
         let source = Source::open(&args.file, &args.bucket_name);
         let source = source.map_err(|error| error.to_string())?;
+        if source.as_ref().is_some_and(|source| !source.has_bucket()) {
+            return Err(format!(
+                "{}: there is no bucket {:?}\n  name it with --bucket-name",
+                args.file.display(),
+                args.bucket_name
+            ));
+        }
         let history = transport::import(disk, options, source.as_ref())?;
         let dropped = source.map_or((0, 0), |source| {
             let summary = source.summary();
@@ -253,6 +291,24 @@ fn import(args: &Import) -> Result<ExitCode, String> {
     let history = History::open_importing(disk, options, Some(&mut lines));
     let history = history.map_err(|error| error.to_string())?;
     Ok(super::print(&format!("imported: {}\n", history.imported())))
+}
+
+/// Reads a file of lines to its end before any of it is appended: one that is wrong must not leave a
+/// part behind.
+fn check_lines(path: &Path) -> Result<(), String> {
+    if path == Path::new("-") || is_database(path) {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    for (line, number) in file.lines().zip(1_u64..) {
+        let line = line.map_err(failed)?;
+        if !line.trim().is_empty() {
+            ndjson::decode(&line)
+                .map_err(|problem| format!("{}:{number}: {problem}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file is a BoltDB: its first meta page has the magic number.

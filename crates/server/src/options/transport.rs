@@ -153,14 +153,24 @@ pub fn from_url(
             return Err(refused(format!("unknown transport option {}", show(&name)))
                 .remedy(format!("known are: {}", known.join(", "))));
         }
-        let words: Vec<Word> = value
-            .split_whitespace()
-            .map(|text| word(text, variable))
-            .collect();
+        let texts: Vec<&str> = match &*name {
+            "sync" => value.split_whitespace().collect(),
+            _ => Some(&*value)
+                .filter(|text| !text.is_empty())
+                .into_iter()
+                .collect(),
+        };
+        let words: Vec<Word> = texts.iter().map(|text| word(text, variable)).collect();
         if words.is_empty() {
             return Err(refused(format!("{} has no value", show(&name))));
         }
-        values.set(&name, &words)?;
+        values.set(&name, &words).map_err(|error| {
+            error.remedy(format!(
+                "it is the value of {} in {}",
+                show(&name),
+                show(shown.as_str())
+            ))
+        })?;
     }
     Ok(TransportSettings::History(
         values.history(environment, notices),

@@ -30,12 +30,12 @@ pub(super) struct Item {
     pub(super) value: Option<Vec<u8>>,
 }
 
-/// A bucket at the top of the database, by its name.
+/// A bucket at the top of the database, by its name, and its sequence counter.
 pub(super) fn find_bucket(
     pages: &Arc<Pages>,
     root: Root,
     name: &[u8],
-) -> Result<Option<Root>, BoltError> {
+) -> Result<Option<(Root, u64)>, BoltError> {
     let mut cursor = Cursor::new(Arc::clone(pages), root, name);
     let Some((leaf, node)) = cursor.next_leaf()? else {
         return Ok(None);
@@ -48,13 +48,14 @@ pub(super) fn find_bucket(
         return Err(pages.damaged(offset, "a bucket's header is cut off"));
     }
     let header = pages.value(node, &leaf, BUCKET_BYTES)?;
-    Ok(Some(match u64_at(&header, 0) {
+    let root = match u64_at(&header, 0) {
         0 => Root::Inline {
             offset: offset + BUCKET_BYTES,
             bytes: leaf.value_bytes - BUCKET_BYTES,
         },
         page => Root::Page(page),
-    }))
+    };
+    Ok(Some((root, u64_at(&header, 8))))
 }
 
 /// Walks a tree from the first key that is not less than a given one.

@@ -151,7 +151,19 @@ impl Disk for Directory {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(Self::options().open(self.path.join(name))?))
+        let path = self.path.join(name);
+        match Self::options().open(&path) {
+            // To look into a copy on a disk that cannot be written to.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                Ok(Arc::new(fs::File::open(&path)?))
+            }
+            opened => Ok(Arc::new(opened?)),
+        }
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {

@@ -113,24 +113,27 @@ pub fn verify(disk: &dyn Disk) -> Result<Vec<Fault>, OpenError> {
     Ok(faults)
 }
 
-/// Hands over every kept and readable update, in order; how many. A hub may be running on it.
+/// Hands over every kept and readable update, in order; what is not as it was written, so that
+/// nothing is left out without a word. A hub may be running on it.
 ///
 /// # Errors
 /// When files cannot be read, or what `each` answers.
 pub fn export(
     disk: &dyn Disk,
     each: &mut dyn FnMut(Exported<'_>) -> io::Result<()>,
-) -> Result<u64, OpenError> {
+) -> Result<Vec<Fault>, OpenError> {
     let survey = survey(disk)?;
-    let mut count = 0;
     let segments = find(disk)?.segments;
     for (&number, &(first, length)) in &segments {
         let next = segments.range(number + 1..).next();
         let last = next.map_or(survey.head, |(_, (next, _))| next.back(1));
         let name = names::segment(number, first);
-        let file = disk
-            .open(&name)
-            .map_err(failed(disk, &name, "opening it"))?;
+        let file = match disk.open(&name) {
+            Ok(file) => file,
+            // A hub that runs on it has deleted it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(disk, &name, "opening it")(error)),
+        };
         let mut outcome = Ok(());
         let end = length.max(SEGMENT_HEADER as u64);
         let read = walk(&*file, number, end, &mut |met| {
@@ -139,7 +142,6 @@ pub fn export(
                 && stored.position <= last
                 && outcome.is_ok()
             {
-                count += 1;
                 outcome = each(Exported {
                     position: stored.position,
                     time: stored.time,
@@ -153,5 +155,5 @@ pub fn export(
         read.and(outcome)
             .map_err(failed(disk, &name, "exporting it"))?;
     }
-    Ok(count)
+    Ok(survey.faults)
 }

@@ -47,8 +47,7 @@ pub fn decode(line: &str) -> Result<Update, String> {
         return Err("this is no JSON object; write one update a line".to_owned());
     };
     let topics = fields.get("topics").and_then(Value::as_array);
-    let topics = topics.filter(|topics| !topics.is_empty());
-    let topics = topics.ok_or("`topics` is no list of at least one topic")?;
+    let topics = topics.ok_or("`topics` is no list of texts")?;
     let topics: Option<Vec<String>> = topics
         .iter()
         .map(|topic| topic.as_str().map(str::to_owned))

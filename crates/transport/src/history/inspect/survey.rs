@@ -1,5 +1,7 @@
 //! Reads a whole history without changing it.
 
+use std::io;
+
 use super::Fault;
 use crate::Position;
 use crate::history::disk::Disk;
@@ -68,7 +70,7 @@ struct Pass {
     before: Position,
     group_last: Position,
     last: Position,
-    /// The segment's last position, if a later one tells. What lies beyond was cut, and a cut may be
+    /// The segment's last position, if a later one or a clean stop tells. What lies beyond was cut, and a cut may be
     /// lost; its places were given anew.
     limit: Option<Position>,
     mark: u64,
@@ -91,16 +93,29 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
         missing: Vec::new(),
     };
     survey.read_manifest(disk)?;
-    let newest = found.segments.keys().next_back().copied();
     let firsts: Vec<Position> = found.segments.values().map(|(first, _)| *first).collect();
     for (index, (&number, &(first, length))) in found.segments.iter().enumerate() {
-        let next = firsts.get(index + 1).copied();
-        let is_newest = newest == Some(number);
-        survey.read_segment(disk, number, first, length, next.filter(|_| !is_newest))?;
+        let last = match firsts.get(index + 1) {
+            Some(next) => Some(next.back(1)),
+            None => closed_at(disk, number, first, length),
+        };
+        match survey.read_segment(disk, number, first, length, last) {
+            // A hub that runs on it has deleted it meanwhile.
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            read => read?,
+        }
     }
     survey.find_missing(disk, &found);
     survey.check_indexes(disk, &found);
     Ok(survey)
+}
+
+/// The last position of the newest segment, if a clean stop left it.
+fn closed_at(disk: &dyn Disk, number: u64, first: Position, length: u64) -> Option<Position> {
+    let closed = IndexFile::open(disk, &names::closed(number, first), |subject| {
+        (subject.number, subject.first, subject.length) == (number, first, length)
+    });
+    closed.ok().flatten().map(|closed| closed.subject().last)
 }
 
 impl Survey {
@@ -142,7 +157,7 @@ impl Survey {
         number: u64,
         first: Position,
         length: u64,
-        next: Option<Position>,
+        last: Option<Position>,
     ) -> Result<(), OpenError> {
         let name = names::segment(number, first);
         let header_is_readable = match read_header(disk, number, first) {
@@ -170,7 +185,7 @@ impl Survey {
             .map_err(failed(disk, &name, "opening it"))?;
         let mut pass = Pass {
             last: first.back(1),
-            limit: next.map(|next| next.back(1)),
+            limit: last,
             ..Pass::default()
         };
         let end = length.max(SEGMENT_HEADER as u64);
@@ -180,7 +195,7 @@ impl Survey {
             "reading it",
         ))?;
         pass.end();
-        let torn_at = match next {
+        let torn_at = match last {
             None => pass.take_torn_tail(),
             Some(_) => None,
         };

@@ -77,11 +77,18 @@ pub(in crate::history) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
             }
             Some(Name::Index(number, first)) => drop(found.indexes.insert(number, first)),
             Some(Name::Closed(number, first)) => drop(found.closed.insert(number, first)),
-            None if name.ends_with(names::NEW) => found.leftovers.push(name),
+            None if is_leftover(&name) => found.leftovers.push(name),
+            // Somebody else's.
             None => {}
         }
     }
     Ok(found)
+}
+
+/// Whether a file is one of ours that was being written.
+fn is_leftover(name: &str) -> bool {
+    let stem = name.strip_suffix(names::NEW);
+    stem.is_some_and(|stem| stem == "manifest" || names::parse(stem).is_some())
 }
 
 /// Reads the manifest, or makes it from the segments' headers.

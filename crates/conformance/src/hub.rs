@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
 use crate::log::Log;
-use crate::token::{Matcher, Token, exact};
+use crate::token::{ISSUER, Matcher, Token, exact};
 use crate::{HUB_PATH, PATIENCE};
 
 /// The key that verifies publisher tokens, unless `TALARIA_HUB_KEY` names one for both roles.
@@ -53,6 +53,16 @@ impl Hub {
     #[must_use]
     pub fn start(directives: &str) -> Self {
         Self::start_on("http://127.0.0.1:0", directives)
+    }
+
+    /// Our own program with the two key variables and these lines alone, so that no issuer is named
+    /// and both generations of the protocol are spoken (design §6).
+    #[must_use]
+    pub fn classic(directives: &str) -> Self {
+        match Home::new().start("http://127.0.0.1:0", directives, &[]) {
+            Ok(hub) => hub,
+            Err(said) => panic!("the hub named no address it listens on; it said:\n{said}"),
+        }
     }
 
     /// Our own program on the site address `server_name`, with these lines in its `mercure` block.
@@ -243,6 +253,16 @@ impl Home {
     }
 
     fn launch(&self, server_name: &str, directives: &str) -> Result<Hub, String> {
+        let issuer = [("MERCURE_TRUSTED_ISSUERS", ISSUER)];
+        self.start(server_name, directives, &issuer)
+    }
+
+    fn start(
+        &self,
+        server_name: &str,
+        directives: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Hub, String> {
         let mut child = self
             .program()
             .arg("run")
@@ -250,6 +270,7 @@ impl Home {
             .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
             .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
             .env("MERCURE_EXTRA_DIRECTIVES", directives)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -86,6 +86,16 @@ impl Token {
         }
     }
 
+    /// A token of Mercure 0.x as applications issue it, without `exp`, `aud`, `iss` and details
+    /// (B-671, B-676).
+    #[must_use]
+    pub fn older(claim: Value) -> Self {
+        Self {
+            header: json!({ "alg": "HS256", "typ": "JWT" }),
+            claims: json!({ "mercure": claim }),
+        }
+    }
+
     /// Adds a detail that grants `action` on `matchers`; none without matchers, since a detail
     /// must have topics.
     #[must_use]

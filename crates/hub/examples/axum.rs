@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let issuers = Issuers::new(vec![Issuer {
         identifier: ISSUER.to_owned(),
         authorization_server: false,
+        judges_unnamed: false,
         publisher: Some(key.clone()),
         subscriber: Some(key),
     }])?;

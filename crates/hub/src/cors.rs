@@ -25,6 +25,10 @@ const REQUEST_HEADERS: [&str; 4] = [
 /// The response headers that they may read (B-1011).
 const EXPOSED: &str = "Link, Mercure-Last-Event-ID, Accept-Query, Retry-After, WWW-Authenticate";
 
+/// In answers to 0.x also the field that their clients read.
+const EXPOSED_TO_OLDER: &str =
+    "Link, Mercure-Last-Event-ID, Last-Event-ID, Accept-Query, Retry-After, WWW-Authenticate";
+
 /// The answer to requests of pages from other origins.
 #[derive(Debug, Clone)]
 pub struct Cors {
@@ -103,6 +107,13 @@ impl Cors {
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(EXPOSED),
         );
+    }
+
+    /// Lets pages of 0.x read their name of the cursor too, where they may read at all.
+    pub(crate) fn expose_to_older(response: &mut HeaderMap) {
+        if let Some(exposed) = response.get_mut(ACCESS_CONTROL_EXPOSE_HEADERS) {
+            *exposed = HeaderValue::from_static(EXPOSED_TO_OLDER);
+        }
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {

@@ -9,10 +9,12 @@ use axum::routing::any;
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use talaria_protocol::{Base, HUB_PATH, Limits};
+use talaria_protocol::{Base, Generation, HUB_PATH, Limits};
 use talaria_transport::{Health, Transport};
 
-use crate::access::{Issuers, Verifier, cookie_names};
+use crate::access::{
+    Issuers, OLDER_COOKIE, PresentationError, Presented, Verifier, cookie_names, present,
+};
 use crate::clock::Clock;
 use crate::cors::Cors;
 use crate::drain::Drain;
@@ -21,7 +23,7 @@ use crate::lane::LANE_POSITIONS;
 use crate::origin::Origins;
 use crate::respond::{self, Refused};
 use crate::router::Router;
-use crate::{Connection, metadata, publish, subscribe};
+use crate::{Connection, Rule, metadata, publish, subscribe};
 
 /// What a cursor brings that names no update of this hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +64,11 @@ pub struct HubOptions {
     pub limits: Limits,
     /// What an unknown cursor brings.
     pub unknown_cursor: UnknownCursor,
+    /// Which generations of the protocol are spoken.
+    pub rule: Rule,
+    /// Whether any 0.x publisher may publish public updates on topics that its token does not grant
+    /// (B-622).
+    pub publish_ungranted: bool,
 }
 
 impl HubOptions {
@@ -80,6 +87,8 @@ impl HubOptions {
             publish_origins: Origins::default(),
             limits: Limits::default(),
             unknown_cursor: UnknownCursor::default(),
+            rule: Rule::default(),
+            publish_ungranted: false,
         }
     }
 }
@@ -126,9 +135,10 @@ impl Hub {
                 options.issuers.clone(),
                 options.base.clone(),
                 options.limits.clone(),
-            ),
+            )
+            .from_generation(options.rule.oldest()),
             cors: options.cors_origins.clone().map(Cors::new),
-            cookie_names: [false, true].map(|tls| cookie_names(&options.cookie_name, tls)),
+            cookie_names: [false, true].map(|tls| all_cookie_names(&options, tls)),
             base,
             transport,
             router,
@@ -183,13 +193,16 @@ impl Hub {
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
-                let outcome = self.dispatch(&parts, body).await;
+                let (outcome, answers) = self.answer(&parts, body).await;
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
-                    refused.into_response(self.0.metadata_url(&parts).as_deref())
+                    refused.into_response(answers, self.0.metadata_url(&parts).as_deref())
                 });
                 if let Some(cors) = cors {
                     cors.decorate(parts.headers.get(ORIGIN), response.headers_mut());
+                    if answers == Generation::V0 {
+                        Cors::expose_to_older(response.headers_mut());
+                    }
                 }
                 response
             }
@@ -198,14 +211,32 @@ impl Hub {
         response
     }
 
-    async fn dispatch(&self, parts: &Parts, body: Body) -> Result<Response<Body>, Refused> {
+    /// The outcome, and the generation in which it is told.
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: Body,
+    ) -> (Result<Response<Body>, Refused>, Generation) {
+        let presented = self.0.present(parts);
+        let presented_token = presented.as_ref().ok().and_then(Option::as_ref);
+        let answers = self.0.options.rule.answers(parts, presented_token);
+        let request = Asked {
+            parts,
+            presented,
+            answers,
+        };
+        (self.dispatch(request, body).await, answers)
+    }
+
+    async fn dispatch(&self, request: Asked<'_>, body: Body) -> Result<Response<Body>, Refused> {
+        let parts = request.parts;
         host_of(parts).map_err(Refused::Host)?;
         let hub = &self.0;
         match (parts.uri.path(), &parts.method) {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
-                subscribe::subscribe(hub, parts, body).await
+                subscribe::subscribe(hub, request, body).await
             }
-            (HUB_PATH, &Method::POST) => publish::publish(hub, parts, body).await,
+            (HUB_PATH, &Method::POST) => publish::publish(hub, request, body).await,
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
             (HUB_PATH, _) => Err(Refused::Method(HUB_METHODS)),
             (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),
@@ -216,10 +247,29 @@ impl Hub {
     }
 }
 
+/// A request, the token that it presents, and how it is answered.
+pub(crate) struct Asked<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) presented: Result<Option<Presented>, PresentationError>,
+    pub(crate) answers: Generation,
+}
+
+fn all_cookie_names(options: &HubOptions, tls: bool) -> Vec<String> {
+    let mut names = cookie_names(&options.cookie_name, tls);
+    if options.rule.oldest() == Generation::V0 {
+        names.push(OLDER_COOKIE.to_owned());
+    }
+    names
+}
+
 impl Shared {
-    /// The names of the cookie that may carry the request's token.
-    pub(crate) fn cookie_names(&self, parts: &Parts) -> &[String] {
-        &self.cookie_names[usize::from(is_tls(parts))]
+    fn present(&self, parts: &Parts) -> Result<Option<Presented>, PresentationError> {
+        let names = &self.cookie_names[usize::from(is_tls(parts))];
+        let query = match self.options.rule.oldest() {
+            Generation::V0 => parts.uri.query(),
+            Generation::V1 => None,
+        };
+        present(&parts.headers, query, names)
     }
 
     /// Scheme and authority of a request (B-420).

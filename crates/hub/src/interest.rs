@@ -1,6 +1,7 @@
 //! Interests: what readers want and may receive, shared by those who want and may the same.
 
 mod index;
+mod prefixed;
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl Admit for Interest {
     fn exact_topics(&self) -> Option<Vec<&str>> {
         let topics = self.selection.matchers.iter().map(|matcher| match matcher {
             Matcher::Exact(topic) => Some(&**topic),
-            Matcher::Any | Matcher::UrlPattern(_) => None,
+            Matcher::Any | Matcher::UrlPattern(_) | Matcher::Template(_) => None,
         });
         topics.collect()
     }

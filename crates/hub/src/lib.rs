@@ -29,6 +29,7 @@ mod outflow;
 mod publish;
 mod respond;
 mod router;
+mod rule;
 mod stream;
 mod subscribe;
 
@@ -39,6 +40,7 @@ pub use host::{HostError, host_of};
 pub use hub::{Hub, HubOptions, UnknownCursor};
 pub use outflow::Outflow;
 pub use respond::{Unanswered, plain};
+pub use rule::Rule;
 pub use stream::{Handover, Stream};
 
 /// What a listener tells about the connection of a request, through the request's extensions.

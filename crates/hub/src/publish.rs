@@ -2,14 +2,13 @@
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{Response, StatusCode};
-use talaria_protocol::{Action, Topic, Update, form};
+use talaria_protocol::{Action, Generation, Topic, Update, form};
 use talaria_transport::AppendError;
 
-use crate::access::{Role, Source, check_source_origin, present};
+use crate::access::{Access, Role, Source, check_source_origin};
 use crate::body::{essence, read_body};
-use crate::hub::Shared;
+use crate::hub::{Asked, Shared};
 use crate::respond::{self, FORM, Refused};
 
 /// Answers `POST` on the hub's path (specification, "Publication"). The order of checks is the
@@ -17,11 +16,11 @@ use crate::respond::{self, FORM, Refused};
 /// authorised alone.
 pub(crate) async fn publish(
     hub: &Shared,
-    parts: &Parts,
+    request: Asked<'_>,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
-    let presented =
-        present(&parts.headers, hub.cookie_names(parts)).map_err(Refused::Presentation)?;
+    let parts = request.parts;
+    let presented = request.presented.map_err(Refused::Presentation)?;
     let presented = presented.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that made it do so must be trusted.
@@ -53,7 +52,9 @@ pub(crate) async fn publish(
             .details
             .grants(Action::Publish, &Topic::new(topic, &hub.base))
     });
-    if let Some(topic) = refused {
+    if let Some(topic) = refused
+        && !may_publish_ungranted(hub, &access, &update)
+    {
         return Err(Refused::Scope {
             topic: topic.clone(),
         });
@@ -63,4 +64,9 @@ pub(crate) async fn publish(
         Err(AppendError::Refused(reason)) => Err(Refused::NotStored(reason)),
         Err(AppendError::Unknown) => Err(Refused::Unknown),
     }
+}
+
+/// B-622: with compatibility 7 a 0.x publisher needs no grant for what is public.
+fn may_publish_ungranted(hub: &Shared, access: &Access, update: &Update) -> bool {
+    hub.options.publish_ungranted && access.generation == Generation::V0 && !update.private
 }

@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use talaria_protocol::{Blame, ProtocolError};
+use talaria_protocol::{Blame, Generation, ProtocolError};
 
 use crate::Connection;
 use crate::accept::EventStream;
@@ -76,13 +76,14 @@ impl From<ProtocolError> for Refused {
 }
 
 impl Refused {
+    /// The status by the specification; what 0.x clients expect instead is in [`Self::older_status`].
     fn status(&self) -> StatusCode {
         match self {
             Self::Host(_) | Self::PublishMediaType | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Content(error) => match error.blame {
-                Blame::Malformed => StatusCode::BAD_REQUEST,
+                Blame::Malformed | Blame::Reserved => StatusCode::BAD_REQUEST,
                 Blame::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Blame::Token => StatusCode::UNAUTHORIZED,
             },
@@ -103,6 +104,17 @@ impl Refused {
         }
     }
 
+    /// The status for clients of 0.x (B-632 to B-635).
+    fn older_status(&self) -> StatusCode {
+        match self {
+            Self::Presentation(_) | Self::Origin(_) | Self::Scope { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Content(error) if error.blame == Blame::Reserved => StatusCode::FORBIDDEN,
+            _ => self.status(),
+        }
+    }
+
     fn challenge(&self) -> Option<Challenge> {
         match self {
             Self::Presentation(_) | Self::Origin(_) => Some(Challenge::InvalidRequest),
@@ -115,7 +127,7 @@ impl Refused {
 
     /// What the client reads. A token's fault is only in the log: telling why validation failed
     /// would disclose it (specification, "Error Responses").
-    fn body(&self) -> String {
+    fn body(&self, status: StatusCode) -> String {
         match self {
             Self::Host(error) => error.to_string(),
             Self::NotFound => BODY_NOT_FOUND.to_owned(),
@@ -140,11 +152,9 @@ impl Refused {
             }
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining => "the hub is stopping; try again".to_owned(),
-            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => self
-                .status()
-                .canonical_reason()
-                .unwrap_or_default()
-                .to_owned(),
+            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => {
+                status.canonical_reason().unwrap_or_default().to_owned()
+            }
         }
     }
 
@@ -199,19 +209,30 @@ impl Refused {
                 "whether an update was stored is unknown; its publisher is not answered"
             ),
             other => {
-                let status = other.status().as_u16();
-                tracing::debug!(status, method, path, peer, "{}", other.body());
+                let status = other.status();
+                let text = other.body(status);
+                let status = status.as_u16();
+                tracing::debug!(status, method, path, peer, "{text}");
             }
         }
     }
 
-    /// The response. `resource_metadata` is where the hub's metadata document lies.
-    pub(crate) fn into_response(self, resource_metadata: Option<&str>) -> Response<Body> {
-        let mut body = self.body();
+    /// The response to a client of a generation. `resource_metadata` is where the hub's metadata
+    /// document lies.
+    pub(crate) fn into_response(
+        self,
+        answers: Generation,
+        resource_metadata: Option<&str>,
+    ) -> Response<Body> {
+        let status = match answers {
+            Generation::V0 => self.older_status(),
+            Generation::V1 => self.status(),
+        };
+        let mut body = self.body(status);
         if !body.ends_with('\n') {
             body.push('\n');
         }
-        let mut response = plain(self.status(), body);
+        let mut response = plain(status, body);
         let headers = response.headers_mut();
         if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge.header_value(resource_metadata));

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use talaria_protocol::{EARLIEST, SubscribeRequest, form};
+use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, form};
 use talaria_transport::{Lookup, Position};
 
 use crate::accept::{self, EventStream};
-use crate::access::{Access, Role, present};
+use crate::access::{Access, PresentationError, Presented, Role};
 use crate::body::{essence, read_body};
 use crate::cursor::{Cursor, Deadlines};
-use crate::hub::{Shared, UnknownCursor};
+use crate::hub::{Asked, Shared, UnknownCursor};
 use crate::interest::Selection;
 use crate::outflow::Outflow;
 use crate::respond::{self, FORM, Refused};
@@ -27,11 +27,16 @@ const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-
 /// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
 pub(crate) async fn subscribe(
     hub: &Shared,
-    parts: &Parts,
+    request: Asked<'_>,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
+    let Asked {
+        parts,
+        presented,
+        answers,
+    } = request;
     let accepts = accept::event_stream(&parts.headers);
-    let access = authorise(hub, parts)?;
+    let access = authorise(hub, parts, presented)?;
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
@@ -39,15 +44,21 @@ pub(crate) async fn subscribe(
         }
         _ => Bytes::new(),
     };
-    if accepts == EventStream::Refused {
+    // Clients of 0.x send anything (B-1013).
+    if accepts == EventStream::Refused && answers == Generation::V1 {
         return Err(Refused::NotAcceptable);
     }
     let mut pairs = form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     pairs.extend(form::parse(&body)?);
-    let asked = SubscribeRequest::from_pairs(&pairs, &hub.base, &hub.options.limits)?;
+    let asked = SubscribeRequest::from_pairs(
+        &pairs,
+        hub.options.rule.oldest(),
+        &hub.base,
+        &hub.options.limits,
+    )?;
     let requested = requested_cursor(&parts.headers, &asked);
     if hub.drain.is_under_way() {
-        return refuse_while_draining(accepts, requested.as_deref());
+        return refuse_while_draining(accepts, answers, requested.as_deref());
     }
     let selection = Selection {
         matchers: asked.matchers,
@@ -76,7 +87,7 @@ pub(crate) async fn subscribe(
         response.extensions_mut().insert(handover);
         response
     };
-    put_cursor(&mut response, resolved.as_deref());
+    put_cursor(&mut response, answers, resolved.as_deref());
     tracing::debug!(
         subscriptions = asked.subscriptions.len(),
         last_event_id = requested,
@@ -87,14 +98,16 @@ pub(crate) async fn subscribe(
 }
 
 /// The access that a presented token gives; `None` for an anonymous subscriber.
-fn authorise(hub: &Shared, parts: &Parts) -> Result<Option<Access>, Refused> {
+fn authorise(
+    hub: &Shared,
+    parts: &Parts,
+    presented: Result<Option<Presented>, PresentationError>,
+) -> Result<Option<Access>, Refused> {
     if !hub.options.issuers.serves(Role::Subscriber) {
         // Nobody can be authorised, so tokens are not looked at (B-334).
         return Ok(None);
     }
-    let presented =
-        present(&parts.headers, hub.cookie_names(parts)).map_err(Refused::Presentation)?;
-    match presented {
+    match presented.map_err(Refused::Presentation)? {
         None if hub.options.anonymous => Ok(None),
         None => Err(Refused::NoToken),
         Some(presented) => {
@@ -172,8 +185,9 @@ async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<Str
 
 fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
     let now = hub.clock.now();
-    let expiry = access.map(|access| {
-        let left = (access.expires_at - hub.clock.unix_time()).clamp(0.0, 1e9);
+    let expires_at = access.and_then(|access| access.expires_at);
+    let expiry = expires_at.map(|expires_at| {
+        let left = (expires_at - hub.clock.unix_time()).clamp(0.0, 1e9);
         now + Duration::from_secs_f64(left)
     });
     // Jittered, so that clients never come back all at once.
@@ -190,18 +204,23 @@ fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
 
 fn refuse_while_draining(
     accepts: EventStream,
+    answers: Generation,
     requested: Option<&str>,
 ) -> Result<Response<Body>, Refused> {
     if !respond::refuse_as_stream(accepts) {
         return Err(Refused::Draining);
     }
     let mut response = respond::come_back("the hub is stopping");
-    put_cursor(&mut response, requested);
+    put_cursor(&mut response, answers, requested);
     Ok(response)
 }
 
-fn put_cursor(response: &mut Response<Body>, cursor: Option<&str>) {
+/// Names the cursor; to 0.x clients under their name too (B-639, B-660).
+fn put_cursor(response: &mut Response<Body>, answers: Generation, cursor: Option<&str>) {
     if let Some(value) = cursor.and_then(|cursor| HeaderValue::from_bytes(cursor.as_bytes()).ok()) {
+        if answers == Generation::V0 {
+            response.headers_mut().insert(LAST_EVENT_ID, value.clone());
+        }
         response.headers_mut().insert(MERCURE_LAST_EVENT_ID, value);
     }
 }

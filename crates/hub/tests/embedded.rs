@@ -35,6 +35,7 @@ impl Application {
         let issuers = Issuers::new(vec![Issuer {
             identifier: ISSUER.to_owned(),
             authorization_server: false,
+            judges_unnamed: false,
             publisher: Some(key.clone()),
             subscriber: Some(key),
         }])

@@ -28,7 +28,7 @@ fn found(
     fields: &[(HeaderName, String)],
     tls: bool,
 ) -> Result<Option<(String, Source)>, PresentationError> {
-    present(&headers(fields.to_vec()), &cookie_names(NAME, tls))
+    present(&headers(fields.to_vec()), None, &cookie_names(NAME, tls))
         .map(|presented| presented.map(|presented| (presented.token, presented.source)))
 }
 
@@ -164,7 +164,7 @@ fn without_tls_both_names_are_read() {
 #[test]
 fn a_presented_token_is_not_shown() {
     let headers = headers([(COOKIE, format!("{NAME}=topsecret"))]);
-    let presented = present(&headers, &cookie_names(NAME, true)).expect("no header");
+    let presented = present(&headers, None, &cookie_names(NAME, true)).expect("no header");
     let shown = format!("{presented:?}");
     assert!(
         shown.contains("Cookie") && !shown.contains("topsecret"),

@@ -1,5 +1,7 @@
 //! Authorization details: what a token allows (specification, "Authorization Details").
 
+mod claim;
+
 use serde_json::{Map, Value};
 
 use crate::error::Shown;
@@ -32,7 +34,11 @@ impl Action {
 
 /// The Mercure authorization details of a token, in the token's order. The default grants nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AuthorizationDetails(Vec<Detail>);
+pub struct AuthorizationDetails {
+    details: Vec<Detail>,
+    /// The payload of the subscriptions that no detail's payload covers; 0.x tokens only.
+    fallback_payload: Option<Value>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 struct Detail {
@@ -95,25 +101,46 @@ impl AuthorizationDetails {
                 )
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|details| Self {
+                details,
+                fallback_payload: None,
+            })
+    }
+
+    /// Whether the claims carry what a 0.x token is read from.
+    pub fn are_in_mercure_claim(claims: &Map<String, Value>) -> bool {
+        let mut names = claim::NAMES.iter();
+        names.any(|name| claims.get(*name).is_some_and(|claim| !claim.is_null()))
+    }
+
+    /// Whether a claim holds a Mercure detail, however broken: its token is of Mercure 1.0.
+    pub fn are_in(claim: &Value) -> bool {
+        let entries = claim.as_array();
+        entries.is_some_and(|entries| entries.iter().any(|entry| as_mercure(entry).is_some()))
     }
 
     /// Whether the token carries no Mercure detail at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.details.is_empty()
     }
 
     /// Whether some detail grants the action on the topic.
     pub fn grants(&self, action: Action, topic: &Topic<'_>) -> bool {
-        self.0
+        self.details
             .iter()
             .any(|detail| detail.includes(action) && detail.topics.matches(topic))
+    }
+
+    /// How many topic matchers the action is granted on.
+    pub fn topics_of(&self, action: Action) -> usize {
+        let granting = self.details.iter().filter(|detail| detail.includes(action));
+        granting.map(|detail| detail.topics.iter().count()).sum()
     }
 
     /// Everything the token may read, as the engine compares it: the topics of all `subscribe`
     /// details.
     pub fn read_grants(&self) -> MatcherSet {
-        self.0
+        self.details
             .iter()
             .filter(|detail| detail.subscribe)
             .flat_map(|detail| detail.topics.iter().cloned())
@@ -125,11 +152,11 @@ impl AuthorizationDetails {
     /// if there is no such detail, or if it has no payload.
     pub fn payload_for(&self, matcher_text: &str, base: &Base) -> Option<&Value> {
         let topic = Topic::new(matcher_text, base);
-        self.0
+        self.details
             .iter()
-            .find(|detail| detail.subscribe && detail.topics.matches(&topic))?
-            .payload
-            .as_ref()
+            .find(|detail| detail.subscribe && detail.topics.matches(&topic))
+            .and_then(|detail| detail.payload.as_ref())
+            .or(self.fallback_payload.as_ref())
     }
 }
 

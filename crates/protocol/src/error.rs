@@ -10,6 +10,8 @@ pub enum Blame {
     Malformed,
     /// A maximum of [`crate::Limits`] on a publish is exceeded: 413.
     TooLarge,
+    /// A topic in the hub's own namespace: 400, to 0.x clients 403 (B-635).
+    Reserved,
     /// The presented token is unusable: 401 with `invalid_token`.
     Token,
 }

@@ -8,6 +8,9 @@
 pub struct Limits {
     /// Matcher parameters in one subscription request; beyond it 400.
     pub matchers: usize,
+    /// `topic` parameters of one 0.x subscription request, beyond it 400; selectors for one action
+    /// of a 0.x token, beyond it 401 (B-470, B-474).
+    pub selectors: usize,
     /// One matcher's pattern; beyond it 400, in a token 401.
     pub pattern_bytes: usize,
     /// States over all URL Patterns of one subscription request; beyond it 400. An ordinary
@@ -29,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             matchers: 256,
+            selectors: 1000,
             pattern_bytes: 4096,
             pattern_states: 16_384,
             topics: 1000,

@@ -1,9 +1,11 @@
 //! Topic matchers: which updates a subscription selects, and which topics a token grants.
 
+mod uri_template;
 mod urlpattern;
 
 use std::sync::Arc;
 
+pub use self::uri_template::UriTemplate;
 pub use self::urlpattern::UrlPattern;
 use crate::topic::check_characters;
 use crate::{Base, Limits, ProtocolError, Topic};
@@ -16,6 +18,9 @@ pub enum MatcherType {
     Exact,
     /// A WHATWG URL Pattern.
     UrlPattern,
+    /// A topic selector of Mercure 0.x: equality or, where the text is one, a URI Template
+    /// (B-610). It has no name in Mercure 1.0.
+    Selector,
 }
 
 impl MatcherType {
@@ -23,11 +28,12 @@ impl MatcherType {
     pub const SUPPORTED: [(&'static str, Self); 2] =
         [("exact", Self::Exact), ("urlpattern", Self::UrlPattern)];
 
-    /// The canonical name.
+    /// The canonical name; of a selector, the parameter that 0.x clients send.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::UrlPattern => "urlpattern",
+            Self::Selector => "topic",
         }
     }
 
@@ -50,6 +56,8 @@ pub enum Matcher {
     Exact(Arc<str>),
     /// Every topic whose URL the pattern matches.
     UrlPattern(Arc<UrlPattern>),
+    /// Every topic that the template of a 0.x selector expands to.
+    Template(Arc<UriTemplate>),
 }
 
 impl Matcher {
@@ -85,6 +93,27 @@ impl Matcher {
             MatcherType::UrlPattern => UrlPattern::parse(text, base)
                 .map(|pattern| Self::UrlPattern(Arc::new(pattern)))
                 .map_err(|problem| ProtocolError::malformed(field.to_owned(), problem)),
+            MatcherType::Selector => Ok(Self::selector(text)),
+        }
+    }
+
+    /// A selector of Mercure 0.x (B-610); any text is one.
+    pub fn selector(text: &str) -> Self {
+        if text == "*" {
+            return Self::Any;
+        }
+        match UriTemplate::parse(text) {
+            Some(template) => Self::Template(Arc::new(template)),
+            None => Self::Exact(text.into()),
+        }
+    }
+
+    /// What an evaluation costs at worst for each byte, in states; nothing for equality.
+    pub fn states(&self) -> usize {
+        match self {
+            Self::Any | Self::Exact(_) => 0,
+            Self::UrlPattern(pattern) => pattern.states(),
+            Self::Template(template) => template.states(),
         }
     }
 
@@ -94,6 +123,7 @@ impl Matcher {
             Self::Any => true,
             Self::Exact(text) => **text == *topic.text(),
             Self::UrlPattern(pattern) => topic.url().is_some_and(|url| pattern.matches(url)),
+            Self::Template(template) => template.matches(topic.text()),
         }
     }
 }
@@ -120,7 +150,7 @@ impl MatcherSet {
         }
         let exact_end = self
             .0
-            .partition_point(|matcher| !matches!(matcher, Matcher::UrlPattern(_)));
+            .partition_point(|matcher| matches!(matcher, Matcher::Any | Matcher::Exact(_)));
         let (exact, patterns) = self.0.split_at(exact_end);
         let found = exact.binary_search_by(|matcher| match matcher {
             Matcher::Exact(text) => (**text).cmp(topic.text()),

@@ -2,7 +2,7 @@
 
 use crate::error::Shown;
 use crate::form::Pair;
-use crate::{Base, Limits, Matcher, MatcherSet, MatcherType, ProtocolError};
+use crate::{Base, Generation, Limits, Matcher, MatcherSet, MatcherType, ProtocolError};
 
 /// A subscription as it was asked: what events and documents show. What the engine compares is
 /// the [`Matcher`] it stands for.
@@ -12,6 +12,16 @@ pub struct Subscription {
     pub matcher_type: MatcherType,
     /// The matcher's text, as sent.
     pub text: String,
+}
+
+impl Subscription {
+    /// The generation of the parameter that asked for it, in which it is shown.
+    pub fn generation(&self) -> Generation {
+        match self.matcher_type {
+            MatcherType::Selector => Generation::V0,
+            MatcherType::Exact | MatcherType::UrlPattern => Generation::V1,
+        }
+    }
 }
 
 /// The cursor that a request carries.
@@ -25,25 +35,38 @@ pub struct SubscribeRequest {
     pub subscriptions: Vec<Subscription>,
     /// What they select together.
     pub matchers: MatcherSet,
-    /// The value of `last_event_id`, if present, even empty. A `Last-Event-ID` field wins.
+    /// The value of `last_event_id`, if present, even empty, or of what 0.x clients call it. A
+    /// `Last-Event-ID` field wins.
     pub last_event_id: Option<LastEventId>,
 }
 
 impl SubscribeRequest {
     /// Reads the pairs of a query and, for `QUERY`, those of the body, as one list in that order.
+    /// `topic` and the 0.x names of the cursor are read if `oldest` is [`Generation::V0`].
     ///
     /// # Errors
     /// Malformed: no matcher, too many, a bad one, or a name in the reserved `match` namespace.
     pub fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = &'a Pair<'a>>,
+        oldest: Generation,
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
         let mut asked = Vec::new();
         let mut last_event_id: Option<LastEventId> = None;
-        let mut legacy_topic = false;
+        let mut older_last_event_id: Option<LastEventId> = None;
+        let mut selectors = 0;
         for (name, value) in pairs {
-            if let Some(matcher_type) = matcher_type_of(name)? {
+            if name == "topic" {
+                selectors += 1;
+                asked.push((
+                    &**name,
+                    Subscription {
+                        matcher_type: MatcherType::Selector,
+                        text: value.clone().into_owned(),
+                    },
+                ));
+            } else if let Some(matcher_type) = matcher_type_of(name)? {
                 asked.push((
                     &**name,
                     Subscription {
@@ -53,11 +76,16 @@ impl SubscribeRequest {
                 ));
             } else if name == "last_event_id" {
                 last_event_id.get_or_insert_with(|| LastEventId(value.clone().into_owned()));
-            } else if name == "topic" {
-                legacy_topic = true;
+            } else if oldest == Generation::V0
+                && OLDER_LAST_EVENT_ID.contains(&&**name)
+                && older_last_event_id
+                    .as_ref()
+                    .is_none_or(|earlier| earlier.0.is_empty())
+            {
+                older_last_event_id = Some(LastEventId(value.clone().into_owned()));
             }
         }
-        if legacy_topic {
+        if selectors > 0 && oldest == Generation::V1 {
             return Err(ProtocolError::malformed(
                 "topic",
                 "this parameter belongs to Mercure 0.x; use \"match\" for a topic or \"match_urlpattern\" for a URL Pattern",
@@ -69,12 +97,21 @@ impl SubscribeRequest {
                 "missing; name at least one topic with \"match\" or \"match_urlpattern\"",
             ));
         }
-        if asked.len() > limits.matchers {
+        if selectors > limits.selectors {
+            return Err(ProtocolError::malformed(
+                "topic",
+                format!(
+                    "{selectors} topics are more than the {} of one request; open several streams",
+                    limits.selectors
+                ),
+            ));
+        }
+        if asked.len() - selectors > limits.matchers {
             return Err(ProtocolError::malformed(
                 "match",
                 format!(
                     "{} matchers are more than the {} of one request; open several streams",
-                    asked.len(),
+                    asked.len() - selectors,
                     limits.matchers
                 ),
             ));
@@ -85,10 +122,8 @@ impl SubscribeRequest {
             .map(|(name, asked)| {
                 let text = &asked.text;
                 let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
-                if let Matcher::UrlPattern(pattern) = &matcher {
-                    states += pattern.states();
-                    check_states(states, limits)?;
-                }
+                states += matcher.states();
+                check_states(name, states, limits)?;
                 Ok(matcher)
             })
             .collect::<Result<MatcherSet, ProtocolError>>()?;
@@ -99,10 +134,17 @@ impl SubscribeRequest {
         Ok(Self {
             subscriptions,
             matchers,
-            last_event_id,
+            last_event_id: match last_event_id {
+                Some(given) if !given.0.is_empty() => Some(given),
+                given => older_last_event_id.or(given),
+            },
         })
     }
 }
+
+/// How 0.x clients name the cursor in a query: the name of its specification, a polyfill's, and
+/// that of before 0.14 (B-623, B-638, B-660).
+const OLDER_LAST_EVENT_ID: [&str; 3] = ["lastEventID", "lastEventId", "Last-Event-ID"];
 
 /// The matcher type that a parameter names; an unknown name in the reserved namespace is refused.
 fn matcher_type_of(name: &str) -> Result<Option<MatcherType>, ProtocolError> {
@@ -129,12 +171,12 @@ fn matcher_type_of(name: &str) -> Result<Option<MatcherType>, ProtocolError> {
 
 /// One request must not bring patterns that cost every publish too much, though each is legal.
 /// Checked pattern by pattern, since compiling them costs as well.
-fn check_states(states: usize, limits: &Limits) -> Result<(), ProtocolError> {
+fn check_states(field: &str, states: usize, limits: &Limits) -> Result<(), ProtocolError> {
     if states <= limits.pattern_states {
         return Ok(());
     }
     Err(ProtocolError::malformed(
-        "match_urlpattern",
-        "the URL Patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
+        field.to_owned(),
+        "the patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
     ))
 }

@@ -41,13 +41,15 @@ pub(crate) fn check_published(topic: &str, base: &Base) -> Result<(), ProtocolEr
         ));
     }
     if is_reserved(topic, base) {
-        return Err(ProtocolError::malformed(
-            "topic",
-            format!(
+        return Err(ProtocolError {
+            blame: crate::Blame::Reserved,
+            field: "topic".into(),
+            problem: format!(
                 "{} lies in the namespace reserved for the hub, {HUB_PATH}; use another path",
                 Shown(topic)
-            ),
-        ));
+            )
+            .into(),
+        });
     }
     Ok(())
 }

@@ -82,11 +82,11 @@ fn topics_are_required_and_checked() {
     refused("topic=/a&topic=*", Blame::Malformed, "topic", "wildcard");
     refused(
         "topic=/a&topic=/.well-known/mercure/x",
-        Blame::Malformed,
+        Blame::Reserved,
         "topic",
         "reserved",
     );
-    refused("topic", Blame::Malformed, "topic", "reserved");
+    refused("topic", Blame::Reserved, "topic", "reserved");
 }
 
 /// Specification, "Publication": maximums exceeded are 413, and come before malformed values.

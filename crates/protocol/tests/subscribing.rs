@@ -2,12 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use talaria_protocol::{
-    Base, Blame, LastEventId, Limits, MatcherType, ProtocolError, SubscribeRequest, Topic, form,
+    Base, Blame, Generation, LastEventId, Limits, MatcherType, ProtocolError, SubscribeRequest,
+    Topic, form,
 };
 
 fn request(query: &str) -> Result<SubscribeRequest, ProtocolError> {
     let pairs = form::parse(query.as_bytes())?;
-    SubscribeRequest::from_pairs(&pairs, &base(), &Limits::default())
+    SubscribeRequest::from_pairs(&pairs, Generation::V1, &base(), &Limits::default())
 }
 
 fn base() -> Base {

@@ -17,7 +17,11 @@ fn publish(topic: &str) -> Result<Update, ProtocolError> {
 #[track_caller]
 fn refused(topic: &str, reason: &str) {
     let error = publish(topic).expect_err(topic);
-    assert_eq!(error.blame, Blame::Malformed, "{topic:?}");
+    let blame = match reason {
+        "reserved" => Blame::Reserved,
+        _ => Blame::Malformed,
+    };
+    assert_eq!(error.blame, blame, "{topic:?}");
     assert_eq!(error.field, "topic");
     assert!(error.problem.contains(reason), "{topic:?}: {error}");
 }

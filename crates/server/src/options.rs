@@ -97,6 +97,35 @@ pub const OPTIONS: &[Opt] = &[
         ..hub("issuer", "<identifier> { … }", directive::issuer)
     },
     Opt {
+        default: "none",
+        doc: "The publishers' key as in Mercure 0.x. It makes the hub classic: it accepts both generations \
+              of the protocol and answers each in its own.",
+        ..hub(
+            "publisher_jwt",
+            "<key> [<algorithm>]",
+            directive::publisher_jwt,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The subscribers' key as in Mercure 0.x.",
+        ..hub(
+            "subscriber_jwt",
+            "<key> [<algorithm>]",
+            directive::subscriber_jwt,
+        )
+    },
+    Opt {
+        default: "none: 1.0 alone where an issuer is named, else both",
+        doc: "`8` accepts clients and tokens of Mercure 0.x beside those of 1.0 and answers as 1.0 does. `7` \
+              also lets 0.x publishers publish public updates that their tokens do not grant.",
+        ..hub(
+            "protocol_version_compatibility",
+            "7|8",
+            directive::compatibility,
+        )
+    },
+    Opt {
         variables: &["MERCURE_TRUSTED_ISSUERS"],
         default: "https://localhost",
         doc: "The one issuer that the key variables belong to; read without a file, and with a file \

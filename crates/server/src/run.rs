@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions, UnknownCursor};
+use talaria_hub::{Hub, HubOptions, Rule, UnknownCursor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::settings::{HistorySettings, TransportSettings};
@@ -65,8 +65,14 @@ async fn serve_until_signal(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     tracing::info!(
-        rule = "modern",
-        "requests and tokens are those of Mercure 1.0; 0.x clients are not served yet"
+        rule = settings.rule.name(),
+        "{}",
+        match settings.rule {
+            Rule::Modern =>
+                "requests and tokens are those of Mercure 1.0; `protocol_version_compatibility 8` also serves 0.x clients",
+            Rule::Compatible => "both generations are accepted and answered as Mercure 1.0 does",
+            Rule::Classic => "both generations are accepted, and each is answered in its own",
+        }
     );
     if settings.base.is_synthetic() {
         tracing::info!(
@@ -155,6 +161,8 @@ impl Ignored {
 
 fn options(settings: Settings) -> HubOptions {
     let mut options = HubOptions::new(settings.issuers);
+    options.rule = settings.rule;
+    options.publish_ungranted = settings.publish_ungranted;
     options.anonymous = settings.anonymous;
     options.cookie_name = settings.cookie_name;
     options.resource_identifier = settings.resource_identifier;

@@ -14,6 +14,7 @@ mod cors;
 mod crashes;
 mod delivery;
 mod event;
+mod generations;
 mod history;
 mod http2;
 mod matchers;

@@ -1,7 +1,7 @@
 //! The claims of a token whose signature was verified (specification, "Token Validation").
 
 use serde_json::{Map, Value};
-use talaria_protocol::{AuthorizationDetails, Base, Limits};
+use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::Refusal;
 
@@ -10,10 +10,17 @@ const DETAILS: &str = "authorization_details";
 
 /// Judges `exp` and returns it, in Unix seconds, neither rounded nor with leeway.
 pub(super) fn expiry(claims: &Map<String, Value>, now: f64) -> Result<f64, Refusal> {
-    let exp = claims.get("exp").ok_or(Refusal::ExpMissing)?;
+    expiry_if_any(claims, now)?.ok_or(Refusal::ExpMissing)
+}
+
+/// As [`expiry`], for 0.x tokens, which may last for ever (B-637).
+pub(super) fn expiry_if_any(claims: &Map<String, Value>, now: f64) -> Result<Option<f64>, Refusal> {
+    let Some(exp) = claims.get("exp") else {
+        return Ok(None);
+    };
     let exp = exp.as_f64().ok_or(Refusal::ExpNotANumber)?;
     if now < exp {
-        Ok(exp)
+        Ok(Some(exp))
     } else {
         Err(Refusal::Expired { exp, now })
     }
@@ -58,6 +65,15 @@ pub(super) fn check_audience(
             received,
             expected: audiences.to_vec(),
         })
+    }
+}
+
+/// The generation of a token: modern with Mercure details, or with neither these nor the claim of
+/// 0.x tokens where only Mercure 1.0 is spoken.
+pub(super) fn generation(claims: &Map<String, Value>) -> Generation {
+    match claims.get(DETAILS) {
+        Some(details) if AuthorizationDetails::are_in(details) => Generation::V1,
+        _ => Generation::V0,
     }
 }
 

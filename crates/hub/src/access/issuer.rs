@@ -30,6 +30,8 @@ pub struct Issuer {
     pub identifier: String,
     /// Whether the protected resource metadata names it as authorization server.
     pub authorization_server: bool,
+    /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
+    pub judges_unnamed: bool,
     /// The key of publishers' tokens; without one, they are refused.
     pub publisher: Option<VerificationKey>,
     /// The key of subscribers' tokens; without one, they are refused.
@@ -104,6 +106,18 @@ impl Issuers {
     /// The issuer of an identifier.
     pub fn get(&self, identifier: &str) -> Option<&Issuer> {
         self.iter().find(|issuer| issuer.identifier == identifier)
+    }
+
+    /// The issuer of a 0.x token: the one it names, else the one for those that name none, else
+    /// the only one (B-613).
+    pub fn of_older_token(&self, identifier: Option<&str>) -> Option<&Issuer> {
+        identifier
+            .and_then(|identifier| self.get(identifier))
+            .or_else(|| self.iter().find(|issuer| issuer.judges_unnamed))
+            .or(match self.0.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            })
     }
 
     /// Whether some issuer has a key for the role (B-222).

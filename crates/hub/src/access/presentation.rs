@@ -16,6 +16,8 @@ const SECURE_PREFIX: &str = "__Secure-";
 pub enum Source {
     /// In the `Authorization` header.
     Header,
+    /// In the query parameter `authorization` of Mercure 0.x (B-617, B-652).
+    Query,
     /// In a cookie, which a browser sends by itself: see [`super::check_source_origin`].
     Cookie,
 }
@@ -80,6 +82,20 @@ impl PresentationError {
     }
 }
 
+/// The cookie of Mercure 0.x (B-616, B-650).
+pub const OLDER_COOKIE: &str = "mercureAuthorization";
+
+/// The token in the query parameter of Mercure 0.x: the only value, if it is long enough; else the
+/// parameter is ignored (B-617).
+pub(crate) fn in_query(query: &str) -> Option<String> {
+    let pairs = talaria_protocol::form::parse(query.as_bytes()).ok()?;
+    let mut values = pairs.iter().filter(|(name, _)| name == "authorization");
+    match (values.next(), values.next()) {
+        (Some((_, token)), None) if token.len() >= MIN_TOKEN_BYTES => Some(token.to_string()),
+        _ => None,
+    }
+}
+
 /// The names under which the cookie is read: the configured one and, on a site without TLS, where
 /// browsers refuse the prefix `__Secure-`, also that with or without it (B-1003).
 pub fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
@@ -95,12 +111,14 @@ pub fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
 }
 
 /// Finds the token of a request: in the `Authorization` header if there is one, however bad, else
-/// in the first cookie of these names that is not empty, earlier names first (B-440).
+/// in the query, if one is given, else in the first cookie of these names that is not empty,
+/// earlier names first (B-440).
 ///
 /// # Errors
 /// A malformed `Authorization` header.
 pub fn present(
     headers: &HeaderMap,
+    query: Option<&str>,
     cookie_names: &[String],
 ) -> Result<Option<Presented>, PresentationError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
@@ -114,6 +132,12 @@ pub fn present(
                 source: Source::Header,
             })
         });
+    }
+    if let Some(token) = query.and_then(in_query) {
+        return Ok(Some(Presented {
+            token,
+            source: Source::Query,
+        }));
     }
     Ok(cookie_names
         .iter()

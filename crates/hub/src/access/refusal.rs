@@ -81,6 +81,11 @@ pub enum Refusal {
         Shown(.0)
     )]
     WrongTyp(String),
+    /// A 0.x token where those are not accepted.
+    #[error(
+        "this is a token of Mercure 0.x (it has the claim \"mercure\" and no Mercure entry in \"authorization_details\"), and this hub accepts those of Mercure 1.0 only; write `protocol_version_compatibility 8` to accept both, or have the application issue 1.0 tokens"
+    )]
+    OlderToken,
     /// The claims are no JSON object.
     #[error("the token's claims are not a JSON object; fix the issuer")]
     BadClaimsJson,
@@ -210,6 +215,7 @@ impl Refusal {
             Self::UnknownCrit(_) => "unknown_crit",
             Self::TypMissing => "typ_missing",
             Self::WrongTyp(_) => "wrong_typ",
+            Self::OlderToken => "older_token",
             Self::BadClaimsJson => "bad_claims_json",
             Self::IssMissing => "iss_missing",
             Self::IssUnknown { .. } => "iss_unknown",

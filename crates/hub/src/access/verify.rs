@@ -3,18 +3,21 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use talaria_protocol::{AuthorizationDetails, Base, Limits};
+use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::{Issuer, Issuers, Refusal, Role, VerificationKey, claims};
 
 /// What a verified token says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access {
-    /// When it ends, in Unix seconds with their fraction: the `exp` claim as it is.
-    pub expires_at: f64,
+    /// Its generation, by what it grants with.
+    pub generation: Generation,
+    /// When it ends, in Unix seconds with their fraction: the `exp` claim as it is. `None`: never,
+    /// which only 0.x tokens may.
+    pub expires_at: Option<f64>,
     /// What it allows.
     pub details: AuthorizationDetails,
-    /// Its `iss`, an identifier of one of the trusted issuers.
+    /// The identifier of the trusted issuer whose key signed it.
     pub issuer: String,
     /// Its `sub`, if that is a string.
     pub subject: Option<String>,
@@ -26,6 +29,7 @@ pub struct Verifier {
     issuers: Issuers,
     base: Base,
     limits: Limits,
+    oldest: Generation,
 }
 
 impl Verifier {
@@ -36,7 +40,15 @@ impl Verifier {
             issuers,
             base,
             limits,
+            oldest: Generation::V1,
         }
+    }
+
+    /// The same verifier, for tokens of this generation on: those with Mercure details are judged
+    /// as ever, the others as 0.x tokens if it is [`Generation::V0`].
+    pub fn from_generation(mut self, oldest: Generation) -> Self {
+        self.oldest = oldest;
+        self
     }
 
     /// The trusted issuers.
@@ -66,42 +78,75 @@ impl Verifier {
                 max,
             });
         }
-        let (issuer, claims) = self.authenticate(token, role)?;
-        let expires_at = claims::expiry(&claims, now_unix)?;
-        claims::check_not_before(&claims, now_unix)?;
-        claims::check_audience(&claims, audiences)?;
+        let Authentic {
+            generation,
+            issuer,
+            claims,
+        } = self.authenticate(token, role)?;
+        let (expires_at, details) = match generation {
+            Generation::V1 => {
+                let expires_at = claims::expiry(&claims, now_unix)?;
+                claims::check_not_before(&claims, now_unix)?;
+                claims::check_audience(&claims, audiences)?;
+                let details = claims::details(&claims, &self.base, &self.limits)?;
+                (Some(expires_at), details)
+            }
+            Generation::V0 => {
+                let expires_at = claims::expiry_if_any(&claims, now_unix)?;
+                claims::check_not_before(&claims, now_unix)?;
+                let details =
+                    AuthorizationDetails::from_mercure_claim(&claims, &self.base, &self.limits)
+                        .map_err(Refusal::DetailsInvalid)?;
+                (expires_at, details)
+            }
+        };
         Ok(Access {
+            generation,
             expires_at,
-            details: claims::details(&claims, &self.base, &self.limits)?,
+            details,
             issuer: issuer.identifier.clone(),
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
         })
     }
 
     /// Returns the issuer that signed the token for this role, and the claims it signed.
-    fn authenticate(
-        &self,
-        token: &str,
-        role: Role,
-    ) -> Result<(&Issuer, Map<String, Value>), Refusal> {
+    fn authenticate(&self, token: &str, role: Role) -> Result<Authentic<'_>, Refusal> {
         let jws = Jws::split(token)?;
-        let algorithm = jws.judge_header()?;
-        let claims = json_object(&decode("claims", jws.claims)?).ok_or(Refusal::BadClaimsJson)?;
-        // Not verified yet: the claim only chooses among keys that are trusted already.
-        let received = match claims.get("iss") {
-            Some(Value::String(received)) => received,
-            _ => return Err(Refusal::IssMissing),
+        let header = jws.header()?;
+        let algorithm = judge_header(&header)?;
+        let claims = jws.claims()?;
+        let generation = match (claims::generation(&claims), self.oldest) {
+            (Generation::V0, Generation::V0) => Generation::V0,
+            (Generation::V0, Generation::V1)
+                if AuthorizationDetails::are_in_mercure_claim(&claims) =>
+            {
+                return Err(Refusal::OlderToken);
+            }
+            _ => Generation::V1,
         };
-        let issuer = self
-            .issuers
-            .get(received)
-            .ok_or_else(|| self.unknown_issuer(received))?;
+        if generation == Generation::V1 {
+            judge_type(&header)?;
+        }
+        // Not verified yet: the claim only chooses among keys that are trusted already.
+        let named = claims.get("iss").and_then(Value::as_str);
+        let issuer = match generation {
+            Generation::V0 => self.issuers.of_older_token(named),
+            Generation::V1 => self.issuers.get(named.ok_or(Refusal::IssMissing)?),
+        };
+        let issuer = issuer.ok_or_else(|| match named {
+            Some(received) => self.unknown_issuer(received),
+            None => Refusal::IssMissing,
+        })?;
         let key = issuer.key(role).ok_or_else(|| Refusal::NoKeyForRole {
             issuer: issuer.identifier.clone(),
             role,
         })?;
-        jws.judge_signature(key, &algorithm, issuer, role)?;
-        Ok((issuer, claims))
+        jws.judge_signature(key, algorithm, issuer, role)?;
+        Ok(Authentic {
+            generation,
+            issuer,
+            claims,
+        })
     }
 
     fn unknown_issuer(&self, received: &str) -> Refusal {
@@ -125,6 +170,20 @@ impl Verifier {
             },
         }
     }
+}
+
+/// Whose token it is, and what it says.
+struct Authentic<'a> {
+    generation: Generation,
+    issuer: &'a Issuer,
+    claims: Map<String, Value>,
+}
+
+/// The generation of a token that nobody verified, to choose the words of an answer; `None` if it
+/// cannot be read.
+pub fn generation_of(token: &str) -> Option<Generation> {
+    let claims = Jws::split(token).and_then(|jws| jws.claims()).ok()?;
+    Some(claims::generation(&claims))
 }
 
 /// A compact JWS (RFC 7515, section 7.1), still encoded.
@@ -153,26 +212,12 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// Judges the header and returns its `alg`, which is still to be compared with the key's.
-    fn judge_header(&self) -> Result<String, Refusal> {
-        let header = json_object(&decode("header", self.header)?).ok_or(Refusal::BadHeaderJson)?;
-        let algorithm = match header.get("alg") {
-            Some(Value::String(name)) if name.eq_ignore_ascii_case("none") => {
-                return Err(Refusal::AlgNone);
-            }
-            Some(Value::String(name)) => name.clone(),
-            _ => return Err(Refusal::AlgMissing),
-        };
-        // No extension is understood here, so whatever `crit` names is unknown, and an empty or
-        // malformed one is against RFC 7515, section 4.1.11.
-        if let Some(critical) = header.get("crit") {
-            return Err(Refusal::UnknownCrit(critical.to_string()));
-        }
-        match header.get("typ") {
-            Some(Value::String(typ)) if is_access_token(typ) => Ok(algorithm),
-            Some(Value::String(typ)) => Err(Refusal::WrongTyp(typ.clone())),
-            _ => Err(Refusal::TypMissing),
-        }
+    fn header(&self) -> Result<Map<String, Value>, Refusal> {
+        json_object(&decode("header", self.header)?).ok_or(Refusal::BadHeaderJson)
+    }
+
+    fn claims(&self) -> Result<Map<String, Value>, Refusal> {
+        json_object(&decode("claims", self.claims)?).ok_or(Refusal::BadClaimsJson)
     }
 
     fn judge_signature(
@@ -198,6 +243,31 @@ impl<'a> Jws<'a> {
                 role,
             })
         }
+    }
+}
+
+/// Judges the header and returns its `alg`, which is still to be compared with the key's.
+fn judge_header(header: &Map<String, Value>) -> Result<&str, Refusal> {
+    let algorithm = match header.get("alg") {
+        Some(Value::String(name)) if name.eq_ignore_ascii_case("none") => {
+            return Err(Refusal::AlgNone);
+        }
+        Some(Value::String(name)) => name,
+        _ => return Err(Refusal::AlgMissing),
+    };
+    // No extension is understood here, so whatever `crit` names is unknown, and an empty or
+    // malformed one is against RFC 7515, section 4.1.11.
+    match header.get("crit") {
+        Some(critical) => Err(Refusal::UnknownCrit(critical.to_string())),
+        None => Ok(algorithm),
+    }
+}
+
+fn judge_type(header: &Map<String, Value>) -> Result<(), Refusal> {
+    match header.get("typ") {
+        Some(Value::String(typ)) if is_access_token(typ) => Ok(()),
+        Some(Value::String(typ)) => Err(Refusal::WrongTyp(typ.clone())),
+        _ => Err(Refusal::TypMissing),
     }
 }
 

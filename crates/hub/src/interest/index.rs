@@ -4,19 +4,20 @@
 //! distinct pattern. Matchers and grants are indexed alike, so that a private update walks the
 //! smaller of the two sets.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use talaria_protocol::matcher::UrlPattern;
+use talaria_protocol::matcher::{UriTemplate, UrlPattern};
 use talaria_protocol::{Matcher, MatcherSet, Topic};
 use talaria_transport::Frame;
 
+use super::prefixed::{Pattern, Prefixed};
 use super::{Interest, Selection};
 
 /// An interest's number while it is in use.
-type Number = u32;
+pub(super) type Number = u32;
 
 /// All interests in use.
 #[derive(Debug, Default)]
@@ -147,15 +148,8 @@ type Other = fn(&Selection) -> &MatcherSet;
 struct Side {
     any: Members,
     exact: HashMap<Arc<str>, Members>,
-    patterns: HashMap<Box<str>, Vec<Pattern>>,
-    /// How many prefixes of each length there are, so that only those lengths are looked up.
-    prefix_lengths: BTreeMap<usize, usize>,
-}
-
-#[derive(Debug)]
-struct Pattern {
-    pattern: Arc<UrlPattern>,
-    members: Members,
+    patterns: Prefixed<UrlPattern>,
+    templates: Prefixed<UriTemplate>,
 }
 
 /// The interests that one side of an update concerns, with duplicates.
@@ -173,23 +167,9 @@ impl Side {
                     Some(members) => members.insert(number),
                     None => _ = self.exact.insert(Arc::clone(text), Members::One(number)),
                 },
-                Matcher::UrlPattern(pattern) => self.insert_pattern(number, pattern),
+                Matcher::UrlPattern(pattern) => self.patterns.insert(number, pattern),
+                Matcher::Template(template) => self.templates.insert(number, template),
             }
-        }
-    }
-
-    fn insert_pattern(&mut self, number: Number, pattern: &Arc<UrlPattern>) {
-        let prefix = pattern.literal_prefix();
-        if !self.patterns.contains_key(prefix) {
-            *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
-        }
-        let patterns = self.patterns.entry(prefix.into()).or_default();
-        match patterns.iter_mut().find(|known| known.pattern == *pattern) {
-            Some(known) => known.members.insert(number),
-            None => patterns.push(Pattern {
-                pattern: Arc::clone(pattern),
-                members: Members::One(number),
-            }),
         }
     }
 
@@ -205,27 +185,8 @@ impl Side {
                         }
                     }
                 }
-                Matcher::UrlPattern(pattern) => self.remove_pattern(number, pattern),
-            }
-        }
-    }
-
-    fn remove_pattern(&mut self, number: Number, pattern: &Arc<UrlPattern>) {
-        let prefix = pattern.literal_prefix();
-        let Some(patterns) = self.patterns.get_mut(prefix) else {
-            return;
-        };
-        if let Some(known) = patterns.iter_mut().find(|known| known.pattern == *pattern) {
-            known.members.remove(number);
-        }
-        patterns.retain(|known| !known.members.is_empty());
-        if patterns.is_empty() {
-            self.patterns.remove(prefix);
-            if let Some(count) = self.prefix_lengths.get_mut(&prefix.len()) {
-                *count -= 1;
-                if *count == 0 {
-                    self.prefix_lengths.remove(&prefix.len());
-                }
+                Matcher::UrlPattern(pattern) => self.patterns.remove(number, pattern),
+                Matcher::Template(template) => self.templates.remove(number, template),
             }
         }
     }
@@ -244,31 +205,34 @@ impl Side {
     }
 
     fn pattern_hits<'a>(&'a self, topic: &Topic<'_>, members: &mut Vec<&'a Members>) {
+        let text = topic.text();
+        self.templates
+            .hits(text, |template| template.matches(text), members);
         if self.patterns.is_empty() {
             return;
         }
-        let Some(url) = topic.url() else { return };
-        let key = url.key();
-        for length in self
-            .prefix_lengths
-            .range(..=key.len())
-            .map(|(length, _)| *length)
-        {
-            let patterns = key
-                .get(..length)
-                .and_then(|prefix| self.patterns.get(prefix));
-            let matching = patterns
-                .into_iter()
-                .flatten()
-                .filter(|known| known.pattern.matches(url));
-            members.extend(matching.map(|known| &known.members));
+        if let Some(url) = topic.url() {
+            self.patterns
+                .hits(url.key(), |pattern| pattern.matches(url), members);
         }
+    }
+}
+
+impl Pattern for UrlPattern {
+    fn literal_prefix(&self) -> &str {
+        self.literal_prefix()
+    }
+}
+
+impl Pattern for UriTemplate {
+    fn literal_prefix(&self) -> &str {
+        self.literal_prefix()
     }
 }
 
 /// A set of interests; mostly of one.
 #[derive(Debug)]
-enum Members {
+pub(super) enum Members {
     One(Number),
     Many(HashSet<Number>),
 }
@@ -280,7 +244,7 @@ impl Default for Members {
 }
 
 impl Members {
-    fn insert(&mut self, number: Number) {
+    pub(super) fn insert(&mut self, number: Number) {
         match self {
             Self::One(only) if *only == number => {}
             Self::One(only) => *self = Self::Many(HashSet::from([*only, number])),
@@ -288,7 +252,7 @@ impl Members {
         }
     }
 
-    fn remove(&mut self, number: Number) {
+    pub(super) fn remove(&mut self, number: Number) {
         match self {
             Self::One(only) if *only == number => *self = Self::default(),
             Self::One(_) => {}
@@ -296,14 +260,14 @@ impl Members {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::One(_) => 1,
             Self::Many(numbers) => numbers.len(),
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

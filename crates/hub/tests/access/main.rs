@@ -30,6 +30,7 @@ fn issuer(identifier: &str, publisher: Option<VerificationKey>) -> Issuer {
     Issuer {
         identifier: identifier.to_owned(),
         authorization_server: false,
+        judges_unnamed: false,
         publisher,
         subscriber: None,
     }

@@ -79,6 +79,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
     let issuer = IssuerSettings {
         identifier: DEV_ISSUER.to_owned(),
         authorization_server: false,
+        judges_unnamed: true,
         publisher: Some(key.clone()),
         subscriber: Some(key),
         place: place.clone(),

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use talaria_hub::Rule;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
 use super::error::ConfigError;
 use super::issuer;
 use super::settings::{
-    IssuerSettings, ListenAddress, Loaded, Notice, OriginSetting, Settings, TransportSettings,
+    IssuerSettings, KeySettings, ListenAddress, Loaded, Notice, OriginSetting, Settings,
+    TransportSettings,
 };
+use super::source::Place;
+
+/// The issuer of modern tokens where none is named (design §6).
+pub const UNNAMED_ISSUER: &str = "https://localhost";
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -18,6 +24,12 @@ pub struct Draft {
     pub addresses: Vec<ListenAddress>,
     /// Issuers in the order of the configuration.
     pub issuers: Vec<IssuerSettings>,
+    /// The keys of the 0.x directives (B-221b).
+    pub older_keys: OlderKeys,
+    /// `protocol_version_compatibility` (B-209).
+    pub compatibility: Option<Compatibility>,
+    /// Whether an issuer was named, be it by a variable.
+    pub issuer_named: bool,
     /// [`Settings::anonymous`].
     pub anonymous: Option<bool>,
     /// [`Settings::cookie_name`].
@@ -46,13 +58,85 @@ pub struct Draft {
     pub notices: Vec<Notice>,
 }
 
+/// Keys that belong to no named issuer.
+#[derive(Debug, Default)]
+pub struct OlderKeys {
+    /// Key of publishers' tokens.
+    pub publisher: Option<KeySettings>,
+    /// Key of subscribers' tokens.
+    pub subscriber: Option<KeySettings>,
+    /// Where the first directive stands.
+    pub place: Option<Place>,
+}
+
+/// The older protocol that is spoken too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compatibility {
+    /// That of 0.x before version 8, with its permissions (B-622, B-623).
+    Seven,
+    /// That of 0.x.
+    Eight,
+}
+
 impl Draft {
+    /// Which rule applies: the first whose configuration this is (design §6).
+    fn rule(&self) -> Rule {
+        let older_keys = self.older_keys.place.is_some();
+        match self.compatibility {
+            Some(Compatibility::Eight) => Rule::Compatible,
+            Some(Compatibility::Seven) if self.issuer_named => Rule::Compatible,
+            _ if older_keys || !self.issuer_named => Rule::Classic,
+            Some(Compatibility::Seven) | None => Rule::Modern,
+        }
+    }
+
+    /// Makes the keys of the 0.x directives an issuer: of 0.x tokens, and of the modern ones that
+    /// name `https://localhost` (design §6).
+    ///
+    /// # Errors
+    ///
+    /// The directives stand beside `issuer` blocks, and nothing says that both generations are
+    /// meant.
+    fn adopt_older_keys(&mut self) -> Result<(), ConfigError> {
+        let keys = std::mem::take(&mut self.older_keys);
+        let Some(place) = keys.place.clone() else {
+            return Ok(());
+        };
+        self.older_keys.place = keys.place;
+        if self.issuer_named && self.compatibility.is_none() {
+            return Err(ConfigError::at(
+                &place,
+                "the key directives of Mercure 0.x stand beside `issuer` blocks or MERCURE_TRUSTED_ISSUERS",
+            )
+            .remedy(
+                "write `protocol_version_compatibility 8` to accept both generations, or replace them by: \
+                 issuer https://localhost { publisher { jwt <key> } subscriber { jwt <key> } }, each brace at its line's end",
+            )
+            .hide_line());
+        }
+        self.issuers.push(IssuerSettings {
+            identifier: UNNAMED_ISSUER.to_owned(),
+            authorization_server: false,
+            judges_unnamed: true,
+            publisher: keys.publisher,
+            subscriber: keys.subscriber,
+            place,
+        });
+        Ok(())
+    }
+
     /// Checks what needs the whole and fills in the defaults.
     ///
     /// # Errors
     ///
     /// A key that cannot verify anything, the rules of [`issuer::check`], a wrong origin.
     pub fn finish(mut self) -> Result<Loaded, ConfigError> {
+        self.adopt_older_keys()?;
+        let rule = self.rule();
+        let default_body = match rule {
+            Rule::Classic => 10 * 1024 * 1024,
+            Rule::Modern | Rule::Compatible => 1024 * 1024,
+        };
         let issuers = issuer::check(
             &self.issuers,
             self.anonymous == Some(true),
@@ -68,6 +152,8 @@ impl Draft {
             .ok_or_else(|| ConfigError::general("there is no transport"))?;
         let settings = Settings {
             issuers,
+            rule,
+            publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),
             cookie_name: self
                 .cookie_name
@@ -79,7 +165,7 @@ impl Draft {
             write_timeout: timer(self.write_timeout, 600),
             dispatch_timeout: timer(self.dispatch_timeout, 5),
             drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(5)),
-            max_request_body_size: self.max_request_body_size.unwrap_or(1024 * 1024),
+            max_request_body_size: self.max_request_body_size.unwrap_or(default_body),
             transport,
             cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,

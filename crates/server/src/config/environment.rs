@@ -1,7 +1,7 @@
 //! What the environment alone configures (B-101 to B-126).
 
 use super::address;
-use super::draft::Draft;
+use super::draft::{Draft, UNNAMED_ISSUER};
 use super::error::{ConfigError, show};
 use super::lexer::{Word, lex};
 use super::settings::{IssuerSettings, KeySettings, Notice, OriginSetting, Secret};
@@ -131,12 +131,14 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
     let publisher = key("PUBLISHER", environment);
     let subscriber = key("SUBSCRIBER", environment);
     let named = environment(NAME);
-    if named.is_none() && publisher.is_none() && subscriber.is_none() && !draft.issuers.is_empty() {
+    let configured = !draft.issuers.is_empty() || draft.older_keys.place.is_some();
+    if named.is_none() && publisher.is_none() && subscriber.is_none() && configured {
         return Ok(());
     }
+    draft.issuer_named |= named.is_some();
     let (identifier, place) = match named {
         None => (
-            "https://localhost".to_owned(),
+            UNNAMED_ISSUER.to_owned(),
             Place::variable("MERCURE_PUBLISHER_JWT_KEY"),
         ),
         Some(value) => match words(NAME, &value)?.as_slice() {
@@ -180,6 +182,8 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
     let issuer = IssuerSettings {
         identifier,
         authorization_server: false,
+        // They are the keys of every 0.x token, whatever it names (design §6).
+        judges_unnamed: true,
         publisher,
         subscriber,
         place,

@@ -25,6 +25,7 @@ pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings
     let mut issuer = IssuerSettings {
         identifier: identifier.text.clone(),
         authorization_server: false,
+        judges_unnamed: false,
         publisher: None,
         subscriber: None,
         place: identifier.place.clone(),
@@ -75,7 +76,13 @@ fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>
     Ok(settings)
 }
 
-fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>, ConfigError> {
+/// Parses the key and the algorithm after `jwt`, `publisher_jwt` or `subscriber_jwt`; `None` if
+/// the key is empty.
+///
+/// # Errors
+///
+/// A missing or surplus word, a key file that cannot be read.
+pub fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>, ConfigError> {
     let line = line.without_block().map_err(ConfigError::hide_line)?;
     let (key, algorithm) = match line.args.as_slice() {
         [key] => (key, None),
@@ -84,12 +91,18 @@ fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>,
         [] => {
             return Err(line
                 .missing("a key")
-                .remedy("write jwt <key> [<algorithm>]; a variable in its place must be set")
+                .remedy(format!(
+                    "write {} <key> [<algorithm>]; a variable in its place must be set",
+                    line.name.text
+                ))
                 .hide_line());
         }
         [_, _, surplus, ..] => {
             return Err(surplus
-                .error("`jwt` takes a key and at most one algorithm")
+                .error(format!(
+                    "`{}` takes a key and at most one algorithm",
+                    line.name.text
+                ))
                 .remedy("quote a key that holds spaces or line ends")
                 .hide_line());
         }
@@ -207,6 +220,7 @@ pub fn check(
         verifiers.push(Issuer {
             identifier: issuer.identifier.clone(),
             authorization_server: issuer.authorization_server,
+            judges_unnamed: issuer.judges_unnamed,
             publisher: verification_key(issuer.publisher.as_ref(), notices)?,
             subscriber: verification_key(issuer.subscriber.as_ref(), notices)?,
         });

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use talaria_hub::UnknownCursor;
 use talaria_hub::access::Issuers;
 use talaria_hub::origin::Origins;
+use talaria_hub::{Rule, UnknownCursor};
 use talaria_protocol::{Base, Limits};
 use talaria_transport::history::SyncMode;
 
@@ -53,6 +53,8 @@ pub struct IssuerSettings {
     pub identifier: String,
     /// Whether the metadata document lists it under `authorization_servers` (B-233).
     pub authorization_server: bool,
+    /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
+    pub judges_unnamed: bool,
     /// Key of publishers' tokens; without it they are refused.
     pub publisher: Option<KeySettings>,
     /// Key of subscribers' tokens; without it they are refused.
@@ -131,6 +133,10 @@ pub struct Settings {
     pub addresses: Vec<ListenAddress>,
     /// Issuers whose tokens are accepted; at least one has a publisher key.
     pub issuers: Issuers,
+    /// Which generations of the protocol are spoken (design §6).
+    pub rule: Rule,
+    /// Whether 0.x publishers may publish public updates that their tokens do not grant (B-622).
+    pub publish_ungranted: bool,
     /// Whether a subscriber needs no token (B-205).
     pub anonymous: bool,
     /// Name of the cookie that carries the token (B-208).

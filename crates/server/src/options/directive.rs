@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::draft::Draft;
+use crate::config::draft::{Compatibility, Draft};
 use crate::config::error::{ConfigError, show};
 use crate::config::issuer;
 use crate::config::lexer::Word;
@@ -21,12 +21,9 @@ pub const LATER: &[&str] = &[
     "jwt",
     "name",
     "playground",
-    "protocol_version_compatibility",
     "public_urls",
     "publisher_jwks_url",
-    "publisher_jwt",
     "subscriber_jwks_url",
-    "subscriber_jwt",
     "subscriptions",
     "transport_url",
     "ui",
@@ -39,6 +36,39 @@ type Done = Result<(), ConfigError>;
 
 pub fn issuer(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
     draft.issuers.push(issuer::parse(line, environment)?);
+    draft.issuer_named = true;
+    Ok(())
+}
+
+/// B-221b.
+pub fn publisher_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
+    draft.older_keys.publisher = issuer::key(line, environment)?;
+    draft.older_keys.place = Some(line.name.place.clone());
+    Ok(())
+}
+
+/// B-221b.
+pub fn subscriber_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
+    draft.older_keys.subscriber = issuer::key(line, environment)?;
+    draft.older_keys.place = Some(line.name.place.clone());
+    Ok(())
+}
+
+/// B-209, B-601.
+pub fn compatibility(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let word = line.without_block()?.one("7 or 8")?;
+    draft.compatibility = Some(match word.text.as_str() {
+        "7" => Compatibility::Seven,
+        "8" => Compatibility::Eight,
+        other => {
+            return Err(word
+                .error(format!(
+                    "{} is no version whose clients are served",
+                    show(other)
+                ))
+                .remedy("write 8 for clients of Mercure 0.x, or 7 for those before version 8"));
+        }
+    });
     Ok(())
 }
 

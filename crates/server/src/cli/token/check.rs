@@ -3,12 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::Value;
 use talaria_hub::access::{Role, Verifier};
 use talaria_protocol::HUB_PATH;
-use talaria_protocol::authorization::{Action, DETAIL_TYPE};
+use talaria_protocol::authorization::Action;
 
 use super::text;
 use crate::cli::load;
@@ -39,7 +36,8 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     let argument = if args.token == "-" { "@-" } else { &args.token };
     let token = text(argument)?;
     let audiences = audiences(&settings, args.url.as_deref());
-    let verifier = Verifier::new(settings.issuers, settings.base, settings.limits);
+    let verifier = Verifier::new(settings.issuers, settings.base, settings.limits)
+        .from_generation(settings.rule.oldest());
     let mut accepted = false;
     let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
     for role in [Role::Publisher, Role::Subscriber] {
@@ -52,7 +50,7 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
                     Role::Subscriber => Action::Subscribe,
                 };
                 let issuer = access.issuer;
-                match (grants(token.trim(), action), role) {
+                match (access.details.topics_of(action), role) {
                     // B-445: nothing to publish is 403, while public updates need no grant.
                     (0, Role::Publisher) => {
                         writeln!(out, "{name}: refused, the token has no publish grant")
@@ -87,26 +85,4 @@ fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
         }
     });
     derived.collect()
-}
-
-/// Number of topic matchers that a token, verified before, grants for an action.
-fn grants(token: &str, action: Action) -> usize {
-    let claims = token
-        .split('.')
-        .nth(1)
-        .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let claims: Value = claims
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .unwrap_or_default();
-    let details = claims
-        .get("authorization_details")
-        .and_then(Value::as_array);
-    let ours = details.into_iter().flatten().filter(|detail| {
-        let actions = detail.get("actions").and_then(Value::as_array);
-        detail.get("type").and_then(Value::as_str) == Some(DETAIL_TYPE)
-            && actions
-                .is_some_and(|actions| actions.iter().any(|a| a.as_str() == Some(action.name())))
-    });
-    ours.filter_map(|detail| detail.get("topics")?.as_array().map(Vec::len))
-        .sum()
 }

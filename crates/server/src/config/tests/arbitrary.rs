@@ -16,6 +16,7 @@ fn debug_output_holds_no_secret() {
         issuers: vec![IssuerSettings {
             identifier: "https://a.example".to_owned(),
             authorization_server: false,
+            judges_unnamed: false,
             publisher: Some(KeySettings {
                 material: Secret::new(SECRET.to_owned()),
                 algorithm: None,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use talaria_hub::UnknownCursor;
+use talaria_hub::{Rule, UnknownCursor};
 
-use super::{settings, with};
+use super::{KEYS, settings, try_load, with};
 use crate::config::Level;
 use crate::config::settings::TransportSettings;
 
@@ -21,7 +21,9 @@ fn defaults() {
     assert_eq!(settings.write_timeout, Some(Duration::from_secs(600)));
     assert_eq!(settings.dispatch_timeout, Some(Duration::from_secs(5)));
     assert_eq!(settings.drain_timeout, Duration::from_secs(5));
-    assert_eq!(settings.max_request_body_size, 1024 * 1024);
+    assert_eq!(settings.rule, Rule::Classic);
+    // B-475: what 0.x clients may send.
+    assert_eq!(settings.max_request_body_size, 10 * 1024 * 1024);
     let history = TransportSettings::History(crate::options::default_history());
     assert_eq!(settings.transport, history);
     assert!(settings.cors_origins.is_empty() && settings.publish_origins.is_empty());
@@ -198,4 +200,46 @@ fn arguments_are_counted() {
             "{error}"
         );
     }
+}
+
+/// Design §6: the first of the three rules whose configuration it is.
+#[test]
+fn the_rule_follows_from_what_is_named() {
+    const ISSUER: &str = "issuer https://a.example {\n publisher {\n jwt !a-secret-of-thirty-two-bytes-or-more!\n }\n}";
+    const OLDER: &str = "publisher_jwt !a-secret-of-thirty-two-bytes-or-more!";
+    const SEVEN: &str = "protocol_version_compatibility 7";
+    const EIGHT: &str = "protocol_version_compatibility 8";
+    let named: &[(&str, &str)] = &[("MERCURE_TRUSTED_ISSUERS", "https://a.example")];
+    let cases: &[(&[&str], &[(&str, &str)], Rule)] = &[
+        (&[], &[], Rule::Classic),
+        (&[], named, Rule::Modern),
+        (&[SEVEN], &[], Rule::Classic),
+        (&[SEVEN], named, Rule::Compatible),
+        (&[EIGHT], &[], Rule::Compatible),
+        (&[EIGHT], named, Rule::Compatible),
+        (&[ISSUER], &[], Rule::Modern),
+        (&[ISSUER, SEVEN], &[], Rule::Compatible),
+        (&[ISSUER, EIGHT, OLDER], &[], Rule::Compatible),
+    ];
+    for (directives, variables, rule) in cases {
+        let text = directives.join("\n");
+        let extra: &[(&str, &str)] = &[("MERCURE_EXTRA_DIRECTIVES", &text)];
+        let loaded = try_load(None, &[KEYS, variables, extra].concat()).unwrap();
+        assert_eq!(loaded.settings.rule, *rule, "{text} {variables:?}");
+    }
+    let file = |lines: &[&str]| {
+        let block = format!(
+            ":80 {{\n mercure {{\n anonymous\n {}\n }}\n}}",
+            lines.join("\n")
+        );
+        try_load(Some(&block), &[])
+    };
+    assert_eq!(file(&[OLDER]).unwrap().settings.rule, Rule::Classic);
+    assert_eq!(file(&[OLDER, SEVEN]).unwrap().settings.rule, Rule::Classic);
+    let error = file(&[OLDER, ISSUER]).unwrap_err();
+    assert!(
+        error.contains("protocol_version_compatibility 8"),
+        "{error}"
+    );
+    assert!(!error.contains("a-secret"), "{error}");
 }

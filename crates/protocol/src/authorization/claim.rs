@@ -1,0 +1,117 @@
+//! The `mercure` claim of Mercure 0.x tokens, read into the same details (B-614, B-615).
+
+use serde_json::{Map, Value};
+
+use super::{AuthorizationDetails, Detail, kind_of, parse_topic};
+use crate::{Base, Limits, Matcher, ProtocolError};
+
+/// The claim's names; the namespaced one, for issuers that demand a URL, wins.
+pub(super) const NAMES: [&str; 2] = ["https://mercure.rocks/", "mercure"];
+
+impl AuthorizationDetails {
+    /// Reads what a 0.x token allows; without the claim nothing is granted.
+    ///
+    /// `publish` and `subscribe` list selectors, or objects with `match`, `match_type` and
+    /// `payload`; `payload` is that of every subscription that no entry's payload covers.
+    ///
+    /// # Errors
+    /// [`crate::Blame::Token`], with the claim path of the culprit as field.
+    pub fn from_mercure_claim(
+        claims: &Map<String, Value>,
+        base: &Base,
+        limits: &Limits,
+    ) -> Result<Self, ProtocolError> {
+        let named = NAMES
+            .iter()
+            .find_map(|name| Some((*name, claims.get(*name).filter(|claim| !claim.is_null())?)));
+        let (name, claim) = match named {
+            None => return Ok(Self::default()),
+            Some((name, Value::Object(claim))) => (name, claim),
+            Some((name, other)) => {
+                let problem = format!("is {}, not an object", kind_of(other));
+                return Err(ProtocolError::token(name, problem));
+            }
+        };
+        let publish = entries(claim, name, "publish", base, limits)?;
+        let subscribe = entries(claim, name, "subscribe", base, limits)?;
+        let detail = |publish, matchers: Vec<Matcher>, payload| Detail {
+            publish,
+            subscribe: !publish,
+            topics: matchers.into_iter().collect(),
+            payload,
+        };
+        let (own, bare): (Vec<_>, Vec<_>) = subscribe
+            .into_iter()
+            .partition(|(_, payload)| payload.is_some());
+        // Those with a payload first: the first detail that covers a subscription gives it.
+        let mut details: Vec<_> = own
+            .into_iter()
+            .map(|(matcher, payload)| detail(false, vec![matcher], payload))
+            .collect();
+        let topics =
+            |entries: Vec<Entry>| entries.into_iter().map(|(matcher, _)| matcher).collect();
+        details.push(detail(false, topics(bare), None));
+        details.push(detail(true, topics(publish), None));
+        Ok(Self {
+            details,
+            fallback_payload: claim
+                .get("payload")
+                .filter(|value| !value.is_null())
+                .cloned(),
+        })
+    }
+}
+
+type Entry = (Matcher, Option<Value>);
+
+/// The entries of one action.
+fn entries(
+    claim: &Map<String, Value>,
+    name: &str,
+    action: &str,
+    base: &Base,
+    limits: &Limits,
+) -> Result<Vec<Entry>, ProtocolError> {
+    let path = format!("{name}.{action}");
+    let listed = match claim.get(action) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(listed)) => listed,
+        Some(other) => {
+            let problem = format!("is {}, not an array of topic selectors", kind_of(other));
+            return Err(ProtocolError::token(path, problem));
+        }
+    };
+    if listed.len() > limits.selectors {
+        return Err(ProtocolError::token(
+            path,
+            format!(
+                "{} selectors are more than the {} a token may have; grant a template instead",
+                listed.len(),
+                limits.selectors
+            ),
+        ));
+    }
+    let parse = |(index, entry): (usize, &Value)| {
+        let path = format!("{path}[{index}]");
+        match entry {
+            Value::String(text) if text.len() > limits.pattern_bytes => Err(ProtocolError::token(
+                path,
+                format!(
+                    "{} bytes are more than the {} a selector may have; shorten it",
+                    text.len(),
+                    limits.pattern_bytes
+                ),
+            )),
+            Value::String(text) => Ok((Matcher::selector(text), None)),
+            Value::Object(object) => {
+                let payload = object.get("payload").filter(|value| !value.is_null());
+                Ok((parse_topic(entry, &path, base, limits)?, payload.cloned()))
+            }
+            other => Err(ProtocolError::token(
+                path,
+                format!("is {}, not a topic selector", kind_of(other)),
+            )),
+        }
+    };
+    listed.iter().enumerate().map(parse).collect()
+}

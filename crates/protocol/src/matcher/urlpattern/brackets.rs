@@ -69,7 +69,11 @@ pub(super) fn are_unbalanced(pattern: &str) -> bool {
 /// Whether a protocol pattern may match a scheme whose host needs no slashes.
 fn may_be_special(protocol: &str) -> bool {
     let special = ["http", "https", "ws", "wss", "ftp", "file"];
-    special.contains(&protocol) || protocol.contains([':', '{', '(', '*', '+', '?', '\\'])
+    // Canonicalising drops spaces around it and changes its case.
+    let canonical = protocol
+        .replace(|c: char| c.is_whitespace() || c.is_control(), "")
+        .to_ascii_lowercase();
+    special.contains(&canonical.as_str()) || protocol.contains([':', '{', '(', '*', '+', '?', '\\'])
 }
 
 /// The length of a custom group from after its opening to after its closing parenthesis, `None`

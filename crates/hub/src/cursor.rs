@@ -15,6 +15,7 @@ use talaria_transport::{Admit, Frame, Page, Position, ReadError};
 
 use crate::drain::Drain;
 use crate::lane::Look;
+use crate::presence::Announced;
 use crate::router::Membership;
 
 /// What one chunk holds at most, unless a single update is larger. In bytes.
@@ -71,6 +72,8 @@ pub struct Deadlines {
 /// A subscriber's place in the log.
 pub struct Cursor {
     membership: Membership,
+    /// Its end is published when this drops.
+    announced: Option<Announced>,
     drain: Arc<Drain>,
     position: Position,
     deadlines: Deadlines,
@@ -103,6 +106,7 @@ impl Cursor {
     ) -> Self {
         Self {
             membership,
+            announced: None,
             drain,
             position,
             deadlines,
@@ -112,6 +116,12 @@ impl Cursor {
             reading: false,
             ended: None,
         }
+    }
+
+    /// The cursor of subscriptions whose beginning was published.
+    pub(crate) fn announced(mut self, announced: Option<Announced>) -> Self {
+        self.announced = announced;
+        self
     }
 
     /// What to do next. `bell` is woken when asking again may bring something.

@@ -21,9 +21,10 @@ use crate::drain::Drain;
 use crate::host::host_of;
 use crate::lane::LANE_POSITIONS;
 use crate::origin::Origins;
+use crate::presence::Reconciler;
 use crate::respond::{self, Refused};
 use crate::router::Router;
-use crate::{Connection, Rule, metadata, publish, subscribe};
+use crate::{Connection, Rule, metadata, publish, subscribe, subscriptions};
 
 /// What a cursor brings that names no update of this hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +65,8 @@ pub struct HubOptions {
     pub limits: Limits,
     /// What an unknown cursor brings.
     pub unknown_cursor: UnknownCursor,
+    /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
+    pub subscriptions: bool,
     /// Which generations of the protocol are spoken.
     pub rule: Rule,
     /// Whether any 0.x publisher may publish public updates on topics that its token does not grant
@@ -87,6 +90,7 @@ impl HubOptions {
             publish_origins: Origins::default(),
             limits: Limits::default(),
             unknown_cursor: UnknownCursor::default(),
+            subscriptions: false,
             rule: Rule::default(),
             publish_ungranted: false,
         }
@@ -108,6 +112,8 @@ pub(crate) struct Shared {
     /// Shared by every request under way and every open stream.
     pub(crate) drain: Arc<Drain>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Publishes who comes and goes, if that is asked for.
+    pub(crate) presence: Option<Reconciler>,
     /// The cookie's names on connections without and with TLS.
     cookie_names: [Vec<String>; 2],
 }
@@ -117,6 +123,7 @@ pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/.w
 
 const HUB_METHODS: &str = "GET, HEAD, QUERY, POST, OPTIONS";
 const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
+const SUBSCRIPTIONS_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Hub {
     /// A hub on a transport. The transport must not have been started.
@@ -130,6 +137,9 @@ impl Hub {
             head,
         ));
         transport.start(Arc::clone(&router) as _);
+        let presence = options
+            .subscriptions
+            .then(|| Reconciler::new(Arc::clone(&transport), Arc::clone(&router)));
         Self(Arc::new(Shared {
             verifier: Verifier::new(
                 options.issuers.clone(),
@@ -143,6 +153,7 @@ impl Hub {
             transport,
             router,
             drain: Arc::default(),
+            presence,
             clock,
             options,
         }))
@@ -242,6 +253,13 @@ impl Hub {
             (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),
             (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
             (METADATA_PATH, _) => Err(Refused::Method(METADATA_METHODS)),
+            (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
+                match *method {
+                    Method::GET | Method::HEAD => subscriptions::answer(hub, request),
+                    Method::OPTIONS => Ok(respond::allowed(SUBSCRIPTIONS_METHODS)),
+                    _ => Err(Refused::Method(SUBSCRIPTIONS_METHODS)),
+                }
+            }
             _ => Err(Refused::NotFound),
         }
     }

@@ -26,12 +26,14 @@ mod metadata;
 mod models;
 pub mod origin;
 mod outflow;
+mod presence;
 mod publish;
 mod respond;
 mod router;
 mod rule;
 mod stream;
 mod subscribe;
+mod subscriptions;
 
 use std::net::SocketAddr;
 

@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use serde_json::{Map, Value, json};
+use talaria_protocol::MatcherType;
 
 use crate::hub::Shared;
 
@@ -27,10 +28,18 @@ pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
         "authorization_details_types_supported".to_owned(),
         json!([talaria_protocol::authorization::DETAIL_TYPE]),
     );
+    let matcher_types = MatcherType::SUPPORTED.map(|(name, _)| name);
+    members.insert(
+        "mercure_matcher_types_supported".to_owned(),
+        json!(matcher_types),
+    );
     members.insert(
         "mercure_cookie".to_owned(),
         hub.options.cookie_name.clone().into(),
     );
+    if hub.presence.is_some() {
+        members.insert("mercure_subscriptions".to_owned(), true.into());
+    }
     let mut response = Response::new(Body::from(format!("{}\n", Value::Object(members))));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

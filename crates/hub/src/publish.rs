@@ -56,6 +56,7 @@ pub(crate) async fn publish(
         && !may_publish_ungranted(hub, &access, &update)
     {
         return Err(Refused::Scope {
+            action: Action::Publish,
             topic: topic.clone(),
         });
     }

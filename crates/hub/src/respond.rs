@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use talaria_protocol::{Blame, Generation, ProtocolError};
+use talaria_protocol::{Action, Blame, Generation, ProtocolError};
 
 use crate::Connection;
 use crate::accept::EventStream;
@@ -46,7 +46,7 @@ pub(crate) enum Refused {
     /// 401 `invalid_token`.
     Token(Refusal),
     /// 403 `insufficient_scope`.
-    Scope { topic: String },
+    Scope { action: Action, topic: String },
     /// 400 or 413, the content.
     Content(ProtocolError),
     /// 400: a publish's media type.
@@ -192,13 +192,14 @@ impl Refused {
                 let reason = refusal.code();
                 tracing::info!(reason, method, path, peer, "token refused: {refusal}");
             }
-            Self::Scope { topic } => tracing::info!(
+            Self::Scope { action, topic } => tracing::info!(
                 reason = "insufficient_scope",
                 topic,
                 method,
                 path,
                 peer,
-                "publish refused: no detail of the token grants the action publish on this topic"
+                "request refused: the token does not grant the action {} on this topic",
+                action.name()
             ),
             Self::NotStored(why) => {
                 tracing::error!(reason = "not_stored", peer, "publish refused: {why}");

@@ -22,6 +22,7 @@ use talaria_transport::{Frame, Position, Ring, Route};
 
 use crate::interest::{Index, Interest, Selection};
 use crate::lane::{Lane, Look, Seat};
+use crate::presence::{Document, Table};
 
 /// Routes committed updates to the interests that may receive them.
 pub(crate) struct Router {
@@ -34,6 +35,7 @@ pub(crate) struct Router {
 
 struct State {
     index: Index,
+    presence: Table,
     /// Bytes that entered the ring since every lane was last rung.
     unrung_bytes: usize,
 }
@@ -48,6 +50,7 @@ impl Router {
     ) -> Self {
         let state = State {
             index: Index::default(),
+            presence: Table::default(),
             unrung_bytes: 0,
         };
         Self {
@@ -85,6 +88,22 @@ impl Router {
             interest,
             seat,
         }
+    }
+
+    /// Expects the event of a subscription that begins.
+    pub(crate) fn announce(&self, document: Arc<Document>) {
+        self.state.lock().presence.announce(document);
+    }
+
+    /// Expects it no more.
+    pub(crate) fn withdraw(&self, topic: &str) {
+        self.state.lock().presence.withdraw(topic);
+    }
+
+    /// The id of the newest visible update, `None` before the first of this process, and the
+    /// subscriptions that are active there.
+    pub(crate) fn present(&self) -> (Option<String>, Vec<Arc<Document>>) {
+        self.state.lock().presence.snapshot()
     }
 
     /// Wakes every reader, so that it notices what concerns all of them.
@@ -125,6 +144,7 @@ impl Route for Router {
             state.unrung_bytes = 0;
             bells.extend(state.index.iter().cloned());
         }
+        state.presence.advance(group);
         self.visible.store(last.position.0, Ordering::Release);
         drop(state);
         acknowledge();

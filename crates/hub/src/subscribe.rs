@@ -1,5 +1,6 @@
 //! A subscription: from a request to a cursor and the head of its stream.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, form};
+use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, Subscription, form};
 use talaria_transport::{Lookup, Position};
 
+use crate::Rule;
 use crate::accept::{self, EventStream};
 use crate::access::{Access, PresentationError, Presented, Role};
 use crate::body::{essence, read_body};
@@ -18,6 +20,7 @@ use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Asked, Shared, UnknownCursor};
 use crate::interest::Selection;
 use crate::outflow::Outflow;
+use crate::presence::{Announced, Document};
 use crate::respond::{self, FORM, Refused};
 use crate::stream::{Handover, Stream};
 
@@ -36,7 +39,7 @@ pub(crate) async fn subscribe(
         answers,
     } = request;
     let accepts = accept::event_stream(&parts.headers);
-    let access = authorise(hub, parts, presented)?;
+    let access = authorise(hub, parts, presented, hub.options.anonymous)?;
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
@@ -75,7 +78,11 @@ pub(crate) async fn subscribe(
         respond::event_stream(Body::empty())
     } else {
         let drain = Arc::clone(&hub.drain);
-        let handover = Handover::new(Cursor::new(membership, drain, position, deadlines));
+        // The head is sent after the beginning is committed (design §7), so whoever lists the
+        // subscriptions once a stream is open finds it.
+        let announced = announce(hub, &asked.subscriptions, access.as_ref()).await;
+        let cursor = Cursor::new(membership, drain, position, deadlines).announced(announced);
+        let handover = Handover::new(cursor);
         let stream = Stream::new(
             handover.clone(),
             Arc::clone(&hub.transport),
@@ -97,18 +104,60 @@ pub(crate) async fn subscribe(
     Ok(response)
 }
 
-/// The access that a presented token gives; `None` for an anonymous subscriber.
-fn authorise(
+/// Publishes that the subscriptions begin, each matcher once, if the hub does that.
+async fn announce(
+    hub: &Shared,
+    subscriptions: &[Subscription],
+    access: Option<&Access>,
+) -> Option<Announced> {
+    let presence = hub.presence.as_ref()?;
+    // Random for each connection, so that it tells nothing of the token (specification,
+    // "Subscriber Identifier Assignment").
+    let subscriber = random_urn();
+    let mut documents: Vec<Document> = Vec::new();
+    let mut seen = HashSet::new();
+    for asked in subscriptions {
+        if !seen.insert((asked.matcher_type, asked.text.as_str())) {
+            continue;
+        }
+        let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
+        documents.push(Document::new(
+            asked.clone(),
+            &subscriber,
+            payload.cloned(),
+            hub.options.rule == Rule::Classic,
+        ));
+    }
+    let drain = Arc::clone(&hub.drain);
+    Some(presence.begin(documents, drain).await)
+}
+
+/// `urn:uuid:` and a random UUID (RFC 9562, version 4).
+fn random_urn() -> String {
+    let bits: u128 = rand::random();
+    let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    let (a, rest) = hex.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
+}
+
+/// The access that a presented token gives; `None` for an anonymous subscriber, where these are
+/// let in, and where there is no subscriber key at all.
+pub(crate) fn authorise(
     hub: &Shared,
     parts: &Parts,
     presented: Result<Option<Presented>, PresentationError>,
+    anonymous: bool,
 ) -> Result<Option<Access>, Refused> {
     if !hub.options.issuers.serves(Role::Subscriber) {
         // Nobody can be authorised, so tokens are not looked at (B-334).
         return Ok(None);
     }
     match presented.map_err(Refused::Presentation)? {
-        None if hub.options.anonymous => Ok(None),
+        None if anonymous => Ok(None),
         None => Err(Refused::NoToken),
         Some(presented) => {
             let audience = hub.audience(parts);

@@ -116,6 +116,12 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
+        default: "off",
+        doc: "Publishes an update when a subscription begins or ends, and lists the active ones under \
+              `/.well-known/mercure/subscriptions`.",
+        ..hub("subscriptions", "", directive::subscriptions)
+    },
+    Opt {
         default: "none: 1.0 alone where an issuer is named, else both",
         doc: "`8` accepts clients and tokens of Mercure 0.x beside those of 1.0 and answers as 1.0 does. `7` \
               also lets 0.x publishers publish public updates that their tokens do not grant.",

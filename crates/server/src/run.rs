@@ -163,6 +163,7 @@ fn options(settings: Settings) -> HubOptions {
     let mut options = HubOptions::new(settings.issuers);
     options.rule = settings.rule;
     options.publish_ungranted = settings.publish_ungranted;
+    options.subscriptions = settings.subscriptions;
     options.anonymous = settings.anonymous;
     options.cookie_name = settings.cookie_name;
     options.resource_identifier = settings.resource_identifier;

@@ -19,6 +19,7 @@ mod history;
 mod http2;
 mod matchers;
 mod predicate;
+mod presence;
 mod publication;
 mod race;
 mod reconnection;

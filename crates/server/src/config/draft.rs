@@ -32,6 +32,8 @@ pub struct Draft {
     pub issuer_named: bool,
     /// [`Settings::anonymous`].
     pub anonymous: Option<bool>,
+    /// [`Settings::subscriptions`].
+    pub subscriptions: bool,
     /// [`Settings::cookie_name`].
     pub cookie_name: Option<String>,
     /// [`Settings::resource_identifier`].
@@ -155,6 +157,7 @@ impl Draft {
             rule,
             publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),
+            subscriptions: self.subscriptions,
             cookie_name: self
                 .cookie_name
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),

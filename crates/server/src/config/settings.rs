@@ -139,6 +139,8 @@ pub struct Settings {
     pub publish_ungranted: bool,
     /// Whether a subscriber needs no token (B-205).
     pub anonymous: bool,
+    /// Whether subscriptions are announced and listed (B-210).
+    pub subscriptions: bool,
     /// Name of the cookie that carries the token (B-208).
     pub cookie_name: String,
     /// The pinned resource identifier (B-203).

@@ -24,7 +24,6 @@ pub const LATER: &[&str] = &[
     "public_urls",
     "publisher_jwks_url",
     "subscriber_jwks_url",
-    "subscriptions",
     "transport_url",
     "ui",
 ];
@@ -94,6 +93,13 @@ pub fn anonymous(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
         }
     };
     draft.anonymous = Some(on);
+    Ok(())
+}
+
+/// B-210.
+pub fn subscriptions(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    line.without_block()?.at_most(0, "")?;
+    draft.subscriptions = true;
     Ok(())
 }
 

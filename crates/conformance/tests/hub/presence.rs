@@ -1,0 +1,365 @@
+//! "Active Subscriptions": events of who comes and goes, and the API that lists them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use talaria_conformance::client::Client;
+use talaria_conformance::hub::{Home, Hub};
+use talaria_conformance::stream::EventStream;
+use talaria_conformance::token::{DETAIL, Token, exact, pattern};
+use tokio::task::JoinSet;
+
+const DIRECTIVES: &str = "anonymous\nsubscriptions\ntransport memory";
+const API: &str = "/.well-known/mercure/subscriptions";
+/// What grants every event and every listing.
+const EVERYTHING: &str = "/.well-known/mercure/subscriptions{/*}?";
+
+fn watcher(hub: &Hub) -> Client {
+    hub.subscriber(&[pattern(EVERYTHING)])
+}
+
+async fn watch(hub: &Hub) -> EventStream {
+    let mut stream = watcher(hub).subscribe(&[pattern(EVERYTHING)]).await;
+    // A subscriber that watches sees its own beginning (B-535).
+    let own = document(&mut stream).await;
+    assert_eq!(own["match"], EVERYTHING);
+    stream
+}
+
+async fn document(stream: &mut EventStream) -> Value {
+    let event = stream.event().await;
+    assert_eq!(event.event_type, "mercure");
+    serde_json::from_str(&event.data).expect("JSON")
+}
+
+async fn listed(client: &Client, path: &str) -> Value {
+    let answer = client.get(path).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    serde_json::from_str(&answer.text).expect("JSON")
+}
+
+/// "Subscription Events": one update for each matcher when it begins and when it ends, private, of
+/// type `mercure`, whose topic has each variable percent-encoded exactly once; "Payloads".
+#[tokio::test]
+async fn each_subscription_is_announced_and_ended() {
+    let hub = Hub::start(DIRECTIVES);
+    let mut stream = watch(&hub).await;
+    let mut public = hub.client().subscribe(&[exact("*")]).await;
+    assert_eq!(document(&mut stream).await["match"], "*");
+
+    let token = Token::new(&hub.audience).claim(
+        "authorization_details",
+        json!([{
+            "type": DETAIL,
+            "actions": ["subscribe"],
+            "topics": [{ "match": "https://example.com/a b%2F*" }],
+            "payload": { "user": "ann" },
+        }]),
+    );
+    let client = hub.client().bearer(&hub.sign_as_subscriber(&token));
+    let matchers = [exact("https://example.com/a b%2F*"), pattern("/x/:id")];
+    let subscriber = client.subscribe(&matchers).await;
+    let mut begun = BTreeMap::new();
+    for _ in &matchers {
+        let document = document(&mut stream).await;
+        assert_eq!(document["type"], "subscription");
+        assert_eq!(document["active"], true);
+        begun.insert(document["match_type"].to_string(), document);
+    }
+    let exact_one = &begun["\"exact\""];
+    let name = exact_one["subscriber"].as_str().expect("a string");
+    assert!(name.starts_with("urn:uuid:"), "{name}");
+    assert_eq!(begun["\"urlpattern\""]["subscriber"], name);
+    let encoded = "https%3A%2F%2Fexample.com%2Fa%20b%252F%2A";
+    let id = format!("{API}/exact/{encoded}/{}", name.replace(':', "%3A"));
+    assert_eq!(exact_one["id"], id);
+    assert_eq!(exact_one["payload"], json!({ "user": "ann" }));
+    assert_eq!(begun["\"urlpattern\""].get("payload"), None);
+
+    let single = listed(&watcher(&hub), &id).await;
+    assert_eq!(single, *exact_one);
+    let path = format!("{API}/exact/{encoded}");
+    let some = listed(&watcher(&hub), &path).await;
+    assert_eq!(some["id"], path);
+    assert_eq!(some["type"], "subscriptions");
+    assert_eq!(some["subscriptions"], json!([exact_one]));
+
+    drop(subscriber);
+    for _ in &matchers {
+        let document = document(&mut stream).await;
+        assert_eq!(document["active"], false);
+        assert_eq!(document["subscriber"], name);
+    }
+    assert_eq!(watcher(&hub).get(&id).await.status, 404);
+    // They are private: whoever may not read them does not.
+    hub.publisher()
+        .published(&[("topic", "x"), ("data", "public")])
+        .await;
+    assert_eq!(public.data().await, "public");
+}
+
+/// "Subscription API": authorised on the path as sent, also where anonymous subscribers are
+/// allowed; the cursor in `Link`, an entity tag, `application/json`.
+#[tokio::test]
+async fn the_api_needs_a_grant_and_tells_its_cursor() {
+    let hub = Hub::start(DIRECTIVES);
+    assert_eq!(hub.client().get(API).await.status, 401);
+    let stranger = hub.subscriber(&[exact("a")]);
+    let answer = stranger.get(API).await;
+    assert_eq!(answer.status, 403);
+    assert!(
+        answer
+            .header("www-authenticate")
+            .contains("insufficient_scope")
+    );
+    let collection_only = hub.subscriber(&[exact(API)]);
+    assert_eq!(collection_only.get(&format!("{API}?x=1")).await.status, 200);
+    let other = collection_only.get(&format!("{API}/exact/a")).await;
+    assert_eq!(other.status, 403);
+
+    let answer = watcher(&hub).get(API).await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert!(answer.header("link").contains("last-event-id=\"earliest\""));
+    let id = hub.publisher().published(&[("topic", "a")]).await;
+    let answer = watcher(&hub).get(API).await;
+    let link = answer.header("link");
+    assert!(link.starts_with("</.well-known/mercure>; rel=\"mercure\"; "));
+    assert!(link.contains(&format!("last-event-id=\"{id}\"")), "{link}");
+    assert_eq!(answer.header("etag"), format!("\"{id}\""));
+    assert!(answer.header("cache-control").contains("must-revalidate"));
+    let again = watcher(&hub).header("if-none-match", answer.header("etag"));
+    let again = again.get(API).await;
+    assert_eq!((again.status.as_u16(), again.text.as_str()), (304, ""));
+
+    for (path, status) in [
+        ("/regexp/a", 400),
+        ("/exact/%zz", 400),
+        ("/exact/a/unknown", 404),
+        ("/exact/a/b/c", 404),
+        ("/a", 404),
+    ] {
+        let answer = watcher(&hub).get(&format!("{API}{path}")).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    let answer = watcher(&hub).send("POST", API, "").await;
+    assert_eq!(answer.status, 405);
+    let off = Hub::start("anonymous\ntransport memory");
+    assert_eq!(watcher(&off).get(API).await.status, 404);
+}
+
+/// "Subscription API": the cursor joins the events to the list without gap or repetition (B-1045).
+#[tokio::test]
+async fn a_list_and_its_events_join() {
+    let hub = Hub::start(DIRECTIVES);
+    let mut coming = JoinSet::new();
+    for number in 0..40 {
+        let client = hub.client();
+        coming.spawn(async move { client.subscribe(&[exact(format!("t{number}"))]).await });
+    }
+    let answer = watcher(&hub).get(API).await;
+    let list: Value = serde_json::from_str(&answer.text).expect("JSON");
+    let link = answer.header("link").to_owned();
+    let (_, cursor) = link.split_once("last-event-id=\"").expect("a cursor");
+    let cursor = cursor.split('"').next().unwrap_or_default();
+    let members = list["subscriptions"].as_array().expect("an array");
+    let mut known: Vec<String> = members.iter().map(|one| one["match"].to_string()).collect();
+    let _open = coming.join_all().await;
+    let mut stream = watcher(&hub)
+        .last_event_id(cursor)
+        .subscribe(&[pattern(EVERYTHING)])
+        .await;
+    while known.len() < 40 {
+        let document = document(&mut stream).await;
+        if document["match"] != EVERYTHING {
+            known.push(document["match"].to_string());
+        }
+    }
+    known.sort_unstable();
+    known.dedup();
+    assert_eq!(known.len(), 40);
+}
+
+/// `true` strictly before `false`, each exactly once, however fast clients come and go.
+#[tokio::test]
+async fn who_hangs_up_at_once_is_announced_and_ended_once() {
+    let rounds = if talaria_conformance::full() {
+        10_000
+    } else {
+        400
+    };
+    let hub = Hub::start(DIRECTIVES);
+    let mut stream = watch(&hub).await;
+    let mut clients = JoinSet::new();
+    for worker in 0..8 {
+        let client = hub.client();
+        clients.spawn(async move {
+            for round in 0..rounds / 8 {
+                drop(
+                    client
+                        .subscribe(&[exact(format!("{worker}-{round}"))])
+                        .await,
+                );
+            }
+        });
+    }
+    let mut seen: BTreeMap<String, u8> = BTreeMap::new();
+    let mut ended = 0;
+    while ended < rounds / 8 * 8 {
+        let document = document(&mut stream).await;
+        let turns = seen.entry(document["id"].to_string()).or_default();
+        *turns += 1;
+        assert_eq!(document["active"], *turns == 1, "{document}");
+        assert!(*turns <= 2, "{document}");
+        ended += usize::from(*turns == 2);
+    }
+    clients.join_all().await;
+    let left = listed(&watcher(&hub), &format!("{API}/exact/0-0")).await;
+    assert_eq!(left["subscriptions"], json!([]));
+}
+
+/// Design §7: the subscriptions of a process that was killed are ended by the next, each once.
+#[tokio::test]
+async fn a_killed_hub_ends_its_subscriptions_when_it_is_back() {
+    let home = Home::new();
+    let directives = "anonymous\nsubscriptions";
+    let hub = home.hub(directives).expect("it starts");
+    let mut open = Vec::new();
+    for number in 0..100 {
+        open.push(hub.client().subscribe(&[exact(format!("t{number}"))]).await);
+    }
+    // One that ended in order is not ended again.
+    drop(open.pop());
+    let gone = listed_until(&hub, 99).await;
+    assert_eq!(gone, 99);
+    hub.kill();
+    for _ in 0..2 {
+        let hub = home.hub(directives).expect("it starts again");
+        let mut stream = watcher(&hub)
+            .last_event_id("earliest")
+            .subscribe(&[pattern(EVERYTHING)])
+            .await;
+        let mut turns: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        let complete = |turns: &BTreeMap<String, Vec<bool>>| {
+            turns.len() == 100 && turns.values().all(|turns| turns.len() == 2)
+        };
+        while !complete(&turns) {
+            let document = document(&mut stream).await;
+            if document["match"] != EVERYTHING {
+                let active = document["active"] == true;
+                turns
+                    .entry(document["id"].to_string())
+                    .or_default()
+                    .push(active);
+            }
+        }
+        assert!(turns.values().all(|turns| *turns == [true, false]));
+        // Nothing follows: what is published next is what comes next.
+        hub.publisher()
+            .published(&[("topic", "/marker"), ("private", "on")])
+            .await;
+        drop(stream);
+        hub.stop().await;
+    }
+}
+
+/// Waits until that many plain subscriptions are listed.
+async fn listed_until(hub: &Hub, count: usize) -> usize {
+    let mut stream = watcher(hub).subscribe(&[pattern(EVERYTHING)]).await;
+    loop {
+        let list = listed(&watcher(hub), API).await;
+        let members = list["subscriptions"].as_array().expect("an array");
+        let plain = members.iter().filter(|one| one["match"] != EVERYTHING);
+        let plain = plain.count();
+        if plain <= count {
+            return plain;
+        }
+        document(&mut stream).await;
+    }
+}
+
+/// B-556 to B-559, B-641, B-642: a classic hub shows 0.x clients the documents that they know.
+#[tokio::test]
+async fn a_classic_hub_speaks_json_ld_to_0_x() {
+    let hub = Hub::classic(DIRECTIVES);
+    let token = Token::older(json!({
+        "subscribe": ["/.well-known/mercure/subscriptions{/topic}{/subscriber}"],
+        "payload": { "user": "ann" },
+    }));
+    let client = hub.client().bearer(&hub.sign_as_subscriber(&token));
+    let topic = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
+    let mut stream = client.subscribe_with(&[("topic", topic)]).await;
+    let own: Value = serde_json::from_str(&stream.data().await).expect("JSON");
+    assert_eq!(own["topic"], topic);
+    let other = client
+        .subscribe_with(&[("topic", "https://example.com/a")])
+        .await;
+    let event = stream.event().await;
+    assert_eq!(event.event_type, "");
+    let begun: Value = serde_json::from_str(&event.data).expect("JSON");
+    assert_eq!(begun["@context"], "https://mercure.rocks/");
+    assert_eq!(begun["type"], "Subscription");
+    assert_eq!(begun["payload"], json!({ "user": "ann" }));
+    let id = begun["id"].as_str().expect("a string");
+    assert!(id.starts_with(&format!(
+        "{API}/https%3A%2F%2Fexample.com%2Fa/urn%3Auuid%3A"
+    )));
+
+    let answer = client.get(API).await;
+    assert_eq!(answer.header("content-type"), "application/ld+json");
+    let list: Value = serde_json::from_str(&answer.text).expect("JSON");
+    assert_eq!(list["type"], "Subscriptions");
+    assert_eq!(list["lastEventID"], answer.header("etag"));
+    assert_eq!(list["subscriptions"].as_array().map(Vec::len), Some(2));
+    let one = listed(&client, id).await;
+    assert_eq!(one["lastEventID"], answer.header("etag"));
+    let some = listed(&client, &format!("{API}/https%3A%2F%2Fexample.com%2Fa")).await;
+    assert_eq!(some["subscriptions"].as_array().map(Vec::len), Some(1));
+    drop(other);
+    let ended: Value = serde_json::from_str(&stream.data().await).expect("JSON");
+    assert_eq!(
+        (ended["id"].as_str(), &ended["active"]),
+        (Some(id), &json!(false))
+    );
+}
+
+/// B-619: under the compatible rule a `topic` subscription has `topic`, and everything else is of
+/// Mercure 1.0.
+#[tokio::test]
+async fn a_compatible_hub_shows_topics_in_documents_of_1_0() {
+    let hub = Hub::start(&format!("{DIRECTIVES}\nprotocol_version_compatibility 8"));
+    let mut stream = watch(&hub).await;
+    let _other = hub.client().subscribe_with(&[("topic", "a")]).await;
+    let begun = document(&mut stream).await;
+    assert_eq!(
+        (&begun["topic"], &begun["type"]),
+        (&json!("a"), &json!("subscription"))
+    );
+    assert_eq!((begun.get("match"), begun.get("@context")), (None, None));
+}
+
+/// B-1042: a presence channel grants its URL Pattern, which matches the API's path as sent and the
+/// event's topic.
+#[tokio::test]
+async fn a_presence_channel_lists_and_follows_its_members() {
+    let hub = Hub::start(DIRECTIVES);
+    let channels: Vec<String> = (0..60)
+        .map(|number| format!("https://laravel.alt/echo/channel/presence-{number}"))
+        .collect();
+    let encoded = |topic: &str| topic.replace(':', "%3A").replace('/', "%2F");
+    let patterns: Vec<_> = channels
+        .iter()
+        .map(|topic| {
+            pattern(format!(
+                "{API}/:match_type/{}{{/:subscriber}}?",
+                encoded(topic)
+            ))
+        })
+        .collect();
+    let client = hub.subscriber(&patterns);
+    let mut stream = client.subscribe(&patterns).await;
+    let _member = hub.client().subscribe(&[exact(channels[7].clone())]).await;
+    let begun = document(&mut stream).await;
+    assert_eq!(begun["match"], channels[7]);
+    let list = listed(&client, &format!("{API}/exact/{}", encoded(&channels[7]))).await;
+    assert_eq!(list["subscriptions"], json!([begun]));
+}

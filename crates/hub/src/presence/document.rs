@@ -1,0 +1,143 @@
+//! The document of one subscription, in its event and in the subscription API.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use talaria_protocol::update::HUB_EVENT_TYPE;
+use talaria_protocol::{Generation, Subscription, Update};
+
+/// Below it lie the topics of subscription events, and the subscription API.
+pub(crate) const NAMESPACE: &str = "/.well-known/mercure/subscriptions";
+
+/// Everything but the unreserved characters (RFC 6570, section 3.2.2).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One subscription of one subscriber.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// The topic of its events, and its path in the API.
+    pub(crate) topic: String,
+    /// What was asked for.
+    pub(crate) subscription: Subscription,
+    /// Who asked: one connection.
+    pub(crate) subscriber: String,
+    payload: Option<Value>,
+    /// Whether it is shown as the JSON-LD of Mercure 0.x (B-556).
+    linked: bool,
+    /// Whether its beginning was, or may have been, published.
+    begun: AtomicBool,
+}
+
+impl Document {
+    /// `answers_older`: whether the hub answers 0.x clients in 0.x at all.
+    pub(crate) fn new(
+        subscription: Subscription,
+        subscriber: &str,
+        payload: Option<Value>,
+        answers_older: bool,
+    ) -> Self {
+        let older = subscription.generation() == Generation::V0;
+        let mut topic = NAMESPACE.to_owned();
+        if !older {
+            // Writing to a string does not fail.
+            _ = write!(topic, "/{}", subscription.matcher_type.name());
+        }
+        _ = write!(
+            topic,
+            "/{}/{}",
+            utf8_percent_encode(&subscription.text, ENCODED),
+            utf8_percent_encode(subscriber, ENCODED)
+        );
+        Self {
+            topic,
+            subscriber: subscriber.to_owned(),
+            payload,
+            linked: older && answers_older,
+            subscription,
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// The update that says that the subscription began or has ended.
+    pub(crate) fn update(&self, active: bool) -> Update {
+        Update {
+            topics: vec![self.topic.clone()],
+            data: self.json(active, 0, Context::Alone),
+            // Clients of 0.x listen to messages without a type (B-642).
+            event_type: (!self.linked).then(|| HUB_EVENT_TYPE.to_owned()),
+            private: true,
+            ..Update::default()
+        }
+    }
+
+    pub(crate) fn mark_begun(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// The document, indented by so many spaces from its second line on (B-533, B-556).
+    pub(crate) fn json(&self, active: bool, indent: usize, context: Context<'_>) -> String {
+        let mut members: Vec<(&str, String)> = Vec::new();
+        if self.linked && context != Context::Listed {
+            members.push(("@context", quoted("https://mercure.rocks/")));
+        }
+        members.push(("id", quoted(&self.topic)));
+        let kind = if self.linked {
+            "Subscription"
+        } else {
+            "subscription"
+        };
+        members.push(("type", quoted(kind)));
+        members.push(("subscriber", quoted(&self.subscriber)));
+        match self.subscription.generation() {
+            Generation::V0 => members.push(("topic", quoted(&self.subscription.text))),
+            Generation::V1 => {
+                members.push(("match", quoted(&self.subscription.text)));
+                let matcher_type = self.subscription.matcher_type.name();
+                members.push(("match_type", quoted(matcher_type)));
+            }
+        }
+        members.push(("active", active.to_string()));
+        if let (true, Context::AnsweredAt(cursor)) = (self.linked, context) {
+            members.push(("lastEventID", quoted(cursor)));
+        }
+        if let Some(payload) = &self.payload {
+            let pretty = format!("{payload:#}");
+            members.push(("payload", pretty.replace('\n', "\n  ")));
+        }
+        let lines: Vec<String> = members
+            .iter()
+            .map(|(name, value)| format!("  \"{name}\": {value}"))
+            .collect();
+        let text = format!("{{\n{}\n}}", lines.join(",\n"));
+        match indent {
+            0 => text,
+            indent => text.replace('\n', &format!("\n{}", " ".repeat(indent))),
+        }
+    }
+}
+
+/// Where a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Context<'a> {
+    /// In an event.
+    Alone,
+    /// In a collection.
+    Listed,
+    /// As an answer of the API, with its cursor.
+    AnsweredAt(&'a str),
+}
+
+/// A JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

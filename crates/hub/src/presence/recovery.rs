@@ -1,0 +1,87 @@
+//! What a process that died could not say: that its subscriptions have ended (design §7).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use talaria_protocol::{Update, event};
+use talaria_transport::{Admit, Frame, Position, Transport};
+
+use super::NAMESPACE;
+
+const PAGE_BYTES: usize = 256 * 1024;
+
+struct Events;
+
+impl Admit for Events {
+    fn admits(&self, frame: &Frame) -> bool {
+        let topic = frame.topics.first();
+        frame.private && topic.is_some_and(|topic| topic.starts_with(NAMESPACE))
+    }
+}
+
+/// Ends each subscription that begins in the log up to `head` and does not end there.
+pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Position) {
+    let mut open = BTreeMap::new();
+    let mut from = transport.bounds().floor;
+    while from < head {
+        let page = transport
+            .read(from, head, PAGE_BYTES, Arc::new(Events))
+            .await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(
+                    ?error,
+                    "subscriptions of an earlier run may stay open: the history could not be read to its end"
+                );
+                break;
+            }
+        };
+        for frame in &page.frames {
+            note(frame, &mut open);
+        }
+        if page.looked_up_to <= from {
+            break;
+        }
+        from = page.looked_up_to;
+    }
+    let count = open.len();
+    for update in open.into_values() {
+        if let Err(error) = transport.append(update).await {
+            tracing::warn!(%error, "the end of a subscription of an earlier run is not published");
+        }
+    }
+    if count > 0 {
+        tracing::info!(
+            subscriptions = count,
+            "ended the subscriptions that an earlier run of the hub left open"
+        );
+    }
+}
+
+/// Keeps the update that ends what the frame begins.
+fn note(frame: &Frame, open: &mut BTreeMap<String, Update>) {
+    let Some(topic) = frame.topics.first() else {
+        return;
+    };
+    let Some((update, _)) = event::decode_update(&frame.bytes) else {
+        return;
+    };
+    let Ok(Value::Object(mut document)) = serde_json::from_str(&update.data) else {
+        return;
+    };
+    if document.get("active") != Some(&Value::Bool(true)) {
+        open.remove(&**topic);
+        return;
+    }
+    document.insert("active".to_owned(), Value::Bool(false));
+    let update = Update {
+        topics: vec![topic.to_string()],
+        data: format!("{:#}", Value::Object(document)),
+        event_type: update.event_type,
+        private: true,
+        ..Update::default()
+    };
+    open.insert(topic.to_string(), update);
+}

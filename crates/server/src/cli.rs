@@ -7,6 +7,7 @@ mod load;
 mod publish;
 mod subscribe;
 mod token;
+mod trust;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -71,6 +72,10 @@ Example:
     Subscribe(subscribe::SubscribeArgs),
     /// Measure a hub under load, beside the machine's floor.
     Bench(Box<bench::args::BenchArgs>),
+    /// Make this machine trust the certificates of the local authority.
+    Trust(trust::Args),
+    /// Make it trust them no more.
+    Untrust,
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -120,6 +125,8 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::History(args) => history::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
         Verb::Bench(args) => bench::main(&args),
+        Verb::Trust(args) => trust::trust(&args),
+        Verb::Untrust => trust::untrust(),
         Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => print(&reference::page()),
     }

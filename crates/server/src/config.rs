@@ -64,6 +64,8 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
             if sources.address.is_none() {
                 draft.addresses = address::addresses(&site.addresses)?;
             }
+            draft.certificate = site.tls.as_ref().map(address::tls).transpose()?;
+            draft.no_redirects = site.no_redirects;
             site.mercure
         }
         None => environment::extra_directives(environment)?,

@@ -15,9 +15,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use talaria_hub::{Connection, Outflow, Unanswered};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::site::Site;
-use crate::socket::Socket;
+use crate::socket::{Carrier, Counted, Socket};
+use crate::tls;
 
 /// How long a request's head may take, an idle connection included (B-300).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,36 +40,90 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[error("unanswered")]
 struct Closed;
 
-/// Serves a connection until it ends.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    site: Site,
-    dispatch_timeout: Option<Duration>,
-    stopped: watch::Receiver<bool>,
-) {
-    let is_http2 = tokio::select! {
-        is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
-        // Nothing was asked yet.
-        () = wait_for_stop(stopped.clone()) => return,
-    };
-    let Ok(Ok(is_http2)) = is_http2 else { return };
-    let outflow = Outflow::default();
-    let socket = Socket::new(stream, outflow.clone(), dispatch_timeout);
-    let answer = {
-        let outflow = outflow.clone();
-        service_fn(move |request| answer(site.clone(), outflow.clone(), peer, request))
-    };
-    if is_http2 {
-        // Boxed, because its state is several times that of HTTP/1.1.
-        Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
-    } else {
-        serve_http1(socket, answer, stopped).await;
-    }
+/// What every connection of a listener is served with.
+#[derive(Clone)]
+pub struct Serve {
+    /// Who answers.
+    pub site: Site,
+    /// What takes the TLS handshakes, on an HTTPS listener.
+    pub acceptor: Option<TlsAcceptor>,
+    /// How long a peer may take nothing.
+    pub dispatch_timeout: Option<Duration>,
+    /// Ends the connections.
+    pub stopped: watch::Receiver<bool>,
 }
 
-async fn serve_http1<S>(socket: Socket, answer: S, stopped: watch::Receiver<bool>)
+impl Serve {
+    /// Serves a connection until it ends.
+    pub async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        match self.acceptor.clone() {
+            None => self.plain(stream, peer).await,
+            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, peer)).await,
+        }
+    }
+
+    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(Counted::from(stream))) => handshake,
+            () = wait_for_stop(self.stopped.clone()) => return,
+        };
+        match handshake {
+            Ok(Ok(carrier)) => {
+                let is_http2 = carrier.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.drive(carrier, is_http2, true, peer).await;
+            }
+            // A browser that does not know the root yet, or a name that is not served.
+            Ok(Err(error)) => tracing::info!(%peer, "TLS handshake failed: {error}"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+    }
+
+    async fn plain(self, stream: TcpStream, peer: SocketAddr) {
+        let is_http2 = tokio::select! {
+            is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
+            // Nothing was asked yet.
+            () = wait_for_stop(self.stopped.clone()) => return,
+        };
+        if let Ok(Ok(is_http2)) = is_http2 {
+            self.drive(Counted::from(stream), is_http2, false, peer)
+                .await;
+        }
+    }
+
+    async fn drive<C: Carrier + Send + 'static>(
+        self,
+        carrier: C,
+        is_http2: bool,
+        tls: bool,
+        peer: SocketAddr,
+    ) {
+        let Self {
+            site,
+            dispatch_timeout,
+            stopped,
+            ..
+        } = self;
+        let outflow = Outflow::default();
+        let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
+        let answer = {
+            let outflow = outflow.clone();
+            let connection = Connection {
+                tls,
+                peer: Some(peer),
+            };
+            service_fn(move |request| answer(site.clone(), outflow.clone(), connection, request))
+        };
+        if is_http2 {
+            // Boxed, because its state is several times that of HTTP/1.1.
+            Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
+        } else {
+            serve_http1(socket, answer, stopped).await;
+        }
+    }
+}
+async fn serve_http1<C, S>(socket: Socket<C>, answer: S, stopped: watch::Receiver<bool>)
 where
+    C: Carrier + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error = Closed> + Send,
 {
     let connection = http1::Builder::new()
@@ -85,12 +141,13 @@ where
     }
 }
 
-async fn serve_http2<S>(
-    socket: Socket,
+async fn serve_http2<C, S>(
+    socket: Socket<C>,
     answer: S,
     outflow: &Outflow,
     stopped: watch::Receiver<bool>,
 ) where
+    C: Carrier + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error = Closed> + Send,
     S::Future: Send + 'static,
 {
@@ -157,14 +214,11 @@ async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
 fn answer(
     site: Site,
     outflow: Outflow,
-    peer: SocketAddr,
+    connection: Connection,
     mut request: Request<Incoming>,
 ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>> {
     request.extensions_mut().insert(outflow);
-    request.extensions_mut().insert(Connection {
-        tls: false,
-        peer: Some(peer),
-    });
+    request.extensions_mut().insert(connection);
     // Boxed, because hyper keeps the space of this future as long as the connection.
     Box::pin(async move {
         let response = site.answer(request.map(Body::new)).await;

@@ -10,30 +10,59 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::settings::ListenAddress;
-use crate::connection;
+use crate::connection::{self, Serve};
 use crate::site::{Hosts, Site};
+use crate::tls::Tls;
 
 /// Connections that the kernel may complete before we accept them.
 const BACKLOG: i32 = 4096;
 /// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Bound sockets and the hosts that each serves.
-pub struct Listeners(Vec<(TcpListener, SocketAddr, Hosts)>);
+/// Bound sockets.
+pub struct Listeners(Vec<Listener>);
+
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    hosts: Hosts,
+    tls: bool,
+}
+
+/// The port on which browsers look for plain HTTP.
+const HTTP: u16 = 80;
 
 impl Listeners {
-    /// Binds every address; addresses that share a port share a socket.
+    /// Binds every address; addresses that share a port share a socket. With `redirects`, what is
+    /// asked for on port 80 and served nowhere there is sent to HTTPS (B-062).
     ///
     /// # Errors
     /// A sentence that names the address and the remedy.
-    pub fn bind(addresses: &[ListenAddress]) -> Result<Self, String> {
-        let mut sites: BTreeMap<(Option<IpAddr>, u16), Hosts> = BTreeMap::new();
+    pub fn bind(addresses: &[ListenAddress], redirects: bool) -> Result<Self, String> {
+        let mut sites: BTreeMap<(Option<IpAddr>, u16), (Hosts, bool)> = BTreeMap::new();
         for address in addresses {
-            let hosts = sites.entry((address.bind, address.port)).or_default();
+            let (hosts, tls) = sites.entry((address.bind, address.port)).or_default();
+            if !hosts.is_empty() && *tls != address.tls {
+                return Err(format!(
+                    "port {} cannot speak HTTP and HTTPS at once; give one of its addresses another port",
+                    address.port
+                ));
+            }
             hosts.add(address.host.as_deref());
+            *tls = address.tls;
+        }
+        let https = addresses.iter().find(|address| address.tls);
+        let https = https.map(|address| address.port).filter(|_| redirects);
+        if let Some(https) = https {
+            let own = sites.iter_mut().filter(|((_, port), _)| *port == HTTP);
+            own.for_each(|(_, (hosts, tls))| {
+                if !*tls {
+                    hosts.redirect_others_to(https);
+                }
+            });
         }
         let mut listeners = Vec::new();
-        for ((ip, port), hosts) in sites {
+        for ((ip, port), (hosts, tls)) in sites {
             let shown = ip.map_or_else(|| format!(":{port}"), |ip| format!("{ip}:{port}"));
             let bound = match ip {
                 Some(ip) => bind(SocketAddr::new(ip, port)),
@@ -47,9 +76,45 @@ impl Listeners {
                 )
             })?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
-            listeners.push((listener, address, hosts));
+            listeners.push(Listener {
+                socket: listener,
+                address,
+                hosts,
+                tls,
+            });
+        }
+        let has_http = listeners
+            .iter()
+            .any(|listener| listener.address.port() == HTTP);
+        if let Some(https) = https.filter(|_| !has_http) {
+            listeners.extend(redirecting(https));
         }
         Ok(Self(listeners))
+    }
+}
+
+/// Only helps those who forget the scheme, so that another program on port 80 is no error.
+fn redirecting(https: u16) -> Option<Listener> {
+    let bound = bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), HTTP))
+        .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), HTTP)))
+        .and_then(|socket| Ok((socket.local_addr()?, socket)));
+    match bound {
+        Ok((address, socket)) => {
+            let mut hosts = Hosts::default();
+            hosts.redirect_others_to(https);
+            Some(Listener {
+                socket,
+                address,
+                hosts,
+                tls: false,
+            })
+        }
+        Err(error) => {
+            tracing::warn!(
+                "port 80 does not redirect to HTTPS: {error}; free it, or write `auto_https disable_redirects` in the global options"
+            );
+            None
+        }
     }
 }
 
@@ -78,14 +143,26 @@ pub struct Serving {
 
 impl Serving {
     /// Starts to accept.
-    pub fn start(listeners: Listeners, site: &Site, dispatch_timeout: Option<Duration>) -> Self {
+    pub fn start(
+        listeners: Listeners,
+        site: &Site,
+        tls: Option<&Tls>,
+        dispatch_timeout: Option<Duration>,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut accepting = JoinSet::new();
         let mut addresses = Vec::new();
-        for (listener, address, hosts) in listeners.0 {
-            addresses.push(address);
-            let site = site.for_hosts(hosts);
-            accepting.spawn(accept(listener, site, dispatch_timeout, stopped.clone()));
+        for listener in listeners.0 {
+            if !listener.hosts.is_empty() {
+                addresses.push(listener.address);
+            }
+            let serve = Serve {
+                site: site.for_hosts(listener.hosts),
+                acceptor: tls.filter(|_| listener.tls).map(Tls::acceptor),
+                dispatch_timeout,
+                stopped: stopped.clone(),
+            };
+            accepting.spawn(accept(listener.socket, serve));
         }
         Self {
             addresses,
@@ -143,21 +220,14 @@ impl Connections {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    site: Site,
-    dispatch_timeout: Option<Duration>,
-    stopped: watch::Receiver<bool>,
-) -> JoinSet<()> {
+async fn accept(listener: TcpListener, serve: Serve) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    configure(&stream, dispatch_timeout);
-                    let serve =
-                        connection::serve(stream, peer, site.clone(), dispatch_timeout, stopped.clone());
-                    connections.spawn(serve);
+                    configure(&stream, serve.dispatch_timeout);
+                    connections.spawn(serve.clone().connection(stream, peer));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -165,7 +235,7 @@ async fn accept(
                 }
             },
             Some(_) = connections.join_next() => {}
-            () = connection::wait_for_stop(stopped.clone()) => return connections,
+            () = connection::wait_for_stop(serve.stopped.clone()) => return connections,
         }
     }
 }

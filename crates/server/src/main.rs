@@ -13,6 +13,7 @@ mod options;
 mod run;
 mod site;
 mod socket;
+mod tls;
 mod transport;
 
 /// Many small allocations of many threads, freed by others, are what this allocator is good at.

@@ -78,8 +78,9 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         variables: &["SERVER_NAME"],
         flag: "address",
-        default: "none; TLS is not supported yet, so a plain HTTP address must be given",
-        doc: "Addresses to listen on, separated by spaces or commas: `:80`, `http://hub.example:80`, \
+        default: "localhost",
+        doc: "Addresses to listen on, separated by spaces or commas: `localhost` (HTTPS on 443 with a \
+              certificate of the local authority), `localhost:8443`, `:80`, `http://hub.example:80`, \
               `name:80`. A host restricts the requests that are answered, an IP address also the \
               interface; port 0 lets the system choose. In a file: the site's addresses.",
         ..row(Section::Process, "", "")

@@ -9,12 +9,14 @@ use std::time::Duration;
 use talaria_hub::clock::SystemClock;
 use talaria_hub::{Hub, HubOptions, Rule, UnknownCursor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
 use crate::listen::{Listeners, Serving};
 use crate::log;
 use crate::site::Site;
+use crate::tls::Tls;
 use crate::transport;
 
 const XFSZ: rustix::process::Signal = rustix::process::Signal::XFSZ;
@@ -82,6 +84,8 @@ async fn serve_until_signal(
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
+    let redirects = settings.redirects;
+    let tls = Tls::new(&addresses, &settings.certificate)?;
     // Before the transport is opened, which may take long.
     let mut others = Ignored::new()?;
     let place = settings.transport.clone();
@@ -92,8 +96,21 @@ async fn serve_until_signal(
         _ = terminate.recv() => return Ok(()),
     };
     let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
-    let listeners = Listeners::bind(&addresses)?;
-    let serving = Serving::start(listeners, &Site::new(hub.clone()), dispatch_timeout);
+    let listeners = Listeners::bind(&addresses, redirects)?;
+    let site = Site::new(hub.clone());
+    let serving = Serving::start(listeners, &site, tls.as_ref(), dispatch_timeout);
+    if let Some(root) = tls.as_ref().and_then(Tls::root) {
+        tracing::info!(
+            root = %root.display(),
+            "certificates are of a local authority; `talaria trust` makes this machine trust it"
+        );
+    }
+    let mut renewal = JoinSet::new();
+    renewal.spawn(async move {
+        if let Some(tls) = tls {
+            tls.renew().await;
+        }
+    });
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }

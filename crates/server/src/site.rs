@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use talaria_hub::{Hub, host_of, plain};
 use talaria_transport::Health;
 
@@ -17,6 +17,8 @@ const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 pub struct Hosts {
     names: BTreeSet<String>,
     any: bool,
+    /// Where requests for other hosts are sent: the port of HTTPS (B-062).
+    https: Option<u16>,
 }
 
 impl Hosts {
@@ -26,6 +28,16 @@ impl Hosts {
             Some(host) => _ = self.names.insert(host.to_ascii_lowercase()),
             None => self.any = true,
         }
+    }
+
+    /// Whether no host is served.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.any
+    }
+
+    /// Sends requests for other hosts to HTTPS on this port.
+    pub fn redirect_others_to(&mut self, port: u16) {
+        self.https = Some(port);
     }
 
     fn serve(&self, authority: &str) -> bool {
@@ -79,6 +91,9 @@ impl Site {
             Ok(host) => host,
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
         };
+        if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https) {
+            return redirect(host, port, &parts.uri);
+        }
         if !self.hosts.serve(host) {
             return self.misdirected(host);
         }
@@ -123,6 +138,24 @@ impl Site {
         let body = format!("Host: no site for {received:?} here; send one of: {served}\n");
         plain(StatusCode::MISDIRECTED_REQUEST, body)
     }
+}
+
+/// 308, so that a `POST` stays one; the connection closes (B-062).
+fn redirect(host: &str, port: u16, uri: &Uri) -> Response<Body> {
+    let host = without_port(host);
+    let port = match port {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let location = HeaderValue::try_from(format!("https://{host}{port}{target}"));
+    let mut response = plain(StatusCode::PERMANENT_REDIRECT, "");
+    let headers = response.headers_mut();
+    if let Ok(location) = location {
+        headers.insert(LOCATION, location);
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 #[cfg(test)]

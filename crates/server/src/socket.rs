@@ -9,12 +9,44 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use talaria_hub::Outflow;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
 
-/// A TCP stream whose writes are bounded in time.
-pub struct Socket {
-    io: TokioIo<TcpStream>,
+/// A TCP stream that counts the bytes that the kernel took.
+pub struct Counted {
+    stream: TcpStream,
+    taken: u64,
+}
+
+impl From<TcpStream> for Counted {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, taken: 0 }
+    }
+}
+
+/// What carries a connection: the TCP stream, or TLS on top of it, which holds bytes back itself.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin {
+    /// The stream below.
+    fn counted(&self) -> &Counted;
+}
+
+impl Carrier for Counted {
+    fn counted(&self) -> &Counted {
+        self
+    }
+}
+
+impl Carrier for TlsStream<Counted> {
+    fn counted(&self) -> &Counted {
+        self.get_ref().0
+    }
+}
+
+/// A connection whose writes are bounded in time.
+pub struct Socket<C: Carrier> {
+    io: TokioIo<C>,
     outflow: Outflow,
     dispatch_timeout: Option<Duration>,
     /// Whether something was written since the last flush.
@@ -25,15 +57,17 @@ pub struct Socket {
 /// The kernel takes nothing.
 struct Stall {
     since: Instant,
+    /// What the kernel had taken then.
+    taken: u64,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
-    /// Wraps a stream. A write of which no byte is taken for `dispatch_timeout` fails, and so does
+impl<C: Carrier> Socket<C> {
+    /// Wraps a connection. A write of which no byte is taken for `dispatch_timeout` fails, and so does
     /// one that is not taken when a stream on this connection must have ended.
-    pub fn new(stream: TcpStream, outflow: Outflow, dispatch_timeout: Option<Duration>) -> Self {
+    pub fn new(carrier: C, outflow: Outflow, dispatch_timeout: Option<Duration>) -> Self {
         Self {
-            io: TokioIo::new(stream),
+            io: TokioIo::new(carrier),
             outflow,
             dispatch_timeout,
             written: false,
@@ -46,10 +80,19 @@ impl Socket {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.written = true;
+        self.written |= written.is_ready();
+        self.bounded(context, written)
+    }
+
+    /// Fails what waits for a kernel that takes nothing.
+    fn bounded<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
             self.stall = None;
-            return written;
+            return outcome;
         }
         ready!(self.poll_stalled_too_long(context));
         self.outflow.cut();
@@ -59,10 +102,15 @@ impl Socket {
 
     fn poll_stalled_too_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let ends_by = self.outflow.ends_by().map(Instant::from_std);
+        let taken = self.io.inner().counted().taken;
         let stall = self.stall.get_or_insert_with(|| Stall {
             since: now(),
+            taken,
             alarm: None,
         });
+        if stall.taken != taken {
+            (stall.taken, stall.since) = (taken, now());
+        }
         let patience = self.dispatch_timeout.map(|timeout| stall.since + timeout);
         let Some(at) = [patience, ends_by].into_iter().flatten().min() else {
             return Poll::Pending;
@@ -75,11 +123,12 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl<C: Carrier> Drop for Socket<C> {
     fn drop(&mut self) {
         if self.outflow.is_cut() {
             // Linger zero: what the kernel holds is dropped, and the peer learns of it by a reset.
-            let linger = socket2::SockRef::from(self.io.inner()).set_linger(Some(Duration::ZERO));
+            let stream = &self.io.inner().counted().stream;
+            let linger = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
             drop(linger);
         }
     }
@@ -91,7 +140,7 @@ fn now() -> Instant {
     ))
 }
 
-impl Read for Socket {
+impl<C: Carrier> Read for Socket<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +150,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl<C: Carrier> Write for Socket<C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -125,7 +174,8 @@ impl Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        ready!(self.bounded(context, flushed))?;
         // hyper flushes only when the kernel has taken all that it had.
         if std::mem::take(&mut self.written) {
             self.outflow.flushed();
@@ -134,6 +184,58 @@ impl Write for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        let shut = Pin::new(&mut self.io).poll_shutdown(context);
+        self.bounded(context, shut)
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Counted {
+    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = written {
+            self.taken += count as u64;
+        }
+        written
     }
 }

@@ -89,6 +89,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
         host: None,
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         port,
+        tls: false,
     };
     let draft = Draft {
         addresses: vec![address],

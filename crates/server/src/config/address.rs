@@ -1,13 +1,14 @@
-//! Site addresses (B-061): plain HTTP ones, until TLS comes.
+//! Site addresses, and whether each speaks HTTPS (B-061).
 
 use std::net::IpAddr;
 
 use super::error::{ConfigError, show};
 use super::lexer::Word;
-use super::settings::ListenAddress;
+use super::settings::{CertificateSettings, ListenAddress};
+use super::tree::Line;
 
-const REMEDY: &str = "serve plain HTTP for now, for example SERVER_NAME=:80 (every host) or \
-                      SERVER_NAME=http://hub.example:80 (that host only), behind a proxy that does TLS";
+const REMEDY: &str = "write for example localhost (HTTPS with a local certificate), :80 (plain HTTP, every host) or \
+                      http://hub.example:80 (plain HTTP, that host only)";
 
 /// The addresses in `words`, which spaces, commas or both separate (B-061).
 ///
@@ -40,21 +41,12 @@ fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
             "write :<port>, <name>:80 or http://<name>[:<port>], for example :3000 or http://hub.example:80",
         )
     };
-    let tls = || {
-        word.error(format!(
-            "{} is an HTTPS address, and TLS is not supported yet",
-            show(text)
-        ))
-        .remedy(REMEDY)
-    };
     let (scheme, authority) = match text.split_once("://") {
         Some((scheme, authority)) => (Some(scheme.to_ascii_lowercase()), authority),
         None => (None, text),
     };
-    match scheme.as_deref() {
-        Some("https") => return Err(tls()),
-        Some("http") | None => {}
-        Some(_) => return Err(malformed("only http:// is supported")),
+    if !matches!(scheme.as_deref(), Some("https" | "http") | None) {
+        return Err(malformed("only http:// and https:// are supported"));
     }
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     if authority.contains(['/', '?', '#', '@']) {
@@ -97,10 +89,10 @@ fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
         return Err(malformed("it has neither host nor port"));
     }
     // Without a scheme the port decides: 80 is HTTP, and so is a port without host, save 443.
-    let plain = scheme.is_some() || port == Some(80) || (host.is_empty() && port != Some(443));
-    if !plain {
-        return Err(tls());
-    }
+    let tls = match scheme.as_deref() {
+        Some(scheme) => scheme == "https",
+        None => port != Some(80) && (!host.is_empty() || port == Some(443)),
+    };
     let host = match ip {
         Some(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
         Some(ip) => Some(ip.to_string()),
@@ -111,8 +103,68 @@ fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
     Ok(ListenAddress {
         host,
         bind: ip,
-        port: port.unwrap_or(80),
+        port: port.unwrap_or(if tls { 443 } else { 80 }),
+        tls,
     })
+}
+
+/// Whether only a local authority certifies the name (the table after B-066).
+fn is_internal(host: &str) -> bool {
+    const SUFFIXES: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
+    let bare = host.trim_matches(['[', ']']);
+    !host.contains('.')
+        || bare.parse::<IpAddr>().is_ok()
+        || SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+}
+
+/// Refuses what has no certificate: a public name, or no name, without `tls`.
+///
+/// # Errors
+///
+/// Names the address and the remedies.
+pub fn check_certificates(
+    addresses: &[ListenAddress],
+    certificate: Option<&CertificateSettings>,
+) -> Result<(), ConfigError> {
+    if certificate.is_some() {
+        return Ok(());
+    }
+    let encrypted = addresses.iter().filter(|address| address.tls);
+    for address in encrypted {
+        let problem = match &address.host {
+            Some(host) if is_internal(host) => continue,
+            Some(host) => format!(
+                "{host} needs a public certificate, and getting one by ACME is not supported yet"
+            ),
+            None => format!(
+                "port {} speaks HTTPS and has no host to certify",
+                address.port
+            ),
+        };
+        return Err(ConfigError::general(problem).remedy(
+            "write `tls <certificate> <key>` or `tls internal` beside the `mercure` block, or serve plain HTTP (http://<name>) behind a proxy that does TLS",
+        ));
+    }
+    Ok(())
+}
+
+/// The `tls` directive of a site.
+///
+/// # Errors
+///
+/// Anything but `internal` or two files.
+pub fn tls(line: &Line) -> Result<CertificateSettings, ConfigError> {
+    match line.without_block()?.args.as_slice() {
+        [one] if one.text == "internal" => Ok(CertificateSettings::Local),
+        [certificate, key] => Ok(CertificateSettings::Files {
+            certificate: certificate.text.clone().into(),
+            key: key.text.clone().into(),
+        }),
+        _ => Err(line
+            .name
+            .error("`tls` takes `internal`, or the files of a certificate and of its key")
+            .remedy("write tls internal, or tls /etc/hub/cert.pem /etc/hub/key.pem")),
+    }
 }
 
 /// The error for a `SERVER_NAME` that is unset or holds no address.
@@ -136,6 +188,7 @@ mod tests {
             host: host.map(str::to_owned),
             bind,
             port,
+            tls: false,
         }
     }
 
@@ -173,20 +226,53 @@ mod tests {
         }
     }
 
-    /// B-061, the HTTPS rows, which are refused until TLS comes.
+    /// B-061, the HTTPS rows.
     #[test]
-    fn https_is_refused_with_the_remedy() {
-        for https in [
-            "localhost",
-            "hub.example.com",
-            ":443",
-            "https://a",
-            "localhost:8443",
-            "127.0.0.1:0",
+    fn https_addresses() {
+        for (text, host, port) in [
+            ("localhost", Some("localhost"), 443),
+            ("php", Some("php"), 443),
+            ("hub.example.com", Some("hub.example.com"), 443),
+            ("localhost:8443", Some("localhost"), 8443),
+            ("https://hub.local:80", Some("hub.local"), 80),
+            (":443", None, 443),
         ] {
-            let error = parse(https).unwrap_err();
-            assert!(error.contains("TLS is not supported yet"), "{error}");
-            assert!(error.contains("SERVER_NAME=:80"), "{error}");
+            let expected = ListenAddress {
+                tls: true,
+                ..plain(host, None, port)
+            };
+            assert_eq!(parse(text), Ok(vec![expected]), "{text}");
+        }
+        let both = parse("localhost, php:80").unwrap();
+        assert_eq!((both[0].tls, both[1].tls), (true, false));
+    }
+
+    /// The table after B-066: public names and no name need a certificate from elsewhere.
+    #[test]
+    fn only_internal_names_have_a_local_certificate() {
+        for internal in [
+            "localhost",
+            "a.localhost",
+            "hub",
+            "hub.local",
+            "a.internal",
+            "a.home.arpa",
+            "10.0.0.1",
+            "[::1]:8443",
+            "hub.example:80",
+        ] {
+            assert!(
+                check_certificates(&parse(internal).unwrap(), None).is_ok(),
+                "{internal}"
+            );
+        }
+        for public in ["hub.example.com", ":443", "https://hub.example"] {
+            let addresses = parse(public).unwrap();
+            let error = check_certificates(&addresses, None)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("tls internal"), "{error}");
+            assert!(check_certificates(&addresses, Some(&CertificateSettings::Local)).is_ok());
         }
     }
 

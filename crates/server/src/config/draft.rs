@@ -6,11 +6,12 @@ use talaria_hub::Rule;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
+use super::address;
 use super::error::ConfigError;
 use super::issuer;
 use super::settings::{
-    IssuerSettings, KeySettings, ListenAddress, Loaded, Notice, OriginSetting, Settings,
-    TransportSettings,
+    CertificateSettings, IssuerSettings, KeySettings, ListenAddress, Loaded, Notice, OriginSetting,
+    Settings, TransportSettings,
 };
 use super::source::Place;
 
@@ -22,6 +23,10 @@ pub const UNNAMED_ISSUER: &str = "https://localhost";
 pub struct Draft {
     /// Addresses to listen on.
     pub addresses: Vec<ListenAddress>,
+    /// What the `tls` directive says.
+    pub certificate: Option<CertificateSettings>,
+    /// `auto_https disable_redirects` (B-062).
+    pub no_redirects: bool,
     /// Issuers in the order of the configuration.
     pub issuers: Vec<IssuerSettings>,
     /// The keys of the 0.x directives (B-221b).
@@ -134,6 +139,7 @@ impl Draft {
     /// A key that cannot verify anything, the rules of [`issuer::check`], a wrong origin.
     pub fn finish(mut self) -> Result<Loaded, ConfigError> {
         self.adopt_older_keys()?;
+        address::check_certificates(&self.addresses, self.certificate.as_ref())?;
         let rule = self.rule();
         let default_body = match rule {
             Rule::Classic => 10 * 1024 * 1024,
@@ -162,6 +168,8 @@ impl Draft {
                 .cookie_name
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),
             base: base(self.resource_identifier.as_deref(), &self.addresses),
+            certificate: self.certificate.unwrap_or_default(),
+            redirects: !self.no_redirects,
             addresses: self.addresses,
             resource_identifier: self.resource_identifier,
             heartbeat: timer(self.heartbeat, 40),
@@ -203,10 +211,14 @@ fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {
                 ListenAddress {
                     host: Some(host),
                     port,
+                    tls,
                     ..
                 },
             ],
-        ) if *port != 0 => Some(format!("http://{host}:{port}{HUB_PATH}")),
+        ) if *port != 0 => {
+            let scheme = if *tls { "https" } else { "http" };
+            Some(format!("{scheme}://{host}:{port}{HUB_PATH}"))
+        }
         _ => None,
     };
     url.and_then(|url| Base::new(&url).ok())

@@ -79,11 +79,7 @@ fn words(name: &str, value: &str) -> Result<Vec<Word>, ConfigError> {
 ///
 /// As [`address::addresses`], and when it is unset or empty.
 pub fn server_name(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
-    let Some(value) = environment("SERVER_NAME") else {
-        return Err(address::missing(
-            "SERVER_NAME is not set, and its default `localhost` is an HTTPS address: TLS is not supported yet",
-        ));
-    };
+    let value = environment("SERVER_NAME").unwrap_or_else(|| "localhost".to_owned());
     draft.addresses = address::addresses(&words("SERVER_NAME", &value)?)?;
     if draft.addresses.is_empty() {
         return Err(address::missing("SERVER_NAME is set but holds no address"));

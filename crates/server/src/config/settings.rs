@@ -63,7 +63,7 @@ pub struct IssuerSettings {
     pub place: Place,
 }
 
-/// One address to listen on, without TLS (B-061).
+/// One address to listen on (B-061).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
     /// The only host name or address, in lower case and without a port, that requests may name;
@@ -73,6 +73,23 @@ pub struct ListenAddress {
     pub bind: Option<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// Whether it speaks HTTPS.
+    pub tls: bool,
+}
+
+/// Where the certificate of the HTTPS addresses comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CertificateSettings {
+    /// The local authority makes it (B-065).
+    #[default]
+    Local,
+    /// From files in PEM.
+    Files {
+        /// The certificate and its chain.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
 }
 
 /// Where updates are kept.
@@ -131,6 +148,10 @@ pub struct OriginSetting {
 pub struct Settings {
     /// Where to listen; at least one.
     pub addresses: Vec<ListenAddress>,
+    /// What the HTTPS addresses show.
+    pub certificate: CertificateSettings,
+    /// Whether port 80 redirects to HTTPS (B-062).
+    pub redirects: bool,
     /// Issuers whose tokens are accepted; at least one has a publisher key.
     pub issuers: Issuers,
     /// Which generations of the protocol are spoken (design §6).

@@ -40,7 +40,6 @@ const LATER_SITE: &[&str] = &[
     "route",
     "skip_log",
     "templates",
-    "tls",
     "tracing",
     "try_files",
     "uri",
@@ -55,7 +54,6 @@ const LATER_GLOBAL: &[&str] = &[
     "acme_dns",
     "acme_eab",
     "admin",
-    "auto_https",
     "cert_issuer",
     "debug",
     "default_bind",
@@ -91,6 +89,10 @@ pub struct Site {
     pub addresses: Vec<Word>,
     /// The lines of its `mercure` block.
     pub mercure: Vec<Line>,
+    /// Its `tls` line.
+    pub tls: Option<Line>,
+    /// Whether `auto_https` suppresses the redirects to HTTPS (B-062).
+    pub no_redirects: bool,
 }
 
 /// Finds the site and its `mercure` block.
@@ -99,10 +101,27 @@ pub struct Site {
 ///
 /// Anything else in the file: never ignored, known things are refused as not supported yet.
 pub fn site(document: Document) -> Result<Site, ConfigError> {
-    if let Some((_, options)) = &document.global
-        && let Some(option) = options.first()
-    {
-        return Err(refuse(&option.name, "global option", LATER_GLOBAL, &[]));
+    let mut no_redirects = false;
+    for option in document.global.iter().flat_map(|(_, options)| options) {
+        if !option.name.is("auto_https") {
+            return Err(refuse(
+                &option.name,
+                "global option",
+                LATER_GLOBAL,
+                &["auto_https"],
+            ));
+        }
+        let value = option.one("off or disable_redirects")?;
+        no_redirects |= match value.text.as_str() {
+            "disable_redirects" => true,
+            _ => {
+                return Err(value
+                    .error(format!("auto_https {} is not supported", show(&value.text)))
+                    .remedy(
+                        "write disable_redirects, or http:// before the addresses to have no HTTPS",
+                    ));
+            }
+        };
     }
     let mut lines = document.lines.into_iter();
     let mut addresses: Vec<Word> = Vec::new();
@@ -145,9 +164,19 @@ pub fn site(document: Document) -> Result<Site, ConfigError> {
             }
         },
     };
+    let (tls, body): (Vec<Line>, Vec<Line>) =
+        body.into_iter().partition(|line| line.name.is("tls"));
+    if let [_, second, ..] = tls.as_slice() {
+        return Err(second
+            .name
+            .error("`tls` occurs twice")
+            .remedy("keep one of the two"));
+    }
     Ok(Site {
         addresses,
         mercure: mercure(body, &first)?,
+        tls: tls.into_iter().next(),
+        no_redirects,
     })
 }
 
@@ -175,7 +204,12 @@ fn mercure(body: Vec<Line>, site: &Word) -> Result<Vec<Line>, ConfigError> {
                     .error("matchers are not supported yet")
                     .remedy("remove the matcher"));
             }
-            return Err(refuse(name, "site directive", LATER_SITE, &["mercure"]));
+            return Err(refuse(
+                name,
+                "site directive",
+                LATER_SITE,
+                &["mercure", "tls"],
+            ));
         }
         if let Some(argument) = line.args.first() {
             return Err(argument

@@ -79,9 +79,11 @@ fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
     }
     let derived = settings.addresses.iter().map(|address| {
         let host = address.host.as_deref().unwrap_or("localhost");
-        match address.port {
-            80 => format!("http://{host}{HUB_PATH}"),
-            port => format!("http://{host}:{port}{HUB_PATH}"),
+        match (address.tls, address.port) {
+            (false, 80) => format!("http://{host}{HUB_PATH}"),
+            (false, port) => format!("http://{host}:{port}{HUB_PATH}"),
+            (true, 443) => format!("https://{host}{HUB_PATH}"),
+            (true, port) => format!("https://{host}:{port}{HUB_PATH}"),
         }
     });
     derived.collect()

@@ -1,0 +1,106 @@
+//! HTTPS: which certificate a listener shows, and how it stays valid (B-060 to B-065).
+
+mod authority;
+mod certificate;
+mod local;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use tokio_rustls::TlsAcceptor;
+
+pub use authority::directory;
+
+use self::certificate::Certificate;
+use self::local::Local;
+use crate::config::settings::{CertificateSettings, ListenAddress};
+
+/// How long a handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The first wait after a renewal that failed.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What encrypts the connections of the HTTPS listeners.
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    certificate: Arc<Certificate>,
+    local: Option<Local>,
+}
+
+impl Tls {
+    /// Reads or makes the certificate for the HTTPS addresses; `None` if there are none.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the remedy.
+    pub fn new(
+        addresses: &[ListenAddress],
+        settings: &CertificateSettings,
+    ) -> Result<Option<Self>, String> {
+        let encrypted: Vec<_> = addresses.iter().filter(|address| address.tls).collect();
+        if encrypted.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<String> = encrypted
+            .iter()
+            .filter_map(|address| address.host.clone())
+            .collect();
+        let any = names.len() < encrypted.len();
+        let (local, key) = match settings {
+            CertificateSettings::Local => {
+                let local = Local::open(directory(|name| std::env::var_os(name))?, names.clone())?;
+                let key = local.certify(SystemTime::now())?;
+                (Some(local), key)
+            }
+            CertificateSettings::Files { certificate, key } => {
+                (None, certificate::read(certificate, key)?)
+            }
+        };
+        let certificate = Arc::new(Certificate::new(names, any, key));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificate) as _);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Some(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate,
+            local,
+        }))
+    }
+
+    /// What takes the handshakes.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
+    /// Where the root lies that clients must trust, if it is our own.
+    pub fn root(&self) -> Option<PathBuf> {
+        self.local.as_ref().map(Local::root)
+    }
+
+    /// Replaces a certificate of our own before it ends, for ever.
+    pub async fn renew(self) {
+        let Some(local) = self.local else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(local::RENEWAL).await;
+            loop {
+                match local.certify(SystemTime::now()) {
+                    Ok(key) => break self.certificate.replace(key),
+                    Err(error) => {
+                        tracing::error!(
+                            "the certificate could not be renewed, the old one stays: {error}"
+                        );
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+            tracing::info!("renewed the certificate of the local authority");
+        }
+    }
+}

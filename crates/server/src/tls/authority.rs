@@ -1,0 +1,212 @@
+//! A certificate authority and where it lies (B-065).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+/// A certificate that signs others, and its key.
+pub struct Authority {
+    pub issuer: Issuer<'static, KeyPair>,
+    pub certificate: CertificateDer<'static>,
+    pub expires_at: SystemTime,
+}
+
+/// What an authority is called and how long it lives.
+pub struct Kind {
+    /// The files are `<name>.crt` and `<name>.key`.
+    pub name: &'static str,
+    pub subject: &'static str,
+    pub lifetime: Duration,
+    /// How many authorities may follow below it.
+    pub below: u8,
+}
+
+/// The local authority's directory.
+///
+/// # Errors
+/// Neither `XDG_DATA_HOME` nor `HOME` is set.
+pub fn directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, String> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let data = set("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/share")))
+        .ok_or(
+            "neither XDG_DATA_HOME nor HOME is set, so there is no place for the local certificate authority; set one of them",
+        )?;
+    Ok(data.join("caddy/pki/authorities/local"))
+}
+
+impl Authority {
+    /// Reads the authority, or makes a new one where there is none or less than a third of its life
+    /// is left. `parent` signs it; without one it signs itself.
+    pub fn open(
+        directory: &Path,
+        kind: &Kind,
+        parent: Option<&Self>,
+        now: SystemTime,
+    ) -> Result<Self, String> {
+        let certificate = directory.join(format!("{}.crt", kind.name));
+        let key = directory.join(format!("{}.key", kind.name));
+        if certificate.exists() && key.exists() {
+            let read = Self::read(&certificate, &key)?;
+            let signed = parent.is_none_or(|parent| read.is_signed_by(parent));
+            if signed && read.expires_at > now + kind.lifetime / 3 {
+                return Ok(read);
+            }
+        }
+        let (made, key_pem) = Self::make(kind, parent, now)
+            .map_err(|error| format!("the local certificate authority: {error}"))?;
+        let mut folder = fs::DirBuilder::new();
+        folder
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| unwritable(directory, &error))?;
+        write(&key, 0o600, key_pem.as_bytes())?;
+        write(&certificate, 0o644, pem(&made.certificate).as_bytes())?;
+        Ok(made)
+    }
+
+    fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let unusable = |path: &Path, error: &dyn std::fmt::Display| {
+            format!(
+                "{} of the local certificate authority cannot be used: {error}; move it away, and a new authority is made, which clients must trust anew",
+                path.display()
+            )
+        };
+        let der = CertificateDer::from_pem_file(certificate)
+            .map_err(|error| unusable(certificate, &error))?;
+        let text = fs::read_to_string(key).map_err(|error| unusable(key, &error))?;
+        let pair = KeyPair::from_pem(&text).map_err(|error| unusable(key, &error))?;
+        let expires_at = expiry(&der).ok_or_else(|| unusable(certificate, &"it is damaged"))?;
+        let issuer =
+            Issuer::from_ca_cert_der(&der, pair).map_err(|error| unusable(certificate, &error))?;
+        Ok(Self {
+            issuer,
+            certificate: der,
+            expires_at,
+        })
+    }
+
+    fn make(
+        kind: &Kind,
+        parent: Option<&Self>,
+        now: SystemTime,
+    ) -> Result<(Self, String), rcgen::Error> {
+        let pair = KeyPair::generate()?;
+        let key_pem = pair.serialize_pem();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(kind.subject);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(kind.below));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let expires_at = valid(&mut params, now, kind.lifetime);
+        let certificate = match parent {
+            Some(parent) => params.signed_by(&pair, &parent.issuer)?,
+            None => params.self_signed(&pair)?,
+        };
+        let made = Self {
+            certificate: certificate.der().clone(),
+            issuer: Issuer::new(params, pair),
+            expires_at,
+        };
+        Ok((made, key_pem))
+    }
+
+    fn is_signed_by(&self, parent: &Self) -> bool {
+        let own = x509_parser::parse_x509_certificate(&self.certificate);
+        let other = x509_parser::parse_x509_certificate(&parent.certificate);
+        match (own, other) {
+            (Ok((_, own)), Ok((_, other))) => {
+                let own_key = own.iter_extensions().find_map(|extension| {
+                    match extension.parsed_extension() {
+                        x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
+                            id.key_identifier.as_ref().map(|id| id.0.to_vec())
+                        }
+                        _ => None,
+                    }
+                });
+                let parents = other.iter_extensions().find_map(|extension| {
+                    match extension.parsed_extension() {
+                        x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => {
+                            Some(id.0.to_vec())
+                        }
+                        _ => None,
+                    }
+                });
+                own.issuer() == other.subject() && own_key == parents
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Sets when a certificate is valid; a little before now already, for clocks that are behind.
+pub fn valid(params: &mut CertificateParams, now: SystemTime, lifetime: Duration) -> SystemTime {
+    const BEHIND: Duration = Duration::from_secs(60);
+    let expires_at = now + lifetime;
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = (now - BEHIND).into();
+    params.not_after = expires_at.into();
+    expires_at
+}
+
+/// A subject that is only a common name.
+pub fn named(name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    subject
+}
+
+fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::prelude::BASE64_STANDARD.encode(certificate);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
+}
+
+/// Writes a whole file or none.
+fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), String> {
+    let beside = path.with_extension("new");
+    let written = (|| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    written.map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{} cannot be written: {error}; the local certificate authority lies there: check XDG_DATA_HOME and its permissions",
+        path.display()
+    )
+}

@@ -257,7 +257,13 @@ impl Home {
         self.start(server_name, directives, &issuer)
     }
 
-    fn start(
+    /// As [`Self::hub`], on the site address `server_name` and with these variables besides the two
+    /// keys.
+    ///
+    /// # Errors
+    ///
+    /// What it said instead of an address.
+    pub fn start(
         &self,
         server_name: &str,
         directives: &str,

@@ -65,6 +65,10 @@ pub struct HubOptions {
     pub limits: Limits,
     /// What an unknown cursor brings.
     pub unknown_cursor: UnknownCursor,
+    /// The only origins under which requests are answered, in lower case; empty for all (B-204).
+    pub public_origins: Vec<String>,
+    /// What `aud` may contain besides the resource identifier.
+    pub accepted_audiences: Vec<String>,
     /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
     pub subscriptions: bool,
     /// Which generations of the protocol are spoken.
@@ -90,6 +94,8 @@ impl HubOptions {
             publish_origins: Origins::default(),
             limits: Limits::default(),
             unknown_cursor: UnknownCursor::default(),
+            public_origins: Vec::new(),
+            accepted_audiences: Vec::new(),
             subscriptions: false,
             rule: Rule::default(),
             publish_ungranted: false,
@@ -243,6 +249,7 @@ impl Hub {
         let parts = request.parts;
         host_of(parts).map_err(Refused::Host)?;
         let hub = &self.0;
+        hub.check_public_origin(parts)?;
         match (parts.uri.path(), &parts.method) {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
                 subscribe::subscribe(hub, request, body).await
@@ -305,6 +312,29 @@ impl Shared {
                 format!("{scheme}://{host}{HUB_PATH}")
             }
         }
+    }
+
+    /// All that a token's `aud` may contain one of.
+    pub(crate) fn audiences(&self, parts: &Parts) -> Vec<String> {
+        let more = self.options.accepted_audiences.iter().cloned();
+        std::iter::once(self.audience(parts)).chain(more).collect()
+    }
+
+    /// B-421: the origin as received must be a public one.
+    fn check_public_origin(&self, parts: &Parts) -> Result<(), Refused> {
+        let public = &self.options.public_origins;
+        if public.is_empty() {
+            return Ok(());
+        }
+        let (scheme, host) = Self::origin(parts).unwrap_or_default();
+        let received = format!("{scheme}://{}", host.to_ascii_lowercase());
+        if public.contains(&received) {
+            return Ok(());
+        }
+        Err(Refused::Misdirected {
+            received,
+            accepted: public.join(" "),
+        })
     }
 
     /// Where the metadata document lies: on the identifier's origin (B-423).

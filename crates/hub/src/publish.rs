@@ -28,13 +28,13 @@ pub(crate) async fn publish(
         check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
-    let audience = hub.audience(parts);
+    let audiences = hub.audiences(parts);
     let access = hub
         .verifier
         .verify(
             &presented.token,
             Role::Publisher,
-            &[audience],
+            &audiences,
             hub.clock.unix_time(),
         )
         .map_err(Refused::Token)?;

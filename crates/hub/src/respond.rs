@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, Blame, Generation, ProtocolError};
 
 use crate::Connection;
@@ -33,6 +34,8 @@ pub struct Unanswered;
 pub(crate) enum Refused {
     /// 400, the request's authority.
     Host(HostError),
+    /// 421 (B-421).
+    Misdirected { received: String, accepted: String },
     /// 404.
     NotFound,
     /// 405 with what is allowed.
@@ -80,6 +83,7 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::Host(_) | Self::PublishMediaType | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Content(error) => match error.blame {
@@ -130,6 +134,9 @@ impl Refused {
     fn body(&self, status: StatusCode) -> String {
         match self {
             Self::Host(error) => error.to_string(),
+            Self::Misdirected { received, .. } => {
+                format!("this hub is not at {}; use its public URL", Shown(received))
+            }
             Self::NotFound => BODY_NOT_FOUND.to_owned(),
             Self::Content(error) => error.to_string(),
             Self::Presentation(error) => error.to_string(),
@@ -201,6 +208,14 @@ impl Refused {
                 "request refused: the token does not grant the action {} on this topic",
                 action.name()
             ),
+            Self::Misdirected { received, accepted } => {
+                let received = Shown(received).to_string();
+                tracing::info!(
+                    received,
+                    accepted,
+                    "request refused: its origin is not in public_urls; list it as this hub receives it (behind a proxy that takes TLS off, with http://)"
+                );
+            }
             Self::NotStored(why) => {
                 tracing::error!(reason = "not_stored", peer, "publish refused: {why}");
             }

@@ -160,12 +160,12 @@ pub(crate) fn authorise(
         None if anonymous => Ok(None),
         None => Err(Refused::NoToken),
         Some(presented) => {
-            let audience = hub.audience(parts);
+            let audiences = hub.audiences(parts);
             hub.verifier
                 .verify(
                     &presented.token,
                     Role::Subscriber,
-                    &[audience],
+                    &audiences,
                     hub.clock.unix_time(),
                 )
                 .map(Some)

@@ -123,6 +123,50 @@ pub const OPTIONS: &[Opt] = &[
         ..hub("subscriptions", "", directive::subscriptions)
     },
     Opt {
+        default: "off",
+        doc: "A hub to play with: anonymous, with `subscriptions`, every origin allowed unless \
+              `cors_origins` and `publish_origins` say otherwise, cookie `mercure_access_token`, and a \
+              well-known key where none is given. Not for public hubs.",
+        ..hub("playground", "", directive::playground)
+    },
+    Opt {
+        default: "every origin",
+        doc: "The only URLs under which requests are answered, by scheme, host and port as this hub \
+              receives them; others get 421.",
+        ..hub("public_urls", "<url>…", directive::public_urls)
+    },
+    Opt {
+        default: "none",
+        doc: "What the `aud` of a token may contain besides the resource identifier, such as the URL by \
+              which publishers inside a network reach the hub.",
+        ..hub(
+            "accepted_audiences",
+            "<url>…",
+            directive::accepted_audiences,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The transport as a URL, as in older files; deprecated, use `transport`.",
+        ..hub("transport_url", "<url>", directive::transport_url)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("name", "<label>", directive::name)
+    },
+    Opt {
+        doc: "No effect yet: there is no user interface.",
+        ..hub("ui", "", directive::user_interface)
+    },
+    Opt {
+        doc: "No effect yet: there is no user interface.",
+        ..hub("demo", "", directive::user_interface)
+    },
+    Opt {
+        doc: "No effect yet: there is no user interface.",
+        ..hub("debugger", "", directive::user_interface)
+    },
+    Opt {
         default: "none: 1.0 alone where an issuer is named, else both",
         doc: "`8` accepts clients and tokens of Mercure 0.x beside those of 1.0 and answers as 1.0 does. `7` \
               also lets 0.x publishers publish public updates that their tokens do not grant.",

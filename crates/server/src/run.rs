@@ -81,6 +81,11 @@ async fn serve_until_signal(
             "the hub knows no public name: relative topics and URL Patterns meet each other only, never absolute ones; name it with resource_identifier"
         );
     }
+    if settings.resource_identifier.is_none() {
+        tracing::warn!(
+            "the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, so that nobody else chooses it"
+        );
+    }
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
@@ -181,6 +186,8 @@ fn options(settings: Settings) -> HubOptions {
     options.rule = settings.rule;
     options.publish_ungranted = settings.publish_ungranted;
     options.subscriptions = settings.subscriptions;
+    options.public_origins = settings.public_origins;
+    options.accepted_audiences = settings.accepted_audiences;
     options.anonymous = settings.anonymous;
     options.cookie_name = settings.cookie_name;
     options.resource_identifier = settings.resource_identifier;

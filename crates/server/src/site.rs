@@ -162,6 +162,19 @@ fn redirect(host: &str, port: u16, uri: &Uri) -> Response<Body> {
 mod tests {
     use super::*;
 
+    /// B-062: the port that was asked for is lost, path and query are kept.
+    #[test]
+    fn plain_requests_are_sent_to_https() {
+        let to = |host, port, target: &str| {
+            let response = redirect(host, port, &target.parse().unwrap());
+            assert_eq!(response.status(), 308);
+            assert_eq!(response.headers()[CONNECTION], "close");
+            response.headers()[LOCATION].to_str().unwrap().to_owned()
+        };
+        assert_eq!(to("a:8080", 443, "/x?y=1"), "https://a/x?y=1");
+        assert_eq!(to("[::1]:80", 8443, "/"), "https://[::1]:8443/");
+    }
+
     #[test]
     fn a_host_is_compared_without_port_and_case() {
         let mut hosts = Hosts::default();

@@ -179,20 +179,18 @@ fn unusable_keys() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// B-061: HTTPS addresses wait for TLS.
+/// The table after B-066: a public name waits for ACME, and the remedies are named.
 #[test]
-fn https_addresses_are_refused() {
-    let message = refusal(None, &KEYS[1..]);
-    assert!(
-        message.contains("SERVER_NAME is not set") && message.contains("SERVER_NAME=:80"),
-        "{message}"
-    );
+fn public_names_need_a_certificate() {
     let message = refusal(None, &[KEYS, &[("SERVER_NAME", "hub.example")]].concat());
     assert!(
-        message
-            .starts_with("error: SERVER_NAME, line 1, column 1: `hub.example` is an HTTPS address"),
+        message.contains("hub.example needs a public certificate")
+            && message.contains("tls internal"),
         "{message}"
     );
+    let directory = Directory::new();
+    let validate = directory.talaria(&["validate"], &KEYS[1..]);
+    assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
 }
 
 /// No mistake near a key shows the key.
@@ -266,7 +264,7 @@ fn valid_configurations() {
 
     let output = directory.talaria(&["validate", "--address", ":81"], &KEYS[1..]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let output = directory.talaria(&["validate", "--address", "https://x"], KEYS);
+    let output = directory.talaria(&["validate", "--address", "ftp://x"], KEYS);
     assert!(
         stderr(&output).starts_with("error: --address: "),
         "{}",

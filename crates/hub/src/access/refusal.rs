@@ -178,8 +178,8 @@ pub enum Refusal {
     AudNotStrings,
     /// The token is for somebody else.
     #[error(
-        "aud is {}, but this hub is {}; correct the claim, or configure \
-         the hub's resource identifier",
+        "aud is {}, but this hub is {}; correct the claim, or \
+         write `resource_identifier` for the hub's one URL or `accepted_audiences` for a further one",
         ShownList(.received), ShownList(.expected)
     )]
     AudMismatch {

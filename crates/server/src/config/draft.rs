@@ -37,6 +37,12 @@ pub struct Draft {
     pub issuer_named: bool,
     /// [`Settings::anonymous`].
     pub anonymous: Option<bool>,
+    /// Whether the hub is one to play with (B-090).
+    pub playground: bool,
+    /// [`Settings::public_origins`].
+    pub public_origins: Vec<String>,
+    /// [`Settings::accepted_audiences`].
+    pub accepted_audiences: Vec<String>,
     /// [`Settings::subscriptions`].
     pub subscriptions: bool,
     /// [`Settings::cookie_name`].
@@ -121,6 +127,14 @@ impl Draft {
             )
             .hide_line());
         }
+        // A directive stands above the variable of the same role.
+        let unnamed = |issuer: &&mut IssuerSettings| issuer.identifier == UNNAMED_ISSUER;
+        if let Some(issuer) = self.issuers.iter_mut().find(unnamed) {
+            issuer.judges_unnamed = true;
+            issuer.publisher = keys.publisher.or(issuer.publisher.take());
+            issuer.subscriber = keys.subscriber.or(issuer.subscriber.take());
+            return Ok(());
+        }
         self.issuers.push(IssuerSettings {
             identifier: UNNAMED_ISSUER.to_owned(),
             authorization_server: false,
@@ -132,13 +146,49 @@ impl Draft {
         Ok(())
     }
 
+    /// What `playground` sets and nothing else did (B-090).
+    fn open_playground(&mut self) {
+        let place = Place::variable("playground");
+        let any = || OriginSetting {
+            text: "*".to_owned(),
+            place: place.clone(),
+        };
+        self.anonymous = Some(true);
+        self.subscriptions = true;
+        self.cookie_name
+            .get_or_insert_with(|| "mercure_access_token".to_owned());
+        self.cors_origins.get_or_insert_with(|| vec![any()]);
+        self.publish_origins.get_or_insert_with(|| vec![any()]);
+        self.notices.push(Notice::warning(
+            "`playground` lets everybody subscribe and every page publish by cookie; do not use it on a public hub",
+        ));
+    }
+
+    /// B-1017: `public_urls` are compared with what this hub receives, and a proxy takes TLS off.
+    fn warn_of_public_origins(&mut self) {
+        let only_https = !self.public_origins.is_empty()
+            && self
+                .public_origins
+                .iter()
+                .all(|origin| origin.starts_with("https://"));
+        if only_https && self.addresses.iter().all(|address| !address.tls) {
+            self.notices.push(Notice::warning(
+                "public_urls lists https:// URLs only, and this hub serves plain HTTP: every request will be answered 421; list the http:// URL that the proxy uses too",
+            ));
+        }
+    }
+
     /// Checks what needs the whole and fills in the defaults.
     ///
     /// # Errors
     ///
     /// A key that cannot verify anything, the rules of [`issuer::check`], a wrong origin.
     pub fn finish(mut self) -> Result<Loaded, ConfigError> {
+        if self.playground {
+            self.open_playground();
+        }
         self.adopt_older_keys()?;
+        self.warn_of_public_origins();
         address::check_certificates(&self.addresses, self.certificate.as_ref())?;
         let rule = self.rule();
         let default_body = match rule {
@@ -155,6 +205,11 @@ impl Draft {
         let timer = |value: Option<Duration>, default: u64| {
             Some(value.unwrap_or(Duration::from_secs(default))).filter(|value| !value.is_zero())
         };
+        let mut accepted_audiences = self.accepted_audiences;
+        if self.resource_identifier.is_none() {
+            // A publisher inside the network names the public address, and the reverse.
+            accepted_audiences.extend(self.addresses.iter().filter_map(own_url));
+        }
         let transport = self
             .transport
             .ok_or_else(|| ConfigError::general("there is no transport"))?;
@@ -164,6 +219,8 @@ impl Draft {
             publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),
             subscriptions: self.subscriptions,
+            public_origins: self.public_origins,
+            accepted_audiences,
             cookie_name: self
                 .cookie_name
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),
@@ -202,23 +259,24 @@ fn check_origins(
     parse(&texts).map_err(ConfigError::general)
 }
 
+/// The hub's URL at an address, if that is known.
+fn own_url(address: &ListenAddress) -> Option<String> {
+    let host = address.host.as_ref().filter(|_| address.port != 0)?;
+    let (scheme, default) = if address.tls {
+        ("https", 443)
+    } else {
+        ("http", 80)
+    };
+    Some(match address.port {
+        port if port == default => format!("{scheme}://{host}{HUB_PATH}"),
+        port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
+    })
+}
+
 fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {
     let url = match (pinned, addresses) {
         (Some(pinned), _) => pinned.ends_with(HUB_PATH).then(|| pinned.to_owned()),
-        (
-            None,
-            [
-                ListenAddress {
-                    host: Some(host),
-                    port,
-                    tls,
-                    ..
-                },
-            ],
-        ) if *port != 0 => {
-            let scheme = if *tls { "https" } else { "http" };
-            Some(format!("{scheme}://{host}:{port}{HUB_PATH}"))
-        }
+        (None, [address]) => own_url(address),
         _ => None,
     };
     url.and_then(|url| Base::new(&url).ok())

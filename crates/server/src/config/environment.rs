@@ -124,10 +124,14 @@ pub fn extra_directives(environment: Environment<'_>) -> Result<Vec<Line>, Confi
 /// `MERCURE_TRUSTED_ISSUERS` is not one value, or a key that is needed is missing.
 pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
     const NAME: &str = "MERCURE_TRUSTED_ISSUERS";
-    let publisher = key("PUBLISHER", environment);
-    let subscriber = key("SUBSCRIBER", environment);
-    let named = environment(NAME);
+    let mut publisher = key("PUBLISHER", environment);
+    let mut subscriber = key("SUBSCRIBER", environment);
     let configured = !draft.issuers.is_empty() || draft.older_keys.place.is_some();
+    if draft.playground && publisher.is_none() && subscriber.is_none() && !configured {
+        publisher = Some(playground_key());
+        subscriber = Some(playground_key());
+    }
+    let named = environment(NAME);
     if named.is_none() && publisher.is_none() && subscriber.is_none() && configured {
         return Ok(());
     }
@@ -154,6 +158,7 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
         },
     };
     let publishes = publisher.is_some()
+        || draft.older_keys.publisher.is_some()
         || draft
             .issuers
             .iter()
@@ -165,11 +170,12 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
         ));
     }
     let subscribes = subscriber.is_some()
+        || draft.older_keys.subscriber.is_some()
         || draft
             .issuers
             .iter()
             .any(|issuer| issuer.subscriber.is_some());
-    if !subscribes && draft.anonymous != Some(true) {
+    if !subscribes && draft.anonymous != Some(true) && !draft.playground {
         return Err(ConfigError::general(
             "MERCURE_SUBSCRIBER_JWT_KEY is not set and `anonymous` is off, so nobody could subscribe",
         )
@@ -186,6 +192,15 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
     };
     draft.issuers.insert(0, issuer);
     Ok(())
+}
+
+/// The well-known key of a playground to which nobody gave one (B-091).
+fn playground_key() -> KeySettings {
+    KeySettings {
+        material: Secret::new("!ChangeThisMercureHubJWTSecretKey!".to_owned()),
+        algorithm: None,
+        place: Place::variable("playground"),
+    }
 }
 
 /// The key of a role, used as raw bytes (B-123); empty means not configured (B-122).

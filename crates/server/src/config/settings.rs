@@ -160,6 +160,11 @@ pub struct Settings {
     pub publish_ungranted: bool,
     /// Whether a subscriber needs no token (B-205).
     pub anonymous: bool,
+    /// The only origins, as `scheme://host[:port]` in lower case, under which requests are
+    /// answered; empty for all (B-204).
+    pub public_origins: Vec<String>,
+    /// What `aud` may contain besides the resource identifier.
+    pub accepted_audiences: Vec<String>,
     /// Whether subscriptions are announced and listed (B-210).
     pub subscriptions: bool,
     /// Name of the cookie that carries the token (B-208).

@@ -10,22 +10,15 @@ use crate::config::lexer::Word;
 use crate::config::settings::{Notice, OriginSetting};
 use crate::config::tree::Line;
 use crate::config::value;
-use crate::options::Environment;
+use crate::options::{Environment, from_url};
 
 /// Directives of the existing hub that are not supported yet (B-201 to B-221c).
 pub const LATER: &[&str] = &[
-    "debugger",
-    "demo",
     "import",
     "jwks_uri",
     "jwt",
-    "name",
-    "playground",
-    "public_urls",
     "publisher_jwks_url",
     "subscriber_jwks_url",
-    "transport_url",
-    "ui",
 ];
 
 /// The bound that `max_request_body_size 0` leaves.
@@ -94,6 +87,72 @@ pub fn anonymous(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     };
     draft.anonymous = Some(on);
     Ok(())
+}
+
+/// B-090.
+pub fn playground(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    line.without_block()?.at_most(0, "")?;
+    draft.playground = true;
+    Ok(())
+}
+
+/// B-221, B-221a: the hub works the same without its pages.
+pub fn user_interface(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    line.without_block()?.at_most(0, "")?;
+    let (name, place) = (&line.name.text, &line.name.place);
+    draft.notices.push(Notice::warning(format!(
+        "{place}: `{name}` has no effect: there is no user interface yet"
+    )));
+    Ok(())
+}
+
+/// B-201: it tells hubs of one process apart, and here is one.
+pub fn name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    line.without_block()?.one("a name")?;
+    without_effect(draft, line);
+    Ok(())
+}
+
+/// B-216.
+pub fn transport_url(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
+    let word = line.without_block()?.one("a URL")?;
+    let place = word.place.to_string();
+    let transport = from_url(&place, &word.text, environment, &mut draft.notices)?;
+    draft.transport = Some(transport);
+    Ok(())
+}
+
+/// B-204: only scheme, host and port count.
+pub fn public_urls(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let mut origins = Vec::new();
+    for word in line.without_block()?.some("at least one URL")? {
+        origins.push(absolute(word)?.origin().ascii_serialization());
+    }
+    draft.public_origins = origins;
+    Ok(())
+}
+
+/// What `aud` may contain, too: the URL by which publishers inside a network reach the hub.
+pub fn accepted_audiences(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let words = line.without_block()?.some("at least one URL")?;
+    for word in words {
+        absolute(word)?;
+    }
+    draft.accepted_audiences = words.iter().map(|word| word.text.clone()).collect();
+    Ok(())
+}
+
+fn absolute(word: &Word) -> Result<url::Url, ConfigError> {
+    url::Url::parse(&word.text)
+        .ok()
+        .filter(url::Url::has_host)
+        .ok_or_else(|| {
+            word.error(format!(
+                "{} is no absolute URL with a host",
+                show(&word.text)
+            ))
+            .remedy("write for example https://hub.example/.well-known/mercure")
+        })
 }
 
 /// B-210.

@@ -74,8 +74,9 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
 /// What the hub would find in `aud`: the pinned identifier, the URL given, or what requests to its
 /// addresses would derive (B-420).
 fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
+    let more = settings.accepted_audiences.iter().cloned();
     if let Some(pinned) = settings.resource_identifier.as_deref().or(url) {
-        return vec![pinned.to_owned()];
+        return std::iter::once(pinned.to_owned()).chain(more).collect();
     }
     let derived = settings.addresses.iter().map(|address| {
         let host = address.host.as_deref().unwrap_or("localhost");
@@ -86,5 +87,5 @@ fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
             (true, port) => format!("https://{host}:{port}{HUB_PATH}"),
         }
     });
-    derived.collect()
+    derived.chain(more).collect()
 }

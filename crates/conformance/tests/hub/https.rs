@@ -1,0 +1,168 @@
+//! HTTPS with the certificates of a local authority, and with files (B-060 to B-065).
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use talaria_conformance::hub::{Home, Hub};
+use talaria_conformance::token::{Token, exact};
+
+const DIRECTIVES: &str = "anonymous\ntransport memory";
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address").port()
+}
+
+/// `curl` with the root of the home's authority, which it checks names and dates against.
+pub fn curl(home: &Home, arguments: &[&str]) -> Output {
+    let root = home
+        .path()
+        .join("data/caddy/pki/authorities/local/root.crt");
+    run_curl(&root, arguments)
+}
+
+fn run_curl(root: &Path, arguments: &[&str]) -> Output {
+    let output = Command::new("curl")
+        .args(["-sS", "--max-time", "20", "--cacert"])
+        .arg(root)
+        .args(arguments)
+        .output();
+    output.expect("curl is installed")
+}
+
+fn text(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn start(home: &Home, port: u16) -> Hub {
+    let name = format!("https://localhost:{port}");
+    home.start(&name, DIRECTIVES, &[]).expect("it starts")
+}
+
+/// HTTP/2 by ALPN and HTTP/1.1; the derived identifier is `https` ("Protected Resource Metadata");
+/// what is published arrives.
+#[tokio::test]
+async fn a_local_authority_certifies_localhost() {
+    let home = Home::new();
+    let port = free_port();
+    let hub = start(&home, port);
+    let url = format!("https://localhost:{port}/.well-known/mercure");
+    let metadata = format!(
+        "https://localhost:{port}/.well-known/oauth-protected-resource/.well-known/mercure"
+    );
+    for (version, name) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let written = ["-w", " %{http_version}", version, metadata.as_str()];
+        let answer = text(&curl(&home, &written));
+        assert!(
+            answer.contains(&format!("\"resource\":\"{url}\"")),
+            "{answer}"
+        );
+        assert!(answer.ends_with(&format!(" {name}")), "{answer}");
+    }
+    let token = Token::new(&url).grant("publish", &[exact("*")]);
+    let authorization = format!("Authorization: Bearer {}", hub.sign_as_publisher(&token));
+    let publish = [
+        "-H",
+        &authorization,
+        "-d",
+        "topic=a",
+        "-d",
+        "data=over TLS",
+        &url,
+    ];
+    let id = text(&curl(&home, &publish));
+    assert!(id.starts_with("urn:uuid:"), "{id}");
+    let resume = format!("{url}?match=a&last_event_id=earliest");
+    let mut arguments = vec!["-N", "--http2", "--max-time", "2"];
+    arguments.push(&resume);
+    let stream = curl(&home, &arguments).stdout;
+    let stream = String::from_utf8(stream).expect("text");
+    assert!(
+        stream.contains(&format!("id: {id}\ndata: over TLS\n\n")),
+        "{stream}"
+    );
+}
+
+/// B-063: a name that is not served fails the handshake; another `Host` gets 421.
+#[tokio::test]
+async fn other_names_are_refused() {
+    let home = Home::new();
+    let port = free_port();
+    let _hub = start(&home, port);
+    let resolve = format!("other.localhost:{port}:127.0.0.1");
+    let url = format!("https://other.localhost:{port}/");
+    let refused = curl(&home, &["--resolve", &resolve, &url]);
+    assert!(!refused.status.success());
+    let url = format!("https://localhost:{port}/");
+    let status = [
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        "Host: x",
+        &url,
+    ];
+    assert_eq!(text(&curl(&home, &status)), "421");
+}
+
+/// B-065: the root outlives the process, so that a client trusts it once; `trust --print` shows it.
+#[tokio::test]
+async fn the_root_stays() {
+    let home = Home::new();
+    let port = free_port();
+    start(&home, port).stop().await;
+    let root = home
+        .path()
+        .join("data/caddy/pki/authorities/local/root.crt");
+    let kept = home.path().join("kept.crt");
+    std::fs::copy(&root, &kept).expect("a copy");
+    let printed = home.run(&["trust", "--print"]);
+    assert_eq!(printed.stdout, std::fs::read(&kept).expect("the root"));
+    let _hub = start(&home, port);
+    let url = format!("https://localhost:{port}/robots.txt");
+    assert!(text(&run_curl(&kept, &[&url])).contains("Disallow"));
+}
+
+/// A site's own certificate, from files.
+#[tokio::test]
+async fn a_certificate_may_come_from_files() {
+    let home = Home::new();
+    let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=hub.test"])
+        .args(["-addext", "subjectAltName=DNS:hub.test", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output();
+    assert!(made.expect("openssl is installed").status.success());
+    let port = free_port();
+    let file = format!(
+        "{{\n auto_https disable_redirects\n}}\nhttps://hub.test:{port} {{\n tls c.pem k.pem\n mercure {{\n anonymous\n transport memory\n }}\n}}\n"
+    );
+    std::fs::write(home.path().join("Caddyfile"), file).expect("a file");
+    let _hub = home.start("ignored", "", &[]).expect("it starts");
+    let resolve = format!("hub.test:{port}:127.0.0.1");
+    let url = format!("https://hub.test:{port}/robots.txt");
+    let answer = run_curl(&certificate, &["--resolve", &resolve, &url]);
+    assert!(text(&answer).contains("Disallow"));
+    std::fs::write(&key, "no key").expect("a file");
+    let error = home
+        .start("ignored", "", &[])
+        .map(|_| ())
+        .expect_err("a wrong key");
+    assert!(error.contains("k.pem"), "{error}");
+}

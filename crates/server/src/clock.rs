@@ -1,6 +1,6 @@
 //! The one place of this crate that reads the wall clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Unix time in seconds with their fraction; 0 before 1970.
 #[expect(
@@ -11,4 +11,9 @@ pub fn unix_now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// The time of the system's clock, for the dates of certificates.
+pub fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs_f64(unix_now().max(0.0))
 }

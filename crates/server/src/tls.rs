@@ -6,7 +6,7 @@ mod local;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
@@ -15,6 +15,7 @@ pub use authority::directory;
 
 use self::certificate::Certificate;
 use self::local::Local;
+use crate::clock;
 use crate::config::settings::{CertificateSettings, ListenAddress};
 
 /// How long a handshake may take.
@@ -49,8 +50,8 @@ impl Tls {
         let any = names.len() < encrypted.len();
         let (local, key) = match settings {
             CertificateSettings::Local => {
-                let local = Local::open(directory(|name| std::env::var_os(name))?, names.clone())?;
-                let key = local.certify(SystemTime::now())?;
+                let local = Local::open(directory(|name| std::env::var_os(name))?, &names)?;
+                let key = local.certify(clock::now())?;
                 (Some(local), key)
             }
             CertificateSettings::Files { certificate, key } => {
@@ -90,7 +91,7 @@ impl Tls {
         loop {
             tokio::time::sleep(local::RENEWAL).await;
             loop {
-                match local.certify(SystemTime::now()) {
+                match local.certify(clock::now()) {
                     Ok(key) => break self.certificate.replace(key),
                     Err(error) => {
                         tracing::error!(

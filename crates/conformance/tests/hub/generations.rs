@@ -15,7 +15,7 @@ fn older_publisher(hub: &Hub, publish: &[&str]) -> Client {
     hub.client().bearer(&hub.sign_as_publisher(&token))
 }
 
-fn older_subscriber_token(hub: &Hub, subscribe: Value) -> String {
+fn older_subscriber_token(hub: &Hub, subscribe: &Value) -> String {
     hub.sign_as_subscriber(&Token::older(json!({ "subscribe": subscribe })))
 }
 
@@ -26,7 +26,7 @@ async fn both_generations_exchange_updates() {
         Hub::classic(HISTORY),
         Hub::start(&format!("{HISTORY}\nprotocol_version_compatibility 8")),
     ] {
-        let token = older_subscriber_token(&hub, json!([TEMPLATE]));
+        let token = older_subscriber_token(&hub, &json!([TEMPLATE]));
         let older = hub.client().bearer(&token);
         let mut older = older.subscribe_with(&[("topic", TEMPLATE)]).await;
         let mut modern = hub
@@ -149,7 +149,7 @@ async fn the_claim_has_several_forms() {
 #[tokio::test]
 async fn an_older_token_may_come_in_the_query_and_in_its_cookie() {
     let hub = Hub::classic("transport memory");
-    let token = older_subscriber_token(&hub, json!(["*"]));
+    let token = older_subscriber_token(&hub, &json!(["*"]));
     let in_query = [("topic", "a"), ("authorization", token.as_str())];
     let mut by_query = hub.client().subscribe_with(&in_query).await;
     let cookie = hub.client().cookie("mercureAuthorization", &token);

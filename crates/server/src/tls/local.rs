@@ -40,7 +40,7 @@ impl Local {
     ///
     /// # Errors
     /// There is no name, so nothing could be certified.
-    pub fn open(directory: PathBuf, names: Vec<String>) -> Result<Self, String> {
+    pub fn open(directory: PathBuf, names: &[String]) -> Result<Self, String> {
         if names.is_empty() {
             return Err(
                 "the HTTPS address has no host, so no certificate can be made for it; name one, such as localhost, or give `tls <certificate> <key>`"
@@ -101,6 +101,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::clock;
 
     fn der(path: &std::path::Path) -> Vec<u8> {
         fs::read(path).unwrap()
@@ -113,8 +114,8 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("talaria-ca-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
         let names = vec!["localhost".to_owned(), "[::1]".to_owned()];
-        let local = Local::open(directory.clone(), names).unwrap();
-        let start = SystemTime::now();
+        let local = Local::open(directory.clone(), &names).unwrap();
+        let start = clock::now();
         let day = 24 * HOUR;
         let first = local.certify(start).unwrap();
         assert_eq!(first.cert.len(), 2);
@@ -143,6 +144,6 @@ mod tests {
         let error = local.certify(start).map(|_| ()).unwrap_err();
         assert!(error.contains("root.crt"), "{error}");
         fs::remove_dir_all(&directory).unwrap();
-        assert!(Local::open(directory, Vec::new()).is_err());
+        assert!(Local::open(directory, &[]).is_err());
     }
 }

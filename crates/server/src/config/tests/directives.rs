@@ -210,7 +210,8 @@ fn the_rule_follows_from_what_is_named() {
     const SEVEN: &str = "protocol_version_compatibility 7";
     const EIGHT: &str = "protocol_version_compatibility 8";
     let named: &[(&str, &str)] = &[("MERCURE_TRUSTED_ISSUERS", "https://a.example")];
-    let cases: &[(&[&str], &[(&str, &str)], Rule)] = &[
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Rule);
+    let cases: &[Case<'_>] = &[
         (&[], &[], Rule::Classic),
         (&[], named, Rule::Modern),
         (&[SEVEN], &[], Rule::Classic),

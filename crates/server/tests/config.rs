@@ -207,7 +207,7 @@ fn secrets_are_never_shown() {
         "issuer https://a {\n jwt SECRET\n}",
         "issuer https://a {\n publisher SECRET\n}",
         "jwt SECRET",
-        "publisher_jwt SECRET",
+        "publisher_jwt SECRET HS256 surplus",
         "publisher_jwd SECRET",
         "publisher_jwt \"two\nlines SECRET",
         "issuer https://a {\n publisher {\n  jwt SECRET {\n }\n}",

@@ -22,7 +22,7 @@ pub enum KeyError {
     #[error("the key is empty; give a secret, or a key in PEM form")]
     Empty,
     /// A name that is no algorithm (B-225).
-    #[error("algorithm {} is unknown; use one of {}", Shown(.0), algorithm_names())]
+    #[error("algorithm {} is unknown; use one of {}", ShortName(.0), algorithm_names())]
     UnknownAlgorithm(String),
     /// A PEM key says what it is, but not with which algorithm it is used (B-224).
     #[error(
@@ -192,5 +192,20 @@ impl fmt::Debug for VerificationKey {
         f.debug_struct("VerificationKey")
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
+    }
+}
+
+/// Shows what is meant as an algorithm only where it is as short as one: a longer word may belong
+/// to a key that was not quoted.
+struct ShortName<'a>(&'a str);
+
+impl fmt::Display for ShortName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 8;
+        if self.0.len() <= LONGEST {
+            write!(f, "{}", Shown(self.0))
+        } else {
+            f.write_str("(a long word, not shown)")
+        }
     }
 }

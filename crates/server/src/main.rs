@@ -10,6 +10,7 @@ mod connection;
 mod listen;
 mod log;
 mod options;
+mod report;
 mod run;
 mod site;
 mod socket;

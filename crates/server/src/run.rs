@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions, Rule, UnknownCursor};
+use talaria_hub::{Hub, HubOptions, UnknownCursor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -15,6 +15,7 @@ use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
 use crate::listen::{Listeners, Serving};
 use crate::log;
+use crate::report;
 use crate::site::Site;
 use crate::tls::Tls;
 use crate::transport;
@@ -66,26 +67,7 @@ async fn serve_until_signal(
 ) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    tracing::info!(
-        rule = settings.rule.name(),
-        "{}",
-        match settings.rule {
-            Rule::Modern =>
-                "requests and tokens are those of Mercure 1.0; `protocol_version_compatibility 8` also serves 0.x clients",
-            Rule::Compatible => "both generations are accepted and answered as Mercure 1.0 does",
-            Rule::Classic => "both generations are accepted, and each is answered in its own",
-        }
-    );
-    if settings.base.is_synthetic() {
-        tracing::info!(
-            "the hub knows no public name: relative topics and URL Patterns meet each other only, never absolute ones; name it with resource_identifier"
-        );
-    }
-    if settings.resource_identifier.is_none() {
-        tracing::warn!(
-            "the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, so that nobody else chooses it"
-        );
-    }
+    report::write(&settings);
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();

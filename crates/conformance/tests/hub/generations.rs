@@ -264,3 +264,22 @@ async fn a_thousand_topics_fit_into_one_subscription() {
     let target = format!("/.well-known/mercure?{query}");
     assert_eq!(hub.client().get(&target).await.status, 400);
 }
+
+/// The start-up report names rule, issuer, algorithm and what is insecure, and no key.
+#[tokio::test]
+async fn the_start_says_what_is_in_force() {
+    let hub = Hub::classic(HISTORY);
+    let said = hub.log.since(0).join("\n");
+    for expected in [
+        "rule=\"classic\"",
+        "issuer https://localhost: publisher key HS256, subscriber key HS256",
+        "audiences (`aud`): the URL of each request",
+        "insecure: tokens of Mercure 0.x",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(
+        !said.contains(talaria_conformance::hub::PUBLISHER_KEY),
+        "{said}"
+    );
+}

@@ -1,0 +1,114 @@
+//! The start-up report: what is in force, and what is insecure about it. Never a key.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use talaria_hub::Rule;
+use talaria_hub::access::Role;
+
+use crate::config::Settings;
+
+/// Says it in the log, one line a subject.
+pub fn write(settings: &Settings) {
+    tracing::info!(rule = settings.rule.name(), "{}", rule(settings.rule));
+    for line in in_force(settings) {
+        tracing::info!("{line}");
+    }
+    for line in insecure(settings) {
+        tracing::warn!("{line}");
+    }
+}
+
+fn rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Modern => {
+            "requests and tokens are those of Mercure 1.0; `protocol_version_compatibility 8` also serves 0.x clients"
+        }
+        Rule::Compatible => "both generations are accepted and answered as Mercure 1.0 does",
+        Rule::Classic => "both generations are accepted, and each is answered in its own",
+    }
+}
+
+fn in_force(settings: &Settings) -> Vec<String> {
+    let mut lines = Vec::new();
+    for issuer in settings.issuers.iter() {
+        let mut line = format!("issuer {}:", issuer.identifier);
+        for role in [Role::Publisher, Role::Subscriber] {
+            // Writing to a string does not fail.
+            _ = match issuer.key(role) {
+                Some(key) => write!(line, " {} key {},", role.name(), key.algorithm()),
+                None => write!(line, " no {} key,", role.name()),
+            };
+        }
+        line.pop();
+        if issuer.judges_unnamed && settings.rule != Rule::Modern {
+            line.push_str("; also of 0.x tokens that name no issuer");
+        }
+        lines.push(line);
+    }
+    let mut audiences = vec![match &settings.resource_identifier {
+        Some(pinned) => pinned.clone(),
+        None => "the URL of each request".to_owned(),
+    }];
+    audiences.extend(settings.accepted_audiences.iter().cloned());
+    lines.push(format!("audiences (`aud`): {}", audiences.join(", ")));
+    lines.push(format!(
+        "subscribers without a token: {}; cookie {}; origins of pages that may read: {}, that may publish by cookie: the hub's own and {}",
+        if settings.anonymous { "yes" } else { "no" },
+        settings.cookie_name,
+        settings.cors_origins,
+        settings.publish_origins,
+    ));
+    let duration = |value: Option<Duration>| match value {
+        Some(value) => format!("{} s", value.as_secs_f64()),
+        None => "never".to_owned(),
+    };
+    let limits = &settings.limits;
+    lines.push(format!(
+        "limits: body {} bytes, {} topics an update, {} matchers a request, {} details and {} topics a token; heartbeat {}, streams end after {}, stalled readers after {}",
+        settings.max_request_body_size,
+        limits.topics,
+        limits.matchers,
+        limits.details,
+        limits.granted_topics,
+        duration(settings.heartbeat),
+        duration(settings.write_timeout),
+        duration(settings.dispatch_timeout),
+    ));
+    if settings.base.is_synthetic() {
+        lines.push(
+            "the hub knows no public name: relative topics and URL Patterns meet each other only, never absolute ones; name it with resource_identifier"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+fn insecure(settings: &Settings) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    if settings.resource_identifier.is_none() {
+        lines.push(
+            "insecure: the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, so that nobody else chooses it",
+        );
+    }
+    if settings.rule != Rule::Modern {
+        lines.push(
+            "insecure: tokens of Mercure 0.x are accepted, which may last for ever and serve any hub with the same key; name an issuer when no application needs them any more",
+        );
+    }
+    if settings.publish_ungranted {
+        lines.push(
+            "insecure: with protocol_version_compatibility 7 every 0.x publisher may publish public updates on any topic",
+        );
+    }
+    if settings.addresses.iter().all(|address| !address.tls) {
+        lines.push(
+            "insecure unless a proxy does TLS in front: tokens travel in plain HTTP, see docs/https.md",
+        );
+    }
+    if settings.publish_origins.is_any() {
+        lines
+            .push("insecure: every page may publish with its visitor's cookie (publish_origins *)");
+    }
+    lines
+}

@@ -1,6 +1,7 @@
 // Headless Chromium, and pages on an origin of their own that listen with EventSource.
 
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 
 import { chromium } from "playwright-core";
@@ -21,9 +22,16 @@ export function launch() {
   });
 }
 
-/** Serves one empty page, on another origin than the hub's. */
+/** Serves one empty page and the npm packages here, on another origin than the hub's. */
 export async function application() {
-  const server = createServer((_, answer) => {
+  const server = createServer(async (asked, answer) => {
+    if (asked.url.startsWith("/node_modules/")) {
+      // Packages import their modules without the extension.
+      const path = asked.url.endsWith(".js") ? asked.url : `${asked.url}.js`;
+      answer.setHeader("content-type", "text/javascript; charset=utf-8");
+      answer.end(await readFile(new URL(`.${path}`, import.meta.url)));
+      return;
+    }
     answer.setHeader("content-type", "text/html; charset=utf-8");
     answer.end("<!doctype html><title>application</title>");
   }).listen(0, "127.0.0.1");

@@ -103,3 +103,50 @@ test("a page comes back by itself when the hub drains and returns", { timeout: 1
   await page.close();
   assert.equal(await second.stop(), 0);
 });
+
+// B-677, B-678: clients of 0.x that send the token in the header and resume in a way of their own.
+const HEADER_CLIENTS = {
+  "event-source-polyfill": async ({ url, token }) => {
+    await import("/node_modules/event-source-polyfill/src/eventsource.js");
+    const headers = { Authorization: `Bearer ${token}` };
+    const source = new EventSourcePolyfill(url, { headers });
+    source.onopen = () => window.opened++;
+    source.onmessage = ({ data, lastEventId }) => window.seen.push({ data, lastEventId });
+  },
+  "@microsoft/fetch-event-source": async ({ url, token }) => {
+    const { fetchEventSource } = await import("/node_modules/@microsoft/fetch-event-source/lib/esm/index.js");
+    fetchEventSource(url, {
+      headers: { Authorization: `Bearer ${token}` },
+      openWhenHidden: true,
+      onopen: async () => void window.opened++,
+      onmessage: ({ data, id }) => window.seen.push({ data, lastEventId: id }),
+      onclose: () => {
+        throw new Error("come back");
+      },
+      onerror: () => 100,
+    });
+  },
+};
+
+for (const [name, open] of Object.entries(HEADER_CLIENTS)) {
+  test(`npm ${name} receives a private update and resumes`, { timeout: 120_000 }, async (t) => {
+    const hub = await Hub.start(t, await freePort(), directives());
+    const between = await proxy(t, hub);
+    const page = await browser.newPage();
+    await page.goto(app.origin);
+    await page.evaluate(() => ((window.seen = []), (window.opened = 0)));
+    const topic = encodeURIComponent("https://example.com/books/{id}");
+    const url = between.through(`${hub.url}?topic=${topic}`);
+    await page.evaluate(open, { url, token: hub.olderToken({ subscribe: ["https://example.com/books/{id}"] }) });
+    await page.waitForFunction(() => window.opened === 1);
+    const first = await hub.publishPrivately(TOPIC, "1");
+    await page.waitForFunction(() => window.seen.length === 1);
+    assert.deepEqual(await page.evaluate(() => window.seen[0]), { data: "1", lastEventId: first });
+    between.away();
+    for (const data of ["2", "3"]) await hub.publishPrivately(TOPIC, data);
+    await between.back();
+    await page.waitForFunction(() => window.seen.length >= 3);
+    assert.deepEqual(await page.evaluate(() => window.seen.map(({ data }) => data)), ["1", "2", "3"]);
+    await page.close();
+  });
+}

@@ -84,12 +84,22 @@ export class Hub {
     return `${this.url}?${new URLSearchParams({ match: topic })}`;
   }
 
+  /** A subscriber's token of Mercure 0.x with this claim. */
+  olderToken(claim) {
+    return jws({ alg: "HS256", typ: "JWT" }, { mercure: claim }, SUBSCRIBER_KEY);
+  }
+
+  /** Publishes a private update and returns its id. */
+  publishPrivately(topic, data) {
+    return this.publish(topic, data, { private: "on" });
+  }
+
   /** Publishes a public update and returns its id. */
-  async publish(topic, data) {
+  async publish(topic, data, more = {}) {
     const answer = await fetch(this.url, {
       method: "POST",
       headers: { authorization: `Bearer ${this.token}` },
-      body: new URLSearchParams({ topic, data }),
+      body: new URLSearchParams({ topic, data, ...more }),
       signal: AbortSignal.timeout(10_000),
     });
     const text = await answer.text();
@@ -107,23 +117,23 @@ export class Hub {
 
 function sign({ aud, actions, match }, key) {
   const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    iss: "https://localhost",
+    aud,
+    sub: "browser tests",
+    client_id: "browser tests",
+    iat: now,
+    exp: now + 3600,
+    jti: `urn:uuid:${randomUUID()}`,
+    authorization_details: [
+      { type: "https://mercure.rocks/authorization-detail", actions, topics: [{ match }] },
+    ],
+  };
+  return jws({ alg: "HS256", typ: "at+jwt" }, claims, key);
+}
+
+function jws(header, claims, key) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = [
-    { alg: "HS256", typ: "at+jwt" },
-    {
-      iss: "https://localhost",
-      aud,
-      sub: "browser tests",
-      client_id: "browser tests",
-      iat: now,
-      exp: now + 3600,
-      jti: `urn:uuid:${randomUUID()}`,
-      authorization_details: [
-        { type: "https://mercure.rocks/authorization-detail", actions, topics: [{ match }] },
-      ],
-    },
-  ]
-    .map(encode)
-    .join(".");
+  const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
 }

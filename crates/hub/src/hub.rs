@@ -22,6 +22,7 @@ use crate::host::host_of;
 use crate::lane::LANE_POSITIONS;
 use crate::origin::Origins;
 use crate::presence::Reconciler;
+use crate::repeats::Repeats;
 use crate::respond::{self, Refused};
 use crate::router::Router;
 use crate::{Connection, Rule, metadata, publish, subscribe, subscriptions};
@@ -65,6 +66,9 @@ pub struct HubOptions {
     pub limits: Limits,
     /// What an unknown cursor brings.
     pub unknown_cursor: UnknownCursor,
+    /// How long a publish with the same id by the same token subject is answered with that id and not
+    /// stored again; `None` stores it again, as the specification says.
+    pub repeat_window: Option<Duration>,
     /// The only origins under which requests are answered, in lower case; empty for all (B-204).
     pub public_origins: Vec<String>,
     /// What `aud` may contain besides the resource identifier.
@@ -94,6 +98,7 @@ impl HubOptions {
             publish_origins: Origins::default(),
             limits: Limits::default(),
             unknown_cursor: UnknownCursor::default(),
+            repeat_window: None,
             public_origins: Vec::new(),
             accepted_audiences: Vec::new(),
             subscriptions: false,
@@ -120,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     /// Publishes who comes and goes, if that is asked for.
     pub(crate) presence: Option<Reconciler>,
+    /// Remembers publishes, if that is asked for.
+    pub(crate) repeats: Option<Repeats>,
     /// The cookie's names on connections without and with TLS.
     cookie_names: [Vec<String>; 2],
 }
@@ -160,6 +167,7 @@ impl Hub {
             router,
             drain: Arc::default(),
             presence,
+            repeats: options.repeat_window.map(Repeats::new),
             clock,
             options,
         }))

@@ -28,6 +28,7 @@ pub mod origin;
 mod outflow;
 mod presence;
 mod publish;
+mod repeats;
 mod respond;
 mod router;
 mod rule;

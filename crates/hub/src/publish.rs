@@ -60,7 +60,16 @@ pub(crate) async fn publish(
             topic: topic.clone(),
         });
     }
-    match hub.transport.append(update).await {
+    let appended = match (&hub.repeats, &access.subject) {
+        (Some(repeats), Some(subject)) => {
+            let now = hub.clock.now();
+            // Two issuers may give the same `sub` to different publishers.
+            let subject = format!("{}\0{subject}", access.issuer);
+            repeats.append(subject, update, &hub.transport, now).await
+        }
+        _ => hub.transport.append(update).await,
+    };
+    match appended {
         Ok(appended) => Ok(respond::plain(StatusCode::OK, appended.event_id)),
         Err(AppendError::Refused(reason)) => Err(Refused::NotStored(reason)),
         Err(AppendError::Unknown) => Err(Refused::Unknown),

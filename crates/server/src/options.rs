@@ -146,6 +146,12 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
+        default: "off: stored again, as the specification says",
+        doc: "How long a publish with the same `id` by the same token subject (`sub`) is answered with that id \
+              and not stored again, so that a publisher may repeat what was never answered.",
+        ..hub("repeat_window", "<duration>", directive::repeat_window)
+    },
+    Opt {
         default: "none",
         doc: "The transport as a URL, as in older files; deprecated, use `transport`.",
         ..hub("transport_url", "<url>", directive::transport_url)

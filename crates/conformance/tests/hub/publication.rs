@@ -1,7 +1,7 @@
 //! "Publication": the request, the order of its checks (design §3), and the answer.
 
 use talaria_conformance::client::{Client, form};
-use talaria_conformance::hub::Hub;
+use talaria_conformance::hub::{Hub, ORDINARY};
 use talaria_conformance::token::exact;
 use talaria_conformance::{HUB_PATH, raw};
 
@@ -300,4 +300,39 @@ async fn a_publisher_may_hang_up() {
         .subscribe(&[exact("a")])
         .await;
     assert_eq!(replayed.until("end").await, seen);
+}
+
+/// `repeat_window`: a publish with the same id by the same token subject is stored once, also when
+/// both are under way; without it, and by another subject, it is stored again ("Publication").
+#[tokio::test]
+async fn a_repeated_publish_is_stored_once_where_that_is_asked_for() {
+    for (directives, copies) in [
+        (ORDINARY.to_owned(), 10),
+        (format!("{ORDINARY}\nrepeat_window 1m"), 2),
+    ] {
+        let hub = Hub::start(&directives);
+        // Two subjects, five publishes each.
+        let clients = [hub.publisher(), hub.publisher()];
+        let fields = [("topic", "a"), ("id", "urn:mine"), ("data", "1")];
+        let mut publishes = tokio::task::JoinSet::new();
+        for _ in 0..5 {
+            for client in clients.clone() {
+                publishes.spawn(async move { client.published(&fields).await });
+            }
+        }
+        for id in publishes.join_all().await {
+            assert_eq!(id, "urn:mine");
+        }
+        hub.publisher()
+            .published(&[("topic", "a"), ("data", "last")])
+            .await;
+        let mut stream = hub
+            .client()
+            .last_event_id("earliest")
+            .subscribe(&[exact("a")])
+            .await;
+        let received = stream.until("last").await;
+        let received = received.iter().filter(|data| **data == "1").count();
+        assert_eq!(received, copies, "{directives}");
+    }
 }

@@ -39,6 +39,8 @@ pub struct Draft {
     pub anonymous: Option<bool>,
     /// Whether the hub is one to play with (B-090).
     pub playground: bool,
+    /// [`Settings::repeat_window`]; zero for none.
+    pub repeat_window: Option<Duration>,
     /// [`Settings::public_origins`].
     pub public_origins: Vec<String>,
     /// [`Settings::accepted_audiences`].
@@ -219,6 +221,7 @@ impl Draft {
             publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),
             subscriptions: self.subscriptions,
+            repeat_window: self.repeat_window.filter(|window| !window.is_zero()),
             public_origins: self.public_origins,
             accepted_audiences,
             cookie_name: self

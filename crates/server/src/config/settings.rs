@@ -160,6 +160,8 @@ pub struct Settings {
     pub publish_ungranted: bool,
     /// Whether a subscriber needs no token (B-205).
     pub anonymous: bool,
+    /// How long a repeated publish is not stored again; `None` stores it again.
+    pub repeat_window: Option<Duration>,
     /// The only origins, as `scheme://host[:port]` in lower case, under which requests are
     /// answered; empty for all (B-204).
     pub public_origins: Vec<String>,

@@ -230,6 +230,11 @@ pub fn max_request_body_size(draft: &mut Draft, line: &Line, _: Environment<'_>)
     Ok(())
 }
 
+pub fn repeat_window(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.repeat_window = Some(duration(line)?);
+    Ok(())
+}
+
 fn origins(line: &Line) -> Result<Vec<OriginSetting>, ConfigError> {
     let words = line.without_block()?.some("at least one origin")?;
     let origin = |word: &Word| OriginSetting {

@@ -31,4 +31,5 @@ mod site;
 mod stalled;
 mod stream;
 mod subscription;
+mod symfony;
 mod tokens;

@@ -1,5 +1,6 @@
 //! Topic matchers: which updates a subscription selects, and which topics a token grants.
 
+mod program;
 mod uri_template;
 mod urlpattern;
 

@@ -28,8 +28,8 @@ const TOPICS: [&str; 10] = [
 ];
 
 /// Each matcher with the topics that it selects.
-const MATCHERS: [(MatcherType, &str, &[usize]); 17] = {
-    use MatcherType::{Exact, UrlPattern};
+const MATCHERS: [(MatcherType, &str, &[usize]); 23] = {
+    use MatcherType::{Exact, Selector, UrlPattern};
     [
         // "A wildcard that matches every topic", whatever the type ("Matcher Types").
         (Exact, "*", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
@@ -51,6 +51,13 @@ const MATCHERS: [(MatcherType, &str, &[usize]); 17] = {
         (UrlPattern, "/:kind(\\w+)/1", &[0, 2, 6, 7]),
         (UrlPattern, "urn\\:isbn\\::number", &[8]),
         (UrlPattern, "https://example.com/*", &[0, 1, 2, 3, 4, 6, 7]),
+        // Selectors of 0.x compare texts; nothing is resolved or normalised (B-610).
+        (Selector, "https://example.com/books/1", &[0]),
+        (Selector, "https://example.com/books/{id}", &[0, 1]),
+        (Selector, "/books/{id}", &[2]),
+        (Selector, "{kind}/1", &[3]),
+        (Selector, "https://example.com{/path*}", &[0, 1, 4, 7]),
+        (Selector, "{+all}", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
     ]
 };
 

@@ -4,15 +4,15 @@
 //! its engine compiles every component to a general regular expression: tens of kilobytes each,
 //! and up to hundreds of milliseconds for a crafted one. Here the crate's regular expressions are
 //! only taken as text. Without a custom group, that text has a small closed grammar (see
-//! [`program`]), which becomes a state set of a few bytes per character; only a component with a
+//! [`compiler`]), which becomes a state set of a few bytes per character; only a component with a
 //! custom group, such as `(\d+)`, is compiled by the bounded general engine (see [`regexp`]).
 //! Reading the generated expression instead of the pattern's parts is deliberate: which
 //! delimiter and prefix a part has depends on decisions that the crate makes inside, and the
 //! expression is where they are all spelled out.
 
 mod brackets;
+mod compiler;
 mod component;
-mod program;
 mod regexp;
 #[cfg(test)]
 mod web_platform_tests;

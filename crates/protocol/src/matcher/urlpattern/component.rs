@@ -3,8 +3,9 @@
 use regex::bytes::Regex;
 use urlpattern::matcher::InnerMatcher;
 
-use super::program::Program;
+use super::compiler;
 use super::regexp::{self, Source};
+use crate::matcher::program::Program;
 
 /// A compiled component.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Component {
         let refused = |problem: &str| format!("the {name}'s custom group {problem}");
         if !parsed.has_regexp_group {
             let source = parsed.regexp.map_err(|error| refused(&error.to_string()))?;
-            if let Some(component) = Program::parse(source.as_str()).map(Self::from_parts) {
+            if let Some(component) = compiler::compile(source.as_str()).map(Self::from_parts) {
                 return Ok(component);
             }
             // The generated expression is not what this crate's version is known to generate; the

@@ -1,26 +1,51 @@
-//! The state set that runs names, wildcards and optional groups.
-//!
-//! The crate generates, for a component without a custom group, an expression of this grammar and
-//! nothing else, captures being irrelevant here:
-//!
-//! ```text
-//! expression = "^" item* "$"
-//! item       = literal | "\" literal | segment | full | group
-//! segment    = "[^" delimiter "]+?" | ".+?"
-//! full       = ".*"
-//! group      = ( "(" | "(?:" ) item* ")" [ "?" | "*" | "+" ]
-//! ```
+//! The state set that runs what is neither literal text nor a regular expression: names, wildcards
+//! and optional groups of a URL Pattern, the expressions of a URI Template.
 //!
 //! Running keeps a bit for each state that is alive and never goes back in the input, so the time
 //! is bounded by the input's length times the program's.
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Byte(u8),
     Except(u8),
     Any,
+    /// What any of these bits stands for.
+    OneOf(u8),
 }
+
+/// Letters, digits, `-`, `.`, `_` and `~` (RFC 3986, "unreserved").
+pub(super) const UNRESERVED: u8 = 1;
+/// RFC 3986, "reserved".
+pub(super) const RESERVED: u8 = 1 << 1;
+pub(super) const COMMA: u8 = 1 << 2;
+pub(super) const EQUALS: u8 = 1 << 3;
+pub(super) const HEX_DIGIT: u8 = 1 << 4;
+/// The first digit of an encoded byte that begins a character of UTF-8.
+pub(super) const LEADING: u8 = 1 << 5;
+/// The first digit of an encoded byte that continues one.
+pub(super) const CONTINUING: u8 = 1 << 6;
+
+/// The bits of each byte.
+const MEMBERSHIPS: [u8; 256] = {
+    let mut bits = [0; 256];
+    let mut byte = 0;
+    while byte < 128_usize {
+        let c = byte as u8;
+        bits[byte] = match c {
+            b'0'..=b'7' | b'C'..=b'F' | b'c'..=b'f' => UNRESERVED | HEX_DIGIT | LEADING,
+            b'8' | b'9' | b'A' | b'B' | b'a' | b'b' => UNRESERVED | HEX_DIGIT | CONTINUING,
+            b'g'..=b'z' | b'G'..=b'Z' | b'-' | b'.' | b'_' | b'~' => UNRESERVED,
+            b',' => RESERVED | COMMA,
+            b'=' => RESERVED | EQUALS,
+            b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'('
+            | b')' | b'*' | b'+' | b';' => RESERVED,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    bits
+};
 
 impl Class {
     fn contains(self, byte: u8) -> bool {
@@ -28,13 +53,14 @@ impl Class {
             Self::Byte(own) => byte == own,
             Self::Except(own) => byte != own,
             Self::Any => true,
+            Self::OneOf(bits) => MEMBERSHIPS[usize::from(byte)] & bits != 0,
         }
     }
 }
 
 /// One state; unless said otherwise the next one follows. The state after the last one accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
+pub(super) enum Op {
     /// Consumes a byte.
     One(Class),
     /// Consumes any number of bytes.
@@ -48,7 +74,7 @@ enum Op {
     Jump(u16),
 }
 
-/// A compiled component without its literal beginning and end.
+/// A compiled pattern without its literal beginning, and perhaps without its literal end.
 #[derive(Debug)]
 pub(super) struct Program(Box<[Op]>);
 
@@ -63,27 +89,8 @@ const MAX_WORK_A_BYTE: usize = 16;
 const INLINE_WORDS: usize = 4;
 
 impl Program {
-    /// Compiles a generated expression to its literal prefix, what is between, and its literal
-    /// suffix; `None` if it is not of the grammar above.
-    pub(super) fn parse(expression: &str) -> Option<(String, Self, String)> {
-        let body = expression.strip_prefix('^')?.strip_suffix('$')?;
-        let mut compiler = Compiler::default();
-        compiler.items(body.as_bytes(), false)?;
-        let mut ops = compiler.ops;
-        let mut suffix = Vec::new();
-        // A state before the barrier may be the target of a jump, or its end.
-        while ops.len() > compiler.barrier
-            && let Some(Op::One(Class::Byte(byte))) = ops.last()
-        {
-            suffix.push(*byte);
-            ops.pop();
-        }
-        suffix.reverse();
-        Some((
-            String::from_utf8(compiler.prefix).ok()?,
-            Self(ops.into_boxed_slice()),
-            String::from_utf8(suffix).ok()?,
-        ))
+    pub(super) fn new(ops: Vec<Op>) -> Self {
+        Self(ops.into_boxed_slice())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -209,130 +216,4 @@ fn first(set: &[u64], from: usize) -> Option<usize> {
         word = *set.get(index)?;
     }
     Some(index * 64 + word.trailing_zeros() as usize)
-}
-
-#[derive(Default)]
-struct Compiler {
-    prefix: Vec<u8>,
-    ops: Vec<Op>,
-    barrier: usize,
-}
-
-impl Compiler {
-    /// Compiles items; `modified` says that they may occur other than exactly once.
-    fn items(&mut self, mut rest: &[u8], modified: bool) -> Option<()> {
-        while let Some((byte, after)) = rest.split_first() {
-            rest = match byte {
-                b'\\' => {
-                    let (literal, after) = after.split_first()?;
-                    self.literal(*literal, modified);
-                    after
-                }
-                b'.' => match after.split_first()? {
-                    (b'*', after) => {
-                        self.wildcard(&[if modified {
-                            Op::Many(Class::Any)
-                        } else {
-                            Op::Rest
-                        }]);
-                        after
-                    }
-                    (b'+', after) => {
-                        self.segment(Class::Any);
-                        after.strip_prefix(b"?")?
-                    }
-                    _ => return None,
-                },
-                b'[' => {
-                    let after = after.strip_prefix(b"^")?;
-                    let after = after.strip_prefix(b"\\").unwrap_or(after);
-                    let (delimiter, after) = after.split_first()?;
-                    self.segment(Class::Except(*delimiter));
-                    after.strip_prefix(b"]+?")?
-                }
-                b'(' => self.group(after, modified)?,
-                b')' | b']' | b'?' | b'*' | b'+' | b'{' | b'}' | b'|' | b'^' | b'$' => return None,
-                literal => {
-                    self.literal(*literal, modified);
-                    after
-                }
-            };
-        }
-        Some(())
-    }
-
-    /// Compiles a group from after its opening parenthesis; returns what follows it.
-    fn group<'a>(&mut self, rest: &'a [u8], modified: bool) -> Option<&'a [u8]> {
-        let rest = rest.strip_prefix(b"?:").unwrap_or(rest);
-        let end = closing(rest)?;
-        let (items, after) = (rest.get(..end)?, rest.get(end + 1..)?);
-        let modifier = after.first().filter(|byte| b"?*+".contains(byte));
-        let Some(modifier) = modifier else {
-            self.items(items, modified)?;
-            return Some(after);
-        };
-        let start = self.state()?;
-        if *modifier != b'+' {
-            self.ops.push(Op::Split(0));
-        }
-        self.items(items, true)?;
-        match modifier {
-            b'*' => self.ops.push(Op::Jump(start)),
-            b'+' => self.ops.push(Op::Split(start)),
-            _ => {}
-        }
-        let end = self.state()?;
-        if *modifier != b'+' {
-            *self.ops.get_mut(usize::from(start))? = Op::Split(end);
-        }
-        self.barrier = self.ops.len();
-        after.get(1..)
-    }
-
-    fn literal(&mut self, byte: u8, modified: bool) {
-        if self.ops.is_empty() && !modified {
-            self.prefix.push(byte);
-        } else {
-            self.ops.push(Op::One(Class::Byte(byte)));
-        }
-    }
-
-    fn segment(&mut self, class: Class) {
-        self.wildcard(&[Op::One(class), Op::Many(class)]);
-    }
-
-    fn wildcard(&mut self, ops: &[Op]) {
-        self.ops.extend_from_slice(ops);
-        self.barrier = self.ops.len();
-    }
-
-    fn state(&self) -> Option<u16> {
-        self.ops.len().try_into().ok()
-    }
-}
-
-/// The index of the parenthesis that closes a group whose items begin here.
-fn closing(rest: &[u8]) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut escaped = false;
-    rest.iter().position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        b'\\' => {
-            escaped = true;
-            false
-        }
-        b'(' => {
-            depth += 1;
-            false
-        }
-        b')' if depth > 0 => {
-            depth -= 1;
-            false
-        }
-        b')' => true,
-        _ => false,
-    })
 }

@@ -1,0 +1,214 @@
+//! From a template's text to the state set that recognises its expansions.
+
+use super::expression::{Expression, Operator, Variable};
+use crate::matcher::program::{
+    COMMA, CONTINUING, Class, EQUALS, HEX_DIGIT, LEADING, Op, RESERVED, UNRESERVED,
+};
+
+/// The most states of a template; a longer one is refused.
+const MAX_STATES: usize = 4096;
+
+/// The states of a template, or of what is left of it after its literal prefix; `None` if the
+/// text is no template, or one that is too long.
+pub(super) fn compile(mut text: &str) -> Option<Vec<Op>> {
+    let mut compiler = Compiler::default();
+    while let Some(open) = text.find('{') {
+        let (literal, expression) = text.split_at(open);
+        compiler.literal(literal)?;
+        let (expression, after) = expression[1..].split_once('}')?;
+        compiler.expression(&Expression::parse(expression)?);
+        if compiler.ops.len() > MAX_STATES {
+            return None;
+        }
+        text = after;
+    }
+    compiler.literal(text)?;
+    (compiler.ops.len() <= MAX_STATES).then_some(compiler.ops)
+}
+
+/// Whether an expansion copies the character (RFC 6570, section 3.1); others are percent-encoded.
+pub(super) fn is_copied(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
+}
+
+/// A jump whose target is not known yet.
+struct Open(usize);
+
+#[derive(Default)]
+struct Compiler {
+    ops: Vec<Op>,
+}
+
+impl Compiler {
+    /// The next state; beyond what a target can name, the template is refused for its length.
+    fn here(&self) -> u16 {
+        u16::try_from(self.ops.len()).unwrap_or(u16::MAX)
+    }
+
+    fn open(&mut self, op: fn(u16) -> Op) -> Open {
+        self.ops.push(op(0));
+        Open(self.ops.len() - 1)
+    }
+
+    /// Lets a jump lead to the next state.
+    fn land(&mut self, Open(index): Open) {
+        let here = self.here();
+        if let Some(Op::Split(target) | Op::Jump(target)) = self.ops.get_mut(index) {
+            *target = here;
+        }
+    }
+
+    fn bytes(&mut self, text: &str) {
+        let ops = text.bytes().map(|byte| Op::One(Class::Byte(byte)));
+        self.ops.extend(ops);
+    }
+
+    /// A literal matches as it is, and as an expansion would encode it.
+    fn literal(&mut self, literal: &str) -> Option<()> {
+        if literal.contains('}') {
+            return None;
+        }
+        for c in literal.chars() {
+            let mut buffer = [0; 4];
+            let text: &str = c.encode_utf8(&mut buffer);
+            if is_copied(c) {
+                self.bytes(text);
+                continue;
+            }
+            let encoded = self.open(Op::Split);
+            self.bytes(text);
+            let end = self.open(Op::Jump);
+            self.land(encoded);
+            for byte in text.bytes() {
+                self.bytes(&format!("%{byte:02X}"));
+            }
+            self.land(end);
+        }
+        Some(())
+    }
+
+    /// Any of the variables may be undefined, and is then left out with its separator: from the
+    /// beginning a way leads to each value, and from the end of each to all later ones.
+    fn expression(&mut self, expression: &Expression<'_>) {
+        let Expression {
+            operator,
+            variables,
+        } = expression;
+        let all_undefined = self.open(Op::Split);
+        self.bytes(operator.first);
+        let mut entries: Vec<Open> = variables
+            .iter()
+            .skip(1)
+            .map(|_| self.open(Op::Split))
+            .collect();
+        // The ways are opened from the last value to the second, and what follows is the first.
+        for (index, variable) in variables.iter().enumerate() {
+            let left_out = (index > 0).then(|| {
+                let left_out = self.open(Op::Split);
+                self.bytes(operator.separator);
+                left_out
+            });
+            if left_out.is_some()
+                && let Some(entry) = entries.pop()
+            {
+                self.land(entry);
+            }
+            self.variable(operator, variable);
+            if let Some(left_out) = left_out {
+                self.land(left_out);
+            }
+        }
+        self.land(all_undefined);
+    }
+
+    /// One value, or an exploded list of them.
+    fn variable(&mut self, operator: &Operator, variable: &Variable<'_>) {
+        let single = if operator.reserved {
+            RESERVED | UNRESERVED
+        } else {
+            UNRESERVED
+        };
+        if variable.explode {
+            let item = self.here();
+            if operator.named {
+                self.characters(single);
+                self.optional(|compiler| {
+                    compiler.bytes("=");
+                    compiler.characters(single);
+                });
+            } else {
+                self.characters(single | EQUALS);
+            }
+            self.optional(|compiler| {
+                compiler.bytes(operator.separator);
+                compiler.ops.push(Op::Jump(item));
+            });
+            return;
+        }
+        let value = |compiler: &mut Self| match variable.prefix {
+            Some(most) => compiler.at_most(most, single),
+            None => compiler.characters(single | COMMA),
+        };
+        if !operator.named {
+            return value(self);
+        }
+        self.bytes(variable.name);
+        let assigned = |compiler: &mut Self| {
+            compiler.bytes("=");
+            value(compiler);
+        };
+        // An empty value of a path parameter has no `=`.
+        if operator.first == ";" {
+            self.optional(assigned);
+        } else {
+            assigned(self);
+        }
+    }
+
+    fn optional(&mut self, inner: impl FnOnce(&mut Self)) {
+        let end = self.open(Op::Split);
+        inner(self);
+        self.land(end);
+    }
+
+    /// Any number of characters of some classes, and of encoded bytes.
+    fn characters(&mut self, classes: u8) {
+        let start = self.here();
+        self.ops.push(Op::Many(Class::OneOf(classes)));
+        self.optional(|compiler| {
+            compiler.encoded(HEX_DIGIT);
+            compiler.ops.push(Op::Jump(start));
+        });
+    }
+
+    /// Some characters of a value (RFC 6570, section 2.4.1: counted before they are encoded).
+    fn at_most(&mut self, characters: u16, classes: u8) {
+        let ends: Vec<_> = (0..characters)
+            .map(|_| {
+                let end = self.open(Op::Split);
+                let encoded = self.open(Op::Split);
+                self.ops.push(Op::One(Class::OneOf(classes)));
+                let next = self.open(Op::Jump);
+                self.land(encoded);
+                self.encoded(LEADING);
+                let continued = self.here();
+                self.optional(|compiler| {
+                    compiler.encoded(CONTINUING);
+                    compiler.ops.push(Op::Jump(continued));
+                });
+                self.land(next);
+                end
+            })
+            .collect();
+        for end in ends {
+            self.land(end);
+        }
+    }
+
+    /// One encoded byte whose first digit is of a class.
+    fn encoded(&mut self, first: u8) {
+        self.bytes("%");
+        self.ops.push(Op::One(Class::OneOf(first)));
+        self.ops.push(Op::One(Class::OneOf(HEX_DIGIT)));
+    }
+}

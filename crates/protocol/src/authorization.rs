@@ -2,6 +2,8 @@
 
 mod claim;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::error::Shown;
@@ -37,7 +39,7 @@ impl Action {
 pub struct AuthorizationDetails {
     details: Vec<Detail>,
     /// The payload of the subscriptions that no detail's payload covers; 0.x tokens only.
-    fallback_payload: Option<Value>,
+    fallback_payload: Option<Arc<Value>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +47,7 @@ struct Detail {
     publish: bool,
     subscribe: bool,
     topics: MatcherSet,
-    payload: Option<Value>,
+    payload: Option<Arc<Value>>,
 }
 
 impl AuthorizationDetails {
@@ -150,7 +152,7 @@ impl AuthorizationDetails {
     /// The payload of a subscription: that of the first `subscribe` detail whose topics match the
     /// text of the subscription's matcher, taken as a topic (specification, "Payloads"). `None`
     /// if there is no such detail, or if it has no payload.
-    pub fn payload_for(&self, matcher_text: &str, base: &Base) -> Option<&Value> {
+    pub fn payload_for(&self, matcher_text: &str, base: &Base) -> Option<&Arc<Value>> {
         let topic = Topic::new(matcher_text, base);
         self.details
             .iter()
@@ -218,7 +220,7 @@ impl Detail {
             subscribe,
             topics,
             // The specification has an object here; the existing hub takes any value (B-444).
-            payload: detail.get("payload").cloned(),
+            payload: detail.get("payload").cloned().map(Arc::new),
         })
     }
 }
@@ -279,11 +281,7 @@ fn parse_topic(
             "is empty; name the topic or pattern, or \"*\" for every topic",
         )),
         Some(Value::String(text)) => {
-            Matcher::parse(kind, text, &field, base, limits).map_err(|error| ProtocolError {
-                // What is a malformed request in a query is an unusable token here.
-                blame: crate::Blame::Token,
-                ..error
-            })
+            Matcher::parse(kind, text, &field, base, limits).map_err(ProtocolError::in_token)
         }
         Some(other) => Err(ProtocolError::token(
             field,

@@ -67,6 +67,15 @@ impl ProtocolError {
             problem: problem.into(),
         }
     }
+
+    /// The same error of a token's content: what is a malformed request in a query is an unusable
+    /// token there.
+    pub fn in_token(self) -> Self {
+        Self {
+            blame: Blame::Token,
+            ..self
+        }
+    }
 }
 
 /// Shows a value of a stranger in an error or a log line: in quotes, with control and format

@@ -286,9 +286,10 @@ fn the_first_matching_subscribe_detail_gives_the_payload() {
         with(json!(["subscribe"]), "a", json!({ "n": 2 })),
         with(json!(["subscribe"]), "*", json!([3])),
     ]));
-    assert_eq!(details.payload_for("a", &base), Some(&json!({ "n": 1 })));
-    assert_eq!(details.payload_for("b", &base), None);
-    assert_eq!(details.payload_for("c/:id", &base), Some(&json!([3])));
+    let payload = |text| details.payload_for(text, &base).map(|payload| &**payload);
+    assert_eq!(payload("a"), Some(&json!({ "n": 1 })));
+    assert_eq!(payload("b"), None);
+    assert_eq!(payload("c/:id"), Some(&json!([3])));
     assert_eq!(
         AuthorizationDetails::default().payload_for("a", &base),
         None
@@ -307,7 +308,9 @@ fn a_pattern_matches_the_text_of_a_subscription() {
     let details = parsed(&claim);
     let base = Base::synthetic();
     assert_eq!(
-        details.payload_for("https://example.com/bar/:id", &base),
+        details
+            .payload_for("https://example.com/bar/:id", &base)
+            .map(|payload| &**payload),
         Some(&json!({ "custom2": "data" }))
     );
     assert_eq!(details.payload_for("https://example.com/foo", &base), None);
@@ -372,5 +375,21 @@ proptest! {
                 prop_assert!(!error.to_string().contains(char::is_control));
             }
         }
+    }
+}
+
+/// B-614: selectors of 0.x tokens are checked as every matcher is, and a bad one spoils the token.
+#[test]
+fn a_bad_selector_spoils_an_older_token() {
+    let limits = Limits::default();
+    let base = Base::synthetic();
+    let long = "x".repeat(limits.pattern_bytes + 1);
+    for entry in [json!("a\u{1}b"), json!(long), json!(null), json!({})] {
+        let claims = json!({ "mercure": { "publish": ["fine", entry] } });
+        let claims = claims.as_object().expect("an object");
+        let error = AuthorizationDetails::from_mercure_claim(claims, &base, &limits);
+        let error = error.expect_err("not usable");
+        assert_eq!(error.blame, Blame::Token, "{error}");
+        assert!(error.field.starts_with("mercure.publish[1]"), "{error}");
     }
 }

@@ -1,9 +1,11 @@
 //! The `mercure` claim of Mercure 0.x tokens, read into the same details (B-614, B-615).
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{AuthorizationDetails, Detail, kind_of, parse_topic};
-use crate::{Base, Limits, Matcher, ProtocolError};
+use crate::{Base, Limits, Matcher, MatcherType, ProtocolError};
 
 /// The claim's names; the namespaced one, for issuers that demand a URL, wins.
 pub(super) const NAMES: [&str; 2] = ["https://mercure.rocks/", "mercure"];
@@ -57,12 +59,13 @@ impl AuthorizationDetails {
             fallback_payload: claim
                 .get("payload")
                 .filter(|value| !value.is_null())
-                .cloned(),
+                .cloned()
+                .map(Arc::new),
         })
     }
 }
 
-type Entry = (Matcher, Option<Value>);
+type Entry = (Matcher, Option<Arc<Value>>);
 
 /// The entries of one action.
 fn entries(
@@ -94,18 +97,14 @@ fn entries(
     let parse = |(index, entry): (usize, &Value)| {
         let path = format!("{path}[{index}]");
         match entry {
-            Value::String(text) if text.len() > limits.pattern_bytes => Err(ProtocolError::token(
-                path,
-                format!(
-                    "{} bytes are more than the {} a selector may have; shorten it",
-                    text.len(),
-                    limits.pattern_bytes
-                ),
-            )),
-            Value::String(text) => Ok((Matcher::selector(text), None)),
+            Value::String(text) => {
+                let matcher = Matcher::parse(MatcherType::Selector, text, &path, base, limits);
+                Ok((matcher.map_err(ProtocolError::in_token)?, None))
+            }
             Value::Object(object) => {
                 let payload = object.get("payload").filter(|value| !value.is_null());
-                Ok((parse_topic(entry, &path, base, limits)?, payload.cloned()))
+                let matcher = parse_topic(entry, &path, base, limits)?;
+                Ok((matcher, payload.cloned().map(Arc::new)))
             }
             other => Err(ProtocolError::token(
                 path,

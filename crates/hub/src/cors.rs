@@ -25,7 +25,7 @@ const REQUEST_HEADERS: [&str; 4] = [
 /// The response headers that they may read (B-1011).
 const EXPOSED: &str = "Link, Mercure-Last-Event-ID, Accept-Query, Retry-After, WWW-Authenticate";
 
-/// In answers to 0.x also the field that their clients read.
+/// With the field that clients of 0.x read, where an answer has it.
 const EXPOSED_TO_OLDER: &str =
     "Link, Mercure-Last-Event-ID, Last-Event-ID, Accept-Query, Retry-After, WWW-Authenticate";
 
@@ -103,17 +103,15 @@ impl Cors {
             return;
         }
         self.permit(origin, response);
+        let exposed = if response.contains_key("last-event-id") {
+            EXPOSED_TO_OLDER
+        } else {
+            EXPOSED
+        };
         response.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSED),
+            HeaderValue::from_static(exposed),
         );
-    }
-
-    /// Lets pages of 0.x read their name of the cursor too, where they may read at all.
-    pub(crate) fn expose_to_older(response: &mut HeaderMap) {
-        if let Some(exposed) = response.get_mut(ACCESS_CONTROL_EXPOSE_HEADERS) {
-            *exposed = HeaderValue::from_static(EXPOSED_TO_OLDER);
-        }
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {

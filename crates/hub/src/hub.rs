@@ -218,16 +218,19 @@ impl Hub {
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
-                let (outcome, answers) = self.answer(&parts, body).await;
+                let request = Incoming {
+                    presented: self.0.present(&parts),
+                    parts: &parts,
+                    rule: self.0.options.rule,
+                };
+                let outcome = self.dispatch(&request, body).await;
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
-                    refused.into_response(answers, self.0.metadata_url(&parts).as_deref())
+                    let metadata_url = self.0.metadata_url(&parts);
+                    refused.into_response(request.answers(), metadata_url.as_deref())
                 });
                 if let Some(cors) = cors {
                     cors.decorate(parts.headers.get(ORIGIN), response.headers_mut());
-                    if answers == Generation::V0 {
-                        Cors::expose_to_older(response.headers_mut());
-                    }
                 }
                 response
             }
@@ -236,24 +239,11 @@ impl Hub {
         response
     }
 
-    /// The outcome, and the generation in which it is told.
-    async fn answer(
+    async fn dispatch(
         &self,
-        parts: &Parts,
+        request: &Incoming<'_>,
         body: Body,
-    ) -> (Result<Response<Body>, Refused>, Generation) {
-        let presented = self.0.present(parts);
-        let presented_token = presented.as_ref().ok().and_then(Option::as_ref);
-        let answers = self.0.options.rule.answers(parts, presented_token);
-        let request = Asked {
-            parts,
-            presented,
-            answers,
-        };
-        (self.dispatch(request, body).await, answers)
-    }
-
-    async fn dispatch(&self, request: Asked<'_>, body: Body) -> Result<Response<Body>, Refused> {
+    ) -> Result<Response<Body>, Refused> {
         let parts = request.parts;
         host_of(parts).map_err(Refused::Host)?;
         let hub = &self.0;
@@ -280,11 +270,28 @@ impl Hub {
     }
 }
 
-/// A request, the token that it presents, and how it is answered.
-pub(crate) struct Asked<'a> {
+/// A request and the token that it presents.
+pub(crate) struct Incoming<'a> {
     pub(crate) parts: &'a Parts,
-    pub(crate) presented: Result<Option<Presented>, PresentationError>,
-    pub(crate) answers: Generation,
+    presented: Result<Option<Presented>, PresentationError>,
+    rule: Rule,
+}
+
+impl Incoming<'_> {
+    /// The token, if one is presented.
+    pub(crate) fn presented(&self) -> Result<Option<&Presented>, Refused> {
+        match &self.presented {
+            Ok(presented) => Ok(presented.as_ref()),
+            Err(error) => Err(Refused::Presentation(*error)),
+        }
+    }
+
+    /// The generation in which it is answered. Asked for only where the two differ: it may read
+    /// the token, which the verifier reads too.
+    pub(crate) fn answers(&self) -> Generation {
+        let presented = self.presented.as_ref().ok().and_then(Option::as_ref);
+        self.rule.answers(self.parts, presented)
+    }
 }
 
 fn all_cookie_names(options: &HubOptions, tls: bool) -> Vec<String> {

@@ -8,7 +8,7 @@ use talaria_transport::AppendError;
 
 use crate::access::{Access, Role, Source, check_source_origin};
 use crate::body::{essence, read_body};
-use crate::hub::{Asked, Shared};
+use crate::hub::{Incoming, Shared};
 use crate::respond::{self, FORM, Refused};
 
 /// Answers `POST` on the hub's path (specification, "Publication"). The order of checks is the
@@ -16,12 +16,11 @@ use crate::respond::{self, FORM, Refused};
 /// authorised alone.
 pub(crate) async fn publish(
     hub: &Shared,
-    request: Asked<'_>,
+    request: &Incoming<'_>,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
-    let presented = request.presented.map_err(Refused::Presentation)?;
-    let presented = presented.ok_or(Refused::NoToken)?;
+    let presented = request.presented()?.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that made it do so must be trusted.
         let (scheme, host) = Shared::origin(parts).unwrap_or_default();
@@ -64,13 +63,17 @@ pub(crate) async fn publish(
         (Some(repeats), Some(subject)) => {
             let now = hub.clock.now();
             // Two issuers may give the same `sub` to different publishers.
-            let subject = format!("{}\0{subject}", access.issuer);
-            repeats.append(subject, update, &hub.transport, now).await
+            let publisher = [access.issuer.as_str(), subject];
+            repeats.append(publisher, update, &hub.transport, now).await
         }
-        _ => hub.transport.append(update).await,
+        _ => hub
+            .transport
+            .append(update)
+            .await
+            .map(|appended| appended.event_id),
     };
     match appended {
-        Ok(appended) => Ok(respond::plain(StatusCode::OK, appended.event_id)),
+        Ok(event_id) => Ok(respond::plain(StatusCode::OK, event_id)),
         Err(AppendError::Refused(reason)) => Err(Refused::NotStored(reason)),
         Err(AppendError::Unknown) => Err(Refused::Unknown),
     }

@@ -6,18 +6,20 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{self, SHA256};
 use talaria_protocol::Update;
-use talaria_transport::{AppendError, Appended, Transport};
+use talaria_transport::{AppendError, Transport};
 use tokio::sync::OnceCell;
 
 /// The most publishes that are remembered; the oldest is forgotten first.
 const MOST: usize = 100_000;
 
-/// Who published, and under which id.
-type Key = (String, String);
+/// The hash of who published, and under which id: small, however long these are.
+type Key = [u8; 32];
 
-/// The outcome of a publish, once it has one.
-type Outcome = Arc<OnceCell<Appended>>;
+/// Set once the update is stored. A publish whose outcome is unknown leaves it unset, so that its
+/// repetition is stored, perhaps a second time: twice is what the publisher asked for, never is not.
+type Stored = Arc<OnceCell<()>>;
 
 /// What was published within the window.
 pub(crate) struct Repeats {
@@ -27,7 +29,7 @@ pub(crate) struct Repeats {
 
 #[derive(Default)]
 struct State {
-    known: HashMap<Key, (Instant, Outcome)>,
+    known: HashMap<Key, Stored>,
     order: VecDeque<(Instant, Key)>,
 }
 
@@ -40,51 +42,60 @@ impl Repeats {
         }
     }
 
-    /// Appends the update, or gives the outcome of the publish that this one repeats: one with the
-    /// same id of the publisher's own by the same token subject. A repetition that comes while the
-    /// first is under way waits for it.
+    /// Appends the update, unless it repeats a stored one: one with the same id of the publisher's
+    /// own by the same publisher (the token's issuer and subject). A repetition that comes while
+    /// the first is under way waits for it. Returns the event id.
     pub(crate) async fn append(
         &self,
-        subject: String,
+        publisher: [&str; 2],
         update: Update,
         transport: &Arc<dyn Transport>,
         now: Instant,
-    ) -> Result<Appended, AppendError> {
+    ) -> Result<String, AppendError> {
         let Some(id) = update.id.clone() else {
-            return transport.append(update).await;
+            let appended = transport.append(update).await?;
+            return Ok(appended.event_id);
         };
-        let outcome = self.outcome((subject, id), now);
+        let stored = self.stored(key([publisher[0], publisher[1], &id]), now);
         let transport = Arc::clone(transport);
         // On a task of its own, so that the outcome is remembered though the publisher hangs up. It
         // ends with the append, which always does.
         let append = tokio::spawn(async move {
-            outcome
-                .get_or_try_init(|| transport.append(update))
-                .await
-                .cloned()
+            let append = || async { transport.append(update).await.map(drop) };
+            stored.get_or_try_init(append).await.copied()
         });
-        append.await.unwrap_or(Err(AppendError::Unknown))
+        append.await.unwrap_or(Err(AppendError::Unknown))?;
+        Ok(id)
     }
 
-    fn outcome(&self, key: Key, now: Instant) -> Outcome {
+    fn stored(&self, key: Key, now: Instant) -> Stored {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((since, oldest)) = state.order.front() {
-            if now.saturating_duration_since(*since) < self.window && state.order.len() <= MOST {
+            if now.saturating_duration_since(*since) < self.window && state.order.len() < MOST {
                 break;
             }
-            let (since, oldest) = (*since, oldest.clone());
+            let oldest = *oldest;
             state.order.pop_front();
-            // It may have been published again since.
-            if state.known.get(&oldest).is_some_and(|(at, _)| *at == since) {
-                state.known.remove(&oldest);
-            }
+            state.known.remove(&oldest);
         }
-        if let Some((_, outcome)) = state.known.get(&key) {
-            return Arc::clone(outcome);
+        if let Some(stored) = state.known.get(&key) {
+            return Arc::clone(stored);
         }
-        let outcome = Outcome::default();
-        state.known.insert(key.clone(), (now, Arc::clone(&outcome)));
+        let stored = Stored::default();
+        state.known.insert(key, Arc::clone(&stored));
         state.order.push_back((now, key));
-        outcome
+        stored
     }
+}
+
+fn key(parts: [&str; 3]) -> Key {
+    let mut hash = digest::Context::new(&SHA256);
+    for part in parts {
+        // The length first, so that no part runs into the next.
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(hash.finish().as_ref());
+    key
 }

@@ -43,8 +43,11 @@ impl Rule {
             return Generation::V1;
         }
         let subscribes = parts.uri.path() == HUB_PATH && parts.method != Method::POST;
-        let token = presented.and_then(|presented| access::generation_of(&presented.token));
-        if (subscribes && has_topic(parts)) || token == Some(Generation::V0) {
+        let has_older_token = || {
+            let token = presented.and_then(|presented| access::generation_of(&presented.token));
+            token == Some(Generation::V0)
+        };
+        if (subscribes && has_topic(parts)) || has_older_token() {
             Generation::V0
         } else {
             Generation::V1

@@ -7,17 +7,17 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, Subscription, form};
 use talaria_transport::{Lookup, Position};
+use uuid::Uuid;
 
 use crate::Rule;
 use crate::accept::{self, EventStream};
-use crate::access::{Access, PresentationError, Presented, Role};
+use crate::access::{Access, Role};
 use crate::body::{essence, read_body};
 use crate::cursor::{Cursor, Deadlines};
-use crate::hub::{Asked, Shared, UnknownCursor};
+use crate::hub::{Incoming, Shared, UnknownCursor};
 use crate::interest::Selection;
 use crate::outflow::Outflow;
 use crate::presence::{Announced, Document};
@@ -30,16 +30,13 @@ const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-
 /// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
 pub(crate) async fn subscribe(
     hub: &Shared,
-    request: Asked<'_>,
+    request: &Incoming<'_>,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
-    let Asked {
-        parts,
-        presented,
-        answers,
-    } = request;
+    let parts = request.parts;
     let accepts = accept::event_stream(&parts.headers);
-    let access = authorise(hub, parts, presented, hub.options.anonymous)?;
+    let access = authorise(hub, request, hub.options.anonymous)?;
+    let answers = request.answers();
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
@@ -113,7 +110,7 @@ async fn announce(
     let presence = hub.presence.as_ref()?;
     // Random for each connection, so that it tells nothing of the token (specification,
     // "Subscriber Identifier Assignment").
-    let subscriber = random_urn();
+    let subscriber: Arc<str> = Uuid::new_v4().urn().to_string().into();
     let mut documents: Vec<Document> = Vec::new();
     let mut seen = HashSet::new();
     for asked in subscriptions {
@@ -123,7 +120,7 @@ async fn announce(
         let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
         documents.push(Document::new(
             asked.clone(),
-            &subscriber,
+            Arc::clone(&subscriber),
             payload.cloned(),
             hub.options.rule == Rule::Classic,
         ));
@@ -132,35 +129,22 @@ async fn announce(
     Some(presence.begin(documents, drain).await)
 }
 
-/// `urn:uuid:` and a random UUID (RFC 9562, version 4).
-fn random_urn() -> String {
-    let bits: u128 = rand::random();
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
-    let hex = format!("{bits:032x}");
-    let (a, rest) = hex.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
-    format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
-}
-
 /// The access that a presented token gives; `None` for an anonymous subscriber, where these are
 /// let in, and where there is no subscriber key at all.
 pub(crate) fn authorise(
     hub: &Shared,
-    parts: &Parts,
-    presented: Result<Option<Presented>, PresentationError>,
+    request: &Incoming<'_>,
     anonymous: bool,
 ) -> Result<Option<Access>, Refused> {
     if !hub.options.issuers.serves(Role::Subscriber) {
         // Nobody can be authorised, so tokens are not looked at (B-334).
         return Ok(None);
     }
-    match presented.map_err(Refused::Presentation)? {
+    match request.presented()? {
         None if anonymous => Ok(None),
         None => Err(Refused::NoToken),
         Some(presented) => {
-            let audiences = hub.audiences(parts);
+            let audiences = hub.audiences(request.parts);
             hub.verifier
                 .verify(
                     &presented.token,

@@ -15,7 +15,7 @@ use talaria_protocol::{Action, EARLIEST, Generation, HUB_PATH, MatcherType, Prot
 
 use crate::access::Access;
 use crate::cursor::CHUNK_BYTES;
-use crate::hub::{Asked, Shared};
+use crate::hub::{Incoming, Shared};
 use crate::presence::{Context, Document, NAMESPACE, quoted};
 use crate::respond::Refused;
 use crate::subscribe::authorise;
@@ -40,15 +40,11 @@ pub(crate) fn owns(path: &str) -> bool {
 }
 
 /// Answers `GET` and `HEAD`.
-pub(crate) fn answer(hub: &Shared, request: Asked<'_>) -> Result<Response<Body>, Refused> {
-    let Asked {
-        parts,
-        presented,
-        answers,
-    } = request;
+pub(crate) fn answer(hub: &Shared, request: &Incoming<'_>) -> Result<Response<Body>, Refused> {
+    let parts = request.parts;
     let path = parts.uri.path();
     let selected = Selected::parse(path, hub.options.rule.oldest())?;
-    let access = authorise(hub, parts, presented, false)?;
+    let access = authorise(hub, request, false)?;
     if let Some(access) = &access
         && !may_read(hub, access, path, parts.uri.query())
     {
@@ -58,10 +54,15 @@ pub(crate) fn answer(hub: &Shared, request: Asked<'_>) -> Result<Response<Body>,
         });
     }
     let (newest, mut documents) = hub.router.present();
+    documents.retain(|document| selected.includes(document));
+    if matches!(selected, Selected::One(..)) && documents.is_empty() {
+        return Err(Refused::NotFound);
+    }
     // Before anything was routed, the newest update is one of an earlier run.
     let cursor = newest
         .or_else(|| hub.transport.newest_id())
         .unwrap_or_else(|| EARLIEST.to_owned());
+    let answers = request.answers();
     let tag = match answers {
         Generation::V0 => cursor.clone(),
         Generation::V1 => format!("\"{}\"", utf8_percent_encode(&cursor, TAG)),
@@ -95,10 +96,8 @@ pub(crate) fn answer(hub: &Shared, request: Asked<'_>) -> Result<Response<Body>,
             Generation::V1 => "application/json",
         },
     );
-    documents.retain(|document| selected.includes(document));
-    let body = match &selected {
-        Selected::One(..) => {
-            let document = documents.first().ok_or(Refused::NotFound)?;
+    let body = match (&selected, documents.first()) {
+        (Selected::One(..), Some(document)) => {
             Body::from(document.json(true, 0, Context::AnsweredAt(&cursor)))
         }
         _ => {
@@ -142,6 +141,7 @@ impl Selected {
         };
         match (segments.as_slice(), oldest) {
             ([], _) => Ok(Self::All),
+            (segments, _) if segments.contains(&"") => Err(Refused::NotFound),
             ([topic], Generation::V0) => Ok(Self::Matching(MatcherType::Selector, decoded(topic)?)),
             ([topic, subscriber], Generation::V0) if MatcherType::from_name(topic).is_none() => {
                 let (topic, subscriber) = (decoded(topic)?, decoded(subscriber)?);
@@ -164,7 +164,7 @@ impl Selected {
             Self::One(kind, text, subscriber) => {
                 asked.matcher_type == *kind
                     && asked.text == *text
-                    && document.subscriber == *subscriber
+                    && *document.subscriber == **subscriber
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The document of one subscription, in its event and in the subscription API.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -26,8 +27,8 @@ pub(crate) struct Document {
     /// What was asked for.
     pub(crate) subscription: Subscription,
     /// Who asked: one connection.
-    pub(crate) subscriber: String,
-    payload: Option<Value>,
+    pub(crate) subscriber: Arc<str>,
+    payload: Option<Arc<Value>>,
     /// Whether it is shown as the JSON-LD of Mercure 0.x (B-556).
     linked: bool,
     /// Whether its beginning was, or may have been, published.
@@ -38,8 +39,8 @@ impl Document {
     /// `answers_older`: whether the hub answers 0.x clients in 0.x at all.
     pub(crate) fn new(
         subscription: Subscription,
-        subscriber: &str,
-        payload: Option<Value>,
+        subscriber: Arc<str>,
+        payload: Option<Arc<Value>>,
         answers_older: bool,
     ) -> Self {
         let older = subscription.generation() == Generation::V0;
@@ -52,11 +53,11 @@ impl Document {
             topic,
             "/{}/{}",
             utf8_percent_encode(&subscription.text, ENCODED),
-            utf8_percent_encode(subscriber, ENCODED)
+            utf8_percent_encode(&subscriber, ENCODED)
         );
         Self {
             topic,
-            subscriber: subscriber.to_owned(),
+            subscriber,
             payload,
             linked: older && answers_older,
             subscription,

@@ -14,7 +14,7 @@ use crate::drain::Drain;
 use crate::router::Router;
 
 /// How long until an end that could not be stored is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a subscriber's connection holds while it lasts.
 pub(crate) struct Announced {
@@ -155,7 +155,7 @@ async fn reconcile(queue: &Queue, transport: &Arc<dyn Transport>, router: &Arc<R
                 Job::End(document, drain) => ends.push((document, drain)),
             }
         }
-        begins.join_all().await;
+        all(begins).await;
         for committed in waiting {
             // The subscriber may have hung up; its end is in the queue then.
             _ = committed.send(());
@@ -166,8 +166,18 @@ async fn reconcile(queue: &Queue, transport: &Arc<dyn Transport>, router: &Arc<R
                 ending.spawn(end(Arc::clone(transport), document, drain));
             }
         }
-        unsent.extend(ending.join_all().await.into_iter().flatten());
+        unsent.extend(all(ending).await.into_iter().flatten());
     }
+}
+
+/// What all tasks return. One that panicked has been reported as every panic is, and takes nobody
+/// with it.
+async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
+    let mut returned = Vec::with_capacity(tasks.len());
+    while let Some(done) = tasks.join_next().await {
+        returned.extend(done);
+    }
+    returned
 }
 
 async fn begin(transport: Arc<dyn Transport>, router: Arc<Router>, document: Arc<Document>) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use talaria_protocol::{Update, event};
-use talaria_transport::{Admit, Frame, Position, Transport};
+use talaria_transport::{Admit, AppendError, Frame, Position, ReadError, Transport};
 
 use super::NAMESPACE;
+use super::reconciler::AGAIN;
 
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -30,26 +31,35 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
             .await;
         let page = match page {
             Ok(page) => page,
+            Err(ReadError::Passed(_)) if transport.bounds().floor > from => {
+                // Retention was faster; what it deleted is nobody's presence any more.
+                from = transport.bounds().floor;
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(
-                    ?error,
-                    "subscriptions of an earlier run may stay open: the history could not be read to its end"
+                    %error,
+                    "subscriptions of an earlier run stay open until the next start: the history could not be read to its end"
                 );
-                break;
+                return;
             }
         };
         for frame in &page.frames {
             note(frame, &mut open);
         }
         if page.looked_up_to <= from {
-            break;
+            return;
         }
         from = page.looked_up_to;
     }
     let count = open.len();
     for update in open.into_values() {
-        if let Err(error) = transport.append(update).await {
-            tracing::warn!(%error, "the end of a subscription of an earlier run is not published");
+        while let Err(AppendError::Refused(reason)) = transport.append(update.clone()).await {
+            tracing::warn!(
+                reason,
+                "the end of a subscription of an earlier run could not be stored; tried again"
+            );
+            tokio::time::sleep(AGAIN).await;
         }
     }
     if count > 0 {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use talaria_hub::access;
+use uuid::Uuid;
 
 use super::text;
 use crate::clock;
@@ -107,11 +108,11 @@ pub fn mint(args: &Args) -> Result<String, String> {
     let claims = json!({
         "iss": iss,
         "aud": aud,
-        "sub": args.sub.clone().map_or_else(uuid, Ok)?,
+        "sub": args.sub.clone().unwrap_or_else(uuid),
         "client_id": args.client_id.as_ref().unwrap_or(&iss),
         "iat": whole(issued),
         "exp": expires,
-        "jti": uuid()?,
+        "jti": uuid(),
         "authorization_details": details(args)?,
     });
     if args.pretty {
@@ -198,25 +199,6 @@ fn details(args: &Args) -> Result<Vec<Value>, String> {
 }
 
 /// A random `urn:uuid:` name (B-036).
-///
-/// # Errors
-///
-/// The system gives no random numbers.
-pub fn uuid() -> Result<String, String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
-    // RFC 9562 section 5.4: version 4, variant 10.
-    let number = u128::from_be_bytes(bytes) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48);
-    let hex = format!(
-        "{:032x}",
-        number | (0x4000_u128 << 64) | (0x8000_u128 << 48)
-    );
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    Ok(format!("urn:uuid:{a}-{b}-{c}-{d}-{e}"))
+pub fn uuid() -> String {
+    Uuid::new_v4().urn().to_string()
 }

@@ -9,7 +9,6 @@ mod subscribe;
 mod token;
 mod trust;
 
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -180,24 +179,4 @@ fn environment() -> Result<std::collections::HashMap<String, String>, String> {
         }
     }
     Ok(variables)
-}
-
-/// The data directory of this program: `$XDG_DATA_HOME/talaria`, else
-/// `$HOME/.local/share/talaria`.
-///
-/// # Errors
-///
-/// When neither variable names an absolute directory.
-fn data_directory(read: impl Fn(&str) -> Option<OsString>) -> Result<std::path::PathBuf, String> {
-    let absolute = |name: &str| {
-        read(name)
-            .map(std::path::PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("talaria"))
-        .ok_or_else(|| {
-            "no data directory: set XDG_DATA_HOME or HOME to an absolute path".to_owned()
-        })
 }

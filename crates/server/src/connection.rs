@@ -121,6 +121,7 @@ impl Serve {
         }
     }
 }
+
 async fn serve_http1<C, S>(socket: Socket<C>, answer: S, stopped: watch::Receiver<bool>)
 where
     C: Carrier + Send + 'static,

@@ -51,8 +51,10 @@ impl Listeners {
             hosts.add(address.host.as_deref());
             *tls = address.tls;
         }
-        let https = addresses.iter().find(|address| address.tls);
-        let https = https.map(|address| address.port).filter(|_| redirects);
+        // A port that the system chooses is not known yet, and nobody guesses it either.
+        let known = |address: &&ListenAddress| address.tls && address.port != 0;
+        let https = addresses.iter().find(known).filter(|_| redirects);
+        let https = https.map(|address| address.port);
         if let Some(https) = https {
             let own = sites.iter_mut().filter(|((_, port), _)| *port == HTTP);
             own.for_each(|(_, (hosts, tls))| {

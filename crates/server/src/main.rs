@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod config;
 mod connection;
+mod folders;
 mod listen;
 mod log;
 mod options;

@@ -161,15 +161,15 @@ pub const OPTIONS: &[Opt] = &[
         ..hub("name", "<label>", directive::name)
     },
     Opt {
-        doc: "No effect yet: there is no user interface.",
+        doc: NO_PAGES,
         ..hub("ui", "", directive::user_interface)
     },
     Opt {
-        doc: "No effect yet: there is no user interface.",
+        doc: NO_PAGES,
         ..hub("demo", "", directive::user_interface)
     },
     Opt {
-        doc: "No effect yet: there is no user interface.",
+        doc: NO_PAGES,
         ..hub("debugger", "", directive::user_interface)
     },
     Opt {
@@ -395,6 +395,7 @@ pub const OPTIONS: &[Opt] = &[
     },
 ];
 
+const NO_PAGES: &str = "No effect yet: there is no user interface.";
 const NO_EFFECT: &str =
     "Accepted for existing files, without effect: matching needs no cache to size.";
 

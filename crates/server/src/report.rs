@@ -93,7 +93,7 @@ fn insecure(settings: &Settings) -> Vec<&'static str> {
     }
     if settings.rule != Rule::Modern {
         lines.push(
-            "insecure: tokens of Mercure 0.x are accepted, which may last for ever and serve any hub with the same key; name an issuer when no application needs them any more",
+            "insecure: tokens of Mercure 0.x are accepted, also from the cookie mercureAuthorization and the parameter authorization, which may last for ever and serve any hub with the same key; name an issuer when no application needs them any more",
         );
     }
     if settings.publish_ungranted {

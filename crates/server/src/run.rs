@@ -93,11 +93,9 @@ async fn serve_until_signal(
         );
     }
     let mut renewal = JoinSet::new();
-    renewal.spawn(async move {
-        if let Some(tls) = tls {
-            tls.renew().await;
-        }
-    });
+    if let Some(tls) = tls {
+        renewal.spawn(tls.renew());
+    }
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }

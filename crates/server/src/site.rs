@@ -91,7 +91,9 @@ impl Site {
             Ok(host) => host,
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
         };
-        if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https) {
+        if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https)
+            && !host.is_empty()
+        {
             return redirect(host, port, &parts.uri);
         }
         if !self.hosts.serve(host) {

@@ -50,7 +50,7 @@ impl Tls {
         let any = names.len() < encrypted.len();
         let (local, key) = match settings {
             CertificateSettings::Local => {
-                let local = Local::open(directory(|name| std::env::var_os(name))?, &names)?;
+                let local = Local::open(directory()?, &names)?;
                 let key = local.certify(clock::now())?;
                 (Some(local), key)
             }
@@ -86,7 +86,7 @@ impl Tls {
     /// Replaces a certificate of our own before it ends, for ever.
     pub async fn renew(self) {
         let Some(local) = self.local else {
-            return std::future::pending().await;
+            return;
         };
         loop {
             tokio::time::sleep(local::RENEWAL).await;

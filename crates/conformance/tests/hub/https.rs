@@ -166,3 +166,56 @@ async fn a_certificate_may_come_from_files() {
         .expect_err("a wrong key");
     assert!(error.contains("k.pem"), "{error}");
 }
+
+/// B-065: the authority that the existing hub left in the volume goes on, so that nobody must trust
+/// a new root. Its keys are of the form `EC PRIVATE KEY` (RFC 5915).
+#[tokio::test]
+async fn an_existing_authority_goes_on() {
+    let home = Home::new();
+    let folder = home.path().join("data/caddy/pki/authorities/local");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(&folder)
+            .output()
+            .expect("openssl is installed");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments}: {error}");
+    };
+    let extensions = |below: &str| {
+        format!(
+            "basicConstraints=critical,CA:true,pathlen:{below}\nkeyUsage=critical,keyCertSign,cRLSign\n\
+             subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        )
+    };
+    std::fs::write(folder.join("root.ext"), extensions("1")).expect("a file");
+    std::fs::write(folder.join("intermediate.ext"), extensions("0")).expect("a file");
+    for name in ["root", "intermediate"] {
+        openssl(&format!(
+            "ecparam -name prime256v1 -genkey -noout -out {name}.key"
+        ));
+        openssl(&format!(
+            "req -new -key {name}.key -subj /CN=Existing-{name} -out {name}.csr"
+        ));
+    }
+    openssl("x509 -req -in root.csr -signkey root.key -days 3600 -extfile root.ext -out root.crt");
+    openssl(
+        "x509 -req -in intermediate.csr -CA root.crt -CAkey root.key -CAcreateserial -days 7 \
+         -extfile intermediate.ext -out intermediate.crt",
+    );
+    let key = std::fs::read_to_string(folder.join("root.key")).expect("a key");
+    assert!(key.contains("BEGIN EC PRIVATE KEY"), "{key}");
+    let before = ["root.crt", "intermediate.crt"].map(|name| std::fs::read(folder.join(name)));
+    let kept = home.path().join("kept.crt");
+    std::fs::copy(folder.join("root.crt"), &kept).expect("a copy");
+
+    let port = free_port();
+    let _hub = start(&home, port);
+    let url = format!("https://localhost:{port}/robots.txt");
+    assert!(text(&run_curl(&kept, &[&url])).contains("Disallow"));
+    let after = ["root.crt", "intermediate.crt"].map(|name| std::fs::read(folder.join(name)));
+    for (before, after) in before.into_iter().zip(after) {
+        assert_eq!(before.expect("a file"), after.expect("a file"));
+    }
+}

@@ -13,6 +13,7 @@ mod cookie;
 mod cors;
 mod crashes;
 mod delivery;
+mod directives;
 mod event;
 mod generations;
 mod history;

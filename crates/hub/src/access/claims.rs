@@ -68,8 +68,7 @@ pub(super) fn check_audience(
     }
 }
 
-/// The generation of a token: modern with Mercure details, or with neither these nor the claim of
-/// 0.x tokens where only Mercure 1.0 is spoken.
+/// The generation of a token by its claims: modern with a Mercure detail, however broken.
 pub(super) fn generation(claims: &Map<String, Value>) -> Generation {
     match claims.get(DETAILS) {
         Some(details) if AuthorizationDetails::are_in(details) => Generation::V1,

@@ -20,6 +20,7 @@ use crate::config::settings::{
     TransportSettings,
 };
 use crate::config::source::{Place, Source, SourceKind};
+use crate::folders::{NO_DATA_HOME, data_home};
 use crate::{options, run};
 
 /// What `talaria dev --help` adds.
@@ -43,8 +44,9 @@ pub struct Args {
 
 /// Runs the development hub.
 pub fn main(args: &Args) -> ExitCode {
-    let loaded = super::data_directory(|name| std::env::var_os(name))
-        .and_then(|directory| settings(args.port, &directory));
+    let loaded = data_home(|name| std::env::var_os(name))
+        .ok_or_else(|| NO_DATA_HOME.to_owned())
+        .and_then(|data| settings(args.port, &data.join("talaria")));
     let (loaded, key, path) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
@@ -273,21 +275,5 @@ mod tests {
                 .contains("chmod 600")
         );
         fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn data_directory_follows_the_variables() {
-        let directory = |xdg: Option<&str>, home: Option<&str>| {
-            super::super::data_directory(|name| match name {
-                "XDG_DATA_HOME" => xdg.map(Into::into),
-                _ => home.map(Into::into),
-            })
-        };
-        assert_eq!(directory(Some("/d"), Some("/h")), Ok("/d/talaria".into()));
-        assert_eq!(
-            directory(Some(""), Some("/h")),
-            Ok("/h/.local/share/talaria".into())
-        );
-        assert!(directory(None, None).unwrap_err().contains("XDG_DATA_HOME"));
     }
 }

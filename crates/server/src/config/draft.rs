@@ -210,7 +210,7 @@ impl Draft {
         let mut accepted_audiences = self.accepted_audiences;
         if self.resource_identifier.is_none() {
             // A publisher inside the network names the public address, and the reverse.
-            accepted_audiences.extend(self.addresses.iter().filter_map(own_url));
+            accepted_audiences.extend(self.addresses.iter().filter_map(ListenAddress::url));
         }
         let transport = self
             .transport
@@ -262,24 +262,10 @@ fn check_origins(
     parse(&texts).map_err(ConfigError::general)
 }
 
-/// The hub's URL at an address, if that is known.
-fn own_url(address: &ListenAddress) -> Option<String> {
-    let host = address.host.as_ref().filter(|_| address.port != 0)?;
-    let (scheme, default) = if address.tls {
-        ("https", 443)
-    } else {
-        ("http", 80)
-    };
-    Some(match address.port {
-        port if port == default => format!("{scheme}://{host}{HUB_PATH}"),
-        port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
-    })
-}
-
 fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {
     let url = match (pinned, addresses) {
         (Some(pinned), _) => pinned.ends_with(HUB_PATH).then(|| pinned.to_owned()),
-        (None, [address]) => own_url(address),
+        (None, [address]) => address.url(),
         _ => None,
     };
     url.and_then(|url| Base::new(&url).ok())

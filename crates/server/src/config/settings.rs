@@ -8,7 +8,7 @@ use std::time::Duration;
 use talaria_hub::access::Issuers;
 use talaria_hub::origin::Origins;
 use talaria_hub::{Rule, UnknownCursor};
-use talaria_protocol::{Base, Limits};
+use talaria_protocol::{Base, HUB_PATH, Limits};
 use talaria_transport::history::SyncMode;
 
 use super::source::Place;
@@ -75,6 +75,27 @@ pub struct ListenAddress {
     pub port: u16,
     /// Whether it speaks HTTPS.
     pub tls: bool,
+}
+
+impl ListenAddress {
+    /// The hub's URL there, if host and port are known.
+    pub fn url(&self) -> Option<String> {
+        let host = self.host.as_deref().filter(|_| self.port != 0)?;
+        Some(self.url_on(host))
+    }
+
+    /// The hub's URL there for clients that name it so.
+    pub fn url_on(&self, host: &str) -> String {
+        let (scheme, default) = if self.tls {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
+        match self.port {
+            port if port == default => format!("{scheme}://{host}{HUB_PATH}"),
+            port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
+        }
+    }
 }
 
 /// Where the certificate of the HTTPS addresses comes from.

@@ -111,7 +111,7 @@ pub fn site(document: Document) -> Result<Site, ConfigError> {
                 &["auto_https"],
             ));
         }
-        let value = option.one("off or disable_redirects")?;
+        let value = option.one("disable_redirects")?;
         no_redirects |= match value.text.as_str() {
             "disable_redirects" => true,
             _ => {

@@ -6,7 +6,6 @@ use crate::config::draft::{Compatibility, Draft};
 use crate::config::error::{ConfigError, show};
 use crate::config::issuer;
 use crate::config::lexer::Word;
-
 use crate::config::settings::{Notice, OriginSetting};
 use crate::config::tree::Line;
 use crate::config::value;
@@ -145,10 +144,10 @@ pub fn accepted_audiences(draft: &mut Draft, line: &Line, _: Environment<'_>) ->
 fn absolute(word: &Word) -> Result<url::Url, ConfigError> {
     url::Url::parse(&word.text)
         .ok()
-        .filter(url::Url::has_host)
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
         .ok_or_else(|| {
             word.error(format!(
-                "{} is no absolute URL with a host",
+                "{} is not an http:// or https:// URL without a fragment",
                 show(&word.text)
             ))
             .remedy("write for example https://hub.example/.well-known/mercure")
@@ -178,18 +177,7 @@ pub fn cookie_name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
 /// B-203.
 pub fn resource_identifier(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let word = line.without_block()?.one("a URL")?;
-    let url = url::Url::parse(&word.text)
-        .ok()
-        .filter(|url| url.has_host() && url.fragment().is_none());
-    let Some(url) = url else {
-        return Err(word
-            .error(format!(
-                "{} is not an absolute URL with a host and no fragment",
-                show(&word.text)
-            ))
-            .remedy("write for example https://hub.example/.well-known/mercure"));
-    };
-    if url.scheme() != "https" {
+    if absolute(word)?.scheme() != "https" {
         let place = &word.place;
         draft.notices.push(Notice::warning(format!(
             "{place}: resource_identifier does not begin with https://, so tokens travel unencrypted; \

@@ -15,6 +15,7 @@ use crate::config::site::refuse;
 use crate::config::source::Place;
 use crate::config::tree::Line;
 use crate::config::value;
+use crate::folders::data_home;
 
 /// Transports that are not supported yet (B-260 to B-263).
 const LATER: &[&str] = &["kafka", "nats", "postgres", "pulsar", "redis", "valkey"];
@@ -292,13 +293,7 @@ impl Values {
 
 /// Where the existing hub keeps its history unless told otherwise (B-070).
 pub fn default_path(environment: Environment<'_>) -> PathBuf {
-    let directory = |name: &str| {
-        let value = environment(name).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    let data = directory("XDG_DATA_HOME")
-        .or_else(|| directory("HOME").map(|home| home.join(".local/share")))
-        .unwrap_or_else(|| PathBuf::from("."));
+    let data = data_home(environment).unwrap_or_else(|| PathBuf::from("."));
     data.join("caddy/mercure.db")
 }
 

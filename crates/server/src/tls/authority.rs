@@ -1,6 +1,5 @@
 //! A certificate authority and where it lies (B-065).
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -13,6 +12,8 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+
+use crate::folders::{NO_DATA_HOME, data_home};
 
 /// A certificate that signs others, and its key.
 pub struct Authority {
@@ -34,16 +35,18 @@ pub struct Kind {
 /// The local authority's directory.
 ///
 /// # Errors
-/// Neither `XDG_DATA_HOME` nor `HOME` is set.
-pub fn directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, String> {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let data = set("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/share")))
-        .ok_or(
-            "neither XDG_DATA_HOME nor HOME is set, so there is no place for the local certificate authority; set one of them",
-        )?;
+/// The environment names no place for it.
+pub fn directory() -> Result<PathBuf, String> {
+    let data = data_home(|name| std::env::var_os(name)).ok_or_else(|| {
+        format!("there is no place for the local certificate authority: {NO_DATA_HOME}")
+    })?;
     Ok(data.join("caddy/pki/authorities/local"))
+}
+
+/// The contents of an authority's files, in PEM.
+struct Files {
+    certificate: String,
+    key: String,
 }
 
 impl Authority {
@@ -64,7 +67,7 @@ impl Authority {
                 return Ok(read);
             }
         }
-        let (made, key_pem) = Self::make(kind, parent, now)
+        let (made, files) = Self::make(kind, parent, now)
             .map_err(|error| format!("the local certificate authority: {error}"))?;
         let mut folder = fs::DirBuilder::new();
         folder
@@ -72,8 +75,8 @@ impl Authority {
             .mode(0o700)
             .create(directory)
             .map_err(|error| unwritable(directory, &error))?;
-        write(&key, 0o600, key_pem.as_bytes())?;
-        write(&certificate, 0o644, pem(&made.certificate).as_bytes())?;
+        write(&key, 0o600, files.key.as_bytes())?;
+        write(&certificate, 0o644, files.certificate.as_bytes())?;
         Ok(made)
     }
 
@@ -102,9 +105,8 @@ impl Authority {
         kind: &Kind,
         parent: Option<&Self>,
         now: SystemTime,
-    ) -> Result<(Self, String), rcgen::Error> {
+    ) -> Result<(Self, Files), rcgen::Error> {
         let pair = KeyPair::generate()?;
-        let key_pem = pair.serialize_pem();
         let mut params = CertificateParams::default();
         params.distinguished_name = named(kind.subject);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(kind.below));
@@ -114,12 +116,16 @@ impl Authority {
             Some(parent) => params.signed_by(&pair, &parent.issuer)?,
             None => params.self_signed(&pair)?,
         };
+        let files = Files {
+            certificate: certificate.pem(),
+            key: pair.serialize_pem(),
+        };
         let made = Self {
             certificate: certificate.der().clone(),
             issuer: Issuer::new(params, pair),
             expires_at,
         };
-        Ok((made, key_pem))
+        Ok((made, files))
     }
 
     fn is_signed_by(&self, parent: &Self) -> bool {
@@ -171,20 +177,6 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    use base64::Engine as _;
-    let text = base64::prelude::BASE64_STANDARD.encode(certificate);
-    let lines: Vec<_> = text
-        .as_bytes()
-        .chunks(64)
-        .map(String::from_utf8_lossy)
-        .collect();
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    )
 }
 
 /// Writes a whole file or none.

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use talaria_hub::access::{Role, Verifier};
-use talaria_protocol::HUB_PATH;
 use talaria_protocol::authorization::Action;
 
 use super::text;
@@ -80,12 +79,10 @@ fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
     }
     let derived = settings.addresses.iter().map(|address| {
         let host = address.host.as_deref().unwrap_or("localhost");
-        match (address.tls, address.port) {
-            (false, 80) => format!("http://{host}{HUB_PATH}"),
-            (false, port) => format!("http://{host}:{port}{HUB_PATH}"),
-            (true, 443) => format!("https://{host}{HUB_PATH}"),
-            (true, port) => format!("https://{host}:{port}{HUB_PATH}"),
-        }
+        address.url_on(host)
     });
-    derived.chain(more).collect()
+    // The configuration accepts those of named hosts already.
+    let mut all: Vec<String> = derived.collect();
+    all.extend(more.filter(|url| !all.contains(url)).collect::<Vec<_>>());
+    all
 }

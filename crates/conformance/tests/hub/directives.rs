@@ -1,0 +1,76 @@
+//! Directives that change who is answered and how.
+
+use serde_json::json;
+use talaria_conformance::hub::Hub;
+use talaria_conformance::token::{Token, exact};
+
+/// B-204, B-421: scheme and authority as received must be those of a public URL.
+#[tokio::test]
+async fn other_origins_than_the_public_ones_are_misdirected() {
+    let hub = Hub::start_on(
+        "http://:0",
+        "anonymous\ntransport memory\n\
+         public_urls http://HUB.example/any/path https://hub.example",
+    );
+    let path = "/.well-known/mercure?match=a";
+    for (host, status) in [("hub.example", 200), ("other.example", 421)] {
+        let answer = hub.client().naming(host).send("HEAD", path, "").await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+    // The pages around the hub have no origin to protect.
+    let page = hub
+        .client()
+        .naming("other.example")
+        .get("/robots.txt")
+        .await;
+    assert_eq!(page.status, 200);
+}
+
+/// Publishers inside a network name the hub by another URL than browsers do.
+#[tokio::test]
+async fn accepted_audiences_are_accepted_beside_the_own() {
+    let hub = Hub::start(
+        "anonymous\ntransport memory\naccepted_audiences https://public.example/.well-known/mercure",
+    );
+    for (audience, status) in [
+        (hub.audience.as_str(), 200),
+        ("https://public.example/.well-known/mercure", 200),
+        ("https://other.example/.well-known/mercure", 401),
+    ] {
+        let token = Token::new(audience).grant("publish", &[exact("*")]);
+        let publisher = hub.client().bearer(&hub.sign_as_publisher(&token));
+        let answer = publisher.publish(&[("topic", "a")]).await;
+        assert_eq!(answer.status, status, "{audience}");
+    }
+}
+
+/// B-216: the transport of older files.
+#[tokio::test]
+async fn a_transport_may_be_a_url() {
+    let hub = Hub::start("anonymous\ntransport_url bolt://kept.db?size=2");
+    for data in ["1", "2", "3"] {
+        hub.publisher()
+            .published(&[("topic", "a"), ("data", data)])
+            .await;
+    }
+    let client = hub.client().last_event_id("earliest");
+    let mut stream = client.subscribe(&[exact("a")]).await;
+    assert_eq!(stream.several().await, ["2", "3"]);
+}
+
+/// B-090: a hub to play with lets anybody subscribe, and still nobody publish without a token.
+#[tokio::test]
+async fn a_playground_is_open() {
+    let hub = Hub::classic("playground\ntransport memory");
+    let mut stream = hub.client().subscribe(&[exact("a")]).await;
+    assert_eq!(hub.client().publish(&[("topic", "a")]).await.status, 401);
+    // By cookie, from a page of any origin.
+    let token = Token::older(json!({ "publish": ["*"] }));
+    let page = hub
+        .client()
+        .cookie("mercure_access_token", &hub.sign_as_publisher(&token))
+        .header("origin", "https://any.example");
+    page.published(&[("topic", "a"), ("data", "from a page")])
+        .await;
+    assert_eq!(stream.data().await, "from a page");
+}

@@ -25,6 +25,8 @@ use talaria_protocol::Update;
 
 pub use self::disk::{Directory, Disk, File, Space};
 pub use self::error::OpenError;
+#[doc(hidden)]
+pub use self::format::decode_sealed;
 use self::log::Log;
 use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};

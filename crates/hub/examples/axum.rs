@@ -35,8 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         identifier: ISSUER.to_owned(),
         authorization_server: false,
         judges_unnamed: false,
-        publisher: Some(key.clone()),
-        subscriber: Some(key),
+        publisher: Some(key.clone().into()),
+        subscriber: Some(key.into()),
     }])?;
     let mut options = HubOptions::new(issuers);
     options.anonymous = true;

@@ -5,10 +5,13 @@
 //! reason itself ([`Refusal`]) is for the log only (B-448).
 
 mod algorithm;
+mod cache;
 mod challenge;
 mod claims;
 mod issuer;
+mod jwk;
 mod key;
+mod key_set;
 mod mint;
 mod pem;
 mod presentation;
@@ -18,8 +21,9 @@ mod verify;
 
 pub use algorithm::Algorithm;
 pub use challenge::Challenge;
-pub use issuer::{Issuer, IssuerError, Issuers, Role};
+pub use issuer::{Issuer, IssuerError, IssuerKey, Issuers, Role};
 pub use key::{KeyError, VerificationKey};
+pub use key_set::{KeySet, KeySetError, Taken};
 pub use mint::mint;
 pub use presentation::{OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present};
 pub use refusal::Refusal;

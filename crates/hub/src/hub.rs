@@ -13,7 +13,8 @@ use talaria_protocol::{Base, Generation, HUB_PATH, Limits};
 use talaria_transport::{Health, Transport};
 
 use crate::access::{
-    Issuers, OLDER_COOKIE, PresentationError, Presented, Verifier, cookie_names, present,
+    Access, Issuers, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names,
+    present,
 };
 use crate::clock::Clock;
 use crate::cors::Cors;
@@ -260,7 +261,7 @@ impl Hub {
             (METADATA_PATH, _) => Err(Refused::Method(METADATA_METHODS)),
             (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
                 match *method {
-                    Method::GET | Method::HEAD => subscriptions::answer(hub, request),
+                    Method::GET | Method::HEAD => subscriptions::answer(hub, request).await,
                     Method::OPTIONS => Ok(respond::allowed(SUBSCRIPTIONS_METHODS)),
                     _ => Err(Refused::Method(SUBSCRIPTIONS_METHODS)),
                 }
@@ -333,6 +334,21 @@ impl Shared {
     pub(crate) fn audiences(&self, parts: &Parts) -> Vec<String> {
         let more = self.options.accepted_audiences.iter().cloned();
         std::iter::once(self.audience(parts)).chain(more).collect()
+    }
+
+    /// What a presented token allows.
+    pub(crate) async fn verify(
+        &self,
+        parts: &Parts,
+        presented: &Presented,
+        role: Role,
+    ) -> Result<Access, Refused> {
+        let audiences = self.audiences(parts);
+        let (unix_time, now) = (self.clock.unix_time(), self.clock.now());
+        self.verifier
+            .verify_or_refresh(&presented.token, role, &audiences, unix_time, now)
+            .await
+            .map_err(Refused::Token)
     }
 
     /// B-421: the origin as received must be a public one.

@@ -27,16 +27,7 @@ pub(crate) async fn publish(
         check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
-    let audiences = hub.audiences(parts);
-    let access = hub
-        .verifier
-        .verify(
-            &presented.token,
-            Role::Publisher,
-            &audiences,
-            hub.clock.unix_time(),
-        )
-        .map_err(Refused::Token)?;
+    let access = hub.verify(parts, presented, Role::Publisher).await?;
     let media_type = parts
         .headers
         .get(CONTENT_TYPE)

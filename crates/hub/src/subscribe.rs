@@ -35,7 +35,7 @@ pub(crate) async fn subscribe(
 ) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
     let accepts = accept::event_stream(&parts.headers);
-    let access = authorise(hub, request, hub.options.anonymous)?;
+    let access = authorise(hub, request, hub.options.anonymous).await?;
     let answers = request.answers();
     let body = match parts.method {
         Method::QUERY => {
@@ -131,7 +131,7 @@ async fn announce(
 
 /// The access that a presented token gives; `None` for an anonymous subscriber, where these are
 /// let in, and where there is no subscriber key at all.
-pub(crate) fn authorise(
+pub(crate) async fn authorise(
     hub: &Shared,
     request: &Incoming<'_>,
     anonymous: bool,
@@ -144,16 +144,10 @@ pub(crate) fn authorise(
         None if anonymous => Ok(None),
         None => Err(Refused::NoToken),
         Some(presented) => {
-            let audiences = hub.audiences(request.parts);
-            hub.verifier
-                .verify(
-                    &presented.token,
-                    Role::Subscriber,
-                    &audiences,
-                    hub.clock.unix_time(),
-                )
-                .map(Some)
-                .map_err(Refused::Token)
+            let access = hub
+                .verify(request.parts, presented, Role::Subscriber)
+                .await?;
+            Ok(Some(access))
         }
     }
 }

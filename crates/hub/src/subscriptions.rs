@@ -40,11 +40,14 @@ pub(crate) fn owns(path: &str) -> bool {
 }
 
 /// Answers `GET` and `HEAD`.
-pub(crate) fn answer(hub: &Shared, request: &Incoming<'_>) -> Result<Response<Body>, Refused> {
+pub(crate) async fn answer(
+    hub: &Shared,
+    request: &Incoming<'_>,
+) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
     let path = parts.uri.path();
     let selected = Selected::parse(path, hub.options.rule.oldest())?;
-    let access = authorise(hub, request, false)?;
+    let access = authorise(hub, request, false).await?;
     if let Some(access) = &access
         && !may_read(hub, access, path, parts.uri.query())
     {

@@ -36,8 +36,8 @@ impl Application {
             identifier: ISSUER.to_owned(),
             authorization_server: false,
             judges_unnamed: false,
-            publisher: Some(key.clone()),
-            subscriber: Some(key),
+            publisher: Some(key.clone().into()),
+            subscriber: Some(key.into()),
         }])
         .expect("an issuer");
         let mut options = HubOptions::new(issuers);

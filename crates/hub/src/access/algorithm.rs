@@ -1,10 +1,12 @@
-//! The signature algorithms of static keys (B-225).
+//! The signature algorithms of tokens (B-225).
 
 use std::fmt;
 
-use aws_lc_rs::signature::{self, EcdsaSigningAlgorithm, RsaEncoding, VerificationAlgorithm};
+use aws_lc_rs::signature::{
+    self, EcdsaSigningAlgorithm, RsaEncoding, RsaParameters, VerificationAlgorithm,
+};
 
-/// A JWS signature algorithm that a static key may be bound to. `none` is not among them.
+/// A JWS signature algorithm that a key may be bound to. `none` is not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are those of RFC 7518 and RFC 8037")]
 pub enum Algorithm {
@@ -102,17 +104,24 @@ impl Algorithm {
     /// The library's algorithm for public keys, `None` for HMAC.
     pub(super) fn verification(self) -> Option<&'static dyn VerificationAlgorithm> {
         Some(match self {
-            Self::HS256 | Self::HS384 | Self::HS512 => return None,
+            Self::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
+            Self::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
+            Self::ES512 => &signature::ECDSA_P521_SHA512_FIXED,
+            Self::EdDSA => &signature::ED25519,
+            _ => self.rsa_verification()?,
+        })
+    }
+
+    /// The library's algorithm for RSA keys.
+    pub(super) fn rsa_verification(self) -> Option<&'static RsaParameters> {
+        Some(match self {
             Self::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
             Self::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
             Self::RS512 => &signature::RSA_PKCS1_2048_8192_SHA512,
             Self::PS256 => &signature::RSA_PSS_2048_8192_SHA256,
             Self::PS384 => &signature::RSA_PSS_2048_8192_SHA384,
             Self::PS512 => &signature::RSA_PSS_2048_8192_SHA512,
-            Self::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
-            Self::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
-            Self::ES512 => &signature::ECDSA_P521_SHA512_FIXED,
-            Self::EdDSA => &signature::ED25519,
+            _ => return None,
         })
     }
 

@@ -1,8 +1,10 @@
 //! Trusted issuers and their keys, which are never pooled (B-238).
 
+use std::sync::Arc;
+
 use talaria_protocol::error::Shown;
 
-use super::VerificationKey;
+use super::{KeySet, VerificationKey};
 
 /// What a token is presented for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,15 +34,30 @@ pub struct Issuer {
     pub authorization_server: bool,
     /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
     pub judges_unnamed: bool,
-    /// The key of publishers' tokens; without one, they are refused.
-    pub publisher: Option<VerificationKey>,
-    /// The key of subscribers' tokens; without one, they are refused.
-    pub subscriber: Option<VerificationKey>,
+    /// What verifies publishers' tokens; without it, they are refused.
+    pub publisher: Option<IssuerKey>,
+    /// What verifies subscribers' tokens; without it, they are refused.
+    pub subscriber: Option<IssuerKey>,
+}
+
+/// What verifies the tokens of one role of an issuer.
+#[derive(Debug, Clone)]
+pub enum IssuerKey {
+    /// A key of the configuration (B-235).
+    Static(VerificationKey),
+    /// The keys that the issuer publishes (B-236).
+    Set(Arc<KeySet>),
+}
+
+impl From<VerificationKey> for IssuerKey {
+    fn from(key: VerificationKey) -> Self {
+        Self::Static(key)
+    }
 }
 
 impl Issuer {
     /// The key for a role.
-    pub fn key(&self, role: Role) -> Option<&VerificationKey> {
+    pub fn key(&self, role: Role) -> Option<&IssuerKey> {
         match role {
             Role::Publisher => self.publisher.as_ref(),
             Role::Subscriber => self.subscriber.as_ref(),

@@ -1,4 +1,4 @@
-//! Static verification keys, each bound to the one algorithm it may be used with.
+//! Verification keys, each bound to the one algorithm it may be used with.
 
 use std::fmt;
 
@@ -131,14 +131,29 @@ impl VerificationKey {
             });
         }
         let der = pem::public_key(material)?;
-        let key = algorithm
+        algorithm
             .verification()
             .and_then(|verification| ParsedPublicKey::new(verification, &der).ok())
-            .filter(|key| algorithm.family() != Family::Rsa || has_usable_size(key))
-            .ok_or(KeyError::OtherKind { algorithm })?;
-        Ok(Self {
+            .and_then(|key| Self::of_public(algorithm, key))
+            .ok_or(KeyError::OtherKind { algorithm })
+    }
+
+    /// A key of this algorithm; `None` if RSA of that size is not to be used.
+    pub(super) fn of_public(algorithm: Algorithm, key: ParsedPublicKey) -> Option<Self> {
+        let usable = algorithm.family() != Family::Rsa || has_usable_size(&key);
+        usable.then_some(Self {
             algorithm,
             material: Material::Public(key),
+            weakness: None,
+        })
+    }
+
+    /// A shared secret of a key set; `None` if the algorithm takes none, or the secret is empty.
+    pub(super) fn of_secret(algorithm: Algorithm, secret: &[u8]) -> Option<Self> {
+        let hmac = algorithm.hmac().filter(|_| !secret.is_empty())?;
+        Some(Self {
+            algorithm,
+            material: Material::Secret(Box::new(hmac::Key::new(hmac, secret))),
             weakness: None,
         })
     }

@@ -63,6 +63,28 @@ pub enum Refusal {
         /// The role of the key.
         role: Role,
     },
+    /// Another algorithm than those of the issuer's key set.
+    #[error(
+        "alg is {}, but the key set of this issuer is configured for {} only; list it after \
+         `jwks_uri`, or have the issuer use one of them",
+        Shown(.received), names(.allowed)
+    )]
+    AlgNotListed {
+        /// The header's value.
+        received: String,
+        /// The algorithms of the configuration.
+        allowed: Vec<Algorithm>,
+    },
+    /// The issuer's key set was never fetched.
+    #[error("the key set of the issuer is not here yet; the log says why it could not be fetched")]
+    NoKeySet,
+    /// The key set has no such key.
+    #[error(
+        "kid is {}, and the key set of the issuer has no such key; compare it with what the issuer \
+         publishes",
+        Shown(.0)
+    )]
+    KidUnknown(String),
     /// A header parameter that must be understood, and is not.
     #[error(
         "the token's header demands by \"crit\" what this hub does not know ({}); have the issuer \
@@ -212,6 +234,9 @@ impl Refusal {
             Self::AlgMissing => "alg_missing",
             Self::AlgNone => "alg_none",
             Self::AlgNotAllowed { .. } => "alg_not_allowed",
+            Self::AlgNotListed { .. } => "alg_not_listed",
+            Self::NoKeySet => "no_key_set",
+            Self::KidUnknown(_) => "kid_unknown",
             Self::UnknownCrit(_) => "unknown_crit",
             Self::TypMissing => "typ_missing",
             Self::WrongTyp(_) => "wrong_typ",
@@ -234,6 +259,11 @@ impl Refusal {
             Self::DetailsInvalid(_) => "details_invalid",
         }
     }
+}
+
+fn names(algorithms: &[Algorithm]) -> String {
+    let names: Vec<_> = algorithms.iter().map(|known| known.name()).collect();
+    names.join(", ")
 }
 
 /// Shows a list of values, each as [`Shown`], and at most eight of them.

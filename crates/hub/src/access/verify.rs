@@ -1,11 +1,15 @@
 //! Judging a token: form, issuer, signature, claims (specification, "Token Validation").
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
-use super::{Issuer, Issuers, Refusal, Role, VerificationKey, claims};
+use super::cache::{self, Cache};
+use super::{Issuer, IssuerKey, Issuers, KeySet, Refusal, Role, claims};
 
 /// What a verified token says.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,20 +20,21 @@ pub struct Access {
     /// which only 0.x tokens may.
     pub expires_at: Option<f64>,
     /// What it allows.
-    pub details: AuthorizationDetails,
+    pub details: Arc<AuthorizationDetails>,
     /// The identifier of the trusted issuer whose key signed it.
     pub issuer: String,
     /// Its `sub`, if that is a string.
     pub subject: Option<String>,
 }
 
-/// Verifies access tokens with the static keys of the trusted issuers.
+/// Verifies access tokens with the keys of the trusted issuers.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     issuers: Issuers,
     base: Base,
     limits: Limits,
     oldest: Generation,
+    verified: Arc<Cache<Authentic>>,
 }
 
 impl Verifier {
@@ -41,6 +46,7 @@ impl Verifier {
             base,
             limits,
             oldest: Generation::V1,
+            verified: Arc::default(),
         }
     }
 
@@ -78,54 +84,125 @@ impl Verifier {
                 max,
             });
         }
-        let Authentic {
-            generation,
-            issuer,
-            claims,
-        } = self.authenticate(token, role)?;
-        let (expires_at, details) = match generation {
+        let authentic = self.authentic(token, role)?;
+        let claims = &authentic.claims;
+        let expires_at = match authentic.generation {
             Generation::V1 => {
-                let expires_at = claims::expiry(&claims, now_unix)?;
-                claims::check_not_before(&claims, now_unix)?;
-                claims::check_audience(&claims, audiences)?;
-                let details = claims::details(&claims, &self.base, &self.limits)?;
-                (Some(expires_at), details)
+                let expires_at = claims::expiry(claims, now_unix)?;
+                claims::check_not_before(claims, now_unix)?;
+                claims::check_audience(claims, audiences)?;
+                Some(expires_at)
             }
             Generation::V0 => {
-                let expires_at = claims::expiry_if_any(&claims, now_unix)?;
-                claims::check_not_before(&claims, now_unix)?;
-                let details =
-                    AuthorizationDetails::from_mercure_claim(&claims, &self.base, &self.limits)
-                        .map_err(Refusal::DetailsInvalid)?;
-                (expires_at, details)
+                let expires_at = claims::expiry_if_any(claims, now_unix)?;
+                claims::check_not_before(claims, now_unix)?;
+                expires_at
             }
         };
         Ok(Access {
-            generation,
+            generation: authentic.generation,
             expires_at,
-            details,
-            issuer: issuer.identifier.clone(),
+            details: authentic.details.clone()?,
+            issuer: authentic.issuer.clone(),
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
         })
     }
 
+    /// Verifies as [`Self::verify`] does; if the token names a key that its issuer may have
+    /// published since, has the issuer asked and judges it again. That takes some seconds at most,
+    /// and happens every 30 s at most (specification, "Token Validation").
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn verify_or_refresh(
+        &self,
+        token: &str,
+        role: Role,
+        audiences: &[String],
+        now_unix: f64,
+        now: Instant,
+    ) -> Result<Access, Refusal> {
+        let verdict = self.verify(token, role, audiences, now_unix);
+        if !matches!(verdict, Err(Refusal::KidUnknown(_) | Refusal::NoKeySet)) {
+            return verdict;
+        }
+        let jws = Jws::split(token)?;
+        let claims = jws.claims()?;
+        let (_, issuer) = self.choose(&jws.header()?, &claims)?;
+        if let Some(IssuerKey::Set(set)) = issuer.key(role) {
+            set.refreshed(now).await;
+        }
+        self.verify(token, role, audiences, now_unix)
+    }
+
+    /// What a token says, if its issuer signed it: from the cache, where the same keys verified it.
+    fn authentic(&self, token: &str, role: Role) -> Result<Arc<Authentic>, Refusal> {
+        let digest = cache::digest(token, role);
+        if let Some(known) = self.verified.get(&digest)
+            && known
+                .keys
+                .as_ref()
+                .is_none_or(|(set, generation)| set.generation() == *generation)
+        {
+            return Ok(known);
+        }
+        let authentic = Arc::new(self.authenticate(token, role)?);
+        self.verified
+            .insert(digest, token.len(), Arc::clone(&authentic));
+        Ok(authentic)
+    }
+
     /// Returns the issuer that signed the token for this role, and the claims it signed.
-    fn authenticate(&self, token: &str, role: Role) -> Result<Authentic<'_>, Refusal> {
+    fn authenticate(&self, token: &str, role: Role) -> Result<Authentic, Refusal> {
         let jws = Jws::split(token)?;
         let header = jws.header()?;
         let algorithm = judge_header(&header)?;
         let claims = jws.claims()?;
-        let generation = match (claims::generation(&claims), self.oldest) {
+        let (generation, issuer) = self.choose(&header, &claims)?;
+        let key = issuer.key(role).ok_or_else(|| Refusal::NoKeyForRole {
+            issuer: issuer.identifier.clone(),
+            role,
+        })?;
+        let keys = match key {
+            IssuerKey::Static(_) => None,
+            // Before it judges: what a newer set would say is asked of that.
+            IssuerKey::Set(set) => Some((Arc::clone(set), set.generation())),
+        };
+        let kid = header.get("kid").and_then(Value::as_str);
+        jws.judge_signature(key, algorithm, kid, issuer, role)?;
+        let details = match generation {
+            Generation::V1 => claims::details(&claims, &self.base, &self.limits),
+            Generation::V0 => {
+                AuthorizationDetails::from_mercure_claim(&claims, &self.base, &self.limits)
+                    .map_err(Refusal::DetailsInvalid)
+            }
+        };
+        Ok(Authentic {
+            generation,
+            issuer: issuer.identifier.clone(),
+            claims,
+            details: details.map(Arc::new),
+            keys,
+        })
+    }
+
+    /// The generation of a token that nobody verified yet, and the issuer whose keys judge it.
+    fn choose(
+        &self,
+        header: &Map<String, Value>,
+        claims: &Map<String, Value>,
+    ) -> Result<(Generation, &Issuer), Refusal> {
+        let generation = match (claims::generation(claims), self.oldest) {
             (Generation::V0, Generation::V0) => Generation::V0,
             (Generation::V0, Generation::V1)
-                if AuthorizationDetails::are_in_mercure_claim(&claims) =>
+                if AuthorizationDetails::are_in_mercure_claim(claims) =>
             {
                 return Err(Refusal::OlderToken);
             }
             _ => Generation::V1,
         };
         if generation == Generation::V1 {
-            judge_type(&header)?;
+            judge_type(header)?;
         }
         // Not verified yet: the claim only chooses among keys that are trusted already.
         let named = claims.get("iss").and_then(Value::as_str);
@@ -137,16 +214,7 @@ impl Verifier {
             Some(received) => self.unknown_issuer(received),
             None => Refusal::IssMissing,
         })?;
-        let key = issuer.key(role).ok_or_else(|| Refusal::NoKeyForRole {
-            issuer: issuer.identifier.clone(),
-            role,
-        })?;
-        jws.judge_signature(key, algorithm, issuer, role)?;
-        Ok(Authentic {
-            generation,
-            issuer,
-            claims,
-        })
+        Ok((generation, issuer))
     }
 
     fn unknown_issuer(&self, received: &str) -> Refusal {
@@ -172,11 +240,15 @@ impl Verifier {
     }
 }
 
-/// Whose token it is, and what it says.
-struct Authentic<'a> {
+/// Whose token it is, and what it says. It does not depend on the time.
+#[derive(Debug)]
+struct Authentic {
     generation: Generation,
-    issuer: &'a Issuer,
+    issuer: String,
     claims: Map<String, Value>,
+    details: Result<Arc<AuthorizationDetails>, Refusal>,
+    /// The set whose key signed it, and which one that was.
+    keys: Option<(Arc<KeySet>, u64)>,
 }
 
 /// The generation of a token that nobody verified, to choose the words of an answer; `None` if it
@@ -222,12 +294,15 @@ impl<'a> Jws<'a> {
 
     fn judge_signature(
         &self,
-        key: &VerificationKey,
+        key: &IssuerKey,
         algorithm: &str,
+        kid: Option<&str>,
         issuer: &Issuer,
         role: Role,
     ) -> Result<(), Refusal> {
-        if algorithm != key.algorithm().name() {
+        if let IssuerKey::Static(key) = key
+            && algorithm != key.algorithm().name()
+        {
             return Err(Refusal::AlgNotAllowed {
                 received: algorithm.to_owned(),
                 allowed: key.algorithm(),
@@ -235,7 +310,14 @@ impl<'a> Jws<'a> {
             });
         }
         let signature = decode("signature", self.signature)?;
-        if key.verifies(self.signed.as_bytes(), &signature) {
+        let signed = self.signed.as_bytes();
+        let verified = match key {
+            IssuerKey::Static(key) => key.verifies(signed, &signature),
+            IssuerKey::Set(set) => {
+                set.judge(kid, algorithm, |key| key.verifies(signed, &signature))?
+            }
+        };
+        if verified {
             Ok(())
         } else {
             Err(Refusal::BadSignature {

@@ -5,6 +5,7 @@
 
 mod algorithms;
 mod claims;
+mod key_sets;
 mod keys;
 mod material;
 mod refusals;
@@ -31,7 +32,7 @@ fn issuer(identifier: &str, publisher: Option<VerificationKey>) -> Issuer {
         identifier: identifier.to_owned(),
         authorization_server: false,
         judges_unnamed: false,
-        publisher,
+        publisher: publisher.map(Into::into),
         subscriber: None,
     }
 }

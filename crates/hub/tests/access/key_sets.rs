@@ -1,0 +1,240 @@
+//! Key sets of issuers (specification, "Token Validation"; B-236, B-450 to B-453).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use talaria_hub::access::{
+    Algorithm, Issuer, IssuerKey, Issuers, KeySet, KeySetError, Role, Verifier, mint,
+};
+use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_protocol::{Base, Limits};
+
+use crate::material::pem;
+use crate::{AUDIENCE, ISSUER, NOW, SECRET, claims};
+
+/// A private key in PEM, and what is published of it.
+struct Pair {
+    private: String,
+    algorithm: &'static str,
+    jwk: Value,
+}
+
+fn base64(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn rsa() -> Pair {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().expect("PKCS#8");
+    // An `RSAPublicKey`: a sequence of two integers, the first 256 bytes and a sign.
+    let public = pair.public_key().as_ref();
+    let (n, e) = (&public[9..265], &public[public.len() - 3..]);
+    Pair {
+        private: pem("PRIVATE KEY", der.as_ref()),
+        algorithm: "RS256",
+        jwk: json!({ "kty": "RSA", "kid": "rsa", "use": "sig", "n": base64(n), "e": base64(e) }),
+    }
+}
+
+fn curve(kid: &str) -> Pair {
+    let signing = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let pair = EcdsaKeyPair::generate(signing).expect("a key");
+    let der = pair.to_pkcs8v1().expect("PKCS#8");
+    let point = pair.public_key().as_ref();
+    Pair {
+        private: pem("PRIVATE KEY", der.as_ref()),
+        algorithm: "ES256",
+        jwk: json!({
+            "kty": "EC", "crv": "P-256", "kid": kid, "alg": "ES256",
+            "x": base64(&point[1..33]), "y": base64(&point[33..]),
+        }),
+    }
+}
+
+fn edwards() -> Pair {
+    let pair = Ed25519KeyPair::generate().expect("a key");
+    let der = pair.to_pkcs8v1().expect("PKCS#8");
+    Pair {
+        private: pem("PRIVATE KEY", der.as_ref()),
+        algorithm: "EdDSA",
+        jwk: json!({
+            "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": base64(pair.public_key().as_ref()),
+        }),
+    }
+}
+
+impl Pair {
+    fn token(&self, kid: Option<&str>) -> String {
+        self.token_by(self.algorithm, kid)
+    }
+
+    fn token_by(&self, algorithm: &str, kid: Option<&str>) -> String {
+        mint(&claims(), &self.private, Some(algorithm), kid).expect("a token")
+    }
+}
+
+fn published(keys: &[&Value]) -> Vec<u8> {
+    json!({ "keys": keys }).to_string().into_bytes()
+}
+
+fn verifier(set: &Arc<KeySet>) -> Verifier {
+    let issuer = Issuer {
+        identifier: ISSUER.to_owned(),
+        authorization_server: false,
+        judges_unnamed: false,
+        publisher: Some(IssuerKey::Set(Arc::clone(set))),
+        subscriber: None,
+    };
+    let issuers = Issuers::new(vec![issuer]).expect("issuers");
+    Verifier::new(issuers, Base::synthetic(), Limits::default())
+}
+
+fn code(verifier: &Verifier, token: &str) -> &'static str {
+    match verifier.verify(token, Role::Publisher, &[AUDIENCE.to_owned()], NOW) {
+        Ok(_) => "ok",
+        Err(refusal) => refusal.code(),
+    }
+}
+
+/// RFC 7518, section 6, RFC 8037: each kind of key, by its `kid` and without one.
+#[test]
+fn each_kind_of_key_verifies() {
+    let set = Arc::new(KeySet::new(&[]));
+    let verifier = verifier(&set);
+    let pairs = [rsa(), curve("ec"), edwards()];
+    assert_eq!(code(&verifier, &pairs[0].token(None)), "no_key_set");
+    let jwks: Vec<_> = pairs.iter().map(|pair| &pair.jwk).collect();
+    let taken = set.replace(&published(&jwks)).expect("a set");
+    // RSA of no `alg` counts for each of its six.
+    assert_eq!((taken.keys, taken.skipped.len()), (8, 0));
+    for pair in &pairs {
+        let kid = pair.jwk["kid"].as_str();
+        assert_eq!(code(&verifier, &pair.token(kid)), "ok");
+        assert_eq!(code(&verifier, &pair.token(None)), "ok");
+        assert_eq!(code(&verifier, &pair.token(Some("other"))), "kid_unknown");
+    }
+    assert_eq!(
+        code(&verifier, &pairs[0].token_by("PS384", Some("rsa"))),
+        "ok"
+    );
+    // B-452: a key is used with its own `alg` only, and with that of its kind.
+    assert_eq!(
+        code(&verifier, &pairs[1].token(Some("rsa"))),
+        "bad_signature"
+    );
+    assert_eq!(
+        code(&verifier, &curve("ec").token(Some("ec"))),
+        "bad_signature"
+    );
+}
+
+/// B-969: what is unusable is skipped; a set of nothing else leaves the earlier one in force.
+#[test]
+fn an_unusable_key_spoils_nothing() {
+    let set = Arc::new(KeySet::new(&[]));
+    let verifier = verifier(&set);
+    let good = curve("good");
+    let junk = [
+        json!({ "kty": "RSA", "kid": "enc", "use": "enc", "n": "AQ", "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": "oaep", "alg": "RSA-OAEP", "n": "AQ", "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": "small", "n": "AQ", "e": "AQAB" }),
+        json!({ "kty": "EC", "crv": "P-256", "kid": "off", "x": "AQ", "y": "AQ" }),
+        json!({ "kty": "oct", "kid": "secret", "k": base64(SECRET.as_bytes()) }),
+        json!({ "kid": "nothing" }),
+    ];
+    let mut keys: Vec<&Value> = junk.iter().collect();
+    keys.push(&good.jwk);
+    let taken = set.replace(&published(&keys)).expect("a set");
+    assert_eq!((taken.keys, taken.skipped.len()), (1, junk.len()));
+    assert_eq!(code(&verifier, &good.token(Some("good"))), "ok");
+    for stale in [
+        published(&[]),
+        published(&[&junk[0]]),
+        b"{}".to_vec(),
+        b"<html>".to_vec(),
+    ] {
+        set.replace(&stale).expect_err("no set");
+        assert_eq!(code(&verifier, &good.token(Some("good"))), "ok");
+    }
+    assert_eq!(set.replace(b"[]"), Err(KeySetError::NotASet));
+}
+
+/// B-453: shared secrets count only where they are listed, and nothing else counts then.
+#[test]
+fn algorithms_are_those_of_the_list() {
+    let secret = json!({ "kty": "oct", "k": base64(SECRET.as_bytes()) });
+    let token = mint(&claims(), SECRET, Some("HS256"), None).expect("a token");
+    let usual = Arc::new(KeySet::new(&[]));
+    let good = curve("good");
+    usual
+        .replace(&published(&[&secret, &good.jwk]))
+        .expect("a set");
+    assert_eq!(code(&verifier(&usual), &token), "alg_not_listed");
+    let listed = Arc::new(KeySet::new(&[Algorithm::HS256]));
+    listed.replace(&published(&[&secret])).expect("a set");
+    assert_eq!(code(&verifier(&listed), &token), "ok");
+    assert_eq!(
+        code(&verifier(&listed), &good.token(None)),
+        "alg_not_listed"
+    );
+}
+
+/// What a withdrawn key signed is refused at once, though it was verified before (design §9).
+#[test]
+fn a_withdrawn_key_is_forgotten() {
+    let set = Arc::new(KeySet::new(&[]));
+    let verifier = verifier(&set);
+    let (old, new) = (curve("old"), curve("new"));
+    set.replace(&published(&[&old.jwk])).expect("a set");
+    let token = old.token(Some("old"));
+    assert_eq!(
+        [code(&verifier, &token), code(&verifier, &token)],
+        ["ok", "ok"]
+    );
+    set.replace(&published(&[&new.jwk])).expect("a set");
+    assert_eq!(code(&verifier, &token), "kid_unknown");
+}
+
+/// An unknown `kid` has the set fetched once for all who wait, and at most every 30 s.
+#[tokio::test]
+async fn an_unknown_kid_asks_the_issuer() {
+    let set = Arc::new(KeySet::new(&[]));
+    let (old, new) = (curve("old"), curve("new"));
+    set.replace(&published(&[&old.jwk])).expect("a set");
+    let verifier = Arc::new(verifier(&set));
+    let start = SystemClock.now();
+    let ask = |token: String, after: u64| {
+        let verifier = Arc::clone(&verifier);
+        tokio::spawn(async move {
+            let now = start + Duration::from_secs(after);
+            let audiences = [AUDIENCE.to_owned()];
+            let verdict = verifier.verify_or_refresh(&token, Role::Publisher, &audiences, NOW, now);
+            verdict.await.map(drop).map_err(|refusal| refusal.code())
+        })
+    };
+    let waiting: Vec<_> = (0..3)
+        .map(|second| ask(new.token(Some("new")), second))
+        .collect();
+    set.wanted().await;
+    set.replace(&published(&[&old.jwk, &new.jwk]))
+        .expect("a set");
+    for waiting in waiting {
+        assert_eq!(waiting.await.expect("it ran"), Ok(()));
+    }
+    // Within 30 s nobody is asked, and nobody waits.
+    let soon = ask(curve("x").token(Some("x")), 20).await.expect("it ran");
+    assert_eq!(soon, Err("kid_unknown"));
+    // Later it is, and a failure ends the waiting too.
+    let later = ask(curve("x").token(Some("x")), 40);
+    set.wanted().await;
+    set.keep();
+    assert_eq!(later.await.expect("it ran"), Err("kid_unknown"));
+}

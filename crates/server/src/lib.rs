@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod connection;
 mod folders;
+mod key_sets;
 mod listen;
 mod log;
 mod options;

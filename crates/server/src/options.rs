@@ -117,6 +117,24 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
+        default: "none",
+        doc: "The publishers' key set as in Mercure 0.x; stands above `publisher_jwt`.",
+        ..hub(
+            "publisher_jwks_url",
+            "<url> [<algorithm>…]",
+            directive::publisher_jwks_url,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The subscribers' key set as in Mercure 0.x; stands above `subscriber_jwt`.",
+        ..hub(
+            "subscriber_jwks_url",
+            "<url> [<algorithm>…]",
+            directive::subscriber_jwks_url,
+        )
+    },
+    Opt {
         default: "off",
         doc: "Publishes an update when a subscription begins or ends, and lists the active ones under \
               `/.well-known/mercure/subscriptions`.",
@@ -215,6 +233,18 @@ pub const OPTIONS: &[Opt] = &[
         doc: "A secret, or a public key or certificate in PEM, and the one algorithm that tokens may \
               use. `{env.NAME}` and `{file.PATH}` in either are read when the hub starts.",
         ..row(Section::Role, "jwt", "<key> [<algorithm>]")
+    },
+    Opt {
+        default: "the algorithms of public keys",
+        doc: "The key set that the issuer publishes, at an `https://` address or in a `file://` of this \
+              machine, and the algorithms that tokens may use.",
+        ..row(Section::Role, "jwks_uri", "<url> [<algorithm>…]")
+    },
+    Opt {
+        default: "the algorithms of public keys",
+        doc: "As `jwks_uri`, its address taken from the issuer's metadata document (RFC 8414, OpenID \
+              Connect Discovery).",
+        ..row(Section::Role, "jwks_discovery", "[<algorithm>…]")
     },
     Opt {
         default: "off",

@@ -1,10 +1,11 @@
 //! The start-up report: what is in force, and what is insecure about it. Never a key.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_hub::Rule;
-use talaria_hub::access::Role;
+use talaria_hub::access::{IssuerKey, Role};
 
 use crate::config::Settings;
 
@@ -36,7 +37,23 @@ fn in_force(settings: &Settings) -> Vec<String> {
         for role in [Role::Publisher, Role::Subscriber] {
             // Writing to a string does not fail.
             _ = match issuer.key(role) {
-                Some(key) => write!(line, " {} key {},", role.name(), key.algorithm()),
+                Some(IssuerKey::Static(key)) => {
+                    write!(line, " {} key {},", role.name(), key.algorithm())
+                }
+                Some(IssuerKey::Set(set)) => {
+                    let known = settings.key_sets.iter();
+                    let mut known = known.filter(|source| Arc::ptr_eq(&source.set, set));
+                    let names: Vec<_> = set.algorithms().iter().map(|one| one.name()).collect();
+                    write!(
+                        line,
+                        " {} keys of {} ({}),",
+                        role.name(),
+                        known
+                            .next()
+                            .map_or_else(String::new, |one| one.location.to_string()),
+                        names.join(" ")
+                    )
+                }
                 None => write!(line, " no {} key,", role.name()),
             };
         }

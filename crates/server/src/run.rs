@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
+use crate::key_sets;
 use crate::listen::{Listeners, Serving};
 use crate::log;
 use crate::report;
@@ -72,6 +73,7 @@ async fn serve_until_signal(
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
     let redirects = settings.redirects;
+    let key_sets = settings.key_sets.clone();
     let tls = Tls::new(&addresses, &settings.certificate)?;
     // Before the transport is opened, which may take long.
     let mut others = Ignored::new()?;
@@ -96,6 +98,7 @@ async fn serve_until_signal(
     if let Some(tls) = tls {
         renewal.spawn(tls.renew());
     }
+    key_sets::follow(key_sets, &mut renewal)?;
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }

@@ -19,6 +19,7 @@ mod generations;
 mod history;
 mod http2;
 mod https;
+mod key_sets;
 mod matchers;
 mod predicate;
 mod presence;

@@ -82,8 +82,8 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
         identifier: DEV_ISSUER.to_owned(),
         authorization_server: false,
         judges_unnamed: true,
-        publisher: Some(key.clone()),
-        subscriber: Some(key),
+        publisher: Some(key.clone().into()),
+        subscriber: Some(key.into()),
         place: place.clone(),
     };
     // Every host, so that `localhost` and a forwarded port work too; the interface protects.

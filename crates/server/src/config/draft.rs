@@ -10,7 +10,7 @@ use super::address;
 use super::error::ConfigError;
 use super::issuer;
 use super::settings::{
-    CertificateSettings, IssuerSettings, KeySettings, ListenAddress, Loaded, Notice, OriginSetting,
+    CertificateSettings, IssuerSettings, KeySource, ListenAddress, Loaded, Notice, OriginSetting,
     Settings, TransportSettings,
 };
 use super::source::Place;
@@ -77,9 +77,9 @@ pub struct Draft {
 #[derive(Debug, Default)]
 pub struct OlderKeys {
     /// Key of publishers' tokens.
-    pub publisher: Option<KeySettings>,
+    pub publisher: Option<KeySource>,
     /// Key of subscribers' tokens.
-    pub subscriber: Option<KeySettings>,
+    pub subscriber: Option<KeySource>,
     /// Where the first directive stands.
     pub place: Option<Place>,
 }
@@ -197,10 +197,12 @@ impl Draft {
             Rule::Classic => 10 * 1024 * 1024,
             Rule::Modern | Rule::Compatible => 1024 * 1024,
         };
+        let mut key_sets = Vec::new();
         let issuers = issuer::check(
             &self.issuers,
             self.anonymous == Some(true),
             &mut self.notices,
+            &mut key_sets,
         )?;
         let cors = self.cors_origins.unwrap_or_default();
         let publish = self.publish_origins.unwrap_or_default();
@@ -217,6 +219,7 @@ impl Draft {
             .ok_or_else(|| ConfigError::general("there is no transport"))?;
         let settings = Settings {
             issuers,
+            key_sets,
             rule,
             publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),

@@ -186,8 +186,8 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
         authorization_server: false,
         // They are the keys of every 0.x token, whatever it names (design §6).
         judges_unnamed: true,
-        publisher,
-        subscriber,
+        publisher: publisher.map(Into::into),
+        subscriber: subscriber.map(Into::into),
         place,
     };
     draft.issuers.insert(0, issuer);

@@ -1,13 +1,16 @@
 //! `issuer` blocks and keys (B-232 to B-238).
 
-use talaria_hub::access::{Issuer, Issuers, VerificationKey};
+use std::sync::Arc;
+
+use talaria_hub::access::{Algorithm, Issuer, IssuerKey, Issuers, KeySet, VerificationKey};
 
 use super::error::{ConfigError, show};
 use super::lexer::Word;
-use super::settings::{IssuerSettings, KeySettings, Notice, Secret};
+use super::settings::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Notice, Secret};
 use super::site::refuse;
 use super::source::{Place, Source, SourceKind};
 use super::tree::Line;
+use crate::key_sets::{self, Location};
 use crate::options::Environment;
 
 /// Parses an `issuer` block.
@@ -40,17 +43,16 @@ pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings
             "subscriber" => issuer.subscriber = role(line, environment)?,
             _ => {
                 let known = ["authorization_server", "publisher", "subscriber"];
-                return Err(
-                    refuse(&line.name, "line of an issuer", &["jwks_uri"], &known).hide_line(),
-                );
+                return Err(refuse(&line.name, "line of an issuer", &[], &known).hide_line());
             }
         }
     }
     Ok(issuer)
 }
 
-/// A role's key; `None` when it is empty, which means that the role is not configured (B-122).
-fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>, ConfigError> {
+/// What verifies a role's tokens; `None` when the key is empty, which means that the role is not
+/// configured (B-122).
+fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySource>, ConfigError> {
     if let Some(surplus) = line.args.first() {
         // The word is not shown: it may be a key.
         return Err(surplus
@@ -58,22 +60,102 @@ fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>
             .remedy("write `jwt <key> [<algorithm>]` on a line of its own within the block")
             .hide_line());
     }
-    let mut settings = None;
+    let (mut static_key, mut set) = (None, None);
     for line in line.block.iter().flatten() {
         match line.name.text.as_str() {
-            "jwt" => settings = key(line, environment)?,
-            "jwks_uri" => return Err(refuse(&line.name, "key source", &["jwks_uri"], &["jwt"])),
+            "jwt" => static_key = key(line, environment)?,
+            "jwks_uri" => set = Some(key_set(line)?),
+            "jwks_discovery" => set = Some(discovered_key_set(line)?),
             // The word is not shown: it may belong to a key that was not quoted.
             _ => {
                 return Err(line
                     .name
-                    .error("a role's block may hold only `jwt <key> [<algorithm>]`")
+                    .error("a role's block may hold only `jwt <key> [<algorithm>]`, `jwks_uri <url> [<algorithm>…]` or `jwks_discovery [<algorithm>…]`")
                     .remedy("quote a key that spans lines, or write jwt {env.NAME}")
                     .hide_line());
             }
         }
     }
-    Ok(settings)
+    match (static_key, set) {
+        (None, set) => Ok(set.map(KeySource::Set)),
+        (Some(key), None) => Ok(Some(KeySource::Static(key))),
+        // B-237.
+        (Some(key), Some(_)) => Err(ConfigError::at(
+            &key.place,
+            "a role takes `jwt` or a key set, not both",
+        )
+        .remedy("remove one of them, or give the other key an `issuer` block of its own")
+        .hide_line()),
+    }
+}
+
+/// Parses `jwks_uri`, `publisher_jwks_url` or `subscriber_jwks_url` (B-236).
+///
+/// # Errors
+///
+/// No `https` or `file` URL, an unknown algorithm.
+pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
+    let [address, algorithms @ ..] = line.without_block()?.args.as_slice() else {
+        return Err(line
+            .missing("a URL")
+            .remedy("write for example jwks_uri https://issuer.example/.well-known/jwks.json"));
+    };
+    address.refuse_unreplaced()?;
+    let url = url::Url::parse(&address.text).ok();
+    let location = match url {
+        Some(url) if url.scheme() == "https" && url.has_host() => {
+            if !url.username().is_empty() || url.password().is_some() {
+                return Err(address
+                    .error("the address of a key set holds no user name and password")
+                    .remedy("remove them; what is published needs none")
+                    .hide_line());
+            }
+            Location::Url(url)
+        }
+        Some(url) if url.scheme() == "file" => match url.to_file_path() {
+            Ok(path) => Location::File(path),
+            Err(()) => {
+                return Err(address
+                    .error(format!(
+                        "{} names no file of this machine",
+                        show(&address.text)
+                    ))
+                    .remedy("write file:///path/to/jwks.json"));
+            }
+        },
+        _ => {
+            return Err(address
+                .error(format!(
+                    "{} is no https:// or file:// URL; keys that come over plain HTTP may be anybody's",
+                    show(&address.text)
+                ))
+                .remedy("write the https:// address, or save the set and write file:///path/to/jwks.json"));
+        }
+    };
+    Ok(KeySetSettings {
+        location,
+        algorithms: listed_algorithms(algorithms)?,
+        place: line.name.place.clone(),
+    })
+}
+
+fn discovered_key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
+    Ok(KeySetSettings {
+        location: Location::Discovered,
+        algorithms: listed_algorithms(&line.without_block()?.args)?,
+        place: line.name.place.clone(),
+    })
+}
+
+fn listed_algorithms(words: &[Word]) -> Result<Vec<Algorithm>, ConfigError> {
+    let algorithm = |word: &Word| {
+        Algorithm::from_name(&word.text).ok_or_else(|| {
+            let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+            word.error(format!("{} is no signature algorithm", show(&word.text)))
+                .remedy(format!("list some of {names}"))
+        })
+    };
+    words.iter().map(algorithm).collect()
 }
 
 /// Parses the key and the algorithm after `jwt`, `publisher_jwt` or `subscriber_jwt`; `None` if
@@ -174,6 +256,7 @@ pub fn check(
     issuers: &[IssuerSettings],
     anonymous: bool,
     notices: &mut Vec<Notice>,
+    key_sets: &mut Vec<key_sets::Source>,
 ) -> Result<Issuers, ConfigError> {
     for (index, issuer) in issuers.iter().enumerate() {
         let name = show(&issuer.identifier);
@@ -190,8 +273,9 @@ pub fn check(
         }
         if issuer.publisher.is_none() && issuer.subscriber.is_none() {
             return Err(
-                ConfigError::at(&issuer.place, format!("the issuer {name} has no key"))
-                    .remedy("add a `publisher` or `subscriber` block with `jwt <key>`"),
+                ConfigError::at(&issuer.place, format!("the issuer {name} has no key")).remedy(
+                    "add a `publisher` or `subscriber` block with `jwt <key>` or `jwks_uri <url>`",
+                ),
             );
         }
     }
@@ -221,26 +305,73 @@ pub fn check(
             identifier: issuer.identifier.clone(),
             authorization_server: issuer.authorization_server,
             judges_unnamed: issuer.judges_unnamed,
-            publisher: verification_key(issuer.publisher.as_ref(), notices)?,
-            subscriber: verification_key(issuer.subscriber.as_ref(), notices)?,
+            publisher: issuer_key(issuer, issuer.publisher.as_ref(), notices, key_sets)?,
+            subscriber: issuer_key(issuer, issuer.subscriber.as_ref(), notices, key_sets)?,
         });
     }
     Issuers::new(verifiers).map_err(|error| ConfigError::general(error.to_string()))
 }
 
+/// What verifies a role's tokens. The roles of an issuer share its set, and issuers share none.
+fn issuer_key(
+    issuer: &IssuerSettings,
+    source: Option<&KeySource>,
+    notices: &mut Vec<Notice>,
+    key_sets: &mut Vec<key_sets::Source>,
+) -> Result<Option<IssuerKey>, ConfigError> {
+    let settings = match source {
+        None => return Ok(None),
+        Some(KeySource::Static(key)) => return verification_key(key, notices).map(Some),
+        Some(KeySource::Set(settings)) => settings,
+    };
+    if settings.location == Location::Discovered && !issuer.identifier.starts_with("https://") {
+        return Err(ConfigError::at(
+            &settings.place,
+            "an issuer that is no https:// URL publishes no metadata document",
+        )
+        .remedy("write `jwks_uri <url>`"));
+    }
+    let fresh = KeySet::new(&settings.algorithms);
+    let known = key_sets.iter().find(|known| {
+        known.issuer == issuer.identifier
+            && known.location == settings.location
+            && known.set.algorithms() == fresh.algorithms()
+    });
+    if let Some(known) = known {
+        return Ok(Some(IssuerKey::Set(Arc::clone(&known.set))));
+    }
+    if let Location::File(path) = &settings.location {
+        // What can be known now is said now.
+        std::fs::read(path)
+            .map_err(|error| error.to_string())
+            .and_then(|json| fresh.replace(&json).map_err(|error| error.to_string()))
+            .map_err(|error| {
+                ConfigError::at(
+                    &settings.place,
+                    format!("the key set {}: {error}", path.display()),
+                )
+                .remedy("check the path, its permissions and what it holds")
+            })?;
+    }
+    let set = Arc::new(fresh);
+    key_sets.push(key_sets::Source {
+        issuer: issuer.identifier.clone(),
+        location: settings.location.clone(),
+        set: Arc::clone(&set),
+    });
+    Ok(Some(IssuerKey::Set(set)))
+}
+
 /// The key as its verifier; a weak one gives one warning for each place (B-1023).
 fn verification_key(
-    key: Option<&KeySettings>,
+    key: &KeySettings,
     notices: &mut Vec<Notice>,
-) -> Result<Option<VerificationKey>, ConfigError> {
-    let Some(KeySettings {
+) -> Result<IssuerKey, ConfigError> {
+    let KeySettings {
         material,
         algorithm,
         place,
-    }) = key
-    else {
-        return Ok(None);
-    };
+    } = key;
     let key = VerificationKey::new(material.expose(), algorithm.as_deref())
         .map_err(|error| ConfigError::at(place, error.to_string()).hide_line())?;
     if let Some(weakness) = key.weakness() {
@@ -249,5 +380,5 @@ fn verification_key(
             notices.push(notice);
         }
     }
-    Ok(Some(key))
+    Ok(key.into())
 }

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use talaria_hub::access::Issuers;
+use talaria_hub::access::{Algorithm, Issuers};
 use talaria_hub::origin::Origins;
 use talaria_hub::{Rule, UnknownCursor};
 use talaria_protocol::{Base, HUB_PATH, Limits};
 use talaria_transport::history::SyncMode;
 
 use super::source::Place;
+use crate::key_sets::{Location, Source};
 
 /// Bytes of a secret or PEM text. `Debug` is redacted and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +36,32 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What verifies the tokens of one role of one issuer.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// A key of the configuration.
+    Static(KeySettings),
+    /// The set that the issuer publishes.
+    Set(KeySetSettings),
+}
+
+impl From<KeySettings> for KeySource {
+    fn from(key: KeySettings) -> Self {
+        Self::Static(key)
+    }
+}
+
+/// A key set of one role of one issuer (B-236).
+#[derive(Debug, Clone)]
+pub struct KeySetSettings {
+    /// Where it is published.
+    pub location: Location,
+    /// The algorithms that tokens may use; empty for all but those with shared secrets.
+    pub algorithms: Vec<Algorithm>,
+    /// Where it was named.
+    pub place: Place,
+}
+
 /// A static key of one role of one issuer (B-235).
 #[derive(Debug, Clone)]
 pub struct KeySettings {
@@ -55,10 +82,10 @@ pub struct IssuerSettings {
     pub authorization_server: bool,
     /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
     pub judges_unnamed: bool,
-    /// Key of publishers' tokens; without it they are refused.
-    pub publisher: Option<KeySettings>,
-    /// Key of subscribers' tokens; without it they are refused.
-    pub subscriber: Option<KeySettings>,
+    /// What verifies publishers' tokens; without it they are refused.
+    pub publisher: Option<KeySource>,
+    /// What verifies subscribers' tokens; without it they are refused.
+    pub subscriber: Option<KeySource>,
     /// Where it was named.
     pub place: Place,
 }
@@ -175,6 +202,8 @@ pub struct Settings {
     pub redirects: bool,
     /// Issuers whose tokens are accepted; at least one has a publisher key.
     pub issuers: Issuers,
+    /// The key sets among their keys, to be kept up to date.
+    pub key_sets: Vec<Source>,
     /// Which generations of the protocol are spoken (design §6).
     pub rule: Rule,
     /// Whether 0.x publishers may publish public updates that their tokens do not grant (B-622).

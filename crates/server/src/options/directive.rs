@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
+use talaria_hub::access::Role;
+
 use crate::config::draft::{Compatibility, Draft};
 use crate::config::error::{ConfigError, show};
 use crate::config::issuer;
 use crate::config::lexer::Word;
-use crate::config::settings::{Notice, OriginSetting};
+use crate::config::settings::{KeySource, Notice, OriginSetting};
 use crate::config::tree::Line;
 use crate::config::value;
 use crate::options::{Environment, from_url};
 
 /// Directives of the existing hub that are not supported yet (B-201 to B-221c).
-pub const LATER: &[&str] = &[
-    "import",
-    "jwks_uri",
-    "jwt",
-    "publisher_jwks_url",
-    "subscriber_jwks_url",
-];
+pub const LATER: &[&str] = &["import"];
 
 /// The bound that `max_request_body_size 0` leaves.
 const UNBOUNDED_BODY: u64 = 10 * 1024 * 1024;
@@ -33,16 +29,43 @@ pub fn issuer(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> D
 
 /// B-221b.
 pub fn publisher_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    draft.older_keys.publisher = issuer::key(line, environment)?;
-    draft.older_keys.place = Some(line.name.place.clone());
+    let key = issuer::key(line, environment)?;
+    set_older_key(draft, line, Role::Publisher, key.map(KeySource::Static));
     Ok(())
 }
 
 /// B-221b.
 pub fn subscriber_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    draft.older_keys.subscriber = issuer::key(line, environment)?;
-    draft.older_keys.place = Some(line.name.place.clone());
+    let key = issuer::key(line, environment)?;
+    set_older_key(draft, line, Role::Subscriber, key.map(KeySource::Static));
     Ok(())
+}
+
+/// B-221c.
+pub fn publisher_jwks_url(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let set = issuer::key_set(line)?;
+    set_older_key(draft, line, Role::Publisher, Some(KeySource::Set(set)));
+    Ok(())
+}
+
+/// B-221c.
+pub fn subscriber_jwks_url(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    let set = issuer::key_set(line)?;
+    set_older_key(draft, line, Role::Subscriber, Some(KeySource::Set(set)));
+    Ok(())
+}
+
+/// A set stands above a key, whichever comes first (B-221c).
+fn set_older_key(draft: &mut Draft, line: &Line, role: Role, source: Option<KeySource>) {
+    let keys = &mut draft.older_keys;
+    keys.place = Some(line.name.place.clone());
+    let own = match role {
+        Role::Publisher => &mut keys.publisher,
+        Role::Subscriber => &mut keys.subscriber,
+    };
+    if !(matches!(own, Some(KeySource::Set(_))) && matches!(source, Some(KeySource::Static(_)))) {
+        *own = source;
+    }
 }
 
 /// B-209, B-601.

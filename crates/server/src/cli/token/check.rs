@@ -10,6 +10,7 @@ use super::text;
 use crate::cli::load;
 use crate::clock;
 use crate::config::settings::Settings;
+use crate::key_sets;
 
 /// The flags of `token check`.
 #[derive(clap::Args)]
@@ -35,6 +36,7 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     let argument = if args.token == "-" { "@-" } else { &args.token };
     let token = text(argument)?;
     let audiences = audiences(&settings, args.url.as_deref());
+    fetch(&settings)?;
     let verifier = Verifier::new(settings.issuers, settings.base, settings.limits)
         .from_generation(settings.rule.oldest());
     let mut accepted = false;
@@ -68,6 +70,18 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     }
     let printed = super::super::print(&out);
     Ok(if accepted { printed } else { ExitCode::FAILURE })
+}
+
+/// Fetches the key sets of the issuers, as the hub would.
+fn fetch(settings: &Settings) -> Result<(), String> {
+    if settings.key_sets.is_empty() {
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?
+        .block_on(key_sets::fetch_all(&settings.key_sets))
 }
 
 /// What the hub would find in `aud`: the pinned identifier, the URL given, or what requests to its

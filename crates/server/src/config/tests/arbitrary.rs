@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{KEYS, SECRET, try_load, with};
 use crate::config::draft::Draft;
-use crate::config::settings::{IssuerSettings, KeySettings, Secret};
+use crate::config::settings::{IssuerSettings, KeySettings, KeySource, Secret};
 use crate::config::source::Place;
 
 /// No secret in what the program may print for debugging.
@@ -17,11 +17,11 @@ fn debug_output_holds_no_secret() {
             identifier: "https://a.example".to_owned(),
             authorization_server: false,
             judges_unnamed: false,
-            publisher: Some(KeySettings {
+            publisher: Some(KeySource::Static(KeySettings {
                 material: Secret::new(SECRET.to_owned()),
                 algorithm: None,
                 place: Place::variable("KEY"),
-            }),
+            })),
             subscriber: None,
             place: Place::variable("KEY"),
         }],

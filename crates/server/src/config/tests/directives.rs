@@ -193,6 +193,29 @@ fn arguments_are_counted() {
         ("cors_origins https://a.example/path", "line 1, column 14"),
         ("publish_origins https://*.com", "line 1, column 17"),
         ("resource_identifier nonsense", "line 1, column 21"),
+        ("public_urls https://a.example ftp://b", "line 1, column 31"),
+        ("publisher_jwks_url", "line 1, column 1"),
+        (
+            "publisher_jwks_url http://a.example/keys",
+            "line 1, column 20",
+        ),
+        (
+            "subscriber_jwks_url file://elsewhere/keys",
+            "line 1, column 21",
+        ),
+        ("subscriber_jwks_url file:///nowhere", "line 1, column 1"),
+        (
+            "publisher_jwks_url https://a.example/keys HS257",
+            "line 1, column 43",
+        ),
+        (
+            "issuer a {\n publisher {\n jwks_discovery\n }\n}",
+            "line 3, column 2",
+        ),
+        (
+            "issuer a {\n publisher {\n jwks_uri https://b.example/k\n jwt xxxxxxxx\n }\n}",
+            "line 4, column 6",
+        ),
     ] {
         let error = with(directive).unwrap_err();
         assert!(

@@ -1,0 +1,269 @@
+//! Tokens judged by the key sets that issuers publish (specification, "Token Validation"; B-236,
+//! B-450 to B-453, B-1024).
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use talaria_conformance::PATIENCE;
+use talaria_conformance::hub::{Home, Hub};
+use talaria_conformance::token::{Token, exact};
+
+use crate::https::free_port;
+
+/// A key of an issuer.
+struct Key {
+    kid: &'static str,
+    pair: EcdsaKeyPair,
+}
+
+impl Key {
+    fn new(kid: &'static str) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        Self { kid, pair }
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        let [x, y] = [&point[1..33], &point[33..]].map(|half| BASE64_URL_SAFE_NO_PAD.encode(half));
+        json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": self.kid, "x": x, "y": y })
+    }
+
+    fn sign(&self, token: Token) -> String {
+        let token = token
+            .parameter("alg", "ES256".into())
+            .parameter("kid", self.kid.into());
+        let [header, claims] = [&token.header, &token.claims]
+            .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = format!("{header}.{claims}");
+        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signature.expect("a signature"));
+        format!("{signed}.{signature}")
+    }
+}
+
+fn set_of(keys: &[&Key]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+    json!({ "keys": keys }).to_string()
+}
+
+/// The status of a publish with a token of this key.
+async fn publish(hub: &Hub, issuer: &str, key: &Key) -> u16 {
+    let token = Token::new(&hub.audience)
+        .claim("iss", issuer.into())
+        .grant("publish", &[exact("*")]);
+    let publisher = hub.client().bearer(&key.sign(token));
+    publisher.publish(&[("topic", "a")]).await.status.as_u16()
+}
+
+/// B-236: a set in a file is there when the hub answers, and read again for a key that is not in
+/// it, once.
+#[tokio::test]
+async fn a_set_in_a_file_is_read_again_for_a_new_key() {
+    const ISSUER: &str = "https://issuer.example";
+    let home = Home::new();
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    let path = home.path().join("jwks.json");
+    std::fs::write(&path, set_of(&[&old])).expect("a file");
+    let directives = format!(
+        "anonymous\ntransport memory\nissuer {ISSUER} {{\n publisher {{\n jwks_uri file://{}\n }}\n}}",
+        path.display()
+    );
+    let hub = home
+        .start("http://127.0.0.1:0", &directives, &[])
+        .expect("it starts");
+    assert_eq!(publish(&hub, ISSUER, &old).await, 200);
+    assert_eq!(publish(&hub, "https://other.example", &old).await, 401);
+    std::fs::write(&path, set_of(&[&new])).expect("a file");
+    assert_eq!(publish(&hub, ISSUER, &new).await, 200);
+    assert_eq!(publish(&hub, ISSUER, &old).await, 401);
+
+    std::fs::write(&path, "{}").expect("a file");
+    let refused = home.start("http://127.0.0.1:0", &directives, &[]).map(drop);
+    let said = refused.expect_err("no set");
+    assert!(
+        said.contains("jwks.json") && said.contains("JSON Web Key Set"),
+        "{said}"
+    );
+}
+
+/// An issuer's site: `openssl s_server`, whose files are whole responses.
+struct Site {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Site {
+    fn start(home: &Path, port: u16) -> Self {
+        let process = Command::new("openssl")
+            .args(["s_server", "-quiet", "-HTTP", "-accept", &port.to_string()])
+            .args(["-cert", "site.pem", "-key", "site.key"])
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        Self { process, port }
+    }
+
+    fn certify(home: &Path) {
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "site.key", "-out", "site.pem"])
+            .current_dir(home)
+            .output();
+        assert!(made.expect("openssl is installed").status.success());
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+}
+
+fn put(home: &Path, path: &str, status: &str, fields: &str, body: &str) {
+    let path = home.join(path);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    let response = format!("HTTP/1.0 {status}\r\n{fields}\r\n{body}");
+    std::fs::write(path, response).expect("a file");
+}
+
+/// Waits for a line of the log.
+fn said(hub: &Hub, text: &str) {
+    let found = hub.log.find(0, PATIENCE, |line| {
+        line.contains(text).then(|| line.to_owned())
+    });
+    found.unwrap_or_else(|all| panic!("{text:?} is not in:\n{all}"));
+}
+
+/// The start does not wait for the issuer; no redirect is followed; a new key is fetched when it is
+/// needed; the keys stay while the issuer is down; each issuer has its own.
+#[tokio::test]
+async fn a_set_is_fetched_over_https() {
+    let home = Home::new();
+    let port = free_port();
+    Site::certify(home.path());
+    let trust = home.path().join("site.pem");
+    let trust = trust.to_str().expect("text").to_owned();
+    let (old, new, other) = (Key::new("old"), Key::new("new"), Key::new("other"));
+    put(
+        home.path(),
+        "keys",
+        "200 ok",
+        "Cache-Control: max-age=3600\r\n",
+        &set_of(&[&old]),
+    );
+    put(home.path(), "other", "200 ok", "", &set_of(&[&other]));
+    put(
+        home.path(),
+        "moved",
+        "302 found",
+        "Location: https://localhost/keys\r\n",
+        "",
+    );
+    let url = |path: &str| format!("https://localhost:{port}{path}");
+    let (first, second, third) = (
+        "https://a.example",
+        "https://b.example",
+        "https://c.example",
+    );
+    let issuer = |identifier: &str, path: &str| {
+        format!(
+            "issuer {identifier} {{\n publisher {{\n jwks_uri {}\n }}\n}}\n",
+            url(path)
+        )
+    };
+    let directives = format!(
+        "anonymous\ntransport memory\n{}{}{}",
+        issuer(first, "/keys"),
+        issuer(second, "/other"),
+        issuer(third, "/moved"),
+    );
+    // Nobody listens yet.
+    let hub = home
+        .start(
+            "http://127.0.0.1:0",
+            &directives,
+            &[("SSL_CERT_FILE", &trust)],
+        )
+        .expect("it starts");
+    assert_eq!(publish(&hub, first, &old).await, 401);
+    let site = Site::start(home.path(), port);
+    said(
+        &hub,
+        &format!("fetched the key set of {}", site.url("/keys")),
+    );
+    said(
+        &hub,
+        &format!("fetched the key set of {}", site.url("/other")),
+    );
+    said(&hub, "redirects to https://localhost/keys");
+    assert_eq!(publish(&hub, first, &old).await, 200);
+    assert_eq!(publish(&hub, second, &other).await, 200);
+    for (issuer, key) in [(first, &other), (second, &old), (third, &old)] {
+        assert_eq!(publish(&hub, issuer, key).await, 401, "{issuer}");
+    }
+    drop(site);
+    assert_eq!(publish(&hub, first, &old).await, 200);
+    assert_eq!(publish(&hub, first, &new).await, 401);
+}
+
+/// RFC 8414: the address of the set is in the issuer's metadata, which must be the issuer's own.
+#[tokio::test]
+async fn a_set_is_discovered() {
+    let home = Home::new();
+    let port = free_port();
+    Site::certify(home.path());
+    let site = Site::start(home.path(), port);
+    let trust = home.path().join("site.pem");
+    let trust = trust.to_str().expect("text").to_owned();
+    let key = Key::new("one");
+    let identifier = site.url("");
+    let document =
+        |issuer: &str| json!({ "issuer": issuer, "jwks_uri": site.url("/keys") }).to_string();
+    let metadata = ".well-known/oauth-authorization-server";
+    put(home.path(), "keys", "200 ok", "", &set_of(&[&key]));
+    put(
+        home.path(),
+        metadata,
+        "200 ok",
+        "",
+        &document("https://other.example"),
+    );
+    let directives = format!(
+        "anonymous\ntransport memory\nissuer {identifier} {{\n publisher {{\n jwks_discovery ES256\n }}\n}}"
+    );
+    let hub = home
+        .start(
+            "http://127.0.0.1:0",
+            &directives,
+            &[("SSL_CERT_FILE", &trust)],
+        )
+        .expect("it starts");
+    said(&hub, "it is the document of the issuer");
+    assert_eq!(publish(&hub, &identifier, &key).await, 401);
+    put(home.path(), metadata, "200 ok", "", &document(&identifier));
+    said(&hub, "fetched the key set");
+    assert_eq!(publish(&hub, &identifier, &key).await, 200);
+}

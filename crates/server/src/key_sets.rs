@@ -1,0 +1,324 @@
+//! Fetching the key sets of issuers (specification, "Token Validation"; B-236, B-450, B-1024).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CACHE_CONTROL, LOCATION};
+use reqwest::{Client, StatusCode, Url};
+use talaria_hub::access::{KeySet, Taken};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long an issuer may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// What an answer may have, in bytes.
+const MAX_BYTES: usize = 1 << 20;
+/// How long a set is good for if its answer says nothing, and at least and at most.
+const USUAL: Duration = Duration::from_secs(3600);
+const LEAST: Duration = Duration::from_secs(60);
+const MOST: Duration = Duration::from_secs(24 * 3600);
+/// The waits after failures, doubled from one to the other.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Where a set is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// At this address.
+    Url(Url),
+    /// In a file.
+    File(PathBuf),
+    /// Where the issuer's metadata document says (RFC 8414, OpenID Connect Discovery).
+    Discovered,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "{url}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Discovered => f.write_str("the address in its metadata document"),
+        }
+    }
+}
+
+/// A set to be kept up to date.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Whose it is.
+    pub issuer: String,
+    /// Where it is.
+    pub location: Location,
+    /// What is kept up to date.
+    pub set: Arc<KeySet>,
+}
+
+/// Keeps sets up to date, for ever; nothing waits for the first fetch.
+///
+/// # Errors
+/// The client for HTTPS cannot be set up.
+pub fn follow(sources: Vec<Source>, tasks: &mut JoinSet<()>) -> Result<(), String> {
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let client = client()?;
+    for source in sources {
+        tasks.spawn(source.follow(client.clone()));
+    }
+    Ok(())
+}
+
+/// Fetches each set once, for a program that ends.
+///
+/// # Errors
+/// The first set that cannot be fetched, and why.
+pub async fn fetch_all(sources: &[Source]) -> Result<(), String> {
+    let client = client()?;
+    for source in sources {
+        source.fetch(&client).await?;
+    }
+    Ok(())
+}
+
+fn client() -> Result<Client, String> {
+    Client::builder()
+        .https_only(true)
+        // B-1024: the address is configured, and nobody else decides on it.
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .user_agent(concat!("talaria/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("no client for HTTPS: {error}"))
+}
+
+impl Source {
+    async fn follow(self, client: Client) {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let wait = match self.fetch(&client).await {
+                Ok((taken, good_for)) => {
+                    retry = FIRST_RETRY;
+                    tracing::info!(
+                        issuer = self.issuer,
+                        keys = taken.keys,
+                        skipped = taken.skipped.join(", "),
+                        "fetched the key set of {}",
+                        self.location
+                    );
+                    good_for
+                }
+                Err(error) => {
+                    self.set.keep();
+                    tracing::warn!(
+                        issuer = self.issuer,
+                        "{error}; the earlier keys stay, and it is tried again in {} s",
+                        retry.as_secs()
+                    );
+                    let wait = retry;
+                    retry = LAST_RETRY.min(2 * retry);
+                    wait
+                }
+            };
+            // Whichever comes first.
+            _ = timeout(wait, self.set.wanted()).await;
+        }
+    }
+
+    /// Fetches the set and takes it over; says for how long it is good.
+    async fn fetch(&self, client: &Client) -> Result<(Taken, Duration), String> {
+        let (json, good_for) = match &self.location {
+            Location::Url(url) => get(client, url).await?,
+            Location::File(path) => (read(path).await?, MOST),
+            Location::Discovered => {
+                let url = discover(client, &self.issuer).await?;
+                get(client, &url).await?
+            }
+        };
+        let taken = self.set.replace(&json);
+        let taken = taken.map_err(|error| format!("the key set of {}: {error}", self.location))?;
+        Ok((taken, good_for))
+    }
+}
+
+/// Reads a set that lies in a file.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+async fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
+    let shown = path.display();
+    let json = tokio::fs::read(path)
+        .await
+        .map_err(|error| format!("{shown}: {error}"))?;
+    if json.len() > MAX_BYTES {
+        return Err(format!(
+            "{shown} has more than {MAX_BYTES} bytes; is it a key set?"
+        ));
+    }
+    Ok(json)
+}
+
+/// The body of a good answer, and for how long that is good.
+async fn get(client: &Client, url: &Url) -> Result<(Vec<u8>, Duration), String> {
+    let failed = |error: reqwest::Error| format!("{url}: {}", reasons(&error));
+    let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+    if response.status().is_redirection() {
+        let target = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|target| target.to_str().ok());
+        return Err(format!(
+            "{url} redirects to {}; configure that address, no redirect is followed",
+            target.unwrap_or("nowhere")
+        ));
+    }
+    if response.status() != StatusCode::OK {
+        return Err(format!("{url} answers {}", response.status()));
+    }
+    let control = response
+        .headers()
+        .get(CACHE_CONTROL)
+        .and_then(|control| control.to_str().ok());
+    let good_for = good_for(control.unwrap_or_default());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(format!("{url} answers more than {MAX_BYTES} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((body, good_for))
+}
+
+/// An error and what caused it; the outermost alone says little.
+fn reasons(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() {
+        text = error.to_string();
+    }
+    text
+}
+
+/// `max-age` within bounds (RFC 9111, section 5.2.2.1).
+fn good_for(control: &str) -> Duration {
+    let mut directives = control.split(',').map(str::trim);
+    let age = directives.find_map(|directive| {
+        let (name, seconds) = directive.split_once('=')?;
+        let seconds = seconds.trim_matches('"').parse().ok()?;
+        name.eq_ignore_ascii_case("max-age").then_some(seconds)
+    });
+    age.map_or(USUAL, |seconds| {
+        Duration::from_secs(seconds).clamp(LEAST, MOST)
+    })
+}
+
+/// The address of an issuer's key set: from its metadata as authorization server (RFC 8414), else
+/// as OpenID provider.
+async fn discover(client: &Client, issuer: &str) -> Result<Url, String> {
+    let own = Url::parse(issuer).map_err(|_| {
+        format!(
+            "the issuer {issuer:?} is no URL, so nothing can be discovered; write its `jwks_uri`"
+        )
+    })?;
+    let mut errors = Vec::new();
+    for document in documents(&own) {
+        let (json, _) = match get(client, &document).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        return named(&json, issuer).map_err(|problem| format!("{document}: {problem}"));
+    }
+    Err(errors.join("; "))
+}
+
+fn documents(issuer: &Url) -> [Url; 2] {
+    let path = issuer.path().trim_end_matches('/');
+    let at = |path: String| {
+        let mut url = issuer.clone();
+        url.set_path(&path);
+        url
+    };
+    [
+        at(format!("/.well-known/oauth-authorization-server{path}")),
+        at(format!("{path}/.well-known/openid-configuration")),
+    ]
+}
+
+/// The key set's address in a metadata document, which must be of this issuer.
+fn named(json: &[u8], issuer: &str) -> Result<Url, String> {
+    let document: serde_json::Value =
+        serde_json::from_slice(json).map_err(|_| "it is no JSON".to_owned())?;
+    let own = document["issuer"].as_str().unwrap_or_default();
+    if own != issuer {
+        return Err(format!(
+            "it is the document of the issuer {own:?}, not of {issuer:?}; they must be equal to the last character"
+        ));
+    }
+    let address = document["jwks_uri"]
+        .as_str()
+        .ok_or("it names no jwks_uri")?;
+    Url::parse(address).map_err(|_| format!("its jwks_uri {address:?} is no URL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_good_for_as_long_as_its_answer_says_within_bounds() {
+        let seconds = |control| good_for(control).as_secs();
+        assert_eq!(seconds(""), 3600);
+        assert_eq!(seconds("no-store"), 3600);
+        assert_eq!(seconds("public, Max-Age=600"), 600);
+        assert_eq!(seconds("max-age=\"7200\""), 7200);
+        assert_eq!(seconds("max-age=0"), 60);
+        assert_eq!(seconds("max-age=99999999"), 24 * 3600);
+        assert_eq!(seconds("max-age=-1"), 3600);
+    }
+
+    /// RFC 8414, section 3.1; OpenID Connect Discovery, section 4.
+    #[test]
+    fn the_metadata_document_lies_where_the_standards_say() {
+        let of = |issuer: &str| documents(&Url::parse(issuer).unwrap()).map(String::from);
+        assert_eq!(
+            of("https://a.example"),
+            [
+                "https://a.example/.well-known/oauth-authorization-server",
+                "https://a.example/.well-known/openid-configuration"
+            ]
+        );
+        assert_eq!(
+            of("https://a.example/realms/x/"),
+            [
+                "https://a.example/.well-known/oauth-authorization-server/realms/x",
+                "https://a.example/realms/x/.well-known/openid-configuration"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_metadata_document_must_be_of_the_issuer() {
+        let document = br#"{"issuer":"https://a.example","jwks_uri":"https://a.example/keys"}"#;
+        assert_eq!(
+            named(document, "https://a.example").unwrap().path(),
+            "/keys"
+        );
+        assert!(
+            named(document, "https://a.example/")
+                .unwrap_err()
+                .contains("equal")
+        );
+        assert!(named(b"{}", "x").is_err() && named(b"<", "x").is_err());
+    }
+}

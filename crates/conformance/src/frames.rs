@@ -25,6 +25,8 @@ pub mod kind {
     pub const RST_STREAM: u8 = 3;
     /// SETTINGS.
     pub const SETTINGS: u8 = 4;
+    /// PING.
+    pub const PING: u8 = 6;
     /// GOAWAY.
     pub const GOAWAY: u8 = 7;
     /// WINDOW_UPDATE.
@@ -112,6 +114,17 @@ impl Output {
 
     /// Sends a request without body; the fields as they are, pseudo-fields first.
     pub async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        // END_STREAM and END_HEADERS.
+        self.head(0x5, stream, fields).await;
+    }
+
+    /// Sends the head of a request whose body follows.
+    pub async fn request_with_body(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        // END_HEADERS.
+        self.head(0x4, stream, fields).await;
+    }
+
+    async fn head(&mut self, flags: u8, stream: u32, fields: &[(&str, &str)]) {
         let mut block = Vec::new();
         for (name, value) in fields {
             // A literal without indexing, its name as a literal, too (RFC 7541, section 6.2.2).
@@ -119,8 +132,7 @@ impl Output {
             string(&mut block, name);
             string(&mut block, value);
         }
-        // END_STREAM and END_HEADERS.
-        self.send(kind::HEADERS, 0x5, stream, &block).await;
+        self.send(kind::HEADERS, flags, stream, &block).await;
     }
 
     /// Gives the hub leave to send so many more bytes on a stream.

@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::EXPECT;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::respond::Refused;
 
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is taken of a body that nobody wants, in bytes, and for how long.
+const UNWANTED_BYTES: usize = 64 * 1024;
+const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A media type without its parameters, in lower case.
 pub(crate) fn essence(media_type: &str) -> String {
@@ -22,7 +29,7 @@ pub(crate) fn essence(media_type: &str) -> String {
 }
 
 /// Reads a body within its bounds of size and time.
-pub(crate) async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Refused> {
+pub(crate) async fn read_body(body: &mut Body, max_bytes: usize) -> Result<Bytes, Refused> {
     let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
     match read.await {
         Err(_) => Err(Refused::BodyTimeout),
@@ -30,4 +37,26 @@ pub(crate) async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Ref
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge(max_bytes)),
         Ok(Err(_)) => Err(Refused::BodyBroken),
     }
+}
+
+/// Takes the rest of a refused request's body, if that is short: some clients (curl, and so PHP)
+/// fail if an answer comes and the stream is reset while they are still sending.
+pub(crate) async fn discard(body: &mut Body, headers: &HeaderMap) {
+    // Who waits for a word before it sends need not send at all.
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        return;
+    }
+    if body.size_hint().lower() > UNWANTED_BYTES as u64 {
+        return;
+    }
+    let rest = async {
+        let mut taken = 0;
+        while taken < UNWANTED_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            taken += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Whether it ended or not, the answer is next.
+    _ = tokio::time::timeout(UNWANTED_TIMEOUT, rest).await;
 }

@@ -16,6 +16,7 @@ use crate::access::{
     Access, Issuers, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names,
     present,
 };
+use crate::body::discard;
 use crate::clock::Clock;
 use crate::cors::Cors;
 use crate::drain::Drain;
@@ -213,7 +214,7 @@ impl Hub {
     /// Answers a request for one of the hub's paths.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let _under_way = Arc::clone(&self.0.drain);
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
         let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));
         let mut response = match preflight {
@@ -224,7 +225,10 @@ impl Hub {
                     parts: &parts,
                     rule: self.0.options.rule,
                 };
-                let outcome = self.dispatch(&request, body).await;
+                let outcome = self.dispatch(&request, &mut body).await;
+                if outcome.is_err() {
+                    discard(&mut body, &parts.headers).await;
+                }
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
                     let metadata_url = self.0.metadata_url(&parts);
@@ -243,7 +247,7 @@ impl Hub {
     async fn dispatch(
         &self,
         request: &Incoming<'_>,
-        body: Body,
+        body: &mut Body,
     ) -> Result<Response<Body>, Refused> {
         let parts = request.parts;
         host_of(parts).map_err(Refused::Host)?;

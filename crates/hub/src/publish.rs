@@ -17,7 +17,7 @@ use crate::respond::{self, FORM, Refused};
 pub(crate) async fn publish(
     hub: &Shared,
     request: &Incoming<'_>,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
     let presented = request.presented()?.ok_or(Refused::NoToken)?;

@@ -31,7 +31,7 @@ const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-
 pub(crate) async fn subscribe(
     hub: &Shared,
     request: &Incoming<'_>,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
     let accepts = accept::event_stream(&parts.headers);

@@ -160,3 +160,54 @@ async fn rotation_ends_a_stream_without_window() {
         assert_eq!(end.unwrap(), b"", "nothing more fits");
     }
 }
+
+/// RFC 9113, section 8.1: an answer may come before the body, but then the stream is reset, which
+/// curl (and so PHP) takes for an error while it still sends. So a short body is taken first.
+#[tokio::test]
+async fn a_refused_publish_is_answered_after_its_body() {
+    let hub = Hub::ordinary();
+    let mut frames = Frames::connect(hub.address, 65_535).await;
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", hub.host.as_str()),
+        (":path", HUB_PATH),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    frames.output.request_with_body(1, &fields).await;
+    // Its acknowledgement says that the hub has the head, and has had time to refuse it.
+    frames.output.send(kind::PING, 0, 0, &[0; 8]).await;
+    loop {
+        let frame = within("the acknowledgement", frames.input.next()).await;
+        let frame = frame.unwrap().expect("the connection goes on");
+        assert_ne!(frame.stream, 1, "{frame:?}");
+        if frame.kind == kind::PING {
+            break;
+        }
+    }
+    frames
+        .output
+        .send(kind::DATA, 1, 1, b"topic=a&data=b")
+        .await;
+    let mut ended = false;
+    frames.output.send(kind::PING, 0, 0, &[1; 8]).await;
+    loop {
+        let frame = within("the answer", frames.input.next()).await;
+        let frame = frame.unwrap().expect("the connection goes on");
+        assert_ne!(frame.kind, kind::RST_STREAM, "{frame:?}");
+        ended |= frame.stream == 1 && frame.ends_stream();
+        if ended {
+            break;
+        }
+    }
+    // A second one, after which a reset would have come.
+    frames.output.send(kind::PING, 0, 0, &[2; 8]).await;
+    loop {
+        let frame = within("the acknowledgement", frames.input.next()).await;
+        let frame = frame.unwrap().expect("the connection goes on");
+        assert_ne!(frame.kind, kind::RST_STREAM, "{frame:?}");
+        if frame.kind == kind::PING && frame.payload == [2; 8] {
+            return;
+        }
+    }
+}

@@ -235,6 +235,7 @@ impl Home {
             .env("HOME", self.path())
             .env("XDG_DATA_HOME", self.path().join("data"))
             .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("GLOBAL_OPTIONS", "skip_install_trust")
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info")
             .env("RUST_BACKTRACE", "1")

@@ -5,6 +5,7 @@ pub mod draft;
 pub mod envfile;
 mod environment;
 pub mod error;
+pub mod global;
 pub mod issuer;
 pub mod lexer;
 pub mod settings;
@@ -61,14 +62,17 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
                 environment,
             );
             let site = site::site(tree::parse(&text)?)?;
+            global::apply(&mut draft, &site.global)?;
             if sources.address.is_none() {
-                draft.addresses = address::addresses(&site.addresses)?;
+                draft.addresses = address::addresses(&site.addresses, draft.ports)?;
             }
             draft.certificate = site.tls.as_ref().map(address::tls).transpose()?;
-            draft.no_redirects = site.no_redirects;
             site.mercure
         }
-        None => environment::extra_directives(environment)?,
+        None => {
+            global::apply(&mut draft, &environment::global_options(environment)?)?;
+            environment::extra_directives(environment)?
+        }
     };
     options::apply(&mut draft, &lines, environment)?;
     if sources.file.is_none() || draft.issuers.is_empty() {
@@ -79,7 +83,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     match &sources.address {
         Some(flag) => {
             let flag = Source::new(SourceKind::Flag, "--address", flag, false);
-            draft.addresses = address::addresses(&lexer::lex(&Text::literal(&flag))?)?;
+            draft.addresses = address::addresses(&lexer::lex(&Text::literal(&flag))?, draft.ports)?;
         }
         None if sources.file.is_none() => environment::server_name(&mut draft, environment)?,
         None => {}

@@ -15,6 +15,7 @@ mod key_sets;
 mod listen;
 mod log;
 mod options;
+mod proxies;
 mod report;
 mod run;
 mod site;

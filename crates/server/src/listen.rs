@@ -29,16 +29,13 @@ struct Listener {
     tls: bool,
 }
 
-/// The port on which browsers look for plain HTTP.
-const HTTP: u16 = 80;
-
 impl Listeners {
-    /// Binds every address; addresses that share a port share a socket. With `redirects`, what is
-    /// asked for on port 80 and served nowhere there is sent to HTTPS (B-062).
+    /// Binds every address; addresses that share a port share a socket. What is asked for on
+    /// the port `redirects` and served nowhere there is sent to HTTPS (B-062).
     ///
     /// # Errors
     /// A sentence that names the address and the remedy.
-    pub fn bind(addresses: &[ListenAddress], redirects: bool) -> Result<Self, String> {
+    pub fn bind(addresses: &[ListenAddress], redirects: Option<u16>) -> Result<Self, String> {
         let mut sites: BTreeMap<(Option<IpAddr>, u16), (Hosts, bool)> = BTreeMap::new();
         for address in addresses {
             let (hosts, tls) = sites.entry((address.bind, address.port)).or_default();
@@ -53,10 +50,10 @@ impl Listeners {
         }
         // A port that the system chooses is not known yet, and nobody guesses it either.
         let known = |address: &&ListenAddress| address.tls && address.port != 0;
-        let https = addresses.iter().find(known).filter(|_| redirects);
-        let https = https.map(|address| address.port);
-        if let Some(https) = https {
-            let own = sites.iter_mut().filter(|((_, port), _)| *port == HTTP);
+        let https = addresses.iter().find(known).map(|address| address.port);
+        let redirect = redirects.zip(https);
+        if let Some((http, https)) = redirect {
+            let own = sites.iter_mut().filter(|((_, port), _)| *port == http);
             own.for_each(|(_, (hosts, tls))| {
                 if !*tls {
                     hosts.redirect_others_to(https);
@@ -85,20 +82,21 @@ impl Listeners {
                 tls,
             });
         }
-        let has_http = listeners
-            .iter()
-            .any(|listener| listener.address.port() == HTTP);
-        if let Some(https) = https.filter(|_| !has_http) {
-            listeners.extend(redirecting(https));
+        let serves = |port: u16| {
+            let mut own = listeners.iter().map(|listener| listener.address.port());
+            own.any(|own| own == port)
+        };
+        if let Some((http, https)) = redirect.filter(|(http, _)| !serves(*http)) {
+            listeners.extend(redirecting(http, https));
         }
         Ok(Self(listeners))
     }
 }
 
-/// Only helps those who forget the scheme, so that another program on port 80 is no error.
-fn redirecting(https: u16) -> Option<Listener> {
-    let bound = bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), HTTP))
-        .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), HTTP)))
+/// Only helps those who forget the scheme, so that another program on that port is no error.
+fn redirecting(http: u16, https: u16) -> Option<Listener> {
+    let bound = bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), http))
+        .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), http)))
         .and_then(|socket| Ok((socket.local_addr()?, socket)));
     match bound {
         Ok((address, socket)) => {
@@ -113,7 +111,7 @@ fn redirecting(https: u16) -> Option<Listener> {
         }
         Err(error) => {
             tracing::warn!(
-                "port 80 does not redirect to HTTPS: {error}; free it, or write `auto_https disable_redirects` in the global options"
+                "port {http} does not redirect to HTTPS: {error}; free it, or write `auto_https disable_redirects` in the global options"
             );
             None
         }

@@ -155,6 +155,13 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "none",
+        doc: "The addresses or ranges of proxies (`private_ranges` for those of private networks) whose \
+              `X-Forwarded-Proto` and `X-Forwarded-Host` say how a client asked; the same as \
+              `servers { trusted_proxies static … }` in the global options.",
+        ..hub("trusted_proxies", "<range>…", directive::trusted_proxies)
+    },
+    Opt {
+        default: "none",
         doc: "What the `aud` of a token may contain besides the resource identifier, such as the URL by \
               which publishers inside a network reach the hub.",
         ..hub(
@@ -215,12 +222,20 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         default: "none: the issuer's tokens may not publish",
         doc: "How the issuer's tokens are verified when they publish.",
-        ..row(Section::Issuer, "publisher", "{ jwt … }")
+        ..row(
+            Section::Issuer,
+            "publisher",
+            "{ jwt … | jwks_uri … | jwks_discovery … }",
+        )
     },
     Opt {
         default: "none: the issuer's tokens may not subscribe",
         doc: "How the issuer's tokens are verified when they subscribe.",
-        ..row(Section::Issuer, "subscriber", "{ jwt … }")
+        ..row(
+            Section::Issuer,
+            "subscriber",
+            "{ jwt … | jwks_uri … | jwks_discovery … }",
+        )
     },
     Opt {
         variables: &[

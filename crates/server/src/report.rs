@@ -80,6 +80,12 @@ fn in_force(settings: &Settings) -> Vec<String> {
         Some(value) => format!("{} s", value.as_secs_f64()),
         None => "never".to_owned(),
     };
+    if !settings.proxies.is_empty() {
+        lines.push(format!(
+            "trusted proxies, whose X-Forwarded-Proto and X-Forwarded-Host count: {}",
+            settings.proxies
+        ));
+    }
     let limits = &settings.limits;
     lines.push(format!(
         "limits: body {} bytes, {} topics an update, {} matchers a request, {} details and {} topics a token; heartbeat {}, streams end after {}, stalled readers after {}",
@@ -118,7 +124,7 @@ fn insecure(settings: &Settings) -> Vec<&'static str> {
             "insecure: with protocol_version_compatibility 7 every 0.x publisher may publish public updates on any topic",
         );
     }
-    if settings.addresses.iter().all(|address| !address.tls) {
+    if settings.addresses.iter().all(|address| !address.tls) && settings.proxies.is_empty() {
         lines.push(
             "insecure unless a proxy does TLS in front: tokens travel in plain HTTP, see docs/https.md",
         );

@@ -73,6 +73,8 @@ async fn serve_until_signal(
     let dispatch_timeout = settings.dispatch_timeout;
     let addresses = settings.addresses.clone();
     let redirects = settings.redirects;
+    let skip_install_trust = settings.skip_install_trust;
+    let proxies = settings.proxies.clone();
     let key_sets = settings.key_sets.clone();
     let tls = Tls::new(&addresses, &settings.certificate)?;
     // Before the transport is opened, which may take long.
@@ -86,19 +88,18 @@ async fn serve_until_signal(
     };
     let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
     let listeners = Listeners::bind(&addresses, redirects)?;
-    let site = Site::new(hub.clone());
+    let site = Site::new(hub.clone(), proxies);
     let serving = Serving::start(listeners, &site, tls.as_ref(), dispatch_timeout);
-    if let Some(root) = tls.as_ref().and_then(Tls::root) {
-        tracing::info!(
-            root = %root.display(),
-            "certificates are of a local authority; `talaria trust` makes this machine trust it"
-        );
-    }
-    let mut renewal = JoinSet::new();
+    let mut upkeep = JoinSet::new();
     if let Some(tls) = tls {
-        renewal.spawn(tls.renew());
+        let tls = Arc::new(tls);
+        if !skip_install_trust {
+            let tls = Arc::clone(&tls);
+            upkeep.spawn_blocking(move || tls.trust());
+        }
+        upkeep.spawn(async move { tls.renew().await });
     }
-    key_sets::follow(key_sets, &mut renewal)?;
+    key_sets::follow(key_sets, &mut upkeep)?;
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }

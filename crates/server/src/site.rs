@@ -9,6 +9,8 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use talaria_hub::{Hub, host_of, plain};
 use talaria_transport::Health;
 
+use crate::proxies::Proxies;
+
 const WELCOME: &str = include_str!("site/welcome.html");
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
@@ -60,18 +62,20 @@ fn without_port(authority: &str) -> &str {
 #[derive(Clone)]
 pub struct Site {
     hub: Hub,
+    proxies: Proxies,
     hosts: Arc<Hosts>,
 }
 
 impl Site {
-    /// A site for every host.
-    pub fn new(hub: Hub) -> Self {
+    /// A site for every host, behind these proxies.
+    pub fn new(hub: Hub, proxies: Proxies) -> Self {
         let hosts = Hosts {
             any: true,
             ..Hosts::default()
         };
         Self {
             hub,
+            proxies,
             hosts: Arc::new(hosts),
         }
     }
@@ -80,13 +84,14 @@ impl Site {
     pub fn for_hosts(&self, hosts: Hosts) -> Self {
         Self {
             hub: self.hub.clone(),
+            proxies: self.proxies.clone(),
             hosts: Arc::new(hosts),
         }
     }
 
     /// Answers any request. `/healthz` says whether updates can be stored (B-656).
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
@@ -99,11 +104,11 @@ impl Site {
         if !self.hosts.serve(host) {
             return self.misdirected(host);
         }
-        let path = parts.uri.path();
-        if Hub::owns(path) {
+        if Hub::owns(parts.uri.path()) {
+            self.proxies.restore(&mut parts);
             return self.hub.handle(Request::from_parts(parts, body)).await;
         }
-        match path {
+        match parts.uri.path() {
             "/" => {
                 let mut page = plain(StatusCode::OK, WELCOME);
                 let html = HeaderValue::from_static("text/html; charset=utf-8");

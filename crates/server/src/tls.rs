@@ -3,6 +3,7 @@
 mod authority;
 mod certificate;
 mod local;
+mod system;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 pub use authority::directory;
+pub use system::Store;
 
 use self::certificate::Certificate;
 use self::local::Local;
@@ -83,9 +85,36 @@ impl Tls {
         self.local.as_ref().map(Local::root)
     }
 
+    /// Makes this machine trust our root as well, where the process may do that (B-065): health
+    /// checks within a container ask by HTTPS. What cannot be done is only said.
+    pub fn trust(&self) {
+        let Some(root) = self.root() else {
+            return;
+        };
+        let trusted = std::fs::read_to_string(&root)
+            .map_err(|error| error.to_string())
+            .and_then(|pem| {
+                let store = Store::find()?;
+                if store.holds(&pem) {
+                    return Ok(());
+                }
+                store.install(&pem, &root)
+            });
+        match trusted {
+            Ok(()) => tracing::info!(
+                root = %root.display(),
+                "this machine trusts the root of the local authority; `skip_install_trust` in the global options leaves its store alone"
+            ),
+            Err(error) => tracing::info!(
+                root = %root.display(),
+                "certificates are of a local authority, which this machine does not trust: {error}; `talaria trust --print` shows the root"
+            ),
+        }
+    }
+
     /// Replaces a certificate of our own before it ends, for ever.
-    pub async fn renew(self) {
-        let Some(local) = self.local else {
+    pub async fn renew(&self) {
+        let Some(local) = &self.local else {
             return;
         };
         loop {

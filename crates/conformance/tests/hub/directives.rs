@@ -74,3 +74,27 @@ async fn a_playground_is_open() {
         .await;
     assert_eq!(stream.data().await, "from a page");
 }
+
+/// B-958, B-1017: scheme and host are those that the client used, if a trusted proxy says so.
+#[tokio::test]
+async fn a_trusted_proxy_tells_how_it_was_asked() {
+    const METADATA: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
+    for (directive, status) in [("trusted_proxies private_ranges", 200), ("", 401)] {
+        let hub = Hub::start(&format!(
+            "anonymous\ntransport memory\n{directive}\nheartbeat 1h"
+        ));
+        let public = "https://hub.example/.well-known/mercure";
+        let token = Token::new(public).grant("publish", &[exact("*")]);
+        let proxied = hub
+            .client()
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", "hub.example");
+        let publisher = proxied.clone().bearer(&hub.sign_as_publisher(&token));
+        let answer = publisher.publish(&[("topic", "a")]).await;
+        assert_eq!(answer.status, status, "{directive}");
+        let document = proxied.get(METADATA).await.text;
+        assert_eq!(document.contains(public), status == 200, "{document}");
+        let behind_http2 = publisher.http2().publish(&[("topic", "a")]).await;
+        assert_eq!(behind_http2.status, status, "{directive}");
+    }
+}

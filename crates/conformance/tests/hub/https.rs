@@ -219,3 +219,68 @@ async fn an_existing_authority_goes_on() {
         assert_eq!(before.expect("a file"), after.expect("a file"));
     }
 }
+
+/// B-062, B-292: what is asked for over plain HTTP is sent to HTTPS, whatever it is, but for a
+/// request that names no host.
+#[tokio::test]
+async fn plain_http_is_sent_to_https() {
+    let home = Home::new();
+    let (http, https) = (free_port(), free_port());
+    let options = format!("http_port {http}\nhttps_port {https}\nskip_install_trust");
+    let _hub = home
+        .start("localhost", DIRECTIVES, &[("GLOBAL_OPTIONS", &options)])
+        .expect("it starts");
+    let url = format!("http://localhost:{http}/.well-known/mercure?match=a%20b");
+    let written = "%{http_code} %{redirect_url}";
+    let asked = [
+        "-o",
+        "/dev/null",
+        "-w",
+        written,
+        "-d",
+        "topic=a",
+        url.as_str(),
+    ];
+    let target = format!("https://localhost:{https}/.well-known/mercure?match=a%20b");
+    assert_eq!(text(&curl(&home, &asked)), format!("308 {target}"));
+    let nameless = [
+        "--http1.0",
+        "-H",
+        "Host:",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        &url,
+    ];
+    assert_eq!(text(&curl(&home, &nameless)), "421");
+}
+
+/// B-065, B-871: the health check of the recipes, `curl -f https://localhost/healthz`, knows no root
+/// but the machine's. Where the process may not write those, the log says how to.
+#[tokio::test]
+async fn the_machine_trusts_its_own_hub() {
+    let home = Home::new();
+    let port = free_port();
+    let name = format!("https://localhost:{port}");
+    let hub = home
+        .start(&name, DIRECTIVES, &[("GLOBAL_OPTIONS", "")])
+        .expect("it starts");
+    let told = |line: &str| {
+        let trusted = line.contains("this machine trusts the root");
+        let untrusted = line.contains("this machine does not trust");
+        (trusted || untrusted).then_some(trusted)
+    };
+    let trusted = hub.log.find(0, talaria_conformance::PATIENCE, told);
+    let trusted = trusted.expect("a line about it");
+    let check = || {
+        let mut curl = Command::new("curl");
+        curl.args(["-fsS", "--max-time", "20", &format!("{name}/healthz")]);
+        curl.output().expect("curl is installed").status.success()
+    };
+    assert_eq!(check(), trusted);
+    if trusted {
+        assert!(home.run(&["untrust"]).status.success());
+        assert!(!check());
+    }
+}

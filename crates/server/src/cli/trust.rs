@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use crate::tls;
+use crate::tls::{self, Store};
 
 /// The flags of `trust`.
 #[derive(clap::Args)]
@@ -13,21 +13,6 @@ pub struct Args {
     #[arg(long)]
     print: bool,
 }
-
-/// A system store: where roots are put, and what makes them count.
-const STORES: [(&str, &[&str]); 2] = [
-    // Debian, Ubuntu, Alpine.
-    (
-        "/usr/local/share/ca-certificates",
-        &["update-ca-certificates"],
-    ),
-    // Fedora, RHEL.
-    (
-        "/etc/pki/ca-trust/source/anchors",
-        &["update-ca-trust", "extract"],
-    ),
-];
-const NAME: &str = "talaria-local-authority.crt";
 
 /// Installs or prints the root.
 pub fn trust(args: &Args) -> ExitCode {
@@ -51,15 +36,13 @@ pub fn trust(args: &Args) -> ExitCode {
 
 /// Takes the root out of the system's store.
 pub fn untrust() -> ExitCode {
-    let removed = store().and_then(|(folder, update)| {
-        let place = folder.join(NAME);
-        if !place.exists() {
-            return Ok(format!("{} is not there; nothing to do\n", place.display()));
+    let removed = Store::find().and_then(|store| {
+        let place = store.place.display();
+        if !store.place.exists() {
+            return Ok(format!("{place} is not there; nothing to do\n"));
         }
-        fs::remove_file(&place)
-            .map_err(|error| format!("{}: {error}; run as root", place.display()))?;
-        run(update)?;
-        Ok(format!("removed {}\n", place.display()))
+        store.remove()?;
+        Ok(format!("removed {place}\n"))
     });
     match removed {
         Ok(text) => super::print(&text),
@@ -71,53 +54,10 @@ fn root() -> Result<PathBuf, String> {
     Ok(tls::directory()?.join("root.crt"))
 }
 
-fn store() -> Result<(&'static Path, &'static [&'static str]), String> {
-    let known = STORES
-        .iter()
-        .map(|(folder, update)| (Path::new(*folder), *update));
-    known.into_iter().find(|(folder, _)| folder.is_dir()).ok_or_else(|| {
-        "this system's store of trusted certificates is not known; install the output of `talaria trust --print` by its own tool".to_owned()
-    })
-}
-
 fn install(pem: &str, root: &Path) -> Result<String, String> {
-    let (folder, update) = store()?;
-    let place = folder.join(NAME);
-    fs::write(&place, pem).map_err(|error| {
-        format!(
-            "{} cannot be written: {error}; run as root: cp {} {} && {}",
-            place.display(),
-            root.display(),
-            place.display(),
-            update.join(" ")
-        )
-    })?;
-    run(update)?;
+    Store::find()?.install(pem, root)?;
     Ok(format!(
         "this machine trusts {}; restart the browser (Firefox has a store of its own: import the output of `talaria trust --print` there)\n",
         root.display()
     ))
-}
-
-fn run(command: &[&str]) -> Result<(), String> {
-    let [program, arguments @ ..] = command else {
-        return Ok(());
-    };
-    let failed = |why: String| {
-        format!(
-            "{} failed: {why}; run it by hand as root",
-            command.join(" ")
-        )
-    };
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
-    }
 }

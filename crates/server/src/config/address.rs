@@ -10,12 +10,30 @@ use super::tree::Line;
 const REMEDY: &str = "write for example localhost (HTTPS with a local certificate), :80 (plain HTTP, every host) or \
                       http://hub.example:80 (plain HTTP, that host only)";
 
+/// The ports of addresses that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// That of plain HTTP.
+    pub http: u16,
+    /// That of HTTPS.
+    pub https: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            http: 80,
+            https: 443,
+        }
+    }
+}
+
 /// The addresses in `words`, which spaces, commas or both separate (B-061).
 ///
 /// # Errors
 ///
 /// An address that would need TLS, is malformed or occurs twice, or no address at all.
-pub fn addresses(words: &[Word]) -> Result<Vec<ListenAddress>, ConfigError> {
+pub fn addresses(words: &[Word], ports: Ports) -> Result<Vec<ListenAddress>, ConfigError> {
     let mut addresses: Vec<ListenAddress> = Vec::new();
     for word in words {
         for text in word
@@ -24,7 +42,7 @@ pub fn addresses(words: &[Word]) -> Result<Vec<ListenAddress>, ConfigError> {
             .map(str::trim)
             .filter(|text| !text.is_empty())
         {
-            let address = address(text, word)?;
+            let address = address(text, word, ports)?;
             // Port 0 is a new port each time.
             if address.port != 0 && addresses.contains(&address) {
                 return Err(word.error(format!("the address {} occurs twice", show(text))));
@@ -35,7 +53,7 @@ pub fn addresses(words: &[Word]) -> Result<Vec<ListenAddress>, ConfigError> {
     Ok(addresses)
 }
 
-fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
+fn address(text: &str, word: &Word, ports: Ports) -> Result<ListenAddress, ConfigError> {
     let malformed = |why: &str| {
         word.error(format!("{} is not a site address: {why}", show(text))).remedy(
             "write :<port>, <name>:80 or http://<name>[:<port>], for example :3000 or http://hub.example:80",
@@ -88,10 +106,11 @@ fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
     if host.is_empty() && port.is_none() {
         return Err(malformed("it has neither host nor port"));
     }
-    // Without a scheme the port decides: 80 is HTTP, and so is a port without host, save 443.
+    // Without a scheme the port decides: that of HTTP is, and so is a port without host, save that
+    // of HTTPS.
     let tls = match scheme.as_deref() {
         Some(scheme) => scheme == "https",
-        None => port != Some(80) && (!host.is_empty() || port == Some(443)),
+        None => port != Some(ports.http) && (!host.is_empty() || port == Some(ports.https)),
     };
     let host = match ip {
         Some(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
@@ -103,7 +122,7 @@ fn address(text: &str, word: &Word) -> Result<ListenAddress, ConfigError> {
     Ok(ListenAddress {
         host,
         bind: ip,
-        port: port.unwrap_or(if tls { 443 } else { 80 }),
+        port: port.unwrap_or(if tls { ports.https } else { ports.http }),
         tls,
     })
 }
@@ -179,7 +198,7 @@ mod tests {
     use crate::config::lexer::tests::text;
 
     fn parse(source: &str) -> Result<Vec<ListenAddress>, String> {
-        addresses(&lex(&text(source)).unwrap()).map_err(|error| error.to_string())
+        addresses(&lex(&text(source)).unwrap(), Ports::default()).map_err(|error| error.to_string())
     }
 
     fn plain(host: Option<&str>, bind: Option<&str>, port: u16) -> ListenAddress {

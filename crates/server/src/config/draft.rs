@@ -6,7 +6,7 @@ use talaria_hub::Rule;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
-use super::address;
+use super::address::{self, Ports};
 use super::error::ConfigError;
 use super::issuer;
 use super::settings::{
@@ -14,6 +14,7 @@ use super::settings::{
     Settings, TransportSettings,
 };
 use super::source::Place;
+use crate::proxies::Proxies;
 
 /// The issuer of modern tokens where none is named (design §6).
 pub const UNNAMED_ISSUER: &str = "https://localhost";
@@ -27,6 +28,12 @@ pub struct Draft {
     pub certificate: Option<CertificateSettings>,
     /// `auto_https disable_redirects` (B-062).
     pub no_redirects: bool,
+    /// `http_port` and `https_port` (B-292).
+    pub ports: Ports,
+    /// [`Settings::skip_install_trust`].
+    pub skip_install_trust: bool,
+    /// [`Settings::proxies`].
+    pub proxies: Proxies,
     /// Issuers in the order of the configuration.
     pub issuers: Vec<IssuerSettings>,
     /// The keys of the 0.x directives (B-221b).
@@ -173,9 +180,10 @@ impl Draft {
                 .public_origins
                 .iter()
                 .all(|origin| origin.starts_with("https://"));
-        if only_https && self.addresses.iter().all(|address| !address.tls) {
+        let plain = self.addresses.iter().all(|address| !address.tls) && self.proxies.is_empty();
+        if only_https && plain {
             self.notices.push(Notice::warning(
-                "public_urls lists https:// URLs only, and this hub serves plain HTTP: every request will be answered 421; list the http:// URL that the proxy uses too",
+                "public_urls lists https:// URLs only, and this hub serves plain HTTP: every request will be answered 421; name the proxy in trusted_proxies, or list the http:// URL that it uses too",
             ));
         }
     }
@@ -232,7 +240,9 @@ impl Draft {
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),
             base: base(self.resource_identifier.as_deref(), &self.addresses),
             certificate: self.certificate.unwrap_or_default(),
-            redirects: !self.no_redirects,
+            redirects: Some(self.ports.http).filter(|_| !self.no_redirects),
+            skip_install_trust: self.skip_install_trust,
+            proxies: self.proxies,
             addresses: self.addresses,
             resource_identifier: self.resource_identifier,
             heartbeat: timer(self.heartbeat, 40),

@@ -11,11 +11,7 @@ use crate::options::{Environment, default_transport, from_url};
 
 /// Variables that paste text into the official file where this version supports none (B-108 to
 /// B-110).
-const LATER: &[&str] = &[
-    "GLOBAL_OPTIONS",
-    "CADDY_EXTRA_CONFIG",
-    "CADDY_SERVER_EXTRA_DIRECTIVES",
-];
+const LATER: &[&str] = &["CADDY_EXTRA_CONFIG", "CADDY_SERVER_EXTRA_DIRECTIVES"];
 
 /// Variables that look plausible and do nothing, with what does (B-126).
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
@@ -80,7 +76,7 @@ fn words(name: &str, value: &str) -> Result<Vec<Word>, ConfigError> {
 /// As [`address::addresses`], and when it is unset or empty.
 pub fn server_name(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
     let value = environment("SERVER_NAME").unwrap_or_else(|| "localhost".to_owned());
-    draft.addresses = address::addresses(&words("SERVER_NAME", &value)?)?;
+    draft.addresses = address::addresses(&words("SERVER_NAME", &value)?, draft.ports)?;
     if draft.addresses.is_empty() {
         return Err(address::missing("SERVER_NAME is set but holds no address"));
     }
@@ -99,18 +95,31 @@ pub fn extra_directives(environment: Environment<'_>) -> Result<Vec<Line>, Confi
         return Err(ConfigError::general(format!("{name} is not supported yet"))
             .remedy("unset it; directives of the hub itself go into MERCURE_EXTRA_DIRECTIVES"));
     }
-    const NAME: &str = "MERCURE_EXTRA_DIRECTIVES";
-    let value = environment(NAME).unwrap_or_default();
+    lines("MERCURE_EXTRA_DIRECTIVES", environment)
+}
+
+/// The lines of `GLOBAL_OPTIONS` (B-108).
+///
+/// # Errors
+///
+/// As [`parse`], at the line within the variable.
+pub fn global_options(environment: Environment<'_>) -> Result<Vec<Line>, ConfigError> {
+    lines("GLOBAL_OPTIONS", environment)
+}
+
+/// The text of a variable that stands within a block of the official file.
+fn lines(name: &str, environment: Environment<'_>) -> Result<Vec<Line>, ConfigError> {
+    let value = environment(name).unwrap_or_default();
     let document = parse(&Text::literal(&Source::new(
         SourceKind::Variable,
-        NAME,
+        name,
         &value,
         false,
     )))?;
     match document.global {
         Some((place, _)) => Err(
             ConfigError::at(&place, "this block has no name before its `{`")
-                .remedy("write directives of the `mercure` block, one a line"),
+                .remedy("write one option a line, without braces around them"),
         ),
         None => Ok(document.lines),
     }

@@ -13,6 +13,7 @@ use talaria_transport::history::SyncMode;
 
 use super::source::Place;
 use crate::key_sets::{Location, Source};
+use crate::proxies::Proxies;
 
 /// Bytes of a secret or PEM text. `Debug` is redacted and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -198,8 +199,12 @@ pub struct Settings {
     pub addresses: Vec<ListenAddress>,
     /// What the HTTPS addresses show.
     pub certificate: CertificateSettings,
-    /// Whether port 80 redirects to HTTPS (B-062).
-    pub redirects: bool,
+    /// The port from which is redirected to HTTPS (B-062).
+    pub redirects: Option<u16>,
+    /// Whether the root of the local authority is kept out of this machine's store (B-293).
+    pub skip_install_trust: bool,
+    /// Whose word counts on scheme and host of a request.
+    pub proxies: Proxies,
     /// Issuers whose tokens are accepted; at least one has a publisher key.
     pub issuers: Issuers,
     /// The key sets among their keys, to be kept up to date.

@@ -47,41 +47,6 @@ const LATER_SITE: &[&str] = &[
     "vulcain",
 ];
 
-/// Global options of the existing server that are not supported yet (B-290 to B-299).
-const LATER_GLOBAL: &[&str] = &[
-    "acme_ca",
-    "acme_ca_root",
-    "acme_dns",
-    "acme_eab",
-    "admin",
-    "cert_issuer",
-    "debug",
-    "default_bind",
-    "default_sni",
-    "email",
-    "fallback_sni",
-    "frankenphp",
-    "grace_period",
-    "http_port",
-    "https_port",
-    "import",
-    "key_type",
-    "local_certs",
-    "log",
-    "metrics",
-    "ocsp_stapling",
-    "on_demand_tls",
-    "order",
-    "persist_config",
-    "pki",
-    "preferred_chains",
-    "renew_interval",
-    "servers",
-    "shutdown_delay",
-    "skip_install_trust",
-    "storage",
-];
-
 /// The parts of a file that count.
 #[derive(Debug)]
 pub struct Site {
@@ -91,8 +56,8 @@ pub struct Site {
     pub mercure: Vec<Line>,
     /// Its `tls` line.
     pub tls: Option<Line>,
-    /// Whether `auto_https` suppresses the redirects to HTTPS (B-062).
-    pub no_redirects: bool,
+    /// The lines of its global options.
+    pub global: Vec<Line>,
 }
 
 /// Finds the site and its `mercure` block.
@@ -101,28 +66,6 @@ pub struct Site {
 ///
 /// Anything else in the file: never ignored, known things are refused as not supported yet.
 pub fn site(document: Document) -> Result<Site, ConfigError> {
-    let mut no_redirects = false;
-    for option in document.global.iter().flat_map(|(_, options)| options) {
-        if !option.name.is("auto_https") {
-            return Err(refuse(
-                &option.name,
-                "global option",
-                LATER_GLOBAL,
-                &["auto_https"],
-            ));
-        }
-        let value = option.one("disable_redirects")?;
-        no_redirects |= match value.text.as_str() {
-            "disable_redirects" => true,
-            _ => {
-                return Err(value
-                    .error(format!("auto_https {} is not supported", show(&value.text)))
-                    .remedy(
-                        "write disable_redirects, or http:// before the addresses to have no HTTPS",
-                    ));
-            }
-        };
-    }
     let mut lines = document.lines.into_iter();
     let mut addresses: Vec<Word> = Vec::new();
     let mut body = None;
@@ -176,7 +119,7 @@ pub fn site(document: Document) -> Result<Site, ConfigError> {
         addresses,
         mercure: mercure(body, &first)?,
         tls: tls.into_iter().next(),
-        no_redirects,
+        global: document.global.map_or_else(Vec::new, |(_, lines)| lines),
     })
 }
 
@@ -279,11 +222,6 @@ mod tests {
     #[test]
     fn nothing_is_ignored() {
         let cases = [
-            (
-                "{\n debug\n}\n:80\nmercure",
-                "Caddyfile:2:2: the global option `debug` is not supported yet",
-            ),
-            ("{\n debgu\n}\n:80\nmercure", "did you mean `debug`?"),
             ("(a) {\n}\n:80\nmercure", "snippets are not supported yet"),
             ("import x\n:80\nmercure", "imports are not supported yet"),
             (

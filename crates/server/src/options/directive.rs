@@ -6,6 +6,7 @@ use talaria_hub::access::Role;
 
 use crate::config::draft::{Compatibility, Draft};
 use crate::config::error::{ConfigError, show};
+use crate::config::global;
 use crate::config::issuer;
 use crate::config::lexer::Word;
 use crate::config::settings::{KeySource, Notice, OriginSetting};
@@ -151,6 +152,12 @@ pub fn public_urls(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
         origins.push(absolute(word)?.origin().ascii_serialization());
     }
     draft.public_origins = origins;
+    Ok(())
+}
+
+/// Whose `X-Forwarded-Proto` and `X-Forwarded-Host` count (B-958).
+pub fn trusted_proxies(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.proxies = global::proxies(line.without_block()?, &line.args)?;
     Ok(())
 }
 

@@ -45,6 +45,19 @@ Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers
 keeps its last value, lists included; `issuer` blocks add up.
 ";
 
+const GLOBAL: &str = "
+## Global options
+
+In the block without a name at the top of a file, or, without a file, in the variable `GLOBAL_OPTIONS`.
+
+| Option | |
+|---|---|
+| `http_port <port>`, `https_port <port>` | the ports of addresses that name none, 80 and 443 |
+| `auto_https disable_redirects` | nothing is redirected to HTTPS |
+| `skip_install_trust` | the root of the local authority is kept out of this machine's store |
+| `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
+";
+
 /// The page, in Markdown.
 pub fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
@@ -60,6 +73,7 @@ pub fn page() -> String {
             describe(option, &mut page);
         }
     }
+    page.push_str(GLOBAL);
     page.push_str("\n## Not supported yet\n\nRefused by name, never ignored: ");
     let names: Vec<String> = LATER.iter().map(|name| format!("`{name}`")).collect();
     page.push_str(&names.join(", "));

@@ -267,3 +267,46 @@ fn the_rule_follows_from_what_is_named() {
     );
     assert!(!error.contains("a-secret"), "{error}");
 }
+
+/// B-290 to B-296: global options, from a file and from `GLOBAL_OPTIONS`.
+#[test]
+fn global_options_are_read_or_refused() {
+    const REST: &str =
+        ":80\nmercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
+    for (options, expected) in [
+        (
+            "debug",
+            "Caddyfile:2:1: the global option `debug` is not supported yet",
+        ),
+        ("debgu", "did you mean `debug`?"),
+        ("auto_https off", "auto_https `off` is not supported"),
+        ("http_port 70000", "no port up to 65535"),
+        ("servers :80 {\n}", "`servers` of one listener"),
+        ("servers {\n timeouts\n}", "`timeouts` is not supported yet"),
+        (
+            "servers {\n trusted_proxies static 10.0.0.0/99\n}",
+            "no address and no range",
+        ),
+        (
+            "servers {\n trusted_proxies cloudflare\n}",
+            "trusted_proxies static",
+        ),
+    ] {
+        let error = try_load(Some(&format!("{{\n{options}\n}}\n{REST}")), &[]).unwrap_err();
+        assert!(error.contains(expected), "{options:?} gave {error}");
+    }
+    let options = "http_port 8080\nhttps_port 8443\nskip_install_trust\nservers {\n trusted_proxies static private_ranges\n}";
+    let extra: &[(&str, &str)] = &[
+        ("GLOBAL_OPTIONS", options),
+        ("SERVER_NAME", "localhost, http://hub.example"),
+    ];
+    let settings = try_load(None, &[KEYS, extra].concat()).unwrap().settings;
+    let ports: Vec<_> = settings
+        .addresses
+        .iter()
+        .map(|address| (address.port, address.tls))
+        .collect();
+    assert_eq!(ports, [(8443, true), (8080, false)]);
+    assert_eq!(settings.redirects, Some(8080));
+    assert!(settings.skip_install_trust && !settings.proxies.is_empty());
+}

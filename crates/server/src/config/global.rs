@@ -1,0 +1,148 @@
+//! Global options (B-290 to B-299).
+
+use super::draft::Draft;
+use super::error::{ConfigError, show};
+use super::lexer::Word;
+use super::site::refuse;
+use super::tree::Line;
+use super::value;
+use crate::proxies::Proxies;
+
+/// Those of the existing server that are not supported yet.
+const LATER: &[&str] = &[
+    "acme_ca",
+    "acme_ca_root",
+    "acme_dns",
+    "acme_eab",
+    "admin",
+    "cert_issuer",
+    "debug",
+    "default_bind",
+    "default_sni",
+    "email",
+    "fallback_sni",
+    "frankenphp",
+    "grace_period",
+    "import",
+    "key_type",
+    "local_certs",
+    "log",
+    "metrics",
+    "ocsp_stapling",
+    "on_demand_tls",
+    "order",
+    "persist_config",
+    "pki",
+    "preferred_chains",
+    "renew_interval",
+    "shutdown_delay",
+    "storage",
+];
+
+const KNOWN: &[&str] = &[
+    "auto_https",
+    "http_port",
+    "https_port",
+    "servers",
+    "skip_install_trust",
+];
+
+/// Those of `servers` that are not supported yet (B-296).
+const LATER_SERVERS: &[&str] = &[
+    "client_ip_headers",
+    "keepalive_interval",
+    "log_credentials",
+    "max_header_size",
+    "metrics",
+    "protocols",
+    "strict_sni_host",
+    "timeouts",
+    "trusted_proxies_strict",
+];
+
+/// Takes the lines of the global block over.
+///
+/// # Errors
+/// An option that is unknown, or not supported yet; a wrong value.
+pub fn apply(draft: &mut Draft, lines: &[Line]) -> Result<(), ConfigError> {
+    for line in lines {
+        match line.name.text.as_str() {
+            "auto_https" => draft.no_redirects |= disables_redirects(line)?,
+            "http_port" => draft.ports.http = port(line)?,
+            "https_port" => draft.ports.https = port(line)?,
+            "skip_install_trust" => {
+                line.without_block()?.at_most(0, "")?;
+                draft.skip_install_trust = true;
+            }
+            "servers" => servers(draft, line)?,
+            _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+        }
+    }
+    Ok(())
+}
+
+fn disables_redirects(line: &Line) -> Result<bool, ConfigError> {
+    let value = line.without_block()?.one("disable_redirects")?;
+    match value.text.as_str() {
+        "disable_redirects" => Ok(true),
+        _ => Err(value
+            .error(format!("auto_https {} is not supported", show(&value.text)))
+            .remedy("write disable_redirects, or http:// before the addresses to have no HTTPS")),
+    }
+}
+
+fn port(line: &Line) -> Result<u16, ConfigError> {
+    let word = line.without_block()?.one("a port")?;
+    u16::try_from(value::number(word, 1)?)
+        .map_err(|_| word.error(format!("{} is no port up to 65535", show(&word.text))))
+}
+
+fn servers(draft: &mut Draft, line: &Line) -> Result<(), ConfigError> {
+    if let Some(listener) = line.args.first() {
+        return Err(listener
+            .error("`servers` of one listener is not supported yet")
+            .remedy("write `servers {`, which is of all"));
+    }
+    for option in line.block.iter().flatten() {
+        match (option.name.text.as_str(), option.args.as_slice()) {
+            ("trusted_proxies", [source, ranges @ ..]) if source.text == "static" => {
+                option.without_block()?;
+                draft.proxies = proxies(option, ranges)?;
+            }
+            ("trusted_proxies", [source, ..]) => {
+                return Err(source
+                    .error(format!(
+                        "the source {} is not supported",
+                        show(&source.text)
+                    ))
+                    .remedy("write trusted_proxies static <range>…"));
+            }
+            ("trusted_proxies", []) => return Err(option.missing("`static` and ranges")),
+            _ => {
+                return Err(refuse(
+                    &option.name,
+                    "option of `servers`",
+                    LATER_SERVERS,
+                    &["trusted_proxies"],
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the ranges of `trusted_proxies`.
+///
+/// # Errors
+/// There is none, or one is no address or range.
+pub fn proxies(line: &Line, ranges: &[Word]) -> Result<Proxies, ConfigError> {
+    if ranges.is_empty() {
+        return Err(line.missing("at least one address or range"));
+    }
+    Proxies::parse(ranges.iter().map(|word| word.text.as_str())).map_err(|wrong| {
+        let word = ranges.iter().find(|word| word.text == wrong);
+        word.unwrap_or(&line.name)
+            .error(format!("{} is no address and no range", show(wrong)))
+            .remedy("write for example 10.0.0.0/8, 192.0.2.1 or private_ranges")
+    })
+}

@@ -156,6 +156,26 @@ impl Client {
         finish(answer).await
     }
 
+    /// As [`Self::send`], to a hub that may be gone; the answer, if it came whole.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        target: &str,
+        body: impl Into<Bytes>,
+    ) -> Option<Answer> {
+        let (stream, _) = within("a connection", self.connect()).await.ok()?;
+        let mut sender = self.talk(stream).await;
+        let request = self.request(method, target, body.into());
+        let answer = within("an answer or the end", sender.send(request));
+        let (parts, body) = answer.await.ok()?.into_parts();
+        let body = within("the end of an answer", body.collect()).await.ok()?;
+        Some(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(body.to_bytes().to_vec()).ok()?,
+        })
+    }
+
     /// `GET target`.
     pub async fn get(&self, target: &str) -> Answer {
         self.send("GET", target, "").await

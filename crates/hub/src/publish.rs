@@ -1,4 +1,6 @@
-//! A publication: from a request to an acknowledged update.
+//! A publication: from a request to acknowledged updates.
+
+mod batch;
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
@@ -27,50 +29,73 @@ pub(crate) async fn publish(
         check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
-    let access = hub.verify(parts, presented, Role::Publisher).await?;
+    let publisher = Publisher(hub.verify(parts, presented, Role::Publisher).await?);
     let media_type = parts
         .headers
         .get(CONTENT_TYPE)
         .and_then(|field| field.to_str().ok());
-    if media_type.map(essence).as_deref() != Some(FORM) {
-        return Err(Refused::PublishMediaType);
-    }
-    let body = read_body(body, hub.options.max_request_body_size).await?;
-    let update = Update::from_form(&form::parse(&body)?, &hub.base, &hub.options.limits)?;
-    let refused = update.topics.iter().find(|topic| {
-        !access
-            .details
-            .grants(Action::Publish, &Topic::new(topic, &hub.base))
-    });
-    if let Some(topic) = refused
-        && !may_publish_ungranted(hub, &access, &update)
-    {
-        return Err(Refused::Scope {
-            action: Action::Publish,
-            topic: topic.clone(),
-        });
-    }
-    let appended = match (&hub.repeats, &access.subject) {
-        (Some(repeats), Some(subject)) => {
-            let now = hub.clock.now();
-            // Two issuers may give the same `sub` to different publishers.
-            let publisher = [access.issuer.as_str(), subject];
-            repeats.append(publisher, update, &hub.transport, now).await
-        }
-        _ => hub
-            .transport
-            .append(update)
-            .await
-            .map(|appended| appended.event_id),
+    let is_batch = match media_type.map(essence).as_deref() {
+        Some(FORM) => false,
+        Some(batch::MEDIA_TYPE) => true,
+        _ => return Err(Refused::PublishMediaType),
     };
-    match appended {
-        Ok(event_id) => Ok(respond::plain(StatusCode::OK, event_id)),
-        Err(AppendError::Refused(reason)) => Err(Refused::NotStored(reason)),
-        Err(AppendError::Unknown) => Err(Refused::Unknown),
+    let body = read_body(body, hub.options.max_request_body_size).await?;
+    if is_batch {
+        return batch::publish(hub, &publisher, &body).await;
+    }
+    let update = Update::from_form(&form::parse(&body)?, &hub.base, &hub.options.limits)?;
+    publisher.check_grants(hub, &update)?;
+    let ids = store(hub, &publisher, vec![update]).await?;
+    Ok(respond::plain(StatusCode::OK, ids.concat()))
+}
+
+/// Whoever presented a token to publish with.
+struct Publisher(Access);
+
+impl Publisher {
+    /// Whether the token grants every topic of the update.
+    fn check_grants(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
+        let refused = update.topics.iter().find(|topic| {
+            let topic = Topic::new(topic, &hub.base);
+            !self.0.details.grants(Action::Publish, &topic)
+        });
+        match refused {
+            Some(topic) if !self.may_publish_ungranted(hub, update) => Err(Refused::Scope {
+                action: Action::Publish,
+                topic: topic.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// B-622: with compatibility 7 a 0.x publisher needs no grant for what is public.
+    fn may_publish_ungranted(&self, hub: &Shared, update: &Update) -> bool {
+        hub.options.publish_ungranted && self.0.generation == Generation::V0 && !update.private
     }
 }
 
-/// B-622: with compatibility 7 a 0.x publisher needs no grant for what is public.
-fn may_publish_ungranted(hub: &Shared, access: &Access, update: &Update) -> bool {
-    hub.options.publish_ungranted && access.generation == Generation::V0 && !update.private
+/// Appends the updates with one commit: all of them, or none. Returns their ids.
+async fn store(
+    hub: &Shared,
+    publisher: &Publisher,
+    updates: Vec<Update>,
+) -> Result<Vec<String>, Refused> {
+    let stored = match (&hub.repeats, &publisher.0.subject) {
+        (Some(repeats), Some(subject)) => {
+            // Two issuers may give the same `sub` to different publishers.
+            let publisher = [publisher.0.issuer.as_str(), subject];
+            let now = hub.clock.now();
+            repeats
+                .append(publisher, updates, &hub.transport, now)
+                .await
+        }
+        _ => hub.transport.append_all(updates).await.map(|appended| {
+            let ids = appended.into_iter().map(|appended| appended.event_id);
+            ids.collect()
+        }),
+    };
+    stored.map_err(|error| match error {
+        AppendError::Refused(reason) => Refused::NotStored(reason),
+        AppendError::Unknown => Refused::Unknown,
+    })
 }

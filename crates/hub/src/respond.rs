@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
 use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, Blame, Generation, ProtocolError};
 
@@ -64,6 +65,8 @@ pub(crate) enum Refused {
     BodyBroken,
     /// 413 with the bound in bytes.
     BodyTooLarge(usize),
+    /// 413: too many updates in one request.
+    TooManyUpdates { count: usize, most: usize },
     /// 503: not stored, and never will be.
     NotStored(&'static str),
     /// 503: the hub is stopping.
@@ -95,7 +98,7 @@ impl Refused {
             Self::QueryMediaType { unreadable: false } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::TooManyUpdates { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotStored(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Presentation(_)
@@ -157,6 +160,9 @@ impl Refused {
                     "the body is larger than the {bytes} bytes allowed; send less, or raise max_request_body_size"
                 )
             }
+            Self::TooManyUpdates { count, most } => format!(
+                "{count} updates are more than the {most} of one request; send several requests"
+            ),
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining => "the hub is stopping; try again".to_owned(),
             Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => {
@@ -231,6 +237,12 @@ impl Refused {
                 tracing::debug!(status, method, path, peer, "{text}");
             }
         }
+    }
+
+    /// The same as the result of one of several updates.
+    pub(crate) fn as_result(&self) -> Value {
+        let status = self.status();
+        json!({ "status": status.as_u16(), "error": self.body(status).trim_end() })
     }
 
     /// The response to a client of a generation. `resource_metadata` is where the hub's metadata

@@ -54,6 +54,10 @@ impl Transport for Scripted {
         Box::pin(async { Err(AppendError::Refused("it only reads")) })
     }
 
+    fn append_all(&self, _: Vec<Update>) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
+        Box::pin(async { Err(AppendError::Refused("it only reads")) })
+    }
+
     fn read(
         &self,
         from: Position,

@@ -305,7 +305,7 @@ fn non_empty_array<'a>(
 }
 
 /// A JSON value's kind, for errors: never the value, which may be a secret of the issuer.
-fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -1,5 +1,7 @@
 //! Updates: what a publisher sends (specification, "Publication").
 
+mod json;
+
 use crate::error::Shown;
 use crate::form::Pair;
 use crate::topic::{check_characters, check_published};

@@ -97,6 +97,33 @@ struct Queue {
     closed: Option<&'static str>,
 }
 
+impl Queue {
+    /// Refuses so many updates of so many bytes, if they find no room.
+    fn refuse_more_than(&self, count: usize, bytes: usize) -> Result<(), AppendError> {
+        if let Some(reason) = self.closed {
+            return Err(AppendError::Refused(reason));
+        }
+        // Nothing is too large for an empty queue: it would be refused for ever.
+        let is_full = !self.waiting.is_empty()
+            && (self.waiting.len() + count > MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES);
+        if is_full {
+            return Err(AppendError::Refused("too many updates wait to be stored"));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, update: Update, goes_with_next: bool) -> oneshot::Receiver<Answer> {
+        let (acknowledge, acknowledged) = oneshot::channel();
+        self.bytes += size(&update);
+        self.waiting.push_back(Waiting {
+            update,
+            acknowledge,
+            goes_with_next,
+        });
+        acknowledged
+    }
+}
+
 /// Who commits at the moment.
 #[derive(Default, PartialEq, Eq)]
 enum Role {
@@ -111,6 +138,8 @@ type Answer = Result<Appended, AppendError>;
 struct Waiting {
     update: Update,
     acknowledge: oneshot::Sender<Answer>,
+    /// Whether the next one must be of the same group.
+    goes_with_next: bool,
 }
 
 impl<L> Shared<L> {
@@ -120,7 +149,7 @@ impl<L> Shared<L> {
 }
 
 impl<L: Commit> Committer<L> {
-    /// A group is at most `group_bytes` of content, or one update.
+    /// A group is at most `group_bytes` of content, or what joined at once.
     pub(crate) fn start(log: L, group_bytes: usize, who: Who) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -150,23 +179,32 @@ impl<L: Commit> Committer<L> {
     /// Joins the open group, and commits if nobody does. The update is committed even if the
     /// answer is no longer awaited.
     pub(crate) fn join(&self, update: Update) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        let size = size(&update);
-        let (acknowledge, acknowledged) = oneshot::channel();
         let mut queue = self.shared.lock();
-        if let Some(reason) = queue.closed {
-            return Err(AppendError::Refused(reason));
+        queue.refuse_more_than(1, size(&update))?;
+        let acknowledged = queue.push(update, false);
+        self.commit_what_waits(queue);
+        Ok(acknowledged)
+    }
+
+    /// Joins the open group with several updates, which stay together.
+    pub(crate) fn join_all(
+        &self,
+        updates: Vec<Update>,
+    ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
+        if updates.is_empty() {
+            return Ok(Vec::new());
         }
-        // Nothing is too large for an empty queue: it would be refused for ever.
-        let is_full = queue.waiting.len() >= MAX_WAITING
-            || (!queue.waiting.is_empty() && queue.bytes + size > MAX_WAITING_BYTES);
-        if is_full {
-            return Err(AppendError::Refused("too many updates wait to be stored"));
-        }
-        queue.bytes += size;
-        queue.waiting.push_back(Waiting {
-            update,
-            acknowledge,
-        });
+        let mut queue = self.shared.lock();
+        queue.refuse_more_than(updates.len(), updates.iter().map(size).sum())?;
+        let last = updates.len() - 1;
+        let updates = updates.into_iter().enumerate();
+        let acknowledged = updates.map(|(index, update)| queue.push(update, index < last));
+        let acknowledged = acknowledged.collect();
+        self.commit_what_waits(queue);
+        Ok(acknowledged)
+    }
+
+    fn commit_what_waits(&self, mut queue: MutexGuard<'_, Queue>) {
         if queue.committer == Role::Nobody && self.shared.who == Who::Thread {
             queue.committer = Role::Thread;
             drop(queue);
@@ -179,7 +217,6 @@ impl<L: Commit> Committer<L> {
             let committed = AssertUnwindSafe(|| commit(&self.shared, Some(GROUPS_IN_A_ROW)));
             drop(catch_unwind(committed));
         }
-        Ok(acknowledged)
     }
 }
 
@@ -388,10 +425,11 @@ fn next_group<L>(
         shared.relief.notify_one();
         return None;
     }
-    let mut group = Vec::new();
+    let mut group: Vec<Waiting> = Vec::new();
     while let Some(next) = queue.waiting.front() {
         let next_bytes = size(&next.update);
-        if bytes > 0 && bytes + next_bytes > shared.group_bytes {
+        let must_follow = group.last().is_some_and(|last| last.goes_with_next);
+        if bytes > 0 && bytes + next_bytes > shared.group_bytes && !must_follow {
             break;
         }
         bytes += next_bytes;

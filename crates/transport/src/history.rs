@@ -169,6 +169,20 @@ impl Transport for History {
         Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
     }
 
+    fn append_all(
+        &self,
+        updates: Vec<Update>,
+    ) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
+        let joined = self.committer.join_all(updates);
+        Box::pin(async move {
+            let mut appended = Vec::new();
+            for joined in joined? {
+                appended.push(joined.await.map_err(|_| AppendError::Unknown)??);
+            }
+            Ok(appended)
+        })
+    }
+
     fn read(
         &self,
         from: Position,

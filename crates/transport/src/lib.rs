@@ -43,6 +43,13 @@ pub trait Transport: Send + Sync + 'static {
     /// the returned future is dropped.
     fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>>;
 
+    /// Appends updates in this order and with one commit: all of them, or none. Completes even if
+    /// the returned future is dropped.
+    fn append_all(
+        &self,
+        updates: Vec<Update>,
+    ) -> Pending<'static, Result<Vec<Appended>, AppendError>>;
+
     /// Reads committed updates after `from`, not beyond `up_to`, that the filter admits.
     ///
     /// At most `limit` bytes of them, or one.

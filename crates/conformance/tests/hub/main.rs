@@ -8,6 +8,7 @@
 
 mod alternate_topics;
 mod authorization;
+mod batches;
 mod bench;
 mod cookie;
 mod cors;

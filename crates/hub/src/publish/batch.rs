@@ -1,0 +1,63 @@
+//! Several updates in one request: a JSON object a line in, a result a line out.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+use talaria_protocol::Update;
+
+use super::{Publisher, store};
+use crate::hub::Shared;
+use crate::respond::Refused;
+
+/// The media type of request and response.
+pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
+
+/// Updates of one request.
+const MOST: usize = 10_000;
+
+/// Publishes what is right with one commit, and says of each line what became of it: `status` and
+/// `id`, or `error`. Lines are as those of [`Update::from_json`]; empty ones do not count.
+pub(super) async fn publish(
+    hub: &Shared,
+    publisher: &Publisher,
+    body: &Bytes,
+) -> Result<Response<Body>, Refused> {
+    let lines = body.split(|byte| *byte == b'\n');
+    let lines: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
+    if lines.len() > MOST {
+        return Err(Refused::TooManyUpdates {
+            count: lines.len(),
+            most: MOST,
+        });
+    }
+    let mut updates = Vec::new();
+    let mut results: Vec<Option<Value>> = Vec::with_capacity(lines.len());
+    for line in lines {
+        match judge(hub, publisher, line) {
+            Ok(update) => {
+                updates.push(update);
+                results.push(None);
+            }
+            Err(refused) => results.push(Some(refused.as_result())),
+        }
+    }
+    let mut ids = store(hub, publisher, updates).await?.into_iter();
+    let mut text = String::new();
+    for result in results {
+        let stored = || json!({ "status": StatusCode::OK.as_u16(), "id": ids.next() });
+        text.push_str(&result.unwrap_or_else(stored).to_string());
+        text.push('\n');
+    }
+    let mut response = Response::new(Body::from(text));
+    let media_type = HeaderValue::from_static(MEDIA_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    Ok(response)
+}
+
+fn judge(hub: &Shared, publisher: &Publisher, line: &[u8]) -> Result<Update, Refused> {
+    let update = Update::from_json(line, &hub.base, &hub.options.limits)?;
+    publisher.check_grants(hub, &update)?;
+    Ok(update)
+}

@@ -36,3 +36,4 @@ mod stream;
 mod subscription;
 mod symfony;
 mod tokens;
+mod wire;

@@ -9,7 +9,7 @@ pub(super) const PROBLEM: &str = "no valid URL Pattern, a \"]\" before the path 
 /// are invalid anyway and count as unbalanced.
 pub(super) fn are_unbalanced(pattern: &str) -> bool {
     let (mut groups, mut brackets) = (0_usize, 0_usize);
-    let mut in_host = false;
+    let (mut in_host, mut has_credentials) = (false, false);
     // What `?` follows decides whether it is a modifier or begins the search component.
     let (mut in_name, mut takes_modifier) = (false, false);
     let mut at = 0;
@@ -56,6 +56,8 @@ pub(super) fn are_unbalanced(pattern: &str) -> bool {
             match c {
                 '/' | '#' => return false,
                 '?' if escaped || !follows => return false,
+                // What came before the first one was no host, and its brackets were not counted.
+                '@' if !has_credentials => (has_credentials, brackets) = (true, 0),
                 '[' => brackets += 1,
                 ']' if brackets == 0 => return true,
                 ']' => brackets -= 1,

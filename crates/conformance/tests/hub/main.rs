@@ -29,6 +29,7 @@ mod race;
 mod recipes;
 mod reconnection;
 mod reserved_namespace;
+mod secrets;
 mod shutdown;
 mod site;
 mod stalled;

@@ -2,7 +2,7 @@
 //! bound and so panics on `https://a]` where overflows are checked.
 
 /// What to tell about a pattern that [`are_unbalanced`].
-pub(super) const PROBLEM: &str = "no valid URL Pattern, a \"]\" before the path closes no \"[\" or a custom group \"(…)\" is not well-formed; a host has brackets only around an IPv6 address, and literal parentheses need a backslash";
+pub(super) const PROBLEM: &str = "no valid URL Pattern, a \"]\" before the path closes no \"[\", a group \"{…}\" is not closed, or a custom group \"(…)\" is not well-formed; a host has brackets only around an IPv6 address, and literal parentheses need a backslash";
 
 /// Whether a host closes a bracket that it did not open. Such a pattern is invalid or can match
 /// nothing, since `]` occurs in a host only at the end of an IPv6 address. Malformed custom groups
@@ -65,7 +65,8 @@ pub(super) fn are_unbalanced(pattern: &str) -> bool {
             }
         }
     }
-    false
+    // The parser comes back to the host with the group still open, and misses what is in it.
+    in_host && groups > 0
 }
 
 /// Whether a protocol pattern may match a scheme whose host needs no slashes.

@@ -11,8 +11,10 @@ import { createInterface } from "node:readline";
 
 export const program = process.env.TALARIA_BIN;
 const HUB_PATH = "/.well-known/mercure";
-const PUBLISHER_KEY = "the key of the publishers, of 32 bytes or more";
-const SUBSCRIBER_KEY = "the key of the subscribers, of 32 bytes or more";
+export const keys = {
+  publisher: "the key of the publishers, of 32 bytes or more",
+  subscriber: "the key of the subscribers, of 32 bytes or more",
+};
 
 /** Waits for `promise` at most `seconds`, and fails with the name of `what` after that. */
 export async function within(what, promise, seconds = 30) {
@@ -38,8 +40,14 @@ export async function freePort() {
 }
 
 export class Hub {
+  /** As `start`, over HTTPS with a certificate of the local authority. */
+  static async startEncrypted(t, port, directives) {
+    const hub = await Hub.start(t, port, directives, `https://localhost:${port}`);
+    return Object.assign(hub, { url: `https://localhost:${port}${HUB_PATH}` });
+  }
+
   /** Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. */
-  static async start(t, port, directives) {
+  static async start(t, port, directives, serverName = `http://127.0.0.1:${port}`) {
     const folder = mkdtempSync(join(tmpdir(), "talaria-browser-"));
     const child = spawn(program, ["run"], {
       cwd: folder,
@@ -48,9 +56,10 @@ export class Hub {
         HOME: folder,
         NO_COLOR: "1",
         RUST_LOG: "info",
-        SERVER_NAME: `http://127.0.0.1:${port}`,
-        MERCURE_PUBLISHER_JWT_KEY: PUBLISHER_KEY,
-        MERCURE_SUBSCRIBER_JWT_KEY: SUBSCRIBER_KEY,
+        SERVER_NAME: serverName,
+        GLOBAL_OPTIONS: "skip_install_trust\nauto_https disable_redirects",
+        MERCURE_PUBLISHER_JWT_KEY: keys.publisher,
+        MERCURE_SUBSCRIBER_JWT_KEY: keys.subscriber,
         MERCURE_EXTRA_DIRECTIVES: directives,
       },
       stdio: ["ignore", "ignore", "pipe"],
@@ -70,13 +79,13 @@ export class Hub {
     });
     const exited = once(child, "exit");
     await within("the hub to listen", listening);
-    return new Hub(port, child, exited);
+    return new Hub(port, child, exited, folder);
   }
 
-  constructor(port, child, exited) {
-    Object.assign(this, { port, child, exited });
+  constructor(port, child, exited, folder) {
+    Object.assign(this, { port, child, exited, folder });
     this.url = `http://127.0.0.1:${port}${HUB_PATH}`;
-    this.token = sign({ aud: this.url, actions: ["publish"], match: "*" }, PUBLISHER_KEY);
+    this.token = sign({ aud: this.url, actions: ["publish"], match: "*" }, keys.publisher);
   }
 
   /** The subscription URL for one exact topic. */
@@ -84,9 +93,9 @@ export class Hub {
     return `${this.url}?${new URLSearchParams({ match: topic })}`;
   }
 
-  /** A subscriber's token of Mercure 0.x with this claim. */
-  olderToken(claim) {
-    return jws({ alg: "HS256", typ: "JWT" }, { mercure: claim }, SUBSCRIBER_KEY);
+  /** A token of Mercure 0.x with this claim. */
+  olderToken(claim, role = "subscriber") {
+    return jws({ alg: "HS256", typ: "JWT" }, { mercure: claim }, keys[role]);
   }
 
   /** Publishes a private update and returns its id. */

@@ -21,6 +21,7 @@ mod history;
 mod http2;
 mod https;
 mod key_sets;
+mod laravel;
 mod matchers;
 mod predicate;
 mod presence;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use talaria_conformance::hub::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY};
-use talaria_conformance::token::{Token, exact};
+use talaria_conformance::token::{DETAIL, Token, exact};
 
 use crate::https::{curl, free_port};
 
@@ -97,4 +97,44 @@ async fn the_newer_symfony_recipe() {
     assert_eq!(said.matches("data: x\n").count(), 2, "{said}");
     let older = Token::older(json!({ "publish": ["*"] }));
     assert!(publish(&home, &url, &older, &[]).ends_with(" 401"));
+}
+
+/// The quick starts of Mercure 0.x and 1.0 against one hub with the two key variables alone: `curl`
+/// publishes with the token of each, and the page of each listens.
+#[tokio::test]
+async fn the_quick_starts_of_both_generations() {
+    let home = Home::new();
+    let port = free_port();
+    let name = format!("https://localhost:{port}");
+    let _hub = home.start(&name, "anonymous", &KEYS).expect("it starts");
+    // The commands name `https://localhost`; port 443 is elsewhere here.
+    let elsewhere = format!("localhost:443:127.0.0.1:{port}");
+    let to = ["--connect-to", elsewhere.as_str()];
+    let url = "https://localhost/.well-known/mercure";
+    let grant =
+        |action: &str| json!({ "type": DETAIL, "actions": [action], "topics": [{ "match": "*" }] });
+    let modern = Token {
+        header: json!({ "alg": "HS256", "typ": "at+jwt" }),
+        claims: json!({
+            "iss": "https://localhost",
+            "aud": url,
+            "exp": 4_102_444_800_u64,
+            "authorization_details": [grant("publish"), grant("subscribe")],
+        }),
+    };
+    let older = Token {
+        header: json!({ "alg": "HS256" }),
+        claims: json!({ "mercure": { "publish": ["*"], "subscribe": ["https://example.com/my-private-topic"] } }),
+    };
+    for token in [&modern, &older] {
+        assert!(publish(&home, url, token, &to).ends_with(" 200"));
+    }
+    for query in [
+        "match=https%3A%2F%2Fexample.com%2F1&last_event_id=earliest",
+        "match_urlpattern=https%3A%2F%2Fexample.com%2F%3Aid&last_event_id=earliest",
+        "topic=https%3A%2F%2Fexample.com%2F%7Bid%7D&lastEventID=earliest",
+    ] {
+        let said = stream(&home, url, query, &to);
+        assert_eq!(said.matches("data: x\n").count(), 2, "{query}: {said}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod dev;
+mod doctor;
 mod history;
 mod load;
 mod publish;
@@ -13,6 +14,8 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use client::explain;
 
 use crate::config::{Level, Notice};
 use crate::options::reference;
@@ -69,6 +72,8 @@ Example:
     History(history::Args),
     /// Print what a subscriber of any hub receives.
     Subscribe(subscribe::SubscribeArgs),
+    /// Examine a hub as its clients see it, and say what to do about what is wrong.
+    Doctor(doctor::Args),
     /// Measure a hub under load, beside the machine's floor.
     Bench(Box<bench::args::BenchArgs>),
     /// Make this machine trust the certificates of the local authority.
@@ -123,6 +128,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Publish(args) => publish::run(&args),
         Verb::History(args) => history::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Bench(args) => bench::main(&args),
         Verb::Trust(args) => trust::trust(&args),
         Verb::Untrust => trust::untrust(),

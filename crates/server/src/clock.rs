@@ -1,6 +1,6 @@
 //! The one place of this crate that reads the wall clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Unix time in seconds with their fraction; 0 before 1970.
 #[expect(
@@ -11,6 +11,15 @@ pub fn unix_now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// For how long something takes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "verbs of the command line measure in real time"
+)]
+pub fn monotonic() -> Instant {
+    Instant::now()
 }
 
 /// The time of the system's clock, for the dates of certificates.

@@ -10,6 +10,8 @@ use talaria_hub::access::{KeySet, Taken};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::cli::explain;
+
 /// How long an issuer may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// What an answer may have, in bytes.
@@ -160,7 +162,7 @@ async fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
 
 /// The body of a good answer, and for how long that is good.
 async fn get(client: &Client, url: &Url) -> Result<(Vec<u8>, Duration), String> {
-    let failed = |error: reqwest::Error| format!("{url}: {}", reasons(&error));
+    let failed = |error: reqwest::Error| format!("{url}: {}", explain(&error));
     let mut response = client.get(url.clone()).send().await.map_err(failed)?;
     if response.status().is_redirection() {
         let target = response
@@ -188,23 +190,6 @@ async fn get(client: &Client, url: &Url) -> Result<(Vec<u8>, Duration), String> 
         body.extend_from_slice(&chunk);
     }
     Ok((body, good_for))
-}
-
-/// An error and what caused it; the outermost alone says little.
-fn reasons(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if text.is_empty() {
-        text = error.to_string();
-    }
-    text
 }
 
 /// `max-age` within bounds (RFC 9111, section 5.2.2.1).

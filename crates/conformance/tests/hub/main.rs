@@ -15,6 +15,7 @@ mod cors;
 mod crashes;
 mod delivery;
 mod directives;
+mod doctor;
 mod event;
 mod generations;
 mod history;

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method};
+use reqwest::{Certificate, Client, Response, redirect};
 use url::Url;
+
+use crate::tls;
 
 /// Where the token comes from when no option names one.
 pub const TOKEN_VARIABLE: &str = "TALARIA_TOKEN";
@@ -66,25 +65,40 @@ impl TokenArgs {
 /// Reads a hub's URL; one without a path means the hub's well-known path.
 ///
 /// # Errors
-/// Refuses anything but `http`.
+/// Refuses anything but `http` and `https`.
 pub fn hub_url(url: &str) -> Result<Url, String> {
     let mut parsed = Url::parse(url).map_err(|error| {
         format!("{url:?}: {error}; give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
     })?;
-    match parsed.scheme() {
-        "http" => {}
-        "https" => {
-            return Err(format!(
-                "{url:?}: https is not supported yet; give the hub's http:// address"
-            ));
-        }
-        _ => return Err(format!("{url:?}: not an http:// URL; give the hub's")),
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return Err(format!(
+            "{url:?}: not an http:// or https:// URL; give the hub's"
+        ));
     }
     if parsed.path() == "/" {
         parsed.set_path(talaria_protocol::HUB_PATH);
     }
     parsed.set_fragment(None);
     Ok(parsed)
+}
+
+/// A client for requests to hubs. It trusts what the system trusts, and the local authority of this
+/// user; it follows no redirect, since a token must not go elsewhere.
+///
+/// # Errors
+/// When the system's certificates cannot be used.
+pub fn client() -> Result<Client, String> {
+    let root = tls::directory().ok().map(|folder| folder.join("root.crt"));
+    let root = root.and_then(|root| std::fs::read(root).ok());
+    let root = root.and_then(|pem| Certificate::from_pem(&pem).ok());
+    Client::builder()
+        .tls_certs_merge(root)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(PATIENCE)
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("talaria/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("no HTTP client: {}", explain(&error)))
 }
 
 /// Sends one request on a connection of its own.
@@ -96,55 +110,19 @@ pub async fn send(
     url: &Url,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response<Incoming>, String> {
-    let exchange = exchange(method, url, headers, body);
-    match tokio::time::timeout(PATIENCE, exchange).await {
-        Ok(answer) => answer.map_err(|problem| format!("{}: {problem}", authority(url))),
+) -> Result<Response, String> {
+    let request = client()?
+        .request(method, url.clone())
+        .headers(headers)
+        .body(body);
+    match tokio::time::timeout(PATIENCE, request.send()).await {
+        Ok(answer) => answer.map_err(|error| format!("{}: {}", authority(url), explain(&error))),
         Err(_) => Err(format!(
             "{}: no answer within {} s",
             authority(url),
             PATIENCE.as_secs()
         )),
     }
-}
-
-async fn exchange(
-    method: Method,
-    url: &Url,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response<Incoming>, String> {
-    let host = url.host_str().unwrap_or_default();
-    // The resolver takes an IPv6 address without its brackets.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, url.port().unwrap_or(80)))
-        .await
-        .map_err(|error| format!("cannot connect: {error}"))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| explain(&error))?;
-    tokio::spawn(connection);
-    let target = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = target
-        .parse()
-        .map_err(|error| format!("the URL is no request target: {error}"))?;
-    *request.headers_mut() = headers;
-    let host = HeaderValue::from_str(&authority(url))
-        .map_err(|error| format!("the host is no header value: {error}"))?;
-    request.headers_mut().insert(HOST, host);
-    let agent = concat!("talaria/", env!("CARGO_PKG_VERSION"));
-    request
-        .headers_mut()
-        .insert(USER_AGENT, HeaderValue::from_static(agent));
-    sender
-        .send_request(request)
-        .await
-        .map_err(|error| explain(&error))
 }
 
 /// Headers that every request of ours carries.
@@ -158,30 +136,39 @@ pub fn headers(accept: &'static str, authorization: Option<&HeaderValue>) -> Hea
 }
 
 /// Explains a refusal: its status, challenge and body.
-pub async fn refusal(response: Response<Incoming>) -> String {
+pub async fn refusal(mut response: Response) -> String {
     let mut text = format!("the hub answered {}", response.status());
     for challenge in response.headers().get_all(WWW_AUTHENTICATE) {
         let challenge = String::from_utf8_lossy(challenge.as_bytes());
         // Writing into a string cannot fail.
         _ = write!(text, "\nWWW-Authenticate: {challenge}");
     }
-    let body = Limited::new(response.into_body(), MAX_REFUSAL_BYTES).collect();
-    if let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, body).await {
-        let body = body.to_bytes();
-        let body = String::from_utf8_lossy(&body);
-        let body = body.trim_end();
-        if !body.is_empty() {
-            _ = write!(text, "\n{body}");
+    let mut body = Vec::new();
+    let read = async {
+        while body.len() < MAX_REFUSAL_BYTES
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk);
         }
+    };
+    // What has come by then is better than nothing.
+    _ = tokio::time::timeout(PATIENCE, read).await;
+    let body = String::from_utf8_lossy(&body);
+    let body = body.trim_end();
+    if !body.is_empty() {
+        _ = write!(text, "\n{body}");
     }
     text
 }
 
-/// An error of hyper with its cause, which its own text leaves out.
-pub fn explain(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+/// The causes of an error, which its own text leaves out.
+pub fn explain(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    if causes.is_empty() {
+        error.to_string()
+    } else {
+        causes.join(": ")
     }
 }
 
@@ -218,8 +205,8 @@ mod tests {
         let url = hub_url("http://[::1]/hub?x=1#y").unwrap();
         assert_eq!(url.as_str(), "http://[::1]/hub?x=1");
         assert_eq!(authority(&url), "[::1]");
-        let error = hub_url("https://hub.example").unwrap_err();
-        assert!(error.contains("https is not supported yet"), "{error}");
+        let url = hub_url("https://hub.example").unwrap();
+        assert_eq!(url.as_str(), "https://hub.example/.well-known/mercure");
         assert!(hub_url("127.0.0.1:3000").is_err());
         assert!(hub_url("hub").is_err());
     }

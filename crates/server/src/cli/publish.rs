@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
-use http_body_util::BodyExt as _;
 use url::form_urlencoded::Serializer;
 
 use super::client::{self, TokenArgs};
@@ -76,11 +75,10 @@ async fn publish(args: &PublishArgs) -> Result<String, String> {
         return Err(client::refusal(response).await);
     }
     let id = response
-        .into_body()
-        .collect()
+        .bytes()
         .await
         .map_err(|error| format!("the answer broke off: {}", client::explain(&error)))?;
-    String::from_utf8(id.to_bytes().into())
+    String::from_utf8(id.into())
         .map_err(|_| "the hub's answer, the update's id, is not UTF-8".to_owned())
 }
 

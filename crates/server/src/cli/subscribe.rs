@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use reqwest::Response;
 use talaria_protocol::event::{Decoder, Event, Item};
 use url::Url;
 
@@ -180,21 +179,18 @@ struct Reader<W> {
 }
 
 impl<W: Write> Reader<W> {
-    async fn read(&mut self, response: Response<Incoming>) -> Result<Ended, String> {
-        let mut body = response.into_body();
+    async fn read(&mut self, mut response: Response) -> Result<Ended, String> {
         let mut decoder = Decoder::default();
-        while let Some(frame) = body.frame().await {
-            let frame = match frame {
-                Ok(frame) => frame,
+        loop {
+            let bytes = match response.chunk().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return Ok(Ended::Broken("the hub ended the stream".to_owned())),
                 Err(error) => return Ok(Ended::Broken(client::explain(&error))),
             };
-            if let Some(bytes) = frame.data_ref()
-                && self.take(&mut decoder, bytes)?
-            {
+            if self.take(&mut decoder, &bytes)? {
                 return Ok(Ended::Done);
             }
         }
-        Ok(Ended::Broken("the hub ended the stream".to_owned()))
     }
 
     /// Prints what a chunk completes; true when nothing more is wanted.

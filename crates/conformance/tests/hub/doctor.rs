@@ -1,0 +1,213 @@
+//! `talaria doctor`: a hub without faults, and each fault with its remedy.
+
+use std::process::Output;
+
+use serde_json::json;
+use talaria_conformance::hub::{Home, Hub, PUBLISHER_KEY};
+use talaria_conformance::token::{DETAIL, ISSUER, Token, exact};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::https::free_port;
+
+const ORIGIN: &str = "https://app.example";
+
+fn doctor(home: &Home, arguments: &[&str]) -> Output {
+    let output = home.program().arg("doctor").args(arguments).output();
+    output.expect("it runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A token for both roles, with one key.
+fn token(audience: &str) -> Token {
+    Token::new(audience).claim(
+        "authorization_details",
+        json!([{ "type": DETAIL, "actions": ["publish", "subscribe"], "topics": [{ "match": "*" }] }]),
+    )
+}
+
+fn start(home: &Home, name: &str, directives: &str) -> Hub {
+    let variables = [
+        ("MERCURE_TRUSTED_ISSUERS", ISSUER),
+        ("MERCURE_SUBSCRIBER_JWT_KEY", PUBLISHER_KEY),
+    ];
+    home.start(name, directives, &variables).expect("it starts")
+}
+
+#[tokio::test]
+async fn a_hub_in_order_has_no_fault() {
+    let home = Home::new();
+    let port = free_port();
+    let _hub = start(
+        &home,
+        &format!("https://localhost:{port}"),
+        &format!("anonymous\ntransport memory\ncors_origins {ORIGIN} https://localhost"),
+    );
+    let url = format!("https://localhost:{port}/.well-known/mercure");
+    let token = token(&url).sign(PUBLISHER_KEY);
+    let output = doctor(
+        &home,
+        &[&url, "--origin", "https://localhost", "--token", &token],
+    );
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    for line in [
+        "ok      connection: the certificate is trusted here",
+        "ok      discovery: the hub takes itself for https://localhost",
+        "ok      token: it is for https://localhost",
+        "ok      CORS: pages of https://localhost may use the hub, with cookies",
+        "ok      cookie: __Secure-mercure_access_token can reach the hub",
+        "ok      stream: its first byte came after",
+        "ok      delivery: 5 updates, the slowest received after",
+        "nothing is wrong",
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+    // What signs it is not shown.
+    assert!(!text.contains(&token));
+}
+
+#[tokio::test]
+async fn each_fault_has_its_remedy() {
+    let home = Home::new();
+    let named = start(&home, "http://127.0.0.1:0", "anonymous\ntransport memory");
+    let url = format!("http://localhost:{}", named.address.port());
+    let text = said(&doctor(&home, &[&url]));
+    assert!(
+        text.contains("FAULT   connection: the hub answered 421") && text.contains("SERVER_NAME"),
+        "{text}"
+    );
+    let hub = start(&home, "http://:0", "anonymous\ntransport memory");
+    let url = format!("http://localhost:{}", hub.address.port());
+    let expired = token("https://elsewhere.example").claim("exp", json!(1));
+    let wrong = expired.sign("another key of thirty-two bytes or more");
+    let output = doctor(&home, &[&url, "--origin", ORIGIN, "--token", &wrong]);
+    let text = said(&output);
+    assert!(!output.status.success(), "{text}");
+    for (fault, remedy) in [
+        ("FAULT   token: it has expired", "get a new one"),
+        (
+            "FAULT   token: its `aud` is \"https://elsewhere.example\"",
+            "accepted_audiences",
+        ),
+        (
+            "FAULT   CORS: pages of https://app.example may not use the hub",
+            "cors_origins https://app.example",
+        ),
+        (
+            "FAULT   cookie: app.example and localhost are different sites",
+            "Authorization header",
+        ),
+        (
+            "FAULT   stream: the hub answered 401",
+            "talaria token check",
+        ),
+        ("faults: 5\n", ""),
+    ] {
+        assert!(
+            text.contains(fault) && text.contains(remedy),
+            "{fault}: {remedy} is not in:\n{text}"
+        );
+    }
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let text = said(&doctor(&home, &[&nobody]));
+    assert!(
+        text.contains("FAULT   connection: ") && text.contains("faults: 1"),
+        "{text}"
+    );
+}
+
+/// Copies what a client sends, and holds back what it should receive until the hub is done.
+async fn buffering(hub: std::net::SocketAddr) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut upstream = TcpStream::connect(hub).await.expect("the hub");
+            tokio::spawn(async move {
+                let (mut from, mut to) = client.split();
+                let (mut answers, mut requests) = upstream.split();
+                let mut held = Vec::new();
+                let stream = async {
+                    let mut chunk = vec![0; 4096];
+                    while let Ok(count @ 1..) = answers.read(&mut chunk).await {
+                        held.extend_from_slice(&chunk[..count]);
+                        let is_stream = held
+                            .windows(17)
+                            .any(|window| window == b"text/event-stream");
+                        // Its head goes through, as with nginx.
+                        let ready = if is_stream {
+                            held.windows(4)
+                                .position(|window| window == b"\r\n\r\n")
+                                .map_or(0, |at| at + 4)
+                        } else {
+                            held.len()
+                        };
+                        let out: Vec<u8> = held
+                            .drain(..if is_stream && ready == 0 { 0 } else { ready })
+                            .collect();
+                        if to.write_all(&out).await.is_err() || is_stream {
+                            break;
+                        }
+                    }
+                    // A stream's events stay where they are.
+                    while let Ok(1..) = answers.read(&mut chunk).await {}
+                };
+                let asked = async { _ = tokio::io::copy(&mut from, &mut requests).await };
+                tokio::join!(stream, asked);
+            });
+        }
+    });
+    port
+}
+
+/// A proxy that collects a stream is found out.
+#[tokio::test]
+async fn a_buffering_proxy_is_found() {
+    let home = Home::new();
+    let hub = start(&home, "http://:0", "anonymous\ntransport memory");
+    let port = buffering(hub.address).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let output = tokio::task::spawn_blocking(move || doctor(&home, &[&url])).await;
+    let text = said(&output.expect("it ran"));
+    assert!(
+        text.contains("FAULT   stream: nothing comes within 10 s"),
+        "{text}"
+    );
+    assert!(text.contains("proxy_buffering off"), "{text}");
+}
+
+/// The other verbs speak HTTPS too, and trust the local authority of their user.
+#[tokio::test]
+async fn publish_and_subscribe_speak_https() {
+    let home = Home::new();
+    let port = free_port();
+    let _hub = start(
+        &home,
+        &format!("https://localhost:{port}"),
+        "anonymous\ntransport memory",
+    );
+    let url = format!("https://localhost:{port}");
+    let audience = format!("{url}/.well-known/mercure");
+    let publisher = Token::new(&audience)
+        .grant("publish", &[exact("*")])
+        .sign(PUBLISHER_KEY);
+    let published = home.run(&[
+        "publish", &url, "--topic", "a", "--data", "x", "--token", &publisher,
+    ]);
+    assert!(published.status.success(), "{}", said(&published));
+    let subscribed = home.run(&[
+        "subscribe",
+        &url,
+        "--match",
+        "a",
+        "--last-event-id",
+        "earliest",
+        "--count",
+        "1",
+    ]);
+    assert!(said(&subscribed).contains("\nx\n"), "{}", said(&subscribed));
+}

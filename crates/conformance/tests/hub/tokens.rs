@@ -259,3 +259,27 @@ async fn unusual_tokens_are_accepted() {
         assert_eq!(answer.status, 200, "{way}: {}", answer.text);
     }
 }
+
+/// "Token Validation": keys are those of the configuration; what a token brings along means nothing.
+#[tokio::test]
+async fn keys_within_a_token_mean_nothing() {
+    let hub = Hub::start(ORDINARY);
+    let theirs = "the key of somebody else, of 32 bytes or more";
+    let encoded = "dGhlIGtleSBvZiBzb21lYm9keSBlbHNlLCBvZiAzMiBieXRlcyBvciBtb3Jl";
+    let brought = [
+        ("jwk", json!({ "kty": "oct", "k": encoded, "alg": "HS256" })),
+        ("jku", json!("https://evil.example/keys")),
+        ("x5u", json!("https://evil.example/certificate")),
+        ("kid", json!("evil")),
+    ];
+    for (name, value) in brought {
+        let token = Token::new(&hub.audience)
+            .grant("publish", &[exact("*")])
+            .parameter(name, value);
+        for (key, status) in [(theirs, 401), (PUBLISHER_KEY, 200)] {
+            let publisher = hub.client().bearer(&token.sign(key));
+            let answer = publisher.publish(&[("topic", "a")]).await;
+            assert_eq!(answer.status, status, "{name}");
+        }
+    }
+}

@@ -348,9 +348,8 @@ impl Shared {
         role: Role,
     ) -> Result<Access, Refused> {
         let audiences = self.audiences(parts);
-        let (unix_time, now) = (self.clock.unix_time(), self.clock.now());
         self.verifier
-            .verify_or_refresh(&presented.token, role, &audiences, unix_time, now)
+            .verify_or_refresh(&presented.token, role, &audiences, &*self.clock)
             .await
             .map_err(Refused::Token)
     }

@@ -1,7 +1,6 @@
 //! Judging a token: form, issuer, signature, claims (specification, "Token Validation").
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -10,6 +9,7 @@ use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::cache::{self, Cache};
 use super::{Issuer, IssuerKey, Issuers, KeySet, Refusal, Role, claims};
+use crate::clock::Clock;
 
 /// What a verified token says.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,10 +119,9 @@ impl Verifier {
         token: &str,
         role: Role,
         audiences: &[String],
-        now_unix: f64,
-        now: Instant,
+        clock: &dyn Clock,
     ) -> Result<Access, Refusal> {
-        let verdict = self.verify(token, role, audiences, now_unix);
+        let verdict = self.verify(token, role, audiences, clock.unix_time());
         if !matches!(verdict, Err(Refusal::KidUnknown(_) | Refusal::NoKeySet)) {
             return verdict;
         }
@@ -130,9 +129,9 @@ impl Verifier {
         let claims = jws.claims()?;
         let (_, issuer) = self.choose(&jws.header()?, &claims)?;
         if let Some(IssuerKey::Set(set)) = issuer.key(role) {
-            set.refreshed(now).await;
+            set.refreshed(clock.now()).await;
         }
-        self.verify(token, role, audiences, now_unix)
+        self.verify(token, role, audiences, clock.unix_time())
     }
 
     /// What a token says, if its issuer signed it: from the cache, where the same keys verified it.

@@ -1,7 +1,7 @@
 //! Key sets of issuers (specification, "Token Validation"; B-236, B-450 to B-453).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::KeySize;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use talaria_hub::access::{
     Algorithm, Issuer, IssuerKey, Issuers, KeySet, KeySetError, Role, Verifier, mint,
 };
-use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_hub::clock::{Clock, SystemClock};
 use talaria_protocol::{Base, Limits};
 
 use crate::material::pem;
@@ -203,6 +203,19 @@ fn a_withdrawn_key_is_forgotten() {
     assert_eq!(code(&verifier, &token), "kid_unknown");
 }
 
+/// A clock that stands still.
+struct At(Instant);
+
+impl Clock for At {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn unix_time(&self) -> f64 {
+        NOW
+    }
+}
+
 /// An unknown `kid` has the set fetched once for all who wait, and at most every 30 s.
 #[tokio::test]
 async fn an_unknown_kid_asks_the_issuer() {
@@ -214,9 +227,9 @@ async fn an_unknown_kid_asks_the_issuer() {
     let ask = |token: String, after: u64| {
         let verifier = Arc::clone(&verifier);
         tokio::spawn(async move {
-            let now = start + Duration::from_secs(after);
+            let clock = At(start + Duration::from_secs(after));
             let audiences = [AUDIENCE.to_owned()];
-            let verdict = verifier.verify_or_refresh(&token, Role::Publisher, &audiences, NOW, now);
+            let verdict = verifier.verify_or_refresh(&token, Role::Publisher, &audiences, &clock);
             verdict.await.map(drop).map_err(|refusal| refusal.code())
         })
     };

@@ -139,6 +139,12 @@ impl AuthorizationDetails {
         granting.map(|detail| detail.topics.iter().count()).sum()
     }
 
+    /// The states of all its patterns and templates, which is what they occupy memory by.
+    pub fn states(&self) -> usize {
+        let matchers = self.details.iter().flat_map(|detail| detail.topics.iter());
+        matchers.map(Matcher::states).sum()
+    }
+
     /// Everything the token may read, as the engine compares it: the topics of all `subscribe`
     /// details.
     pub fn read_grants(&self) -> MatcherSet {

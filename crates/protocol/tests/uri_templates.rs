@@ -227,5 +227,10 @@ fn long_templates_are_bounded() {
     let compiled = UriTemplate::parse(&"{a}".repeat(500)).expect("a template");
     assert!(compiled.states() <= 4096, "{}", compiled.states());
     assert!(UriTemplate::parse("{a:9999}").is_none());
+    // Refused before its hundred million states are made.
+    let hostile = format!("{{{}}}", vec!["a:9999"; 580].join(","));
+    assert!(UriTemplate::parse(&hostile).is_none());
+    let hostile = format!("{{{}}}", vec!["a:300"; 580].join(","));
+    assert!(UriTemplate::parse(&hostile).is_none());
     assert!(UriTemplate::parse(&"{a}".repeat(5000)).is_none());
 }

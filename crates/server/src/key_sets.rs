@@ -64,7 +64,7 @@ pub fn follow(sources: Vec<Source>, tasks: &mut JoinSet<()>) -> Result<(), Strin
     if sources.is_empty() {
         return Ok(());
     }
-    let client = client()?;
+    let client = client_for(&sources)?;
     for source in sources {
         tasks.spawn(source.follow(client.clone()));
     }
@@ -76,11 +76,20 @@ pub fn follow(sources: Vec<Source>, tasks: &mut JoinSet<()>) -> Result<(), Strin
 /// # Errors
 /// The first set that cannot be fetched, and why.
 pub async fn fetch_all(sources: &[Source]) -> Result<(), String> {
-    let client = client()?;
+    let client = client_for(sources)?;
     for source in sources {
-        source.fetch(&client).await?;
+        source.fetch(client.as_ref()).await?;
     }
     Ok(())
+}
+
+/// A client, if one is needed: files need no certificates of the system.
+fn client_for(sources: &[Source]) -> Result<Option<Client>, String> {
+    let is_file = |source: &Source| matches!(source.location, Location::File(_));
+    if sources.iter().all(is_file) {
+        return Ok(None);
+    }
+    client().map(Some)
 }
 
 fn client() -> Result<Client, String> {
@@ -95,10 +104,10 @@ fn client() -> Result<Client, String> {
 }
 
 impl Source {
-    async fn follow(self, client: Client) {
+    async fn follow(self, client: Option<Client>) {
         let mut retry = FIRST_RETRY;
         loop {
-            let wait = match self.fetch(&client).await {
+            let wait = match self.fetch(client.as_ref()).await {
                 Ok((taken, good_for)) => {
                     retry = FIRST_RETRY;
                     tracing::info!(
@@ -128,11 +137,14 @@ impl Source {
     }
 
     /// Fetches the set and takes it over; says for how long it is good.
-    async fn fetch(&self, client: &Client) -> Result<(Taken, Duration), String> {
+    async fn fetch(&self, client: Option<&Client>) -> Result<(Taken, Duration), String> {
+        let client = || client.ok_or("there is no client for HTTPS");
         let (json, good_for) = match &self.location {
-            Location::Url(url) => get(client, url).await?,
-            Location::File(path) => (read(path).await?, MOST),
+            Location::Url(url) => get(client()?, url).await?,
+            // Cheap, and a key that was taken out of it must not count for long.
+            Location::File(path) => (read(path).await?, LEAST),
             Location::Discovered => {
+                let client = client()?;
                 let url = discover(client, &self.issuer).await?;
                 get(client, &url).await?
             }
@@ -215,14 +227,14 @@ async fn discover(client: &Client, issuer: &str) -> Result<Url, String> {
     })?;
     let mut errors = Vec::new();
     for document in documents(&own) {
-        let (json, _) = match get(client, &document).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                errors.push(error);
-                continue;
-            }
-        };
-        return named(&json, issuer).map_err(|problem| format!("{document}: {problem}"));
+        let answer = get(client, &document).await;
+        let found = answer.and_then(|(json, _)| {
+            named(&json, issuer).map_err(|problem| format!("{document}: {problem}"))
+        });
+        match found {
+            Ok(url) => return Ok(url),
+            Err(error) => errors.push(error),
+        }
     }
     Err(errors.join("; "))
 }

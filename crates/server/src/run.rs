@@ -87,10 +87,11 @@ async fn serve_until_signal(
         _ = terminate.recv() => return Ok(()),
     };
     let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
+    let mut upkeep = JoinSet::new();
+    key_sets::follow(key_sets, &mut upkeep)?;
     let listeners = Listeners::bind(&addresses, redirects)?;
     let site = Site::new(hub.clone(), proxies);
     let serving = Serving::start(listeners, &site, tls.as_ref(), dispatch_timeout);
-    let mut upkeep = JoinSet::new();
     if let Some(tls) = tls {
         let tls = Arc::new(tls);
         if !skip_install_trust {
@@ -99,7 +100,6 @@ async fn serve_until_signal(
         }
         upkeep.spawn(async move { tls.renew().await });
     }
-    key_sets::follow(key_sets, &mut upkeep)?;
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }

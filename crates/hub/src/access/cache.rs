@@ -11,10 +11,8 @@ use super::Role;
 
 /// What all entries may occupy, in bytes, estimated; the oldest is forgotten first.
 const MAX_BYTES: usize = 8 << 20;
-/// An entry but for what grows with the token: the map's and the queue's share, parsed claims.
+/// An entry but for its value: the map's and the queue's share, structures.
 const ENTRY_BYTES: usize = 2048;
-/// Bytes of an entry for each byte of its token.
-const PER_TOKEN_BYTE: usize = 6;
 
 /// A token presented for a role, hashed: nothing of it can be read from memory or a core dump.
 pub(super) type Digest = [u8; 32];
@@ -61,9 +59,9 @@ impl<V> Cache<V> {
         state.entries.get(token).map(|(value, _)| Arc::clone(value))
     }
 
-    /// Remembers it.
-    pub(super) fn insert(&self, token: Digest, token_bytes: usize, value: Arc<V>) {
-        let bytes = ENTRY_BYTES + PER_TOKEN_BYTE * token_bytes;
+    /// Remembers it, which occupies so many bytes.
+    pub(super) fn insert(&self, token: Digest, bytes: usize, value: Arc<V>) {
+        let bytes = ENTRY_BYTES + bytes;
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.entries.insert(token, (value, bytes)) {
             Some((_, before)) => state.bytes -= before,
@@ -87,14 +85,14 @@ mod tests {
     #[test]
     fn the_oldest_is_forgotten_first_and_the_bound_holds() {
         let cache = Cache::default();
-        let token = "x".repeat(1000);
+        let bytes = 6000;
         let digests: Vec<_> = (0..2000)
             .map(|number| digest(&format!("{number}"), Role::Publisher))
             .collect();
         for (number, digest) in digests.iter().enumerate() {
-            cache.insert(*digest, token.len(), Arc::new(number));
+            cache.insert(*digest, bytes, Arc::new(number));
             // Again, which must not count twice.
-            cache.insert(*digest, token.len(), Arc::new(number));
+            cache.insert(*digest, bytes, Arc::new(number));
         }
         assert_eq!(cache.get(&digests[0]), None);
         assert_eq!(cache.get(&digests[1999]).as_deref(), Some(&1999));

@@ -107,21 +107,22 @@ impl KeySet {
                 keys: keys.len(),
                 skipped,
             };
-            self.current.send_modify(|current| {
+            self.end_refresh(|current| {
                 let generation = current.generation + 1;
                 *current = Arc::new(Keys { generation, keys });
             });
             taken
         });
-        self.end_refresh();
+        if taken.is_err() {
+            self.keep();
+        }
         taken
     }
 
     /// Ends an attempt to fetch the set that failed.
     pub fn keep(&self) {
         // Whoever waits is told that there is nothing to wait for.
-        self.current.send_modify(|_| {});
-        self.end_refresh();
+        self.end_refresh(|_| {});
     }
 
     /// Waits until somebody needs a key that is not in the set.
@@ -132,16 +133,15 @@ impl KeySet {
     /// Has the set fetched anew and waits for it, a few seconds at most; at once if that was done a
     /// moment ago.
     pub(crate) async fn refreshed(&self, now: Instant) {
-        let mut current = self.current.subscribe();
-        if !self.begin_refresh(now) {
+        let Some(mut current) = self.begin_refresh(now) else {
             return;
-        }
+        };
         // Elapsed or not, the caller looks at what there is.
         _ = tokio::time::timeout(PATIENCE, current.changed()).await;
     }
 
-    /// Whether there is something to wait for.
-    fn begin_refresh(&self, now: Instant) -> bool {
+    /// What there is to wait for.
+    fn begin_refresh(&self, now: Instant) -> Option<watch::Receiver<Arc<Keys>>> {
         let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
         let recently = refresh
             .asked
@@ -151,11 +151,13 @@ impl KeySet {
             refresh.under_way = true;
             self.wanted.notify_one();
         }
-        refresh.under_way
+        refresh.under_way.then(|| self.current.subscribe())
     }
 
-    fn end_refresh(&self) {
+    /// Both under the lock, so that nobody begins to wait for what has just come.
+    fn end_refresh(&self, change: impl FnOnce(&mut Arc<Keys>)) {
         let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current.send_modify(change);
         refresh.under_way = false;
     }
 
@@ -198,6 +200,7 @@ impl KeySet {
         let listed = jwk::listed(json).ok_or(KeySetError::NotASet)?;
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
+        let mut entries = 0;
         for entry in &listed {
             let kid = entry.get("kid").and_then(|kid| kid.as_str());
             let mut unusable = |reason: &str| {
@@ -205,12 +208,13 @@ impl KeySet {
                     kid.map_or_else(|| "a key without kid".to_owned(), |kid| format!("{kid:?}"));
                 skipped.push(format!("{name} ({reason})"));
             };
-            if keys.len() >= MAX_KEYS {
+            if entries >= MAX_KEYS {
                 unusable("one too many");
                 continue;
             }
             match Jwk::read(entry).and_then(|jwk| jwk.verifiers(&self.algorithms)) {
                 Ok(verifiers) => {
+                    entries += 1;
                     keys.extend(
                         verifiers
                             .into_iter()

@@ -54,6 +54,8 @@ impl Verifier {
     /// as ever, the others as 0.x tokens if it is [`Generation::V0`].
     pub fn from_generation(mut self, oldest: Generation) -> Self {
         self.oldest = oldest;
+        // What another rule accepted is no verdict of this one.
+        self.verified = Arc::default();
         self
     }
 
@@ -122,15 +124,20 @@ impl Verifier {
         clock: &dyn Clock,
     ) -> Result<Access, Refusal> {
         let verdict = self.verify(token, role, audiences, clock.unix_time());
-        if !matches!(verdict, Err(Refusal::KidUnknown(_) | Refusal::NoKeySet)) {
+        let may_be_new = matches!(
+            verdict,
+            Err(Refusal::KidUnknown(_) | Refusal::NoKeySet | Refusal::BadSignature { .. })
+        );
+        if !may_be_new {
             return verdict;
         }
         let jws = Jws::split(token)?;
         let claims = jws.claims()?;
         let (_, issuer) = self.choose(&jws.header()?, &claims)?;
-        if let Some(IssuerKey::Set(set)) = issuer.key(role) {
-            set.refreshed(clock.now()).await;
-        }
+        let Some(IssuerKey::Set(set)) = issuer.key(role) else {
+            return verdict;
+        };
+        set.refreshed(clock.now()).await;
         self.verify(token, role, audiences, clock.unix_time())
     }
 
@@ -147,7 +154,7 @@ impl Verifier {
         }
         let authentic = Arc::new(self.authenticate(token, role)?);
         self.verified
-            .insert(digest, token.len(), Arc::clone(&authentic));
+            .insert(digest, authentic.bytes(token), Arc::clone(&authentic));
         Ok(authentic)
     }
 
@@ -255,6 +262,16 @@ struct Authentic {
 pub fn generation_of(token: &str) -> Option<Generation> {
     let claims = Jws::split(token).and_then(|jws| jws.claims()).ok()?;
     Some(claims::generation(&claims))
+}
+
+impl Authentic {
+    /// What it occupies, at most: its claims grow with the token, its matchers with their states.
+    fn bytes(&self, token: &str) -> usize {
+        const PER_TOKEN_BYTE: usize = 6;
+        const PER_STATE: usize = 8;
+        let states = self.details.as_ref().map_or(0, |details| details.states());
+        PER_TOKEN_BYTE * token.len() + PER_STATE * states
+    }
 }
 
 /// A compact JWS (RFC 7515, section 7.1), still encoded.

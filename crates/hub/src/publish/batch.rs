@@ -34,7 +34,11 @@ pub(super) async fn publish(
     }
     let mut updates = Vec::new();
     let mut results: Vec<Option<Value>> = Vec::with_capacity(lines.len());
-    for line in lines {
+    for (index, line) in lines.into_iter().enumerate() {
+        if index % 100 == 99 {
+            // Others are waiting for this thread.
+            tokio::task::yield_now().await;
+        }
         match judge(hub, publisher, line) {
             Ok(update) => {
                 updates.push(update);

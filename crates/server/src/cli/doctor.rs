@@ -246,7 +246,10 @@ fn examine_token(
             "get a new one; renew tokens before they end",
         );
     }
-    if !claims["mercure"].is_null() && claims["authorization_details"].is_null() {
+    let is_older = ["mercure", "https://mercure.rocks/"]
+        .iter()
+        .any(|name| !claims[*name].is_null());
+    if is_older && claims["authorization_details"].is_null() {
         findings.note(
             SUBJECT,
             "it is one of Mercure 0.x; a hub of 1.0 takes it only with `protocol_version_compatibility 8`",

@@ -102,16 +102,17 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
     };
     address.refuse_unreplaced()?;
     let url = url::Url::parse(&address.text).ok();
+    if url
+        .as_ref()
+        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        return Err(address
+            .error("the address of a key set holds no user name and password")
+            .remedy("remove them; what is published needs none")
+            .hide_line());
+    }
     let location = match url {
-        Some(url) if url.scheme() == "https" && url.has_host() => {
-            if !url.username().is_empty() || url.password().is_some() {
-                return Err(address
-                    .error("the address of a key set holds no user name and password")
-                    .remedy("remove them; what is published needs none")
-                    .hide_line());
-            }
-            Location::Url(url)
-        }
+        Some(url) if url.scheme() == "https" && url.has_host() => Location::Url(url),
         Some(url) if url.scheme() == "file" => match url.to_file_path() {
             Ok(path) => Location::File(path),
             Err(()) => {

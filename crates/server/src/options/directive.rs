@@ -64,7 +64,8 @@ fn set_older_key(draft: &mut Draft, line: &Line, role: Role, source: Option<KeyS
         Role::Publisher => &mut keys.publisher,
         Role::Subscriber => &mut keys.subscriber,
     };
-    if !(matches!(own, Some(KeySource::Set(_))) && matches!(source, Some(KeySource::Static(_)))) {
+    let has_set = matches!(own, Some(KeySource::Set(_)));
+    if !has_set || matches!(source, Some(KeySource::Set(_))) {
         *own = source;
     }
 }

@@ -61,7 +61,8 @@ impl Store {
                 self.update.join(" ")
             )
         })?;
-        self.run()
+        // What does not count must not look as if it did.
+        self.run().inspect_err(|_| _ = fs::remove_file(&self.place))
     }
 
     /// Takes our root out of it.

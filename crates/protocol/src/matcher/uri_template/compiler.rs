@@ -7,6 +7,8 @@ use crate::matcher::program::{
 
 /// The most states of a template; a longer one is refused.
 const MAX_STATES: usize = 4096;
+/// The longest prefix modifier: each character of it takes a dozen states.
+const MAX_PREFIX: usize = MAX_STATES / 12;
 
 /// The states of a template, or of what is left of it after its literal prefix; `None` if the
 /// text is no template, or one that is too long.
@@ -16,10 +18,7 @@ pub(super) fn compile(mut text: &str) -> Option<Vec<Op>> {
         let (literal, expression) = text.split_at(open);
         compiler.literal(literal)?;
         let (expression, after) = expression[1..].split_once('}')?;
-        compiler.expression(&Expression::parse(expression)?);
-        if compiler.ops.len() > MAX_STATES {
-            return None;
-        }
+        compiler.expression(&Expression::parse(expression)?)?;
         text = after;
     }
     compiler.literal(text)?;
@@ -89,7 +88,9 @@ impl Compiler {
 
     /// Any of the variables may be undefined, and is then left out with its separator: from the
     /// beginning a way leads to each value, and from the end of each to all later ones.
-    fn expression(&mut self, expression: &Expression<'_>) {
+    ///
+    /// `None` as soon as there are too many states: the text is short, and what it asks for is not.
+    fn expression(&mut self, expression: &Expression<'_>) -> Option<()> {
         let Expression {
             operator,
             variables,
@@ -113,12 +114,22 @@ impl Compiler {
             {
                 self.land(entry);
             }
+            if variable
+                .prefix
+                .is_some_and(|most| usize::from(most) > MAX_PREFIX)
+            {
+                return None;
+            }
             self.variable(operator, variable);
+            if self.ops.len() > MAX_STATES {
+                return None;
+            }
             if let Some(left_out) = left_out {
                 self.land(left_out);
             }
         }
         self.land(all_undefined);
+        Some(())
     }
 
     /// One value, or an exploded list of them.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use talaria_protocol::event::{Decoder, Item};
@@ -76,7 +76,13 @@ async fn subscribe(
         .query_pairs_mut()
         .append_pair("match", topic)
         .append_pair("topic", topic);
-    let mut answer = super::get(&target, client::headers("text/event-stream", token)).await;
+    let headers = || {
+        let mut headers = client::headers("text/event-stream", token);
+        // As browsers do, so that a proxy that compresses streams is found out.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+        headers
+    };
+    let mut answer = super::get(&target, headers()).await;
     if answer
         .as_ref()
         .is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST)
@@ -84,7 +90,7 @@ async fn subscribe(
         // A hub of Mercure 1.0 alone refuses `topic`.
         target.set_query(None);
         target.query_pairs_mut().append_pair("match", topic);
-        answer = super::get(&target, client::headers("text/event-stream", token)).await;
+        answer = super::get(&target, headers()).await;
     }
     let response = match answer {
         Ok(response) => response,
@@ -132,6 +138,7 @@ async fn subscribe(
             &format!("it is compressed ({encoding}), so events wait until a block is full"),
             "exclude text/event-stream from the proxy's compression",
         );
+        return None;
     }
     Some(response)
 }

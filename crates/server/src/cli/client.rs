@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method};
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use url::Url;
 
 use crate::tls;
@@ -87,12 +87,19 @@ pub fn hub_url(url: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// When the system's certificates cannot be used.
-pub fn client() -> Result<Client, String> {
+pub fn client(url: &Url) -> Result<Client, String> {
+    if url.scheme() == "http" {
+        // Where there are no certificates, plain HTTP needs none.
+        return build(Client::builder().tls_certs_only([]));
+    }
     let root = tls::directory().ok().map(|folder| folder.join("root.crt"));
     let root = root.and_then(|root| std::fs::read(root).ok());
     let root = root.and_then(|pem| Certificate::from_pem(&pem).ok());
-    Client::builder()
-        .tls_certs_merge(root)
+    build(Client::builder().tls_certs_merge(root))
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, String> {
+    builder
         .redirect(redirect::Policy::none())
         .connect_timeout(PATIENCE)
         .pool_max_idle_per_host(0)
@@ -111,7 +118,7 @@ pub async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, String> {
-    let request = client()?
+    let request = client(url)?
         .request(method, url.clone())
         .headers(headers)
         .body(body);

@@ -1,4 +1,4 @@
-//! Prints what URL Patterns cost, beside the `urlpattern` crate's default engine.
+//! Prints what URL Patterns cost, beside the `urlpattern` crate's default engine, and URI Templates.
 //!
 //! ```text
 //! cargo run --release -p talaria-protocol --example pattern_cost
@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use talaria_protocol::matcher::UrlPattern;
+use talaria_protocol::matcher::{UriTemplate, UrlPattern};
 use talaria_protocol::{Base, TopicUrl};
 use urlpattern::{UrlPatternInit, UrlPatternMatchInput};
 
@@ -115,4 +115,35 @@ fn main() {
             format!("{theirs:.1?}"),
         );
     }
+    println!(
+        "\n{:38} {:>10} {:>8} {:>10}",
+        "template", "compile", "bytes", "match"
+    );
+    for (template, topic) in [
+        (
+            "https://example.com/books/{id}",
+            "https://example.com/books/42",
+        ),
+        (
+            "https://example.com{/path*}{?page,size}",
+            "https://example.com/a/b?page=1",
+        ),
+        ("{+anything}", "https://example.com/books/42"),
+        ("{var:64}", "a-value-of-a-few-characters"),
+    ] {
+        let (time, compiled) = timed(5, || UriTemplate::parse(template));
+        let compiled = compiled.expect("a template");
+        println!(
+            "{template:38} {:>10} {:>8} {:>10}",
+            format!("{time:.1?}"),
+            compiled.size_bytes(),
+            format!("{:.0?}", each(|| compiled.matches(topic))),
+        );
+    }
+    let hostile = format!("{{{}}}", vec!["a:300"; 580].join(","));
+    let (time, refused) = timed(5, || UriTemplate::parse(&hostile).is_none());
+    println!(
+        "a hostile one of {} bytes, refused ({refused}): {time:.1?}",
+        hostile.len()
+    );
 }

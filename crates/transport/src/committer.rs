@@ -5,7 +5,8 @@
 //! the log does not come to rest, a relief thread takes over, so that no publisher commits for the
 //! others without end.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -14,12 +15,9 @@ use std::time::Duration;
 use talaria_protocol::Update;
 use tokio::sync::oneshot;
 
-use crate::{AppendError, Appended, Frame, Route};
+use self::queue::{Answer, Queue, Role, Waiting, size};
+use crate::{AppendError, Appended, Frame, Pending, Route};
 
-/// Updates that may wait for their group; beyond it publishers are refused.
-const MAX_WAITING: usize = 65_536;
-/// The bytes of the same.
-const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Groups that a publisher's task commits before the relief thread takes over.
 const GROUPS_IN_A_ROW: usize = 8;
 
@@ -88,60 +86,6 @@ struct Shared<L> {
     who: Who,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
-    committer: Role,
-    /// Why no update is taken any more.
-    closed: Option<&'static str>,
-}
-
-impl Queue {
-    /// Refuses so many updates of so many bytes, if they find no room.
-    fn refuse_more_than(&self, count: usize, bytes: usize) -> Result<(), AppendError> {
-        if let Some(reason) = self.closed {
-            return Err(AppendError::Refused(reason));
-        }
-        // Nothing is too large for an empty queue: it would be refused for ever.
-        let is_full = !self.waiting.is_empty()
-            && (self.waiting.len() + count > MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES);
-        if is_full {
-            return Err(AppendError::Refused("too many updates wait to be stored"));
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, update: Update, goes_with_next: bool) -> oneshot::Receiver<Answer> {
-        let (acknowledge, acknowledged) = oneshot::channel();
-        self.bytes += size(&update);
-        self.waiting.push_back(Waiting {
-            update,
-            acknowledge,
-            goes_with_next,
-        });
-        acknowledged
-    }
-}
-
-/// Who commits at the moment.
-#[derive(Default, PartialEq, Eq)]
-enum Role {
-    #[default]
-    Nobody,
-    Publisher,
-    Thread,
-}
-
-type Answer = Result<Appended, AppendError>;
-
-struct Waiting {
-    update: Update,
-    acknowledge: oneshot::Sender<Answer>,
-    /// Whether the next one must be of the same group.
-    goes_with_next: bool,
-}
-
 impl<L> Shared<L> {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -176,9 +120,29 @@ impl<L: Commit> Committer<L> {
         _ = self.shared.route.set(route);
     }
 
-    /// Joins the open group, and commits if nobody does. The update is committed even if the
-    /// answer is no longer awaited.
-    pub(crate) fn join(&self, update: Update) -> Result<oneshot::Receiver<Answer>, AppendError> {
+    /// Appends an update as [`Transport::append`](crate::Transport::append) says: it joins the open
+    /// group, and is committed even if the answer is no longer awaited.
+    pub(crate) fn append(&self, update: Update) -> Pending<'static, Answer> {
+        let joined = self.join(update);
+        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
+    }
+
+    /// Appends updates as [`Transport::append_all`](crate::Transport::append_all) says.
+    pub(crate) fn append_all(
+        &self,
+        updates: Vec<Update>,
+    ) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
+        let joined = self.join_all(updates);
+        Box::pin(async move {
+            let mut appended = Vec::new();
+            for joined in joined? {
+                appended.push(joined.await.map_err(|_| AppendError::Unknown)??);
+            }
+            Ok(appended)
+        })
+    }
+
+    fn join(&self, update: Update) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let mut queue = self.shared.lock();
         queue.refuse_more_than(1, size(&update))?;
         let acknowledged = queue.push(update, false);
@@ -186,8 +150,7 @@ impl<L: Commit> Committer<L> {
         Ok(acknowledged)
     }
 
-    /// Joins the open group with several updates, which stay together.
-    pub(crate) fn join_all(
+    fn join_all(
         &self,
         updates: Vec<Update>,
     ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
@@ -437,55 +400,4 @@ fn next_group<L>(
         group.extend(queue.waiting.pop_front());
     }
     Some(group).filter(|group| !group.is_empty())
-}
-
-/// At least what an update occupies while it waits, and at least its frame's weight.
-fn size(update: &Update) -> usize {
-    /// Structures, allocator overhead, an id of the hub's, and the names of single fields.
-    const FIXED: usize = 512;
-    const TOPIC: usize = 48;
-    const DATA_FIELD: usize = "data: \n".len();
-    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let line_ends = update
-        .data
-        .bytes()
-        .filter(|byte| matches!(byte, b'\r' | b'\n'));
-    let lines = line_ends.count() + 1;
-    let topics: usize = update.topics.iter().map(|topic| topic.len() + TOPIC).sum();
-    // A frame has its id beside its bytes.
-    FIXED
-        + update.data.len()
-        + lines * DATA_FIELD
-        + 2 * length(&update.id)
-        + length(&update.event_type)
-        + topics
-}
-
-#[cfg(not(talaria_loom))]
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::Position;
-
-    proptest! {
-        /// Groups and the queue are bounded by an estimate made before there are frames.
-        #[test]
-        fn the_estimate_is_at_least_the_frame(
-            topics in vec(".{0,80}", 1..20),
-            data in "[a\r\n]{0,300}",
-            id in option::of(".{0,300}"),
-            event_type in option::of(".{0,300}"),
-            retry: Option<u64>,
-            private: bool,
-        ) {
-            let update = Update { topics, data, id, event_type, retry, private };
-            let id = update.id.clone().unwrap_or_else(|| format!("urn:uuid:{}", "0".repeat(36)));
-            let estimate = size(&update);
-            prop_assert!(Frame::new(Position(1), id, update).weight() <= estimate);
-        }
-    }
 }

@@ -136,22 +136,14 @@ impl Transport for Memory {
     }
 
     fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>> {
-        let joined = self.committer.join(update);
-        Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
+        self.committer.append(update)
     }
 
     fn append_all(
         &self,
         updates: Vec<Update>,
     ) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
-        let joined = self.committer.join_all(updates);
-        Box::pin(async move {
-            let mut appended = Vec::new();
-            for joined in joined? {
-                appended.push(joined.await.map_err(|_| AppendError::Unknown)??);
-            }
-            Ok(appended)
-        })
+        self.committer.append_all(updates)
     }
 
     fn read(

@@ -128,27 +128,26 @@ async fn the_root_stays() {
     assert!(text(&run_curl(&kept, &[&url])).contains("Disallow"));
 }
 
+/// Makes a certificate for a host that signs itself, and its key, in these files of a folder.
+pub fn certify(folder: &Path, host: &str, [certificate, key]: [&str; 2]) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", &format!("/CN={host}")])
+        .args(["-addext", &format!("subjectAltName=DNS:{host}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", key, "-out", certificate])
+        .current_dir(folder)
+        .output();
+    assert!(made.expect("openssl is installed").status.success());
+}
+
 /// A site's own certificate, from files.
 #[tokio::test]
 async fn a_certificate_may_come_from_files() {
     let home = Home::new();
     let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=hub.test"])
-        .args(["-addext", "subjectAltName=DNS:hub.test", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output();
-    assert!(made.expect("openssl is installed").status.success());
+    certify(home.path(), "hub.test", ["c.pem", "k.pem"]);
     let port = free_port();
     let file = format!(
         "{{\n auto_https disable_redirects\n}}\nhttps://hub.test:{port} {{\n tls c.pem k.pem\n mercure {{\n anonymous\n transport memory\n }}\n}}\n"

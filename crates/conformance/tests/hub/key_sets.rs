@@ -13,7 +13,7 @@ use talaria_conformance::PATIENCE;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
 
-use crate::https::free_port;
+use crate::https::{certify, free_port};
 
 /// A key of an issuer.
 struct Key {
@@ -118,28 +118,21 @@ impl Site {
         Self { process, port }
     }
 
-    fn certify(home: &Path) {
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ])
-            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-            .args(["-addext", "subjectAltName=DNS:localhost"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-keyout", "site.key", "-out", "site.pem"])
-            .current_dir(home)
-            .output();
-        assert!(made.expect("openssl is installed").status.success());
-    }
-
     fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
     }
+}
+
+/// A hub that trusts the site.
+fn start(home: &Home, directives: &str) -> Hub {
+    let trusted = home.path().join("site.pem");
+    let trusted = trusted.to_str().expect("text");
+    home.start(
+        "http://127.0.0.1:0",
+        directives,
+        &[("SSL_CERT_FILE", trusted)],
+    )
+    .expect("it starts")
 }
 
 fn put(home: &Path, path: &str, status: &str, fields: &str, body: &str) {
@@ -157,15 +150,13 @@ fn said(hub: &Hub, text: &str) {
     found.unwrap_or_else(|all| panic!("{text:?} is not in:\n{all}"));
 }
 
-/// The start does not wait for the issuer; no redirect is followed; a new key is fetched when it is
-/// needed; the keys stay while the issuer is down; each issuer has its own.
+/// The start does not wait for the issuer; no redirect is followed; the keys stay while the issuer is
+/// down; each issuer has its own.
 #[tokio::test]
 async fn a_set_is_fetched_over_https() {
     let home = Home::new();
     let port = free_port();
-    Site::certify(home.path());
-    let trust = home.path().join("site.pem");
-    let trust = trust.to_str().expect("text").to_owned();
+    certify(home.path(), "localhost", ["site.pem", "site.key"]);
     let (old, new, other) = (Key::new("old"), Key::new("new"), Key::new("other"));
     put(
         home.path(),
@@ -201,13 +192,7 @@ async fn a_set_is_fetched_over_https() {
         issuer(third, "/moved"),
     );
     // Nobody listens yet.
-    let hub = home
-        .start(
-            "http://127.0.0.1:0",
-            &directives,
-            &[("SSL_CERT_FILE", &trust)],
-        )
-        .expect("it starts");
+    let hub = start(&home, &directives);
     assert_eq!(publish(&hub, first, &old).await, 401);
     let site = Site::start(home.path(), port);
     said(
@@ -229,15 +214,14 @@ async fn a_set_is_fetched_over_https() {
     assert_eq!(publish(&hub, first, &new).await, 401);
 }
 
-/// RFC 8414: the address of the set is in the issuer's metadata, which must be the issuer's own.
+/// RFC 8414, OpenID Connect Discovery: the address of the set is in the issuer's metadata, which must be
+/// the issuer's own.
 #[tokio::test]
 async fn a_set_is_discovered() {
     let home = Home::new();
     let port = free_port();
-    Site::certify(home.path());
+    certify(home.path(), "localhost", ["site.pem", "site.key"]);
     let site = Site::start(home.path(), port);
-    let trust = home.path().join("site.pem");
-    let trust = trust.to_str().expect("text").to_owned();
     let key = Key::new("one");
     let identifier = site.url("");
     let document =
@@ -254,16 +238,12 @@ async fn a_set_is_discovered() {
     let directives = format!(
         "anonymous\ntransport memory\nissuer {identifier} {{\n publisher {{\n jwks_discovery ES256\n }}\n}}"
     );
-    let hub = home
-        .start(
-            "http://127.0.0.1:0",
-            &directives,
-            &[("SSL_CERT_FILE", &trust)],
-        )
-        .expect("it starts");
+    let hub = start(&home, &directives);
     said(&hub, "it is the document of the issuer");
     assert_eq!(publish(&hub, &identifier, &key).await, 401);
-    put(home.path(), metadata, "200 ok", "", &document(&identifier));
+    // The first document stays wrong, and the second address has the right one.
+    let openid = ".well-known/openid-configuration";
+    put(home.path(), openid, "200 ok", "", &document(&identifier));
     said(&hub, "fetched the key set");
     assert_eq!(publish(&hub, &identifier, &key).await, 200);
 }

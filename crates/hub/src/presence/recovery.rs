@@ -53,12 +53,15 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
         from = page.looked_up_to;
     }
     let count = open.len();
+    let mut is_told = false;
     for update in open.into_values() {
         while let Err(AppendError::Refused(reason)) = transport.append(update.clone()).await {
-            tracing::warn!(
-                reason,
-                "the end of a subscription of an earlier run could not be stored; tried again"
-            );
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(
+                    reason,
+                    "the end of a subscription of an earlier run could not be stored; it is tried again each second"
+                );
+            }
             tokio::time::sleep(AGAIN).await;
         }
     }

@@ -51,6 +51,11 @@ impl UriTemplate {
         &self.text
     }
 
+    /// The bytes that it occupies.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.rest.heap_bytes()
+    }
+
     /// What an evaluation costs at worst for each byte, in states.
     pub fn states(&self) -> usize {
         self.rest.len()

@@ -93,9 +93,6 @@ async fn examine(args: &Args) -> Result<usize, String> {
         return Ok(findings.faults);
     }
     let metadata = discovery(&url, findings_).await;
-    if let Some(token) = &token {
-        examine_token(token, metadata.as_ref(), &url, findings_);
-    }
     match &args.origin {
         Some(origin) => {
             permissions(&url, origin, findings_).await;
@@ -106,7 +103,10 @@ async fn examine(args: &Args) -> Result<usize, String> {
             "not examined; name the origin of your pages with --origin",
         ),
     }
-    stream::examine(&url, &args.topic, token.as_ref(), findings_).await;
+    let is_taken = stream::examine(&url, &args.topic, token.as_ref(), findings_).await;
+    if let Some(token) = &token {
+        examine_token(token, is_taken, metadata.as_ref(), &url, findings_);
+    }
     Ok(findings.faults)
 }
 
@@ -216,9 +216,10 @@ async fn discovery(url: &Url, findings: &mut Findings) -> Option<Value> {
     Some(document)
 }
 
-/// What can be seen of a token without its key.
+/// What can be seen of a token without its key; `is_taken` says whether the hub accepted it.
 fn examine_token(
     token: &HeaderValue,
+    is_taken: bool,
     metadata: Option<&Value>,
     url: &Url,
     findings: &mut Findings,
@@ -270,6 +271,14 @@ fn examine_token(
     };
     if names(&claims["aud"]) {
         findings.good(SUBJECT, &format!("it is for {expected}"));
+    } else if is_taken {
+        findings.note(
+            SUBJECT,
+            &format!(
+                "its `aud` is {}, which the hub accepts beside {expected}",
+                claims["aud"]
+            ),
+        );
     } else {
         findings.fault(
             SUBJECT,

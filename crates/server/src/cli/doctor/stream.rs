@@ -21,19 +21,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PROMPT: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
-/// Subscribes, and publishes if the token may.
+/// Subscribes, and publishes if the token may; whether the hub took the subscription.
 pub(super) async fn examine(
     url: &Url,
     topic: &str,
     token: Option<&HeaderValue>,
     findings: &mut Findings,
-) {
+) -> bool {
     let Some(mut stream) = subscribe(url, topic, token, findings).await else {
-        return;
+        return false;
     };
+    deliver(url, topic, token, &mut stream, findings).await;
+    true
+}
+
+async fn deliver(
+    url: &Url,
+    topic: &str,
+    token: Option<&HeaderValue>,
+    stream: &mut Response,
+    findings: &mut Findings,
+) {
     let asked = clock::monotonic();
     let mut decoder = Decoder::default();
-    match timeout(PATIENCE, comment(&mut stream, &mut decoder)).await {
+    match timeout(PATIENCE, comment(stream, &mut decoder)).await {
         Ok(Ok(())) => findings.good(
             SUBJECT,
             &format!(
@@ -57,7 +68,7 @@ pub(super) async fn examine(
         }
     }
     match token {
-        Some(token) => measure(url, topic, token, &mut stream, &mut decoder, findings).await,
+        Some(token) => measure(url, topic, token, stream, &mut decoder, findings).await,
         None => findings.note(
             "delivery",
             "not measured; give a token that may publish, see --token-file",

@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 use self::queue::{Answer, Queue, Role, Waiting, size};
 use crate::{AppendError, Appended, Frame, Pending, Route};
 
+/// Why nothing is stored any more once committing has panicked.
+const FAILED: &str = "the log has failed; restart the hub";
 /// Groups that a publisher's task commits before the relief thread takes over.
 const GROUPS_IN_A_ROW: usize = 8;
 
@@ -80,6 +82,8 @@ struct Shared<L> {
     /// Rung when the thread is to take over, and at the end.
     relief: Condvar,
     route: OnceLock<Arc<dyn Route>>,
+    /// Why nothing is stored any more, for those who must not wait for the queue.
+    failure: OnceLock<&'static str>,
     /// Held by whoever commits.
     log: Mutex<L>,
     group_bytes: usize,
@@ -99,6 +103,7 @@ impl<L: Commit> Committer<L> {
             queue: Mutex::default(),
             relief: Condvar::new(),
             route: OnceLock::new(),
+            failure: OnceLock::new(),
             log: Mutex::new(log),
             group_bytes,
             who,
@@ -118,6 +123,11 @@ impl<L: Commit> Committer<L> {
     pub(crate) fn route(&self, route: Arc<dyn Route>) {
         // A second route would split the log; the first one stays.
         _ = self.shared.route.set(route);
+    }
+
+    /// Why nothing is stored any more, if committing has panicked.
+    pub(crate) fn failure(&self) -> Option<&'static str> {
+        self.shared.failure.get().copied()
     }
 
     /// Appends an update as [`Transport::append`](crate::Transport::append) says: it joins the open
@@ -203,8 +213,10 @@ struct CloseOnPanic<'a, L>(&'a Shared<L>);
 impl<L> Drop for CloseOnPanic<'_, L> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // It can only be set to this.
+            _ = self.0.failure.set(FAILED);
             let mut queue = self.0.lock();
-            queue.closed = Some("the log has failed; restart the hub");
+            queue.closed = Some(FAILED);
             queue.waiting.clear();
             queue.committer = Role::Nobody;
             self.0.relief.notify_one();

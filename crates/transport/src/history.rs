@@ -1,5 +1,6 @@
 //! The history: a durable ordered log in segment files (design, "Transports").
 
+mod clock;
 mod disk;
 mod error;
 mod format;
@@ -105,11 +106,10 @@ impl History {
             Some(from) => import(&mut log, from)?,
             None => 0,
         };
-        let shared = Arc::clone(&log.shared);
-        let newest = shared.newest();
         // The bounds may have become narrower since the last opening.
-        shared.advance(newest.head, newest.bytes);
-        let ring = Arc::new(Ring::new(ring_bytes, newest.head));
+        log.settle();
+        let shared = Arc::clone(&log.shared);
+        let ring = Arc::new(Ring::new(ring_bytes, shared.head()));
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
         // A group is at most a quarter of the ring, so that its readers find it there, and small
         // beside a segment.
@@ -205,7 +205,7 @@ impl Transport for History {
 
     fn bounds(&self) -> Bounds {
         let floor = self.shared.cursor_floor();
-        let head = self.shared.newest().head;
+        let head = self.shared.head();
         Bounds {
             floor: floor.min(head),
             head,
@@ -217,6 +217,7 @@ impl Transport for History {
     }
 
     fn health(&self) -> Health {
-        self.shared.health()
+        let failure = self.committer.failure().map(Health::Refusing);
+        failure.unwrap_or_else(|| self.shared.health())
     }
 }

@@ -4,15 +4,17 @@
 //! look-up off (B-252, B-501). A reader that the ring has passed is ended, never skipped over:
 //! what it missed is nowhere.
 
-use std::collections::{HashMap, VecDeque};
+mod chosen;
+
 use std::sync::Arc;
 
 use talaria_protocol::Update;
 
+use self::chosen::Chosen;
 use crate::committer::{Commit, Committer, Who};
 use crate::sync::Mutex;
 use crate::{
-    Admit, AppendError, Appended, Bounds, EventIds, Frame, Lookup, Page, Pending, Position,
+    Admit, AppendError, Appended, Bounds, EventIds, Frame, Health, Lookup, Page, Pending, Position,
     ReadError, Ring, Route, RunTag, Transport,
 };
 
@@ -25,7 +27,7 @@ const PAGE_FRAMES: usize = 256;
 pub struct MemoryOptions {
     /// Where a cursor may start: at most this many updates back; `None` for all that is held.
     pub size: Option<u64>,
-    /// The bytes that updates may occupy; this alone evicts.
+    /// The bytes that updates may occupy, with all that is held because of them; this alone evicts.
     pub max_bytes: usize,
     /// Whether cursors are looked up; off for `local`.
     pub look_up: bool,
@@ -65,8 +67,7 @@ pub struct Memory {
 struct State {
     head: Position,
     newest: Option<Arc<Frame>>,
-    /// Where the ids that publishers chose are held, oldest first.
-    chosen: HashMap<Box<str>, VecDeque<Position>>,
+    chosen: Chosen,
 }
 
 impl Memory {
@@ -83,7 +84,6 @@ impl Memory {
             ids: ids.clone(),
             run,
             head: Position::ORIGIN,
-            held: VecDeque::new(),
             look_up: options.look_up,
             ring: Arc::clone(&ring),
             state: Arc::clone(&state),
@@ -113,13 +113,13 @@ impl Memory {
             return Lookup::Found(position);
         }
         // A publisher may have repeated an id that we made; then the repetition may still be kept.
-        let state = self.state.lock();
-        let kept = state
-            .chosen
-            .get(event_id)
-            .and_then(|positions| positions.iter().find(|position| **position > bounds.floor));
+        let places = self.state.lock().chosen.places(event_id, bounds.floor);
+        let kept = places.into_iter().find(|position| {
+            let mut found = Vec::new();
+            self.ring.get(&[*position], &mut found) && *found[0].event_id == *event_id
+        });
         match (kept, made) {
-            (Some(position), _) => Lookup::Found(*position),
+            (Some(position), _) => Lookup::Found(position),
             (None, Some(_)) => Lookup::Deleted,
             (None, None) => Lookup::Unknown,
         }
@@ -211,6 +211,11 @@ impl Transport for Memory {
             .as_ref()
             .map(|frame| frame.event_id.to_string())
     }
+
+    fn health(&self) -> Health {
+        let failure = self.committer.failure();
+        failure.map_or(Health::Ready, Health::Refusing)
+    }
 }
 
 /// The committer's side of the log.
@@ -218,8 +223,6 @@ struct Places {
     ids: EventIds,
     run: RunTag,
     head: Position,
-    /// The publishers' ids that are indexed, oldest first.
-    held: VecDeque<(Box<str>, Position)>,
     look_up: bool,
     ring: Arc<Ring>,
     state: Arc<Mutex<State>>,
@@ -257,14 +260,8 @@ impl Commit for Places {
     fn routed(&mut self) {
         let floor = self.ring.floor();
         let mut state = self.state.lock();
-        while let Some((id, _)) = self.held.pop_front_if(|(_, position)| *position <= floor) {
-            if let Some(positions) = state.chosen.get_mut(&id) {
-                positions.pop_front();
-                if positions.is_empty() {
-                    state.chosen.remove(&id);
-                }
-            }
-        }
+        state.chosen.forget(floor);
+        self.ring.hold_besides(state.chosen.weight());
     }
 }
 
@@ -278,12 +275,8 @@ impl Places {
                 if self.look_up {
                     // Before the update is visible, so that its id can be resumed from at once.
                     let mut state = self.state.lock();
-                    state
-                        .chosen
-                        .entry(id.as_str().into())
-                        .or_default()
-                        .push_back(position);
-                    self.held.push_back((id.as_str().into(), position));
+                    state.chosen.add(&id, position);
+                    self.ring.hold_besides(state.chosen.weight());
                 }
                 id
             }

@@ -22,6 +22,8 @@ struct Frames {
     /// The position before the oldest frame.
     floor: Position,
     bytes: usize,
+    /// What is held elsewhere because of the frames, in bytes.
+    besides: usize,
 }
 
 impl Ring {
@@ -31,6 +33,7 @@ impl Ring {
             queue: VecDeque::new(),
             floor: head,
             bytes: 0,
+            besides: 0,
         };
         Self {
             frames: RwLock::new(frames),
@@ -41,6 +44,11 @@ impl Ring {
     /// The bytes that the ring may hold.
     pub fn max_bytes(&self) -> usize {
         self.max_bytes
+    }
+
+    /// Says how many bytes are held elsewhere because of the frames; they count as the ring's.
+    pub(crate) fn hold_besides(&self, bytes: usize) {
+        self.frames.write().besides = bytes;
     }
 
     /// The position before the oldest frame: a reader at or after it finds everything here.
@@ -54,7 +62,8 @@ impl Ring {
         frames.bytes += group.iter().map(|frame| frame.weight()).sum::<usize>();
         frames.queue.extend(group.iter().cloned());
         let mut left = Vec::new();
-        while frames.bytes > self.max_bytes && frames.queue.len() > group.len() {
+        let most = self.max_bytes.saturating_sub(frames.besides);
+        while frames.bytes > most && frames.queue.len() > group.len() {
             if let Some(frame) = frames.queue.pop_front() {
                 frames.bytes -= frame.weight();
                 frames.floor = frame.position;

@@ -121,10 +121,7 @@ impl Directory {
     /// # Errors
     /// Of the file system.
     pub fn open(path: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)?;
+        create_directories(path, &mut |parent| fs::File::open(parent)?.sync_all())?;
         Ok(Self {
             path: path.to_owned(),
         })
@@ -134,6 +131,39 @@ impl Directory {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         options
+    }
+}
+
+/// Creates a directory and those above it that are missing. `sync` makes the entries of a directory
+/// durable: without it a loss of power may take what was acknowledged in a directory that is new.
+fn create_directories(
+    path: &Path,
+    sync: &mut dyn FnMut(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(_) if path.is_dir() => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().ok_or(error)?;
+            create_directories(parent, sync)?;
+            return create_directories(path, sync);
+        }
+        Err(error) => return Err(error),
+    }
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    match sync(parent) {
+        // What may be entered and written need not be readable.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                directory = %parent.display(),
+                "the directory of the new history cannot be synced, because it is not readable"
+            );
+            Ok(())
+        }
+        synced => synced,
     }
 }
 
@@ -236,5 +266,70 @@ impl File for fs::File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that is removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("talaria-disk-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("a folder");
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // What is left is the system's to clear.
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn synced_for(path: &Path) -> Vec<PathBuf> {
+        let mut synced = Vec::new();
+        let mut sync = |parent: &Path| {
+            synced.push(parent.to_owned());
+            Ok(())
+        };
+        create_directories(path, &mut sync).expect("it is created");
+        assert!(path.is_dir());
+        synced
+    }
+
+    #[test]
+    fn every_directory_that_was_created_is_durable() {
+        let folder = Folder::new("parents");
+        let at = |name: &str| folder.0.join(name);
+        assert_eq!(
+            synced_for(&at("a/b/c")),
+            [folder.0.clone(), at("a"), at("a/b")]
+        );
+        assert_eq!(synced_for(&at("a/b/c")), [] as [PathBuf; 0]);
+        assert_eq!(synced_for(&at("a/b/d/")), [at("a/b")]);
+    }
+
+    #[test]
+    fn what_is_not_a_directory_is_refused() {
+        let folder = Folder::new("file");
+        let file = folder.0.join("file");
+        fs::write(&file, "").expect("a file");
+        for path in [file.clone(), file.join("below")] {
+            create_directories(&path, &mut |_| Ok(())).expect_err("a file is there");
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_of_a_parent_is_told() {
+        let folder = Folder::new("failing");
+        let path = folder.0.join("history");
+        let failed = create_directories(&path, &mut |_| Err(io::Error::other("failing")));
+        failed.expect_err("nobody knows whether it is there after a loss of power");
     }
 }

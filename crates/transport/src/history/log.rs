@@ -11,11 +11,13 @@ use std::time::Duration;
 use talaria_protocol::Update;
 
 use self::failure::Trouble;
+use super::clock::{Clock, Moment, STEP};
 use super::disk::File;
 use super::format::{GROUP_HEADER, GroupHeader, encode_record};
 use super::index::Facts;
 use super::manifest::Run;
 use super::options::SyncMode;
+use super::retention::Retention;
 use super::segment::Segment;
 use super::shared::{Newest, Shared};
 use crate::committer::Commit;
@@ -31,7 +33,7 @@ const ALMOST_FULL: &str =
 /// than preparing the next group takes.
 const SYNCED_ASIDE: usize = 64;
 /// The disk's free space is looked at again after so long, or so much.
-const SPACE_SEEN_MS: u64 = 100;
+const SPACE_SEEN_MS: u128 = 100;
 const SPACE_SEEN_BYTES: u64 = 1 << 20;
 /// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
 const FREE_BYTES: u64 = 1 << 30;
@@ -54,16 +56,21 @@ pub(super) struct Log {
     pub(super) allocated: u64,
     /// When the active segment has so many bytes, the next one begins.
     pub(super) target: u64,
-    /// When, in milliseconds since 1970, and at how many bytes of the log the disk's free space was
-    /// last looked at.
-    pub(super) space_seen: (u64, u64),
+    /// When and at how many bytes of the log the disk's free space was last looked at.
+    pub(super) space_seen: Option<(Moment, u64)>,
     pub(super) head: Position,
+    pub(super) clock: Clock,
+    pub(super) retention: Retention,
+    /// When the floor was last written although nobody published.
+    pub(super) floor_recorded: Moment,
+    /// Files that could not be removed yet.
+    pub(super) unremoved: Vec<String>,
     /// Of the last committed group.
     pub(super) facts: Facts,
     /// The retention floor that is known to be durable; what is above it is not removed.
     pub(super) durable_floor: Position,
-    /// When the oldest update that is not durable was committed, in milliseconds since 1970.
-    pub(super) unsynced_since: Option<u64>,
+    /// When the oldest update that is not durable was committed.
+    pub(super) unsynced_since: Option<Moment>,
     pub(super) trouble: Option<Trouble>,
     /// Reused for groups.
     pub(super) buffers: Vec<Vec<u8>>,
@@ -129,12 +136,13 @@ impl Commit for Log {
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         self.recover_from_trouble()?;
-        self.make_room(&group)?;
+        self.make_room()?;
         self.write_group(group)
     }
 
     fn land(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
         let frames = self.finish(flight)?;
+        self.shared.set_health(Health::Ready);
         self.delete_what_is_over();
         self.sync_if_due();
         Ok(frames)
@@ -159,8 +167,11 @@ impl Log {
         Ok(())
     }
 
-    /// A group without updates behind a head, committed not before a time.
-    fn new_group(&mut self, head: Position, not_before: u64) -> Prepared {
+    /// A group without updates behind a head. Its time is what the clock reads, but not a little
+    /// less than that of the group before it; much less is a clock that was set right.
+    fn new_group(&mut self, head: Position, before: u64) -> Prepared {
+        let reading = self.clock.reading();
+        let is_little = before.saturating_sub(reading) <= STEP;
         let mut bytes = self.buffers.pop().unwrap_or_default();
         bytes.clear();
         bytes.resize(GROUP_HEADER, 0);
@@ -170,7 +181,11 @@ impl Log {
             chosen: Vec::new(),
             bytes,
             offsets: Vec::new(),
-            time: (self.shared.options.clock)().max(not_before),
+            time: if is_little {
+                reading.max(before)
+            } else {
+                reading
+            },
             imported: self.facts.imported,
         }
     }
@@ -199,7 +214,7 @@ impl Log {
     /// prepared meanwhile.
     fn write_group(&mut self, mut group: Prepared) -> Result<Flight, AppendError> {
         let facts = Facts {
-            floor: self.shared.floor_at(group.head),
+            floor: self.retention.floor_at(group.head),
             imported: group.imported,
             time: group.time,
         };
@@ -252,9 +267,8 @@ impl Log {
             self.durable = flight.end;
             self.durable_floor = flight.facts.floor;
         } else if self.unsynced_since.is_none() {
-            self.unsynced_since = Some((self.shared.options.clock)());
+            self.unsynced_since = Some(self.clock.moment());
         }
-        self.shared.set_health(Health::Ready);
         let start = self.end;
         self.head = flight.group.head;
         self.end = flight.end;
@@ -287,18 +301,24 @@ impl Log {
             self.shared.set_newest(Newest {
                 head: self.head,
                 event_id: Some(newest.event_id.clone()),
-                bytes: self.active.base + self.end,
             });
         }
     }
 
-    /// Begins a new segment if the active one is large enough.
-    fn make_room(&mut self, group: &Prepared) -> Result<(), AppendError> {
-        let since = group.time.abs_diff(self.space_seen.0);
-        let written = (self.active.base + self.end).abs_diff(self.space_seen.1);
-        if since >= SPACE_SEEN_MS || written >= SPACE_SEEN_BYTES {
-            self.check_space()?;
-            self.space_seen = (group.time, self.active.base + self.end);
+    /// Begins a new segment if the active one is large enough. On a full disk it first deletes what
+    /// is over, since refused publishes may leave no time to do so later.
+    fn make_room(&mut self) -> Result<(), AppendError> {
+        let bytes = self.active.base + self.end;
+        let is_due = self.space_seen.is_none_or(|(since, at)| {
+            bytes.abs_diff(at) >= SPACE_SEEN_BYTES || self.clock.is_over(since, SPACE_SEEN_MS)
+        });
+        if is_due {
+            if self.check_space().is_err() {
+                self.retain();
+                self.recover_from_trouble()?;
+                self.check_space()?;
+            }
+            self.space_seen = Some((self.clock.moment(), bytes));
         }
         if self.end >= self.target && self.active.last() >= self.active.first {
             self.roll().map_err(|error| self.roll_failed(&error))?;
@@ -306,19 +326,23 @@ impl Log {
         Ok(())
     }
 
-    /// The bytes that kept updates occupy, more or less a segment's header.
+    /// The bytes that kept updates occupy, as if all of a segment were of one size.
     fn kept_bytes(&self) -> u64 {
         let floor = self.facts.floor;
         let segments = self.shared.segments();
         let oldest = segments.partition_point(|segment| segment.last() <= floor);
         let start = segments.get(oldest).map_or(self.active.base, |segment| {
-            let offset = segment.offset(floor.next(), &self.shared.files);
-            segment.base + u64::from(offset.ok().flatten().unwrap_or_default())
+            let deleted = (floor.0 + 1).saturating_sub(segment.first.0);
+            let all = (segment.last().0 + 1)
+                .saturating_sub(segment.first.0)
+                .max(1);
+            let share = u128::from(segment.end()) * u128::from(deleted) / u128::from(all);
+            segment.base + u64::try_from(share).unwrap_or_default()
         });
         (self.active.base + self.end).saturating_sub(start)
     }
 
-    fn check_space(&mut self) -> Result<(), AppendError> {
+    pub(super) fn check_space(&mut self) -> Result<(), AppendError> {
         let is_full = match self.shared.files.disk.space() {
             Ok(space) => space.available < FREE_BYTES.min(space.total / FREE_SHARE),
             // Writing will tell.

@@ -60,11 +60,15 @@ impl Manifest {
 
     /// Makes this the manifest, durably.
     pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
-        let file = disk.create(NEW)?;
-        file.write_at(self.encode().as_bytes(), 0)?;
-        file.sync_data()?;
-        disk.rename(NEW, NAME)?;
-        disk.sync()
+        let write = || {
+            let file = disk.create(NEW)?;
+            file.write_at(self.encode().as_bytes(), 0)?;
+            file.sync_data()?;
+            disk.rename(NEW, NAME)?;
+            disk.sync()
+        };
+        // What was begun takes room that a full disk does not have.
+        write().inspect_err(|_| drop(disk.remove(NEW)))
     }
 
     /// The run that a tag names, and its last position if it is not the newest.

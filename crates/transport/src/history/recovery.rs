@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
 use self::newest::Recovered;
 pub(super) use self::newest::rewrite;
+use super::clock::Clock;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
@@ -18,6 +19,7 @@ use super::log::{Log, Syncer, create_segment};
 use super::manifest::{Gap, Manifest, Run};
 use super::names;
 use super::options::HistoryOptions;
+use super::retention::Retention;
 use super::segment::Segment;
 use super::shared::{Newest, Shared};
 use crate::{Position, RunTag};
@@ -35,6 +37,14 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     let segments = keep(&*disk, &found, &newest, &manifest)?;
     let is_empty = newest.head < first;
     let run = new_run(newest.head, &*disk)?;
+    let mut clock = Clock::start(
+        Arc::clone(&options.clock),
+        (newest.head > newest.facts.floor).then_some(newest.created),
+    );
+    clock.now();
+    let oldest = segments.first().map_or(number, |oldest| oldest.number);
+    // Before anything is written, since its room may be what is missing.
+    remove_leftovers(&*disk, &found, oldest);
     let header = SegmentHeader {
         // One that holds nothing is replaced, so that openings leave nothing behind.
         number: if is_empty { number } else { number + 1 },
@@ -42,20 +52,32 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         run,
         floor: newest.facts.floor,
         imported: newest.facts.imported,
-        created: (options.clock)(),
+        created: clock.believed(),
         key: manifest.key,
     };
     let name = names::segment(header.number, header.first);
-    let file = create_segment(&*disk, &header).map_err(failed(&*disk, &name, "creating it"))?;
+    let file = create_segment(&*disk, &header).or_else(|error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            tracing::warn!("the disk is full; indexes are removed and made again when needed");
+            let indexes = found.indexes.iter();
+            remove(
+                &*disk,
+                indexes.map(|(number, first)| names::index(*number, *first)),
+            );
+            create_segment(&*disk, &header)
+        }
+        _ => Err(error),
+    });
+    let file = file.map_err(failed(&*disk, &name, "creating it"))?;
     seal(&*disk, &newest, number, first);
     manifest.runs.push(run);
     manifest
         .write(&*disk)
         .map_err(failed(&*disk, "manifest", "writing it"))?;
-    remove_leftovers(
+    let closed = found.closed.iter();
+    remove(
         &*disk,
-        &found,
-        segments.first().map_or(number, |oldest| oldest.number),
+        closed.map(|(number, first)| names::closed(*number, *first)),
     );
     let mut base = 0;
     let mut kept: Vec<Arc<Segment>> = Vec::new();
@@ -83,11 +105,10 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         Newest {
             head: newest.head,
             event_id,
-            bytes: base + SEGMENT_HEADER as u64,
         },
         newest.facts.floor,
     ));
-    log(shared, run, active, file, newest.facts, lock)
+    log(shared, run, active, file, newest.facts, clock, lock)
 }
 
 fn log(
@@ -96,14 +117,21 @@ fn log(
     active: Arc<Segment>,
     file: Arc<dyn super::disk::File>,
     facts: Facts,
+    clock: Clock,
     lock: Box<dyn Send + Sync>,
 ) -> Result<Log, OpenError> {
+    let retention = Retention::start(&shared.options, facts.floor);
+    let retention = retention.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
     let syncer = Syncer::start();
     let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
     let mut log = Log {
         target: 0,
-        space_seen: (0, 0),
-        head: shared.newest().head,
+        space_seen: None,
+        head: shared.head(),
+        retention,
+        floor_recorded: clock.moment(),
+        clock,
+        unremoved: Vec::new(),
         shared,
         run,
         active,
@@ -131,13 +159,14 @@ fn begin(
     lock: Box<dyn Send + Sync>,
 ) -> Result<Log, OpenError> {
     let run = new_run(Position::ORIGIN, &*disk)?;
+    let clock = Clock::start(Arc::clone(&options.clock), None);
     let header = SegmentHeader {
         number: 1,
         first: run.first,
         run,
         floor: Position::ORIGIN,
         imported: 0,
-        created: (options.clock)(),
+        created: clock.believed(),
         key: manifest.key,
     };
     let name = names::segment(header.number, header.first);
@@ -153,19 +182,16 @@ fn begin(
         Arc::clone(&file),
         SEGMENT_HEADER as u64,
     ));
-    let newest = Newest {
-        bytes: SEGMENT_HEADER as u64,
-        ..Newest::default()
-    };
     let shared = Shared::new(
         disk,
         manifest,
         options,
         vec![Arc::clone(&active)],
-        newest,
+        Newest::default(),
         Position::ORIGIN,
     );
-    log(Arc::new(shared), run, active, file, Facts::default(), lock)
+    let facts = Facts::default();
+    log(Arc::new(shared), run, active, file, facts, clock, lock)
 }
 
 fn new_run(head: Position, disk: &dyn Disk) -> Result<Run, OpenError> {
@@ -260,17 +286,21 @@ fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Position) {
     }
 }
 
-/// Removes what no segment in use needs; whatever fails is tried again at the next start.
+/// Removes what no segment in use needs, and what was being written. The floor that says so is
+/// durable.
 fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
     let old = |number: &u64| *number < oldest;
     let segments = found.segments.iter().filter(|(number, _)| old(number));
     let segments = segments.map(|(number, (first, _))| names::segment(*number, *first));
     let indexes = found.indexes.iter().filter(|(number, _)| old(number));
     let indexes = indexes.map(|(number, first)| names::index(*number, *first));
-    let closed = found.closed.iter();
-    let closed = closed.map(|(number, first)| names::closed(*number, *first));
     let leftovers = found.leftovers.iter().cloned();
-    for name in segments.chain(indexes).chain(closed).chain(leftovers) {
+    remove(disk, segments.chain(indexes).chain(leftovers));
+}
+
+/// Removes files; whatever fails is tried again at the next start.
+fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
+    for name in names {
         match disk.remove(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, file = disk.path(&name), "a file that is no longer needed could not be removed");

@@ -1,12 +1,19 @@
 //! What is kept: by count, bytes and age, exact to the update.
 
-use std::io;
-use std::sync::Arc;
+mod scout;
+mod search;
 
-use super::format::{Content, Record};
+use std::io;
+use std::time::Duration;
+
+use self::scout::{Question, Scout};
 use super::options::HistoryOptions;
-use super::segment::{Files, Segment};
+use super::shared::Shared;
 use crate::Position;
+
+/// How long the committer waits for a look at the disk; the answer counts later then. What is in
+/// the system's cache is read a thousand times as fast.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The end of the log.
 #[derive(Debug, Clone, Copy)]
@@ -15,40 +22,116 @@ pub(super) struct End {
     pub(super) head: Position,
     /// The bytes of all segments.
     pub(super) bytes: u64,
-    /// The time of day, in milliseconds since 1970.
+    /// When the newest update was committed, as it was stored, in milliseconds since 1970.
+    pub(super) committed: u64,
+    /// The time of day that ages are judged by, in milliseconds since 1970.
     pub(super) now: u64,
 }
 
-/// The bounds, and the floor that follows from them.
-#[derive(Debug)]
-pub(super) struct Retention {
-    size: Option<u64>,
-    max_bytes: Option<u64>,
-    /// In milliseconds.
-    max_age: Option<u64>,
-    floor: Position,
-    /// The oldest kept update, as long as it is that.
-    oldest: Option<Oldest>,
-}
-
+/// That an update was there at a time although it was committed at one that is still to come. In
+/// milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
-struct Oldest {
+struct Witness {
     position: Position,
-    /// Where it begins, in bytes of all segments.
-    start: u64,
     time: u64,
 }
 
+/// The bounds, those that are a look at the disk away first.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    max_bytes: Option<u64>,
+    /// In milliseconds.
+    max_age: Option<u64>,
+    /// If the newest update is of a time that is still to come, since when that is known.
+    witness: Option<Witness>,
+}
+
+/// A stored update, as far as bounds ask.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    position: Position,
+    /// Where it begins, in bytes of all segments.
+    start: u64,
+    /// When it was committed, in milliseconds since 1970.
+    time: u64,
+}
+
+/// What bounds say of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Kept,
+    Over,
+    /// It is lost, or was committed at a time that is still to come: it is as old as what follows.
+    Unknown,
+}
+
+impl Limits {
+    fn judge(self, end: End, update: Stored) -> Verdict {
+        let is_too_large = self
+            .max_bytes
+            .is_some_and(|most| end.bytes.saturating_sub(update.start) > most);
+        if is_too_large && update.position < end.head {
+            return Verdict::Over;
+        }
+        let Some(age) = self.max_age else {
+            return Verdict::Kept;
+        };
+        let witnessed = self
+            .witness
+            .filter(|known| update.position <= known.position);
+        match (update.time > end.now, witnessed) {
+            (false, _) if update.time.saturating_add(age) <= end.now => Verdict::Over,
+            (false, _) => Verdict::Kept,
+            (true, Some(known)) if known.time.saturating_add(age) <= end.now => Verdict::Over,
+            (true, _) => Verdict::Unknown,
+        }
+    }
+
+    /// Remembers since when the newest update is of a time that is still to come. If a later one is
+    /// of a time that has come, they are as old as that.
+    fn witness(&mut self, end: End) {
+        let known = self.witness.filter(|known| known.time <= end.now);
+        let is_to_come = end.committed > end.now;
+        self.witness = is_to_come.then(|| {
+            known.unwrap_or(Witness {
+                position: end.head,
+                time: end.now,
+            })
+        });
+    }
+}
+
+/// The floor that follows from the bounds. It belongs to the committer, who never waits long for a
+/// disk because of it.
+pub(super) struct Retention {
+    size: Option<u64>,
+    limits: Limits,
+    floor: Position,
+    /// The oldest kept update, as long as it is that.
+    oldest: Option<Stored>,
+    scout: Option<Scout>,
+    /// Whether the disk was not readable when it was last looked at.
+    is_failing: bool,
+}
+
 impl Retention {
-    pub(super) fn new(options: &HistoryOptions, floor: Position) -> Self {
-        let milliseconds = |age: std::time::Duration| u64::try_from(age.as_millis()).ok();
-        Self {
-            size: options.size,
+    /// The bounds of the options, above a floor.
+    pub(super) fn start(options: &HistoryOptions, floor: Position) -> io::Result<Self> {
+        let milliseconds = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let limits = Limits {
             max_bytes: options.max_bytes,
-            max_age: options.max_age.and_then(milliseconds),
+            max_age: options.max_age.map(milliseconds),
+            witness: None,
+        };
+        let looks = limits.max_bytes.is_some() || limits.max_age.is_some();
+        Ok(Self {
+            size: options.size,
+            limits,
             floor,
             oldest: None,
-        }
+            scout: looks.then(Scout::start).transpose()?,
+            is_failing: false,
+        })
     }
 
     /// Everything up to here is deleted.
@@ -56,97 +139,71 @@ impl Retention {
         self.floor
     }
 
-    /// Whether updates are deleted as time goes by.
-    pub(super) fn ages(&self) -> bool {
-        self.max_age.is_some()
+    /// Where the floor will be at least once the newest position is this one.
+    pub(super) fn floor_at(&self, head: Position) -> Position {
+        let by_size = self.size.map(|size| head.back(size));
+        by_size.map_or(self.floor, |by_size| self.floor.max(by_size))
     }
 
-    /// Raises the floor to what the bounds say of this end of the log.
+    /// Whether a look at the disk has not ended yet.
+    pub(super) fn is_looking(&self) -> bool {
+        self.scout.as_ref().is_some_and(Scout::is_looking)
+    }
+
+    /// Raises the floor to what the bounds say of this end of the log. A slow disk is not waited
+    /// for, unless there is time.
     pub(super) fn advance(
         &mut self,
         end: End,
-        segments: &[Arc<Segment>],
-        files: &Files,
-    ) -> io::Result<Position> {
-        if let Some(size) = self.size {
-            self.floor = self.floor.max(end.head.back(size));
+        shared: &std::sync::Arc<Shared>,
+        has_time: bool,
+    ) -> Position {
+        self.floor = self.floor_at(end.head);
+        let patience = if has_time { None } else { Some(PATIENCE) };
+        let late = self.scout.as_mut().and_then(Scout::late_answer);
+        self.learn(late);
+        if self
+            .limits
+            .witness
+            .is_some_and(|known| known.position <= self.floor)
+        {
+            self.limits.witness = None;
         }
-        if self.max_bytes.is_some() || self.max_age.is_some() {
-            let containing = segments.partition_point(|segment| segment.last() <= self.floor);
-            for segment in &segments[containing..] {
-                if !self.advance_within(end, segment, files)? {
-                    break;
-                }
+        self.limits.witness(end);
+        if self.floor < end.head && self.must_look(end) {
+            let question = Question {
+                limits: self.limits,
+                end,
+                floor: self.floor,
+                shared: std::sync::Arc::clone(shared),
+            };
+            let scout = self.scout.as_mut();
+            let answer = scout.and_then(|scout| scout.ask(question, patience));
+            self.learn(answer);
+        }
+        self.floor
+    }
+
+    /// Whether the disk must be looked at: unless the oldest update is known and kept.
+    fn must_look(&self, end: End) -> bool {
+        let oldest = self
+            .oldest
+            .filter(|oldest| oldest.position == self.floor.next());
+        oldest.is_none_or(|oldest| self.limits.judge(end, oldest) != Verdict::Kept)
+    }
+
+    fn learn(&mut self, answer: Option<io::Result<scout::Answer>>) {
+        match answer {
+            Some(Ok(answer)) => {
+                self.is_failing = false;
+                self.floor = self.floor.max(answer.floor);
+                self.oldest = answer.oldest;
             }
-        }
-        Ok(self.floor)
-    }
-
-    /// Raises the floor within a segment; whether all of it is deleted.
-    fn advance_within(
-        &mut self,
-        end: End,
-        segment: &Arc<Segment>,
-        files: &Files,
-    ) -> io::Result<bool> {
-        let (first, last) = (self.floor.next().max(segment.first), segment.last());
-        if first > last {
-            return Ok(true);
-        }
-        if self.oldest.is_none_or(|oldest| oldest.position != first) {
-            self.oldest = look(first, segment, files)?;
-        }
-        if self.oldest.is_some_and(|oldest| !self.is_over(end, oldest)) {
-            return Ok(false);
-        }
-        let is_over = |position| -> io::Result<bool> {
-            // What is lost needs no keeping.
-            let found = look(position, segment, files)?;
-            Ok(found.is_none_or(|found| self.is_over(end, found)))
-        };
-        let (mut low, mut high) = (first.0, last.0);
-        if is_over(last)? {
-            low = last.0 + 1;
-        } else {
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if is_over(Position(middle))? {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
+            Some(Err(error)) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "retention cannot read the oldest updates; they are kept");
             }
+            _ => {}
         }
-        self.floor = Position(low).back(1);
-        Ok(low > last.0)
     }
-
-    /// Whether an update is beyond what is kept.
-    fn is_over(&self, end: End, update: Oldest) -> bool {
-        let too_old = self
-            .max_age
-            .is_some_and(|age| update.time.saturating_add(age) <= end.now);
-        let too_large = self
-            .max_bytes
-            .is_some_and(|most| end.bytes.saturating_sub(update.start) > most);
-        too_old || (too_large && update.position < end.head)
-    }
-}
-
-fn look(position: Position, segment: &Arc<Segment>, files: &Files) -> io::Result<Option<Oldest>> {
-    let Some(at) = segment.offset(position, files)? else {
-        return Ok(None);
-    };
-    let file = segment.file(files)?;
-    let record = super::segment::read_record(&*file, at.into(), segment.end())?;
-    Ok(
-        record.and_then(|bytes| match Record::parse(&bytes)?.content {
-            Content::Update(stored) if stored.position == position => Some(Oldest {
-                position,
-                start: segment.base + u64::from(at),
-                time: stored.time,
-            }),
-            _ => None,
-        }),
-    )
 }

@@ -7,7 +7,6 @@ use super::disk::Disk;
 use super::index::Hashes;
 use super::manifest::Manifest;
 use super::options::HistoryOptions;
-use super::retention::{End, Retention};
 use super::segment::{Files, Segment};
 use crate::sync::{Mutex, RwLock};
 use crate::{EventIds, Health, Position};
@@ -22,7 +21,10 @@ pub(super) struct Shared {
     /// Oldest first; the last one is the active one. Replaced as a whole.
     segments: RwLock<Arc<[Arc<Segment>]>>,
     newest: Mutex<Newest>,
-    retention: Mutex<Retention>,
+    /// The position of the newest update.
+    head: AtomicU64,
+    /// Everything up to here is deleted. The committer raises it; who reads it waits for nobody.
+    floor: AtomicU64,
     /// Behind the newest damage: no cursor crosses it.
     behind_damage: AtomicU64,
     health: Mutex<Health>,
@@ -33,8 +35,6 @@ pub(super) struct Shared {
 pub(super) struct Newest {
     pub(super) head: Position,
     pub(super) event_id: Option<Box<str>>,
-    /// The bytes of all segments up to its end.
-    pub(super) bytes: u64,
 }
 
 impl Shared {
@@ -50,7 +50,8 @@ impl Shared {
         Self {
             files: Files::new(disk, Hashes::new(&manifest.key)),
             ids: EventIds::new(&manifest.key),
-            retention: Mutex::new(Retention::new(&options, floor)),
+            head: AtomicU64::new(newest.head.0),
+            floor: AtomicU64::new(floor.0),
             manifest,
             options,
             segments: RwLock::new(segments.into()),
@@ -73,7 +74,14 @@ impl Shared {
     }
 
     pub(super) fn set_newest(&self, newest: Newest) {
+        let head = newest.head.0;
         *self.newest.lock() = newest;
+        self.head.store(head, Ordering::Release);
+    }
+
+    /// The position of the newest update.
+    pub(super) fn head(&self) -> Position {
+        Position(self.head.load(Ordering::Acquire))
     }
 
     pub(super) fn health(&self) -> Health {
@@ -94,37 +102,14 @@ impl Shared {
         }
     }
 
-    /// Raises the retention floor to what the bounds say of an end of the log.
-    pub(super) fn advance(&self, head: Position, bytes: u64) -> Position {
-        let end = End {
-            head,
-            bytes,
-            now: (self.options.clock)(),
-        };
-        let mut retention = self.retention.lock();
-        let advanced = retention.advance(end, &self.segments(), &self.files);
-        advanced.unwrap_or_else(|error| {
-            tracing::error!(%error, "retention cannot read the oldest updates; they are kept");
-            retention.floor()
-        })
-    }
-
-    /// Where the floor will be at least once the newest position is this one.
-    pub(super) fn floor_at(&self, head: Position) -> Position {
-        let floor = self.retention.lock().floor();
-        let size = self.options.size.map(|size| head.back(size));
-        size.map_or(floor, |by_size| floor.max(by_size))
+    /// Hides everything up to a position.
+    pub(super) fn raise_floor(&self, floor: Position) {
+        self.floor.fetch_max(floor.0, Ordering::AcqRel);
     }
 
     /// Everything up to here was deleted.
     pub(super) fn floor(&self) -> Position {
-        let retention = self.retention.lock();
-        if !retention.ages() {
-            return retention.floor();
-        }
-        drop(retention);
-        let newest = self.newest();
-        self.advance(newest.head, newest.bytes)
+        Position(self.floor.load(Ordering::Acquire))
     }
 
     /// Where a cursor may start: behind what was deleted and behind damage.

@@ -6,12 +6,16 @@
 )]
 
 mod boltdb;
+mod clock;
 mod damage;
 mod failing;
 mod folder;
+mod full;
 mod golden;
 mod history;
 mod import;
 mod memory;
 mod power;
+mod shaky;
+mod stalled;
 mod suite;

@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use talaria_protocol::Update;
+use talaria_transport::history::{Directory, History, HistoryOptions};
 use talaria_transport::{
-    AppendError, Frame, Lookup, Memory, MemoryOptions, Position, ReadError, Route, Transport,
+    AppendError, Frame, Health, Lookup, Memory, MemoryOptions, Position, ReadError, Route,
+    Transport,
 };
 
+use crate::folder::Folder;
 use crate::suite::{self, Everything, Kept, append, block_on, look_up, start, update};
 
 fn open(kept: Kept) -> Arc<dyn Transport> {
@@ -108,6 +111,31 @@ fn a_panic_while_routing_closes_the_log() {
     assert_eq!(failed.unwrap_err(), AppendError::Unknown);
     let refused = block_on(transport.append(update(None, "late")));
     assert!(matches!(refused.unwrap_err(), AppendError::Refused(_)));
+    assert!(matches!(transport.health(), Health::Refusing(_)));
+}
+
+/// The health of a log whose committer is gone says so, on the history too.
+#[test]
+fn a_log_that_has_failed_is_not_ready() {
+    let folder = Folder::new();
+    let directory = Directory::open(folder.path()).expect("a directory");
+    let options = HistoryOptions::new(Arc::new(|| 1_000));
+    let history = History::open(Arc::new(directory), options).expect("a history");
+    for transport in [
+        Arc::new(history) as Arc<dyn Transport>,
+        open(Kept::default()),
+    ] {
+        transport.start(Arc::new(Failing));
+        append(&transport, None);
+        assert_eq!(transport.health(), Health::Ready);
+        let failed = block_on(transport.append(update(None, "panic")));
+        assert_eq!(failed.unwrap_err(), AppendError::Unknown);
+        // Its thread is unwinding while the publisher is told.
+        while transport.health() == Health::Ready {
+            std::thread::yield_now();
+        }
+        assert_eq!(transport.bounds().head, Position(2), "it answers still");
+    }
 }
 
 /// Appends another update while it routes one, so that the log never comes to rest by itself.

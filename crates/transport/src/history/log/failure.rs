@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{ALMOST_FULL, LOOK_AGAIN, Log, NOT_WRITTEN};
+use super::{LOOK_AGAIN, Log, NOT_WRITTEN};
+use crate::history::clock::Moment;
 use crate::history::names;
 use crate::history::recovery::rewrite;
 use crate::history::walk::{Met, walk};
@@ -11,8 +12,8 @@ use crate::{AppendError, Health};
 /// The active segment's end is not known to be as it should: nothing is written until it is.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::history) struct Trouble {
-    /// When it was last tried to get out, in milliseconds since 1970.
-    tried: u64,
+    /// When it was last tried to get out.
+    tried: Moment,
 }
 
 impl Log {
@@ -66,8 +67,7 @@ impl Log {
         let Some(Trouble { tried }) = self.trouble else {
             return Ok(());
         };
-        let since = (self.shared.options.clock)().abs_diff(tried);
-        if u128::from(since) < LOOK_AGAIN.as_millis() {
+        if !self.clock.is_over(tried, LOOK_AGAIN.as_millis()) {
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         self.enter_trouble();
@@ -82,25 +82,28 @@ impl Log {
         if self.recover_from_trouble().is_err() {
             return;
         }
-        match self.shared.health() {
-            Health::Refusing(ALMOST_FULL) => {
-                if self.check_space().is_ok() {
-                    self.shared.set_health(Health::Ready);
-                }
-            }
-            Health::Refusing(_) => {
-                // Only writing shows whether it works: a group of no updates.
-                let nothing = self.new_group(self.head, self.facts.time);
-                if let Ok(flight) = self.write_group(nothing) {
-                    _ = self.finish(flight);
-                }
-            }
-            Health::Ready => {}
+        if self.shared.health() == Health::Ready || self.check_space().is_err() {
+            return;
+        }
+        // Only writing shows whether it works.
+        if self.write_nothing() {
+            self.shared.set_health(Health::Ready);
         }
     }
 
+    /// Writes a group of no updates, which records the floor; whether that succeeded.
+    pub(super) fn write_nothing(&mut self) -> bool {
+        let nothing = self.new_group(self.head, self.facts.time);
+        let time = self.facts.time;
+        let written = self.write_group(nothing);
+        let is_written = written.is_ok_and(|flight| self.finish(flight).is_ok());
+        // That of the newest update.
+        self.facts.time = time;
+        is_written
+    }
+
     fn enter_trouble(&mut self) {
-        let tried = (self.shared.options.clock)();
+        let tried = self.clock.moment();
         self.trouble = Some(Trouble { tried });
     }
 

@@ -1,18 +1,45 @@
-//! What the writer does besides writing: it deletes, syncs later, and looks whether a disk works again.
+//! What the writer does besides writing: it deletes, syncs later, and looks whether a disk works
+//! again. None of it needs that anything can be published.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LOOK_AGAIN, Log, roll};
-use crate::Health;
+use super::{LOOK_AGAIN, Log};
 use crate::history::options::SyncMode;
+use crate::history::retention::End;
 use crate::history::segment::Segment;
+use crate::{Health, Position};
 
 impl Log {
+    /// Hides and deletes what the bounds no longer keep, and looks whether there is room, before
+    /// anything is shown.
+    pub(in crate::history) fn settle(&mut self) {
+        self.raise_floor(true);
+        self.retain();
+        // Who asks for the hub's health should not have to publish first.
+        _ = self.check_space();
+    }
+
+    /// Hides what the bounds no longer keep.
+    fn raise_floor(&mut self, has_time: bool) -> Position {
+        let end = End {
+            head: self.head,
+            bytes: self.active.base + self.end,
+            committed: self.facts.time,
+            now: self.clock.now(),
+        };
+        let floor = self.retention.advance(end, &self.shared, has_time);
+        self.shared.raise_floor(floor);
+        if floor >= self.head {
+            self.clock.forget();
+        }
+        floor
+    }
+
     /// Deletes what retention no longer keeps: at once for readers, on the disk once a header that
     /// says so is durable.
     pub(super) fn delete_what_is_over(&mut self) {
-        let floor = self.shared.advance(self.head, self.active.base + self.end);
+        let floor = self.raise_floor(false);
         let segments = self.shared.segments();
         let is_over = |segment: &Arc<Segment>| segment.last() <= self.facts.floor.min(floor);
         if !segments
@@ -24,7 +51,45 @@ impl Log {
         if segments[0].last() > self.durable_floor && !self.sync() {
             return;
         }
-        roll::remove_segments(&self.shared, self.durable_floor);
+        self.remove_segments();
+    }
+
+    /// The same without a publish, whatever the disk refuses: what is hidden is recorded, and
+    /// segments go that are wholly hidden, the active one too.
+    pub(super) fn retain(&mut self) {
+        let floor = self.raise_floor(false);
+        if self.trouble.is_some() {
+            self.remove_hidden_indexes();
+            return;
+        }
+        let segments = self.shared.segments();
+        let is_over =
+            |segment: &Arc<Segment>| segment.last() <= floor && segment.last() >= segment.first;
+        if is_over(&self.active) {
+            // The new segment's header makes the floor durable.
+            if let Err(error) = self.roll() {
+                self.roll_failed(&error);
+                self.remove_hidden_indexes();
+                return;
+            }
+        } else if segments.first().is_some_and(is_over) || self.must_record(floor) {
+            self.floor_recorded = self.clock.moment();
+            let is_written = floor <= self.facts.floor || self.write_nothing();
+            if !is_written || !self.sync() {
+                return;
+            }
+        }
+        self.remove_segments();
+    }
+
+    /// Whether the floor should be written though nothing can be deleted: what was hidden by age
+    /// stays hidden if the next start finds a clock that was set back.
+    fn must_record(&self, floor: Position) -> bool {
+        self.shared.options.max_age.is_some()
+            && floor > self.facts.floor
+            && self
+                .clock
+                .is_over(self.floor_recorded, LOOK_AGAIN.as_millis())
     }
 
     /// Syncs what was written; whether that succeeded.
@@ -44,51 +109,37 @@ impl Log {
     pub(super) fn sync_if_due(&mut self) {
         if let (SyncMode::Interval(interval), Some(since)) =
             (self.shared.options.sync, self.unsynced_since)
+            && self.clock.is_over(since, interval.as_millis())
         {
-            let waited = (self.shared.options.clock)().abs_diff(since);
-            if u128::from(waited) >= interval.as_millis() {
-                self.sync();
-            }
+            self.sync();
         }
     }
 
     /// What is due while nobody publishes; when to come again.
     pub(super) fn keep_house(&mut self) -> Option<Duration> {
+        self.remove_again();
+        self.retain();
         if self.trouble.is_some() || self.shared.health() != Health::Ready {
             self.probe();
-            return Some(LOOK_AGAIN);
+            if self.trouble.is_none() {
+                self.remove_segments();
+            }
         }
-        self.sync_if_due();
+        if self.trouble.is_none() {
+            self.sync_if_due();
+        }
+        let is_unfinished = self.trouble.is_some()
+            || self.shared.health() != Health::Ready
+            || self.retention.is_looking()
+            || !self.unremoved.is_empty();
         let ages = self.shared.options.max_age.is_some();
-        if ages {
-            self.delete_what_is_old();
-        }
         let interval = match (self.shared.options.sync, self.unsynced_since) {
             (SyncMode::Interval(interval), Some(_)) => Some(interval),
             _ => None,
         };
-        [interval, ages.then_some(LOOK_AGAIN)]
+        [interval, (ages || is_unfinished).then_some(LOOK_AGAIN)]
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Removes segments whose updates have become too old, the active one's too.
-    pub(super) fn delete_what_is_old(&mut self) {
-        let floor = self.shared.advance(self.head, self.active.base + self.end);
-        let segments = self.shared.segments();
-        let is_over =
-            |segment: &Arc<Segment>| segment.last() <= floor && segment.last() >= segment.first;
-        if !segments.iter().any(is_over) {
-            return;
-        }
-        self.facts.floor = floor;
-        // The new segment's header makes the floor durable.
-        match self.roll() {
-            Ok(()) => roll::remove_segments(&self.shared, self.durable_floor),
-            Err(error) => {
-                self.roll_failed(&error);
-            }
-        }
     }
 }

@@ -4,14 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::Log;
-use crate::Position;
 use crate::history::disk::{Disk, File};
 use crate::history::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::history::index::Subject;
 use crate::history::names;
 use crate::history::options::SyncMode;
 use crate::history::segment::Segment;
-use crate::history::shared::Shared;
 
 /// Zeros that are written ahead, at most, in bytes.
 const ALLOCATED: u64 = 1 << 20;
@@ -31,12 +29,16 @@ pub(in crate::history) fn create_segment(
 ) -> io::Result<Arc<dyn File>> {
     let name = names::segment(header.number, header.first);
     let new = format!("{name}{}", names::NEW);
-    let file = disk.create(&new)?;
-    file.write_at(&header.encode(), 0)?;
-    file.sync_data()?;
-    disk.rename(&new, &name)?;
-    disk.sync()?;
-    Ok(file)
+    let write = || -> io::Result<Arc<dyn File>> {
+        let file = disk.create(&new)?;
+        file.write_at(&header.encode(), 0)?;
+        file.sync_data()?;
+        disk.rename(&new, &name)?;
+        disk.sync()?;
+        Ok(file)
+    };
+    // What was begun takes room that a full disk does not have.
+    write().inspect_err(|_| drop(disk.remove(&new)))
 }
 
 impl Log {
@@ -73,13 +75,15 @@ impl Log {
     pub(super) fn roll(&mut self) -> io::Result<()> {
         self.finish_segment()?;
         self.unsynced_since = None;
+        // Not what a group that is under way says: it may be refused.
+        let floor = self.facts.floor.max(self.retention.floor());
         let header = SegmentHeader {
             number: self.active.number + 1,
             first: self.head.next(),
             run: self.run,
-            floor: self.facts.floor,
+            floor,
             imported: self.facts.imported,
-            created: (self.shared.options.clock)(),
+            created: self.clock.believed(),
             key: self.shared.manifest.key,
         };
         let file = create_segment(&*self.shared.files.disk, &header)?;
@@ -102,8 +106,9 @@ impl Log {
         self.end = SEGMENT_HEADER as u64;
         self.durable = self.end;
         self.allocated = self.end;
+        self.facts.floor = floor;
+        self.durable_floor = floor;
         self.set_target();
-        self.durable_floor = header.floor;
         Ok(())
     }
 
@@ -134,36 +139,66 @@ impl Log {
         let written = written.read();
         let disk = &*self.shared.files.disk;
         if let Err(error) = written.index.write(disk, name, self.subject(), self.facts) {
+            // What was begun takes room that a full disk does not have.
+            drop(disk.remove(&format!("{name}{}", names::NEW)));
             tracing::warn!(%error, index = disk.path(name), "an index could not be written; it is made when it is needed");
         }
     }
 }
 
-/// Removes the segments that lie wholly below a floor that is known to be durable.
-pub(super) fn remove_segments(shared: &Shared, floor: Position) {
-    let segments = shared.segments();
-    // The active one stays.
-    let sealed = &segments[..segments.len().saturating_sub(1)];
-    let kept = sealed.partition_point(|segment| segment.last() <= floor);
-    if kept == 0 {
-        return;
+impl Log {
+    /// Removes the segments that lie wholly below a floor that is known to be durable.
+    pub(super) fn remove_segments(&mut self) {
+        let segments = self.shared.segments();
+        // The active one stays.
+        let sealed = &segments[..segments.len().saturating_sub(1)];
+        let kept = sealed.partition_point(|segment| segment.last() <= self.durable_floor);
+        if kept > 0 {
+            self.shared.replace_segments(segments[kept..].to_vec());
+        }
+        let files = segments[..kept].iter().flat_map(|segment| {
+            let (number, first) = (segment.number, segment.first);
+            [names::segment(number, first), names::index(number, first)]
+        });
+        for name in files {
+            self.remove(name);
+        }
     }
-    shared.replace_segments(segments[kept..].to_vec());
-    for segment in &segments[..kept] {
-        let disk = &*shared.files.disk;
-        for name in [
-            names::segment(segment.number, segment.first),
-            names::index(segment.number, segment.first),
-        ] {
-            match disk.remove(&name) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(
-                    %error,
-                    file = disk.path(&name),
-                    "what is no longer kept could not be removed; the next start tries again"
-                ),
+
+    /// Tries again what could not be removed.
+    pub(super) fn remove_again(&mut self) {
+        let disk = &*self.shared.files.disk;
+        self.unremoved.retain(|name| match disk.remove(name) {
+            Ok(()) => false,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        });
+    }
+
+    /// Removes the indexes of segments that are hidden, while the segments must stay because no
+    /// floor can be written: they can be made again, and their room may be what is missing.
+    pub(super) fn remove_hidden_indexes(&mut self) {
+        let floor = self.retention.floor();
+        let segments = self.shared.segments();
+        let sealed = &segments[..segments.len().saturating_sub(1)];
+        for segment in sealed.iter().take_while(|segment| segment.last() <= floor) {
+            self.remove(names::index(segment.number, segment.first));
+        }
+    }
+
+    fn remove(&mut self, name: String) {
+        let disk = &*self.shared.files.disk;
+        match disk.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                if !self.unremoved.contains(&name) {
+                    tracing::warn!(
+                        %error,
+                        file = disk.path(&name),
+                        "what is no longer kept could not be removed; it is tried again"
+                    );
+                    self.unremoved.push(name);
+                }
             }
+            _ => {}
         }
     }
 }

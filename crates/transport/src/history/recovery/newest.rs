@@ -21,6 +21,8 @@ pub(super) struct Recovered {
     /// Of the newest update, if the segment was read and has one.
     pub(super) event_id: Option<Box<str>>,
     pub(super) facts: Facts,
+    /// When it was begun, in milliseconds since 1970.
+    pub(super) created: u64,
     /// Where its last group ends.
     pub(super) length: u64,
     /// Up to here it is known to have been durable.
@@ -49,6 +51,7 @@ pub(super) fn recover(
             head: closed.subject().last,
             event_id: None,
             facts: closed.facts(),
+            created: header.created,
             length,
             mark: length,
             index: None,
@@ -67,6 +70,7 @@ pub(super) fn recover(
             imported: header.imported,
             time: header.created,
         },
+        created: header.created,
         length: SEGMENT_HEADER as u64,
         mark: SEGMENT_HEADER as u64,
         index: None,

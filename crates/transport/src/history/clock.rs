@@ -1,0 +1,215 @@
+//! What the history believes of the time of day, which others set and may set wrong.
+//!
+//! Ages follow the believed time. It goes on by itself, and a reading that is near it moves it on.
+//! A reading that is far from it must last before it is believed, so that one wrong reading neither
+//! hides what is kept nor keeps what is old. Until then ages follow the earlier of the two: to keep
+//! an update for too long can be mended, to delete it cannot.
+
+use std::time::Instant;
+
+use super::options::UnixMillis;
+
+/// A reading that is this far from the believed time is believed at once. In milliseconds.
+pub(super) const STEP: u64 = 5 * 60 * 1_000;
+/// A jump ahead is believed when it has lasted this share of itself, within bounds.
+const SHARE: i128 = 5_000;
+/// The bounds of the same, in milliseconds: four hours last the least, 35 days and more the most.
+const LASTS: (i128, i128) = (3_000, 600_000);
+/// The clock of one opening.
+pub(super) struct Clock {
+    read: UnixMillis,
+    begun: Instant,
+    judge: Judge,
+}
+
+impl Clock {
+    /// The clock of a log whose newest segment was begun at a time that was believed then; `None`
+    /// for a log that keeps nothing, which believes the first reading.
+    pub(super) fn start(read: UnixMillis, created: Option<u64>) -> Self {
+        Self {
+            read,
+            begun: instant(),
+            judge: Judge {
+                believed: created.map(i128::from),
+                doubt: None,
+            },
+        }
+    }
+
+    /// The time of day as it reads, in milliseconds since 1970.
+    pub(super) fn reading(&self) -> u64 {
+        (self.read)()
+    }
+
+    /// The time that ages are judged by: not later than it is, as far as that can be known.
+    pub(super) fn now(&mut self) -> u64 {
+        let reading = self.reading();
+        self.judge.judge(reading, self.elapsed())
+    }
+
+    /// The believed time; a doubtful reading does not move it.
+    pub(super) fn believed(&self) -> u64 {
+        match self.judge.believed {
+            Some(believed) => time(believed + i128::from(self.elapsed())),
+            None => self.reading(),
+        }
+    }
+
+    /// Believes the next reading whatever it is: there is nothing to hide or to keep.
+    pub(super) fn forget(&mut self) {
+        self.judge = Judge::default();
+    }
+
+    /// Milliseconds since the opening.
+    pub(super) fn elapsed(&self) -> u64 {
+        let elapsed = instant().duration_since(self.begun);
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a wait of so many milliseconds is over, by this clock or by the machine's, of which
+    /// none can be set back. `since` is what [`Clock::moment`] answered.
+    pub(super) fn is_over(&self, since: Moment, wait: u128) -> bool {
+        let by_reading = self.reading().abs_diff(since.reading);
+        let by_machine = self.elapsed().saturating_sub(since.elapsed);
+        u128::from(by_reading.max(by_machine)) >= wait
+    }
+
+    /// This moment, for [`Clock::is_over`].
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            reading: self.reading(),
+            elapsed: self.elapsed(),
+        }
+    }
+}
+
+/// A moment on two clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    reading: u64,
+    elapsed: u64,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it only tells how long a doubtful reading of the given clock has lasted"
+)]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+/// Judges readings. Times are those of the opening, so that they stay the same while time goes by.
+#[derive(Debug, Default)]
+struct Judge {
+    /// `None` before the first reading.
+    believed: Option<i128>,
+    doubt: Option<Doubt>,
+}
+
+/// Readings that are far from what is believed, all on one side of it.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// The one that is nearest to it.
+    nearest: i128,
+    since: u64,
+}
+
+impl Judge {
+    /// The time that ages are judged by, so many milliseconds after the opening.
+    fn judge(&mut self, reading: u64, elapsed: u64) -> u64 {
+        let reading = i128::from(reading) - i128::from(elapsed);
+        let believed = *self.believed.get_or_insert(reading);
+        let jump = reading - believed;
+        let is_ahead = jump > 0;
+        if jump.abs() <= i128::from(STEP) {
+            self.doubt = None;
+            self.believed = Some(believed.max(reading));
+        } else {
+            let same_side = |doubt: &Doubt| (doubt.nearest > believed) == is_ahead;
+            let before = self.doubt.filter(same_side).unwrap_or(Doubt {
+                nearest: reading,
+                since: elapsed,
+            });
+            let nearest = if is_ahead {
+                before.nearest.min(reading)
+            } else {
+                before.nearest.max(reading)
+            };
+            let lasts = if is_ahead {
+                ((nearest - believed) / SHARE).clamp(LASTS.0, LASTS.1)
+            } else {
+                LASTS.0
+            };
+            if i128::from(elapsed.saturating_sub(before.since)) >= lasts {
+                self.believed = Some(nearest);
+                self.doubt = None;
+            } else {
+                self.doubt = Some(Doubt { nearest, ..before });
+            }
+        }
+        let believed = self.believed.unwrap_or(reading);
+        time(believed.min(reading) + i128::from(elapsed))
+    }
+}
+
+fn time(milliseconds: i128) -> u64 {
+    u64::try_from(milliseconds.max(0)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 60 * 60 * 1_000;
+    const YEAR: u64 = 365 * 24 * HOUR;
+    const NOON: u64 = 50 * YEAR;
+
+    fn judge() -> Judge {
+        Judge {
+            believed: Some(i128::from(NOON)),
+            doubt: None,
+        }
+    }
+
+    #[test]
+    fn one_wrong_reading_changes_nothing() {
+        for wrong in [0, NOON - HOUR, NOON + HOUR, NOON + 10 * YEAR, u64::MAX] {
+            let mut judge = judge();
+            assert_eq!(judge.judge(NOON + 1_000, 1_000), NOON + 1_000);
+            assert!(judge.judge(wrong, 2_000) <= NOON + 2_000, "{wrong}");
+            assert_eq!(judge.judge(NOON + 3_000, 3_000), NOON + 3_000, "{wrong}");
+            // However often.
+            assert!(judge.judge(wrong, 9_000) <= NOON + 9_000, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_jump_ahead_is_believed_when_it_has_lasted() {
+        for (jump, lasts) in [(HOUR, 3_000), (24 * HOUR, 17_280), (10 * YEAR, 600_000)] {
+            let mut judge = judge();
+            judge.judge(NOON + jump, 0);
+            let before = lasts - 1;
+            assert_eq!(judge.judge(NOON + jump + before, before), NOON + before);
+            let after = judge.judge(NOON + jump + lasts, lasts);
+            assert_eq!(after, NOON + jump + lasts);
+        }
+    }
+
+    #[test]
+    fn a_step_back_counts_at_once() {
+        let mut judge = judge();
+        for elapsed in [0, 1_000, 10_000] {
+            let reading = NOON - 3 * HOUR + elapsed;
+            assert_eq!(judge.judge(reading, elapsed), reading);
+        }
+        // It was believed, so the way back is a jump ahead.
+        assert!(judge.judge(NOON + 11_000, 11_000) < NOON);
+    }
+
+    #[test]
+    fn small_steps_add_up() {
+        let mut judge = judge();
+        let now = (1..=100).map(|step| judge.judge(NOON + step * STEP, step));
+        assert_eq!(now.last(), Some(NOON + 100 * STEP));
+    }
+}

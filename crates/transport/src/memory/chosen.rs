@@ -1,0 +1,85 @@
+//! Where the ids that publishers chose are in the ring.
+//!
+//! The ring has the ids themselves, so only their hashes are kept here.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher as _;
+
+use crate::Position;
+
+/// What an id costs at most, in bytes: its place in a table that is half empty, in a queue that is
+/// half empty, and a repetition's.
+const WEIGHT: usize = 96;
+
+/// The ids' places.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// Nobody can make hashes collide whose key is not known.
+    hashes: RandomState,
+    places: HashMap<u64, Places>,
+    /// All of them, oldest first.
+    held: VecDeque<(u64, Position)>,
+}
+
+/// Where ids of one hash are: nearly always one place.
+struct Places {
+    first: Position,
+    others: Option<Box<VecDeque<Position>>>,
+}
+
+impl Chosen {
+    /// Adds an id; positions increase.
+    pub(super) fn add(&mut self, id: &str, position: Position) {
+        let hash = self.hashes.hash_one(id);
+        self.held.push_back((hash, position));
+        self.places
+            .entry(hash)
+            .and_modify(|places| {
+                let others = places.others.get_or_insert_default();
+                others.push_back(position);
+            })
+            .or_insert(Places {
+                first: position,
+                others: None,
+            });
+    }
+
+    /// Forgets what is up to a position.
+    pub(super) fn forget(&mut self, floor: Position) {
+        let is_over = |held: &mut (u64, Position)| held.1 <= floor;
+        while let Some((hash, _)) = self.held.pop_front_if(is_over) {
+            let Some(places) = self.places.get_mut(&hash) else {
+                continue;
+            };
+            match places.others.as_mut().and_then(|others| others.pop_front()) {
+                Some(next) => places.first = next,
+                None => drop(self.places.remove(&hash)),
+            }
+        }
+    }
+
+    /// Where an id may be after a position, the earliest first; whoever asks compares the ids.
+    ///
+    /// The first two, of which the second is needed only if two ids have one hash.
+    pub(super) fn places(&self, id: &str, floor: Position) -> Vec<Position> {
+        let Some(places) = self.places.get(&self.hashes.hash_one(id)) else {
+            return Vec::new();
+        };
+        let first = Some(places.first).filter(|first| *first > floor);
+        let others = places.others.as_ref().map(|others| {
+            let start = others.partition_point(|position| *position <= floor);
+            others.range(start..).copied()
+        });
+        first
+            .into_iter()
+            .chain(others.into_iter().flatten())
+            .take(2)
+            .collect()
+    }
+
+    /// The bytes that this holds at most.
+    pub(super) fn weight(&self) -> usize {
+        self.held.len() * WEIGHT
+    }
+}

@@ -1,0 +1,313 @@
+//! A full disk: nothing can be published, and retention goes on, so that there is room again without
+//! anybody's help.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use talaria_transport::history::{History, HistoryOptions, SyncMode};
+use talaria_transport::{AppendError, Health, Lookup, Position, Transport};
+
+use crate::power::model::{Crash, Model};
+use crate::shaky::Shaky;
+use crate::suite::{append, block_on, look_up, start, update};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+/// The disk, in bytes; a twentieth of it is left free.
+const DISK: u64 = 2 << 20;
+
+/// A history whose time is the test's.
+struct World {
+    model: Model,
+    disk: Shaky,
+    time: Arc<AtomicU64>,
+    options: HistoryOptions,
+}
+
+impl World {
+    fn new() -> Self {
+        let time = Arc::new(AtomicU64::new(1_000 * HOUR));
+        let clock = Arc::clone(&time);
+        let mut options = HistoryOptions::new(Arc::new(move || clock.load(Ordering::Relaxed)));
+        options.ring_bytes = 64 << 10;
+        let model = Model::new(1);
+        Self {
+            disk: Shaky::new(model.mount()),
+            model,
+            time,
+            options,
+        }
+    }
+
+    fn open(&self) -> Arc<dyn Transport> {
+        let history = History::open(self.disk.mount(), self.options.clone());
+        Arc::new(history.expect("it opens"))
+    }
+
+    /// Publishes until that is refused.
+    fn fill(&self, history: &Arc<dyn Transport>) -> Position {
+        self.disk.set_capacity(Some(DISK));
+        loop {
+            let asked = update(None, &"x".repeat(10_000));
+            match block_on(history.append(asked)) {
+                Ok(_) => {}
+                Err(AppendError::Refused(_)) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(matches!(history.health(), Health::Refusing(_)));
+        history.bounds().head
+    }
+
+    fn pass(&self, milliseconds: u64) {
+        self.time.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// What the next process finds after this one was killed.
+    fn kill(&mut self, history: Arc<dyn Transport>) {
+        let capacity = self.disk.capacity();
+        self.model.crash(Crash::Kill);
+        drop(history);
+        self.disk = Shaky::new(self.model.mount());
+        self.disk.set_capacity(capacity);
+    }
+}
+
+fn wait_until_ready(history: &Arc<dyn Transport>) {
+    while history.health() != Health::Ready {
+        std::thread::yield_now();
+    }
+}
+
+const MODES: [SyncMode; 3] = [
+    SyncMode::Always,
+    SyncMode::Interval(Duration::from_millis(50)),
+    SyncMode::Never,
+];
+
+/// Everything becomes too old: it is hidden and deleted, the segment that is written to as well,
+/// though nothing can be published; and then publishing goes on.
+#[test]
+fn age_frees_a_full_disk() {
+    for mode in MODES {
+        let mut world = World::new();
+        world.options.max_age = Some(Duration::from_secs(60));
+        world.options.sync = mode;
+        let history = world.open();
+        let _recorder = start(&history);
+        let head = world.fill(&history);
+        world.pass(4 * HOUR);
+        wait_until_ready(&history);
+        assert_eq!(history.bounds().floor, head);
+        while world.disk.files(".segment") > 1 {
+            std::thread::yield_now();
+        }
+        assert!(world.disk.used() < DISK / 20, "{} bytes", world.disk.used());
+        assert_eq!(append(&history, None).position, head.next());
+    }
+}
+
+/// The same while there is not one byte of room: what is derived goes first.
+#[test]
+fn age_frees_a_disk_without_any_room() {
+    for mode in MODES {
+        let mut world = World::new();
+        world.options.max_age = Some(Duration::from_secs(60));
+        world.options.sync = mode;
+        let history = world.open();
+        let _recorder = start(&history);
+        let head = world.fill(&history);
+        world.disk.set_capacity(Some(world.disk.used()));
+        world.pass(4 * HOUR);
+        while world.disk.files(".segment") > 1 {
+            std::thread::yield_now();
+        }
+        wait_until_ready(&history);
+        assert_eq!(history.bounds().floor, head);
+        assert_eq!(append(&history, None).position, head.next());
+    }
+}
+
+/// Publishers that do not let up leave the committer no rest; a refused one deletes what is over.
+#[test]
+fn refused_publishes_do_not_keep_retention_from_running() {
+    let mut world = World::new();
+    world.options.max_age = Some(Duration::from_secs(60));
+    let history = world.open();
+    let _recorder = start(&history);
+    world.fill(&history);
+    world.pass(4 * HOUR);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if block_on(history.append(update(None, "again"))).is_ok() {
+                        is_over.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(history.health(), Health::Ready);
+}
+
+/// What the error advises: a restart with smaller bounds frees the disk before it is used, after a
+/// stop and after a kill, with room for a few bytes and without.
+#[test]
+fn a_restart_with_smaller_bounds_frees_a_full_disk() {
+    let bounds: [(&str, fn(&mut HistoryOptions)); 3] = [
+        ("size", |options| options.size = Some(5)),
+        ("max_bytes", |options| options.max_bytes = Some(60_000)),
+        ("max_age", |options| {
+            options.max_age = Some(Duration::from_secs(60));
+        }),
+    ];
+    for (name, set) in bounds {
+        for (is_killed, has_room) in [(false, true), (true, true), (true, false)] {
+            let mut world = World::new();
+            let history = world.open();
+            let recorder = start(&history);
+            let head = world.fill(&history);
+            if !has_room {
+                world.disk.set_capacity(Some(world.disk.used()));
+            }
+            if is_killed {
+                world.kill(history);
+            } else {
+                drop(history);
+            }
+            drop(recorder);
+            set(&mut world.options);
+            world.pass(MINUTE);
+            let history = world.open();
+            let bounds = history.bounds();
+            assert_eq!(bounds.head, head, "{name}");
+            assert!(bounds.floor >= head.back(5), "{name}: {bounds:?}");
+            let deleted = world.disk.used() < DISK / 2;
+            assert!(deleted, "{name}: {} bytes", world.disk.used());
+            if has_room {
+                assert_eq!(history.health(), Health::Ready, "{name}");
+                let _recorder = start(&history);
+                assert_eq!(append(&history, None).position, head.next(), "{name}");
+            }
+        }
+    }
+}
+
+/// Health says at the opening that publishes will be refused, and that they no longer will be.
+#[test]
+fn a_full_disk_is_known_at_the_opening() {
+    let world = World::new();
+    world.disk.set_capacity(Some(DISK));
+    let history = world.open();
+    assert_eq!(history.health(), Health::Ready);
+    let _recorder = start(&history);
+    world.fill(&history);
+    drop(history);
+    world.disk.set_capacity(Some(world.disk.used() + 10_000));
+    let history = world.open();
+    assert!(matches!(history.health(), Health::Refusing(_)));
+    world.disk.set_capacity(Some(2 * DISK));
+    wait_until_ready(&history);
+}
+
+/// What was hidden while nothing could be published stays hidden after a kill, even if the clock was
+/// set back meanwhile.
+#[test]
+fn what_was_hidden_on_a_full_disk_stays_hidden() {
+    let mut world = World::new();
+    world.options.max_age = Some(Duration::from_secs(60));
+    let history = world.open();
+    let recorder = start(&history);
+    let old = append(&history, None);
+    world.pass(30_000);
+    let new = append(&history, None);
+    world.disk.set_capacity(Some(DISK));
+    while block_on(history.append(update(None, &"x".repeat(10_000)))).is_ok() {}
+    let before = world.disk.synced();
+    world.pass(30_000);
+    while history.bounds().floor < old.position {
+        std::thread::yield_now();
+    }
+    // It is recorded, by a few bytes.
+    while world.disk.synced() == before {
+        std::thread::yield_now();
+    }
+    world.kill(history);
+    drop(recorder);
+    world.time.fetch_sub(3 * HOUR, Ordering::Relaxed);
+    let history = world.open();
+    assert!(history.bounds().floor >= old.position);
+    assert_eq!(look_up(&history, &old.event_id), Lookup::Deleted);
+    assert_eq!(
+        look_up(&history, &new.event_id),
+        Lookup::Found(new.position)
+    );
+}
+
+/// A segment that cannot be begun is no reason to keep what is over, and is begun later.
+#[test]
+fn a_failed_roll_does_not_keep_what_is_over() {
+    let mut world = World::new();
+    world.options.max_age = Some(Duration::from_secs(60));
+    let history = world.open();
+    let _recorder = start(&history);
+    for _ in 0..20 {
+        append(&history, None);
+    }
+    world.disk.set_barren(true);
+    world.pass(2 * MINUTE);
+    while history.bounds().floor < Position(20) || history.health() == Health::Ready {
+        std::thread::yield_now();
+    }
+    world.disk.set_barren(false);
+    wait_until_ready(&history);
+    while world.disk.files(".segment") > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(append(&history, None).position, Position(21));
+}
+
+/// A file that cannot be removed is removed when it can be, without a restart.
+#[test]
+fn what_could_not_be_removed_is_removed_later() {
+    let mut world = World::new();
+    world.options.max_age = Some(Duration::from_secs(60));
+    let history = world.open();
+    let _recorder = start(&history);
+    for _ in 0..20 {
+        append(&history, None);
+    }
+    world.disk.set_stubborn(true);
+    world.pass(2 * MINUTE);
+    while history.bounds().floor < Position(20) || world.disk.files(".segment") < 2 {
+        std::thread::yield_now();
+    }
+    world.disk.set_stubborn(false);
+    while world.disk.files(".segment") > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(world.disk.files(".index"), 0);
+}
+
+/// The promise of `sync interval` holds while publishing is refused.
+#[test]
+fn what_was_acknowledged_is_synced_on_a_full_disk() {
+    let mut world = World::new();
+    world.options.sync = SyncMode::Interval(Duration::from_secs(10));
+    let history = world.open();
+    let recorder = start(&history);
+    let head = world.fill(&history);
+    let before = world.disk.synced();
+    world.pass(MINUTE);
+    while world.disk.synced() == before {
+        std::thread::yield_now();
+    }
+    assert!(matches!(history.health(), Health::Refusing(_)));
+    world.model.crash(Crash::PowerLoss);
+    drop((history, recorder));
+    world.disk = Shaky::new(world.model.mount());
+    assert_eq!(world.open().bounds().head, head);
+}

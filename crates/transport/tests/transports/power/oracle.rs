@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use talaria_transport::history::{HistoryOptions, SyncMode};
-use talaria_transport::{AppendError, Appended, Frame, Lookup, Position, Transport};
+use talaria_transport::{AppendError, Appended, Bounds, Frame, Lookup, Position, Transport};
 
 use super::model::Crash;
 use crate::suite::{Everything, look_up, read};
@@ -93,8 +93,7 @@ impl Oracle {
 
     /// Compares what is there with what happened.
     pub fn check(&mut self, history: &Arc<dyn Transport>) {
-        let bounds = history.bounds();
-        let stored = self.read(history);
+        let (bounds, stored) = self.read(history);
         let places: Vec<u64> = stored.iter().map(|frame| frame.position.0).collect();
         let dense: Vec<u64> = (bounds.floor.0 + 1..=bounds.head.0).collect();
         assert_eq!(
@@ -195,7 +194,10 @@ impl Oracle {
                     }
                 }
                 Lookup::Deleted => {
-                    let kept = stored.iter().any(|frame| *frame.event_id == **id);
+                    let floor = history.bounds().floor;
+                    let kept = stored
+                        .iter()
+                        .any(|frame| *frame.event_id == **id && frame.position > floor);
                     assert!(!kept, "{id} is kept and passes for deleted");
                 }
                 Lookup::Unknown => {
@@ -206,16 +208,23 @@ impl Oracle {
         }
     }
 
-    fn read(&self, history: &Arc<dyn Transport>) -> Vec<Arc<Frame>> {
-        let bounds = history.bounds();
-        let (mut from, mut stored) = (bounds.floor, Vec::new());
-        while from < bounds.head {
-            let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
-            let page = page.expect("what is kept is readable");
-            assert!(page.looked_up_to > from, "a page goes on");
-            from = page.looked_up_to;
-            stored.extend(page.frames);
+    /// What is kept, and its bounds. What retention could not read at the opening it looks for
+    /// again, so it may delete while this reads.
+    fn read(&self, history: &Arc<dyn Transport>) -> (Bounds, Vec<Arc<Frame>>) {
+        'again: loop {
+            let bounds = history.bounds();
+            let (mut from, mut stored) = (bounds.floor, Vec::new());
+            while from < bounds.head {
+                let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
+                if history.bounds() != bounds {
+                    continue 'again;
+                }
+                let page = page.expect("what is kept is readable");
+                assert!(page.looked_up_to > from, "a page goes on");
+                from = page.looked_up_to;
+                stored.extend(page.frames);
+            }
+            return (bounds, stored);
         }
-        stored
     }
 }

@@ -357,7 +357,8 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "0s: no bound",
-        doc: "`bolt` only: how long an update is kept.",
+        doc: "`bolt` only: how long an update is kept. What is older is hidden within a second, and \
+              deleted.",
         ..row(Section::Transport, "max_age", "<duration>")
     },
     Opt {

@@ -102,12 +102,14 @@ impl History {
         };
         let ring_bytes = options.ring_bytes;
         let mut log = recovery::open(disk, options)?;
-        let imported = match from {
-            Some(from) => import(&mut log, from)?,
-            None => 0,
-        };
-        // The bounds may have become narrower since the last opening.
+        // The bounds may have become narrower since the last opening, and what is imported may need
+        // the room.
         log.settle();
+        let mut imported = 0;
+        if let Some(from) = from {
+            imported = import(&mut log, from)?;
+            log.settle();
+        }
         let shared = Arc::clone(&log.shared);
         let ring = Arc::new(Ring::new(ring_bytes, shared.head()));
         let readers = Readers::start().map_err(failed("starting threads that read"))?;

@@ -66,12 +66,16 @@ impl Clock {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether a wait of so many milliseconds is over, by this clock or by the machine's, of which
-    /// none can be set back. `since` is what [`Clock::moment`] answered.
+    /// Whether a wait of so many milliseconds is over by this clock, which may be set back.
+    pub(super) fn is_over_by_reading(&self, since: Moment, wait: u128) -> bool {
+        u128::from(self.reading().abs_diff(since.reading)) >= wait
+    }
+
+    /// Whether a wait of so many milliseconds is over by this clock or by the machine's, which
+    /// cannot be set back.
     pub(super) fn is_over(&self, since: Moment, wait: u128) -> bool {
-        let by_reading = self.reading().abs_diff(since.reading);
         let by_machine = self.elapsed().saturating_sub(since.elapsed);
-        u128::from(by_reading.max(by_machine)) >= wait
+        u128::from(by_machine) >= wait || self.is_over_by_reading(since, wait)
     }
 
     /// This moment, for [`Clock::is_over`].

@@ -4,6 +4,7 @@ mod scout;
 mod search;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::scout::{Question, Scout};
@@ -152,12 +153,7 @@ impl Retention {
 
     /// Raises the floor to what the bounds say of this end of the log. A slow disk is not waited
     /// for, unless there is time.
-    pub(super) fn advance(
-        &mut self,
-        end: End,
-        shared: &std::sync::Arc<Shared>,
-        has_time: bool,
-    ) -> Position {
+    pub(super) fn advance(&mut self, end: End, shared: &Arc<Shared>, has_time: bool) -> Position {
         self.floor = self.floor_at(end.head);
         let patience = if has_time { None } else { Some(PATIENCE) };
         let late = self.scout.as_mut().and_then(Scout::late_answer);
@@ -175,7 +171,7 @@ impl Retention {
                 limits: self.limits,
                 end,
                 floor: self.floor,
-                shared: std::sync::Arc::clone(shared),
+                shared: Arc::clone(shared),
             };
             let scout = self.scout.as_mut();
             let answer = scout.and_then(|scout| scout.ask(question, patience));

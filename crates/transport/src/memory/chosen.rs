@@ -23,6 +23,10 @@ pub(super) struct Chosen {
 }
 
 /// Where ids of one hash are: nearly always one place.
+#[expect(
+    clippy::box_collection,
+    reason = "it is nearly always missing, and takes a quarter of the room then"
+)]
 struct Places {
     first: Position,
     others: Option<Box<VecDeque<Position>>>,

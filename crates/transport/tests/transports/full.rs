@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use talaria_transport::history::{History, HistoryOptions, SyncMode};
+use talaria_transport::history::{History, HistoryOptions, Imported, Imports, SyncMode};
 use talaria_transport::{AppendError, Health, Lookup, Position, Transport};
 
 use crate::power::model::{Crash, Model};
@@ -194,6 +194,30 @@ fn a_restart_with_smaller_bounds_frees_a_full_disk() {
             }
         }
     }
+}
+
+/// A restart with smaller bounds makes room for what it imports.
+#[test]
+fn an_import_finds_the_room_that_smaller_bounds_make() {
+    let mut world = World::new();
+    let history = world.open();
+    let recorder = start(&history);
+    let head = world.fill(&history);
+    drop((history, recorder));
+    world.disk.set_capacity(Some(world.disk.used() + 10_000));
+    world.options.size = Some(5);
+    let mut entries = |_| {
+        let entries = (1..=3).map(|sequence| {
+            let update = update(Some(&format!("imported-{sequence}")), "x");
+            Ok(Imported { sequence, update })
+        });
+        Ok(Box::new(entries) as Imports)
+    };
+    let options = world.options.clone();
+    let history = History::open_importing(world.disk.mount(), options, Some(&mut entries));
+    let history = history.expect("it opens");
+    assert_eq!(history.imported(), 3);
+    assert_eq!(history.bounds().head, Position(head.0 + 3));
 }
 
 /// Health says at the opening that publishes will be refused, and that they no longer will be.

@@ -109,7 +109,7 @@ impl Log {
     pub(super) fn sync_if_due(&mut self) {
         if let (SyncMode::Interval(interval), Some(since)) =
             (self.shared.options.sync, self.unsynced_since)
-            && self.clock.is_over(since, interval.as_millis())
+            && self.clock.is_over_by_reading(since, interval.as_millis())
         {
             self.sync();
         }

@@ -188,15 +188,15 @@ impl Log {
     fn remove(&mut self, name: String) {
         let disk = &*self.shared.files.disk;
         match disk.remove(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                if !self.unremoved.contains(&name) {
-                    tracing::warn!(
-                        %error,
-                        file = disk.path(&name),
-                        "what is no longer kept could not be removed; it is tried again"
-                    );
-                    self.unremoved.push(name);
-                }
+            Err(error)
+                if error.kind() != io::ErrorKind::NotFound && !self.unremoved.contains(&name) =>
+            {
+                tracing::warn!(
+                    %error,
+                    file = disk.path(&name),
+                    "what is no longer kept could not be removed; it is tried again"
+                );
+                self.unremoved.push(name);
             }
             _ => {}
         }

@@ -16,6 +16,7 @@ use talaria_transport::{Admit, Frame, Page, Position, ReadError};
 use crate::drain::Drain;
 use crate::lane::Look;
 use crate::presence::Announced;
+use crate::respond::come_back;
 use crate::router::Membership;
 
 /// What one chunk holds at most, unless a single update is larger. In bytes.
@@ -56,6 +57,8 @@ pub enum End {
     Drained,
     /// The log no longer holds what comes next.
     Passed,
+    /// The log cannot be read now; the client resumes where it was.
+    Unavailable,
 }
 
 /// When a stream sends and ends without an update.
@@ -143,6 +146,10 @@ impl Cursor {
             Some(Err(ReadError::Passed(_))) => {
                 self.ended = Some(End::Passed);
                 return Step::End(End::Passed);
+            }
+            Some(Err(ReadError::Unavailable(error))) => {
+                self.ended = Some(End::Unavailable);
+                return self.send(now, come_back(&error.to_string()).into());
             }
             None if self.reading => return self.idle(now),
             None => {}

@@ -71,6 +71,8 @@ pub(crate) enum Refused {
     NotStored(&'static str),
     /// 503: the hub is stopping.
     Draining,
+    /// 503: the log cannot be read now.
+    Unavailable,
     /// The connection closes unanswered.
     Unknown,
 }
@@ -99,7 +101,9 @@ impl Refused {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) | Self::TooManyUpdates { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotStored(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotStored(_) | Self::Draining | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Presentation(_)
             | Self::Origin(_)
@@ -119,6 +123,14 @@ impl Refused {
             }
             Self::Content(error) if error.blame == Blame::Reserved => StatusCode::FORBIDDEN,
             _ => self.status(),
+        }
+    }
+
+    /// Why a subscription is refused that will be served when its client comes back.
+    fn for_now(&self) -> &'static str {
+        match self {
+            Self::Draining => "the hub is stopping",
+            _ => "the log cannot be read now",
         }
     }
 
@@ -164,7 +176,7 @@ impl Refused {
                 "{count} updates are more than the {most} of one request; send several requests"
             ),
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
-            Self::Draining => "the hub is stopping; try again".to_owned(),
+            Self::Draining | Self::Unavailable => format!("{}; try again", self.for_now()),
             Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => {
                 status.canonical_reason().unwrap_or_default().to_owned()
             }
@@ -273,7 +285,7 @@ impl Refused {
             Self::NotAcceptable => {
                 headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
             }
-            Self::NotStored(_) | Self::Draining => {
+            Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
             }
             Self::BodyTooLarge(_) | Self::BodyTimeout => {
@@ -338,14 +350,20 @@ pub(crate) fn protect(headers: &mut HeaderMap) {
     );
 }
 
-/// Whether a transient refusal must look like a stream: a browser gives up for good on any status
-/// but 200.
-pub(crate) fn refuse_as_stream(accepts: EventStream) -> bool {
-    accepts == EventStream::Asked
+/// Refuses a subscription for now. A browser gives up for good on any status but 200, so its client
+/// gets a stream that ends.
+pub(crate) fn refuse_for_now(
+    refused: Refused,
+    accepts: EventStream,
+) -> Result<Response<Body>, Refused> {
+    if accepts == EventStream::Asked {
+        return Ok(event_stream(Body::from(come_back(refused.for_now()))));
+    }
+    Err(refused)
 }
 
-/// A stream that says why it ends at once; the browser comes back by itself, jittered.
-pub(crate) fn come_back(why: &str) -> Response<Body> {
+/// The end of a stream that says why it ends; the browser comes back by itself, jittered.
+pub(crate) fn come_back(why: &str) -> String {
     let retry = 2_000 + rand::random_range(0..=3_000_u32);
-    event_stream(Body::from(format!(": {why}\nretry: {retry}\n\n")))
+    format!(": {why}\nretry: {retry}\n\n")
 }

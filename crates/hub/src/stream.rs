@@ -154,6 +154,10 @@ fn log_end(end: End, cursor: &Cursor) {
             position = cursor.position().0,
             "what a subscriber has not received yet was deleted from the log or is damaged; it is disconnected and resumes with a gap it can see"
         ),
+        End::Unavailable => tracing::warn!(
+            position = cursor.position().0,
+            "what a subscriber has not received yet cannot be read now; it is disconnected and resumes where it was"
+        ),
         end => tracing::debug!(?end, "stream ended"),
     }
 }

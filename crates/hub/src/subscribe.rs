@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, Subscription, form};
-use talaria_transport::{Lookup, Position};
+use talaria_transport::{Lookup, Position, Unavailable};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Rule;
@@ -24,6 +25,8 @@ use crate::presence::{Announced, Document};
 use crate::respond::{self, FORM, Refused};
 use crate::stream::{Handover, Stream};
 
+/// How long the head of a stream waits for its cursor to be looked up.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
 
@@ -58,7 +61,9 @@ pub(crate) async fn subscribe(
     )?;
     let requested = requested_cursor(&parts.headers, &asked);
     if hub.drain.is_under_way() {
-        return refuse_while_draining(accepts, answers, requested.as_deref());
+        let mut response = respond::refuse_for_now(Refused::Draining, accepts)?;
+        put_cursor(&mut response, answers, requested.as_deref());
+        return Ok(response);
     }
     let selection = Selection {
         matchers: asked.matchers,
@@ -69,7 +74,11 @@ pub(crate) async fn subscribe(
     };
     // Joined first, resolved second: what is committed in between is in the lane.
     let membership = hub.router.join(selection);
-    let (position, resolved) = resolve(hub, requested.as_deref()).await;
+    let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
+        let mut response = respond::refuse_for_now(Refused::Unavailable, accepts)?;
+        put_cursor(&mut response, answers, requested.as_deref());
+        return Ok(response);
+    };
     let deadlines = deadlines(hub, access.as_ref());
     let mut response = if parts.method == Method::HEAD {
         respond::event_stream(Body::empty())
@@ -183,14 +192,17 @@ fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<Str
 }
 
 /// Where a cursor starts, and the field that says so (specification, "Reconnection").
-async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<String>) {
+async fn resolve(
+    hub: &Shared,
+    requested: Option<&str>,
+) -> Result<(Position, Option<String>), Unavailable> {
     let Some(requested) = requested else {
-        return (hub.router.visible(), None);
+        return Ok((hub.router.visible(), None));
     };
     let lookup = match requested {
         "" => Lookup::Unknown,
         EARLIEST => Lookup::Deleted,
-        id => hub.transport.position_of(id).await,
+        id => look_up(hub, id).await?,
     };
     // What is committed and not yet visible is news to everybody.
     let everything = || hub.transport.bounds().floor.min(hub.router.visible());
@@ -207,7 +219,19 @@ async fn resolve(hub: &Shared, requested: Option<&str>) -> (Position, Option<Str
         }
         Lookup::Unknown | Lookup::Unsupported => (hub.router.visible(), EARLIEST),
     };
-    (position, Some(field.to_owned()))
+    Ok((position, Some(field.to_owned())))
+}
+
+/// Looks an id up, for so long as a client can be expected to wait for the head of its stream.
+async fn look_up(hub: &Shared, id: &str) -> Result<Lookup, Unavailable> {
+    let looked_up = timeout(LOOK_UP_TIMEOUT, hub.transport.position_of(id)).await;
+    looked_up.unwrap_or_else(|_| {
+        tracing::warn!(
+            seconds = LOOK_UP_TIMEOUT.as_secs(),
+            "looking up the last event id of a subscriber takes too long; it is told to come back"
+        );
+        Err(Unavailable)
+    })
 }
 
 fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
@@ -227,19 +251,6 @@ fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
             .map(|lifetime| now + lifetime.mul_f64(share)),
         expiry,
     }
-}
-
-fn refuse_while_draining(
-    accepts: EventStream,
-    answers: Generation,
-    requested: Option<&str>,
-) -> Result<Response<Body>, Refused> {
-    if !respond::refuse_as_stream(accepts) {
-        return Err(Refused::Draining);
-    }
-    let mut response = respond::come_back("the hub is stopping");
-    put_cursor(&mut response, answers, requested);
-    Ok(response)
 }
 
 /// Names the cursor; to 0.x clients under their name too (B-639, B-660).

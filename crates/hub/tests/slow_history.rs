@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use talaria_hub::access::Issuers;
 use talaria_hub::clock::SystemClock;
@@ -16,7 +16,7 @@ use talaria_hub::{Hub, HubOptions};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Health, Lookup, Page, Pending, Position,
-    ReadError, Ring, Route, Transport,
+    ReadError, Ring, Route, Transport, Unavailable,
 };
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -72,13 +72,15 @@ impl Transport for Scripted {
         })
     }
 
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
         let lookup = match event_id {
-            "lost" => Lookup::Past {
+            "lost" => Ok(Lookup::Past {
                 position: Position(1),
                 event_id: "1".to_owned(),
-            },
-            _ => Lookup::Unknown,
+            }),
+            "unreadable" => Err(Unavailable),
+            "slow" => return Box::pin(std::future::pending()),
+            _ => Ok(Lookup::Unknown),
         };
         Box::pin(std::future::ready(lookup))
     }
@@ -118,14 +120,27 @@ fn page(positions: &[u64], looked_up_to: u64) -> Result<Page, ReadError> {
 }
 
 async fn subscribe(transport: &Arc<Scripted>, cursor: &str) -> Response<Body> {
+    ask(transport, cursor, Method::GET, None).await
+}
+
+async fn ask(
+    transport: &Arc<Scripted>,
+    cursor: &str,
+    method: Method,
+    accept: Option<&str>,
+) -> Response<Body> {
     let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
     options.anonymous = true;
     let hub = Hub::new(options, Arc::clone(transport) as _, Arc::new(SystemClock));
-    let request = Request::get("/.well-known/mercure?match=t")
+    let mut request = Request::builder()
+        .method(method)
+        .uri("/.well-known/mercure?match=t")
         .header("host", "hub.example")
-        .header("last-event-id", cursor)
-        .body(Body::empty())
-        .expect("a request");
+        .header("last-event-id", cursor);
+    if let Some(accept) = accept {
+        request = request.header("accept", accept);
+    }
+    let request = request.body(Body::empty()).expect("a request");
     let answered = timeout(PATIENCE, hub.handle(request)).await;
     answered.expect("the head does not wait for the history")
 }
@@ -195,4 +210,65 @@ async fn a_lost_id_resumes_where_its_run_ended() {
             .await
             .is_some_and(|text| text.starts_with("id: 2\n"))
     );
+}
+
+/// The milliseconds that an `EventSource` is told to wait before it comes back.
+fn retry(text: &str) -> u64 {
+    let retry = text.lines().find_map(|line| line.strip_prefix("retry: "));
+    let retry = retry.unwrap_or_else(|| panic!("no retry in {text:?}"));
+    retry.parse().expect("a number")
+}
+
+/// Design, "Browsers give up for good": an id that cannot be looked up is neither unknown nor
+/// deleted, so a browser gets a stream that ends, with its cursor as asked, and another client 503.
+#[tokio::test]
+async fn an_id_that_cannot_be_looked_up_is_refused_for_now() {
+    let transport = Scripted::new([], 0);
+    let browser = Some("text/event-stream");
+    let mut response = ask(&transport, "unreadable", Method::GET, browser).await;
+    assert_is_told_to_come_back(&mut response, "unreadable").await;
+    let head = ask(&transport, "unreadable", Method::HEAD, browser).await;
+    assert_eq!(head.status(), StatusCode::OK);
+    assert_eq!(head.headers()["mercure-last-event-id"], "unreadable");
+    for accept in [None, Some("*/*"), Some("text/*")] {
+        let response = ask(&transport, "unreadable", Method::GET, accept).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key("retry-after"));
+        assert!(!response.headers().contains_key("mercure-last-event-id"));
+    }
+}
+
+/// The head of a stream does not wait for a look-up without end.
+#[tokio::test]
+async fn a_look_up_that_takes_too_long_is_refused_for_now() {
+    let transport = Scripted::new([], 0);
+    let mut response = ask(&transport, "slow", Method::GET, Some("text/event-stream")).await;
+    assert_is_told_to_come_back(&mut response, "slow").await;
+}
+
+async fn assert_is_told_to_come_back(response: &mut Response<Body>, id: &str) {
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["mercure-last-event-id"], id);
+    let text = chunk(response).await.expect("a reason");
+    assert!(text.starts_with(": the log cannot be read now\n"), "{text}");
+    assert!((2_000..=5_000).contains(&retry(&text)), "{text}");
+    assert!(!text.contains("data:") && !text.contains("id:"), "{text}");
+    assert_eq!(chunk(response).await, None);
+}
+
+/// A page that cannot be read ends the stream behind what was sent, so that the client resumes
+/// there; it is no gap.
+#[tokio::test]
+async fn a_page_that_cannot_be_read_ends_the_stream() {
+    let pages = [page(&[1], 1), Err(Unavailable.into())];
+    let transport = Scripted::new(pages, 2);
+    let mut response = subscribe(&transport, "earliest").await;
+    assert_eq!(chunk(&mut response).await.as_deref(), Some(":\n"));
+    let first = chunk(&mut response).await.expect("the first update");
+    assert!(first.starts_with("id: 1\n"), "{first}");
+    let last = chunk(&mut response).await.expect("a reason");
+    assert!(last.starts_with(": the log cannot be read now\n"), "{last}");
+    assert!((2_000..=5_000).contains(&retry(&last)), "{last}");
+    assert_eq!(chunk(&mut response).await, None);
 }

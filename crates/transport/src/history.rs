@@ -1,6 +1,7 @@
 //! The history: a durable ordered log in segment files (design, "Transports").
 
 mod clock;
+mod damage;
 mod disk;
 mod error;
 mod format;
@@ -18,6 +19,8 @@ mod retention;
 mod scan;
 mod segment;
 mod shared;
+mod summaries;
+mod unreadable;
 mod walk;
 
 use std::sync::Arc;
@@ -33,10 +36,11 @@ use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
 use self::readers::Readers;
 use self::shared::Shared;
+use self::summaries::Summaries;
 use crate::committer::{Committer, Who};
 use crate::{
     Admit, AppendError, Appended, Bounds, Health, Lookup, Page, Pending, Position, ReadError, Ring,
-    Route, Transport,
+    Route, Transport, Unavailable,
 };
 
 /// What is appended at once while importing, in updates.
@@ -50,6 +54,7 @@ const GROUP_BYTES: usize = 1 << 20;
 pub struct History {
     ring: Arc<Ring>,
     shared: Arc<Shared>,
+    summaries: Arc<Summaries>,
     // Dropped in this order: readers end before the log is closed.
     readers: Readers,
     committer: Committer<Log>,
@@ -121,6 +126,7 @@ impl History {
         Ok(Self {
             ring,
             shared,
+            summaries: Arc::default(),
             readers,
             committer,
             imported,
@@ -188,21 +194,28 @@ impl Transport for History {
         let page = self
             .readers
             .run(move || read::page(&shared, from, up_to, limit, &*filter));
-        Box::pin(async move { page.await.unwrap_or(Err(ReadError::Passed(from))) })
+        Box::pin(async move { page.await.map_err(|_| Unavailable)? })
     }
 
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
         let otherwise = match lookup::decode(&self.shared, event_id) {
             Decoded::Kept(position) => {
-                return Box::pin(std::future::ready(Lookup::Found(position)));
+                return Box::pin(std::future::ready(Ok(Lookup::Found(position))));
             }
             Decoded::Otherwise(otherwise) => otherwise,
         };
-        let (shared, event_id) = (Arc::clone(&self.shared), event_id.to_owned());
-        let found = self
-            .readers
-            .run(move || lookup::find(&shared, &event_id, otherwise));
-        Box::pin(async move { found.await.unwrap_or(Lookup::Unknown) })
+        Box::pin(async move {
+            loop {
+                let (shared, event_id) = (Arc::clone(&self.shared), event_id.to_owned());
+                let found = self
+                    .readers
+                    .run(move || lookup::find(&shared, &event_id, otherwise));
+                if let Some(lookup) = found.await.map_err(|_| Unavailable)?? {
+                    return Ok(lookup);
+                }
+                self.summaries.complete(&self.shared, &self.readers).await?;
+            }
+        })
     }
 
     fn bounds(&self) -> Bounds {

@@ -62,7 +62,10 @@ pub trait Transport: Send + Sync + 'static {
     ) -> Pending<'_, Result<Page, ReadError>>;
 
     /// Resolves a cursor. Never called with the reserved `earliest`.
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup>;
+    ///
+    /// # Errors
+    /// When the log cannot be read now, so that nothing is known about the id.
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>>;
 
     /// What retention keeps.
     fn bounds(&self) -> Bounds;
@@ -139,7 +142,16 @@ pub enum ReadError {
     /// The log no longer holds what comes after the reader's position.
     #[error("the log no longer holds what follows position {0}")]
     Passed(Position),
+    /// The log may hold it; the same read may succeed later.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
+
+/// The log cannot be read now: the disk fails, or the process has no descriptor left. This says
+/// nothing about what the log holds; the transport has logged the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log cannot be read now")]
+pub struct Unavailable;
 
 /// What a cursor stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::committer::{Commit, Committer, Who};
 use crate::sync::Mutex;
 use crate::{
     Admit, AppendError, Appended, Bounds, EventIds, Frame, Health, Lookup, Page, Pending, Position,
-    ReadError, Ring, Route, RunTag, Transport,
+    ReadError, Ring, Route, RunTag, Transport, Unavailable,
 };
 
 /// How many frames are copied out of the ring at a time.
@@ -186,8 +186,8 @@ impl Transport for Memory {
         })
     }
 
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
-        Box::pin(std::future::ready(self.look_up(event_id)))
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
+        Box::pin(std::future::ready(Ok(self.look_up(event_id))))
     }
 
     fn bounds(&self) -> Bounds {

@@ -108,7 +108,9 @@ impl Driven {
         match &step {
             Step::End(End::TokenExpired | End::Drained) => {}
             Step::End(End::Rotated) => prop_assert!(due(self.armed.rotation), "too early"),
-            Step::End(End::Passed) => return Err(TestCaseError::fail("nothing has passed")),
+            Step::End(End::Passed | End::Unavailable) => {
+                return Err(TestCaseError::fail("every page was read"));
+            }
             _ => prop_assert!(!due(self.armed.rotation), "{step:?} after its lifetime"),
         }
         let heartbeat_at = self.armed.heartbeat.zip(self.sent_at);

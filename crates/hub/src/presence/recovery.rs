@@ -24,6 +24,7 @@ impl Admit for Events {
 /// Ends each subscription that begins in the log up to `head` and does not end there.
 pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Position) {
     let mut open = BTreeMap::new();
+    let mut is_told = false;
     let mut from = transport.bounds().floor;
     while from < head {
         let page = transport
@@ -34,6 +35,16 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
             Err(ReadError::Passed(_)) if transport.bounds().floor > from => {
                 // Retention was faster; what it deleted is nobody's presence any more.
                 from = transport.bounds().floor;
+                continue;
+            }
+            Err(error @ ReadError::Unavailable(_)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(
+                        %error,
+                        "the subscriptions that an earlier run left open are not known yet; the history is read again each second"
+                    );
+                }
+                tokio::time::sleep(AGAIN).await;
                 continue;
             }
             Err(error) => {
@@ -53,7 +64,7 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
         from = page.looked_up_to;
     }
     let count = open.len();
-    let mut is_told = false;
+    is_told = false;
     for update in open.into_values() {
         while let Err(AppendError::Refused(reason)) = transport.append(update.clone()).await {
             if !std::mem::replace(&mut is_told, true) {

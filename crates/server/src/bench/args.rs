@@ -104,6 +104,9 @@ pub struct HistoryArgs {
     /// Measure durable publishing only.
     #[arg(long)]
     pub durable: bool,
+    /// Measure look-ups of unknown ids only, in a history of so many segments.
+    #[arg(long, value_name = "N", conflicts_with_all = ["durable", "stored"])]
+    pub segments: Option<u64>,
 }
 
 /// The load: who subscribes to what, and what is published.

@@ -2,6 +2,7 @@
 //! resumes by topic, and the durable publish rate beside a bare `write` and `fdatasync`.
 
 mod durable;
+mod segments;
 mod stored;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ pub fn main(args: &HistoryArgs) -> Result<bool, String> {
         scratch.0.display()
     );
     runtime.block_on(async {
+        if let Some(segments) = args.segments {
+            segments::measure(segments, args, &scratch).await?;
+            return Ok(true);
+        }
         if !args.durable {
             stored::measure(args, &scratch).await?;
         }

@@ -4,11 +4,13 @@
 //! a candidate: whoever reads the record compares.
 
 mod file;
+mod filter;
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 pub(super) use self::file::{IndexFile, Subject};
+use self::filter::Filter;
 use super::format::Stored;
 use crate::{Frame, Position};
 
@@ -21,6 +23,37 @@ pub(super) struct Facts {
     pub(super) imported: u64,
     /// The commit time of the newest update, in milliseconds since 1970.
     pub(super) time: u64,
+}
+
+/// What is kept in memory of a sealed segment once its index was checked.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// The hashes of the ids that publishers chose.
+    pub(super) chosen: Filter,
+    /// The first and last positions of updates that are lost, in order. Their topics are lost too,
+    /// so the postings of a topic say nothing about them.
+    lost: Vec<(Position, Position)>,
+}
+
+impl Summary {
+    /// The first lost position after `from`, not beyond `up_to`.
+    pub(super) fn first_lost(&self, from: Position, up_to: Position) -> Option<Position> {
+        let next = self.lost.partition_point(|(_, last)| *last <= from);
+        let (first, _) = self.lost.get(next)?;
+        let first = (*first).max(from.next());
+        (first <= up_to).then_some(first)
+    }
+
+    /// Takes the offset of the next position into account.
+    fn note_offset(&mut self, position: Position, at: u32) {
+        if at != 0 {
+            return;
+        }
+        match self.lost.last_mut() {
+            Some((_, last)) if last.next() == position => *last = position,
+            _ => self.lost.push((position, position)),
+        }
+    }
 }
 
 /// Hashes topics and ids, the same way for the life of a log.
@@ -117,15 +150,39 @@ impl Index {
         self.offsets.get(number).copied().filter(|at| *at != 0)
     }
 
-    /// Candidates for a topic from an offset on, at most so many.
-    pub(super) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
-        let postings = self.topics.get(&hash).map_or(&[][..], Vec::as_slice);
-        let start = postings.partition_point(|at| *at < from);
-        postings[start..].iter().take(at_most).copied().collect()
+    /// The position of the update that begins at an offset.
+    pub(super) fn position_at(&self, at: u32) -> Option<Position> {
+        let number = self.offsets.iter().position(|offset| *offset == at)?;
+        Some(Position(self.first.0 + number as u64))
     }
 
-    /// Candidates for a chosen id.
-    pub(super) fn chosen(&self, hash: u64) -> Vec<u32> {
-        self.chosen.get(&hash).cloned().unwrap_or_default()
+    pub(super) fn summary(&self) -> Summary {
+        let mut summary = Summary {
+            chosen: Filter::with_room(self.chosen.len()),
+            lost: Vec::new(),
+        };
+        self.chosen
+            .keys()
+            .for_each(|hash| summary.chosen.insert(*hash));
+        for (position, at) in (self.first.0..).zip(&self.offsets) {
+            summary.note_offset(Position(position), *at);
+        }
+        summary
     }
+
+    /// Candidates for a topic from an offset on, at most so many.
+    pub(super) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+        postings(&self.topics, hash, from, at_most)
+    }
+
+    /// Candidates for a chosen id from an offset on, at most so many.
+    pub(super) fn chosen(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+        postings(&self.chosen, hash, from, at_most)
+    }
+}
+
+fn postings(table: &HashMap<u64, Vec<u32>>, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+    let postings = table.get(&hash).map_or(&[][..], Vec::as_slice);
+    let start = postings.partition_point(|at| *at < from);
+    postings[start..].iter().take(at_most).copied().collect()
 }

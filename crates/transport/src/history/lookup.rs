@@ -1,10 +1,12 @@
 //! What an event id stands for.
 
 use std::io;
+use std::sync::Arc;
 
-use super::segment::{Segment, read_frame};
+use super::segment::{Chosen, Segment, read_frame};
 use super::shared::Shared;
-use crate::{Lookup, Position};
+use super::{damage, unreadable};
+use crate::{Lookup, Position, Unavailable};
 
 /// What an id says by itself, without reading the disk.
 pub(super) enum Decoded {
@@ -42,52 +44,86 @@ pub(super) fn decode(shared: &Shared, event_id: &str) -> Decoded {
     }
 }
 
-/// Asks the indexes, oldest segment first: the earliest update with an id wins.
-pub(super) fn find(shared: &Shared, event_id: &str, otherwise: Otherwise) -> Lookup {
-    let floor = shared.cursor_floor();
+/// Asks the segments, the oldest first: the earliest update with an id wins. `None` if one of them
+/// must be summarized first.
+pub(super) fn find(
+    shared: &Shared,
+    event_id: &str,
+    otherwise: Otherwise,
+) -> Result<Option<Lookup>, Unavailable> {
+    let floor = shared.floor();
+    let hash = shared.files.hashes.of(event_id);
     for segment in shared.segments().iter() {
         if segment.last() <= floor {
             continue;
         }
-        match segment.chosen(event_id, floor, &shared.files) {
-            Ok(Some(position)) => return Lookup::Found(position),
+        match segment.may_hold(hash) {
+            None => return Ok(None),
+            Some(false) => continue,
+            Some(true) => {}
+        }
+        match find_in(shared, segment, event_id, floor) {
+            Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => {}
-            // Retention was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::error!(%error, segment = segment.number, "an index cannot be read");
-            }
+            Err(error) => unreadable::judge(shared, segment, &error)?,
         }
     }
     match otherwise {
-        Otherwise::Unknown => Lookup::Unknown,
-        Otherwise::Deleted => Lookup::Deleted,
-        Otherwise::Past(last) => past(shared, last, floor),
+        Otherwise::Unknown => Ok(Some(Lookup::Unknown)),
+        Otherwise::Deleted => Ok(Some(Lookup::Deleted)),
+        Otherwise::Past(last) => past(shared, last).map(Some),
     }
 }
 
+/// The earliest update of a segment after the retention floor that has the id.
+fn find_in(
+    shared: &Shared,
+    segment: &Arc<Segment>,
+    event_id: &str,
+    floor: Position,
+) -> io::Result<Option<Lookup>> {
+    let position = match segment.chosen(event_id, floor, &shared.files)? {
+        Chosen::Nowhere => return Ok(None),
+        Chosen::At(position) => position,
+        // The hash is enough to tell that it had this id, and not enough to go on from there.
+        Chosen::Lost(position) => {
+            damage::report(shared, segment, position)?;
+            return Ok(Some(Lookup::Deleted));
+        }
+    };
+    // What followed it may be damaged.
+    let is_before_damage = position <= shared.cursor_floor();
+    Ok(Some(if is_before_damage {
+        Lookup::Deleted
+    } else {
+        Lookup::Found(position)
+    }))
+}
+
 /// The client is ahead of what survived of a run: it goes on where the run ended.
-fn past(shared: &Shared, last: Position, floor: Position) -> Lookup {
-    if last <= floor {
-        return Lookup::Deleted;
+fn past(shared: &Shared, last: Position) -> Result<Lookup, Unavailable> {
+    if last <= shared.cursor_floor() {
+        return Ok(Lookup::Deleted);
     }
     let segments = shared.segments();
     let segment = segments.partition_point(|segment| segment.last() < last);
-    match segments
-        .get(segment)
-        .map(|segment| event_id_at(shared, segment, last))
-    {
-        Some(Ok(Some(event_id))) => Lookup::Past {
+    let Some(segment) = segments.get(segment) else {
+        return Ok(Lookup::Deleted);
+    };
+    match event_id_at(shared, segment, last) {
+        Ok(Some(event_id)) => Ok(Lookup::Past {
             position: last,
             event_id,
-        },
-        _ => Lookup::Deleted,
+        }),
+        // It is damaged.
+        Ok(None) => Ok(Lookup::Deleted),
+        Err(error) => unreadable::judge(shared, segment, &error).map(|()| Lookup::Deleted),
     }
 }
 
 fn event_id_at(
     shared: &Shared,
-    segment: &std::sync::Arc<Segment>,
+    segment: &Arc<Segment>,
     position: Position,
 ) -> io::Result<Option<String>> {
     let Some(at) = segment.offset(position, &shared.files)? else {

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::Content;
-use super::names;
 use super::scan::{Entry, Scanner};
 use super::segment::{Segment, read_frame};
 use super::shared::Shared;
+use super::{damage, unreadable};
 use crate::{Admit, Frame, Page, Position, ReadError};
 
 /// What one page looks at, at most, so that a reader who finds nothing gives way to others. In
@@ -36,6 +36,7 @@ struct Reader<'a> {
 }
 
 /// How looking into a segment ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Looked {
     /// At its end; the next one follows.
     Through,
@@ -89,30 +90,23 @@ impl Reader<'_> {
             if self.looked_up_to >= self.up_to {
                 break;
             }
-            match self.look_into(segment) {
+            let looked = self.look_into(segment).and_then(|looked| {
+                if looked == Looked::Damage {
+                    damage::report(self.shared, segment, self.looked_up_to.next())?;
+                }
+                Ok(looked)
+            });
+            match looked {
                 Ok(Looked::Through) => {}
                 Ok(Looked::Enough) => break,
-                Ok(Looked::Damage) => return self.stop_at_damage(segment),
-                // Retention was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.stop(),
+                // What was found comes first; the next page meets it again.
+                Ok(Looked::Damage) | Err(_) if !self.frames.is_empty() => break,
+                Ok(Looked::Damage) => return Err(ReadError::Passed(self.looked_up_to)),
                 Err(error) => {
-                    let name = names::segment(segment.number, segment.first);
-                    tracing::error!(
-                        %error,
-                        file = self.shared.files.disk.path(&name),
-                        "a segment cannot be read; a subscriber is disconnected"
-                    );
-                    return self.stop();
+                    unreadable::judge(self.shared, segment, &error)?;
+                    return Err(ReadError::Passed(self.looked_up_to));
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Ends with what was found, or says that there is nothing more.
-    fn stop(&self) -> Result<(), ReadError> {
-        if self.frames.is_empty() {
-            return Err(ReadError::Passed(self.looked_up_to));
         }
         Ok(())
     }
@@ -145,6 +139,11 @@ impl Reader<'_> {
         };
         // Before the postings, so that what is committed meanwhile is not passed over.
         let (last, end) = (segment.last(), segment.end());
+        let lost = segment.first_lost(self.looked_up_to, last.min(self.up_to), files)?;
+        if lost.is_some() {
+            // It may have been one of these topics; looking at everything stops in front of it.
+            return Ok(None);
+        }
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
         for topic in topics {
@@ -243,31 +242,5 @@ impl Reader<'_> {
         }
         self.looked_up_to = position;
         true
-    }
-
-    /// Reports what is lost behind the last position that was looked at.
-    fn stop_at_damage(&self, segment: &Arc<Segment>) -> Result<(), ReadError> {
-        let files = &self.shared.files;
-        let lost = self.looked_up_to.next();
-        let at = segment
-            .offset(lost, files)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
-        let is_readable = |position: Position| -> io::Result<bool> {
-            let Some(at) = segment.offset(position, files)? else {
-                return Ok(false);
-            };
-            let file = segment.file(files)?;
-            let frame = read_frame(&*file, at.into(), segment.end())?;
-            Ok(frame.is_some_and(|frame| frame.position == position))
-        };
-        let mut behind = lost;
-        while behind < segment.last() && !is_readable(behind.next()).unwrap_or(false) {
-            behind = behind.next();
-        }
-        let name = names::segment(segment.number, segment.first);
-        self.shared.report_damage(&name, at.into(), lost, behind);
-        self.stop()
     }
 }

@@ -12,9 +12,10 @@ const LEAST: usize = 2;
 const MOST: usize = 8;
 
 type Job = Box<dyn FnOnce() + Send>;
+type Repeated = Box<dyn FnMut() -> bool + Send>;
 
 /// A few threads and what they are to do. A reader has one page under way at a time, so there is
-/// never more to do than there are streams.
+/// never more to do than there are streams, and one repeated job.
 pub(super) struct Readers {
     shared: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -56,15 +57,34 @@ impl Readers {
             // The reader may have gone, which changes nothing.
             _ = answer.send(job());
         });
-        let mut state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        self.shared.push(job);
+        answered
+    }
+
+    /// Has a job done again and again while it returns true. Other jobs have their turn in between.
+    pub(super) fn repeat(&self, job: impl FnMut() -> bool + Send + 'static) {
+        repeat(&self.shared, Box::new(job));
+    }
+}
+
+fn repeat(queue: &Arc<Queue>, mut job: Repeated) {
+    let again = Arc::clone(queue);
+    queue.push(Box::new(move || {
+        if job() {
+            repeat(&again, job);
+        }
+    }));
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended {
+            return;
+        }
         state.jobs.push_back(job);
         drop(state);
-        self.shared.changed.notify_one();
-        answered
+        self.changed.notify_one();
     }
 }
 
@@ -76,8 +96,10 @@ impl Drop for Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         state.ended = true;
-        state.jobs.clear();
+        let undone = std::mem::take(&mut state.jobs);
         drop(state);
+        // Whoever awaits one of them is woken.
+        drop(undone);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             // A panic there has been reported by its hook; there is nothing to add.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
 use self::newest::Recovered;
-pub(super) use self::newest::rewrite;
+pub(super) use self::newest::{closed_index, rewrite};
 use super::clock::Clock;
 use super::disk::Disk;
 use super::error::OpenError;
@@ -88,7 +88,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         kept.push(Arc::new(Segment::sealed(*subject, base)));
         base += subject.length;
     }
-    let event_id = newest_id(&*disk, &kept, &newest, &manifest);
+    let event_id = newest_id(&*disk, &kept, &newest, &manifest)?;
     let active = Arc::new(Segment::active(
         header.number,
         header.first,
@@ -310,29 +310,40 @@ fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
     }
 }
 
-/// The id of the newest update, if it is there.
+/// The id of the newest update; `None` if there is none, or if it is damaged.
 fn newest_id(
     disk: &dyn Disk,
     sealed: &[Arc<Segment>],
     newest: &Recovered,
     manifest: &Manifest,
-) -> Option<Box<str>> {
+) -> Result<Option<Box<str>>, OpenError> {
     if newest.event_id.is_some() {
-        return newest.event_id.clone();
+        return Ok(newest.event_id.clone());
     }
     let segment = sealed
         .iter()
         .rev()
-        .find(|segment| segment.last() >= segment.first)?;
-    let file = disk
-        .open(&names::segment(segment.number, segment.first))
-        .ok()?;
-    let name = names::index(segment.number, segment.first);
-    let index = super::index::IndexFile::open(disk, &name, |subject| {
+        .find(|segment| segment.last() >= segment.first);
+    let Some(segment) = segment else {
+        return Ok(None);
+    };
+    let name = names::segment(segment.number, segment.first);
+    read_last_id(disk, segment, &name, manifest).map_err(failed(disk, &name, "reading it"))
+}
+
+fn read_last_id(
+    disk: &dyn Disk,
+    segment: &Segment,
+    name: &str,
+    manifest: &Manifest,
+) -> io::Result<Option<Box<str>>> {
+    let file = disk.open(name)?;
+    let index = names::index(segment.number, segment.first);
+    let index = super::index::IndexFile::open(disk, &index, |subject| {
         subject.number == segment.number && subject.last == segment.last()
-    });
-    let at = match index.ok().flatten() {
-        Some(index) => index.offset(segment.last()).ok().flatten(),
+    })?;
+    let at = match index {
+        Some(index) => index.offset(segment.last())?,
         None => {
             let hashes = Hashes::new(&manifest.key);
             let mut index = Index::new(segment.first);
@@ -340,11 +351,11 @@ fn newest_id(
                 if let super::walk::Met::Update(stored, at) = met {
                     index.add_stored(&stored, at, &hashes);
                 }
-            })
-            .ok()?;
+            })?;
             index.offset(segment.last())
         }
     };
-    let frame = super::segment::read_frame(&*file, at?.into(), segment.end()).ok()??;
-    Some(frame.event_id)
+    let Some(at) = at else { return Ok(None) };
+    let frame = super::segment::read_frame(&*file, at.into(), segment.end())?;
+    Ok(frame.map(|frame| frame.event_id))
 }

@@ -1,53 +1,22 @@
 //! A segment: a file of groups, and the index that finds its updates.
 
-use std::collections::VecDeque;
-use std::io;
-use std::sync::{Arc, Weak};
+mod files;
+mod record;
 
-use super::disk::{Disk, File};
-use super::format::{Content, Record};
-use super::index::{Facts, Hashes, Index, IndexFile, Subject};
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+pub(super) use self::files::Files;
+pub(super) use self::record::{read_frame, read_record};
+use super::disk::File;
+use super::index::{Facts, Index, IndexFile, Subject, Summary};
 use super::names;
 use super::walk::{Met, walk};
+use crate::Position;
 use crate::sync::{Mutex, RwLock};
-use crate::{Frame, Position};
 
-/// Sealed segments that have their two files open at a time: all of 16 GiB. Beyond it a look-up in
-/// every segment opens and checks indexes again, which took 12 ms where they were 600.
-const OPEN_SEGMENTS: usize = 1_024;
-/// What is read of a record before its length is known, in bytes.
-const FIRST_LOOK: usize = 1 << 10;
-
-/// What all segments of a log share.
-pub(super) struct Files {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) hashes: Hashes,
-    /// The sealed segments that are open, the longest open first.
-    open: Mutex<VecDeque<Weak<Segment>>>,
-}
-
-impl Files {
-    pub(super) fn new(disk: Arc<dyn Disk>, hashes: Hashes) -> Self {
-        Self {
-            disk,
-            hashes,
-            open: Mutex::default(),
-        }
-    }
-
-    /// Counts a segment that was opened, and closes the one that has been open longest.
-    fn opened(&self, segment: &Arc<Segment>) {
-        let mut open = self.open.lock();
-        open.push_back(Arc::downgrade(segment));
-        if open.len() > OPEN_SEGMENTS {
-            let longest = open.pop_front().and_then(|segment| segment.upgrade());
-            drop(open);
-            if let Some(segment) = longest {
-                segment.close();
-            }
-        }
-    }
-}
+/// Candidates for a chosen id that are fetched at a time: all but the first have its hash by chance.
+const CANDIDATES: usize = 16;
 
 /// A part of the log in a file.
 pub(super) struct Segment {
@@ -70,7 +39,17 @@ enum Source {
         last: Position,
         length: u64,
         opened: Mutex<Option<Arc<Opened>>>,
+        /// Set once its index was checked; later openings rely on it.
+        summary: OnceLock<Summary>,
     },
+}
+
+/// Where the earliest kept update of a segment is that has an id chosen by its publisher.
+pub(super) enum Chosen {
+    Nowhere,
+    At(Position),
+    /// The index names it, and its record is not readable.
+    Lost(Position),
 }
 
 /// What is committed of the active segment.
@@ -120,8 +99,57 @@ impl Segment {
                 last: subject.last,
                 length: subject.length,
                 opened: Mutex::default(),
+                summary: OnceLock::new(),
             },
         }
+    }
+
+    /// Keeps the summary of the index that the segment had while it was active.
+    pub(super) fn with_index(self, index: &Index) -> Self {
+        if let Source::Sealed { summary, .. } = &self.source {
+            summary.get_or_init(|| index.summary());
+        }
+        self
+    }
+
+    /// Whether a publisher may have chosen an id with this hash; `None` if the segment must be
+    /// summarized first.
+    pub(super) fn may_hold(&self, hash: u64) -> Option<bool> {
+        match &self.source {
+            Source::Active { .. } => Some(true),
+            Source::Sealed { summary, .. } => Some(summary.get()?.chosen.may_hold(hash)),
+        }
+    }
+
+    pub(super) fn is_summarized(&self) -> bool {
+        match &self.source {
+            Source::Active { .. } => true,
+            Source::Sealed { summary, .. } => summary.get().is_some(),
+        }
+    }
+
+    /// Checks the index, unless that was done, so that the segment can be asked without the disk.
+    pub(super) fn summarize(self: &Arc<Self>, files: &Files) -> io::Result<()> {
+        if !self.is_summarized() {
+            self.opened(files)?;
+        }
+        Ok(())
+    }
+
+    /// The first lost update after `from`, not beyond `up_to`.
+    pub(super) fn first_lost(
+        self: &Arc<Self>,
+        from: Position,
+        up_to: Position,
+        files: &Files,
+    ) -> io::Result<Option<Position>> {
+        self.summarize(files)?;
+        Ok(match &self.source {
+            Source::Active { .. } => None,
+            Source::Sealed { summary, .. } => summary
+                .get()
+                .and_then(|summary| summary.first_lost(from, up_to)),
+        })
     }
 
     /// What is committed of it, if it is the active one.
@@ -187,33 +215,67 @@ impl Segment {
         }
     }
 
-    /// The earliest update after `floor` that has the id, chosen by its publisher.
+    /// Finds the earliest update after `floor` that has the id, chosen by its publisher.
     pub(super) fn chosen(
         self: &Arc<Self>,
         event_id: &str,
         floor: Position,
         files: &Files,
-    ) -> io::Result<Option<Position>> {
+    ) -> io::Result<Chosen> {
         let hash = files.hashes.of(event_id);
-        let candidates = match &self.source {
-            Source::Active { written, .. } => written.read().index.chosen(hash),
-            Source::Sealed { .. } => match &self.opened(files)?.finder {
-                Finder::File(index) => index.chosen(hash)?,
-                Finder::Memory(index) => index.chosen(hash),
-            },
+        // What lies below the floor may have the id any number of times.
+        let mut from = match floor < self.first {
+            true => 0,
+            false => self.offset(floor.next(), files)?.unwrap_or_default(),
         };
-        if candidates.is_empty() {
-            return Ok(None);
-        }
-        let file = self.file(files)?;
-        for at in candidates {
-            let frame = read_frame(&*file, at.into(), self.end())?;
-            let kept = frame.filter(|frame| frame.position > floor && *frame.event_id == *event_id);
-            if let Some(frame) = kept {
-                return Ok(Some(frame.position));
+        loop {
+            let candidates = self.candidates(hash, from, files)?;
+            let Some(last) = candidates.last() else {
+                return Ok(Chosen::Nowhere);
+            };
+            from = last.saturating_add(1);
+            let file = self.file(files)?;
+            for at in candidates {
+                let found = match read_frame(&*file, at.into(), self.end())? {
+                    Some(frame) if *frame.event_id != *event_id => continue,
+                    Some(frame) => Chosen::At(frame.position),
+                    None => match self.position_at(at, files)? {
+                        Some(position) => Chosen::Lost(position),
+                        None => continue,
+                    },
+                };
+                match found {
+                    Chosen::At(position) | Chosen::Lost(position) if position > floor => {
+                        return Ok(found);
+                    }
+                    _ => {}
+                }
             }
         }
-        Ok(None)
+    }
+
+    /// Candidates for a chosen id from an offset on.
+    fn candidates(self: &Arc<Self>, hash: u64, from: u32, files: &Files) -> io::Result<Vec<u32>> {
+        match &self.source {
+            Source::Active { written, .. } => {
+                Ok(written.read().index.chosen(hash, from, CANDIDATES))
+            }
+            Source::Sealed { .. } => match &self.opened(files)?.finder {
+                Finder::File(index) => index.chosen(hash, from, CANDIDATES),
+                Finder::Memory(index) => Ok(index.chosen(hash, from, CANDIDATES)),
+            },
+        }
+    }
+
+    /// The position of the update that begins at an offset.
+    fn position_at(self: &Arc<Self>, at: u32, files: &Files) -> io::Result<Option<Position>> {
+        match &self.source {
+            Source::Active { written, .. } => Ok(written.read().index.position_at(at)),
+            Source::Sealed { .. } => match &self.opened(files)?.finder {
+                Finder::File(index) => index.position_at(at),
+                Finder::Memory(index) => Ok(index.position_at(at)),
+            },
+        }
     }
 
     fn opened(self: &Arc<Self>, files: &Files) -> io::Result<Arc<Opened>> {
@@ -221,6 +283,7 @@ impl Segment {
             last,
             length,
             opened,
+            summary,
         } = &self.source
         else {
             return Err(io::Error::other("the active segment has no index file"));
@@ -237,11 +300,22 @@ impl Segment {
         };
         let file = files.disk.open(&names::segment(self.number, self.first))?;
         let name = names::index(self.number, self.first);
-        let index = IndexFile::open(&*files.disk, &name, |found| *found == subject)?;
+        let expected = |found: &Subject| *found == subject;
+        let index = match summary.get() {
+            Some(_) => IndexFile::reopen(&*files.disk, &name, expected)?,
+            None => IndexFile::open(&*files.disk, &name, expected)?,
+        };
         let finder = match index {
             Some(index) => Finder::File(index),
             None => rebuild(files, &*file, &name, subject)?,
         };
+        if summary.get().is_none() {
+            let made = match &finder {
+                Finder::File(index) => index.summary()?,
+                Finder::Memory(index) => index.summary(),
+            };
+            summary.get_or_init(|| made);
+        }
         let found = Arc::new(Opened { file, finder });
         *opened = Some(Arc::clone(&found));
         drop(opened);
@@ -280,31 +354,4 @@ fn rebuild(files: &Files, file: &dyn File, name: &str, subject: Subject) -> io::
         // Read-only or full: it works from memory as well.
         _ => Ok(Finder::Memory(index)),
     }
-}
-
-/// Reads the update at an offset; `None` if it is not readable.
-pub(super) fn read_frame(file: &dyn File, at: u64, end: u64) -> io::Result<Option<Frame>> {
-    let bytes = read_record(file, at, end)?;
-    Ok(
-        bytes.and_then(|bytes| match Record::parse(&bytes)?.content {
-            Content::Update(stored) => Some(stored.to_frame()),
-            Content::Snapshot | Content::Void => None,
-        }),
-    )
-}
-
-/// Reads the bytes of a record, not yet checked; `None` if there is not all of it.
-pub(super) fn read_record(file: &dyn File, at: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
-    let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; FIRST_LOOK.min(left)];
-    let mut read = file.read_at(&mut bytes, at)?;
-    let Some(length) = Record::length_of(&bytes[..read]).filter(|length| *length <= left) else {
-        return Ok(None);
-    };
-    bytes.resize(length, 0);
-    if length > read {
-        let rest = file.read_at(&mut bytes[read..], at + read as u64)?;
-        read += rest;
-    }
-    Ok(Some(bytes).filter(|bytes| read >= bytes.len()))
 }

@@ -69,7 +69,7 @@ fn segments(model: &Model) -> Vec<String> {
 }
 
 /// Where the groups of a segment begin, and where the last one ends; zeros may follow.
-fn groups(bytes: &[u8]) -> Vec<usize> {
+pub fn groups(bytes: &[u8]) -> Vec<usize> {
     let mut starts = vec![88];
     while let Some(at) = starts
         .last()

@@ -170,7 +170,7 @@ async fn look_ups(history: &History, newest: &str, filled: u64) -> Result<(), St
     .await
 }
 
-async fn time(
+pub(super) async fn time(
     history: &History,
     what: &str,
     id: impl Fn(u64) -> String,
@@ -181,6 +181,7 @@ async fn time(
         let id = id(number);
         let begun = now_ns();
         let lookup = history.position_of(&id).await;
+        let lookup = lookup.map_err(|error| error.to_string())?;
         times.record(now_ns() - begun);
         if !expected(&lookup) {
             return Err(format!("look-up of {what}: {lookup:?}"));

@@ -4,6 +4,8 @@
 //! sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
 //! named by a hash's highest bits and holds about one entry, so a look-up reads a few bytes.
 
+mod summary;
+
 use std::io;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ const HEADER: usize = 8 + 4 + 7 * 8 + 4 * 4;
 const ENTRY: u64 = 16;
 const WORD: u64 = 4;
 const CHUNK: usize = 64 << 10;
+/// More entries of a table than any segment has room for.
+const MOST_ENTRIES: u32 = 1 << 28;
 
 /// What an index file is the index of; it holds for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +150,19 @@ impl IndexFile {
         name: &str,
         expected: impl Fn(&Subject) -> bool,
     ) -> io::Result<Option<Self>> {
+        let Some(index) = Self::reopen(disk, name, expected)? else {
+            return Ok(None);
+        };
+        let is_whole = is_whole(&*index.file, index.end() + WORD)?;
+        Ok(Some(index).filter(|_| is_whole))
+    }
+
+    /// The same, of an index that was found whole before.
+    pub(in crate::history) fn reopen(
+        disk: &dyn Disk,
+        name: &str,
+        expected: impl Fn(&Subject) -> bool,
+    ) -> io::Result<Option<Self>> {
         let file = match disk.open(name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -153,7 +170,7 @@ impl IndexFile {
         };
         let length = file.len()?;
         let mut header = [0; HEADER];
-        if file.read_at(&mut header, 0)? < HEADER || !is_whole(&*file, length)? {
+        if file.read_at(&mut header, 0)? < HEADER {
             return Ok(None);
         }
         let found = Self::decode(&header, file);
@@ -176,17 +193,19 @@ impl IndexFile {
             imported: fields.u64()?,
             time: fields.u64()?,
         };
-        let count = (subject.last.0 + 1).checked_sub(subject.first.0)?;
-        let topics = Table {
-            at: HEADER as u64 + count * WORD,
-            entries: fields.u32()?,
-            postings: fields.u32()?,
+        // Not checked yet: an index of more positions than a segment has offsets is none.
+        let count = subject.last.0.checked_add(1)?;
+        let count = count.checked_sub(subject.first.0)?;
+        let count = u64::from(u32::try_from(count).ok()?);
+        let mut table = |at| {
+            Some(Table {
+                at,
+                entries: fields.u32().filter(|entries| *entries <= MOST_ENTRIES)?,
+                postings: fields.u32()?,
+            })
         };
-        let chosen = Table {
-            at: topics.end(),
-            entries: fields.u32()?,
-            postings: fields.u32()?,
-        };
+        let topics = table(HEADER as u64 + count * WORD)?;
+        let chosen = table(topics.end())?;
         Some(Self {
             file,
             subject,
@@ -229,8 +248,13 @@ impl IndexFile {
     }
 
     /// As [`Index::chosen`].
-    pub(in crate::history) fn chosen(&self, hash: u64) -> io::Result<Vec<u32>> {
-        self.postings(self.chosen, hash, 0, usize::MAX)
+    pub(in crate::history) fn chosen(
+        &self,
+        hash: u64,
+        from: u32,
+        at_most: usize,
+    ) -> io::Result<Vec<u32>> {
+        self.postings(self.chosen, hash, from, at_most)
     }
 
     fn postings(&self, table: Table, hash: u64, from: u32, at_most: usize) -> io::Result<Vec<u32>> {

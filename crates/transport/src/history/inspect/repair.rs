@@ -193,7 +193,8 @@ fn fill_holes(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(
             let Some(like) = like else { continue };
             let mut header = match read_header(disk, like.number, like.first) {
                 Ok(header) => header,
-                Err(_) => header(like, survey, manifest),
+                Err(OpenError::Damaged { .. }) => header(like, survey, manifest),
+                Err(error) => return Err(error),
             };
             header.number = number;
             header.first = hole.lost.first;

@@ -10,7 +10,7 @@ use crate::history::format::{GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
 use crate::history::index::{Facts, IndexFile};
 use crate::history::manifest::{Gap, Manifest, Read};
 use crate::history::names;
-use crate::history::recovery::{Found, failed, find, read_header};
+use crate::history::recovery::{Found, closed_index, failed, find, read_header};
 use crate::history::walk::{Met, walk};
 
 /// A history, as far as it is readable.
@@ -97,7 +97,7 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
     for (index, (&number, &(first, length))) in found.segments.iter().enumerate() {
         let last = match firsts.get(index + 1) {
             Some(next) => Some(next.back(1)),
-            None => closed_at(disk, number, first, length),
+            None => closed_at(disk, number, first, length)?,
         };
         match survey.read_segment(disk, number, first, length, last) {
             // A hub that runs on it has deleted it meanwhile.
@@ -106,16 +106,21 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
         }
     }
     survey.find_missing(disk, &found);
-    survey.check_indexes(disk, &found);
+    survey.check_indexes(disk, &found)?;
     Ok(survey)
 }
 
 /// The last position of the newest segment, if a clean stop left it.
-fn closed_at(disk: &dyn Disk, number: u64, first: Position, length: u64) -> Option<Position> {
-    let closed = IndexFile::open(disk, &names::closed(number, first), |subject| {
-        (subject.number, subject.first, subject.length) == (number, first, length)
-    });
-    closed.ok().flatten().map(|closed| closed.subject().last)
+fn closed_at(
+    disk: &dyn Disk,
+    number: u64,
+    first: Position,
+    length: u64,
+) -> Result<Option<Position>, OpenError> {
+    let name = names::closed(number, first);
+    let closed = closed_index(disk, number, first, length);
+    let closed = closed.map_err(failed(disk, &name, "reading it"))?;
+    Ok(closed.map(|closed| closed.subject().last))
 }
 
 impl Survey {
@@ -293,13 +298,14 @@ impl Survey {
     }
 
     /// A damaged index costs time and nothing else.
-    fn check_indexes(&mut self, disk: &dyn Disk, found: &Found) {
+    fn check_indexes(&mut self, disk: &dyn Disk, found: &Found) -> Result<(), OpenError> {
         for (&number, &first) in &found.indexes {
             let name = names::index(number, first);
             let whole = IndexFile::open(disk, &name, |subject| {
                 (subject.number, subject.first) == (number, first)
             });
-            if !matches!(whole, Ok(Some(_))) {
+            let whole = whole.map_err(failed(disk, &name, "reading it"))?;
+            if whole.is_none() {
                 self.faults.push(Fault {
                     path: disk.path(&name),
                     offset: 0,
@@ -308,6 +314,7 @@ impl Survey {
                 });
             }
         }
+        Ok(())
     }
 }
 

@@ -89,7 +89,10 @@ impl Log {
         let file = create_segment(&*self.shared.files.disk, &header)?;
         let subject = self.subject();
         self.write_index(&names::index(subject.number, subject.first));
-        let sealed = Segment::sealed(subject, self.active.base);
+        let mut sealed = Segment::sealed(subject, self.active.base);
+        if let Some(written) = self.active.written() {
+            sealed = sealed.with_index(&written.read().index);
+        }
         let active = Arc::new(Segment::active(
             header.number,
             header.first,

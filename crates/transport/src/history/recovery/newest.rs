@@ -42,10 +42,8 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     check_successor(disk, found, number, length)?;
     let header = read_header(disk, number, first)?;
-    let closed = IndexFile::open(disk, &names::closed(number, first), |subject| {
-        (subject.number, subject.first, subject.length) == (number, first, length)
-    });
-    if let Ok(Some(closed)) = closed {
+    // Whatever it says is in the segment too.
+    if let Ok(Some(closed)) = closed_index(disk, number, first, length) {
         return Ok(Recovered {
             run: header.run,
             head: closed.subject().last,
@@ -95,6 +93,18 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
+/// The index that a clean stop left beside the newest segment.
+pub(in crate::history) fn closed_index(
+    disk: &dyn Disk,
+    number: u64,
+    first: Position,
+    length: u64,
+) -> io::Result<Option<IndexFile>> {
+    IndexFile::open(disk, &names::closed(number, first), |subject| {
+        (subject.number, subject.first, subject.length) == (number, first, length)
+    })
+}
+
 /// Writes a part of a file as it can be read.
 pub(in crate::history) fn rewrite(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
@@ -118,12 +128,14 @@ fn check_successor(
     let Some(&first) = found.indexes.get(&number) else {
         return Ok(());
     };
-    let index = IndexFile::open(disk, &names::index(number, first), |subject| {
+    let name = names::index(number, first);
+    let index = IndexFile::open(disk, &name, |subject| {
         subject.number == number && subject.length == length
     });
-    match index {
-        Ok(Some(index)) => Err(missing(disk, number + 1, index.subject().last.next())),
-        _ => Ok(()),
+    match index.map_err(failed(disk, &name, "reading it"))? {
+        Some(index) => Err(missing(disk, number + 1, index.subject().last.next())),
+        // It is derived, and says nothing if it is damaged.
+        None => Ok(()),
     }
 }
 

@@ -160,7 +160,7 @@ pub fn append(transport: &Arc<dyn Transport>, id: Option<&str>) -> Appended {
 }
 
 pub fn look_up(transport: &Arc<dyn Transport>, id: &str) -> Lookup {
-    block_on(transport.position_of(id))
+    block_on(transport.position_of(id)).expect("the log is readable")
 }
 
 pub struct Everything;

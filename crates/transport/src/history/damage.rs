@@ -1,0 +1,34 @@
+//! Damage that a reader meets.
+
+use std::io;
+use std::sync::Arc;
+
+use super::names;
+use super::segment::{Segment, read_frame};
+use super::shared::Shared;
+use crate::Position;
+
+/// Reports the damage that begins at a position: from now on cursors start behind it.
+///
+/// # Errors
+/// When it cannot be read how far the damage reaches; then nothing is reported.
+pub(super) fn report(shared: &Shared, segment: &Arc<Segment>, lost: Position) -> io::Result<()> {
+    let files = &shared.files;
+    let at = segment.offset(lost, files)?.unwrap_or_default();
+    let mut behind = lost;
+    while behind < segment.last() && !is_readable(shared, segment, behind.next())? {
+        behind = behind.next();
+    }
+    let name = names::segment(segment.number, segment.first);
+    shared.report_damage(&name, at.into(), lost, behind);
+    Ok(())
+}
+
+fn is_readable(shared: &Shared, segment: &Arc<Segment>, position: Position) -> io::Result<bool> {
+    let Some(at) = segment.offset(position, &shared.files)? else {
+        return Ok(false);
+    };
+    let file = segment.file(&shared.files)?;
+    let frame = read_frame(&*file, at.into(), segment.end())?;
+    Ok(frame.is_some_and(|frame| frame.position == position))
+}

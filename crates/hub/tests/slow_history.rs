@@ -272,3 +272,18 @@ async fn a_page_that_cannot_be_read_ends_the_stream() {
     assert!((2_000..=5_000).contains(&retry(&last)), "{last}");
     assert_eq!(chunk(&mut response).await, None);
 }
+
+/// What an earlier run left open is looked for until the log can be read, and not given up.
+#[tokio::test]
+async fn recovery_waits_for_a_log_that_cannot_be_read() {
+    let transport = Scripted::new([Err(Unavailable.into()), page(&[], 3)], 2);
+    let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
+    options.subscriptions = true;
+    let _hub = Hub::new(options, Arc::clone(&transport) as _, Arc::new(SystemClock));
+    let both_are_read = async {
+        while transport.permits.available_permits() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, both_are_read).await.expect("it reads on");
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use talaria_conformance::client::target;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{exact, pattern};
@@ -507,4 +508,61 @@ async fn patterns_and_exact_topics_resume_alike() {
             assert_eq!(stream.data().await, (round * 50 + 9).to_string());
         }
     }
+}
+
+/// "Reconnection, State Reconciliation, and Event Sourcing": while files of the history cannot be
+/// opened, a kept id is not unknown and no later place. A browser is told to come back, another
+/// client gets 503, and a reader under way ends where it is and resumes there.
+#[tokio::test]
+async fn a_history_that_cannot_be_read_is_not_an_empty_one() {
+    let home = Home::new();
+    let mut ids = Vec::new();
+    for numbers in [1..=20, 21..=40] {
+        let hub = home.hub(BOLT).expect("it starts");
+        ids.extend(publish(&hub, numbers).await);
+        hub.stop().await;
+    }
+    let hub = home.hub(BOLT).expect("it starts");
+    let folder = home.path().join("data/caddy/mercure.db.talaria");
+    let away = home.path().join("away");
+    fs::create_dir(&away).expect("a directory");
+    let is_log = |path: &Path| {
+        let kind = path.extension().unwrap_or_default();
+        kind == "segment" || kind == "index"
+    };
+    let move_all = |from: &Path, to: &Path| {
+        for file in fs::read_dir(from).expect("a directory") {
+            let path = file.expect("a file").path();
+            let name = path.file_name().expect("a name");
+            if is_log(&path) {
+                fs::rename(&path, to.join(name)).expect("it is moved");
+            }
+        }
+    };
+    move_all(&folder, &away);
+    let target = target(&[("match", "a")]);
+    for id in ["mine-24", "nobody's"] {
+        let client = hub.client().last_event_id(id);
+        let browser = client.clone().header("accept", "text/event-stream");
+        let answer = browser.get(&target).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header(FIELD), id);
+        assert!(
+            answer
+                .text
+                .starts_with(": the log cannot be read now\nretry: ")
+        );
+        let answer = client.get(&target).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("retry-after"), "2");
+        assert_eq!(answer.header(FIELD), "");
+    }
+    // What is open is delivered, and nothing is passed over.
+    let mut earliest = resume(&hub, "earliest").await;
+    assert_eq!(earliest.end().await, numbers(1..=20));
+    move_all(&away, &folder);
+    assert_eq!(after(&hub, &ids[19]).await, numbers(21..=40));
+    let mut found = resume(&hub, "mine-24").await;
+    assert_eq!(found.header(FIELD), "mine-24");
+    assert_eq!(found.data().await, "25");
 }

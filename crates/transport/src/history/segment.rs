@@ -224,9 +224,10 @@ impl Segment {
     ) -> io::Result<Chosen> {
         let hash = files.hashes.of(event_id);
         // What lies below the floor may have the id any number of times.
-        let mut from = match floor < self.first {
-            true => 0,
-            false => self.offset(floor.next(), files)?.unwrap_or_default(),
+        let mut from = if floor < self.first {
+            0
+        } else {
+            self.offset(floor.next(), files)?.unwrap_or_default()
         };
         loop {
             let candidates = self.candidates(hash, from, files)?;

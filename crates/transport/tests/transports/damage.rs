@@ -9,9 +9,9 @@ use talaria_transport::{Frame, Lookup, Position, ReadError, Transport};
 use crate::power::model::{Crash, Model};
 use crate::suite::{Everything, Topic, append, look_up, read, start};
 
-const UPDATES: u64 = 12;
+pub const UPDATES: u64 = 12;
 
-fn options() -> HistoryOptions {
+pub fn options() -> HistoryOptions {
     HistoryOptions::new(Arc::new(|| 1_000))
 }
 
@@ -19,12 +19,12 @@ fn try_open(model: &Model) -> Result<Arc<dyn Transport>, OpenError> {
     Ok(Arc::new(History::open(model.mount(), options())?))
 }
 
-fn open(model: &Model) -> Arc<dyn Transport> {
+pub fn open(model: &Model) -> Arc<dyn Transport> {
     try_open(model).expect("it opens")
 }
 
 /// Three segments of four updates each, each in a group of its own; the process was killed.
-fn stored() -> (Model, Vec<Arc<Frame>>) {
+pub fn stored() -> (Model, Vec<Arc<Frame>>) {
     let model = Model::new(1);
     let mut count = 0;
     for _ in 0..3 {
@@ -63,7 +63,7 @@ fn assert_same(found: &[Arc<Frame>], expected: &[Arc<Frame>]) {
     }
 }
 
-fn segments(model: &Model) -> Vec<String> {
+pub fn segments(model: &Model) -> Vec<String> {
     let names = model.names().into_iter();
     names.filter(|name| name.ends_with(".segment")).collect()
 }
@@ -82,7 +82,7 @@ pub fn groups(bytes: &[u8]) -> Vec<usize> {
     starts
 }
 
-fn with(model: &Model, name: &str, bytes: Vec<u8>) -> Model {
+pub fn with(model: &Model, name: &str, bytes: Vec<u8>) -> Model {
     let copy = model.copy();
     copy.put(name, bytes);
     copy

@@ -73,12 +73,10 @@ fn what_is_sealed_meanwhile_is_known() {
     let history: Arc<dyn Transport> =
         Arc::new(History::open(Arc::new(disk.clone()), options).expect("it opens"));
     let _recorder = start(&history);
-    disk.watch.take_counts();
     for number in 0..2_000 {
         append(&history, Some(&format!("mine-{number}")));
     }
-    let segments = disk.watch.take_counts();
-    assert_eq!(segments.0, 0, "they are created, not opened");
+    disk.watch.take_counts();
     for number in 0..100 {
         let unknown = format!("unknown-{number}");
         assert_eq!(look_up(&history, &unknown), Lookup::Unknown);
@@ -117,6 +115,10 @@ fn unknown_ids_leave_the_readers_to_others() {
         let reader = Arc::clone(&history);
         std::thread::spawn(move || answer.send(read(&reader, 24, 25, 1 << 20, Everything)));
         let page = answered.recv_timeout(Duration::from_secs(30));
+        if page.is_err() {
+            // The readers must end before the test can.
+            disk.watch.let_through();
+        }
         let page = page.expect("the readers are taken").expect("a page");
         assert_eq!(places(&page.frames), [25]);
     }

@@ -20,5 +20,6 @@ mod power;
 mod shaky;
 mod stalled;
 mod suite;
+mod told;
 mod unreadable;
 mod watched;

@@ -1,0 +1,181 @@
+//! Readers and clients are told of damage, whatever they ask for: none passes over it silently.
+
+use std::sync::Arc;
+
+use talaria_transport::history::inspect::repair;
+use talaria_transport::history::{Directory, History};
+use talaria_transport::{Admit, Frame, Lookup, Position, ReadError, Transport};
+
+use crate::damage::{UPDATES, groups, open, options, segments, stored, with};
+use crate::folder::Folder;
+use crate::power::model::{Crash, Model};
+use crate::suite::{Topic, append, look_up, places, read, start};
+
+/// Admits several topics, and says so.
+struct Topics(&'static [&'static str]);
+
+impl Admit for Topics {
+    fn admits(&self, frame: &Frame) -> bool {
+        let topics = &frame.topics;
+        topics.iter().any(|topic| self.0.contains(&&**topic))
+    }
+
+    fn exact_topics(&self) -> Option<Vec<&str>> {
+        Some(self.0.to_vec())
+    }
+}
+
+const TOPIC: &str = "https://example.com/books/1";
+
+/// Reads from the beginning until the log has no more or is damaged: the positions, and behind
+/// which one it was damaged.
+fn read_on(
+    history: &Arc<dyn Transport>,
+    topics: &'static [&'static str],
+) -> (Vec<u64>, Option<u64>) {
+    let (mut from, mut found) = (0, Vec::new());
+    while from < UPDATES {
+        match read(history, from, UPDATES, 1 << 20, Topics(topics)) {
+            Ok(page) => {
+                assert!(page.looked_up_to.0 > from, "a page goes on");
+                from = page.looked_up_to.0;
+                found.extend(places(&page.frames));
+            }
+            Err(ReadError::Passed(Position(behind))) => return (found, Some(behind)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (found, None)
+}
+
+/// The model without the index of the second segment, whose bytes are these.
+fn with_second(model: &Model, bytes: Vec<u8>) -> Model {
+    let second = segments(model)[1].clone();
+    let damaged = with(model, &second, bytes);
+    damaged.take(&second.replace(".segment", ".index"));
+    damaged
+}
+
+/// An index that is made anew cannot name the topics of what is lost, so readers of named topics
+/// end in front of it, as readers of everything do, and whatever their topics are.
+#[test]
+fn a_reader_of_a_topic_is_told_of_damage() {
+    let (model, _) = stored();
+    let bytes = model.bytes(&segments(&model)[1]);
+    let groups = groups(&bytes);
+    let topics: [&[&str]; 3] = [&[TOPIC], &["another", TOPIC], &["nowhere"]];
+    let check = |damaged: &Model, first_lost: u64, behind: u64| {
+        for topics in topics {
+            let history = open(damaged);
+            let (found, damage) = read_on(&history, topics);
+            let before = if topics.contains(&TOPIC) {
+                first_lost - 1
+            } else {
+                0
+            };
+            assert_eq!(found, (1..=before).collect::<Vec<_>>(), "{topics:?}");
+            assert_eq!(damage, Some(first_lost - 1), "{topics:?}");
+            assert_eq!(history.bounds().floor, Position(behind), "{topics:?}");
+        }
+    };
+    // The second segment holds positions 5 to 8: the first ones, one in the middle, the last ones.
+    let cases: [(&[u64], u64); 6] = [
+        (&[5], 5),
+        (&[6], 6),
+        (&[8], 8),
+        (&[5, 6], 6),
+        (&[7, 8], 8),
+        (&[6, 8], 6),
+    ];
+    for (lost, behind) in cases {
+        let mut damaged = bytes.clone();
+        for position in lost {
+            damaged[groups[*position as usize - 5] + 72 + 50] ^= 4;
+        }
+        check(&with_second(&model, damaged), lost[0], behind);
+    }
+    // Anywhere in a group, its header included, which alone tells where the record begins.
+    for at in (groups[1]..groups[2]).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        check(&with_second(&model, damaged), 6, 6);
+    }
+    // The end is cut off.
+    let cut = bytes[..groups[3] + 80].to_vec();
+    check(&with_second(&model, cut), 8, 8);
+    // What a repair gave up.
+    let mut damaged = bytes.clone();
+    damaged[groups[1] + 72 + 50] ^= 4;
+    let repaired = with_second(&model, damaged);
+    repair(&*repaired.mount(), true).expect("a repair");
+    check(&repaired, 6, 6);
+}
+
+/// Several places are damaged: each ends the readers that come to it, and none is passed over.
+#[test]
+fn each_damaged_place_is_told() {
+    let (model, _) = stored();
+    let mut bytes = model.bytes(&segments(&model)[1]);
+    let groups = groups(&bytes);
+    for group in [0, 2] {
+        bytes[groups[group] + 72 + 50] ^= 4;
+    }
+    let history = open(&with_second(&model, bytes));
+    assert_eq!(read_on(&history, &[TOPIC]), (vec![1, 2, 3, 4], Some(4)));
+    assert_eq!(history.bounds().floor, Position(5));
+    let page = read(&history, 5, UPDATES, 1 << 20, Topic(TOPIC)).expect("what is between");
+    assert_eq!(places(&page.frames), [6]);
+    let error = read(&history, 6, UPDATES, 1 << 20, Topic(TOPIC)).expect_err("damage");
+    assert_eq!(error, ReadError::Passed(Position(6)));
+    assert_eq!(history.bounds().floor, Position(7));
+    let page = read(&history, 7, UPDATES, 1 << 20, Topic(TOPIC)).expect("the rest");
+    assert_eq!(places(&page.frames), [8, 9, 10, 11, 12]);
+}
+
+/// The segment that is written to is damaged in place.
+#[test]
+fn damage_in_the_active_segment_is_told() {
+    let folder = Folder::new();
+    let directory = Directory::open(folder.path()).expect("a directory");
+    let history = History::open(Arc::new(directory), options()).expect("it opens");
+    let history: Arc<dyn Transport> = Arc::new(history);
+    let _recorder = start(&history);
+    (0..UPDATES).for_each(|_| drop(append(&history, None)));
+    let files = std::fs::read_dir(folder.path()).expect("a folder");
+    let mut paths = files.map(|file| file.expect("a file").path());
+    let segment = paths.find(|path| path.extension().is_some_and(|kind| kind == "segment"));
+    let segment = segment.expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("its bytes");
+    let at = groups(&bytes)[4] + 72 + 50;
+    bytes[at] ^= 4;
+    std::fs::write(&segment, bytes).expect("it is written");
+    assert_eq!(read_on(&history, &[TOPIC]), (vec![1, 2, 3, 4], Some(4)));
+    assert_eq!(history.bounds().floor, Position(5));
+}
+
+/// A chosen id whose record is damaged, or that precedes damage, is a deleted one: it is not
+/// unknown, and not the place where the id was used again.
+#[test]
+fn an_id_before_damage_is_deleted() {
+    let model = Model::new(1);
+    for _ in 0..2 {
+        let history = open(&model);
+        let _recorder = start(&history);
+        append(&history, Some("before"));
+        append(&history, Some("twice"));
+        append(&history, None);
+        model.crash(Crash::Kill);
+    }
+    drop(open(&model));
+    let first = segments(&model)[0].clone();
+    let mut bytes = model.bytes(&first);
+    let at = groups(&bytes)[1] + 72 + 50;
+    bytes[at] ^= 4;
+    let history = open(&with(&model, &first, bytes));
+    for _ in 0..2 {
+        assert_eq!(look_up(&history, "twice"), Lookup::Deleted);
+        assert_eq!(history.bounds().floor, Position(2));
+        assert_eq!(look_up(&history, "before"), Lookup::Deleted);
+        assert_eq!(look_up(&history, "nobody's"), Lookup::Unknown);
+    }
+}

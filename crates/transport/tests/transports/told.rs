@@ -104,7 +104,7 @@ fn a_reader_of_a_topic_is_told_of_damage() {
     let cut = bytes[..groups[3] + 80].to_vec();
     check(&with_second(&model, cut), 8, 8);
     // What a repair gave up.
-    let mut damaged = bytes.clone();
+    let mut damaged = bytes;
     damaged[groups[1] + 72 + 50] ^= 4;
     let repaired = with_second(&model, damaged);
     repair(&*repaired.mount(), true).expect("a repair");

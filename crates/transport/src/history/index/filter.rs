@@ -1,11 +1,11 @@
 //! Tells ids that no publisher chose in a segment from those that one may have, without the disk.
 
-/// Bits for each id, as long as [`MOST_WORDS`] allows them: of 2,500 such filters one in a million
-/// look-ups of an unknown id is told to read an index.
+/// Bits for each id, as long as [`MOST_WORDS`] allows them: with 2,500 such filters, one
+/// look-up of an unknown id in ten thousand reads an index.
 const BITS: usize = 48;
 /// The most words of a filter: 64 KiB, a 256th of the largest segment.
 const MOST_WORDS: usize = 8 << 10;
-const MOST_PROBES: usize = 20;
+const MOST_PROBES: usize = 10;
 
 /// A Bloom filter over the hashes of ids.
 #[derive(Debug, Default)]

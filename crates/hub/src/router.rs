@@ -22,7 +22,7 @@ use talaria_transport::{Frame, Position, Ring, Route};
 
 use crate::interest::{Index, Interest, Selection};
 use crate::lane::{Lane, Look, Seat};
-use crate::presence::{Document, Table};
+use crate::presence::{Document, Table, changes};
 
 /// Routes committed updates to the interests that may receive them.
 pub(crate) struct Router {
@@ -90,12 +90,12 @@ impl Router {
         }
     }
 
-    /// Expects the event of a subscription that begins.
+    /// Expects the events of a subscription.
     pub(crate) fn announce(&self, document: Arc<Document>) {
         self.state.lock().presence.announce(document);
     }
 
-    /// Expects it no more.
+    /// Expects them no more.
     pub(crate) fn withdraw(&self, topic: &str) {
         self.state.lock().presence.withdraw(topic);
     }
@@ -124,6 +124,7 @@ impl Route for Router {
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
         let Some(last) = group.last() else { return };
         let mut bells: Vec<Arc<Interest>> = Vec::new();
+        let changes = changes(group);
         let mut state = self.state.lock();
         self.ring.extend(group);
         for frame in group {
@@ -144,7 +145,7 @@ impl Route for Router {
             state.unrung_bytes = 0;
             bells.extend(state.index.iter().cloned());
         }
-        state.presence.advance(group);
+        state.presence.advance(&changes, last);
         self.visible.store(last.position.0, Ordering::Release);
         drop(state);
         acknowledge();

@@ -84,8 +84,8 @@ pub(crate) async fn subscribe(
         respond::event_stream(Body::empty())
     } else {
         let drain = Arc::clone(&hub.drain);
-        // The head is sent after the beginning is committed (design §7), so whoever lists the
-        // subscriptions once a stream is open finds it.
+        // A client that lists the subscriptions once its stream is open finds its own, unless the
+        // log is slow to store the beginning (design §7).
         let announced = announce(hub, &asked.subscriptions, access.as_ref()).await;
         let cursor = Cursor::new(membership, drain, position, deadlines).announced(announced);
         let handover = Handover::new(cursor);

@@ -62,8 +62,12 @@ pub(crate) async fn answer(
         return Err(Refused::NotFound);
     }
     // Before anything was routed, the newest update is one of an earlier run.
+    let at_start = || {
+        let presence = hub.presence.as_ref()?;
+        presence.newest_at_start().map(str::to_owned)
+    };
     let cursor = newest
-        .or_else(|| hub.transport.newest_id())
+        .or_else(at_start)
         .unwrap_or_else(|| EARLIEST.to_owned());
     let answers = request.answers();
     let tag = match answers {

@@ -31,8 +31,8 @@ pub(crate) struct Document {
     payload: Option<Arc<Value>>,
     /// Whether it is shown as the JSON-LD of Mercure 0.x (B-556).
     linked: bool,
-    /// Whether its beginning was, or may have been, published.
-    begun: AtomicBool,
+    /// Whether the log is known to hold its end, and its beginning.
+    stored: [AtomicBool; 2],
 }
 
 impl Document {
@@ -61,7 +61,7 @@ impl Document {
             payload,
             linked: older && answers_older,
             subscription,
-            begun: AtomicBool::new(false),
+            stored: Default::default(),
         }
     }
 
@@ -77,12 +77,15 @@ impl Document {
         }
     }
 
-    pub(crate) fn mark_begun(&self) {
-        self.begun.store(true, Ordering::Release);
+    /// Notes that the log holds its beginning (`active`) or its end: the append was acknowledged, or
+    /// the event was routed.
+    pub(crate) fn mark_stored(&self, active: bool) {
+        self.stored[usize::from(active)].store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+    /// Whether the log is known to hold its beginning (`active`) or its end.
+    pub(crate) fn is_stored(&self, active: bool) -> bool {
+        self.stored[usize::from(active)].load(Ordering::Acquire)
     }
 
     /// The document, indented by so many spaces from its second line on (B-533, B-556).

@@ -1,69 +1,78 @@
 //! The one task that publishes subscription events: for each subscription its beginning strictly
 //! before its end, and each once.
+//!
+//! An event is appended until its outcome is known. After a refusal it is not in the log and is
+//! appended again. After an unknown outcome it may be in the log: nothing is appended for
+//! [`SETTLING`], and then it is appended again only if the router has not routed it meanwhile.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use talaria_transport::{AppendError, Transport};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use talaria_transport::{AppendError, Appended, Transport};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::coop::consume_budget;
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::agenda::{Agenda, Due, Serial};
+use super::pause::Pause;
 use super::{Document, recovery};
 use crate::drain::Drain;
 use crate::router::Router;
 
-/// How long until an end that could not be stored is tried again.
-pub(super) const AGAIN: Duration = Duration::from_secs(1);
+/// The longest time that the head of a stream waits for its beginning to be stored.
+const HEAD_WAIT: Duration = Duration::from_secs(2);
 
 /// What a subscriber's connection holds while it lasts.
 pub(crate) struct Announced {
-    queue: Arc<Queue>,
-    documents: Arc<[Arc<Document>]>,
+    shared: Arc<Shared>,
+    /// The serial of the first document; the others follow.
+    first: Serial,
+    documents: Box<[Arc<Document>]>,
     drain: Arc<Drain>,
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        for document in &*self.documents {
-            // The share of the drain keeps a stopping hub waiting for the event.
-            let (document, drain) = (Arc::clone(document), Arc::clone(&self.drain));
-            self.queue.push(Job::End(document, drain));
+        let mut agenda = self.shared.agenda();
+        let forgotten: Vec<_> = (self.first..)
+            .zip(&self.documents)
+            .filter(|(serial, document)| !agenda.unsubscribe(*serial, document, &self.drain))
+            .collect();
+        drop(agenda);
+        for (_, document) in forgotten {
+            self.shared.router.withdraw(&document.topic);
         }
+        self.shared.bell.notify_one();
     }
 }
 
-enum Job {
-    Begin(Arc<[Arc<Document>]>, oneshot::Sender<()>),
-    End(Arc<Document>, Arc<Drain>),
-}
-
-/// What is to be published. It holds at most one beginning for each request under way and one end
-/// for each subscription, so it needs no bound of its own.
-#[derive(Default)]
-struct Queue {
-    jobs: Mutex<Vec<Job>>,
+/// What subscribers and the task share.
+struct Shared {
+    agenda: Mutex<Agenda>,
+    /// Rung when something was put on the agenda.
     bell: Notify,
+    /// Whether the newest outcome says that the log stores nothing at the moment.
+    is_away: AtomicBool,
+    router: Arc<Router>,
 }
 
-impl Queue {
-    fn push(&self, job: Job) {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.push(job);
-        drop(jobs);
-        self.bell.notify_one();
-    }
-
-    fn take(&self) -> Vec<Job> {
-        std::mem::take(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+impl Shared {
+    fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Owns the task.
 pub(crate) struct Reconciler {
-    queue: Arc<Queue>,
+    shared: Arc<Shared>,
     transport: Arc<dyn Transport>,
-    router: Arc<Router>,
+    /// The id of the newest update before anything was routed to this process.
+    newest_at_start: Option<String>,
     task: OnceLock<JoinHandle<()>>,
 }
 
@@ -77,12 +86,17 @@ impl Drop for Reconciler {
 
 impl Reconciler {
     /// A reconciler whose task starts now, or with the first subscription if there is no runtime
-    /// yet.
+    /// yet. Expects that nothing was routed yet.
     pub(crate) fn new(transport: Arc<dyn Transport>, router: Arc<Router>) -> Self {
         let reconciler = Self {
-            queue: Arc::default(),
+            shared: Arc::new(Shared {
+                agenda: Mutex::default(),
+                bell: Notify::new(),
+                is_away: AtomicBool::new(false),
+                router,
+            }),
+            newest_at_start: transport.newest_id(),
             transport,
-            router,
             task: OnceLock::new(),
         };
         if tokio::runtime::Handle::try_current().is_ok() {
@@ -93,114 +107,118 @@ impl Reconciler {
 
     fn start(&self) {
         self.task.get_or_init(|| {
-            let (queue, transport) = (Arc::clone(&self.queue), Arc::clone(&self.transport));
-            let router = Arc::clone(&self.router);
+            let (shared, transport) = (Arc::clone(&self.shared), Arc::clone(&self.transport));
             // Read before anything of this process is published.
             let head = transport.bounds().head;
             tokio::spawn(async move {
                 tokio::join!(
                     recovery::end_what_a_crash_left(&*transport, head),
-                    reconcile(&queue, &transport, &router),
+                    reconcile(&shared, &transport),
                 );
             })
         });
     }
 
-    /// Publishes that these subscriptions began; returns when that is committed, or could not be.
-    /// Whatever happens to the caller, their end follows when what it holds is dropped.
+    /// Where a list stands before anything was routed. An id asked for later could be newer than the
+    /// list.
+    pub(crate) fn newest_at_start(&self) -> Option<&str> {
+        self.newest_at_start.as_deref()
+    }
+
+    /// Publishes that these subscriptions began. Returns when that is stored, at the latest after
+    /// [`HEAD_WAIT`], and at once while the log stores nothing: then the events follow. Whatever
+    /// happens to the caller, the end follows when what it holds is dropped.
     pub(crate) async fn begin(&self, documents: Vec<Document>, drain: Arc<Drain>) -> Announced {
         self.start();
-        let documents: Arc<[_]> = documents.into_iter().map(Arc::new).collect();
+        let documents: Box<[_]> = documents.into_iter().map(Arc::new).collect();
+        let (waiting, mut tried) = mpsc::channel(1);
+        let first = self.shared.agenda().subscribe(&documents, &waiting);
+        drop(waiting);
         let announced = Announced {
-            queue: Arc::clone(&self.queue),
-            documents: Arc::clone(&documents),
+            shared: Arc::clone(&self.shared),
+            first,
+            documents,
             drain,
         };
-        let (committed, wait) = oneshot::channel();
-        self.queue.push(Job::Begin(documents, committed));
-        // It is gone only with the hub.
-        _ = wait.await;
+        self.shared.bell.notify_one();
+        if !self.shared.is_away.load(Ordering::Relaxed)
+            && timeout(HEAD_WAIT, tried.recv()).await.is_err()
+        {
+            self.shared.is_away.store(true, Ordering::Relaxed);
+        }
         announced
     }
 }
 
-type End = (Arc<Document>, Arc<Drain>);
+/// The outcome of an append, with the task that awaited it.
+type Finished = (Id, Result<Appended, AppendError>);
 
-async fn reconcile(queue: &Queue, transport: &Arc<dyn Transport>, router: &Arc<Router>) {
-    let mut unsent: Vec<End> = Vec::new();
+async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
+    let mut appends = JoinSet::new();
+    let mut serials: HashMap<Id, Serial> = HashMap::new();
+    let mut pause = Pause::default();
     loop {
-        let rung = queue.bell.notified();
-        let jobs = queue.take();
-        if jobs.is_empty() && unsent.is_empty() {
-            rung.await;
-            continue;
+        if pause.is_over() {
+            append_due(shared, transport, &mut appends, &mut serials).await;
         }
-        if jobs.is_empty() {
-            // Whichever comes first, what is unsent is tried again.
-            _ = timeout(AGAIN, rung).await;
-        }
-        let mut ends = std::mem::take(&mut unsent);
-        let mut begins = JoinSet::new();
-        let mut waiting = Vec::new();
-        for job in jobs {
-            match job {
-                Job::Begin(documents, committed) => {
-                    for document in &*documents {
-                        router.announce(Arc::clone(document));
-                        let (transport, router) = (Arc::clone(transport), Arc::clone(router));
-                        begins.spawn(begin(transport, router, Arc::clone(document)));
-                    }
-                    waiting.push(committed);
+        tokio::select! {
+            Some(finished) = appends.join_next_with_id() => {
+                let (task, outcome): Finished = finished
+                    .unwrap_or_else(|error| (error.id(), Err(AppendError::Unknown)));
+                if let Some(serial) = serials.remove(&task) {
+                    finish(shared, serial, &outcome, &mut pause);
                 }
-                Job::End(document, drain) => ends.push((document, drain)),
+            }
+            () = shared.bell.notified() => {}
+            () = pause.elapse() => {}
+        }
+    }
+}
+
+/// Appends what is due, in the order of the agenda. An append that panics has been reported as every
+/// panic is; whether its event was stored is unknown.
+async fn append_due(
+    shared: &Shared,
+    transport: &Arc<dyn Transport>,
+    appends: &mut JoinSet<Result<Appended, AppendError>>,
+    serials: &mut HashMap<Id, Serial>,
+) {
+    loop {
+        // A log in memory commits within `append`, so others get their turn.
+        consume_budget().await;
+        // In a statement of its own, so that the agenda is free again.
+        let due = shared.agenda().next();
+        match due {
+            None => return,
+            Some(Due::Forget(document)) => shared.router.withdraw(&document.topic),
+            Some(Due::Append {
+                serial,
+                document,
+                active,
+            }) => {
+                if active {
+                    shared.router.announce(Arc::clone(&document));
+                }
+                let append = || transport.append(document.update(active));
+                let append = catch_unwind(AssertUnwindSafe(append))
+                    .unwrap_or_else(|_| Box::pin(ready(Err(AppendError::Unknown))));
+                serials.insert(appends.spawn(append).id(), serial);
             }
         }
-        all(begins).await;
-        for committed in waiting {
-            // The subscriber may have hung up; its end is in the queue then.
-            _ = committed.send(());
-        }
-        let mut ending = JoinSet::new();
-        for (document, drain) in ends {
-            if document.is_begun() {
-                ending.spawn(end(Arc::clone(transport), document, drain));
-            }
-        }
-        unsent.extend(all(ending).await.into_iter().flatten());
     }
 }
 
-/// What all tasks return. One that panicked has been reported as every panic is, and takes nobody
-/// with it.
-async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
-    let mut returned = Vec::with_capacity(tasks.len());
-    while let Some(done) = tasks.join_next().await {
-        returned.extend(done);
-    }
-    returned
-}
-
-async fn begin(transport: Arc<dyn Transport>, router: Arc<Router>, document: Arc<Document>) {
-    match transport.append(document.update(true)).await {
-        Ok(_) | Err(AppendError::Unknown) => document.mark_begun(),
-        Err(AppendError::Refused(reason)) => {
-            router.withdraw(&document.topic);
-            tracing::warn!(
-                reason,
-                "a subscription event could not be stored; its subscriber is served and not announced"
-            );
-        }
-    }
-}
-
-/// Gives back what must be tried again.
-async fn end(
-    transport: Arc<dyn Transport>,
-    document: Arc<Document>,
-    drain: Arc<Drain>,
-) -> Option<End> {
-    match transport.append(document.update(false)).await {
-        Ok(_) | Err(AppendError::Unknown) => None,
-        Err(AppendError::Refused(_)) => Some((document, drain)),
+fn finish(
+    shared: &Shared,
+    serial: Serial,
+    outcome: &Result<Appended, AppendError>,
+    pause: &mut Pause,
+) {
+    // Before a head is released, so that the next one sees it.
+    shared.is_away.store(outcome.is_err(), Ordering::Relaxed);
+    pause.note(outcome, "subscription events");
+    let forgotten = shared.agenda().finish(serial, outcome);
+    if let Some(document) = forgotten {
+        shared.router.withdraw(&document.topic);
     }
 }

@@ -1,8 +1,10 @@
 //! The subscriptions that are active, as of the newest routed update.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+use talaria_protocol::event;
 use talaria_transport::Frame;
 
 use super::{Document, NAMESPACE};
@@ -11,50 +13,81 @@ use super::{Document, NAMESPACE};
 /// visible.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// Those whose beginning is not committed yet.
-    announced: HashMap<String, Arc<Document>>,
-    active: BTreeMap<String, Arc<Document>>,
+    /// By topic: what this process has announced and not ended.
+    known: BTreeMap<String, Known>,
     /// The newest routed update.
     newest: Option<Arc<Frame>>,
 }
 
+#[derive(Debug)]
+struct Known {
+    document: Arc<Document>,
+    is_active: bool,
+}
+
+/// What a subscription event says.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    topic: &'a str,
+    active: bool,
+}
+
+/// What the subscription events of a group say, in its order. Reading them takes microseconds each,
+/// so the router does it before it takes its mutex.
+pub(crate) fn changes(group: &[Arc<Frame>]) -> Vec<Change<'_>> {
+    group.iter().filter_map(|frame| change(frame)).collect()
+}
+
+fn change(frame: &Frame) -> Option<Change<'_>> {
+    let topic = event_topic(frame)?;
+    let (update, _) = event::decode_update(&frame.bytes)?;
+    let document: Value = serde_json::from_str(&update.data).ok()?;
+    let active = document.get("active")?.as_bool()?;
+    Some(Change { topic, active })
+}
+
+/// The topic of a subscription event; `None` for other updates. Only the hub publishes there.
+pub(super) fn event_topic(frame: &Frame) -> Option<&str> {
+    let topic = frame.topics.first()?;
+    (frame.private && topic.starts_with(NAMESPACE)).then_some(topic)
+}
+
 impl Table {
-    /// Expects the event of a subscription that begins.
+    /// Expects the events of a subscription.
     pub(crate) fn announce(&mut self, document: Arc<Document>) {
-        self.announced.insert(document.topic.clone(), document);
+        let topic = document.topic.clone();
+        self.known.entry(topic).or_insert(Known {
+            document,
+            is_active: false,
+        });
     }
 
-    /// Expects it no more.
+    /// Expects them no more.
     pub(crate) fn withdraw(&mut self, topic: &str) {
-        self.announced.remove(topic);
+        self.known.remove(topic);
     }
 
-    /// Takes a committed group over, in its order.
-    pub(crate) fn advance(&mut self, group: &[Arc<Frame>]) {
-        for frame in group {
-            let topic = frame.topics.first();
-            // Nobody but the hub publishes there.
-            if let Some(topic) = topic.filter(|topic| frame.private && topic.starts_with(NAMESPACE))
-            {
-                self.turn(topic);
+    /// Takes a committed group over: what its subscription events say, and its newest update. An event
+    /// that is there twice changes nothing the second time.
+    pub(crate) fn advance(&mut self, changes: &[Change<'_>], newest: &Arc<Frame>) {
+        for Change { topic, active } in changes {
+            if *active {
+                if let Some(known) = self.known.get_mut(*topic) {
+                    known.is_active = true;
+                    known.document.mark_stored(true);
+                }
+            } else if let Some(known) = self.known.remove(*topic) {
+                known.document.mark_stored(false);
             }
         }
-        if let Some(last) = group.last() {
-            self.newest = Some(Arc::clone(last));
-        }
-    }
-
-    /// The first event of a topic begins its subscription, the second ends it.
-    fn turn(&mut self, topic: &str) {
-        match self.announced.remove_entry(topic) {
-            Some((topic, document)) => _ = self.active.insert(topic, document),
-            None => _ = self.active.remove(topic),
-        }
+        self.newest = Some(Arc::clone(newest));
     }
 
     /// The id of the newest routed update, `None` before the first; and what is active there.
     pub(crate) fn snapshot(&self) -> (Option<String>, Vec<Arc<Document>>) {
         let newest = self.newest.as_ref().map(|frame| frame.event_id.to_string());
-        (newest, self.active.values().cloned().collect())
+        let active = self.known.values().filter(|known| known.is_active);
+        let active = active.map(|known| Arc::clone(&known.document));
+        (newest, active.collect())
     }
 }

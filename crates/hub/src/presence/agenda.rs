@@ -1,0 +1,209 @@
+//! Which subscription events have to be appended, and which appends are in flight.
+//!
+//! The agenda compares what each subscription is (open or gone) with what the log is known to hold
+//! of it, and names the one event that is missing. It holds state, not a queue of events, so its
+//! size is bounded however the log behaves: an entry for each open subscription that is not
+//! announced yet, and one for each that is gone and whose end is still to be stored. A subscription
+//! that is gone before its beginning was appended leaves nothing behind.
+//!
+//! It does no I/O and knows no time: [`super::Reconciler`] appends, waits and tries again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use talaria_transport::{AppendError, Appended};
+use tokio::sync::mpsc;
+
+use super::Document;
+use crate::drain::Drain;
+
+/// The most appends in flight. It keeps subscription events from filling the transport's queue
+/// (65,536 updates), and is about two commits of a history (1 MiB each): one is synced while the
+/// next one gathers.
+pub(crate) const IN_FLIGHT: usize = 2_048;
+
+/// Identifies a subscription on the agenda; increasing.
+pub(crate) type Serial = u64;
+
+/// The events to be appended, oldest subscription first.
+#[derive(Default)]
+pub(crate) struct Agenda {
+    next: Serial,
+    beginnings: BTreeMap<Serial, Beginning>,
+    ends: BTreeMap<Serial, End>,
+    in_flight: HashMap<Serial, InFlight>,
+}
+
+/// An open subscription whose beginning is not stored.
+struct Beginning {
+    document: Arc<Document>,
+    waiting: Option<Waiting>,
+    /// Whether the outcome of the last append is unknown.
+    in_doubt: bool,
+}
+
+/// A subscription that is gone and whose end is not stored.
+struct End {
+    document: Arc<Document>,
+    /// Keeps a stopping hub waiting for the event.
+    share: Arc<Drain>,
+}
+
+/// An append in flight.
+struct InFlight {
+    document: Arc<Document>,
+    active: bool,
+    /// Dropped with the outcome.
+    _waiting: Option<Waiting>,
+    /// Set once the subscription is gone.
+    gone: Option<Arc<Drain>>,
+}
+
+/// A stream's head waits until the last clone of its sender is dropped.
+pub(crate) type Waiting = mpsc::Sender<()>;
+
+/// What is due.
+pub(crate) enum Due {
+    /// Append the event that says that the subscription began (`active`) or ended.
+    Append {
+        /// For [`Agenda::finish`].
+        serial: Serial,
+        /// The subscription.
+        document: Arc<Document>,
+        /// Whether the event is the beginning.
+        active: bool,
+    },
+    /// The subscription is gone and its beginning is not in the log.
+    Forget(Arc<Document>),
+}
+
+impl Agenda {
+    /// Adds the subscriptions of a new subscriber, and returns the first serial; the others follow it.
+    /// The clones of `waiting` are dropped when every beginning was tried once.
+    pub(crate) fn subscribe(&mut self, documents: &[Arc<Document>], waiting: &Waiting) -> Serial {
+        let first = self.next;
+        for document in documents {
+            let beginning = Beginning {
+                document: Arc::clone(document),
+                waiting: Some(waiting.clone()),
+                in_doubt: false,
+            };
+            self.beginnings.insert(self.next, beginning);
+            self.next += 1;
+        }
+        first
+    }
+
+    /// Ends a subscription. Returns `false` if no event of it is in the log or may come there, so that
+    /// it can be forgotten.
+    #[must_use]
+    pub(crate) fn unsubscribe(
+        &mut self,
+        serial: Serial,
+        document: &Arc<Document>,
+        share: &Arc<Drain>,
+    ) -> bool {
+        if let Some(append) = self.in_flight.get_mut(&serial) {
+            append.gone = Some(Arc::clone(share));
+            return true;
+        }
+        match self.beginnings.remove(&serial) {
+            Some(beginning) if !beginning.in_doubt && !document.is_stored(true) => false,
+            _ => {
+                let (document, share) = (Arc::clone(document), Arc::clone(share));
+                self.ends.insert(serial, End { document, share });
+                true
+            }
+        }
+    }
+
+    /// What is due next; `None` if nothing is, or if [`IN_FLIGHT`] appends are in flight. Ends come
+    /// first: an end removes an entry, so a log that stores only beginnings cannot make the agenda grow.
+    pub(crate) fn next(&mut self) -> Option<Due> {
+        while self.in_flight.len() < IN_FLIGHT {
+            let (serial, append) = if let Some((serial, end)) = self.ends.pop_first() {
+                // An append of unknown outcome may have been routed since.
+                if end.document.is_stored(false) {
+                    continue;
+                }
+                if !end.document.is_stored(true) {
+                    return Some(Due::Forget(end.document));
+                }
+                let append = InFlight {
+                    document: end.document,
+                    active: false,
+                    _waiting: None,
+                    gone: Some(end.share),
+                };
+                (serial, append)
+            } else {
+                let (serial, beginning) = self.beginnings.pop_first()?;
+                if beginning.document.is_stored(true) {
+                    continue;
+                }
+                let append = InFlight {
+                    document: beginning.document,
+                    active: true,
+                    _waiting: beginning.waiting,
+                    gone: None,
+                };
+                (serial, append)
+            };
+            let due = Due::Append {
+                serial,
+                document: Arc::clone(&append.document),
+                active: append.active,
+            };
+            self.in_flight.insert(serial, append);
+            return Some(due);
+        }
+        None
+    }
+
+    /// Notes the outcome of an append. Returns the subscription if it is gone and its beginning is not
+    /// in the log, so that it can be forgotten.
+    pub(crate) fn finish(
+        &mut self,
+        serial: Serial,
+        outcome: &Result<Appended, AppendError>,
+    ) -> Option<Arc<Document>> {
+        let InFlight {
+            document,
+            active,
+            gone,
+            ..
+        } = self.in_flight.remove(&serial)?;
+        if outcome.is_ok() {
+            document.mark_stored(active);
+        }
+        let in_doubt = *outcome == Err(AppendError::Unknown);
+        match gone {
+            None if document.is_stored(true) => None,
+            None => {
+                let beginning = Beginning {
+                    document,
+                    waiting: None,
+                    in_doubt,
+                };
+                self.beginnings.insert(serial, beginning);
+                None
+            }
+            Some(_) if document.is_stored(false) => None,
+            Some(share) if in_doubt || document.is_stored(true) => {
+                self.ends.insert(serial, End { document, share });
+                None
+            }
+            Some(_) => Some(document),
+        }
+    }
+
+    /// How many subscriptions it holds, and how many appends of these are in flight.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> (usize, usize) {
+        let in_flight = self.in_flight.len();
+        (
+            self.beginnings.len() + self.ends.len() + in_flight,
+            in_flight,
+        )
+    }
+}

@@ -5,6 +5,7 @@ mod alphabet;
 mod deadlines;
 mod delivery;
 mod index;
+mod presence;
 mod readers;
 
 use std::sync::Arc;

@@ -28,6 +28,7 @@ mod matchers;
 mod metadata;
 mod predicate;
 mod presence;
+mod presence_outages;
 mod publication;
 mod race;
 mod recipes;

@@ -10,11 +10,11 @@ use talaria_conformance::token::{DETAIL, Token, exact, pattern};
 use tokio::task::JoinSet;
 
 const DIRECTIVES: &str = "anonymous\nsubscriptions\ntransport memory";
-const API: &str = "/.well-known/mercure/subscriptions";
+pub(crate) const API: &str = "/.well-known/mercure/subscriptions";
 /// What grants every event and every listing.
-const EVERYTHING: &str = "/.well-known/mercure/subscriptions{/*}?";
+pub(crate) const EVERYTHING: &str = "/.well-known/mercure/subscriptions{/*}?";
 
-fn watcher(hub: &Hub) -> Client {
+pub(crate) fn watcher(hub: &Hub) -> Client {
     hub.subscriber(&[pattern(EVERYTHING)])
 }
 
@@ -32,7 +32,7 @@ async fn document(stream: &mut EventStream) -> Value {
     serde_json::from_str(&event.data).expect("JSON")
 }
 
-async fn listed(client: &Client, path: &str) -> Value {
+pub(crate) async fn listed(client: &Client, path: &str) -> Value {
     let answer = client.get(path).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     serde_json::from_str(&answer.text).expect("JSON")

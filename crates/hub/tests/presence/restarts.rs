@@ -59,6 +59,7 @@ async fn what_a_crash_left_is_ended_once_whatever_the_first_outcomes() {
             let next = hub(&log);
             until_said(&log, &all_ended(300)).await;
             // One more, whose events come after whatever else was to be said.
+            log.plan(|_| Fate::Store);
             drop(subscribe(&next, "marker").await);
             until(&log, "an idle hub", || async { next.is_idle() }).await;
             let mut expected = all_ended(300);

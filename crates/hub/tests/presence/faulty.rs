@@ -1,7 +1,7 @@
 //! A log that stores, delays, refuses or answers "unknown", as a test says.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use talaria_protocol::{Update, event};
@@ -19,7 +19,7 @@ const LATE: Duration = Duration::from_millis(200);
 
 /// What becomes of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Store,
     Refuse,
     /// The outcome is unknown, and the update …
@@ -33,7 +33,7 @@ pub enum Fate {
 type Plan = Box<dyn FnMut(&Event) -> Fate + Send>;
 
 /// A log in memory whose appends of subscription events have fates.
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Memory,
     route: Arc<Switch>,
     plan: Mutex<Plan>,
@@ -44,27 +44,29 @@ pub struct Faulty {
     room: AtomicUsize,
     in_flight: AtomicUsize,
     /// The most appends of subscription events that were in flight.
-    pub most_in_flight: AtomicUsize,
+    pub(crate) most_in_flight: AtomicUsize,
     /// How many appends of subscription events were tried.
-    pub tries: AtomicUsize,
+    pub(crate) tries: AtomicUsize,
     /// How many reads fail before one succeeds.
-    pub failing_reads: AtomicUsize,
+    pub(crate) failing_reads: AtomicUsize,
     /// Changes whenever something happened.
-    pub happened: watch::Sender<()>,
+    pub(crate) happened: watch::Sender<()>,
 }
 
 /// Passes committed groups on to the hub that was started last: a restart of the hub, not of the log.
-pub struct Switch {
+pub(crate) struct Switch {
     newest: Mutex<Option<Arc<dyn Route>>>,
-    /// Held by a test so that what is committed is not routed yet.
-    pub blocked: Mutex<()>,
+    /// Whether what is committed waits before it is routed.
+    held_back: Mutex<bool>,
+    released: Condvar,
     is_started: AtomicBool,
     happened: OnceLock<watch::Sender<()>>,
 }
 
 impl Route for Switch {
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
-        drop(self.blocked.lock().expect("no panic"));
+        let held_back = self.held_back.lock().expect("no panic");
+        drop(self.released.wait_while(held_back, |held_back| *held_back));
         let route = self.newest.lock().expect("no panic").clone();
         match route {
             Some(route) => route.route(group, acknowledge),
@@ -85,14 +87,15 @@ impl Admit for Everything {
 }
 
 impl Faulty {
-    pub fn new(plan: impl FnMut(&Event) -> Fate + Send + 'static) -> Arc<Self> {
+    pub(crate) fn new(plan: impl FnMut(&Event) -> Fate + Send + 'static) -> Arc<Self> {
         let mut options = MemoryOptions::default();
         // Reserved, not used: a full run stores 200,000 events.
         options.max_bytes = 1 << 30;
         let happened = watch::Sender::new(());
         let route = Switch {
             newest: Mutex::default(),
-            blocked: Mutex::default(),
+            held_back: Mutex::default(),
+            released: Condvar::new(),
             is_started: AtomicBool::new(false),
             happened: OnceLock::from(happened.clone()),
         };
@@ -112,28 +115,29 @@ impl Faulty {
     }
 
     /// What becomes of appends from now on.
-    pub fn plan(&self, plan: impl FnMut(&Event) -> Fate + Send + 'static) {
+    pub(crate) fn plan(&self, plan: impl FnMut(&Event) -> Fate + Send + 'static) {
         *self.plan.lock().expect("no panic") = Box::new(plan);
     }
 
     /// Stalls appends, or lets them go on.
-    pub fn stall(&self, stalled: bool) {
+    pub(crate) fn stall(&self, stalled: bool) {
         self.open.send_replace(!stalled);
     }
 
     /// Each append takes so long, and no more than `room` find room.
-    pub fn slow(&self, latency: Duration, room: usize) {
+    pub(crate) fn slow(&self, latency: Duration, room: usize) {
         *self.latency.lock().expect("no panic") = latency;
         self.room.store(room, Ordering::Relaxed);
     }
 
-    /// Until it is dropped, nothing is routed.
-    pub fn blocked(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.route.blocked.lock().expect("no panic")
+    /// Holds back what is committed, so that it is not routed, or lets it go on.
+    pub(crate) fn hold_back(&self, held_back: bool) {
+        *self.route.held_back.lock().expect("no panic") = held_back;
+        self.route.released.notify_all();
     }
 
     /// The subscription events in the log up to a position, in order.
-    pub async fn events_up_to(&self, up_to: Position) -> Vec<Event> {
+    pub(crate) async fn events_up_to(&self, up_to: Position) -> Vec<Event> {
         let mut events = Vec::new();
         let mut from = Position::ORIGIN;
         while from < up_to {
@@ -148,7 +152,7 @@ impl Faulty {
         events
     }
 
-    pub async fn events(&self) -> Vec<Event> {
+    pub(crate) async fn events(&self) -> Vec<Event> {
         self.events_up_to(self.inner.bounds().head).await
     }
 
@@ -159,7 +163,7 @@ impl Faulty {
 
 /// A handle that is the transport of hubs.
 #[derive(Clone)]
-pub struct Log(pub Arc<Faulty>);
+pub(crate) struct Log(pub(crate) Arc<Faulty>);
 
 impl Log {
     /// Appends updates that share a fate.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Request;
 use tokio::task::JoinSet;
 
 use super::faulty::{Fate, Faulty};
@@ -132,7 +131,10 @@ async fn all_that_come_at_once_are_announced() {
         coming.spawn(async move { subscribe(&hub, &format!("t{number}")).await });
     }
     let open = coming.join_all().await;
-    let all = || async { list(&hub).await.0.len() == subscribers };
+    // A long list takes long, so it is asked for when there is hope.
+    let all = || async {
+        log.tries.load(Ordering::Relaxed) >= subscribers && list(&hub).await.0.len() == subscribers
+    };
     until(&log, "all in the list", all).await;
     drop(open);
     until(&log, "an idle hub", || async { hub.is_idle() }).await;
@@ -193,7 +195,7 @@ async fn a_list_before_the_first_routed_update_has_an_older_cursor() {
     let log = Faulty::new(|_| Fate::Store);
     let hub = hub(&log);
     let transport = super::Log(Arc::clone(&log));
-    let blocked = log.blocked();
+    log.hold_back(true);
     let publishing = tokio::task::spawn_blocking(move || {
         use talaria_transport::Transport as _;
         let update = talaria_protocol::Update {
@@ -210,10 +212,7 @@ async fn a_list_before_the_first_routed_update_has_an_older_cursor() {
     })
     .await;
     assert_eq!(list(&hub).await.1, "earliest");
-    drop(blocked);
+    log.hold_back(false);
     publishing.await.expect("it is routed");
     assert_ne!(list(&hub).await.1, "earliest");
-    let request = Request::get("/.well-known/mercure?match=a").header("host", "hub.example");
-    let request = request.body(axum::body::Body::empty()).expect("a request");
-    assert_eq!(hub.handle(request).await.status(), 200);
 }

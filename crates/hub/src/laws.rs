@@ -5,6 +5,7 @@ mod alphabet;
 mod deadlines;
 mod delivery;
 mod index;
+mod listing;
 mod presence;
 mod readers;
 

@@ -46,6 +46,21 @@ fn an_almost_full_disk_refuses() {
     assert_eq!(append(&transport, None).position, Position(2));
 }
 
+/// A small disk may be filled to a twentieth; a gibibyte of it would be most of it.
+#[test]
+fn a_small_disk_may_be_filled_further() {
+    let model = Model::new(1);
+    model.set_total(10 << 30);
+    let clock = Arc::new(AtomicU64::new(0));
+    let transport = open(&model, &clock);
+    let _recorder = start(&transport);
+    model.set_room((10 << 30) / 20);
+    append(&transport, None);
+    model.set_room((10 << 30) / 20 - 1);
+    let reason = refused(&transport);
+    assert!(reason.contains("the disk is almost full"), "{reason}");
+}
+
 /// Every call fails for a while: what is refused or unknown is not there later, the rest is.
 #[test]
 fn a_failing_disk_refuses_and_recovers() {

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
 use talaria_protocol::Update;
 use talaria_transport::history::{Directory, History, HistoryOptions};
 use talaria_transport::{
-    AppendError, Frame, Health, Lookup, Memory, MemoryOptions, Position, ReadError, Route,
-    Transport,
+    AppendError, Appended, Frame, Health, Lookup, Memory, MemoryOptions, Pending, Position,
+    ReadError, Route, Transport,
 };
 
 use crate::folder::Folder;
@@ -87,6 +88,72 @@ fn an_update_larger_than_the_queue_is_stored() {
     };
     let appended = block_on(transport.append(large)).expect("the update is stored");
     assert_eq!(appended.position, Position(1));
+}
+
+/// Appends while the committer is occupied, until one is refused; the futures of the others.
+fn fill(
+    transport: &Arc<dyn Transport>,
+    update: &Update,
+) -> Vec<Pending<'static, Result<Appended, AppendError>>> {
+    let mut waiting = Vec::new();
+    for _ in 0..1_000_000 {
+        let mut pending = transport.append(update.clone());
+        match pending
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => waiting.push(pending),
+            Poll::Ready(Err(AppendError::Refused(_))) => return waiting,
+            Poll::Ready(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("what waits has no bound");
+}
+
+/// What waits is bounded in updates and in bytes: beyond it publishers are refused, several updates
+/// at once as a whole. What was committed does not count any more.
+#[test]
+fn what_waits_is_bounded_and_makes_room_once_it_is_committed() {
+    const BYTES: usize = 64 << 20;
+    for (topic, expected) in [(1 << 20, 50..=BYTES >> 20), (1, 50_000..=65_536)] {
+        let transport = open(Kept::default());
+        let recorder = start(&transport);
+        let update = Update {
+            topics: vec!["t".repeat(topic)],
+            ..update(None, "")
+        };
+        for round in 0..2 {
+            recorder.shut();
+            let entered = recorder.entered();
+            let publisher = Arc::clone(&transport);
+            let first = update.clone();
+            let first = std::thread::spawn(move || block_on(publisher.append(first)));
+            recorder.wait_until_entered(entered + 1);
+            let mut waiting = fill(&transport, &update);
+            assert!(
+                expected.contains(&waiting.len()),
+                "round {round}: {} with a topic of {topic} bytes",
+                waiting.len()
+            );
+            let last = waiting.pop().expect("one");
+            let head = transport.bounds().head;
+            drop(last);
+            let two = block_on(transport.append_all(vec![update.clone(); 2]));
+            assert!(matches!(two, Err(AppendError::Refused(_))), "{two:?}");
+            recorder.open();
+            first
+                .join()
+                .expect("the first publisher ends")
+                .expect("it is stored");
+            let stored = waiting.len() as u64;
+            for pending in waiting {
+                block_on(pending).expect("it is stored");
+            }
+            // The one that nobody waits for is stored as well.
+            let next = append(&transport, None).position.0;
+            assert_eq!(next, head.0 + stored + 2, "round {round}");
+        }
+    }
 }
 
 /// Fails at the update whose data is `panic`.

@@ -5,14 +5,14 @@ mod mounted;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use talaria_transport::history::Disk;
 
 use self::mounted::Mounted;
 use super::random::Random;
 
-/// The bytes of the disk.
+/// The bytes of the disk, unless a test says otherwise.
 const TOTAL: u64 = 1 << 40;
 /// What a disk writes at once, in bytes.
 const SECTOR: usize = 512;
@@ -96,11 +96,27 @@ struct State {
     removed: Option<Barrier>,
     /// Bytes that may still be written.
     room: u64,
+    /// The bytes of the disk.
+    total: u64,
+    /// How often a file was written to.
+    writes: u64,
+    next_sync: NextSync,
+}
+
+/// What becomes of the next sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NextSync {
+    Goes,
+    /// It is held up once it comes.
+    IsHeld,
+    /// It has come.
+    Waits,
+    Fails,
 }
 
 /// The model; cloning shares it.
 #[derive(Clone)]
-pub struct Model(Arc<Mutex<State>>);
+pub struct Model(Arc<(Mutex<State>, Condvar)>);
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
@@ -131,7 +147,7 @@ fn error(what: &str) -> io::Error {
 
 impl Model {
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             random: Random::new(seed),
             inodes: Vec::new(),
             cached: BTreeMap::new(),
@@ -144,11 +160,15 @@ impl Model {
             failing: None,
             removed: None,
             room: TOTAL,
-        })))
+            total: TOTAL,
+            writes: 0,
+            next_sync: NextSync::Goes,
+        };
+        Self(Arc::new((Mutex::new(state), Condvar::new())))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("the model does not panic")
+        self.0.0.lock().expect("the model does not panic")
     }
 
     /// Lets a barrier do nothing.
@@ -166,9 +186,42 @@ impl Model {
         self.state().failing = failing;
     }
 
+    /// The next sync of a file waits until it is told to fail.
+    pub fn hold_next_sync(&self) {
+        self.state().next_sync = NextSync::IsHeld;
+    }
+
+    /// Returns once a sync was held up, and lets it fail.
+    pub fn fail_held_sync(&self) {
+        let comes = |state: &mut State| state.next_sync == NextSync::IsHeld;
+        let state = self.0.1.wait_while(self.state(), comes);
+        state.expect("no panic").next_sync = NextSync::Fails;
+        self.0.1.notify_all();
+    }
+
+    /// How often a file was written to.
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
     /// How many bytes may still be written.
     pub fn set_room(&self, room: u64) {
         self.state().room = room;
+    }
+
+    /// The bytes of the disk.
+    pub fn set_total(&self, total: u64) {
+        self.state().total = total;
+    }
+
+    /// Whether a loss of power would lose nothing of what the segments hold.
+    pub fn is_durable(&self) -> bool {
+        let state = self.state();
+        let mut segments = state
+            .cached
+            .iter()
+            .filter(|(name, _)| name.ends_with(".segment"));
+        segments.all(|(_, inode)| state.inodes[*inode].pending.is_empty())
     }
 
     /// Ends the process after so many calls.
@@ -257,6 +310,23 @@ impl State {
             return Err(error("the disk fails"));
         }
         Ok(())
+    }
+
+    /// Holds a sync up if it was asked for; an error if it is to fail.
+    fn pass_sync<'a>(
+        mut state: MutexGuard<'a, Self>,
+        model: &'a Model,
+    ) -> (MutexGuard<'a, Self>, io::Result<()>) {
+        if state.next_sync != NextSync::IsHeld {
+            return (state, Ok(()));
+        }
+        state.next_sync = NextSync::Waits;
+        model.0.1.notify_all();
+        let waits = |state: &mut Self| state.next_sync == NextSync::Waits;
+        let state = model.0.1.wait_while(state, waits);
+        let mut state = state.expect("no panic");
+        state.next_sync = NextSync::Goes;
+        (state, Err(error("the disk fails")))
     }
 
     fn is_dead(&self) -> bool {

@@ -135,6 +135,41 @@ pub fn a_group_keeps_its_order(open: Open) {
     );
 }
 
+/// Updates that are appended together are one group, however large, and in their order.
+pub fn an_append_of_several_is_one_group(open: Open) {
+    let kept = Kept {
+        max_bytes: 16 << 10,
+        ..Kept::default()
+    };
+    let transport = open(kept);
+    let recorder = start(&transport);
+    let first = occupy(&transport, &recorder, update(None, "x"));
+    // In a group of their own or behind others: what fits to them is theirs.
+    let before = transport.append(update(None, "x"));
+    let ids: Vec<String> = (0..30).map(|count| format!("together-{count}")).collect();
+    let together = ids.iter().map(|id| update(Some(id), &"x".repeat(1_000)));
+    let together = transport.append_all(together.collect());
+    let after = transport.append(update(None, "x"));
+    recorder.open();
+    first.join().expect("the first publisher ends");
+    block_on(before).expect("the update is stored");
+    block_on(after).expect("the update is stored");
+    let together = block_on(together).expect("they are stored");
+    assert!(together.iter().map(|one| &one.event_id).eq(&ids));
+    assert!(
+        together
+            .iter()
+            .map(|one| one.position)
+            .eq((3..).map(Position).take(30))
+    );
+    let groups = recorder.groups();
+    let whole = groups.iter().find(|group| {
+        let has = |id: &String| group.iter().any(|frame| *frame.event_id == **id);
+        ids.iter().all(has)
+    });
+    assert!(whole.is_some(), "all of them, or none");
+}
+
 /// What waits when the transport is dropped is committed, once.
 pub fn dropping_commits_what_waits(open: Open) {
     let transport = open(Kept::default());

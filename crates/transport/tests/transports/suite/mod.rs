@@ -3,6 +3,7 @@
 
 mod appends;
 mod cursors;
+mod pages;
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,6 +18,7 @@ use talaria_transport::{
 
 pub use self::appends::*;
 pub use self::cursors::*;
+pub use self::pages::*;
 
 /// What the transport that a law asks for keeps.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +148,17 @@ pub fn start(transport: &Arc<dyn Transport>) -> Arc<Recorder> {
     recorder
 }
 
+/// Returns once something holds that another thread brings about; far later than that it fails.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let patience = std::time::Duration::from_secs(60);
+    #[expect(clippy::disallowed_methods, reason = "a bound on waiting in vain")]
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < patience, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
 pub fn update(id: Option<&str>, data: &str) -> Update {
     Update {
         topics: vec!["https://example.com/books/1".to_owned()],
@@ -210,6 +223,10 @@ macro_rules! suite {
             size_is_where_a_cursor_may_start,
             an_evicted_id_is_deleted,
             pages_are_bounded_and_meet,
+            pages_end_where_they_are_told,
+            a_reader_of_several_topics_gets_them_all,
+            the_newest_update_is_kept_whatever_its_size,
+            an_append_of_several_is_one_group,
             an_append_completes_though_nobody_waits,
             concurrent_appends_have_one_order,
             an_acknowledged_update_was_routed,

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use talaria_transport::history::{Disk, File, Space};
 
-use super::{
-    Barrier, Call, Change, Entry, Inode, Model, State, TOTAL, apply, enter, error, survivors,
-};
+use super::{Barrier, Call, Change, Entry, Inode, Model, State, apply, enter, error, survivors};
 
 /// The disk as one process has it; it goes with the process.
 pub struct Mounted {
@@ -139,10 +137,10 @@ impl Disk for Mounted {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let available = self.state()?.room;
+        let state = self.state()?;
         Ok(Space {
-            available,
-            total: TOTAL,
+            available: state.room,
+            total: state.total,
         })
     }
 
@@ -218,6 +216,7 @@ impl File for Handle {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state()?;
+        state.writes += 1;
         let called = state.call().and_then(|()| state.fails(Call::Write));
         let called = called.and_then(|()| {
             // The last call of a process is one that it does not see the end of.
@@ -239,9 +238,10 @@ impl File for Handle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state()?;
+        let (mut state, passed) = State::pass_sync(self.state()?, &self.model);
         let barrier = self.barrier();
-        let called = state.call().and_then(|()| state.fails(Call::Sync));
+        let called = passed.and_then(|()| state.call());
+        let called = called.and_then(|()| state.fails(Call::Sync));
         if called.is_ok() && state.removed == Some(barrier) {
             return Ok(());
         }

@@ -1,0 +1,115 @@
+//! What is listed as active is what was announced and has begun, as of what was routed.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use talaria_protocol::{MatcherType, Subscription};
+use talaria_transport::{Frame, Position, Ring, Route};
+
+use super::alphabet::base;
+use super::config;
+use crate::presence::Document;
+use crate::router::Router;
+
+const SUBSCRIPTIONS: usize = 4;
+
+/// How far a subscription is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    Announced,
+    /// Its beginning was routed.
+    Active,
+    Ended,
+    /// Its beginning was not expected any more.
+    Withdrawn,
+}
+
+/// What happens to a subscription next, or is left out where it cannot.
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Announce,
+    Withdraw,
+    Begin,
+    End,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => Just(Operation::Announce),
+        1 => Just(Operation::Withdraw),
+        3 => Just(Operation::Begin),
+        1 => Just(Operation::End),
+    ]
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// A subscription is listed from the event of its beginning to that of its end, if it was
+    /// announced and not withdrawn; the cursor of the list is the newest routed update.
+    #[test]
+    fn the_list_is_what_was_announced_and_has_begun(
+        operations in vec((0..SUBSCRIPTIONS, operation()), 1..40),
+    ) {
+        let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
+        let router = Router::new(ring, base(), 1, Position::ORIGIN);
+        let documents: Vec<_> = (0..SUBSCRIPTIONS).map(|number| {
+            let subscription = Subscription {
+                matcher_type: MatcherType::Exact,
+                text: "https://example.com/books/1".to_owned(),
+            };
+            let subscriber = format!("urn:uuid:{number}").into();
+            Arc::new(Document::new(subscription, subscriber, None, true))
+        }).collect();
+        let mut stages = [Stage::New; SUBSCRIPTIONS];
+        let mut newest = None;
+        let mut routed = 0;
+        for (number, operation) in operations {
+            let document = &documents[number];
+            let stage = &mut stages[number];
+            let event = match (operation, *stage) {
+                (Operation::Announce, Stage::New) => {
+                    router.announce(Arc::clone(document));
+                    *stage = Stage::Announced;
+                    None
+                }
+                (Operation::Withdraw, Stage::Announced) => {
+                    router.withdraw(&document.topic);
+                    *stage = Stage::Withdrawn;
+                    None
+                }
+                (Operation::Begin, Stage::Announced) => {
+                    *stage = Stage::Active;
+                    Some(true)
+                }
+                (Operation::End, Stage::Active) => {
+                    *stage = Stage::Ended;
+                    Some(false)
+                }
+                // What was withdrawn is not expected, whatever comes of it after all.
+                (Operation::Begin, Stage::Withdrawn) => Some(true),
+                (Operation::End, Stage::Withdrawn) => Some(false),
+                _ => None,
+            };
+            if let Some(active) = event {
+                routed += 1;
+                let id = routed.to_string();
+                let update = document.update(active);
+                router.route(&[Arc::new(Frame::new(Position(routed), id.clone(), update))], &mut || {});
+                newest = Some(id);
+            }
+            let (cursor, listed) = router.present();
+            prop_assert_eq!(&cursor, &newest);
+            let listed: Vec<_> = listed.iter().map(|document| &document.topic).collect();
+            let expected: Vec<_> = documents
+                .iter()
+                .zip(&stages)
+                .filter(|(_, stage)| **stage == Stage::Active)
+                .map(|(document, _)| &document.topic)
+                .collect();
+            prop_assert_eq!(listed, expected);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Groups that are prepared while the one before them is on its way to the disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use talaria_transport::history::{History, HistoryOptions};
+use talaria_transport::{AppendError, Position, Transport};
+
+use crate::power::model::{Crash, Model};
+use crate::suite::{Everything, append, block_on, eventually, places, read, start, update};
+
+/// The places of a refused group were never given, so what was prepared behind it is not stored
+/// there: neither a place is left out, nor is anything acknowledged that is not found.
+#[test]
+fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
+    let model = Model::new(1);
+    let written = Arc::new(AtomicU64::new(u64::MAX));
+    let is_prepared = Arc::new(AtomicBool::new(false));
+    let time = {
+        let (model, written, is_prepared) = (
+            model.clone(),
+            Arc::clone(&written),
+            Arc::clone(&is_prepared),
+        );
+        // The writer asks for the time when it prepares a group; while the sync is held up, that
+        // is the group behind.
+        move || {
+            if model.writes() > written.load(Ordering::SeqCst) {
+                is_prepared.store(true, Ordering::SeqCst);
+            }
+            1_000
+        }
+    };
+    let mut options = HistoryOptions::new(Arc::new(time));
+    options.ring_bytes = 64 << 10;
+    let history = History::open(model.mount(), options.clone()).expect("it opens");
+    let transport: Arc<dyn Transport> = Arc::new(history);
+    let recorder = start(&transport);
+    recorder.shut();
+    let first = transport.append(update(None, "first"));
+    recorder.wait_until_entered(1);
+    // Enough updates to be synced aside, and no room in their group for another one.
+    let together = (0..100).map(|_| update(None, &"x".repeat(200)));
+    let together = transport.append_all(together.collect());
+    let behind = transport.append(update(Some("behind"), "behind"));
+    model.hold_next_sync();
+    written.store(model.writes(), Ordering::SeqCst);
+    recorder.open();
+    eventually("the group behind is prepared", || {
+        is_prepared.load(Ordering::SeqCst)
+    });
+    model.fail_held_sync();
+    block_on(first).expect("it was stored before");
+    let together = block_on(together);
+    assert!(
+        matches!(together, Err(AppendError::Refused(_))),
+        "{together:?}"
+    );
+    let expected: &[u64] = match block_on(behind) {
+        Err(AppendError::Refused(_)) => &[1, 2],
+        Ok(appended) => {
+            assert_eq!(appended.position, Position(2));
+            &[1, 2, 3]
+        }
+        Err(AppendError::Unknown) => panic!("the disk works again"),
+    };
+    append(&transport, None);
+    let check = |transport: &Arc<dyn Transport>| {
+        let head = transport.bounds().head.0;
+        let page = read(transport, 0, head, 1 << 20, Everything).expect("a page");
+        assert_eq!(places(&page.frames), expected);
+    };
+    check(&transport);
+    model.crash(Crash::PowerLoss);
+    drop(transport);
+    check(&(Arc::new(History::open(model.mount(), options).expect("it opens")) as _));
+}

@@ -1,0 +1,96 @@
+//! What is over by `max_age` leaves the disk, and what is stored keeps its order in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use talaria_transport::history::{History, HistoryOptions, inspect};
+use talaria_transport::{Lookup, Transport};
+
+use crate::power::model::Model;
+use crate::suite::{append, eventually, look_up, start};
+
+fn open(model: &Model, clock: &Arc<AtomicU64>, max_age: Duration) -> Arc<dyn Transport> {
+    let clock = Arc::clone(clock);
+    let time = move || clock.load(Ordering::Relaxed);
+    let mut options = HistoryOptions::new(Arc::new(time));
+    options.max_age = Some(max_age);
+    Arc::new(History::open(model.mount(), options).expect("it opens"))
+}
+
+fn segments(model: &Model) -> Vec<String> {
+    let names = model.names().into_iter();
+    names.filter(|name| name.ends_with(".segment")).collect()
+}
+
+/// Though nobody publishes, the bytes of what is too old are removed, the newest segment's too; what
+/// is not too old stays.
+#[test]
+fn what_is_too_old_leaves_the_disk() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let day = Duration::from_secs(86_400);
+    for _ in 0..3 {
+        let transport = open(&model, &clock, day);
+        let _recorder = start(&transport);
+        (0..3).for_each(|_| drop(append(&transport, None)));
+        clock.fetch_add(1_000, Ordering::Relaxed);
+    }
+    let transport = open(&model, &clock, day);
+    let _recorder = start(&transport);
+    let newest = append(&transport, Some("newest"));
+    let stored = segments(&model);
+    assert_eq!(stored.len(), 4);
+    clock.fetch_add(86_400_000 - 1_000, Ordering::Relaxed);
+    eventually("three segments are removed", || segments(&model).len() <= 2);
+    let kept = segments(&model);
+    assert!(
+        kept.contains(&stored[3]),
+        "the newest update is not too old"
+    );
+    assert_eq!(
+        look_up(&transport, "newest"),
+        Lookup::Found(newest.position)
+    );
+    clock.fetch_add(1_000, Ordering::Relaxed);
+    eventually("the newest one is removed", || {
+        let left = segments(&model);
+        left.len() == 1 && left[0] > stored[3]
+    });
+    assert_eq!(look_up(&transport, "newest"), Lookup::Unknown);
+    let disk = model.mount();
+    assert_eq!(inspect::stat(&*disk).expect("it is readable").updates, 0);
+    assert!(
+        !model
+            .names()
+            .iter()
+            .any(|name| name.ends_with(".index") && *name < segments(&model)[0]),
+        "nor do indexes stay"
+    );
+}
+
+/// A clock that is set back by a little, as time servers do it, gives no update a time before that
+/// of an earlier one: what came later is not deleted first.
+#[test]
+fn stored_times_keep_the_order_of_the_log() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    for back in [300, 2_000, 0] {
+        // The last one is a clock that is behind at the start.
+        let transport = open(&model, &clock, Duration::from_secs(86_400));
+        let _recorder = start(&transport);
+        append(&transport, None);
+        clock.fetch_sub(back, Ordering::Relaxed);
+        append(&transport, None);
+        append(&transport, None);
+    }
+    let mut times = Vec::new();
+    let disk = model.mount();
+    let faults = inspect::export(&*disk, &mut |update| {
+        times.push(update.time);
+        Ok(())
+    });
+    assert_eq!(faults.expect("it is readable"), []);
+    assert_eq!(times.len(), 9);
+    assert!(times.is_sorted(), "{times:?}");
+}

@@ -1,0 +1,180 @@
+//! Pages: within the ends they are given, and whole.
+
+use std::sync::Arc;
+
+use talaria_protocol::Update;
+use talaria_transport::{Admit, Frame, Position, Transport};
+
+use super::{Everything, Kept, Open, Topic, block_on, places, read, start, update};
+
+/// Appends groups of two updates, the first with topic `odd`, the second with `even`.
+pub fn publish_two_topics(transport: &Arc<dyn Transport>, groups: usize) {
+    for _ in 0..groups {
+        let of = |topic: &str| Update {
+            topics: vec![topic.to_owned()],
+            ..update(None, "x")
+        };
+        let group = vec![of("odd"), of("even")];
+        block_on(transport.append_all(group)).expect("they are stored");
+    }
+}
+
+/// Of a log whose odd positions have the topic `odd`, and the others `even`.
+pub fn assert_pages_end_where_they_are_told(transport: &Arc<dyn Transport>) {
+    let bounds = transport.bounds();
+    let (floor, head) = (bounds.floor.0, bounds.head.0);
+    assert!(head > floor, "there is something to read");
+    let check = |from: u64, up_to: u64, topic: Option<&'static str>| {
+        let (mut at, mut found) = (from, Vec::new());
+        while at < up_to {
+            let page = match topic {
+                Some(topic) => read(transport, at, up_to, 1 << 20, Topic(topic)),
+                None => read(transport, at, up_to, 1 << 20, Everything),
+            };
+            let page = page.expect("a page");
+            let looked_up_to = page.looked_up_to.0;
+            assert!(
+                (at + 1..=up_to).contains(&looked_up_to),
+                "{topic:?} after {at} up to {up_to}: looked up to {looked_up_to}"
+            );
+            at = looked_up_to;
+            found.extend(places(&page.frames));
+        }
+        let expected = (from + 1..=up_to).filter(|place| match topic {
+            Some("odd") => place % 2 == 1,
+            Some("even") => place % 2 == 0,
+            Some(_) => false,
+            None => true,
+        });
+        assert_eq!(
+            found,
+            expected.collect::<Vec<_>>(),
+            "{topic:?} after {from} up to {up_to}"
+        );
+    };
+    for from in floor..head {
+        for up_to in from..=head {
+            for topic in [None, Some("odd"), Some("even"), Some("none")] {
+                check(from, up_to, topic);
+            }
+        }
+    }
+}
+
+/// No page goes beyond the end that it was given, whatever its reader wants.
+pub fn pages_end_where_they_are_told(open: Open) {
+    let transport = open(Kept::default());
+    let _recorder = start(&transport);
+    publish_two_topics(&transport, 12);
+    assert_pages_end_where_they_are_told(&transport);
+}
+
+/// Admits several topics, and says so.
+struct Topics(&'static [&'static str]);
+
+impl Admit for Topics {
+    fn admits(&self, frame: &Frame) -> bool {
+        frame.topics.iter().any(|topic| self.0.contains(&&**topic))
+    }
+
+    fn exact_topics(&self) -> Option<Vec<&str>> {
+        Some(self.0.to_vec())
+    }
+}
+
+const SPARSE: u64 = 1_200;
+
+/// The topic of an update of a log that [`publish_sparse_topics`] wrote.
+fn sparse_topic(position: u64) -> &'static str {
+    match position {
+        // So many at the end that no page has room for them.
+        1_190.. => "late",
+        _ if position.is_multiple_of(400) => "rare",
+        _ if position.is_multiple_of(2) => "common",
+        _ => "other",
+    }
+}
+
+/// One group, so that all of it is in one segment, of updates that are large enough to be worth
+/// looking up one by one.
+pub fn publish_sparse_topics(transport: &Arc<dyn Transport>) {
+    let updates = (1..=SPARSE).map(|position| Update {
+        topics: vec![sparse_topic(position).to_owned()],
+        ..update(None, &"x".repeat(1_000))
+    });
+    block_on(transport.append_all(updates.collect())).expect("they are stored");
+}
+
+/// Of a log that [`publish_sparse_topics`] wrote.
+pub fn assert_readers_of_topics_get_them_all(transport: &Arc<dyn Transport>) {
+    for topics in [
+        &["common", "rare", "late"][..],
+        &["late", "common"],
+        &["rare", "late"],
+        &["rare", "none"],
+        &["other", "common", "rare", "late"],
+    ] {
+        for limit in [1, 4_000, 1 << 20] {
+            let (mut from, mut found) = (0, Vec::new());
+            while from < SPARSE {
+                let page = read(transport, from, SPARSE, limit, Topics(topics)).expect("a page");
+                assert!(page.looked_up_to > Position(from), "a page goes on");
+                from = page.looked_up_to.0;
+                found.extend(places(&page.frames));
+            }
+            let wanted = (1..=SPARSE).filter(|place| topics.contains(&sparse_topic(*place)));
+            assert_eq!(
+                found,
+                wanted.collect::<Vec<_>>(),
+                "{topics:?} in pages of {limit} bytes"
+            );
+        }
+    }
+}
+
+/// A reader of several topics gets the updates of all of them, in order, once.
+pub fn a_reader_of_several_topics_gets_them_all(open: Open) {
+    let transport = open(Kept {
+        max_bytes: 4 << 20,
+        ..Kept::default()
+    });
+    let _recorder = start(&transport);
+    publish_sparse_topics(&transport);
+    assert_readers_of_topics_get_them_all(&transport);
+}
+
+/// The newest update is kept whatever its size, until the next one comes.
+pub fn the_newest_update_is_kept_whatever_its_size(open: Open) {
+    let kept = Kept {
+        max_bytes: 4 << 10,
+        ..Kept::default()
+    };
+    for before in [0, 1, 10] {
+        let transport = open(kept);
+        let _recorder = start(&transport);
+        for _ in 0..before {
+            block_on(transport.append(update(None, "x"))).expect("it is stored");
+        }
+        let large = update(Some("large"), &"x".repeat(100_000));
+        let large = block_on(transport.append(large)).expect("it is stored");
+        let bounds = transport.bounds();
+        assert_eq!(
+            (bounds.floor.next(), bounds.head),
+            (large.position, large.position)
+        );
+        let page = read(&transport, bounds.floor.0, bounds.head.0, 1, Everything);
+        assert_eq!(
+            places(&page.expect("a page").frames),
+            [large.position.0],
+            "{before} before"
+        );
+        assert_eq!(
+            super::look_up(&transport, "large"),
+            talaria_transport::Lookup::Found(large.position)
+        );
+        assert_eq!(transport.newest_id().as_deref(), Some("large"));
+        let next = block_on(transport.append(update(None, "x"))).expect("it is stored");
+        assert_eq!(transport.bounds().floor, large.position);
+        assert_eq!(transport.bounds().head, next.position);
+    }
+}

@@ -1,0 +1,152 @@
+//! The modes of `sync`: when what was acknowledged is on the disk, and what never waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use talaria_protocol::Update;
+use talaria_transport::history::{History, HistoryOptions, SyncMode};
+use talaria_transport::{Position, Transport};
+
+use crate::power::model::{Call, Crash, Model};
+use crate::suite::{append, block_on, eventually, start, update};
+
+/// A history with this mode, and the clock that it reads, in milliseconds.
+fn open(model: &Model, sync: SyncMode, clock: &Arc<AtomicU64>) -> Arc<dyn Transport> {
+    let clock = Arc::clone(clock);
+    let time = move || clock.load(Ordering::Relaxed);
+    let mut options = HistoryOptions::new(Arc::new(time));
+    options.sync = sync;
+    Arc::new(History::open(model.mount(), options).expect("it opens"))
+}
+
+/// What the next process finds after a loss of power.
+fn head_after_power_loss(model: &Model, clock: &Arc<AtomicU64>) -> Position {
+    model.crash(Crash::PowerLoss);
+    open(model, SyncMode::Always, clock).bounds().head
+}
+
+/// Only `always` waits for the disk: with the others a publisher is answered though no sync works,
+/// until the interval is over.
+#[test]
+fn a_later_sync_holds_up_nobody() {
+    for (sync, waits) in [
+        (SyncMode::Always, true),
+        (SyncMode::Interval(Duration::from_secs(3_600)), false),
+        (SyncMode::Never, false),
+    ] {
+        let model = Model::new(1);
+        let transport = open(&model, sync, &Arc::new(AtomicU64::new(1_000)));
+        let _recorder = start(&transport);
+        model.set_failing(Some(Call::Sync));
+        for _ in 0..3 {
+            let appended = block_on(transport.append(update(None, "x")));
+            assert_eq!(appended.is_err(), waits, "{sync:?}");
+        }
+        model.set_failing(None);
+    }
+}
+
+/// Under steady traffic the log never comes to rest, so the publish that finds the interval over
+/// is not answered before everything is on the disk.
+#[test]
+fn what_an_interval_has_passed_over_is_synced_by_the_next_publish() {
+    for seed in 0..10 {
+        let model = Model::new(seed);
+        let clock = Arc::new(AtomicU64::new(1_000));
+        // So long that the log's own thread does not come by for it.
+        let interval = SyncMode::Interval(Duration::from_secs(3_600));
+        let transport = open(&model, interval, &clock);
+        let recorder = start(&transport);
+        // Each is within an interval of the one before it, which counts for nothing: the oldest
+        // one that is not durable is what waits.
+        for _ in 0..4 {
+            append(&transport, None);
+            clock.fetch_add(1_000_000, Ordering::Relaxed);
+        }
+        // What is done after an update was routed comes too late for this one.
+        recorder.shut();
+        let entered = recorder.entered();
+        let pending = transport.append(update(None, "x"));
+        recorder.wait_until_entered(entered + 1);
+        assert!(model.is_durable(), "seed {seed}");
+        assert_eq!(head_after_power_loss(&model, &clock), Position(5));
+        recorder.open();
+        block_on(pending).expect("it is stored");
+    }
+}
+
+/// Where nobody publishes any more the log's own thread syncs what is due.
+#[test]
+fn what_an_interval_has_passed_over_is_synced_though_nobody_publishes() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000));
+    let interval = SyncMode::Interval(Duration::from_millis(1));
+    let transport = open(&model, interval, &clock);
+    let _recorder = start(&transport);
+    append(&transport, None);
+    assert!(!model.is_durable(), "the interval is not over");
+    clock.fetch_add(1, Ordering::Relaxed);
+    eventually("it is synced", || model.is_durable());
+    assert_eq!(head_after_power_loss(&model, &clock), Position(1));
+}
+
+/// An interval begins with the first update that it is for: what comes right after a sync waits for
+/// the next one.
+#[test]
+fn an_interval_begins_anew_after_a_sync() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000));
+    let interval = SyncMode::Interval(Duration::from_secs(3_600));
+    let transport = open(&model, interval, &clock);
+    let _recorder = start(&transport);
+    append(&transport, None);
+    clock.fetch_add(3_600_000, Ordering::Relaxed);
+    append(&transport, None);
+    assert!(model.is_durable(), "the interval is over");
+    append(&transport, None);
+    clock.fetch_add(3_599_999, Ordering::Relaxed);
+    append(&transport, None);
+    assert!(!model.is_durable(), "it is a millisecond too early");
+    clock.fetch_add(1, Ordering::Relaxed);
+    append(&transport, None);
+    assert!(model.is_durable(), "the next interval is over");
+}
+
+/// Whatever the mode, a clean stop and the beginning of a segment leave nothing to lose.
+#[test]
+fn a_clean_stop_and_a_new_segment_leave_nothing_to_lose() {
+    for sync in [
+        SyncMode::Always,
+        SyncMode::Interval(Duration::from_secs(3_600)),
+        SyncMode::Never,
+    ] {
+        for seed in 0..10 {
+            let model = Model::new(seed);
+            let clock = Arc::new(AtomicU64::new(1_000));
+            let transport = open(&model, sync, &clock);
+            let _recorder = start(&transport);
+            append(&transport, None);
+            drop(transport);
+            assert_eq!(head_after_power_loss(&model, &clock), Position(1));
+            let transport = open(&model, sync, &clock);
+            let _recorder = start(&transport);
+            let segments = || {
+                let names = model.names().into_iter();
+                names.filter(|name| name.ends_with(".segment")).count()
+            };
+            let before = segments();
+            while segments() == before {
+                let update = Update {
+                    data: "x".repeat(40_000),
+                    ..update(None, "")
+                };
+                block_on(transport.append(update)).expect("it is stored");
+            }
+            // The newest one was appended to the new segment, alone.
+            let durable = transport.bounds().head.back(1);
+            let found = head_after_power_loss(&model, &clock);
+            assert!(found >= durable, "{sync:?}, seed {seed}");
+        }
+    }
+}

@@ -18,7 +18,7 @@ use talaria_hub::{Hub, HubOptions, Unanswered};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Lookup, Memory, MemoryOptions, Page, Pending, Position,
-    ReadError, Ring, Route, Transport,
+    ReadError, Ring, Route, Transport, Unavailable,
 };
 use tokio::sync::{Notify, RwLock};
 
@@ -77,7 +77,7 @@ impl Transport for Refusing {
         self.log.read(from, up_to, limit, filter)
     }
 
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
         self.log.position_of(event_id)
     }
 

@@ -257,7 +257,11 @@ impl Hub {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
                 subscribe::subscribe(hub, request, body).await
             }
-            (HUB_PATH, &Method::POST) => publish::publish(hub, request, body).await,
+            (HUB_PATH, &Method::POST) => {
+                let mut published = publish::publish(hub, request, body).await?;
+                respond::forbid_storing(published.headers_mut());
+                Ok(published)
+            }
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
             (HUB_PATH, _) => Err(Refused::Method(HUB_METHODS)),
             (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),

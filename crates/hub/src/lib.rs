@@ -42,7 +42,7 @@ pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};
 pub use hub::{Hub, HubOptions, UnknownCursor};
 pub use outflow::Outflow;
-pub use respond::{Unanswered, plain};
+pub use respond::{Unanswered, forbid_storing, plain, refusal};
 pub use rule::Rule;
 pub use stream::{Handover, Stream};
 

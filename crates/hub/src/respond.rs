@@ -274,6 +274,7 @@ impl Refused {
         }
         let mut response = plain(status, body);
         let headers = response.headers_mut();
+        forbid_storing(headers);
         if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge.header_value(resource_metadata));
         }
@@ -328,14 +329,31 @@ pub(crate) fn event_stream(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("private, no-cache, no-store, must-revalidate, max-age=0"),
-    );
+    forbid_storing(headers);
     headers.insert(http::header::PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(http::header::EXPIRES, HeaderValue::from_static("0"));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
     headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
+    response
+}
+
+/// Says that no cache may keep the answer and no proxy change it. `no-transform` also keeps
+/// compressing proxies (Node's `compression`, so webpack and Vite, and Cloudflare) from holding the
+/// events of a stream back until they have a block of them.
+pub fn forbid_storing(headers: &mut HeaderMap) {
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static(
+            "private, no-cache, no-transform, no-store, must-revalidate, max-age=0",
+        ),
+    );
+}
+
+/// The refusal of a request that cannot reach the hub, as the hub itself would write it.
+pub fn refusal(status: StatusCode, sentence: &str) -> Response<Body> {
+    let mut response = plain(status, format!("{sentence}\n"));
+    forbid_storing(response.headers_mut());
+    protect(response.headers_mut());
     response
 }
 

@@ -83,7 +83,8 @@ pub(crate) async fn answer(
         }
     };
     put(ETAG, &tag);
-    put(CACHE_CONTROL, "private, must-revalidate");
+    // A body that a proxy changes is no longer the one that the tag names.
+    put(CACHE_CONTROL, "private, must-revalidate, no-transform");
     put(
         LINK,
         &format!(

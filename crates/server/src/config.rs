@@ -66,6 +66,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
             if sources.address.is_none() {
                 draft.addresses = address::addresses(&site.addresses, draft.ports)?;
             }
+            if let Some(line) = &site.bind {
+                draft.bind = address::interfaces(line)?;
+            }
             draft.certificate = site.tls.as_ref().map(address::tls).transpose()?;
             site.mercure
         }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,15 +18,15 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::incoming::{Fault, HEAD_BYTES, Requests, TLS};
 use crate::site::Site;
 use crate::socket::{Carrier, Counted, Socket};
 use crate::tls;
 
 /// How long a request's head may take, an idle connection included (B-300).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// The bound of a request's head, in bytes (B-300). A target alone may have 65,534; longer lists of
-/// matchers go by `QUERY`.
-const HEAD_BYTES: usize = (1 << 20) + (64 << 10);
+/// How long a client that speaks plain HTTP on an HTTPS port may take to show whether it is HTTP/2.
+const SNIFF: Duration = Duration::from_secs(1);
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.
@@ -39,6 +40,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug, thiserror::Error)]
 #[error("unanswered")]
 struct Closed;
+
+/// A connection on which every request is refused, because it is not encrypted and should be. It ends
+/// with the first answer.
+#[derive(Clone)]
+struct WrongPort(Arc<watch::Sender<bool>>);
 
 /// What every connection of a listener is served with.
 #[derive(Clone)]
@@ -63,6 +69,16 @@ impl Serve {
     }
 
     async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = tokio::time::timeout(tls::HANDSHAKE, stream.peek(&mut first)) => peeked,
+            () = wait_for_stop(self.stopped.clone()) => return,
+        };
+        match peeked {
+            Ok(Ok(1)) if first == [TLS] => {}
+            Ok(Ok(1)) => return self.not_encrypted(stream, peer).await,
+            _ => return,
+        }
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(Counted::from(stream))) => handshake,
             () = wait_for_stop(self.stopped.clone()) => return,
@@ -70,11 +86,25 @@ impl Serve {
         match handshake {
             Ok(Ok(carrier)) => {
                 let is_http2 = carrier.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.drive(carrier, is_http2, true, peer).await;
+                self.drive(carrier, is_http2, true, None, peer).await;
             }
             // A browser that does not know the root yet, or a name that is not served.
             Ok(Err(error)) => tracing::info!(%peer, "TLS handshake failed: {error}"),
             Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+    }
+
+    /// Tells a client that speaks plain HTTP on an HTTPS port so.
+    async fn not_encrypted(mut self, stream: TcpStream, peer: SocketAddr) {
+        let is_http2 = tokio::time::timeout(SNIFF, begins_with_preface(&stream)).await;
+        let is_http2 = matches!(is_http2, Ok(Ok(true)));
+        let (answered, stopped) = watch::channel(false);
+        let wrong = WrongPort(Arc::new(answered));
+        let stop = std::mem::replace(&mut self.stopped, stopped);
+        let told = self.drive(Counted::from(stream), is_http2, false, Some(wrong), peer);
+        tokio::select! {
+            _ = tokio::time::timeout(tls::HANDSHAKE, told) => {}
+            () = wait_for_stop(stop) => {}
         }
     }
 
@@ -85,7 +115,7 @@ impl Serve {
             () = wait_for_stop(self.stopped.clone()) => return,
         };
         if let Ok(Ok(is_http2)) = is_http2 {
-            self.drive(Counted::from(stream), is_http2, false, peer)
+            self.drive(Counted::from(stream), is_http2, false, None, peer)
                 .await;
         }
     }
@@ -95,6 +125,7 @@ impl Serve {
         carrier: C,
         is_http2: bool,
         tls: bool,
+        wrong: Option<WrongPort>,
         peer: SocketAddr,
     ) {
         let Self {
@@ -104,19 +135,33 @@ impl Serve {
             ..
         } = self;
         let outflow = Outflow::default();
-        let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
+        let is_wrong = wrong.is_some();
         let answer = {
             let outflow = outflow.clone();
             let connection = Connection {
                 tls,
                 peer: Some(peer),
             };
-            service_fn(move |request| answer(site.clone(), outflow.clone(), connection, request))
+            service_fn(move |request| {
+                answer(
+                    site.clone(),
+                    outflow.clone(),
+                    connection,
+                    wrong.clone(),
+                    request,
+                )
+            })
         };
         if is_http2 {
+            let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
             // Boxed, because its state is several times that of HTTP/1.1.
             Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
         } else {
+            let requests = match is_wrong {
+                true => Requests::refusing(carrier, Fault::Plain),
+                false => Requests::new(carrier),
+            };
+            let socket = Socket::new(requests, outflow.clone(), dispatch_timeout);
             serve_http1(socket, answer, stopped).await;
         }
     }
@@ -216,8 +261,20 @@ fn answer(
     site: Site,
     outflow: Outflow,
     connection: Connection,
+    wrong: Option<WrongPort>,
     mut request: Request<Incoming>,
 ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>> {
+    let fault = match &wrong {
+        Some(_) => Some(Fault::Plain),
+        None => Fault::of(request.uri().path()),
+    };
+    if let Some(fault) = fault {
+        let answer = fault.refuse(request.version(), connection.tls, connection.peer);
+        if let Some(WrongPort(answered)) = wrong {
+            answered.send_replace(true);
+        }
+        return Box::pin(std::future::ready(Ok(answer)));
+    }
     request.extensions_mut().insert(outflow);
     request.extensions_mut().insert(connection);
     // Boxed, because hyper keeps the space of this future as long as the connection.

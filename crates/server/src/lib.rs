@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod connection;
 mod folders;
+mod incoming;
 mod key_sets;
 mod listen;
 mod log;

@@ -1,6 +1,7 @@
 //! Listeners: bind, accept, and the end of all connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -38,20 +39,22 @@ impl Listeners {
     pub fn bind(addresses: &[ListenAddress], redirects: Option<u16>) -> Result<Self, String> {
         let mut sites: BTreeMap<(Option<IpAddr>, u16), (Hosts, bool)> = BTreeMap::new();
         for address in addresses {
-            let (hosts, tls) = sites.entry((address.bind, address.port)).or_default();
-            if !hosts.is_empty() && *tls != address.tls {
-                return Err(format!(
-                    "port {} cannot speak HTTP and HTTPS at once; give one of its addresses another port",
-                    address.port
-                ));
+            for interface in interfaces(address) {
+                let (hosts, tls) = sites.entry((interface, address.port)).or_default();
+                if !hosts.is_empty() && *tls != address.tls {
+                    return Err(format!(
+                        "port {} cannot speak HTTP and HTTPS at once; give one of its addresses another port",
+                        address.port
+                    ));
+                }
+                hosts.add(address.host.as_deref());
+                *tls = address.tls;
             }
-            hosts.add(address.host.as_deref());
-            *tls = address.tls;
         }
         // A port that the system chooses is not known yet, and nobody guesses it either.
         let known = |address: &&ListenAddress| address.tls && address.port != 0;
-        let https = addresses.iter().find(known).map(|address| address.port);
-        let redirect = redirects.zip(https);
+        let https = addresses.iter().find(known);
+        let redirect = redirects.zip(https.map(|address| address.port));
         if let Some((http, https)) = redirect {
             let own = sites.iter_mut().filter(|((_, port), _)| *port == http);
             own.for_each(|(_, (hosts, tls))| {
@@ -62,17 +65,20 @@ impl Listeners {
         }
         let mut listeners = Vec::new();
         for ((ip, port), (hosts, tls)) in sites {
-            let shown = ip.map_or_else(|| format!(":{port}"), |ip| format!("{ip}:{port}"));
-            let bound = match ip {
-                Some(ip) => bind(SocketAddr::new(ip, port)),
-                // One socket for both families; a host without IPv6 has the other.
-                None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
-                    .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))),
-            };
-            let listener = bound.map_err(|error| {
-                format!(
-                    "cannot listen on {shown}: {error}\n  stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`"
-                )
+            let listener = bind_on(ip, port).map_err(|error| {
+                let shown = ip.map_or_else(
+                    || format!(":{port}"),
+                    |ip| SocketAddr::new(ip, port).to_string(),
+                );
+                let remedy = match error.kind() {
+                    ErrorKind::AddrNotAvailable => {
+                        "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all"
+                    }
+                    _ => {
+                        "stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`"
+                    }
+                };
+                format!("cannot listen on {shown}: {error}\n  {remedy}")
             })?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             listeners.push(Listener {
@@ -87,17 +93,19 @@ impl Listeners {
             own.any(|own| own == port)
         };
         if let Some((http, https)) = redirect.filter(|(http, _)| !serves(*http)) {
-            listeners.extend(redirecting(http, https));
+            let interfaces = addresses.iter().filter(|address| address.tls);
+            let interfaces: BTreeSet<_> = interfaces.flat_map(self::interfaces).collect();
+            for interface in interfaces {
+                listeners.extend(redirecting(interface, http, https));
+            }
         }
         Ok(Self(listeners))
     }
 }
 
 /// Only helps those who forget the scheme, so that another program on that port is no error.
-fn redirecting(http: u16, https: u16) -> Option<Listener> {
-    let bound = bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), http))
-        .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), http)))
-        .and_then(|socket| Ok((socket.local_addr()?, socket)));
+fn redirecting(interface: Option<IpAddr>, http: u16, https: u16) -> Option<Listener> {
+    let bound = bind_on(interface, http).and_then(|socket| Ok((socket.local_addr()?, socket)));
     match bound {
         Ok((address, socket)) => {
             let mut hosts = Hosts::default();
@@ -115,6 +123,23 @@ fn redirecting(http: u16, https: u16) -> Option<Listener> {
             );
             None
         }
+    }
+}
+
+/// The interfaces of an address; `None` stands for all of them.
+fn interfaces(address: &ListenAddress) -> Vec<Option<IpAddr>> {
+    match address.bind.as_slice() {
+        [] => vec![None],
+        some => some.iter().copied().map(Some).collect(),
+    }
+}
+
+fn bind_on(interface: Option<IpAddr>, port: u16) -> std::io::Result<TcpListener> {
+    match interface {
+        Some(ip) => bind(SocketAddr::new(ip, port)),
+        // One socket for both families; a host without IPv6 has the other.
+        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+            .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))),
     }
 }
 

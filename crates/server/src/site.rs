@@ -1,12 +1,13 @@
 //! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use talaria_hub::{Hub, host_of, plain};
+use talaria_hub::{Hub, forbid_storing, host_of, plain};
 use talaria_transport::Health;
 
 use crate::proxies::Proxies;
@@ -43,11 +44,21 @@ impl Hosts {
     }
 
     fn serve(&self, authority: &str) -> bool {
-        self.any
-            || self
-                .names
-                .contains(&without_port(authority).to_ascii_lowercase())
+        self.any || self.names.contains(&canonical(without_port(authority)))
     }
+}
+
+/// A host as [`Hosts`] keeps it: in lower case, an IPv6 address in its one short form, without the
+/// zone, which is of the client's machine.
+fn canonical(host: &str) -> String {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let address = inner.and_then(|inner| inner.split('%').next()?.parse::<Ipv6Addr>().ok());
+    address.map_or_else(
+        || host.to_ascii_lowercase(),
+        |address| format!("[{address}]"),
+    )
 }
 
 /// The host of an authority; the colons of an IPv6 address are inside its brackets.
@@ -89,13 +100,18 @@ impl Site {
         }
     }
 
-    /// Answers any request. `/healthz` says whether updates can be stored (B-656).
+    /// Answers any request. `/healthz` says whether updates can be stored (B-656), whatever host it
+    /// is asked by and on the port of the redirects too: an orchestrator asks by a pod's address, and
+    /// restarts a hub that answers 421.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
         };
+        if parts.uri.path() == "/healthz" {
+            return self.health();
+        }
         if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https)
             && !host.is_empty()
         {
@@ -116,14 +132,19 @@ impl Site {
                 page
             }
             "/robots.txt" => plain(StatusCode::OK, ROBOTS),
-            "/healthz" => match self.hub.health() {
-                Health::Ready => plain(StatusCode::OK, ""),
-                Health::Refusing(reason) => {
-                    plain(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
-                }
-            },
             _ => plain(StatusCode::NOT_FOUND, "Not Found"),
         }
+    }
+
+    fn health(&self) -> Response<Body> {
+        let mut response = match self.hub.health() {
+            Health::Ready => plain(StatusCode::OK, ""),
+            Health::Refusing(reason) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
+            }
+        };
+        forbid_storing(response.headers_mut());
+        response
     }
 
     /// A publisher that only looks for 200 must not lose its update without a word (B-063).
@@ -190,6 +211,8 @@ mod tests {
         assert!(hosts.serve("hub.example"));
         assert!(hosts.serve("HUB.example:3000"));
         assert!(hosts.serve("[::1]:80"));
+        assert!(hosts.serve("[0:0:0:0:0:0:0:1]"));
+        assert!(hosts.serve("[::1%25lo]:80"));
         assert!(!hosts.serve("[::2]"));
         assert!(!hosts.serve("example"));
         assert!(!hosts.serve(""));

@@ -49,7 +49,6 @@ impl Tls {
             .iter()
             .filter_map(|address| address.host.clone())
             .collect();
-        let any = names.len() < encrypted.len();
         let (local, key) = match settings {
             CertificateSettings::Local => {
                 let local = Local::open(directory()?, &names)?;
@@ -60,7 +59,7 @@ impl Tls {
                 (None, certificate::read(certificate, key)?)
             }
         };
-        let certificate = Arc::new(Certificate::new(names, any, key));
+        let certificate = Arc::new(Certificate::new(key));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

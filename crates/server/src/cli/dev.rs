@@ -89,7 +89,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
     // Every host, so that `localhost` and a forwarded port work too; the interface protects.
     let address = ListenAddress {
         host: None,
-        bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         port,
         tls: false,
     };
@@ -240,7 +240,7 @@ mod tests {
         assert!(settings_of_hub.anonymous && first.notices.is_empty());
         assert_eq!(
             settings_of_hub.addresses[0].bind,
-            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            [IpAddr::V4(Ipv4Addr::LOCALHOST)]
         );
         let address = "127.0.0.1:3000".parse().unwrap();
         let token = publisher_token(address, &key).unwrap();

@@ -1,6 +1,6 @@
 //! Site addresses, and whether each speaks HTTPS (B-061).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::error::{ConfigError, show};
 use super::lexer::Word;
@@ -117,13 +117,52 @@ fn address(text: &str, word: &Word, ports: Ports) -> Result<ListenAddress, Confi
         Some(ip) => Some(ip.to_string()),
         None => Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty()),
     };
-    // The unspecified address names every interface and no host.
+    // The unspecified address is not a host that a request could name.
     let host = host.filter(|_| !ip.is_some_and(|ip| ip.is_unspecified()));
     Ok(ListenAddress {
         host,
-        bind: ip,
+        bind: Vec::new(),
         port: port.unwrap_or(if tls { ports.https } else { ports.http }),
         tls,
+    })
+}
+
+/// The interfaces of a `bind` or `default_bind` line, as IP addresses.
+///
+/// # Errors
+///
+/// There is none, one is not an IP address, or one occurs twice.
+pub fn interfaces(line: &Line) -> Result<Vec<IpAddr>, ConfigError> {
+    let mut interfaces = Vec::new();
+    for word in &line.without_block()?.args {
+        for text in word.text.split(',').filter(|text| !text.is_empty()) {
+            let ip = interface(text, word)?;
+            if interfaces.contains(&ip) {
+                return Err(word.error(format!("the address {} occurs twice", show(text))));
+            }
+            interfaces.push(ip);
+        }
+    }
+    if interfaces.is_empty() {
+        return Err(line.missing("at least one IP address"));
+    }
+    Ok(interfaces)
+}
+
+fn interface(text: &str, word: &Word) -> Result<IpAddr, ConfigError> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    if bare == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    bare.parse().map_err(|_| {
+        let error = word.error(format!("{} is not an IP address", show(text)));
+        if text.parse::<SocketAddr>().is_ok() {
+            return error.remedy("leave the port out here; it belongs to the site address");
+        }
+        error.remedy("write an address of this machine, for example 127.0.0.1 or [::1]")
     })
 }
 
@@ -201,11 +240,10 @@ mod tests {
         addresses(&lex(&text(source)).unwrap(), Ports::default()).map_err(|error| error.to_string())
     }
 
-    fn plain(host: Option<&str>, bind: Option<&str>, port: u16) -> ListenAddress {
-        let bind = bind.map(|ip| ip.parse().unwrap());
+    fn plain(host: Option<&str>, port: u16) -> ListenAddress {
         ListenAddress {
             host: host.map(str::to_owned),
-            bind,
+            bind: Vec::new(),
             port,
             tls: false,
         }
@@ -214,32 +252,29 @@ mod tests {
     /// B-061, the plain-HTTP rows.
     #[test]
     fn plain_http_addresses() {
-        assert_eq!(parse(":80"), Ok(vec![plain(None, None, 80)]));
-        assert_eq!(parse(":0"), Ok(vec![plain(None, None, 0)]));
+        assert_eq!(parse(":80"), Ok(vec![plain(None, 80)]));
+        assert_eq!(parse(":0"), Ok(vec![plain(None, 0)]));
         assert_eq!(parse("http://"), Err(parse("http://").unwrap_err()));
         assert_eq!(
             parse("http://Hub.example"),
-            Ok(vec![plain(Some("hub.example"), None, 80)])
+            Ok(vec![plain(Some("hub.example"), 80)])
         );
         assert_eq!(
             parse("http://hub.example:3000/"),
-            Ok(vec![plain(Some("hub.example"), None, 3000)])
+            Ok(vec![plain(Some("hub.example"), 3000)])
         );
-        assert_eq!(parse("php:80"), Ok(vec![plain(Some("php"), None, 80)]));
-        let loopback = Some("127.0.0.1");
-        assert_eq!(
-            parse("http://127.0.0.1:0"),
-            Ok(vec![plain(loopback, loopback, 0)])
-        );
-        assert_eq!(
-            parse("http://[::1]:3000"),
-            Ok(vec![plain(Some("[::1]"), Some("::1"), 3000)])
-        );
-        assert_eq!(
-            parse("http://0.0.0.0:8"),
-            Ok(vec![plain(None, Some("0.0.0.0"), 8)])
-        );
-        let both = vec![plain(None, None, 80), plain(Some("php"), None, 80)];
+        assert_eq!(parse("php:80"), Ok(vec![plain(Some("php"), 80)]));
+        for (address, host) in [
+            ("http://127.0.0.1:3000", Some("127.0.0.1")),
+            ("http://192.0.2.10:3000", Some("192.0.2.10")),
+            ("http://[::1]:3000", Some("[::1]")),
+            ("http://[2001:DB8:0::1]:3000", Some("[2001:db8::1]")),
+            ("http://0.0.0.0:3000", None),
+            ("http://[::]:3000", None),
+        ] {
+            assert_eq!(parse(address), Ok(vec![plain(host, 3000)]), "{address}");
+        }
+        let both = vec![plain(None, 80), plain(Some("php"), 80)];
         for separated in [":80 php:80", ":80,php:80", ":80, php:80"] {
             assert_eq!(parse(separated), Ok(both.clone()), "{separated}");
         }
@@ -258,7 +293,7 @@ mod tests {
         ] {
             let expected = ListenAddress {
                 tls: true,
-                ..plain(host, None, port)
+                ..plain(host, port)
             };
             assert_eq!(parse(text), Ok(vec![expected]), "{text}");
         }

@@ -1,5 +1,6 @@
 //! Settings while they are collected: what nobody set stays `None` until the end.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use talaria_hub::Rule;
@@ -24,6 +25,8 @@ pub const UNNAMED_ISSUER: &str = "https://localhost";
 pub struct Draft {
     /// Addresses to listen on.
     pub addresses: Vec<ListenAddress>,
+    /// The interfaces that `bind` names, else `default_bind`; empty for all.
+    pub bind: Vec<IpAddr>,
     /// What the `tls` directive says.
     pub certificate: Option<CertificateSettings>,
     /// `auto_https disable_redirects` (B-062).
@@ -188,6 +191,23 @@ impl Draft {
         }
     }
 
+    fn bind_addresses(&mut self) {
+        for address in &mut self.addresses {
+            if address.bind.is_empty() {
+                address.bind.clone_from(&self.bind);
+            }
+        }
+        let loopback = |host: &str| host.starts_with("127.") || host == "[::1]";
+        let mut open = self.addresses.iter().filter(|address| {
+            address.bind.is_empty() && address.host.as_deref().is_some_and(loopback)
+        });
+        if let Some(host) = open.next().and_then(|address| address.host.as_deref()) {
+            self.notices.push(Notice::info(format!(
+                "the site address {host} restricts the Host of requests, not the interface: the hub listens on all; write `bind 127.0.0.1` in the site, or `default_bind 127.0.0.1` in the global options, to be reached from this machine only"
+            )));
+        }
+    }
+
     /// Checks what needs the whole and fills in the defaults.
     ///
     /// # Errors
@@ -199,6 +219,7 @@ impl Draft {
         }
         self.adopt_older_keys()?;
         self.warn_of_public_origins();
+        self.bind_addresses();
         address::check_certificates(&self.addresses, self.certificate.as_ref())?;
         let rule = self.rule();
         let default_body = match rule {

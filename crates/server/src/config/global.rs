@@ -1,5 +1,6 @@
 //! Global options (B-290 to B-299).
 
+use super::address;
 use super::draft::Draft;
 use super::error::{ConfigError, show};
 use super::lexer::Word;
@@ -17,7 +18,6 @@ const LATER: &[&str] = &[
     "admin",
     "cert_issuer",
     "debug",
-    "default_bind",
     "default_sni",
     "email",
     "fallback_sni",
@@ -41,6 +41,7 @@ const LATER: &[&str] = &[
 
 const KNOWN: &[&str] = &[
     "auto_https",
+    "default_bind",
     "http_port",
     "https_port",
     "servers",
@@ -68,6 +69,7 @@ pub fn apply(draft: &mut Draft, lines: &[Line]) -> Result<(), ConfigError> {
     for line in lines {
         match line.name.text.as_str() {
             "auto_https" => draft.no_redirects |= disables_redirects(line)?,
+            "default_bind" => draft.bind = address::interfaces(line)?,
             "http_port" => draft.ports.http = port(line)?,
             "https_port" => draft.ports.https = port(line)?,
             "skip_install_trust" => {

@@ -95,10 +95,11 @@ pub struct IssuerSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
     /// The only host name or address, in lower case and without a port, that requests may name;
-    /// `None` takes every host.
+    /// `None` takes every host. It says nothing about interfaces: behind NAT and in containers the
+    /// public address is not one of this machine (B-061).
     pub host: Option<String>,
-    /// The interface to bind; `None` binds all of them, IPv6 and IPv4.
-    pub bind: Option<IpAddr>,
+    /// The interfaces to listen on, by address; empty for all of them, IPv6 and IPv4.
+    pub bind: Vec<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
     /// Whether it speaks HTTPS.

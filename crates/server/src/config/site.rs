@@ -9,7 +9,6 @@ const LATER_SITE: &[&str] = &[
     "abort",
     "basic_auth",
     "basicauth",
-    "bind",
     "encode",
     "error",
     "file_server",
@@ -56,6 +55,8 @@ pub struct Site {
     pub mercure: Vec<Line>,
     /// Its `tls` line.
     pub tls: Option<Line>,
+    /// Its `bind` line.
+    pub bind: Option<Line>,
     /// The lines of its global options.
     pub global: Vec<Line>,
 }
@@ -107,20 +108,30 @@ pub fn site(document: Document) -> Result<Site, ConfigError> {
             }
         },
     };
-    let (tls, body): (Vec<Line>, Vec<Line>) =
-        body.into_iter().partition(|line| line.name.is("tls"));
-    if let [_, second, ..] = tls.as_slice() {
-        return Err(second
-            .name
-            .error("`tls` occurs twice")
-            .remedy("keep one of the two"));
-    }
+    let (tls, body) = take(body, "tls", "keep one of the two")?;
+    let (bind, body) = take(body, "bind", "write all addresses on one line")?;
     Ok(Site {
         addresses,
         mercure: mercure(body, &first)?,
-        tls: tls.into_iter().next(),
+        tls,
+        bind,
         global: document.global.map_or_else(Vec::new, |(_, lines)| lines),
     })
+}
+
+/// Takes the line of a directive out that may occur once.
+fn take(
+    body: Vec<Line>,
+    name: &str,
+    remedy: &str,
+) -> Result<(Option<Line>, Vec<Line>), ConfigError> {
+    let (found, others): (Vec<Line>, Vec<Line>) =
+        body.into_iter().partition(|line| line.name.is(name));
+    if let [_, second, ..] = found.as_slice() {
+        let error = second.name.error(format!("`{name}` occurs twice"));
+        return Err(error.remedy(remedy));
+    }
+    Ok((found.into_iter().next(), others))
 }
 
 /// Refuses what may stand beside a site at the top level.
@@ -151,7 +162,7 @@ fn mercure(body: Vec<Line>, site: &Word) -> Result<Vec<Line>, ConfigError> {
                 name,
                 "site directive",
                 LATER_SITE,
-                &["mercure", "tls"],
+                &["bind", "mercure", "tls"],
             ));
         }
         if let Some(argument) = line.args.first() {

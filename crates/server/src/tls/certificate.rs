@@ -9,45 +9,33 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// One certificate for all names of the site. A name that is not among them fails the handshake
-/// (B-063); a client that sends none, as for an IP address, gets it too.
-pub struct Certificate {
-    names: Vec<String>,
-    any: bool,
-    key: RwLock<Arc<CertifiedKey>>,
-}
+/// The site's certificate, which every handshake gets, whatever name it asks for. Orchestrators probe
+/// `/healthz` by a pod's address or name and do not verify; every other client compares the names
+/// itself, and a request for a host that is not served gets 421 (B-063).
+pub struct Certificate(RwLock<Arc<CertifiedKey>>);
 
 impl Certificate {
-    /// `any`: whether every name is served.
-    pub fn new(names: Vec<String>, any: bool, key: CertifiedKey) -> Self {
-        Self {
-            names,
-            any,
-            key: RwLock::new(Arc::new(key)),
-        }
+    /// Shows `key`.
+    pub fn new(key: CertifiedKey) -> Self {
+        Self(RwLock::new(Arc::new(key)))
     }
 
     /// Shows another one from now on.
     pub fn replace(&self, key: CertifiedKey) {
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
     }
 }
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("names", &self.names)
-            .finish_non_exhaustive()
+        f.debug_struct("Certificate").finish_non_exhaustive()
     }
 }
 
 impl ResolvesServerCert for Certificate {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let served = match hello.server_name() {
-            None => true,
-            Some(name) => self.any || self.names.iter().any(|known| known == name),
-        };
-        served.then(|| Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner)))
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&key))
     }
 }
 

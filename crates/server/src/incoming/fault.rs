@@ -1,0 +1,135 @@
+//! Why a request is refused before the site sees it, and the answer.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode, Version};
+
+/// What is wrong with a request that cannot reach the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// TLS on a port that speaks plain HTTP.
+    Tls,
+    /// Plain HTTP on a port that speaks TLS.
+    Plain,
+    /// The PROXY protocol of load balancers.
+    Proxied,
+    /// The first bytes are not a method.
+    Method,
+    /// The request line does not end in a version.
+    Version,
+    /// A character that no URL has.
+    Target,
+    /// A raw `#`.
+    Fragment,
+    /// The target is longer than [`super::TARGET_BYTES`].
+    TargetTooLong,
+    /// A header field.
+    Field,
+    /// The fields that say where the body ends.
+    Length,
+    /// The head is longer than [`super::HEAD_BYTES`], or has more than [`super::FIELDS`].
+    HeadTooLarge,
+}
+
+impl Fault {
+    const ALL: [Self; 11] = [
+        Self::Tls,
+        Self::Plain,
+        Self::Proxied,
+        Self::Method,
+        Self::Version,
+        Self::Target,
+        Self::Fragment,
+        Self::TargetTooLong,
+        Self::Field,
+        Self::Length,
+        Self::HeadTooLarge,
+    ];
+    /// What the target of a replaced request begins with. A client cannot send it, because a raw `"`
+    /// is percent-encoded on the way.
+    const MARK: &str = "/\"";
+
+    /// The target of the request that stands for one with this fault.
+    pub fn target(self) -> String {
+        let index = Self::ALL.iter().position(|one| *one == self);
+        format!("{}{}", Self::MARK, index.unwrap_or_default())
+    }
+
+    /// The fault that a request stands for, by its path.
+    pub fn of(path: &str) -> Option<Self> {
+        let index = path.strip_prefix(Self::MARK)?;
+        Self::ALL.get(index.parse::<usize>().ok()?).copied()
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn sentence(self, over_tls: bool) -> &'static str {
+        match self {
+            // Within TLS such a byte is not the beginning of another TLS.
+            Self::Tls if over_tls => Self::Method.sentence(over_tls),
+            Self::Tls => {
+                "this port speaks plain HTTP, and TLS was received; write http:// instead of https://"
+            }
+            Self::Plain => {
+                "this port speaks HTTPS, and plain HTTP was received; write https:// instead of http://"
+            }
+            Self::Proxied => {
+                "the PROXY protocol is not supported; switch it off in the load balancer"
+            }
+            Self::Method => {
+                "the request does not begin with a method; send HTTP/1.1 or HTTP/2, for example GET /healthz HTTP/1.1"
+            }
+            Self::Version => {
+                "the request line does not end in HTTP/1.1 or HTTP/1.0; write a space in the target as %20"
+            }
+            Self::Target => {
+                "the request target is not a URL or holds a control character; begin it with / and percent-encode what is data"
+            }
+            Self::Fragment => {
+                "the request target holds a raw #; write %23 if it is data, and leave a fragment out"
+            }
+            Self::TargetTooLong => {
+                "the request target is longer than 65534 bytes; send long lists of matchers in the body of a QUERY"
+            }
+            Self::Field => {
+                "a header field is malformed; write name, colon and value on one line, without control characters"
+            }
+            Self::Length => {
+                "Content-Length and Transfer-Encoding do not say where the body ends; send one Content-Length, or Transfer-Encoding: chunked"
+            }
+            Self::HeadTooLarge => {
+                "the request head has more than 1114112 bytes or 100 header fields; send fewer and shorter fields"
+            }
+        }
+    }
+
+    /// The answer, and one line in the log.
+    pub fn refuse(
+        self,
+        version: Version,
+        over_tls: bool,
+        peer: Option<SocketAddr>,
+    ) -> Response<Body> {
+        let (status, sentence) = (self.status(), self.sentence(over_tls));
+        let peer = peer.map(tracing::field::display);
+        tracing::info!(
+            status = status.as_u16(),
+            peer,
+            "request refused: {sentence}"
+        );
+        let mut response = talaria_hub::refusal(status, sentence);
+        if version < Version::HTTP_2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    }
+}

@@ -1,0 +1,190 @@
+//! One head of an HTTP/1.1 request (RFC 9112, sections 3 and 5), judged before hyper reads it.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, Request, Status};
+
+use super::follows::Follows;
+use super::{FIELDS, Fault, HEAD_BYTES, TARGET_BYTES, target};
+
+/// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
+pub const TLS: u8 = 0x16;
+
+/// What a head is.
+#[derive(Debug)]
+pub enum Head {
+    /// Not all of it has come.
+    Partial,
+    /// hyper takes it.
+    Complete(Complete),
+}
+
+/// A head that hyper takes.
+#[derive(Debug)]
+pub struct Complete {
+    /// Its length in bytes, as received.
+    pub length: usize,
+    /// What hyper reads instead of its first bytes, and of how many, if the target had to be encoded.
+    pub encoded: Option<(Vec<u8>, usize)>,
+    /// What comes after it.
+    pub follows: Follows,
+}
+
+/// Judges the head at the beginning of `bytes`.
+///
+/// # Errors
+///
+/// hyper would refuse it, or read something else in it than was sent.
+pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
+    let lines = bytes.iter().take_while(|byte| b"\r\n".contains(byte));
+    let start = lines.count();
+    let Some(first) = bytes.get(start) else {
+        return Ok(Head::Partial);
+    };
+    match first {
+        &TLS => return Err(Fault::Tls),
+        // Version 2 of the PROXY protocol begins with two empty lines and NUL.
+        0 if start == 4 => return Err(Fault::Proxied),
+        b'P' if bytes[start..].starts_with(b"PROXY ") => return Err(Fault::Proxied),
+        _ => {}
+    }
+    let Some(at) = target_of(&bytes[start..]) else {
+        return parse(bytes);
+    };
+    let at = start + at;
+    let target = target::read(&bytes[at..])?;
+    let size = target.encoded.unwrap_or(target.length);
+    if size > TARGET_BYTES {
+        return Err(Fault::TargetTooLong);
+    }
+    let end = at + target.length;
+    match bytes.get(end) {
+        None => return Ok(Head::Partial),
+        Some(b' ') => {}
+        Some(b'\r' | b'\n') => return Err(Fault::Version),
+        Some(_) => return Err(Fault::Target),
+    }
+    if target.encoded.is_none() {
+        return parse(bytes);
+    }
+    let Some(line_end) = bytes[end..].iter().position(|byte| *byte == b'\n') else {
+        return Ok(Head::Partial);
+    };
+    let line_end = end + line_end + 1;
+    let mut line = Vec::with_capacity(line_end + size - target.length);
+    line.extend_from_slice(&bytes[..at]);
+    target::encode(&bytes[at..end], &mut line);
+    line.extend_from_slice(&bytes[end..line_end]);
+    parse_encoded(line, line_end, &bytes[line_end..])
+}
+
+/// Where the target begins: after the first space of the first line.
+fn target_of(line: &[u8]) -> Option<usize> {
+    let end = line.iter().position(|byte| !byte.is_ascii_graphic())?;
+    (line[end] == b' ').then_some(end + 1)
+}
+
+fn parse(bytes: &[u8]) -> Result<Head, Fault> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
+    match parsed {
+        Ok(Status::Partial) => Ok(Head::Partial),
+        Ok(Status::Complete(length)) => complete(&request, request.headers, length, None),
+        Err(error) => Err(fault(error, request.method.is_some())),
+    }
+}
+
+/// The same for a request line whose target was encoded, of `received` bytes before, and for the
+/// fields after it.
+fn parse_encoded(line: Vec<u8>, received: usize, fields: &[u8]) -> Result<Head, Fault> {
+    let alone = [line.as_slice(), b"\r\n"].concat();
+    let mut request = Request::new(&mut []);
+    let parsed = request.parse(&alone);
+    parsed.map_err(|error| fault(error, request.method.is_some()))?;
+    let mut headers = [httparse::EMPTY_HEADER; FIELDS];
+    match httparse::parse_headers(fields, &mut headers) {
+        Ok(Status::Partial) => Ok(Head::Partial),
+        Ok(Status::Complete((length, headers))) => {
+            complete(&request, headers, received + length, Some((line, received)))
+        }
+        Err(error) => Err(fault(error, true)),
+    }
+}
+
+fn fault(error: Error, has_method: bool) -> Fault {
+    match error {
+        Error::Token if has_method => Fault::Target,
+        Error::Token => Fault::Method,
+        Error::Version => Fault::Version,
+        Error::TooManyHeaders => Fault::HeadTooLarge,
+        _ => Fault::Field,
+    }
+}
+
+/// Checks what hyper checks once a head has come.
+fn complete(
+    request: &Request<'_, '_>,
+    fields: &[Header<'_>],
+    length: usize,
+    encoded: Option<(Vec<u8>, usize)>,
+) -> Result<Head, Fault> {
+    let grown = encoded
+        .as_ref()
+        .map_or(0, |(line, received)| line.len() - received);
+    let longest = fields.iter().map(|field| field.name.len()).max();
+    if length + grown >= HEAD_BYTES || longest > Some(usize::from(u16::MAX)) {
+        return Err(Fault::HeadTooLarge);
+    }
+    let target = request.path.unwrap_or_default();
+    // A path of these bytes is always a URI; anything else is seldom.
+    if !target.starts_with('/') && target.parse::<http::Uri>().is_err() {
+        return Err(Fault::Target);
+    }
+    Ok(Head::Complete(Complete {
+        length,
+        encoded,
+        follows: follows(request, fields)?,
+    }))
+}
+
+/// What follows the head, where hyper would say the same.
+fn follows(request: &Request<'_, '_>, fields: &[Header<'_>]) -> Result<Follows, Fault> {
+    let mut length = None;
+    // Whether nothing but `chunked` is said, and whether it is said last.
+    let (mut is_chunked, mut ends_chunked) = (None, false);
+    for field in fields {
+        if field.name.eq_ignore_ascii_case("content-length") {
+            let own = body_length(field.value).ok_or(Fault::Length)?;
+            if length.is_some_and(|length| length != own) {
+                return Err(Fault::Length);
+            }
+            length = Some(own);
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            let chunked = field.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            is_chunked = Some(is_chunked.is_none() && chunked);
+            let last = field.value.rsplit(|byte| *byte == b',').next();
+            ends_chunked =
+                last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        }
+    }
+    if is_chunked.is_some() && (request.version != Some(1) || !ends_chunked) {
+        return Err(Fault::Length);
+    }
+    let may_be_tunnel = request.method == Some("CONNECT");
+    Ok(match (length, is_chunked) {
+        _ if may_be_tunnel => Follows::Unknown,
+        (None | Some(0), None) => Follows::Head,
+        (Some(length), None) => Follows::Bytes(length),
+        (None, Some(true)) => Follows::CHUNKS,
+        _ => Follows::Unknown,
+    })
+}
+
+fn body_length(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?;
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let length = digits.parse().ok().filter(|_| all_digits)?;
+    // hyper keeps the two greatest for itself.
+    (length < u64::MAX - 1).then_some(length)
+}

@@ -15,6 +15,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The identifier of `SETTINGS_INITIAL_WINDOW_SIZE` (section 6.5.2).
 const INITIAL_WINDOW: u8 = 4;
 
+/// The largest frame that a server must take (section 4.2).
+const FRAME_BYTES: usize = 16 * 1024;
+/// The flag of the last frame of a header block (section 6.2).
+const END_HEADERS: u8 = 0x4;
+
 /// Frame types (section 6).
 pub mod kind {
     /// DATA.
@@ -31,6 +36,8 @@ pub mod kind {
     pub const GOAWAY: u8 = 7;
     /// WINDOW_UPDATE.
     pub const WINDOW_UPDATE: u8 = 8;
+    /// CONTINUATION.
+    pub const CONTINUATION: u8 = 9;
 }
 
 /// One frame.
@@ -52,6 +59,29 @@ impl Frame {
     pub fn ends_stream(&self) -> bool {
         let may_end = [kind::DATA, kind::HEADERS].contains(&self.kind);
         self.kind == kind::RST_STREAM || (may_end && self.flags & 1 != 0)
+    }
+
+    /// The status of a HEADERS frame that is the first of its connection, so that no table has it.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        assert_eq!(self.kind, kind::HEADERS, "{self:?}");
+        match *self.payload {
+            // Fields of the static table (RFC 7541, appendix A).
+            [index @ 0x88..=0x8e, ..] => {
+                [200, 204, 206, 304, 400, 404, 500][usize::from(index - 0x88)]
+            }
+            // A name of the static table, and three digits.
+            [0x08 | 0x18 | 0x48, length, ref rest @ ..] => {
+                let text = &rest[..usize::from(length & 0x7f)];
+                match length & 0x80 {
+                    0 => text
+                        .iter()
+                        .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')),
+                    _ => huffman_number(text),
+                }
+            }
+            _ => panic!("no status in {:?}", self.payload),
+        }
     }
 }
 
@@ -113,26 +143,35 @@ impl Output {
     }
 
     /// Sends a request without body; the fields as they are, pseudo-fields first.
-    pub async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+    pub async fn request<V: AsRef<[u8]>>(&mut self, stream: u32, fields: &[(&str, V)]) {
         // END_STREAM and END_HEADERS.
         self.head(0x5, stream, fields).await;
     }
 
     /// Sends the head of a request whose body follows.
-    pub async fn request_with_body(&mut self, stream: u32, fields: &[(&str, &str)]) {
+    pub async fn request_with_body<V: AsRef<[u8]>>(&mut self, stream: u32, fields: &[(&str, V)]) {
         // END_HEADERS.
         self.head(0x4, stream, fields).await;
     }
 
-    async fn head(&mut self, flags: u8, stream: u32, fields: &[(&str, &str)]) {
+    async fn head<V: AsRef<[u8]>>(&mut self, flags: u8, stream: u32, fields: &[(&str, V)]) {
         let mut block = Vec::new();
         for (name, value) in fields {
             // A literal without indexing, its name as a literal, too (RFC 7541, section 6.2.2).
             block.push(0);
-            string(&mut block, name);
-            string(&mut block, value);
+            string(&mut block, name.as_bytes());
+            string(&mut block, value.as_ref());
         }
-        self.send(kind::HEADERS, flags, stream, &block).await;
+        let mut pieces = block.chunks(FRAME_BYTES).peekable();
+        let mut kind = kind::HEADERS;
+        let mut flags = flags & !END_HEADERS;
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_none() {
+                flags |= END_HEADERS;
+            }
+            self.send(kind, flags, stream, piece).await;
+            (kind, flags) = (kind::CONTINUATION, 0);
+        }
     }
 
     /// Gives the hub leave to send so many more bytes on a stream.
@@ -178,7 +217,7 @@ impl Input {
 }
 
 /// A string without Huffman coding (RFC 7541, sections 5.1 and 5.2).
-fn string(block: &mut Vec<u8>, text: &str) {
+fn string(block: &mut Vec<u8>, text: &[u8]) {
     match text.len() {
         short @ ..127 => block.push(short as u8),
         long => {
@@ -191,5 +230,26 @@ fn string(block: &mut Vec<u8>, text: &str) {
             block.push(rest as u8);
         }
     }
-    block.extend_from_slice(text.as_bytes());
+    block.extend_from_slice(text);
+}
+
+/// A number of three digits in Huffman's code: `0` to `2` have five bits, the others six (RFC 7541,
+/// appendix B).
+fn huffman_number(text: &[u8]) -> u16 {
+    let mut bits = text
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1));
+    let mut number = 0;
+    for _ in 0..3 {
+        let five = bits
+            .by_ref()
+            .take(5)
+            .fold(0, |sum, bit| sum << 1 | u16::from(bit));
+        let digit = match five {
+            0..=2 => five,
+            _ => (five << 1 | u16::from(bits.next().expect("six bits"))) - 0x19 + 3,
+        };
+        number = number * 10 + digit;
+    }
+    number
 }

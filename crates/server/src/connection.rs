@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::incoming::{Fault, HEAD_BYTES, Requests, TLS};
+use crate::incoming::{Fault, HEAD_BYTES, Http1, Http2, Layer, TLS};
 use crate::site::Site;
 use crate::socket::{Carrier, Counted, Socket};
 use crate::tls;
@@ -153,15 +153,14 @@ impl Serve {
             })
         };
         if is_http2 {
+            let carrier = Layer::new(carrier, Http2::new());
             let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
             // Boxed, because its state is several times that of HTTP/1.1.
             Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
         } else {
-            let requests = match is_wrong {
-                true => Requests::refusing(carrier, Fault::Plain),
-                false => Requests::new(carrier),
-            };
-            let socket = Socket::new(requests, outflow.clone(), dispatch_timeout);
+            let requests = Http1::new(is_wrong.then_some(Fault::Plain));
+            let carrier = Layer::new(carrier, requests);
+            let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
             serve_http1(socket, answer, stopped).await;
         }
     }

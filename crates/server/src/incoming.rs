@@ -4,15 +4,20 @@
 //! refuses without a body. So a layer below it reads each head first: it percent-encodes what hyper
 //! would refuse, and replaces a head that is at fault by one whose target names the [`Fault`].
 
-pub mod fault;
+mod fault;
 mod follows;
 mod head;
-pub mod http1;
+mod hpack;
+mod http1;
+mod http2;
+mod layer;
 mod target;
 
 pub use fault::Fault;
 pub use head::TLS;
-pub use http1::Requests;
+pub use http1::Http1;
+pub use http2::Http2;
+pub use layer::Layer;
 
 /// The bound of a request's head, in bytes (B-300). Longer lists of matchers go by `QUERY`.
 pub const HEAD_BYTES: usize = (1 << 20) + (64 << 10);

@@ -6,6 +6,7 @@
     reason = "a failed step must stop the test, and a black-box test has only the real clock"
 )]
 
+mod addresses;
 mod alternate_topics;
 mod authorization;
 mod batches;
@@ -18,7 +19,9 @@ mod directives;
 mod doctor;
 mod documents;
 mod event;
+mod faults;
 mod generations;
+mod health;
 mod history;
 mod http2;
 mod https;
@@ -41,5 +44,6 @@ mod stalled;
 mod stream;
 mod subscription;
 mod symfony;
+mod target;
 mod tokens;
 mod wire;

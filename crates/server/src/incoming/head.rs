@@ -24,8 +24,8 @@ pub enum Head {
 pub struct Complete {
     /// Its length in bytes, as received.
     pub length: usize,
-    /// What hyper reads instead of its first bytes, and of how many, if the target had to be encoded.
-    pub encoded: Option<(Vec<u8>, usize)>,
+    /// What hyper reads instead, if the target had to be encoded.
+    pub encoded: Option<Vec<u8>>,
     /// What comes after it.
     pub follows: Follows,
 }
@@ -106,7 +106,8 @@ fn parse_encoded(line: Vec<u8>, received: usize, fields: &[u8]) -> Result<Head, 
     match httparse::parse_headers(fields, &mut headers) {
         Ok(Status::Partial) => Ok(Head::Partial),
         Ok(Status::Complete((length, headers))) => {
-            complete(&request, headers, received + length, Some((line, received)))
+            let head = [line.as_slice(), &fields[..length]].concat();
+            complete(&request, headers, received + length, Some(head))
         }
         Err(error) => Err(fault(error, true)),
     }
@@ -127,13 +128,11 @@ fn complete(
     request: &Request<'_, '_>,
     fields: &[Header<'_>],
     length: usize,
-    encoded: Option<(Vec<u8>, usize)>,
+    encoded: Option<Vec<u8>>,
 ) -> Result<Head, Fault> {
-    let grown = encoded
-        .as_ref()
-        .map_or(0, |(line, received)| line.len() - received);
+    let longer = encoded.as_ref().map_or(length, Vec::len);
     let longest = fields.iter().map(|field| field.name.len()).max();
-    if length + grown >= HEAD_BYTES || longest > Some(usize::from(u16::MAX)) {
+    if longer >= HEAD_BYTES || longest > Some(usize::from(u16::MAX)) {
         return Err(Fault::HeadTooLarge);
     }
     let target = request.path.unwrap_or_default();

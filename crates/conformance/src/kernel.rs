@@ -23,14 +23,16 @@ impl Queues {
     }
 }
 
-/// The IPv4 connections of the hub that are established at its end, by the port of the other end.
+/// The connections of the hub over IPv4 that are established at its end, by the port of the other end.
 ///
 /// # Panics
 ///
 /// Without `/proc/net/tcp`.
 #[must_use]
 pub fn connections(hub: SocketAddr) -> HashMap<u16, Queues> {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("a Linux kernel");
+    let mut table = std::fs::read_to_string("/proc/net/tcp").expect("a Linux kernel");
+    // A socket of both families has its IPv4 connections there; a system without IPv6 has no such table.
+    table += &std::fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     let mut connections: HashMap<u16, Queues> = HashMap::new();
     let mut received = HashMap::new();
     for row in table.lines().filter_map(Row::parse) {

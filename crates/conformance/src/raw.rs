@@ -78,6 +78,7 @@ pub async fn until(stream: &mut TcpStream, text: &str) {
 pub fn status(head: &str) -> u16 {
     let code = head
         .strip_prefix("HTTP/1.1 ")
+        .or_else(|| head.strip_prefix("HTTP/1.0 "))
         .and_then(|rest| rest.get(..3));
     code.and_then(|code| code.parse().ok())
         .unwrap_or_else(|| panic!("no status in {head:?}"))

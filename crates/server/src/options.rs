@@ -81,8 +81,9 @@ pub const OPTIONS: &[Opt] = &[
         default: "localhost",
         doc: "Addresses to listen on, separated by spaces or commas: `localhost` (HTTPS on 443 with a \
               certificate of the local authority), `localhost:8443`, `:80`, `http://hub.example:80`, \
-              `name:80`. A host restricts the requests that are answered, an IP address also the \
-              interface; port 0 lets the system choose. In a file: the site's addresses.",
+              `name:80`. A host, be it an IP address, restricts the requests that are answered and not the \
+              interface, which `bind` and `default_bind` do; port 0 lets the system choose. In a file: \
+              the site's addresses.",
         ..row(Section::Process, "", "")
     },
     Opt {

@@ -166,7 +166,10 @@ async fn a_fault_does_not_touch_the_requests_before_it() {
         let answers = raw::exchange_in_pieces(hub.address, requests.as_bytes(), piece).await;
         assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
         assert_eq!(answers.matches("HTTP/1.1 400").count(), 1, "{answers}");
-        assert!(answers.contains("User-agent"), "{answers}");
+        assert!(
+            answers.contains("User-agent") && answers.contains("http://"),
+            "{answers}"
+        );
     }
 }
 

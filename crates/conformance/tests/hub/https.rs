@@ -87,7 +87,8 @@ async fn a_local_authority_certifies_localhost() {
     );
 }
 
-/// B-063: a name that is not served fails the handshake; another `Host` gets 421.
+/// B-063: a client that verifies finds that the certificate is not for a name that is not served;
+/// another `Host` gets 421.
 #[tokio::test]
 async fn other_names_are_refused() {
     let home = Home::new();

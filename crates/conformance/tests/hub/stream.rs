@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use talaria_conformance::event::Item;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::token::{Token, exact, now_exactly};
-use talaria_conformance::within_time;
+use talaria_conformance::{HUB_PATH, within_time};
 
 /// B-353, B-320 to B-323: the header fields of a stream; no length, no `Link`.
 #[tokio::test]
@@ -32,6 +32,65 @@ async fn the_head_says_what_it_is() {
         "",
         "B-351: absent unless a cursor was sent"
     );
+}
+
+/// RFC 9111, section 5.2.2: no cache keeps what was answered to one client, and no proxy compresses it.
+/// Node's `compression` and Cloudflare hold the events of a stream back without `no-transform`.
+#[tokio::test]
+async fn nothing_may_be_stored_or_changed() {
+    let hub = Hub::start("anonymous\ntransport memory\nsubscriptions");
+    let check = |what: &str, value: &str| {
+        let directives: Vec<_> = value.split(',').map(str::trim).collect();
+        for directive in ["no-cache", "no-transform", "no-store", "private"] {
+            assert!(directives.contains(&directive), "{what}: {value:?}");
+        }
+    };
+    let stream = hub.client().subscribe(&[exact("a")]).await;
+    check("GET", stream.header("cache-control"));
+    let stream = hub.client().query(&[], &[("match", "a")]).await;
+    check("QUERY", stream.header("cache-control"));
+    let stream = hub.client().http2().subscribe(&[exact("a")]).await;
+    check("HTTP/2", stream.header("cache-control"));
+    let path = format!("{HUB_PATH}?match=a");
+    let api = format!("{HUB_PATH}/subscriptions");
+    let stranger = hub.publisher_token(&[exact("b")]);
+    let (anyone, publisher) = (hub.client(), hub.publisher());
+    let stranger = hub.client().bearer(&stranger);
+    let batch = publisher
+        .clone()
+        .header("content-type", "application/x-ndjson");
+    for (what, answer) in [
+        ("HEAD", anyone.send("HEAD", &path, "").await),
+        ("publish", publisher.publish(&[("topic", "a")]).await),
+        (
+            "batch",
+            batch.send("POST", HUB_PATH, "{\"topic\":\"a\"}\n").await,
+        ),
+        ("400", anyone.get(HUB_PATH).await),
+        ("401", anyone.publish(&[("topic", "a")]).await),
+        ("403", stranger.publish(&[("topic", "a")]).await),
+        ("404", anyone.get(&format!("{HUB_PATH}/")).await),
+        ("405", anyone.send("DELETE", HUB_PATH, "").await),
+        (
+            "406",
+            anyone
+                .clone()
+                .header("accept", "text/html")
+                .get(&path)
+                .await,
+        ),
+        ("health", anyone.get("/healthz").await),
+        ("a list that is refused", anyone.get(&api).await),
+    ] {
+        check(what, answer.header("cache-control"));
+    }
+    let list = hub.subscriber(&[exact("*")]).get(&api).await;
+    assert_eq!(
+        list.header("cache-control"),
+        "private, must-revalidate, no-transform"
+    );
+    let metadata = "/.well-known/oauth-protected-resource/.well-known/mercure";
+    assert_eq!(anyone.get(metadata).await.header("cache-control"), "");
 }
 
 /// B-354: the first bytes are a comment, at once, before any event.

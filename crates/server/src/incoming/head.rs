@@ -78,10 +78,10 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
     parse_encoded(line, line_end, &bytes[line_end..])
 }
 
-/// Where the target begins: after the first space of the first line.
+/// Where the target begins: after the method and a space.
 fn target_of(line: &[u8]) -> Option<usize> {
     let end = line.iter().position(|byte| !byte.is_ascii_graphic())?;
-    (line[end] == b' ').then_some(end + 1)
+    (line[end] == b' ' && http::Method::from_bytes(&line[..end]).is_ok()).then_some(end + 1)
 }
 
 fn parse(bytes: &[u8]) -> Result<Head, Fault> {

@@ -3,10 +3,12 @@
 use super::follows::Follows;
 use super::head::{Complete, Head, judge};
 use super::layer::{Reader, Rest};
-use super::{Fault, HEAD_BYTES};
+use super::{Fault, HEAD_BYTES, TARGET_BYTES};
 
 /// Held bytes up to this many are judged with each read, so that garbage is answered at once.
 const SHORT: usize = 1024;
+/// Of so many bytes, the target alone is too long or has ended.
+const LONG: usize = TARGET_BYTES + SHORT;
 
 /// Finds the heads of requests, and where their bodies end.
 pub struct Http1 {
@@ -78,6 +80,7 @@ impl Reader for Http1 {
         // An empty line, which may have begun before the new bytes, ends a head.
         let end = &held[new.saturating_sub(2)..];
         held.len() <= SHORT
+            || (new < LONG && held.len() >= LONG)
             || held.len() >= HEAD_BYTES
             || end.windows(2).any(|two| two == b"\n\n")
             || end.windows(3).any(|three| three == b"\n\r\n")
@@ -85,5 +88,107 @@ impl Reader for Http1 {
 
     fn has_refused(&self) -> bool {
         self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What hyper reads of these bytes, if they come in pieces.
+    fn through(sent: &[u8], piece: usize) -> String {
+        let mut reader = Http1::new(None);
+        let (mut held, mut read) = (Vec::new(), Vec::new());
+        for piece in sent.chunks(piece) {
+            let new = held.len();
+            held.extend_from_slice(piece);
+            let is_worth_it = new == 0 || reader.is_worth_reading(&held, new);
+            while is_worth_it && !reader.refused {
+                let (passing, rest) = reader.read(&held);
+                read.extend(held.drain(..passing));
+                let Rest::Replaced(received, by) = rest else {
+                    break;
+                };
+                held.drain(..received);
+                read.extend(by);
+            }
+        }
+        read.escape_ascii().to_string()
+    }
+
+    fn stands_for(fault: Fault) -> String {
+        let target = fault.target();
+        let request =
+            format!("GET {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
+        request.escape_default().to_string().replace("\\'", "'")
+    }
+
+    /// RFC 9112, section 3.2: the target alone is changed, and only where it must be.
+    #[test]
+    fn targets_are_encoded() {
+        for (sent, read) in [
+            ("GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"),
+            (
+                "GET /\" HTTP/1.1\r\nx: \"\r\n\r\n",
+                "GET /%22 HTTP/1.1\r\nx: \"\r\n\r\n",
+            ),
+            (
+                "\r\nA /?\u{e9}% HTTP/1.0\n\n",
+                "\r\nA /?%C3%A9% HTTP/1.0\n\n",
+            ),
+            (
+                "GET /{|}^\\'[] HTTP/1.1\r\n\r\n",
+                "GET /{|}^\\'[] HTTP/1.1\r\n\r\n",
+            ),
+        ] {
+            let read = read.as_bytes().escape_ascii().to_string();
+            assert_eq!(through(sent.as_bytes(), sent.len()), read);
+        }
+    }
+
+    /// A head that never ends is refused, and costs no more than its bytes.
+    #[test]
+    fn heads_are_bounded() {
+        let target = format!("GET /{}", "a".repeat(LONG));
+        let field = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(HEAD_BYTES));
+        for piece in [1000, 8192, HEAD_BYTES * 2] {
+            let long = through(target.as_bytes(), piece);
+            assert_eq!(long, stands_for(Fault::TargetTooLong));
+            let large = through(field.as_bytes(), piece);
+            assert_eq!(large, stands_for(Fault::HeadTooLarge));
+        }
+    }
+
+    const SNIPPETS: [&str; 16] = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\"?< HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nGET ",
+        "POST /> HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n/\" \r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+        "POST /` HTTP/1.1\r\nContent-Length: ",
+        "\r\n",
+        "\n",
+        "0",
+        "HTTP/1.1",
+        " ",
+        "\u{e9}",
+        "x: y\r\n",
+        "#",
+        "PROXY ",
+        "\0",
+    ];
+
+    proptest! {
+        /// What hyper reads does not depend on how the bytes are cut, and nothing panics.
+        #[test]
+        fn pieces_make_no_difference(
+            snippets in proptest::collection::vec(proptest::sample::select(&SNIPPETS[..]), 1..8),
+            piece in 1_usize..40,
+        ) {
+            let sent = snippets.concat();
+            prop_assert_eq!(through(sent.as_bytes(), piece), through(sent.as_bytes(), sent.len()));
+        }
     }
 }

@@ -45,6 +45,17 @@ Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers
 keeps its last value, lists included; `issuer` blocks add up.
 ";
 
+const SITE: &str = "
+## Directives of the site
+
+In a file, beside the `mercure` block.
+
+| Directive | |
+|---|---|
+| `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
+| `tls internal`, `tls <certificate> <key>` | see [HTTPS](https.md#your-own-certificate) |
+";
+
 const GLOBAL: &str = "
 ## Global options
 
@@ -53,6 +64,7 @@ In the block without a name at the top of a file, or, without a file, in the var
 | Option | |
 |---|---|
 | `http_port <port>`, `https_port <port>` | the ports of addresses that name none, 80 and 443 |
+| `default_bind <IP address>…` | the interfaces to listen on, unless the site has a `bind` |
 | `auto_https disable_redirects` | nothing is redirected to HTTPS |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
@@ -73,6 +85,7 @@ pub fn page() -> String {
             describe(option, &mut page);
         }
     }
+    page.push_str(SITE);
     page.push_str(GLOBAL);
     page.push_str("\n## Not supported yet\n\nRefused by name, never ignored: ");
     let names: Vec<String> = LATER.iter().map(|name| format!("`{name}`")).collect();

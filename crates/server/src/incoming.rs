@@ -6,6 +6,7 @@
 
 mod fault;
 mod follows;
+mod frames;
 mod head;
 mod hpack;
 mod http1;

@@ -3,8 +3,9 @@
 
 use std::net::SocketAddr;
 
+use talaria_conformance::frames::{Frames, kind};
 use talaria_conformance::hub::{Home, Hub};
-use talaria_conformance::{PATIENCE, raw};
+use talaria_conformance::{PATIENCE, raw, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -170,6 +171,60 @@ async fn a_fault_does_not_touch_the_requests_before_it() {
             answers.contains("User-agent") && answers.contains("http://"),
             "{answers}"
         );
+    }
+}
+
+/// What h2 itself resets or ends the connection for, over HTTP/2: each is answered, and the connection
+/// goes on (RFC 9113, sections 8.2.1 and 8.3.1).
+#[tokio::test]
+async fn malformed_heads_are_answered_over_http2() {
+    let hub = Hub::ordinary();
+    let host = hub.host.as_bytes();
+    let long = format!("/?{}", "a".repeat(65_535)).into_bytes();
+    let large = vec![b'a'; 1_200_000];
+    let mut frames = Frames::connect(hub.address, 65_535).await;
+    for (number, (authority, path, field, words)) in [
+        (host, &b"/a#b"[..], &b""[..], "%23"),
+        (host, b"", b"", "begin it with /"),
+        (host, b"a", b"", "begin it with /"),
+        (host, b"/ ", b"", "percent-encode"),
+        (host, b"/\0", b"", "percent-encode"),
+        (host, &long, b"", "65534 bytes"),
+        (host, b"/", &large, "1114112 bytes"),
+        (b"", b"/", b"", ":authority"),
+        (b"a b", b"/", b"", ":authority"),
+        (b"\xff", b"/", b"", ":authority"),
+        (host, b"/robots.txt", b"", "User-agent"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let fields = [
+            (":method", &b"GET"[..]),
+            (":scheme", b"http"),
+            (":authority", authority),
+            (":path", path),
+            ("x", field),
+        ];
+        let stream = u32::try_from(2 * number + 1).expect("few");
+        frames.output.request(stream, &fields).await;
+        let mut text = Vec::new();
+        loop {
+            let frame = within(words, frames.input.next()).await;
+            let frame = frame.expect("no reset").expect("the connection goes on");
+            assert!(
+                ![kind::RST_STREAM, kind::GOAWAY].contains(&frame.kind),
+                "{words}: {frame:?}"
+            );
+            if frame.kind == kind::DATA {
+                text.extend_from_slice(&frame.payload);
+            }
+            if frame.stream == stream && frame.ends_stream() {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains(words), "{words}: {text}");
     }
 }
 

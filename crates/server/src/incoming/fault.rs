@@ -31,10 +31,12 @@ pub enum Fault {
     Length,
     /// The head is longer than [`super::HEAD_BYTES`], or has more than [`super::FIELDS`].
     HeadTooLarge,
+    /// The `:authority` of HTTP/2.
+    Authority,
 }
 
 impl Fault {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Tls,
         Self::Plain,
         Self::Proxied,
@@ -46,6 +48,7 @@ impl Fault {
         Self::Field,
         Self::Length,
         Self::HeadTooLarge,
+        Self::Authority,
     ];
     /// What the target of a replaced request begins with. A client cannot send it, because a raw `"`
     /// is percent-encoded on the way.
@@ -104,6 +107,9 @@ impl Fault {
             }
             Self::Length => {
                 "Content-Length and Transfer-Encoding do not say where the body ends; send one Content-Length, or Transfer-Encoding: chunked"
+            }
+            Self::Authority => {
+                ":authority is not a host; send a name or an address, and perhaps a port, in ASCII"
             }
             Self::HeadTooLarge => {
                 "the request head has more than 1114112 bytes or 100 header fields; send fewer and shorter fields"

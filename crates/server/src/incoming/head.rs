@@ -75,7 +75,7 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
     line.extend_from_slice(&bytes[..at]);
     target::encode(&bytes[at..end], &mut line);
     line.extend_from_slice(&bytes[end..line_end]);
-    parse_encoded(line, line_end, &bytes[line_end..])
+    parse_encoded(&line, line_end, &bytes[line_end..])
 }
 
 /// Where the target begins: after the method and a space.
@@ -97,8 +97,8 @@ fn parse(bytes: &[u8]) -> Result<Head, Fault> {
 
 /// The same for a request line whose target was encoded, of `received` bytes before, and for the
 /// fields after it.
-fn parse_encoded(line: Vec<u8>, received: usize, fields: &[u8]) -> Result<Head, Fault> {
-    let alone = [line.as_slice(), b"\r\n"].concat();
+fn parse_encoded(line: &[u8], received: usize, fields: &[u8]) -> Result<Head, Fault> {
+    let alone = [line, b"\r\n"].concat();
     let mut request = Request::new(&mut []);
     let parsed = request.parse(&alone);
     parsed.map_err(|error| fault(error, request.method.is_some()))?;
@@ -106,7 +106,7 @@ fn parse_encoded(line: Vec<u8>, received: usize, fields: &[u8]) -> Result<Head, 
     match httparse::parse_headers(fields, &mut headers) {
         Ok(Status::Partial) => Ok(Head::Partial),
         Ok(Status::Complete((length, headers))) => {
-            let head = [line.as_slice(), &fields[..length]].concat();
+            let head = [line, &fields[..length]].concat();
             complete(&request, headers, received + length, Some(head))
         }
         Err(error) => Err(fault(error, true)),

@@ -5,27 +5,15 @@
 //! are. From the first one on that has, each is written anew, without compression: h2's table does
 //! not follow the client's any more, and nothing may refer to it.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
+use http::uri::Authority;
 
+use super::frames::{Block, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock, write_block};
 use super::hpack::{self, Decoder, Field};
 use super::layer::{Reader, Rest};
 use super::{Fault, HEAD_BYTES, TARGET_BYTES, target};
 
 const PREFACE_BYTES: usize = 24;
-const FRAME_HEAD_BYTES: usize = 9;
-/// The largest frame that is taken: the default, which hyper leaves alone (section 4.2).
-const FRAME_BYTES: usize = 16 * 1024;
-/// The most frames of one block, which h2 bounds too.
-const MOST_FRAMES: usize = 128;
-
-const HEADERS: u8 = 1;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
 
 /// Finds the header blocks of requests.
 pub struct Http2 {
@@ -111,7 +99,12 @@ fn refused(fault: Fault) -> Vec<Field> {
 
 /// The fields as h2 takes them; `None` if it takes them as they are.
 fn changed(fields: &[Field]) -> Option<Vec<Field>> {
-    let at = fields.iter().position(|(name, _)| name == ":path")?;
+    let position = |wanted: &str| fields.iter().position(|(name, _)| name == wanted);
+    let at = position(":path")?;
+    let authority = position(":authority").map(|at| &fields[at].1);
+    if authority.is_some_and(|text| Authority::try_from(text.as_ref()).is_err()) {
+        return Some(refused(Fault::Authority));
+    }
     let target = &fields[at].1;
     let read = match target::read(target) {
         Ok(read) if read.length == target.len() => read,
@@ -176,121 +169,9 @@ impl Reader for Http2 {
     }
 }
 
-/// The head of a frame (section 4.1).
-struct Frame {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: [u8; 4],
-}
-
-impl Frame {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let [a, b, c, kind, flags, stream @ ..] = bytes.first_chunk::<FRAME_HEAD_BYTES>()?;
-        Some(Self {
-            length: usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c),
-            kind: *kind,
-            flags: *flags,
-            stream: *stream,
-        })
-    }
-}
-
-/// A header block, whose frames came all (section 4.3).
-struct Block<'a> {
-    received: usize,
-    /// Those that say something about the stream.
-    flags: u8,
-    stream: [u8; 4],
-    fragment: Cow<'a, [u8]>,
-}
-
-/// The frames of a block break off.
-struct NotABlock;
-
-impl<'a> Block<'a> {
-    /// `None` if not all of it has come.
-    fn read(bytes: &'a [u8]) -> Result<Option<Self>, NotABlock> {
-        let mut block: Option<Self> = None;
-        let mut at = 0;
-        for _ in 0..MOST_FRAMES {
-            let Some(frame) = Frame::read(&bytes[at..]) else {
-                return Ok(None);
-            };
-            let kind = if block.is_none() {
-                HEADERS
-            } else {
-                CONTINUATION
-            };
-            if frame.kind != kind || frame.length > FRAME_BYTES {
-                return Err(NotABlock);
-            }
-            let start = at + FRAME_HEAD_BYTES;
-            let Some(payload) = bytes.get(start..start + frame.length) else {
-                return Ok(None);
-            };
-            at = start + frame.length;
-            let whole = match &mut block {
-                None => block.insert(Self {
-                    received: at,
-                    flags: frame.flags & END_STREAM,
-                    stream: frame.stream,
-                    fragment: Cow::Borrowed(fragment(payload, frame.flags)?),
-                }),
-                Some(block) => {
-                    if block.stream != frame.stream {
-                        return Err(NotABlock);
-                    }
-                    block.fragment.to_mut().extend_from_slice(payload);
-                    block.received = at;
-                    block
-                }
-            };
-            if frame.flags & END_HEADERS != 0 {
-                return Ok(block);
-            }
-            if whole.received > 2 * HEAD_BYTES {
-                return Err(NotABlock);
-            }
-        }
-        Err(NotABlock)
-    }
-}
-
-/// The payload of HEADERS without padding and priority (section 6.2).
-fn fragment(payload: &[u8], flags: u8) -> Result<&[u8], NotABlock> {
-    let (payload, padding) = match payload {
-        [padding, rest @ ..] if flags & PADDED != 0 => (rest, usize::from(*padding)),
-        payload if flags & PADDED == 0 => (payload, 0),
-        _ => return Err(NotABlock),
-    };
-    let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
-    let end = payload.len().checked_sub(padding).ok_or(NotABlock)?;
-    payload.get(skipped..end).ok_or(NotABlock)
-}
-
-/// Appends the frames of a block.
-fn write_block(fragment: &[u8], flags: u8, stream: [u8; 4], into: &mut Vec<u8>) {
-    let (mut kind, mut flags, mut left) = (HEADERS, flags, fragment);
-    loop {
-        let (chunk, rest) = left.split_at(left.len().min(FRAME_BYTES));
-        if rest.is_empty() {
-            flags |= END_HEADERS;
-        }
-        let length = u32::try_from(chunk.len()).unwrap_or_default();
-        into.extend_from_slice(&length.to_be_bytes()[1..]);
-        into.extend_from_slice(&[kind, flags]);
-        into.extend_from_slice(&stream);
-        into.extend_from_slice(chunk);
-        if rest.is_empty() {
-            return;
-        }
-        (kind, flags, left) = (CONTINUATION, 0, rest);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::frames::{END_HEADERS, MOST_FRAMES};
     use super::*;
 
     /// What hyper reads of these bytes, if they come in pieces.

@@ -1,0 +1,145 @@
+//! The frames of HTTP/2 that carry header blocks (RFC 9113, sections 4 and 6.2).
+
+use std::borrow::Cow;
+
+use super::HEAD_BYTES;
+
+/// The length of a frame's head (section 4.1).
+pub const FRAME_HEAD_BYTES: usize = 9;
+/// The largest frame that is taken: the default, which hyper leaves alone (section 4.2).
+const FRAME_BYTES: usize = 16 * 1024;
+/// The most frames of one block, which h2 bounds too.
+pub const MOST_FRAMES: usize = 128;
+
+/// The type of the frame that begins a block.
+pub const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 0x1;
+/// The flag of the frame that ends a block.
+pub const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+
+/// The head of a frame (section 4.1).
+pub struct Frame {
+    /// The length of its payload.
+    pub length: usize,
+    /// Its type.
+    pub kind: u8,
+    flags: u8,
+    /// The stream, as four bytes.
+    pub stream: [u8; 4],
+}
+
+impl Frame {
+    /// `None` if not all of it has come.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let [a, b, c, kind, flags, stream @ ..] = bytes.first_chunk::<FRAME_HEAD_BYTES>()?;
+        Some(Self {
+            length: usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c),
+            kind: *kind,
+            flags: *flags,
+            stream: *stream,
+        })
+    }
+}
+
+/// A header block, whose frames came all (section 4.3).
+pub struct Block<'a> {
+    /// The length of its frames.
+    pub received: usize,
+    /// The flags that say something about the stream.
+    pub flags: u8,
+    /// The stream, as four bytes.
+    pub stream: [u8; 4],
+    /// What is compressed.
+    pub fragment: Cow<'a, [u8]>,
+}
+
+/// The frames of a block break off.
+pub struct NotABlock;
+
+impl<'a> Block<'a> {
+    /// Reads the frames of a block; `None` if not all of them have come.
+    ///
+    /// # Errors
+    ///
+    /// They break off, or are more than h2 takes.
+    pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, NotABlock> {
+        let mut block: Option<Self> = None;
+        let mut at = 0;
+        for _ in 0..MOST_FRAMES {
+            let Some(frame) = Frame::read(&bytes[at..]) else {
+                return Ok(None);
+            };
+            let kind = if block.is_none() {
+                HEADERS
+            } else {
+                CONTINUATION
+            };
+            if frame.kind != kind || frame.length > FRAME_BYTES {
+                return Err(NotABlock);
+            }
+            let start = at + FRAME_HEAD_BYTES;
+            let Some(payload) = bytes.get(start..start + frame.length) else {
+                return Ok(None);
+            };
+            at = start + frame.length;
+            let whole = match &mut block {
+                None => block.insert(Self {
+                    received: at,
+                    flags: frame.flags & END_STREAM,
+                    stream: frame.stream,
+                    fragment: Cow::Borrowed(fragment(payload, frame.flags)?),
+                }),
+                Some(block) => {
+                    if block.stream != frame.stream {
+                        return Err(NotABlock);
+                    }
+                    block.fragment.to_mut().extend_from_slice(payload);
+                    block.received = at;
+                    block
+                }
+            };
+            if frame.flags & END_HEADERS != 0 {
+                return Ok(block);
+            }
+            if whole.received > 2 * HEAD_BYTES {
+                return Err(NotABlock);
+            }
+        }
+        Err(NotABlock)
+    }
+}
+
+/// The payload of HEADERS without padding and priority (section 6.2).
+fn fragment(payload: &[u8], flags: u8) -> Result<&[u8], NotABlock> {
+    let (payload, padding) = match payload {
+        [padding, rest @ ..] if flags & PADDED != 0 => (rest, usize::from(*padding)),
+        payload if flags & PADDED == 0 => (payload, 0),
+        _ => return Err(NotABlock),
+    };
+    let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
+    let end = payload.len().checked_sub(padding).ok_or(NotABlock)?;
+    payload.get(skipped..end).ok_or(NotABlock)
+}
+
+/// Appends the frames of a block.
+pub fn write_block(fragment: &[u8], flags: u8, stream: [u8; 4], into: &mut Vec<u8>) {
+    let (mut kind, mut flags, mut left) = (HEADERS, flags, fragment);
+    loop {
+        let (chunk, rest) = left.split_at(left.len().min(FRAME_BYTES));
+        if rest.is_empty() {
+            flags |= END_HEADERS;
+        }
+        let length = u32::try_from(chunk.len()).unwrap_or_default();
+        into.extend_from_slice(&length.to_be_bytes()[1..]);
+        into.extend_from_slice(&[kind, flags]);
+        into.extend_from_slice(&stream);
+        into.extend_from_slice(chunk);
+        if rest.is_empty() {
+            return;
+        }
+        (kind, flags, left) = (CONTINUATION, 0, rest);
+    }
+}

@@ -66,50 +66,50 @@ impl<'a> Block<'a> {
     ///
     /// They break off, or are more than h2 takes.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, NotABlock> {
+        let Some(received) = extent(bytes)? else {
+            return Ok(None);
+        };
+        let mut left = &bytes[..received];
         let mut block: Option<Self> = None;
-        let mut at = 0;
-        for _ in 0..MOST_FRAMES {
-            let Some(frame) = Frame::read(&bytes[at..]) else {
-                return Ok(None);
-            };
-            let kind = if block.is_none() {
-                HEADERS
-            } else {
-                CONTINUATION
-            };
-            if frame.kind != kind || frame.length > FRAME_BYTES {
-                return Err(NotABlock);
-            }
-            let start = at + FRAME_HEAD_BYTES;
-            let Some(payload) = bytes.get(start..start + frame.length) else {
-                return Ok(None);
-            };
-            at = start + frame.length;
-            let whole = match &mut block {
-                None => block.insert(Self {
-                    received: at,
-                    flags: frame.flags & END_STREAM,
-                    stream: frame.stream,
-                    fragment: Cow::Borrowed(fragment(payload, frame.flags)?),
-                }),
-                Some(block) => {
-                    if block.stream != frame.stream {
-                        return Err(NotABlock);
-                    }
-                    block.fragment.to_mut().extend_from_slice(payload);
-                    block.received = at;
-                    block
+        while let Some(frame) = Frame::read(left) {
+            let (payload, rest) = left[FRAME_HEAD_BYTES..].split_at(frame.length);
+            left = rest;
+            match &mut block {
+                None => {
+                    block = Some(Self {
+                        received,
+                        flags: frame.flags & END_STREAM,
+                        stream: frame.stream,
+                        fragment: Cow::Borrowed(fragment(payload, frame.flags)?),
+                    });
                 }
-            };
-            if frame.flags & END_HEADERS != 0 {
-                return Ok(block);
-            }
-            if whole.received > 2 * HEAD_BYTES {
-                return Err(NotABlock);
+                Some(block) if block.stream == frame.stream => {
+                    block.fragment.to_mut().extend_from_slice(payload);
+                }
+                Some(_) => return Err(NotABlock),
             }
         }
-        Err(NotABlock)
+        Ok(block)
     }
+}
+
+/// The length of the frames of a block; `None` if not all of them have come. It copies nothing, because
+/// it is asked again with each read.
+fn extent(bytes: &[u8]) -> Result<Option<usize>, NotABlock> {
+    let mut at = 0;
+    for kind in std::iter::once(HEADERS).chain([CONTINUATION; MOST_FRAMES]) {
+        let Some(frame) = bytes.get(at..).and_then(Frame::read) else {
+            return Ok(None);
+        };
+        if frame.kind != kind || frame.length > FRAME_BYTES || at > 2 * HEAD_BYTES {
+            return Err(NotABlock);
+        }
+        at += FRAME_HEAD_BYTES + frame.length;
+        if frame.flags & END_HEADERS != 0 {
+            return Ok(Some(at).filter(|at| *at <= bytes.len()));
+        }
+    }
+    Err(NotABlock)
 }
 
 /// The payload of HEADERS without padding and priority (section 6.2).

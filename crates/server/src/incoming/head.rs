@@ -10,6 +10,10 @@ use super::{FIELDS, Fault, HEAD_BYTES, TARGET_BYTES, target};
 /// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
 pub const TLS: u8 = 0x16;
 
+/// How many bytes of empty lines may come before a head (section 2.2): endless ones would be counted
+/// again with each read.
+const EMPTY_BYTES: usize = 64;
+
 /// What a head is.
 #[derive(Debug)]
 pub enum Head {
@@ -37,7 +41,10 @@ pub struct Complete {
 /// hyper would refuse it, or read something else in it than was sent.
 pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
     let lines = bytes.iter().take_while(|byte| b"\r\n".contains(byte));
-    let start = lines.count();
+    let start = lines.take(EMPTY_BYTES + 1).count();
+    if start > EMPTY_BYTES {
+        return Err(Fault::Method);
+    }
     let Some(first) = bytes.get(start) else {
         return Ok(Head::Partial);
     };

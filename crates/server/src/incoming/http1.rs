@@ -148,6 +148,20 @@ mod tests {
         }
     }
 
+    /// RFC 9112, section 2.2: some empty lines before a request are ignored, but not endless ones.
+    #[test]
+    fn empty_lines_are_bounded() {
+        let request = "GET / HTTP/1.1\r\n\r\n";
+        for (lines, is_read) in [(1, true), (32, true), (33, false), (1000, false)] {
+            let sent = "\r\n".repeat(lines) + request;
+            for piece in [1, 50, sent.len()] {
+                let read = through(sent.as_bytes(), piece);
+                assert_eq!(read == sent.as_bytes().escape_ascii().to_string(), is_read);
+                assert_eq!(read == stands_for(Fault::Method), !is_read, "{lines}");
+            }
+        }
+    }
+
     /// A head that never ends is refused, and costs no more than its bytes.
     #[test]
     fn heads_are_bounded() {

@@ -65,7 +65,7 @@ async fn an_address_restricts_the_host_only() {
     }
 }
 
-/// The same over HTTPS, by an address that is in no `bind`: the issue's `https://10.0.0.5`.
+/// The same over HTTPS: the certificate is for the address, and the hub listens on all interfaces.
 #[tokio::test]
 async fn an_https_address_needs_no_interface() {
     let home = Home::new();

@@ -3,7 +3,7 @@
 //! Everything that the suite assumes about the program is in this file: the verb `run`, the
 //! variables of the official image, and a log line with `listening` and the address.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,6 +90,18 @@ impl Hub {
             log: Log::default(),
             keys: [key.clone(), key],
             process: None,
+        }
+    }
+
+    fn at(port: u16, log: Log, process: Process) -> Self {
+        let host = format!("127.0.0.1:{port}");
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            audience: format!("http://{host}{HUB_PATH}"),
+            host,
+            log,
+            keys: [PUBLISHER_KEY.to_owned(), SUBSCRIBER_KEY.to_owned()],
+            process: Some(process),
         }
     }
 
@@ -270,7 +282,43 @@ impl Home {
         directives: &str,
         variables: &[(&str, &str)],
     ) -> Result<Hub, String> {
-        let mut child = self
+        let mut process = self.spawn(server_name, directives, variables, Stdio::piped());
+        let log = Log::collect((process.child.stderr.take()).expect("its standard error is ours"));
+        let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
+        Ok(Hub::at(address.port(), log, process))
+    }
+
+    /// As [`Self::start`] with the variables of [`Self::hub`] and `variables`, but the log goes to
+    /// `stderr` and is not read here.
+    ///
+    /// # Panics
+    ///
+    /// When the hub does not listen within [`PATIENCE`].
+    #[must_use]
+    pub fn start_unread(&self, directives: &str, variables: &[(&str, &str)], stderr: Stdio) -> Hub {
+        // Free a moment ago; the log, which would name a port of the hub's own choice, is not read.
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| Ok(listener.local_addr()?.port()))
+            .expect("there is a free port");
+        let variables = [&[("MERCURE_TRUSTED_ISSUERS", ISSUER)], variables].concat();
+        let server_name = format!("http://127.0.0.1:{port}");
+        let process = self.spawn(&server_name, directives, &variables, stderr);
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "the hub does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Hub::at(port, Log::default(), process)
+    }
+
+    fn spawn(
+        &self,
+        server_name: &str,
+        directives: &str,
+        variables: &[(&str, &str)],
+        stderr: Stdio,
+    ) -> Process {
+        let child = self
             .program()
             .arg("run")
             .env("SERVER_NAME", server_name)
@@ -279,24 +327,13 @@ impl Home {
             .env("MERCURE_EXTRA_DIRECTIVES", directives)
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the hub program starts");
-        let log = Log::collect(child.stderr.take().expect("its standard error is ours"));
-        let process = Process {
+        Process {
             child,
             _home: self.clone(),
-        };
-        let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
-        let host = format!("127.0.0.1:{}", address.port());
-        Ok(Hub {
-            address: SocketAddr::from(([127, 0, 0, 1], address.port())),
-            audience: format!("http://{host}{HUB_PATH}"),
-            host,
-            log,
-            keys: [PUBLISHER_KEY.to_owned(), SUBSCRIBER_KEY.to_owned()],
-            process: Some(process),
-        })
+        }
     }
 
     /// Runs a verb of the program to its end.

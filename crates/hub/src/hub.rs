@@ -211,6 +211,12 @@ impl Hub {
         self.0.transport.health()
     }
 
+    /// Returns once the lock was to be had that every update and every subscriber needs, which takes
+    /// microseconds; a hub that is stuck never returns. For watchdogs.
+    pub fn probe(&self) {
+        self.0.router.probe();
+    }
+
     /// Answers a request for one of the hub's paths.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let _under_way = Arc::clone(&self.0.drain);

@@ -106,6 +106,11 @@ impl Router {
         self.state.lock().presence.snapshot()
     }
 
+    /// Returns once the lock was to be had.
+    pub(crate) fn probe(&self) {
+        drop(self.state.lock());
+    }
+
     /// Wakes every reader, so that it notices what concerns all of them.
     pub(crate) fn ring_all(&self) {
         let interests: Vec<_> = self.state.lock().index.iter().cloned().collect();

@@ -139,18 +139,29 @@ fn dispatch(cli: Cli) -> ExitCode {
 
 /// Writes the one error message of a failed command.
 fn failure(error: impl Display) -> ExitCode {
-    eprintln!("error: {error}");
+    say(&format!("error: {error}"));
     ExitCode::FAILURE
+}
+
+/// Writes a line to standard error. Where that cannot be written, the exit code has to do.
+fn say(line: &str) {
+    use std::io::Write as _;
+    _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes text to standard output; a closed pipe is a failure, not a panic.
 fn print(text: &str) -> ExitCode {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write_out(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(format!("standard output: {error}")),
     }
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Writes notices to standard error, for verbs that have no log.
@@ -160,7 +171,7 @@ fn warn(notices: &[Notice]) {
             Level::Info => "info",
             Level::Warning => "warning",
         };
-        eprintln!("{level}: {}", notice.text);
+        say(&format!("{level}: {}", notice.text));
     }
 }
 
@@ -176,9 +187,9 @@ fn environment() -> Result<std::collections::HashMap<String, String>, String> {
             (Ok(name), Ok(value)) => {
                 variables.insert(name, value);
             }
-            (Ok(name), Err(_)) if crate::options::reads(&name) => {
+            (Ok(name), Err(_)) if crate::options::reads(&name) || name == crate::log::VARIABLE => {
                 return Err(format!(
-                    "the variable {name} is not UTF-8\n  write the key in PEM or as text"
+                    "the variable {name} is not UTF-8\n  write it as text; a key in PEM or as text"
                 ));
             }
             (Ok(_) | Err(_), _) => {}

@@ -22,6 +22,7 @@ pub use settings::{Level, Loaded, Notice, Settings};
 use draft::Draft;
 use source::{Source, SourceKind, Text};
 
+use crate::log::{self, Levels};
 use crate::options::{self, Environment};
 
 /// A configuration file that was read.
@@ -90,6 +91,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
         }
         None if sources.file.is_none() => environment::server_name(&mut draft, environment)?,
         None => {}
+    }
+    if let Some(levels) = environment(log::VARIABLE) {
+        draft.log = Levels::parse(&levels)?;
     }
     if draft.addresses.is_empty() {
         return Err(ConfigError::general("there is no address to listen on")

@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod site;
 mod socket;
+mod systemd;
 mod tls;
 mod transport;
 

@@ -1,28 +1,216 @@
-//! The log: standard error, one line an event.
+//! The log: standard error, one line an event, written by a thread that nothing waits for.
 
-use std::io::IsTerminal as _;
+mod levels;
+mod queue;
 
-use tracing_subscriber::EnvFilter;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Starts logging at the level that `RUST_LOG` names, `info` unless set.
-///
-/// # Errors
-/// A sentence about a `RUST_LOG` that cannot be read.
-pub fn start() -> Result<(), String> {
-    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(levels) if !levels.is_empty() => EnvFilter::try_new(&levels).map_err(|error| {
-            format!("RUST_LOG: {error}\n  write a level such as info, debug or talaria_hub=debug")
-        })?,
-        _ => EnvFilter::new("info"),
-    };
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // It would report a log that cannot be written by a macro that panics then, and a full disk
-        // or a dead pipe must not take the hub down.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
-    started.map_err(|error| format!("the log cannot be started: {error}"))
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{Format, Writer, format};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use levels::{Levels, VARIABLE};
+use queue::Queue;
+
+/// Bytes of one line; what a client sends into a longer one is cut.
+const LINE_BYTES: usize = 16 * 1024;
+/// How long the end of the process waits for the last lines to be written.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// The log of this process. Dropping it waits for the last lines, 300 ms at most.
+pub struct Log(Arc<Queue>);
+
+impl Log {
+    /// Starts logging; panics are logged too, since the standard hook waits for standard error.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had, or this process logs already.
+    pub fn start(levels: Levels) -> Result<Self, String> {
+        let queue = Queue::start(io::stderr());
+        let queue = queue.map_err(|error| format!("the log cannot be started: {error}"))?;
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Line(format().with_target(false)))
+            .with_ansi(io::stderr().is_terminal())
+            // What cannot be formatted would be reported on standard error, which may block.
+            .log_internal_errors(false)
+            .with_writer(Lines(Arc::clone(&queue)));
+        let subscriber = tracing_subscriber::registry()
+            .with(Targets::from(levels))
+            .with(layer);
+        let started = subscriber.try_init();
+        started.map_err(|error| format!("the log cannot be started: {error}"))?;
+        std::panic::set_hook(Box::new(report_panic));
+        Ok(Self(queue))
+    }
+
+    /// Writes the one error message of a hub that failed, behind what was logged before it.
+    pub fn failure(&self, error: &str) {
+        self.0.push(format!("error: {error}\n").as_bytes());
+    }
+
+    /// Waits for the last lines, 300 ms at most: their reader may be gone.
+    pub fn finish(&self) {
+        self.0.finish(LAST_LINES);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let captured = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        thread = thread.name(),
+        location = panic.location().map(tracing::field::display),
+        backtrace = captured.then(|| tracing::field::debug(&backtrace)),
+        "panic: {}",
+        panic.payload_as_str().unwrap_or("without a message")
+    );
+}
+
+/// Formats an event as one line of at most [`LINE_BYTES`], so that neither the queue nor the
+/// buffer that each thread keeps for formatting grows with what a client sends.
+struct Line(Format);
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let ansi = writer.has_ansi_escapes();
+        let mut bounded = Bounded {
+            writer: writer.by_ref(),
+            room: LINE_BYTES,
+            cut: false,
+        };
+        let format = self.0.clone().with_ansi(ansi);
+        format.format_event(context, Writer::new(&mut bounded), event)?;
+        if bounded.cut {
+            writer.write_str("…\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// Passes on what there is room for, whole characters only, and leaves out the rest.
+struct Bounded<'a> {
+    writer: Writer<'a>,
+    room: usize,
+    cut: bool,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.cut {
+            return Ok(());
+        }
+        let fits = text.floor_char_boundary(self.room);
+        self.cut = fits < text.len();
+        self.room -= fits;
+        self.writer.write_str(text.get(..fits).unwrap_or_default())
+    }
+}
+
+/// Hands each formatted event to the queue.
+struct Lines(Arc<Queue>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Queue;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    /// Runs `log` with a log of its own, and returns what that wrote.
+    fn logged(log: impl FnOnce()) -> String {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let queue = Queue::start(writer).unwrap();
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Line(format().with_target(false)))
+            .with_ansi(false)
+            .with_writer(Lines(Arc::clone(&queue)));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            log();
+            tracing::info!("the last line");
+        });
+        let mut text = Vec::new();
+        while !text.ends_with(b"the last line\n") {
+            let mut some = [0; 4096];
+            let read = reader.read(&mut some).unwrap();
+            text.extend_from_slice(&some[..read]);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A client chooses targets, topics and header fields; none of them makes a line longer than its bound,
+    /// wherever in the line it is, and characters stay whole.
+    #[test]
+    fn a_line_is_bounded() {
+        for long in ["x".repeat(1 << 20), "ä€🦀".repeat(1 << 18)] {
+            let text = logged(|| {
+                tracing::info!(path = long, "a path");
+                tracing::info!(path = ?long, "a quoted path");
+                tracing::info!(peer = 1, "{long}");
+            });
+            let lines: Vec<_> = text.lines().collect();
+            assert_eq!(lines.len(), 4);
+            for line in &lines[..3] {
+                assert!(
+                    line.ends_with('…') && line.len() < LINE_BYTES + 4,
+                    "{}",
+                    line.len()
+                );
+                assert!(line.len() > LINE_BYTES - 4, "{}", line.len());
+            }
+        }
+        let text = logged(|| tracing::info!(path = "x".repeat(LINE_BYTES / 2), "short enough"));
+        assert!(text.contains("short enough") && !text.contains('…'));
+    }
+
+    /// A panic is an event of the log, with place and message, and waits for nobody.
+    #[test]
+    fn a_panic_is_logged() {
+        let text = logged(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(report_panic));
+            let ended = std::panic::catch_unwind(|| panic!("a broken {}", "invariant"));
+            std::panic::set_hook(before);
+            assert!(ended.is_err());
+        });
+        assert!(
+            text.contains("ERROR panic: a broken invariant thread="),
+            "{text}"
+        );
+        assert!(
+            text.contains("location=crates/server/src/log.rs:"),
+            "{text}"
+        );
+    }
 }

@@ -303,7 +303,7 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
-        default: "5s",
+        default: "3s",
         doc: "At shutdown each stream ends at a random moment of this window; `0s` ends all at once.",
         ..hub("drain_timeout", "<duration>", directive::drain_timeout)
     },

@@ -15,23 +15,47 @@ use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
 use crate::key_sets;
 use crate::listen::{Listeners, Serving};
-use crate::log;
+use crate::log::Log;
 use crate::report;
 use crate::site::Site;
+use crate::systemd::Manager;
 use crate::tls::Tls;
 use crate::transport;
 
 const XFSZ: rustix::process::Signal = rustix::process::Signal::XFSZ;
 /// Streams that could not be ended within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
+/// How long a manager that does not listen delays a stop.
+const LAST_WORD: Duration = Duration::from_millis(100);
 /// The exit code of a second signal (B-021).
 const FORCED: i32 = 2;
 
-/// Serves until a signal ends it. `ready` is called once, when the first address is listening.
-pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send) -> ExitCode {
-    if let Err(error) = log::start() {
-        return failed(&error);
+/// Serves until a signal ends it. `ready` is called once, when the first address is listening, on a
+/// thread of its own: it may print, and whoever reads that may be slow.
+pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'static) -> ExitCode {
+    let log = match Log::start(loaded.settings.log.clone()) {
+        Ok(log) => log,
+        Err(error) => {
+            // There is nowhere else to say that standard error is gone.
+            _ = writeln!(std::io::stderr(), "error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let served = start(loaded, ready, &log);
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.failure(&error);
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn start(
+    loaded: Loaded,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+    log: &Log,
+) -> Result<(), String> {
     for notice in &loaded.notices {
         match notice.level {
             Level::Info => tracing::info!("{}", notice.text),
@@ -40,34 +64,26 @@ pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send) -> ExitCode 
     }
     raise_file_limit();
     use_small_pages();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("no runtime: {error}")),
-    };
-    let outcome = runtime.block_on(serve_until_signal(loaded.settings, ready));
+        .map_err(|error| format!("no runtime: {error}"))?;
+    let outcome = runtime.block_on(serve_until_signal(loaded.settings, ready, log));
     // Whatever is left was given its time; nothing of it is waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &str) -> ExitCode {
-    // There is nowhere else to say that standard error is gone.
-    _ = writeln!(std::io::stderr(), "error: {error}");
-    ExitCode::FAILURE
+    outcome
 }
 
 async fn serve_until_signal(
     settings: Settings,
-    ready: impl FnOnce(SocketAddr) + Send,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+    log: &Log,
 ) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    // Before the transport is opened, which may take long.
+    let mut others = Ignored::new()?;
+    let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
     let drain_timeout = settings.drain_timeout;
     let dispatch_timeout = settings.dispatch_timeout;
@@ -77,14 +93,22 @@ async fn serve_until_signal(
     let proxies = settings.proxies.clone();
     let key_sets = settings.key_sets.clone();
     let tls = Tls::new(&addresses, &settings.certificate)?;
-    // Before the transport is opened, which may take long.
-    let mut others = Ignored::new()?;
     let place = settings.transport.clone();
     let opening = tokio::task::spawn_blocking(move || transport::open(&place));
+    let stopped_early = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
     let transport = tokio::select! {
+        never = manager.starting() => match never {},
         opened = opening => opened.map_err(|error| error.to_string())??,
-        _ = interrupt.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
+        () = stopped_early => {
+            // A manager that is stuck is not waited for.
+            _ = tokio::time::timeout(LAST_WORD, manager.stopping()).await;
+            return Ok(());
+        }
     };
     let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
     let mut upkeep = JoinSet::new();
@@ -104,10 +128,14 @@ async fn serve_until_signal(
         tracing::info!(%address, "listening");
     }
     if let Some(address) = serving.addresses().first() {
-        ready(*address);
+        let address = *address;
+        upkeep.spawn_blocking(move || ready(address));
     }
+    let status = format!("Serving on {}", addresses_of(&serving));
+    let mut serves = std::pin::pin!(manager.serving(&status, &hub));
     loop {
         tokio::select! {
+            never = &mut serves => match never {},
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             name = others.next() => tracing::warn!(
@@ -120,17 +148,27 @@ async fn serve_until_signal(
         drain_timeout = drain_timeout.as_secs_f64(),
         "stopping; a second signal exits at once"
     );
+    let at_most = drain_timeout.saturating_add(LAST_WRITES);
     let stopped = async {
         let connections = serving.stop_listening().await;
         hub.drain(drain_timeout);
-        connections
-            .finish(drain_timeout + LAST_WRITES, || hub.is_idle())
-            .await;
+        connections.finish(at_most, || hub.is_idle()).await;
+    };
+    let forced = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     };
     tokio::select! {
+        // First, so that the manager is told even if there is nothing to wait for.
+        biased;
+        never = manager.draining(at_most, &hub) => match never {},
+        () = forced => {
+            log.finish();
+            std::process::exit(FORCED)
+        }
         () = stopped => {}
-        _ = interrupt.recv() => std::process::exit(FORCED),
-        _ = terminate.recv() => std::process::exit(FORCED),
     }
     tracing::info!("stopped");
     Ok(())
@@ -163,6 +201,11 @@ impl Ignored {
             _ = self.user_2.recv() => "SIGUSR2",
         }
     }
+}
+
+fn addresses_of(serving: &Serving) -> String {
+    let addresses = serving.addresses().iter().map(ToString::to_string);
+    addresses.collect::<Vec<_>>().join(", ")
 }
 
 fn options(settings: Settings) -> HubOptions {

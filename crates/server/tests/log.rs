@@ -1,32 +1,65 @@
-//! A log that cannot be written takes nothing else down.
+//! A log that cannot be written takes nothing else down, nor does a reader of standard output; what
+//! `RUST_LOG` asks for is done or refused.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The reader of standard error is gone, so every line of the log fails; refusals, which are
-/// logged, are answered all the same, and the hub ends in order.
-#[test]
-fn a_dead_log_pipe_takes_no_request_down() {
-    let folder = std::env::temp_dir().join(format!("talaria-log-{}", std::process::id()));
-    let mut hub = Command::new(env!("CARGO_BIN_EXE_talaria"))
-        .args(["dev", "--port", "0"])
-        .env("XDG_DATA_HOME", &folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the hub starts");
-    drop(hub.stderr.take());
-    let greeting = BufReader::new(hub.stdout.take().expect("a pipe"));
-    let address = greeting.lines().find_map(|line| {
+/// A directory of its own for one test, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("talaria-log-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    /// The program in this directory, with nothing of ours in its environment.
+    fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&self.0)
+            .env_clear()
+            .env("XDG_DATA_HOME", &self.0);
+        command
+    }
+
+    fn talaria(&self, arguments: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_talaria"), arguments)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The address in the first line that has one.
+fn address(lines: impl std::io::Read, before: &str, after: char) -> String {
+    let mut lines = BufReader::new(lines).lines();
+    let address = lines.find_map(|line| {
         let line = line.expect("a line");
-        let (_, address) = line.split_once("http://")?;
-        Some(address.split_once('/')?.0.to_owned())
+        let (_, address) = line.split_once(before)?;
+        Some(address.split(after).next()?.to_owned())
     });
-    let address = address.expect("the greeting names the address");
+    address.expect("a line names the address")
+}
+
+fn refuses_and_stops(address: &str, mut hub: Child) {
     for _ in 0..3 {
-        let mut stream = TcpStream::connect(&address).expect("the hub listens");
+        let mut stream = TcpStream::connect(address).expect("the hub listens");
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .expect("a timeout");
@@ -43,6 +76,177 @@ fn a_dead_log_pipe_takes_no_request_down() {
         .status()
         .expect("kill runs");
     assert!(stopped.success());
-    assert_eq!(hub.wait().expect("the hub ends").code(), Some(0));
-    _ = std::fs::remove_dir_all(folder);
+    for _ in 0..1000 {
+        if let Some(status) = hub.try_wait().expect("the hub is ours") {
+            assert_eq!(status.code(), Some(0));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    _ = hub.kill();
+    panic!("the hub ignores SIGTERM");
+}
+
+/// The reader of standard error is gone, so every line of the log fails; refusals, which are
+/// logged, are answered all the same, and the hub ends in order.
+#[test]
+fn a_dead_log_pipe_takes_no_request_down() {
+    let folder = Folder::new();
+    let mut hub = folder
+        .talaria(&["dev", "--port", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the hub starts");
+    drop(hub.stderr.take());
+    let address = address(hub.stdout.take().expect("a pipe"), "http://", '/');
+    refuses_and_stops(&address, hub);
+}
+
+/// Standard error was closed by whoever started the program.
+#[test]
+fn a_closed_log_takes_no_request_down() {
+    let folder = Folder::new();
+    let closed = "exec \"$0\" dev --port 0 <&- 2>&-";
+    let mut hub = folder
+        .program("/bin/sh", &["-c", closed, env!("CARGO_BIN_EXE_talaria")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the hub starts");
+    let address = address(hub.stdout.take().expect("a pipe"), "http://", '/');
+    refuses_and_stops(&address, hub);
+}
+
+/// A pipe into which nothing more fits.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a pipe that does not block");
+    while writer.write(&[b'-'; 4096]).is_ok() {}
+    while writer.write(b"-").is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).expect("a pipe that blocks");
+    (reader, writer.into())
+}
+
+/// Nobody reads what `dev` prints: the hub serves, and a signal ends it.
+#[test]
+fn a_greeting_that_nobody_reads_stops_nothing() {
+    let folder = Folder::new();
+    let (_reader, full) = full_pipe();
+    for stdout in [
+        full,
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a file")
+            .into(),
+    ] {
+        let mut hub = folder
+            .talaria(&["dev", "--port", "0"])
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hub starts");
+        let mut log = BufReader::new(hub.stderr.take().expect("a pipe"));
+        let address = address(&mut log, "listening address=", '\n');
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        refuses_and_stops(&address, hub);
+    }
+}
+
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("MERCURE_EXTRA_DIRECTIVES", "anonymous"),
+    ("SERVER_NAME", "http://127.0.0.1:0"),
+    (
+        "MERCURE_PUBLISHER_JWT_KEY",
+        "a secret of more than thirty-two bytes",
+    ),
+];
+
+fn refused(output: &Output, named: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("error: ") && said.contains(named),
+        "{said}"
+    );
+}
+
+/// A level that is not one is refused with the right form, by every verb that loads what `run` loads, and
+/// wherever the value comes from.
+#[test]
+fn a_level_that_is_none_refuses_the_start() {
+    let folder = Folder::new();
+    for verb in ["run", "validate", "dev"] {
+        let output = folder
+            .talaria(&[verb])
+            .envs(ENVIRONMENT)
+            .env("RUST_LOG", "debgu")
+            .output()
+            .expect("it runs");
+        refused(
+            &output,
+            "RUST_LOG: `debgu` is not a level\n  write a level (error, ",
+        );
+    }
+    for verb in ["run", "validate", "dev"] {
+        let output = folder
+            .talaria(&[verb])
+            .envs(ENVIRONMENT)
+            .env("RUST_LOG", OsStr::from_bytes(b"debug\xff"))
+            .output()
+            .expect("it runs");
+        refused(&output, "RUST_LOG is not UTF-8");
+    }
+    std::fs::write(folder.0.join("variables"), "RUST_LOG=talaria-hub=debug\n").expect("a file");
+    for verb in ["run", "validate"] {
+        let output = folder
+            .talaria(&[verb, "--envfile", "variables"])
+            .envs(ENVIRONMENT)
+            .output()
+            .expect("it runs");
+        refused(&output, "`talaria-hub` is not a target that logs");
+    }
+}
+
+/// `RUST_LOG` of a file of variables counts as that of the environment does.
+#[test]
+fn a_level_of_a_file_of_variables_is_used() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("variables"), "RUST_LOG=debug\n").expect("a file");
+    let mut hub = folder
+        .talaria(&["run", "--envfile", "variables"])
+        .envs(ENVIRONMENT)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the hub starts");
+    let mut log = BufReader::new(hub.stderr.take().expect("a pipe"));
+    let address = address(&mut log, "listening address=", '\n');
+    let mut stream = TcpStream::connect(&address).expect("the hub listens");
+    let request = "GET /.well-known/mercure HTTP/1.1\r\nHost: a b\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("a request");
+    let debugged = log
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.contains(" DEBUG "));
+    assert!(debugged, "the log has lines of the level debug");
+    _ = hub.kill();
+    _ = hub.wait();
+}
+
+/// An error that cannot be written is an exit code all the same: 1, not a panic's.
+#[test]
+fn a_mistake_without_standard_error_has_its_exit_code() {
+    let folder = Folder::new();
+    for verb in ["run", "validate"] {
+        let full = File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a file");
+        let status = folder
+            .talaria(&[verb])
+            .stderr(full)
+            .status()
+            .expect("it runs");
+        assert_eq!(status.code(), Some(1), "{verb}");
+    }
 }

@@ -21,6 +21,7 @@ use crate::config::settings::{
 };
 use crate::config::source::{Place, Source, SourceKind};
 use crate::folders::{NO_DATA_HOME, data_home};
+use crate::log::{self, Levels};
 use crate::{options, run};
 
 /// What `talaria dev --help` adds.
@@ -46,17 +47,27 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let loaded = data_home(|name| std::env::var_os(name))
         .ok_or_else(|| NO_DATA_HOME.to_owned())
-        .and_then(|data| settings(args.port, &data.join("talaria")));
-    let (loaded, key, path) = match loaded {
+        .and_then(|data| settings(args.port, &data.join("talaria")))
+        .and_then(|loaded| Ok((loaded, levels()?)));
+    let ((mut loaded, key, path), levels) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
     };
+    loaded.settings.log = levels;
     run::serve(loaded, move |address| {
-        match publisher_token(address, &key) {
-            Ok(token) => drop(super::print(&greeting(address, &token, &path))),
-            Err(error) => drop(super::failure(error)),
+        let greeted = publisher_token(address, &key).and_then(|token| {
+            super::write_out(&greeting(address, &token, &path))
+                .map_err(|error| format!("standard output: {error}"))
+        });
+        if let Err(error) = greeted {
+            tracing::warn!(%error, "the commands to use the hub could not be printed");
         }
     })
+}
+
+fn levels() -> Result<Levels, String> {
+    let value = super::environment()?.remove(log::VARIABLE);
+    Levels::parse(&value.unwrap_or_default()).map_err(|error| error.to_string())
 }
 
 /// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;

@@ -15,6 +15,7 @@ use super::settings::{
     Settings, TransportSettings,
 };
 use super::source::Place;
+use crate::log::Levels;
 use crate::proxies::Proxies;
 
 /// The issuer of modern tokens where none is named (design §6).
@@ -79,6 +80,8 @@ pub struct Draft {
     pub publish_origins: Option<Vec<OriginSetting>>,
     /// [`Settings::limits`].
     pub limits: Limits,
+    /// [`Settings::log`].
+    pub log: Levels,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
 }
@@ -269,12 +272,13 @@ impl Draft {
             heartbeat: timer(self.heartbeat, 40),
             write_timeout: timer(self.write_timeout, 600),
             dispatch_timeout: timer(self.dispatch_timeout, 5),
-            drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(5)),
+            drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(3)),
             max_request_body_size: self.max_request_body_size.unwrap_or(default_body),
             transport,
             cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
             limits: self.limits,
+            log: self.log,
         };
         Ok(Loaded {
             settings,

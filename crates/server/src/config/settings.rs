@@ -13,6 +13,7 @@ use talaria_transport::history::SyncMode;
 
 use super::source::Place;
 use crate::key_sets::{Location, Source};
+use crate::log::Levels;
 use crate::proxies::Proxies;
 
 /// Bytes of a secret or PEM text. `Debug` is redacted and there is no `Display`.
@@ -250,6 +251,8 @@ pub struct Settings {
     pub publish_origins: Origins,
     /// Maximums of one request and one token.
     pub limits: Limits,
+    /// What is logged.
+    pub log: Levels,
 }
 
 /// How urgent a [`Notice`] is.

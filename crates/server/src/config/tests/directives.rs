@@ -20,7 +20,7 @@ fn defaults() {
     assert_eq!(settings.heartbeat, Some(Duration::from_secs(40)));
     assert_eq!(settings.write_timeout, Some(Duration::from_secs(600)));
     assert_eq!(settings.dispatch_timeout, Some(Duration::from_secs(5)));
-    assert_eq!(settings.drain_timeout, Duration::from_secs(5));
+    assert_eq!(settings.drain_timeout, Duration::from_secs(3));
     assert_eq!(settings.rule, Rule::Classic);
     // B-475: what 0.x clients may send.
     assert_eq!(settings.max_request_body_size, 10 * 1024 * 1024);

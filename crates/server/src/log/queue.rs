@@ -1,0 +1,290 @@
+//! The queue between whoever logs and standard error, whose reader may be slow, stuck or gone.
+//!
+//! Ours, because `tracing-appender` bounds lines and not bytes, loses what a failed write held, and
+//! does not log what it dropped.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+/// Bytes of lines that wait for the writer; as many may be on their way out.
+pub const QUEUE_BYTES: usize = 1024 * 1024;
+/// How long to wait before a write that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_POLL: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+/// Room for the line that says how many were dropped.
+const NOTICE_BYTES: usize = 256;
+
+/// Lines that wait to be written; a thread of its own writes them.
+pub struct Queue {
+    state: Mutex<State>,
+    /// Notified when a line waits, and when the process is about to end.
+    filled: Condvar,
+    /// Notified when everything was written.
+    emptied: Condvar,
+}
+
+struct State {
+    waiting: Vec<u8>,
+    /// Lines for which there was no room since the writer last took what waited.
+    dropped: u64,
+    /// Whether the writer holds lines that are not written yet.
+    writing: bool,
+    /// Whether the process is about to end: a write that fails is not tried again.
+    ending: bool,
+}
+
+impl Queue {
+    /// Starts the thread that writes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread.
+    pub fn start(out: impl AsFd + Send + 'static) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self {
+            state: Mutex::new(State {
+                waiting: Vec::with_capacity(QUEUE_BYTES + NOTICE_BYTES),
+                dropped: 0,
+                writing: false,
+                ending: false,
+            }),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+        });
+        let writer = Arc::clone(&queue);
+        std::thread::Builder::new()
+            .name("talaria-log".to_owned())
+            .spawn(move || writer.write_lines(&out))?;
+        Ok(queue)
+    }
+
+    /// Queues a line, newline included; drops and counts it if there is no room. Never waits for the
+    /// reader of the log.
+    pub fn push(&self, line: &[u8]) {
+        let mut state = self.lock();
+        if state.waiting.len() + line.len() > QUEUE_BYTES {
+            state.dropped += 1;
+            return;
+        }
+        let idle = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        if idle {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, at most this long.
+    pub fn finish(&self, limit: Duration) {
+        let mut state = self.lock();
+        state.ending = true;
+        self.filled.notify_one();
+        let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
+        // Whether time was up makes no difference: the process ends.
+        drop(self.emptied.wait_timeout_while(state, limit, unwritten));
+    }
+
+    fn write_lines(&self, out: &impl AsFd) {
+        let mut lines = Vec::with_capacity(QUEUE_BYTES + NOTICE_BYTES);
+        loop {
+            let waiting = self
+                .filled
+                .wait_while(self.lock(), |state| state.waiting.is_empty());
+            let mut state = waiting.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut lines, &mut state.waiting);
+            state.writing = true;
+            let dropped = std::mem::take(&mut state.dropped);
+            drop(state);
+            if dropped > 0 {
+                lines.extend_from_slice(notice(dropped).as_bytes());
+            }
+            self.write(out, &lines);
+            lines.clear();
+            self.lock().writing = false;
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Writes everything, however long that takes. Whatever the error is, it may pass: a disk gets
+    /// room, and a named pipe a new reader.
+    fn write(&self, out: &impl AsFd, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match rustix::io::write(out, bytes) {
+                Ok(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    // An error here is one of the next write.
+                    let mut ready = [PollFd::new(out, PollFlags::OUT)];
+                    if poll(&mut ready, Some(&RETRY_POLL)).is_err() && !self.pause() {
+                        return;
+                    }
+                }
+                Ok(_) | Err(_) => {
+                    if !self.pause() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt; false if there is none because the process ends.
+    fn pause(&self) -> bool {
+        let state = self.lock();
+        if state.ending {
+            return false;
+        }
+        drop(
+            self.filled
+                .wait_timeout_while(state, RETRY, |state| !state.ending),
+        );
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl io::Write for &Queue {
+    /// Takes a whole event, as the subscriber hands it over.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line that says how many were dropped. It passes every `RUST_LOG`, because those that were dropped did.
+fn notice(dropped: u64) -> String {
+    let mut line = String::new();
+    // Writing to a string does not fail.
+    _ = SystemTime.format_time(&mut Writer::new(&mut line));
+    _ = writeln!(
+        line,
+        "  WARN log lines were dropped: standard error is not read fast enough dropped={dropped}"
+    );
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    fn push_lines(queue: &Queue, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            queue.push(format!("{number:099}\n").as_bytes());
+        }
+    }
+
+    /// The line numbers that `reader` gives until the line that says how many were dropped.
+    fn read_until_notice(reader: impl io::Read) -> (Vec<usize>, usize) {
+        let mut numbers = Vec::new();
+        for line in io::BufRead::lines(io::BufReader::new(reader)) {
+            let line = line.unwrap();
+            if let Some((_, dropped)) = line.split_once("dropped=") {
+                return (numbers, dropped.parse().unwrap());
+            }
+            numbers.push(line.parse().unwrap());
+        }
+        panic!("the log ended");
+    }
+
+    /// A full pipe: what is queued is bounded in bytes, the rest is counted, and both come out in order once somebody
+    /// reads; afterwards nothing is missing.
+    #[test]
+    fn a_full_pipe_costs_lines_and_says_how_many() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let queue = Queue::start(writer).unwrap();
+        let pushed = 4 * QUEUE_BYTES / 100;
+        push_lines(&queue, 0..pushed);
+        assert!(queue.lock().waiting.len() <= QUEUE_BYTES);
+        let (numbers, dropped) = read_until_notice(&mut reader);
+        assert!(dropped > pushed / 2 && numbers.len() + dropped == pushed);
+        assert!(numbers.is_sorted() && numbers.first() == Some(&0));
+        assert!(numbers.len() * 100 > QUEUE_BYTES - 100);
+        queue.push(b"and then\n");
+        let mut text = [0; 9];
+        reader.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"and then\n");
+    }
+
+    /// As above, with a pipe that answers EAGAIN, as one that a parent made non-blocking does.
+    #[test]
+    fn a_full_pipe_that_does_not_block_is_waited_for() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let queue = Queue::start(writer).unwrap();
+        let pushed = 4 * QUEUE_BYTES / 100;
+        push_lines(&queue, 0..pushed);
+        let (numbers, dropped) = read_until_notice(&mut reader);
+        assert_eq!(numbers.len() + dropped, pushed);
+    }
+
+    /// A write that fails is tried again until it works: here the reader of a named pipe goes, and another comes.
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let folder = std::env::temp_dir().join(format!("talaria-queue-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("log");
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .unwrap();
+        let both = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        drop(both);
+        let queue = Queue::start(writer).unwrap();
+        queue.push(b"first\n");
+        let mut reader = std::fs::File::open(&path).unwrap();
+        queue.push(b"second\n");
+        let mut text = [0; 13];
+        reader.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"first\nsecond\n");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// At the end of the process what a reader takes is written, and nothing is waited for that none takes.
+    #[test]
+    fn the_end_waits_for_lines_that_can_be_written() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let queue = Queue::start(writer).unwrap();
+        push_lines(&queue, 0..100);
+        queue.finish(Duration::from_secs(600));
+        let mut text = vec![0; 100 * 100];
+        reader.read_exact(&mut text).unwrap();
+
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let queue = Queue::start(full).unwrap();
+        push_lines(&queue, 0..100);
+        queue.finish(Duration::from_secs(600));
+
+        let (_reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(&[0; 65_536]).unwrap();
+        let queue = Queue::start(writer).unwrap();
+        push_lines(&queue, 0..100);
+        queue.finish(Duration::from_millis(50));
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use talaria_hub::clock::SystemClock;
 use talaria_hub::{Hub, HubOptions, UnknownCursor};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -33,29 +34,25 @@ const FORCED: i32 = 2;
 /// Serves until a signal ends it. `ready` is called once, when the first address is listening, on a
 /// thread of its own: it may print, and whoever reads that may be slow.
 pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'static) -> ExitCode {
-    let log = match Log::start(loaded.settings.log.clone()) {
-        Ok(log) => log,
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let started = runtime
+        .map_err(|error| format!("no runtime: {error}"))
+        .and_then(|runtime| {
+            // Before the log: a file that may not grow must not end the process at its first line.
+            let signals = Signals::take(&runtime)?;
+            let log = Log::start(loaded.settings.log.clone())?;
+            Ok((runtime, signals, log))
+        });
+    let (runtime, signals, log) = match started {
+        Ok(started) => started,
         Err(error) => {
             // There is nowhere else to say that standard error is gone.
             _ = writeln!(std::io::stderr(), "error: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let served = start(loaded, ready, &log);
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log.failure(&error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn start(
-    loaded: Loaded,
-    ready: impl FnOnce(SocketAddr) + Send + 'static,
-    log: &Log,
-) -> Result<(), String> {
     for notice in &loaded.notices {
         match notice.level {
             Level::Info => tracing::info!("{}", notice.text),
@@ -64,25 +61,28 @@ fn start(
     }
     raise_file_limit();
     use_small_pages();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
-    let outcome = runtime.block_on(serve_until_signal(loaded.settings, ready, log));
+    let outcome = runtime.block_on(serve_until_signal(loaded.settings, signals, ready, &log));
     // Whatever is left was given its time; nothing of it is waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    outcome
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn serve_until_signal(
     settings: Settings,
+    signals: Signals,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
     log: &Log,
 ) -> Result<(), String> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    // Before the transport is opened, which may take long.
-    let mut others = Ignored::new()?;
+    let Signals {
+        mut stop,
+        mut ignored,
+    } = signals;
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
     let drain_timeout = settings.drain_timeout;
@@ -95,16 +95,10 @@ async fn serve_until_signal(
     let tls = Tls::new(&addresses, &settings.certificate)?;
     let place = settings.transport.clone();
     let opening = tokio::task::spawn_blocking(move || transport::open(&place));
-    let stopped_early = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
     let transport = tokio::select! {
         never = manager.starting() => match never {},
         opened = opening => opened.map_err(|error| error.to_string())??,
-        () = stopped_early => {
+        () = stop.next() => {
             // A manager that is stuck is not waited for.
             _ = tokio::time::timeout(LAST_WORD, manager.stopping()).await;
             return Ok(());
@@ -136,9 +130,8 @@ async fn serve_until_signal(
     loop {
         tokio::select! {
             never = &mut serves => match never {},
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            name = others.next() => tracing::warn!(
+            () = stop.next() => break,
+            name = ignored.next() => tracing::warn!(
                 signal = name,
                 "ignored: reload is not supported yet; restart the hub"
             ),
@@ -154,17 +147,11 @@ async fn serve_until_signal(
         hub.drain(drain_timeout);
         connections.finish(at_most, || hub.is_idle()).await;
     };
-    let forced = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
     tokio::select! {
         // First, so that the manager is told even if there is nothing to wait for.
         biased;
         never = manager.draining(at_most, &hub) => match never {},
-        () = forced => {
+        () = stop.next() => {
             log.finish();
             std::process::exit(FORCED)
         }
@@ -172,6 +159,46 @@ async fn serve_until_signal(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Every signal that is not left to the system.
+struct Signals {
+    stop: Stop,
+    ignored: Ignored,
+}
+
+impl Signals {
+    fn take(runtime: &Runtime) -> Result<Self, String> {
+        let _inside = runtime.enter();
+        let take = |kind| signal(kind).map_err(|error| error.to_string());
+        Ok(Self {
+            stop: Stop {
+                interrupt: take(SignalKind::interrupt())?,
+                terminate: take(SignalKind::terminate())?,
+            },
+            ignored: Ignored {
+                hangup: take(SignalKind::hangup())?,
+                user_1: take(SignalKind::user_defined1())?,
+                user_2: take(SignalKind::user_defined2())?,
+                _file_size: take(SignalKind::from_raw(XFSZ.as_raw()))?,
+            },
+        })
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Signals that would end the process if nobody took them (B-050).
@@ -184,16 +211,6 @@ struct Ignored {
 }
 
 impl Ignored {
-    fn new() -> Result<Self, String> {
-        let take = |kind| signal(kind).map_err(|error| error.to_string());
-        Ok(Self {
-            hangup: take(SignalKind::hangup())?,
-            user_1: take(SignalKind::user_defined1())?,
-            user_2: take(SignalKind::user_defined2())?,
-            _file_size: take(SignalKind::from_raw(XFSZ.as_raw()))?,
-        })
-    }
-
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.hangup.recv() => "SIGHUP",

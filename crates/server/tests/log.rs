@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -76,15 +76,20 @@ fn refuses_and_stops(address: &str, mut hub: Child) {
         .status()
         .expect("kill runs");
     assert!(stopped.success());
+    assert_eq!(end(&mut hub), Some(0), "SIGTERM ends it in order");
+}
+
+/// The exit code of a program that ends within ten seconds, else `None`.
+fn end(program: &mut Child) -> Option<i32> {
     for _ in 0..1000 {
-        if let Some(status) = hub.try_wait().expect("the hub is ours") {
-            assert_eq!(status.code(), Some(0));
-            return;
+        if let Some(status) = program.try_wait().expect("it is our child") {
+            return status.code();
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    _ = hub.kill();
-    panic!("the hub ignores SIGTERM");
+    _ = program.kill();
+    _ = program.wait();
+    None
 }
 
 /// The reader of standard error is gone, so every line of the log fails; refusals, which are
@@ -153,6 +158,29 @@ fn a_greeting_that_nobody_reads_stops_nothing() {
     }
 }
 
+/// No file may grow from the start, the log among them: SIGXFSZ would end the program at its first line.
+#[test]
+fn a_log_file_that_may_not_grow_at_all_takes_no_request_down() {
+    let folder = Folder::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| Ok(listener.local_addr()?.port()))
+        .expect("a free port");
+    let bounded = "ulimit -f 0; exec \"$0\" run 2>log";
+    let mut hub = folder
+        .program("/bin/sh", &["-c", bounded, env!("CARGO_BIN_EXE_talaria")])
+        .envs(ENVIRONMENT)
+        .env("SERVER_NAME", format!("http://127.0.0.1:{port}"))
+        .env("MERCURE_EXTRA_DIRECTIVES", "anonymous\ntransport memory")
+        .spawn()
+        .expect("the hub starts");
+    let address = format!("127.0.0.1:{port}");
+    while TcpStream::connect(&address).is_err() {
+        assert_eq!(hub.try_wait().expect("it is ours"), None, "the hub runs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    refuses_and_stops(&address, hub);
+}
+
 const ENVIRONMENT: [(&str, &str); 3] = [
     ("MERCURE_EXTRA_DIRECTIVES", "anonymous"),
     ("SERVER_NAME", "http://127.0.0.1:0"),
@@ -162,13 +190,24 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ),
 ];
 
-fn refused(output: &Output, named: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+fn refuses(command: &mut Command, named: &str) {
+    let mut program = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let code = end(&mut program);
+    let mut said = String::new();
+    let error = program
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut said);
     assert!(
-        said.starts_with("error: ") && said.contains(named),
+        error.is_ok() && said.starts_with("error: ") && said.contains(named),
         "{said}"
     );
+    assert_eq!(code, Some(1));
 }
 
 /// A level that is not one is refused with the right form, by every verb that loads what `run` loads, and
@@ -177,34 +216,21 @@ fn refused(output: &Output, named: &str) {
 fn a_level_that_is_none_refuses_the_start() {
     let folder = Folder::new();
     for verb in ["run", "validate", "dev"] {
-        let output = folder
-            .talaria(&[verb])
-            .envs(ENVIRONMENT)
-            .env("RUST_LOG", "debgu")
-            .output()
-            .expect("it runs");
-        refused(
-            &output,
-            "RUST_LOG: `debgu` is not a level\n  write a level (error, ",
+        let wrong = "RUST_LOG: `debgu` is not a level\n  write a level (error, ";
+        let mut command = folder.talaria(&[verb]);
+        refuses(command.envs(ENVIRONMENT).env("RUST_LOG", "debgu"), wrong);
+        let mut command = folder.talaria(&[verb]);
+        let value = OsStr::from_bytes(b"debug\xff");
+        refuses(
+            command.envs(ENVIRONMENT).env("RUST_LOG", value),
+            "RUST_LOG is not UTF-8",
         );
-    }
-    for verb in ["run", "validate", "dev"] {
-        let output = folder
-            .talaria(&[verb])
-            .envs(ENVIRONMENT)
-            .env("RUST_LOG", OsStr::from_bytes(b"debug\xff"))
-            .output()
-            .expect("it runs");
-        refused(&output, "RUST_LOG is not UTF-8");
     }
     std::fs::write(folder.0.join("variables"), "RUST_LOG=talaria-hub=debug\n").expect("a file");
     for verb in ["run", "validate"] {
-        let output = folder
-            .talaria(&[verb, "--envfile", "variables"])
-            .envs(ENVIRONMENT)
-            .output()
-            .expect("it runs");
-        refused(&output, "`talaria-hub` is not a target that logs");
+        let mut command = folder.talaria(&[verb, "--envfile", "variables"]);
+        let wrong = "`talaria-hub` is not a target that logs";
+        refuses(command.envs(ENVIRONMENT), wrong);
     }
 }
 
@@ -221,16 +247,18 @@ fn a_level_of_a_file_of_variables_is_used() {
         .expect("the hub starts");
     let mut log = BufReader::new(hub.stderr.take().expect("a pipe"));
     let address = address(&mut log, "listening address=", '\n');
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).map(|_| text)
+    });
+    // Without a topic.
     let mut stream = TcpStream::connect(&address).expect("the hub listens");
-    let request = "GET /.well-known/mercure HTTP/1.1\r\nHost: a b\r\n\r\n";
+    let request = format!("GET /.well-known/mercure HTTP/1.1\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("a request");
-    let debugged = log
-        .lines()
-        .map_while(Result::ok)
-        .any(|line| line.contains(" DEBUG "));
-    assert!(debugged, "the log has lines of the level debug");
-    _ = hub.kill();
-    _ = hub.wait();
+    stream.read_exact(&mut [0; 12]).expect("an answer");
+    refuses_and_stops(&address, hub);
+    let text = reading.join().expect("no panic").expect("the log is text");
+    assert!(text.contains(" DEBUG "), "{text}");
 }
 
 /// An error that cannot be written is an exit code all the same: 1, not a panic's.

@@ -194,23 +194,68 @@ mod tests {
         assert!(text.contains("short enough") && !text.contains('…'));
     }
 
-    /// A panic is an event of the log, with place and message, and waits for nobody.
+    /// A panic is an event of the log, with place and message.
     #[test]
     fn a_panic_is_logged() {
-        let text = logged(|| {
-            let before = std::panic::take_hook();
-            std::panic::set_hook(Box::new(report_panic));
-            let ended = std::panic::catch_unwind(|| panic!("a broken {}", "invariant"));
-            std::panic::set_hook(before);
-            assert!(ended.is_err());
-        });
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let panicking = in_a_process_of_its_own(writer.into());
+        assert!(panicking.wait_with_output().unwrap().status.success());
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
         assert!(
-            text.contains("ERROR panic: a broken invariant thread="),
+            text.contains("ERROR panic: a broken invariant thread=\"worker\" location="),
             "{text}"
         );
         assert!(
             text.contains("location=crates/server/src/log.rs:"),
             "{text}"
         );
+    }
+
+    /// It waits for nobody who reads the log; the standard hook would.
+    #[test]
+    fn a_panic_does_not_wait_for_a_reader() {
+        let (_reader, mut writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while io::Write::write(&mut writer, b"-").is_ok() {}
+        rustix::io::ioctl_fionbio(&writer, false).unwrap();
+        let mut panicking = in_a_process_of_its_own(writer.into());
+        for _ in 0..1000 {
+            if let Some(status) = panicking.try_wait().unwrap() {
+                assert!(status.success());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panicking.kill().unwrap();
+        panic!("a panic waits for the log");
+    }
+
+    const CHILD: &str = "TALARIA_LOG_TEST_PANICS";
+
+    /// Runs [`a_process_that_panics`] with the log of a whole process, which is set once.
+    fn in_a_process_of_its_own(stderr: std::process::Stdio) -> std::process::Child {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "log::tests::a_process_that_panics",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .stdout(std::process::Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_process_that_panics() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let _log = Log::start(Levels::default()).unwrap();
+        let thread = std::thread::Builder::new().name("worker".to_owned());
+        let thread = thread.spawn(|| panic!("a broken {}", "invariant"));
+        assert!(thread.unwrap().join().is_err());
     }
 }

@@ -1,6 +1,11 @@
 //! A log that cannot be written takes nothing else down, nor does a reader of standard output; what
 //! `RUST_LOG` asks for is done or refused.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot run its program fails"
+)]
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};

@@ -24,9 +24,11 @@ use queue::Queue;
 /// Bytes of one line; what a client sends into a longer one is cut.
 const LINE_BYTES: usize = 16 * 1024;
 /// How long the end of the process waits for the last lines to be written.
-const LAST_LINES: Duration = Duration::from_millis(300);
+const LAST_LINES: Duration = Duration::from_millis(500);
+/// The same for the error that ends it.
+const LAST_ERROR: Duration = Duration::from_secs(2);
 
-/// The log of this process. Dropping it waits for the last lines, 300 ms at most.
+/// The log of this process. Dropping it waits for the last lines, as [`Log::finish`] does.
 pub struct Log(Arc<Queue>);
 
 impl Log {
@@ -53,12 +55,14 @@ impl Log {
         Ok(Self(queue))
     }
 
-    /// Writes the one error message of a hub that failed, behind what was logged before it.
+    /// Writes the one error message of a hub that failed, behind what was logged before it, and waits 2 s
+    /// at most until it is written.
     pub fn failure(&self, error: &str) {
         self.0.push(format!("error: {error}\n").as_bytes());
+        self.0.finish(LAST_ERROR);
     }
 
-    /// Waits for the last lines, 300 ms at most: their reader may be gone.
+    /// Waits for the last lines, 0.5 s at most: their reader may be gone.
     pub fn finish(&self) {
         self.0.finish(LAST_LINES);
     }

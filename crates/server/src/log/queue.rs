@@ -183,6 +183,8 @@ fn notice(dropped: u64) -> String {
 mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
+    use std::os::fd::BorrowedFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn push_lines(queue: &Queue, numbers: std::ops::Range<usize>) {
         for number in numbers {
@@ -234,33 +236,44 @@ mod tests {
         assert_eq!(numbers.len() + dropped, pushed);
     }
 
-    /// A write that fails is tried again until it works: here the reader of a named pipe goes, and another comes.
+    /// A disk that is full for the first attempt, and a pipe afterwards.
+    struct FullAtFirst {
+        full: std::fs::File,
+        pipe: io::PipeWriter,
+        attempts: AtomicUsize,
+    }
+
+    impl AsFd for FullAtFirst {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            match self.attempts.fetch_add(1, Ordering::Relaxed) {
+                0 => self.full.as_fd(),
+                _ => self.pipe.as_fd(),
+            }
+        }
+    }
+
+    /// A write that fails is tried again until it works, and nothing is lost.
     #[test]
     fn what_could_not_be_written_is_written_later() {
-        let folder = std::env::temp_dir().join(format!("talaria-queue-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("log");
-        rustix::fs::mkfifoat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        )
-        .unwrap();
-        let both = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .unwrap();
-        let writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-        drop(both);
-        let queue = Queue::start(writer).unwrap();
+        let (mut reader, pipe) = io::pipe().unwrap();
+        let full = full_disk();
+        let attempts = AtomicUsize::new(0);
+        let queue = Queue::start(FullAtFirst {
+            full,
+            pipe,
+            attempts,
+        });
+        let queue = queue.unwrap();
         queue.push(b"first\n");
-        let mut reader = std::fs::File::open(&path).unwrap();
         queue.push(b"second\n");
         let mut text = [0; 13];
         reader.read_exact(&mut text).unwrap();
         assert_eq!(&text, b"first\nsecond\n");
-        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn full_disk() -> std::fs::File {
+        let mut options = std::fs::File::options();
+        options.write(true).open("/dev/full").unwrap()
     }
 
     /// At the end of the process what a reader takes is written, and nothing is waited for that none takes.
@@ -273,10 +286,7 @@ mod tests {
         let mut text = vec![0; 100 * 100];
         reader.read_exact(&mut text).unwrap();
 
-        let full = std::fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
+        let full = full_disk();
         let queue = Queue::start(full).unwrap();
         push_lines(&queue, 0..100);
         queue.finish(Duration::from_secs(600));

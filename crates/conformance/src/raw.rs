@@ -7,12 +7,12 @@ use tokio::net::TcpStream;
 
 use crate::within;
 
-/// Sends `text` on a new connection and returns the head of the answer, as sent.
-pub async fn head(address: SocketAddr, text: &str) -> String {
+/// Sends `request` on a new connection and returns the head of the answer, as sent.
+pub async fn head(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut stream = within("a connection", TcpStream::connect(address))
         .await
         .expect("the hub accepts");
-    begin(&mut stream, text.as_bytes()).await
+    begin(&mut stream, request.as_ref()).await
 }
 
 /// Sends `request` on a connection and returns the head of the answer, as sent.
@@ -33,7 +33,7 @@ pub async fn begin(stream: &mut TcpStream, request: &[u8]) -> String {
         );
     };
     answer.truncate(end);
-    String::from_utf8(answer).expect("heads are ASCII")
+    String::from_utf8(answer).expect("heads are UTF-8")
 }
 
 /// Sends `request` on a new connection and returns everything that comes until the hub closes it.

@@ -13,8 +13,8 @@ use serde_json::Value;
 use talaria_protocol::event::{Decoder, Item, decode_update, encode};
 use talaria_protocol::matcher::UriTemplate;
 use talaria_protocol::{
-    Action, AuthorizationDetails, Base, Generation, Limits, Matcher, MatcherType, SubscribeRequest,
-    Topic, Update, form,
+    Action, AuthorizationDetails, Base, Generation, Limits, Matcher, MatcherType, Rule,
+    SubscribeRequest, Topic, Update, form,
 };
 use talaria_transport::boltdb::Source;
 use talaria_transport::history::decode_sealed;
@@ -48,11 +48,16 @@ pub fn publish_form(bytes: &[u8]) {
     let Ok(pairs) = form::parse(bytes) else {
         return;
     };
-    let Ok(update) = Update::from_form(&pairs, &BASE, &Limits::default()) else {
-        return;
-    };
+    for checks in [Generation::V0, Generation::V1] {
+        if let Ok(update) = Update::from_form(&pairs, checks, &BASE, &Limits::default()) {
+            published(&update);
+        }
+    }
+}
+
+fn published(update: &Update) {
     let id = update.id.clone().unwrap_or_else(|| "id".to_owned());
-    let encoded = encode(&update, &id);
+    let encoded = encode(update, &id);
     let (decoded, decoded_id) = decode_update(&encoded).unwrap_or_default();
     assert_eq!((decoded_id, &decoded.event_type), (id, &update.event_type));
     assert_eq!(
@@ -66,8 +71,8 @@ pub fn matcher_parameters(bytes: &[u8]) {
     let Ok(pairs) = form::parse(bytes) else {
         return;
     };
-    for oldest in [Generation::V0, Generation::V1] {
-        let asked = SubscribeRequest::from_pairs(&pairs, oldest, &BASE, &Limits::default());
+    for rule in [Rule::Classic, Rule::Compatible, Rule::Modern] {
+        let asked = SubscribeRequest::from_pairs(&pairs, rule, &BASE, &Limits::default());
         if let Ok(asked) = asked {
             asked
                 .matchers

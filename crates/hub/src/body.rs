@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::EXPECT;
+use http::header::{CONTENT_ENCODING, EXPECT};
+use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -28,13 +28,37 @@ pub(crate) fn essence(media_type: &str) -> String {
         .to_ascii_lowercase()
 }
 
+/// What a field says, for an error; `None` if it is absent.
+pub(crate) fn received(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let field = headers.get(name)?;
+    Some(String::from_utf8_lossy(field.as_bytes()).into_owned())
+}
+
+/// Refuses a body that is compressed (RFC 9110, section 15.5.16).
+pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Refused> {
+    let refused = headers.get_all(CONTENT_ENCODING).iter().find(|field| {
+        let coding = field.as_bytes().trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    });
+    match refused {
+        None => Ok(()),
+        Some(field) => Err(Refused::ContentCoding(
+            String::from_utf8_lossy(field.as_bytes()).into_owned(),
+        )),
+    }
+}
+
 /// Reads a body within its bounds of size and time.
 pub(crate) async fn read_body(body: &mut Body, max_bytes: usize) -> Result<Bytes, Refused> {
+    let declared = body.size_hint().exact();
     let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
     match read.await {
         Err(_) => Err(Refused::BodyTimeout),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge(max_bytes)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge {
+            max: max_bytes,
+            declared,
+        }),
         Ok(Err(_)) => Err(Refused::BodyBroken),
     }
 }

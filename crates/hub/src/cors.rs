@@ -62,16 +62,37 @@ impl Cors {
         };
         let method = METHODS.iter().find(|method| *requested == **method);
         let names = requested_headers(request);
-        let (true, Some(method), Some(names)) = (self.allows(origin), method, names) else {
-            tracing::info!(
-                origin = %shown(origin),
-                method = %shown(requested),
-                accepted_origins = %self.origins,
-                accepted_methods = %METHODS.join(" "),
-                accepted_headers = %REQUEST_HEADERS.join(" "),
-                "CORS preflight refused; add the origin to cors_origins if its pages may use the hub"
-            );
-            return Some(response);
+        let (method, names) = match (self.allows(origin), method, names) {
+            (true, Some(method), Ok(names)) => (method, names),
+            (false, ..) => {
+                tracing::info!(
+                    reason = "origin_not_allowed",
+                    origin = %shown(origin),
+                    accepted_origins = %self.origins,
+                    "CORS preflight refused for its origin; add it to cors_origins if its pages may use the hub"
+                );
+                return Some(response);
+            }
+            (_, None, _) => {
+                tracing::info!(
+                    reason = "method_not_allowed",
+                    origin = %shown(origin),
+                    received = %shown(requested),
+                    accepted_methods = %METHODS.join(" "),
+                    "CORS preflight refused for its method; use one of those that the hub answers"
+                );
+                return Some(response);
+            }
+            (_, _, Err(name)) => {
+                tracing::info!(
+                    reason = "header_not_allowed",
+                    origin = %shown(origin),
+                    received = %Shown(&name),
+                    accepted_headers = %REQUEST_HEADERS.join(" "),
+                    "CORS preflight refused for a request header; have the page not send it, the origin is allowed"
+                );
+                return Some(response);
+            }
         };
         self.permit(origin, headers);
         headers.insert(
@@ -133,24 +154,28 @@ impl Cors {
     }
 }
 
-/// The headers that a preflight asks for, in lower case; `None` if one of them is not allowed.
-fn requested_headers(request: &HeaderMap) -> Option<Vec<&'static str>> {
+/// The headers that a preflight asks for, in lower case.
+///
+/// # Errors
+/// The first one that is not allowed.
+fn requested_headers(request: &HeaderMap) -> Result<Vec<&'static str>, String> {
     let mut names = Vec::new();
     for field in request.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
-        for name in field.to_str().ok()?.split(',') {
+        for name in String::from_utf8_lossy(field.as_bytes()).split(',') {
             let name = name.trim();
             if name.is_empty() {
                 continue;
             }
             let known = REQUEST_HEADERS
                 .iter()
-                .find(|known| known.eq_ignore_ascii_case(name))?;
+                .find(|known| known.eq_ignore_ascii_case(name))
+                .ok_or_else(|| name.to_owned())?;
             if !names.contains(known) {
                 names.push(*known);
             }
         }
     }
-    Some(names)
+    Ok(names)
 }
 
 fn shown(value: &HeaderValue) -> String {

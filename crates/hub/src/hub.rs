@@ -27,7 +27,7 @@ use crate::presence::Reconciler;
 use crate::repeats::Repeats;
 use crate::respond::{self, Refused};
 use crate::router::Router;
-use crate::{Connection, Rule, metadata, publish, subscribe, subscriptions};
+use crate::{Connection, Rule, metadata, publish, rule, subscribe, subscriptions};
 
 /// What a cursor brings that names no update of this hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -269,15 +269,15 @@ impl Hub {
                 Ok(published)
             }
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
-            (HUB_PATH, _) => Err(Refused::Method(HUB_METHODS)),
+            (HUB_PATH, method) => Err(Refused::Method(method.clone(), HUB_METHODS)),
             (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),
             (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
-            (METADATA_PATH, _) => Err(Refused::Method(METADATA_METHODS)),
+            (METADATA_PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
             (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
                 match *method {
                     Method::GET | Method::HEAD => subscriptions::answer(hub, request).await,
                     Method::OPTIONS => Ok(respond::allowed(SUBSCRIPTIONS_METHODS)),
-                    _ => Err(Refused::Method(SUBSCRIPTIONS_METHODS)),
+                    _ => Err(Refused::Method(method.clone(), SUBSCRIPTIONS_METHODS)),
                 }
             }
             _ => Err(Refused::NotFound),
@@ -305,7 +305,7 @@ impl Incoming<'_> {
     /// the token, which the verifier reads too.
     pub(crate) fn answers(&self) -> Generation {
         let presented = self.presented.as_ref().ok().and_then(Option::as_ref);
-        self.rule.answers(self.parts, presented)
+        rule::answers(self.rule, self.parts, presented)
     }
 }
 
@@ -358,10 +358,16 @@ impl Shared {
         role: Role,
     ) -> Result<Access, Refused> {
         let audiences = self.audiences(parts);
-        self.verifier
+        let verdict = self
+            .verifier
             .verify_or_refresh(&presented.token, role, &audiences, &*self.clock)
-            .await
-            .map_err(Refused::Token)
+            .await;
+        if let Ok(access) = &verdict
+            && access.ignores_older_claim
+        {
+            rule::log_ignored_claim(parts);
+        }
+        verdict.map_err(Refused::Token)
     }
 
     /// B-421: the origin as received must be a public one.

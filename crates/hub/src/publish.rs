@@ -9,7 +9,7 @@ use talaria_protocol::{Action, Generation, Topic, Update, form};
 use talaria_transport::AppendError;
 
 use crate::access::{Access, Role, Source, check_source_origin};
-use crate::body::{essence, read_body};
+use crate::body::{check_coding, essence, read_body, received};
 use crate::hub::{Incoming, Shared};
 use crate::respond::{self, FORM, Refused};
 
@@ -37,13 +37,19 @@ pub(crate) async fn publish(
     let is_batch = match media_type.map(essence).as_deref() {
         Some(FORM) => false,
         Some(batch::MEDIA_TYPE) => true,
-        _ => return Err(Refused::PublishMediaType),
+        _ => {
+            let received = received(&parts.headers, &CONTENT_TYPE);
+            return Err(Refused::PublishMediaType(received));
+        }
     };
+    check_coding(&parts.headers)?;
     let body = read_body(body, hub.options.max_request_body_size).await?;
     if is_batch {
         return batch::publish(hub, &publisher, &body).await;
     }
-    let update = Update::from_form(&form::parse(&body)?, &hub.base, &hub.options.limits)?;
+    let pairs = form::parse(&body)?;
+    let checks = publisher.checks(hub);
+    let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
     publisher.check_grants(hub, &update)?;
     let ids = store(hub, &publisher, vec![update]).await?;
     Ok(respond::plain(StatusCode::OK, ids.concat()))
@@ -53,6 +59,11 @@ pub(crate) async fn publish(
 struct Publisher(Access);
 
 impl Publisher {
+    /// The generation whose checks its updates must pass.
+    fn checks(&self, hub: &Shared) -> Generation {
+        hub.options.rule.checks(self.0.generation)
+    }
+
     /// Whether the token grants every topic of the update.
     fn check_grants(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
         let refused = update.topics.iter().find(|topic| {

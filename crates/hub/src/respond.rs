@@ -2,11 +2,12 @@
 
 use axum::body::Body;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    X_XSS_PROTECTION,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, Blame, Generation, ProtocolError};
@@ -40,7 +41,7 @@ pub(crate) enum Refused {
     /// 404.
     NotFound,
     /// 405 with what is allowed.
-    Method(&'static str),
+    Method(Method, &'static str),
     /// 400 `invalid_request`: the token's presentation.
     Presentation(PresentationError),
     /// 400 `invalid_request`: the origin of a publish by cookie.
@@ -53,18 +54,23 @@ pub(crate) enum Refused {
     Scope { action: Action, topic: String },
     /// 400 or 413, the content.
     Content(ProtocolError),
-    /// 400: a publish's media type.
-    PublishMediaType,
+    /// 400: a publish's media type, as received.
+    PublishMediaType(Option<String>),
     /// 400 or 415: a `QUERY`'s media type.
-    QueryMediaType { unreadable: bool },
-    /// 406.
-    NotAcceptable,
+    QueryMediaType {
+        received: Option<String>,
+        unreadable: bool,
+    },
+    /// 415: a compressed body, with its coding.
+    ContentCoding(String),
+    /// 406 with what is accepted.
+    NotAcceptable(String),
     /// 408: the body did not come in time.
     BodyTimeout,
     /// 400: the body broke off.
     BodyBroken,
-    /// 413 with the bound in bytes.
-    BodyTooLarge(usize),
+    /// 413: the bound, and the length if that was declared, in bytes.
+    BodyTooLarge { max: usize, declared: Option<u64> },
     /// 413: too many updates in one request.
     TooManyUpdates { count: usize, most: usize },
     /// 503: not stored, and never will be.
@@ -87,20 +93,26 @@ impl Refused {
     /// The status by the specification; what 0.x clients expect instead is in [`Self::older_status`].
     fn status(&self) -> StatusCode {
         match self {
-            Self::Host(_) | Self::PublishMediaType | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Host(_) | Self::PublishMediaType(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(..) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Content(error) => match error.blame {
                 Blame::Malformed | Blame::Reserved => StatusCode::BAD_REQUEST,
                 Blame::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Blame::Token => StatusCode::UNAUTHORIZED,
             },
-            Self::QueryMediaType { unreadable: true } => StatusCode::BAD_REQUEST,
-            Self::QueryMediaType { unreadable: false } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::QueryMediaType {
+                unreadable: true, ..
+            } => StatusCode::BAD_REQUEST,
+            Self::QueryMediaType { .. } | Self::ContentCoding(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge(_) | Self::TooManyUpdates { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } | Self::TooManyUpdates { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -156,20 +168,38 @@ impl Refused {
             Self::Content(error) => error.to_string(),
             Self::Presentation(error) => error.to_string(),
             Self::Origin(error) => error.to_string(),
-            Self::Method(allowed) => format!("this resource answers {allowed} only"),
-            Self::PublishMediaType | Self::QueryMediaType { .. } => {
-                format!("Content-Type: send the body as {FORM}")
+            Self::Method(received, allowed) => format!(
+                "the method {} is not one of this resource; use {allowed}",
+                Shown(received.as_str())
+            ),
+            Self::PublishMediaType(received) | Self::QueryMediaType { received, .. } => {
+                match received {
+                    Some(received) => format!(
+                        "Content-Type: {} is not what this resource reads; send the body as {FORM}",
+                        Shown(received)
+                    ),
+                    None => format!("Content-Type: missing; send the body as {FORM} and say so"),
+                }
             }
-            Self::NotAcceptable => {
-                "Accept: this resource is an event stream; accept text/event-stream".to_owned()
-            }
+            Self::ContentCoding(received) => format!(
+                "Content-Encoding: {} is not decoded here; send the body as it is",
+                Shown(received)
+            ),
+            Self::NotAcceptable(received) => format!(
+                "Accept: {} excludes the event stream that this resource is; accept text/event-stream",
+                Shown(received)
+            ),
             Self::BodyTimeout => "the body did not arrive in time; send it at once".to_owned(),
             Self::BodyBroken => {
                 "the body broke off; send as many bytes as Content-Length says".to_owned()
             }
-            Self::BodyTooLarge(bytes) => {
+            Self::BodyTooLarge { max, declared } => {
+                let size = declared.map_or_else(
+                    || "is larger than".to_owned(),
+                    |bytes| format!("of {bytes} bytes is larger than"),
+                );
                 format!(
-                    "the body is larger than the {bytes} bytes allowed; send less, or raise max_request_body_size"
+                    "the body {size} the {max} bytes allowed; send less, or raise max_request_body_size"
                 )
             }
             Self::TooManyUpdates { count, most } => format!(
@@ -177,7 +207,19 @@ impl Refused {
             ),
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining | Self::Unavailable => format!("{}; try again", self.for_now()),
-            Self::NoToken | Self::Token(_) | Self::Scope { .. } | Self::Unknown => {
+            Self::NoToken => "Unauthorized: the request carries no token; send one in the Authorization header (\"Bearer <token>\") or in the cookie".to_owned(),
+            Self::Scope { action, topic } => {
+                let field = match action {
+                    Action::Publish => "topic",
+                    Action::Subscribe => "path",
+                };
+                format!(
+                    "{field}: the token does not grant the action {} on {}; present one that does",
+                    action.name(),
+                    Shown(topic)
+                )
+            }
+            Self::Token(_) | Self::Unknown => {
                 status.canonical_reason().unwrap_or_default().to_owned()
             }
         }
@@ -279,17 +321,20 @@ impl Refused {
             headers.insert(WWW_AUTHENTICATE, challenge.header_value(resource_metadata));
         }
         match self {
-            Self::Method(allowed) => allow(headers, allowed),
+            Self::Method(_, allowed) => allow(headers, allowed),
+            Self::ContentCoding(_) => {
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
             Self::QueryMediaType { .. } => {
                 headers.insert(ACCEPT_QUERY, HeaderValue::from_static(FORM));
             }
-            Self::NotAcceptable => {
+            Self::NotAcceptable(_) => {
                 headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
             }
             Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
             }
-            Self::BodyTooLarge(_) | Self::BodyTimeout => {
+            Self::BodyTooLarge { .. } | Self::BodyTimeout => {
                 // The rest of the body is not wanted, so the connection cannot go on.
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }

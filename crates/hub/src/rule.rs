@@ -1,58 +1,43 @@
-//! Which generations of the protocol a hub accepts, and in which it answers (design §6).
+//! In which generation of the protocol a request is answered, and the log line that names the
+//! generation of a token that grants nothing (design §6).
 
 use http::Method;
 use http::request::Parts;
+pub use talaria_protocol::Rule;
 use talaria_protocol::{Generation, HUB_PATH};
 
+use crate::Connection;
 use crate::access::{self, Presented};
 
-/// One of the three rules of a hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rule {
-    /// Mercure 1.0 alone.
-    #[default]
-    Modern,
-    /// Both generations; answers are those of Mercure 1.0 (B-601 to B-621).
-    Compatible,
-    /// Both generations; who speaks 0.x is answered in 0.x (B-630 to B-657).
-    Classic,
+/// The generation in which a request is answered: under the classic rule 0.x for a subscription
+/// with `topic` parameters and for any request with a 0.x token.
+pub(crate) fn answers(rule: Rule, parts: &Parts, presented: Option<&Presented>) -> Generation {
+    if rule != Rule::Classic {
+        return Generation::V1;
+    }
+    let subscribes = parts.uri.path() == HUB_PATH && parts.method != Method::POST;
+    let has_older_token = || {
+        let token = presented.and_then(|presented| access::generation_of(&presented.token));
+        token == Some(Generation::V0)
+    };
+    if (subscribes && has_topic(parts)) || has_older_token() {
+        Generation::V0
+    } else {
+        Generation::V1
+    }
 }
 
-impl Rule {
-    /// The name in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Modern => "modern",
-            Self::Compatible => "compatible",
-            Self::Classic => "classic",
-        }
-    }
-
-    /// The oldest generation that is accepted.
-    pub fn oldest(self) -> Generation {
-        match self {
-            Self::Modern => Generation::V1,
-            Self::Compatible | Self::Classic => Generation::V0,
-        }
-    }
-
-    /// The generation in which a request is answered: under the classic rule 0.x for a
-    /// subscription with `topic` parameters and for any request with a 0.x token.
-    pub(crate) fn answers(self, parts: &Parts, presented: Option<&Presented>) -> Generation {
-        if self != Self::Classic {
-            return Generation::V1;
-        }
-        let subscribes = parts.uri.path() == HUB_PATH && parts.method != Method::POST;
-        let has_older_token = || {
-            let token = presented.and_then(|presented| access::generation_of(&presented.token));
-            token == Some(Generation::V0)
-        };
-        if (subscribes && has_topic(parts)) || has_older_token() {
-            Generation::V0
-        } else {
-            Generation::V1
-        }
-    }
+/// One line for whoever runs the hub: why a token that is accepted grants nothing.
+pub(crate) fn log_ignored_claim(parts: &Parts) {
+    let connection = parts.extensions.get::<Connection>();
+    let peer = connection.and_then(|connection| connection.peer);
+    tracing::info!(
+        reason = "older_token",
+        method = parts.method.as_str(),
+        path = parts.uri.path(),
+        peer = peer.map(tracing::field::display),
+        "token accepted, but it grants nothing: its claim \"mercure\" is of Mercure 0.x, and this hub reads the grants of Mercure 1.0 only; write `protocol_version_compatibility 8` to accept both, or have the application issue 1.0 tokens"
+    );
 }
 
 fn has_topic(parts: &Parts) -> bool {

@@ -1,12 +1,13 @@
 //! A subscription: from a request to a cursor and the head of its stream.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, Subscription, form};
 use talaria_transport::{Lookup, Position, Unavailable};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::Rule;
 use crate::accept::{self, EventStream};
 use crate::access::{Access, Role};
-use crate::body::{essence, read_body};
+use crate::body::{check_coding, essence, read_body, received};
 use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Incoming, Shared, UnknownCursor};
 use crate::interest::Selection;
@@ -43,22 +44,20 @@ pub(crate) async fn subscribe(
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
+            check_coding(&parts.headers)?;
             read_body(body, hub.options.max_request_body_size).await?
         }
         _ => Bytes::new(),
     };
     // Clients of 0.x send anything (B-1013).
     if accepts == EventStream::Refused && answers == Generation::V1 {
-        return Err(Refused::NotAcceptable);
+        let received = received(&parts.headers, &ACCEPT).unwrap_or_default();
+        return Err(Refused::NotAcceptable(received));
     }
     let mut pairs = form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     pairs.extend(form::parse(&body)?);
-    let asked = SubscribeRequest::from_pairs(
-        &pairs,
-        hub.options.rule.oldest(),
-        &hub.base,
-        &hub.options.limits,
-    )?;
+    let asked =
+        SubscribeRequest::from_pairs(&pairs, hub.options.rule, &hub.base, &hub.options.limits)?;
     let requested = requested_cursor(&parts.headers, &asked);
     if hub.drain.is_under_way() {
         let mut response = respond::refuse_for_now(Refused::Draining, accepts)?;
@@ -168,19 +167,29 @@ fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
         .and_then(|field| field.to_str().ok());
     match field.map(essence) {
         Some(essence) if essence == FORM => Ok(()),
-        Some(essence) if essence.split('/').filter(|part| !part.is_empty()).count() == 2 => {
-            Err(Refused::QueryMediaType { unreadable: false })
+        essence => {
+            let parts =
+                |essence: String| essence.split('/').filter(|part| !part.is_empty()).count();
+            Err(Refused::QueryMediaType {
+                received: received(headers, &CONTENT_TYPE),
+                unreadable: essence.map(parts) != Some(2),
+            })
         }
-        _ => Err(Refused::QueryMediaType { unreadable: true }),
     }
 }
 
 /// The cursor as asked: the header, else the parameter, whichever is first not empty; `Some` of
 /// nothing if one is there but empty (B-350).
 fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<String> {
-    let header = headers
-        .get(LAST_EVENT_ID)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    // HTTP/1.1 removes the white space around a value, HTTP/2 leaves that to us. Browsers send
+    // UTF-8, other clients a byte for each character.
+    let header = headers.get(LAST_EVENT_ID).map(|value| {
+        let bytes = value.as_bytes().trim_ascii();
+        match str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.iter().copied().map(char::from).collect(),
+        }
+    });
     let parameter = asked
         .last_event_id
         .as_ref()
@@ -204,10 +213,18 @@ async fn resolve(
         EARLIEST => Lookup::Deleted,
         id => look_up(hub, id).await?,
     };
+    let mut requested = Cow::Borrowed(requested);
+    let mut lookup = lookup;
+    if matches!(lookup, Lookup::Unknown)
+        && let Some(text) = undo_isomorphic_decoding(&requested)
+    {
+        lookup = hub.transport.position_of(&text).await;
+        requested = text.into();
+    }
     // What is committed and not yet visible is news to everybody.
     let everything = || hub.transport.bounds().floor.min(hub.router.visible());
     let (position, field) = match lookup {
-        Lookup::Found(position) => (position, requested),
+        Lookup::Found(position) => (position, &*requested),
         // What followed was lost, so the client learns where it is now.
         Lookup::Past {
             position,
@@ -232,6 +249,16 @@ async fn look_up(hub: &Shared, id: &str) -> Result<Lookup, Unavailable> {
         );
         Err(Unavailable)
     })
+}
+
+/// The id that a client read from a response field as one character for each byte, as scripts do
+/// (Fetch standard, "isomorphic decode"), and sent back as text; `None` if it cannot be that.
+fn undo_isomorphic_decoding(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+    String::from_utf8(bytes.ok()?).ok()
 }
 
 fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {

@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, EARLIEST, Generation, HUB_PATH, MatcherType, ProtocolError, Topic};
 
 use crate::access::Access;
@@ -143,7 +144,10 @@ impl Selected {
             MatcherType::from_name(name).ok_or_else(|| {
                 Refused::Content(ProtocolError::malformed(
                     "match_type",
-                    "the path names no matcher type of this hub; use exact or urlpattern",
+                    format!(
+                        "{} in the path is not a matcher type of this hub; use exact or urlpattern",
+                        Shown(name)
+                    ),
                 ))
             })
         };
@@ -187,7 +191,10 @@ fn decoded(segment: &str) -> Result<String, Refused> {
         Ok(text) if !broken => Ok(text.into_owned()),
         _ => Err(Refused::Content(ProtocolError::malformed(
             "path",
-            "a segment is not percent-encoded UTF-8; encode it exactly once",
+            format!(
+                "the segment {} is not percent-encoded UTF-8; encode it exactly once",
+                Shown(segment)
+            ),
         ))),
     }
 }

@@ -42,7 +42,7 @@ fn cookie(value: &str, tls: bool) -> Option<String> {
     found.map(|(token, _)| token)
 }
 
-/// "Authorization HTTP Header": `Bearer` in any case, one space, a token of RFC 6750.
+/// "Authorization HTTP Header": `Bearer` in any case, spaces, a token of RFC 6750.
 #[test]
 fn a_bearer_token_is_found() {
     let token = format!("{}-._~+/09==", "a".repeat(33));
@@ -53,10 +53,19 @@ fn a_bearer_token_is_found() {
         );
     }
     let shortest = "a".repeat(41);
-    assert_eq!(
-        header(&format!("Bearer {shortest}")),
-        Ok(Some((shortest, Source::Header)))
-    );
+    // RFC 9110, section 11.4: any number of spaces; section 5.5: white space around a value is no
+    // part of it, which HTTP/2 does not remove.
+    for value in [
+        format!("Bearer {shortest}"),
+        format!("Bearer  {shortest}"),
+        format!("bearer    {shortest}"),
+        format!("Bearer {shortest} "),
+        format!(" Bearer {shortest}\t "),
+        format!("\tBEARER   {shortest}"),
+    ] {
+        let expected = Ok(Some((shortest.clone(), Source::Header)));
+        assert_eq!(header(&value), expected, "{value:?}");
+    }
 }
 
 /// B-441: any other form of the header is malformed.
@@ -66,18 +75,30 @@ fn a_malformed_header_is_refused() {
     for value in [
         "",
         "Bearer",
-        "Basic dXNlcjpwYXNz",
+        "Bearer   ",
         &format!("Bearer\t{token}"),
+        &format!("Bearer{token}"),
+        &format!("{token} Bearer"),
         &token,
     ] {
         assert_eq!(header(value), Err(PresentationError::NotBearer), "{value}");
+    }
+    for value in [
+        "Basic dXNlcjpwYXNz",
+        "basic dXNlcjpwYXNz",
+        "BASIC  x",
+        "Basic",
+    ] {
+        let error = header(value).expect_err(value);
+        assert_eq!(error, PresentationError::OtherScheme("Basic"));
+        assert!(!error.to_string().contains("dXNl"), "{error}");
     }
     assert_eq!(
         header(&format!("Bearer {}", "a".repeat(40))),
         Err(PresentationError::TooShort { bytes: 40 })
     );
     for value in [
-        format!("Bearer  {token}"),
+        format!("Bearer \t{token}"),
         format!("Bearer {token},"),
         format!("Bearer \"{token}\""),
         format!("Bearer {token}=a"),
@@ -111,7 +132,7 @@ fn the_header_wins_over_the_cookie() {
     );
     assert_eq!(
         found(&[cookie(), (AUTHORIZATION, "Basic x".to_owned())], true),
-        Err(PresentationError::NotBearer)
+        Err(PresentationError::OtherScheme("Basic"))
     );
 }
 

@@ -18,10 +18,10 @@ pub enum Blame {
 
 /// A refused value: which field, what was wrong with it and what to do.
 ///
-/// The text is meant for the client that sent the value; it quotes at most 64 characters of it,
-/// with control and format characters escaped.
+/// The text is meant for the client that sent the value; it quotes at most 64 characters of it and
+/// 128 of the field, with control and format characters escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
+#[error("{}: {problem}", Bounded(.field, 128))]
 pub struct ProtocolError {
     /// What kind of refusal this is.
     pub blame: Blame,
@@ -93,9 +93,17 @@ pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", Bounded(self.0, 64))
+    }
+}
+
+/// A stranger's text, escaped as [`Shown`] says and cut after so many characters.
+struct Bounded<'a>(&'a str, usize);
+
+impl fmt::Display for Bounded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
-        f.write_str("\"")?;
-        for c in chars.by_ref().take(64) {
+        for c in chars.by_ref().take(self.1) {
             if crate::topic::is_forbidden(c) {
                 write!(f, "{}", c.escape_unicode())?;
             } else if matches!(c, '"' | '\\') {
@@ -104,10 +112,6 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "{c}")?;
             }
         }
-        f.write_str(if chars.next().is_some() {
-            "…\""
-        } else {
-            "\""
-        })
+        f.write_str(if chars.next().is_some() { "…" } else { "" })
     }
 }

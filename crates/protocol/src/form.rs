@@ -17,12 +17,13 @@ pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 /// "Publication").
 ///
 /// # Errors
-/// Names the parameter whose bytes are not UTF-8.
+/// Names the parameter whose bytes are not UTF-8; never the bytes.
 pub fn parse(input: &[u8]) -> Result<Vec<Pair<'_>>, ProtocolError> {
     input
         .split(|byte| *byte == b'&')
         .filter(|sequence| !sequence.is_empty())
-        .map(|sequence| {
+        .enumerate()
+        .map(|(index, sequence)| {
             let equals = sequence.iter().position(|byte| *byte == b'=');
             let (name, value) = match equals {
                 Some(at) => (&sequence[..at], &sequence[at + 1..]),
@@ -30,8 +31,8 @@ pub fn parse(input: &[u8]) -> Result<Vec<Pair<'_>>, ProtocolError> {
             };
             let name = decode(name).ok_or_else(|| {
                 ProtocolError::malformed(
-                    String::from_utf8_lossy(name).into_owned(),
-                    "the parameter's name is not UTF-8; percent-encode its UTF-8 bytes",
+                    format!("parameter {}", index + 1),
+                    "the name is not UTF-8; percent-encode its UTF-8 bytes, and send text, neither compressed nor binary",
                 )
             })?;
             match decode(value) {
@@ -43,6 +44,41 @@ pub fn parse(input: &[u8]) -> Result<Vec<Pair<'_>>, ProtocolError> {
             }
         })
         .collect()
+}
+
+/// Which names came, for the error that misses one: at most eight, and of those that could be
+/// something else than a name (a secret, a whole document) only how many.
+pub(crate) fn names(pairs: &[Pair<'_>]) -> String {
+    const MOST: usize = 8;
+    // Shorter than any token.
+    const MOST_BYTES: usize = 40;
+    if pairs.is_empty() {
+        return "there are no fields".to_owned();
+    }
+    let mut shown: Vec<String> = Vec::new();
+    let mut others = 0;
+    for (name, _) in pairs {
+        let is_name = (1..=MOST_BYTES).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte));
+        let quoted = format!("\"{name}\"");
+        if is_name && shown.contains(&quoted) {
+            continue;
+        }
+        if is_name && shown.len() < MOST {
+            shown.push(quoted);
+        } else {
+            others += 1;
+        }
+    }
+    match (shown.join(", "), others) {
+        (shown, 0) => format!("received: {shown}"),
+        (shown, others) if shown.is_empty() => {
+            format!("received: {others} with names that no field has")
+        }
+        (shown, others) => format!("received: {shown} and {others} more"),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {

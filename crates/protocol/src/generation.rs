@@ -1,4 +1,5 @@
-//! The two generations of the protocol that clients speak (design §6).
+//! The two generations of the protocol that clients speak, and which of them a hub accepts (design
+//! §6).
 
 /// A generation of the protocol. One request may mix them: each parameter and the token is of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -7,4 +8,43 @@ pub enum Generation {
     V0,
     /// Mercure 1.0: `match` parameters, authorization details.
     V1,
+}
+
+/// Which generations a hub accepts, and by whose checks it judges them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rule {
+    /// Mercure 1.0 alone.
+    #[default]
+    Modern,
+    /// Both generations; checks and answers are those of Mercure 1.0 (B-601 to B-621).
+    Compatible,
+    /// Both generations; what is of 0.x is checked and answered as 0.x does (B-630 to B-657).
+    Classic,
+}
+
+impl Rule {
+    /// The name in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modern => "modern",
+            Self::Compatible => "compatible",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// The oldest generation that is accepted.
+    pub fn oldest(self) -> Generation {
+        match self {
+            Self::Modern => Generation::V1,
+            Self::Compatible | Self::Classic => Generation::V0,
+        }
+    }
+
+    /// The generation whose checks apply to a token or parameter of this one.
+    pub fn checks(self, of: Generation) -> Generation {
+        match self {
+            Self::Modern | Self::Compatible => Generation::V1,
+            Self::Classic => of,
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub mod update;
 pub use authorization::{Action, AuthorizationDetails};
 pub use base::Base;
 pub use error::{Blame, ProtocolError};
-pub use generation::Generation;
+pub use generation::{Generation, Rule};
 pub use limits::Limits;
 pub use matcher::{Matcher, MatcherSet, MatcherType};
 pub use subscription::{LastEventId, SubscribeRequest, Subscription};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use self::uri_template::UriTemplate;
 pub use self::urlpattern::UrlPattern;
 use crate::topic::check_characters;
-use crate::{Base, Limits, ProtocolError, Topic};
+use crate::{Base, Generation, Limits, ProtocolError, Topic};
 
 /// The kind of a matching expression (specification, "Matcher Types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +85,11 @@ impl Matcher {
                 ),
             ));
         }
-        check_characters(field, text)?;
+        let checks = match kind {
+            MatcherType::Exact | MatcherType::UrlPattern => Generation::V1,
+            MatcherType::Selector => Generation::V0,
+        };
+        check_characters(field, text, checks)?;
         if text == "*" {
             return Ok(Self::Any);
         }

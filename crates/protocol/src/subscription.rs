@@ -1,8 +1,8 @@
 //! Subscriptions: what a subscriber asks for (specification, "Subscription").
 
-use crate::error::Shown;
-use crate::form::Pair;
-use crate::{Base, Generation, Limits, Matcher, MatcherSet, MatcherType, ProtocolError};
+use crate::form::{self, Pair};
+use crate::topic::check_characters;
+use crate::{Base, Generation, Limits, Matcher, MatcherSet, MatcherType, ProtocolError, Rule};
 
 /// A subscription as it was asked: what events and documents show. What the engine compares is
 /// the [`Matcher`] it stands for.
@@ -42,16 +42,19 @@ pub struct SubscribeRequest {
 
 impl SubscribeRequest {
     /// Reads the pairs of a query and, for `QUERY`, those of the body, as one list in that order.
-    /// `topic` and the 0.x names of the cursor are read if `oldest` is [`Generation::V0`].
+    /// `topic` and the 0.x names of the cursor are read if the rule accepts 0.x. Under the classic
+    /// rule a request with `topic` may have parameters of any name, as in 0.x.
     ///
     /// # Errors
     /// Malformed: no matcher, too many, a bad one, or a name in the reserved `match` namespace.
-    pub fn from_pairs<'a>(
-        pairs: impl IntoIterator<Item = &'a Pair<'a>>,
-        oldest: Generation,
+    pub fn from_pairs(
+        pairs: &[Pair<'_>],
+        rule: Rule,
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
+        let oldest = rule.oldest();
+        let mut unknown_matcher = None;
         let mut asked = Vec::new();
         let mut last_event_id: Option<LastEventId> = None;
         let mut older_last_event_id: Option<LastEventId> = None;
@@ -66,7 +69,7 @@ impl SubscribeRequest {
                         text: value.clone().into_owned(),
                     },
                 ));
-            } else if let Some(matcher_type) = matcher_type_of(name)? {
+            } else if let Some(matcher_type) = matcher_type_of(name) {
                 asked.push((
                     &**name,
                     Subscription {
@@ -74,6 +77,8 @@ impl SubscribeRequest {
                         text: value.clone().into_owned(),
                     },
                 ));
+            } else if is_reserved(name) {
+                unknown_matcher.get_or_insert(&**name);
             } else if name == "last_event_id" {
                 last_event_id.get_or_insert_with(|| LastEventId(value.clone().into_owned()));
             } else if oldest == Generation::V0
@@ -91,11 +96,29 @@ impl SubscribeRequest {
                 "this parameter belongs to Mercure 0.x; use \"match\" for a topic or \"match_urlpattern\" for a URL Pattern",
             ));
         }
-        if asked.is_empty() {
+        // A request of 0.x alone: its other parameters mean nothing to the hub.
+        let is_older = selectors == asked.len() && rule.checks(Generation::V0) == Generation::V0;
+        if let Some(name) = unknown_matcher
+            && (selectors == 0 || !is_older)
+        {
             return Err(ProtocolError::malformed(
-                "match",
-                "missing; name at least one topic with \"match\" or \"match_urlpattern\"",
+                name.to_owned(),
+                "names no matcher type of this hub; use \"match\", \"match_exact\" or \"match_urlpattern\"",
             ));
+        }
+        if asked.is_empty() {
+            let (field, remedy) = match oldest {
+                Generation::V0 => (
+                    "topic",
+                    "name at least one topic with \"topic\" (Mercure 0.x), or with \"match\" or \"match_urlpattern\" (1.0), without brackets",
+                ),
+                Generation::V1 => (
+                    "match",
+                    "name at least one topic with \"match\" or \"match_urlpattern\", without brackets",
+                ),
+            };
+            let problem = format!("missing ({}); {remedy}", form::names(pairs));
+            return Err(ProtocolError::malformed(field, problem));
         }
         if selectors > limits.selectors {
             return Err(ProtocolError::malformed(
@@ -121,6 +144,9 @@ impl SubscribeRequest {
             .iter()
             .map(|(name, asked)| {
                 let text = &asked.text;
+                if asked.matcher_type == MatcherType::Selector {
+                    check_characters(name, text, rule.checks(Generation::V0))?;
+                }
                 let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
                 states += matcher.states();
                 check_states(name, states, limits)?;
@@ -146,27 +172,18 @@ impl SubscribeRequest {
 /// that of before 0.14 (B-623, B-638, B-660).
 const OLDER_LAST_EVENT_ID: [&str; 3] = ["lastEventID", "lastEventId", "Last-Event-ID"];
 
-/// The matcher type that a parameter names; an unknown name in the reserved namespace is refused.
-fn matcher_type_of(name: &str) -> Result<Option<MatcherType>, ProtocolError> {
+/// The matcher type that a parameter names.
+fn matcher_type_of(name: &str) -> Option<MatcherType> {
     if name == "match" {
-        return Ok(Some(MatcherType::Exact));
+        return Some(MatcherType::Exact);
     }
-    if let Some(matcher_type) = name.strip_prefix("match_").and_then(MatcherType::from_name) {
-        return Ok(Some(matcher_type));
-    }
-    let reserved = name
-        .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("match"));
-    if reserved {
-        return Err(ProtocolError::malformed(
-            name.to_owned(),
-            format!(
-                "{} names no matcher type of this hub; use \"match\", \"match_exact\" or \"match_urlpattern\"",
-                Shown(name)
-            ),
-        ));
-    }
-    Ok(None)
+    name.strip_prefix("match_").and_then(MatcherType::from_name)
+}
+
+/// Whether a parameter's name is reserved for matcher types (specification, "Subscription").
+fn is_reserved(name: &str) -> bool {
+    name.get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("match"))
 }
 
 /// One request must not bring patterns that cost every publish too much, though each is legal.

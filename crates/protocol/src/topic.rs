@@ -7,7 +7,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
 use crate::error::Shown;
-use crate::{Base, HUB_PATH, ProtocolError};
+use crate::{Base, Generation, HUB_PATH, ProtocolError};
 
 /// Whether a character may occur in no topic, matcher, id or type: C0, DEL, C1 and general
 /// category `Cf` (specification, "Terminology").
@@ -15,9 +15,18 @@ pub fn is_forbidden(c: char) -> bool {
     c.is_control() || (!c.is_ascii() && c.general_category() == GeneralCategory::Format)
 }
 
-/// Refuses a value that carries a forbidden character.
-pub(crate) fn check_characters(field: &str, value: &str) -> Result<(), ProtocolError> {
-    match value.chars().find(|c| is_forbidden(*c)) {
+/// Refuses a value that carries a forbidden character. By the checks of Mercure 0.x these are the
+/// control characters alone: writing systems and emoji need format characters.
+pub(crate) fn check_characters(
+    field: &str,
+    value: &str,
+    checks: Generation,
+) -> Result<(), ProtocolError> {
+    let is_refused = match checks {
+        Generation::V0 => char::is_control,
+        Generation::V1 => is_forbidden,
+    };
+    match value.chars().find(|c| is_refused(*c)) {
         None => Ok(()),
         Some(c) => Err(ProtocolError::malformed(
             field.to_owned(),
@@ -30,17 +39,21 @@ pub(crate) fn check_characters(field: &str, value: &str) -> Result<(), ProtocolE
     }
 }
 
-/// Refuses a topic that a publisher may not use: `*`, forbidden characters, and the namespace
-/// reserved for the hub (specification, "Publication").
-pub(crate) fn check_published(topic: &str, base: &Base) -> Result<(), ProtocolError> {
-    check_characters("topic", topic)?;
-    if topic == "*" {
+/// Refuses a topic that a publisher may not use: forbidden characters, the namespace reserved for
+/// the hub and, by the checks of Mercure 1.0, `*` (specification, "Publication").
+pub(crate) fn check_published(
+    topic: &str,
+    checks: Generation,
+    base: &Base,
+) -> Result<(), ProtocolError> {
+    check_characters("topic", topic, checks)?;
+    if checks == Generation::V1 && topic == "*" {
         return Err(ProtocolError::malformed(
             "topic",
             "\"*\" is the wildcard of matchers and no topic; publish to a named topic",
         ));
     }
-    if is_reserved(topic, base) {
+    if is_reserved(topic, checks, base) {
         return Err(ProtocolError {
             blame: crate::Blame::Reserved,
             field: "topic".into(),
@@ -55,14 +68,20 @@ pub(crate) fn check_published(topic: &str, base: &Base) -> Result<(), ProtocolEr
 }
 
 /// Whether a topic addresses the hub's own namespace, whatever its scheme and authority.
-fn is_reserved(topic: &str, base: &Base) -> bool {
+///
+/// Mercure 0.x reserves every text that holds the hub's path (B-387), and no other. Of what resolves
+/// to the hub's path, such as `#general`, only that below it could pass for an event of the hub.
+fn is_reserved(topic: &str, checks: Generation, base: &Base) -> bool {
+    if checks == Generation::V0 && topic.contains(HUB_PATH) {
+        return true;
+    }
     let Ok(url) = base.url().join(topic) else {
         return false;
     };
     // Decoding can produce dot segments only from `%2e`, which the URL parser already removed.
     let path = decode_unreserved(url.path());
     let hub = base.url().path();
-    path == hub
+    (checks == Generation::V1 && path == hub)
         || path
             .strip_prefix(hub)
             .is_some_and(|rest| rest.starts_with('/'))

@@ -5,7 +5,7 @@ mod json;
 use crate::error::Shown;
 use crate::form::Pair;
 use crate::topic::{check_characters, check_published};
-use crate::{Base, EARLIEST, Limits, ProtocolError};
+use crate::{Base, EARLIEST, Generation, Limits, ProtocolError, form};
 
 /// The SSE type of the updates that the hub itself makes (specification, "Subscription Events").
 pub const HUB_EVENT_TYPE: &str = "mercure";
@@ -28,7 +28,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// Reads an update from the pairs of a publish body.
+    /// Reads an update from the pairs of a publish body, by the checks of a generation.
     ///
     /// Empty `id`, `type` and `retry` mean absent (B-679); the first value of each counts, unknown
     /// fields are ignored (B-384).
@@ -38,6 +38,7 @@ impl Update {
     /// [`crate::Blame::Malformed`].
     pub fn from_form(
         pairs: &[Pair<'_>],
+        checks: Generation,
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
@@ -46,15 +47,20 @@ impl Update {
         if fields.topics.is_empty() {
             return Err(ProtocolError::malformed(
                 "topic",
-                "missing; name at least one topic in the form body",
+                format!(
+                    "missing ({}); name each topic of the update in the body, in a field \"topic\" of its own and without brackets",
+                    form::names(pairs)
+                ),
             ));
         }
         for topic in &fields.topics {
-            check_published(topic, base)?;
+            check_published(topic, checks, base)?;
         }
+        let id = |id| checked_id(id, checks);
+        let event_type = |event_type| checked_type(event_type, checks);
         Ok(Self {
-            id: fields.id.map(checked_id).transpose()?,
-            event_type: fields.event_type.map(checked_type).transpose()?,
+            id: fields.id.map(id).transpose()?,
+            event_type: fields.event_type.map(event_type).transpose()?,
             retry: fields.retry.map(checked_retry).transpose()?,
             data: fields.data.unwrap_or_default().to_owned(),
             private: fields.private,
@@ -129,9 +135,18 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn checked_id(id: &str) -> Result<String, ProtocolError> {
-    check_characters("id", id)?;
-    if id.starts_with('#') {
+fn checked_id(id: &str, checks: Generation) -> Result<String, ProtocolError> {
+    check_characters("id", id, checks)?;
+    if id.starts_with(' ') || id.ends_with(' ') {
+        return Err(ProtocolError::malformed(
+            "id",
+            format!(
+                "{} begins or ends with a space, which a Last-Event-ID header would lose; remove it",
+                Shown(id)
+            ),
+        ));
+    }
+    if checks == Generation::V1 && id.starts_with('#') {
         return Err(ProtocolError::malformed(
             "id",
             format!(
@@ -149,9 +164,9 @@ fn checked_id(id: &str) -> Result<String, ProtocolError> {
     Ok(id.to_owned())
 }
 
-fn checked_type(event_type: &str) -> Result<String, ProtocolError> {
-    check_characters("type", event_type)?;
-    if event_type == HUB_EVENT_TYPE {
+fn checked_type(event_type: &str, checks: Generation) -> Result<String, ProtocolError> {
+    check_characters("type", event_type, checks)?;
+    if checks == Generation::V1 && event_type == HUB_EVENT_TYPE {
         return Err(ProtocolError::malformed(
             "type",
             "\"mercure\" is reserved for the hub's own events; use another type",
@@ -166,7 +181,7 @@ fn checked_retry(retry: &str) -> Result<u64, ProtocolError> {
         ProtocolError::malformed(
             "retry",
             format!(
-                "{} is no number of milliseconds; write ASCII digits only",
+                "{} is not a number of milliseconds below 2^64; write ASCII digits only",
                 Shown(retry)
             ),
         )

@@ -1,11 +1,16 @@
 //! Fields of a publish (specification, "Publication").
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-use talaria_protocol::{Base, Blame, Limits, ProtocolError, Update, form};
+use talaria_protocol::{Base, Blame, Generation, Limits, ProtocolError, Update, form};
 
 fn publish(body: &str) -> Result<Update, ProtocolError> {
+    publish_by(Generation::V1, body)
+}
+
+fn publish_by(checks: Generation, body: &str) -> Result<Update, ProtocolError> {
     let base = Base::new("https://hub.example/.well-known/mercure").unwrap();
-    Update::from_form(&form::parse(body.as_bytes())?, &base, &Limits::default())
+    let pairs = form::parse(body.as_bytes())?;
+    Update::from_form(&pairs, checks, &base, &Limits::default())
 }
 
 #[track_caller]
@@ -198,4 +203,194 @@ fn data_is_any_utf_8() {
         "\0\u{200b}🦀"
     );
     refused("topic=/a&data=%FF", Blame::Malformed, "data", "UTF-8");
+}
+
+/// B-387: what is of Mercure 1.0 only is not asked of 0.x publishers under the classic rule.
+#[test]
+fn checks_are_those_of_the_generation() {
+    for body in [
+        "topic=*",
+        "topic=%23general",
+        "topic=?room=1",
+        "topic=mercure",
+        "topic=",
+        "topic=./mercure",
+        "topic=/.well-known/me%2572cure",
+        "topic=a&topic=*",
+        "topic=a%E2%80%8Db",
+        "topic=a&type=mercure",
+        "topic=a&type=a%E2%80%8Db",
+        "topic=a&id=%23a",
+        "topic=a&id=a%E2%80%8Db",
+    ] {
+        let update = publish_by(Generation::V0, body);
+        assert!(update.is_ok(), "{body}: {update:?}");
+        assert!(publish_by(Generation::V1, body).is_err(), "{body}");
+    }
+    for body in [
+        "data=x",
+        "topic=a%0Ab",
+        "topic=a%7Fb",
+        "topic=a%C2%85b",
+        "topic=a&type=a%0Ab",
+        "topic=a&type=%00",
+        "topic=a&id=a%0Db",
+        "topic=a&id=a%00b",
+        "topic=a&id=a%09b",
+        "topic=a&id=earliest",
+        "topic=a&id=+a",
+        "topic=a&id=a+",
+        "topic=a&retry=soon",
+        "topic=a&data=%FF",
+    ] {
+        for checks in [Generation::V0, Generation::V1] {
+            assert!(publish_by(checks, body).is_err(), "{body}");
+        }
+    }
+}
+
+/// No generation lets a publisher forge an event of the hub.
+#[test]
+fn events_of_the_hub_are_not_forged() {
+    for topic in [
+        "/.well-known/mercure",
+        "/.well-known/mercure/subscriptions/exact/a/b",
+        "https://any.example/.well-known/mercure/subscriptions/a/b",
+        "mercure/subscriptions/exact/a/b",
+        "./mercure/subscriptions/exact/a/b",
+        "mercure/",
+        "x/../mercure/subscriptions/a/b",
+        "%2e/mercure/subscriptions/a/b",
+        "me%72cure/subscriptions/a/b",
+        "/.well-known/x/%2E%2e/mercure/subscriptions/a/b",
+        r"\.well-known\mercure\subscriptions\a\b",
+        "urn:x:/.well-known/mercure/subscriptions/a",
+    ] {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("topic", "a")
+            .append_pair("topic", topic)
+            .append_pair("type", "mercure")
+            .finish();
+        let error = publish_by(Generation::V0, &body).expect_err(topic);
+        assert_eq!(error.blame, Blame::Reserved, "{topic}");
+    }
+}
+
+/// Specification, "Publication": an id travels in the `Last-Event-ID` field, which has no space at
+/// its ends.
+#[test]
+fn an_id_survives_its_field() {
+    for id in ["+a", "a+", "+", "%20%20", "+%C3%A9"] {
+        let body = format!("topic=a&id={id}");
+        refused(&body, Blame::Malformed, "id", "begins or ends with a space");
+    }
+    for id in [
+        "a+b",
+        "%C3%A9",
+        "%E6%97%A5%E6%9C%AC",
+        "%C2%A0a%C2%A0",
+        "%E3%80%80",
+        "a,b",
+        "%22",
+    ] {
+        assert!(publish(&format!("topic=a&id={id}")).is_ok(), "{id}");
+    }
+}
+
+/// What a missing topic came as is named, and nothing that could be content or a secret.
+#[test]
+fn a_missing_topic_names_what_came() {
+    let token = "a".repeat(41);
+    for (body, says) in [
+        (
+            "topic[]=a&topic[]=b&data=x",
+            r#"received: "topic[]", "data""#,
+        ),
+        ("topic[0]=a", r#"received: "topic[0]""#),
+        ("Topic=a", r#"received: "Topic""#),
+        ("topics=a", r#"received: "topics""#),
+        ("", "there are no fields"),
+        (
+            r#"{"topic":"secret"}"#,
+            "received: 1 with names that no field has",
+        ),
+        (&token, "received: 1 with names that no field has"),
+        ("a&b&c&d&e&f&g&h&i&j", r#""h" and 2 more"#),
+    ] {
+        refused(body, Blame::Malformed, "topic", says);
+        let error = publish(body).expect_err(body).to_string();
+        assert!(
+            !error.contains("secret") && !error.contains(&token),
+            "{error}"
+        );
+        assert!(error.contains("without brackets"), "{error}");
+    }
+}
+
+/// A line that is not an update names its kind or its place, never its content.
+#[test]
+fn a_bad_line_is_not_quoted() {
+    let base = Base::new("https://hub.example/.well-known/mercure").unwrap();
+    let read = |line: &[u8]| {
+        Update::from_json(line, Generation::V1, &base, &Limits::default())
+            .expect_err("refused")
+            .to_string()
+    };
+    let secret = "secret".repeat(100_000);
+    for (line, says) in [
+        (format!("\"{secret}\""), "is a string, not a JSON object"),
+        ("[1]".to_owned(), "is an array, not a JSON object"),
+        (format!("{{\"topic\":\"{secret}"), "wrong at byte"),
+        ("topic=a&data=secret".to_owned(), "wrong at byte"),
+        (
+            r#"{"topic":7}"#.to_owned(),
+            "topic: is 7; write a string or an array of strings",
+        ),
+        (
+            r#"{"topic":["a",null]}"#.to_owned(),
+            "topic: is null; write",
+        ),
+        (
+            r#"{"topic":"a","retry":-1}"#.to_owned(),
+            "retry: is -1; write a whole number",
+        ),
+        (
+            r#"{"topic":"a","retry":"7"}"#.to_owned(),
+            r#"retry: is "7"; write a whole number"#,
+        ),
+        (
+            r#"{"topic":"a","private":"yes"}"#.to_owned(),
+            r#"private: is "yes"; write true or false"#,
+        ),
+        (format!("{{\"{secret}\":1}}"), "is no member of an update"),
+    ] {
+        let error = read(line.as_bytes());
+        assert!(error.contains(says), "{error:.300}");
+        assert!(error.len() < 400, "{} bytes", error.len());
+    }
+    let error = read(b"\x1f\x8b\x08\0\xff");
+    assert!(
+        error.contains("wrong at byte") && error.is_ascii(),
+        "{error:?}"
+    );
+}
+
+/// Errors are bounded, whatever a parameter is called.
+#[test]
+fn the_field_of_an_error_is_bounded() {
+    let name = "n".repeat(100_000);
+    let error = form::parse(format!("{name}=%FF").as_bytes()).expect_err("not UTF-8");
+    assert!(error.to_string().len() < 300, "{}", error.to_string().len());
+    let error = form::parse(b"a%0Ab=%FF")
+        .expect_err("not UTF-8")
+        .to_string();
+    assert!(error.starts_with(r"a\u{a}b: "), "{error}");
+    let gzip = form::parse(b"\x1f\x8b\x08\0\xff\xfe")
+        .expect_err("not UTF-8")
+        .to_string();
+    assert!(
+        gzip.starts_with("parameter 1: ") && gzip.contains("compressed"),
+        "{gzip:?}"
+    );
+    assert!(gzip.is_ascii(), "{gzip:?}");
 }

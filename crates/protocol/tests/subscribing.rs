@@ -2,13 +2,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use talaria_protocol::{
-    Base, Blame, Generation, LastEventId, Limits, MatcherType, ProtocolError, SubscribeRequest,
-    Topic, form,
+    Base, Blame, LastEventId, Limits, MatcherType, ProtocolError, Rule, SubscribeRequest, Topic,
+    form,
 };
 
 fn request(query: &str) -> Result<SubscribeRequest, ProtocolError> {
+    request_under(Rule::Modern, query)
+}
+
+fn request_under(rule: Rule, query: &str) -> Result<SubscribeRequest, ProtocolError> {
     let pairs = form::parse(query.as_bytes())?;
-    SubscribeRequest::from_pairs(&pairs, Generation::V1, &base(), &Limits::default())
+    SubscribeRequest::from_pairs(&pairs, rule, &base(), &Limits::default())
 }
 
 fn base() -> Base {
@@ -223,4 +227,83 @@ fn the_patterns_of_a_request_are_bounded_together() {
     assert!(request(&(0..64).map(custom).collect::<String>()).is_ok());
     let query: String = (0..65).map(custom).collect();
     refused(&query, "match_urlpattern", "too complex together");
+}
+
+/// B-341: a request with `topic` may have parameters of any name under the classic rule, as in 0.x,
+/// where no matcher of 1.0 stands beside it.
+#[test]
+fn names_are_reserved_in_1_0_only() {
+    for query in [
+        "topic=a&matchday=3",
+        "Match=x&topic=a",
+        "topic=a&match_=&matches=1",
+    ] {
+        let asked = request_under(Rule::Classic, query).unwrap();
+        assert_eq!(asked.subscriptions.len(), 1, "{query}");
+        let error = request_under(Rule::Compatible, query).unwrap_err();
+        assert!(
+            error.field.to_ascii_lowercase().starts_with("match"),
+            "{error}"
+        );
+    }
+    for query in [
+        "matchday=3",
+        "topic=a&match=b&matches=c",
+        "match=b&match_regexp=c",
+    ] {
+        for rule in [Rule::Classic, Rule::Compatible, Rule::Modern] {
+            assert!(request_under(rule, query).is_err(), "{query}");
+        }
+    }
+}
+
+/// B-342, B-648: format characters may stand in a selector under the classic rule; control characters
+/// and long ones are refused of both generations.
+#[test]
+fn selectors_may_have_format_characters() {
+    let query = "topic=a%E2%80%8Db";
+    assert!(request_under(Rule::Classic, query).is_ok());
+    assert!(request_under(Rule::Compatible, query).is_err());
+    let long = format!("topic={}", "a".repeat(4097));
+    for query in [
+        "match=a%E2%80%8Db",
+        "topic=a%0Ab",
+        "topic=a%C2%9Fb",
+        "topic=%FF",
+        &long,
+    ] {
+        assert!(request_under(Rule::Classic, query).is_err(), "{query:.20}");
+    }
+}
+
+/// What is missing is called as the rule has it, and what came instead is named.
+#[test]
+fn a_missing_matcher_names_what_came() {
+    for (rule, query, field, says) in [
+        (
+            Rule::Classic,
+            "topic[]=a&lastEventID=x",
+            "topic",
+            r#"received: "topic[]", "lastEventID""#,
+        ),
+        (Rule::Compatible, "Topic=a", "topic", r#"received: "Topic""#),
+        (Rule::Classic, "", "topic", "there are no fields"),
+        (
+            Rule::Modern,
+            "topics=a&authorization=secret",
+            "match",
+            r#"received: "topics", "authorization""#,
+        ),
+        (Rule::Modern, "", "match", "there are no fields"),
+    ] {
+        let error = request_under(rule, query).unwrap_err();
+        assert_eq!(error.field, field, "{query}");
+        assert!(error.problem.contains(says), "{query}: {error}");
+        assert!(!error.problem.contains("secret"), "{error}");
+    }
+    let error = request_under(Rule::Classic, "").unwrap_err();
+    assert!(
+        error.problem.contains(r#"with "topic" (Mercure 0.x)"#),
+        "{error}"
+    );
 }

@@ -3,11 +3,16 @@
 
 use talaria_protocol::form::Pair;
 use talaria_protocol::topic::is_forbidden;
-use talaria_protocol::{Base, Blame, Limits, ProtocolError, Topic, TopicUrl, Update};
+use talaria_protocol::{Base, Blame, Generation, Limits, ProtocolError, Topic, TopicUrl, Update};
 
 fn publish_on(hub: &str, topic: &str) -> Result<Update, ProtocolError> {
     let pairs: [Pair<'_>; 1] = [("topic".into(), topic.into())];
-    Update::from_form(&pairs, &Base::new(hub).unwrap(), &Limits::default())
+    Update::from_form(
+        &pairs,
+        Generation::V1,
+        &Base::new(hub).unwrap(),
+        &Limits::default(),
+    )
 }
 
 fn publish(topic: &str) -> Result<Update, ProtocolError> {
@@ -158,7 +163,15 @@ fn the_namespace_is_the_hubs_path() {
         "topic".into(),
         "https://a.example/.well-known/mercure".into(),
     )];
-    assert!(Update::from_form(&pairs, &Base::synthetic(), &Limits::default()).is_err());
+    assert!(
+        Update::from_form(
+            &pairs,
+            Generation::V1,
+            &Base::synthetic(),
+            &Limits::default()
+        )
+        .is_err()
+    );
 }
 
 /// Specification, "Publication": `*` is the wildcard of matchers.

@@ -55,13 +55,13 @@ fn part() -> impl Strategy<Value = Part> {
         (Modifier::Prefix(_), Value::List(_) | Value::Pairs(_)) => (name, Modifier::None, value),
         _ => (name, modifier, value),
     });
-    ("[a-z/:.é <]{0,5}", operator, vec(variable, 1..4)).prop_map(
-        |(literal, operator, variables)| Part {
+    ("[a-z/:.é']{0,5}", operator, vec(variable, 1..4)).prop_map(|(literal, operator, variables)| {
+        Part {
             literal,
             operator,
             variables,
-        },
-    )
+        }
+    })
 }
 
 fn encoded(text: &str, reserved: bool) -> String {

@@ -1,6 +1,6 @@
 //! The claims of a token whose signature was verified (specification, "Token Validation").
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::Refusal;
@@ -23,6 +23,31 @@ pub(super) fn expiry_if_any(claims: &Map<String, Value>, now: f64) -> Result<Opt
         Ok(Some(exp))
     } else {
         Err(Refusal::Expired { exp, now })
+    }
+}
+
+/// Brings the times of a 0.x token into the form of 1.0: 0.x also takes a string that is a JSON
+/// number, and `null` for an absent claim, and drops the fraction of a second. `iat` is not judged.
+pub(super) fn read_times_as_0_x_does(claims: &mut Map<String, Value>) {
+    for name in ["exp", "nbf"] {
+        let Some(claim) = claims.get_mut(name) else {
+            continue;
+        };
+        let seconds = match claim {
+            Value::Null => {
+                claims.remove(name);
+                continue;
+            }
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) if !text.contains(char::is_whitespace) => {
+                let number = serde_json::from_str::<Number>(text).ok();
+                number.and_then(|number| number.as_f64())
+            }
+            _ => None,
+        };
+        if let Some(number) = seconds.and_then(|seconds| Number::from_f64(seconds.floor())) {
+            *claim = Value::Number(number);
+        }
     }
 }
 
@@ -76,13 +101,18 @@ pub(super) fn generation(claims: &Map<String, Value>) -> Generation {
     }
 }
 
-/// Reads `authorization_details`; without the claim nothing is granted (B-445).
+/// Whether the claims are those of a 0.x token: its claim, and no Mercure detail.
+pub(super) fn are_of_older_token(claims: &Map<String, Value>) -> bool {
+    generation(claims) == Generation::V0 && AuthorizationDetails::are_in_mercure_claim(claims)
+}
+
+/// Reads `authorization_details`; without the claim, or with `null`, nothing is granted (B-445).
 pub(super) fn details(
     claims: &Map<String, Value>,
     base: &Base,
     limits: &Limits,
 ) -> Result<AuthorizationDetails, Refusal> {
-    let Some(claim) = claims.get(DETAILS) else {
+    let Some(claim) = claims.get(DETAILS).filter(|claim| !claim.is_null()) else {
         return Ok(AuthorizationDetails::default());
     };
     AuthorizationDetails::parse(claim, base, limits).map_err(|error| {

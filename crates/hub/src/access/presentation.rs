@@ -47,12 +47,18 @@ pub enum PresentationError {
     /// Several header fields.
     #[error("the request has more than one Authorization header; send one")]
     Repeated,
-    /// Not `Bearer` and one space.
+    /// Not `Bearer`, spaces and a token.
     #[error(
-        "the Authorization header does not have the form \"Bearer <token>\"; use that scheme and \
-         one space (a proxy that adds Basic must not do so here)"
+        "the Authorization header does not have the form \"Bearer <token>\"; write the scheme, a \
+         space and the token"
     )]
     NotBearer,
+    /// Another authentication scheme.
+    #[error(
+        "the Authorization header has the scheme {0}, not Bearer; send \"Bearer <token>\" (a proxy \
+         that adds {0} must not do so here)"
+    )]
+    OtherScheme(&'static str),
     /// Shorter than any signed token.
     #[error(
         "the bearer token in the Authorization header has {bytes} bytes, fewer than the \
@@ -75,7 +81,7 @@ impl PresentationError {
     pub fn code(self) -> &'static str {
         match self {
             Self::Repeated => "authorization_repeated",
-            Self::NotBearer => "authorization_not_bearer",
+            Self::NotBearer | Self::OtherScheme(_) => "authorization_not_bearer",
             Self::TooShort { .. } => "bearer_token_too_short",
             Self::BadCharacters => "bearer_token_bad_characters",
         }
@@ -148,13 +154,35 @@ pub fn present(
         }))
 }
 
-/// The token of an `Authorization` value (RFC 6750, section 2.1).
+/// Schemes that an error names. Others may be a token whose scheme was forgotten.
+const OTHER_SCHEMES: [&str; 10] = [
+    "Basic",
+    "Digest",
+    "DPoP",
+    "JWT",
+    "Key",
+    "Mercure",
+    "Negotiate",
+    "NTLM",
+    "OAuth",
+    "Token",
+];
+
+/// The token of an `Authorization` value (RFC 6750, section 2.1; RFC 9110, section 11.4: any number
+/// of spaces).
 fn bearer(value: &[u8]) -> Result<&str, PresentationError> {
-    const SCHEME: &[u8] = b"Bearer ";
-    let token = match value.split_at_checked(SCHEME.len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => token,
-        _ => return Err(PresentationError::NotBearer),
-    };
+    // HTTP/1.1 removes the white space around a value, HTTP/2 leaves that to us.
+    let value = value.trim_ascii();
+    let end = value.iter().position(|&byte| byte == b' ');
+    let (scheme, after) = value.split_at(end.unwrap_or(value.len()));
+    let spaces = after.iter().take_while(|&&byte| byte == b' ').count();
+    let token = after.get(spaces..).unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case(b"Bearer") || token.is_empty() {
+        let mut others = OTHER_SCHEMES.into_iter();
+        return Err(others
+            .find(|other| scheme.eq_ignore_ascii_case(other.as_bytes()))
+            .map_or(PresentationError::NotBearer, PresentationError::OtherScheme));
+    }
     let padding = token.iter().rev().take_while(|&&byte| byte == b'=').count();
     if !token.iter().take(token.len() - padding).all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')

@@ -25,6 +25,8 @@ pub struct Access {
     pub issuer: String,
     /// Its `sub`, if that is a string.
     pub subject: Option<String>,
+    /// Whether it carries a grant of Mercure 0.x, and this hub accepts those of 1.0 only.
+    pub ignores_older_claim: bool,
 }
 
 /// Verifies access tokens with the keys of the trusted issuers.
@@ -107,6 +109,8 @@ impl Verifier {
             details: authentic.details.clone()?,
             issuer: authentic.issuer.clone(),
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
+            ignores_older_claim: authentic.generation == Generation::V1
+                && claims::are_of_older_token(claims),
         })
     }
 
@@ -163,7 +167,7 @@ impl Verifier {
         let jws = Jws::split(token)?;
         let header = jws.header()?;
         let algorithm = judge_header(&header)?;
-        let claims = jws.claims()?;
+        let mut claims = jws.claims()?;
         let (generation, issuer) = self.choose(&header, &claims)?;
         let key = issuer.key(role).ok_or_else(|| Refusal::NoKeyForRole {
             issuer: issuer.identifier.clone(),
@@ -179,6 +183,7 @@ impl Verifier {
         let details = match generation {
             Generation::V1 => claims::details(&claims, &self.base, &self.limits),
             Generation::V0 => {
+                claims::read_times_as_0_x_does(&mut claims);
                 AuthorizationDetails::from_mercure_claim(&claims, &self.base, &self.limits)
                     .map_err(Refusal::DetailsInvalid)
             }
@@ -200,15 +205,14 @@ impl Verifier {
     ) -> Result<(Generation, &Issuer), Refusal> {
         let generation = match (claims::generation(claims), self.oldest) {
             (Generation::V0, Generation::V0) => Generation::V0,
-            (Generation::V0, Generation::V1)
-                if AuthorizationDetails::are_in_mercure_claim(claims) =>
-            {
-                return Err(Refusal::OlderToken);
-            }
             _ => Generation::V1,
         };
         if generation == Generation::V1 {
-            judge_type(header)?;
+            // With the right type it is an access token that grants nothing here.
+            judge_type(header).map_err(|refusal| match claims::are_of_older_token(claims) {
+                true => Refusal::OlderToken,
+                false => refusal,
+            })?;
         }
         // Not verified yet: the claim only chooses among keys that are trusted already.
         let named = claims.get("iss").and_then(Value::as_str);

@@ -61,7 +61,8 @@ pub(super) async fn publish(
 }
 
 fn judge(hub: &Shared, publisher: &Publisher, line: &[u8]) -> Result<Update, Refused> {
-    let update = Update::from_json(line, &hub.base, &hub.options.limits)?;
+    let checks = publisher.checks(hub);
+    let update = Update::from_json(line, checks, &hub.base, &hub.options.limits)?;
     publisher.check_grants(hub, &update)?;
     Ok(update)
 }

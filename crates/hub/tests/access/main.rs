@@ -8,6 +8,7 @@ mod claims;
 mod key_sets;
 mod keys;
 mod material;
+mod older;
 mod refusals;
 
 use base64::Engine as _;

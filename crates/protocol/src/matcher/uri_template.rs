@@ -18,10 +18,13 @@ pub struct UriTemplate {
 }
 
 impl UriTemplate {
-    /// Compiles a template; `None` if the text is none, or one that is too long. Mercure 0.x
-    /// takes such a text literally.
+    /// Compiles a template; `None` if the text is not a template, or one that is too long. Mercure
+    /// 0.x takes such a text literally.
     pub fn parse(text: &str) -> Option<Self> {
         let literal = &text[..text.find('{')?];
+        if !compiler::is_literal(literal) {
+            return None;
+        }
         let prefix_bytes = literal
             .find(|c| !compiler::is_copied(c))
             .unwrap_or(literal.len());
@@ -125,6 +128,14 @@ mod tests {
             ("é{x}", "%C3%A91"),
             ("a{x}", "a{x}"),
             ("{var:3}", "val"),
+            ("{a%20b}", "1"),
+            ("l'{x}", "l'1"),
+            ("100%25{x}", "100%251"),
+            ("!#$&()*+,-./:;=?@[]_~{x}", "!#$&()*+,-./:;=?@[]_~1"),
+            (
+                "\u{a0}\u{200d}\u{e000}\u{1f980}{x}",
+                "\u{a0}\u{200d}\u{e000}\u{1f980}1",
+            ),
         ];
         for (template, topic) in cases {
             let compiled = UriTemplate::parse(template).expect(template);
@@ -173,6 +184,31 @@ mod tests {
             "{a}}",
             "{+}",
             "{a,}",
+            "{a%}",
+            "{a%4}",
+            "{%zz}",
+            "{é}",
+            "{a-b}",
+            "{a:5*}",
+            "{a*:5}",
+            "a b{c}",
+            "{c} ",
+            "\"{c}\"",
+            "<{c}>",
+            "a\\b{c}",
+            "a^{c}",
+            "`{c}`",
+            "a|{c}",
+            "{c}|{d}",
+            "100%{c}",
+            "%4{c}",
+            "{c}%zz",
+            "%é{c}",
+            "\u{9f}{c}",
+            "\u{fdd0}{c}",
+            "\u{ffff}{c}",
+            "\u{1fffe}{c}",
+            "\u{e0001}{c}",
         ] {
             assert!(UriTemplate::parse(text).is_none(), "{text}");
         }

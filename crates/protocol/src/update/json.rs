@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::authorization::kind_of;
 use crate::error::Shown;
 use crate::form::Pair;
-use crate::{Base, Limits, ProtocolError, Update};
+use crate::{Base, Generation, Limits, ProtocolError, Update};
 
 const MEMBERS: &str = "topic, data, private, id, type and retry";
 
@@ -19,10 +19,13 @@ impl Update {
     /// # Errors
     /// As [`Update::from_form`]; also for what is no such object. Unlike in a form, an unknown
     /// member is an error: nothing else would tell of a misspelled one.
-    pub fn from_json(json: &[u8], base: &Base, limits: &Limits) -> Result<Self, ProtocolError> {
-        let object: Map<String, Value> = serde_json::from_slice(json).map_err(|error| {
-            ProtocolError::malformed("line", format!("is no JSON object: {error}"))
-        })?;
+    pub fn from_json(
+        json: &[u8],
+        checks: Generation,
+        base: &Base,
+        limits: &Limits,
+    ) -> Result<Self, ProtocolError> {
+        let object = object(json)?;
         let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(object.len());
         for (name, value) in &object {
             match (name.as_str(), value) {
@@ -54,8 +57,24 @@ impl Update {
                 }
             }
         }
-        Self::from_form(&pairs, base, limits)
+        Self::from_form(&pairs, checks, base, limits)
     }
+}
+
+/// Reads the object of a line. The error says where the line goes wrong, and quotes nothing of it.
+fn object(json: &[u8]) -> Result<Map<String, Value>, ProtocolError> {
+    let problem = match serde_json::from_slice(json) {
+        Ok(Value::Object(object)) => return Ok(object),
+        Ok(other) => format!("is {}, not a JSON object", kind_of(&other)),
+        Err(error) => format!(
+            "is not a JSON object: its syntax is wrong at byte {}",
+            error.column()
+        ),
+    };
+    Err(ProtocolError::malformed(
+        "line",
+        format!("{problem}; write an update with {MEMBERS} on one line"),
+    ))
 }
 
 fn wrong(name: &str, value: &Value) -> ProtocolError {
@@ -65,8 +84,10 @@ fn wrong(name: &str, value: &Value) -> ProtocolError {
         "retry" => "a whole number of milliseconds",
         _ => "a string",
     };
-    ProtocolError::malformed(
-        name.to_owned(),
-        format!("is {}, not {expected}", kind_of(value)),
-    )
+    let received = match value {
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        Value::String(text) if matches!(name, "private" | "retry") => Shown(text).to_string(),
+        other => kind_of(other).to_owned(),
+    };
+    ProtocolError::malformed(name.to_owned(), format!("is {received}; write {expected}"))
 }

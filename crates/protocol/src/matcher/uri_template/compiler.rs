@@ -30,6 +30,27 @@ pub(super) fn is_copied(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
 }
 
+/// Whether a text may stand outside of expressions (RFC 6570, section 2.1; by erratum 6937 and the
+/// existing hub the apostrophe may, too).
+pub(super) fn is_literal(text: &str) -> bool {
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let mut is_digit = || rest.next().is_some_and(|c| c.is_ascii_hexdigit());
+        let is_allowed = match c {
+            '%' => is_digit() && is_digit(),
+            '!' | '#' | '$' | '&'..=';' | '=' | '?'..='[' | ']' | '_' | 'a'..='z' | '~' => true,
+            // `ucschar` and `iprivate`: no noncharacters, and no tags.
+            '\u{a0}'..='\u{fdcf}' | '\u{fdf0}'..='\u{ffef}' => true,
+            '\u{e0000}'..='\u{e0fff}' => false,
+            _ => c > '\u{ffff}' && u32::from(c) & 0xffff < 0xfffe,
+        };
+        if !is_allowed {
+            return false;
+        }
+    }
+    true
+}
+
 /// A jump whose target is not known yet.
 struct Open(usize);
 
@@ -64,7 +85,7 @@ impl Compiler {
 
     /// A literal matches as it is, and as an expansion would encode it.
     fn literal(&mut self, literal: &str) -> Option<()> {
-        if literal.contains('}') {
+        if !is_literal(literal) {
             return None;
         }
         for c in literal.chars() {

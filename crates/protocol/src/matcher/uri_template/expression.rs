@@ -51,18 +51,25 @@ impl<'a> Variable<'a> {
         } else {
             (text, false, None)
         };
-        let named = name.split('.').all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'%'))
-        });
+        let named = name
+            .split('.')
+            .all(|part| !part.is_empty() && part.split('%').enumerate().all(is_name_part));
         named.then_some(Self {
             name,
             explode,
             prefix,
         })
     }
+}
+
+/// Whether a name may hold what stands before its first `%`, or after another one: two digits first.
+fn is_name_part((index, part): (usize, &str)) -> bool {
+    let encoded = part.as_bytes().get(..2);
+    let is_encoded = encoded.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    (index == 0 || is_encoded)
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// An operator and at least one variable.

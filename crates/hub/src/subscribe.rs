@@ -208,13 +208,12 @@ async fn resolve(
     let Some(requested) = requested else {
         return Ok((hub.router.visible(), None));
     };
-    let lookup = match requested {
+    let mut lookup = match requested {
         "" => Lookup::Unknown,
         EARLIEST => Lookup::Deleted,
         id => look_up(hub, id).await?,
     };
     let mut requested = Cow::Borrowed(requested);
-    let mut lookup = lookup;
     if matches!(lookup, Lookup::Unknown)
         && let Some(text) = undo_isomorphic_decoding(&requested)
     {

@@ -97,9 +97,11 @@ impl SubscribeRequest {
             ));
         }
         // A request of 0.x alone: its other parameters mean nothing to the hub.
-        let is_older = selectors == asked.len() && rule.checks(Generation::V0) == Generation::V0;
+        let is_older = selectors > 0
+            && selectors == asked.len()
+            && rule.checks(Generation::V0) == Generation::V0;
         if let Some(name) = unknown_matcher
-            && (selectors == 0 || !is_older)
+            && !is_older
         {
             return Err(ProtocolError::malformed(
                 name.to_owned(),

@@ -154,6 +154,21 @@ impl Cors {
     }
 }
 
+/// One line about a preflight where no origin is configured: its page is refused, and the answer says
+/// nothing about it.
+pub(crate) fn log_preflight(method: &Method, request: &HeaderMap) {
+    if let Some(origin) = request.get(ORIGIN)
+        && method == Method::OPTIONS
+        && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        tracing::info!(
+            reason = "origin_not_allowed",
+            origin = %shown(origin),
+            "CORS preflight refused: this hub has no cors_origins; list the origin there if its pages may use the hub"
+        );
+    }
+}
+
 /// The headers that a preflight asks for, in lower case.
 ///
 /// # Errors

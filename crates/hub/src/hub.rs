@@ -18,7 +18,7 @@ use crate::access::{
 };
 use crate::body::discard;
 use crate::clock::Clock;
-use crate::cors::Cors;
+use crate::cors::{self, Cors};
 use crate::drain::Drain;
 use crate::host::host_of;
 use crate::lane::LANE_POSITIONS;
@@ -222,6 +222,9 @@ impl Hub {
         let _under_way = Arc::clone(&self.0.drain);
         let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
+        if cors.is_none() {
+            cors::log_preflight(&parts.method, &parts.headers);
+        }
         let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
@@ -280,7 +283,7 @@ impl Hub {
                     _ => Err(Refused::Method(method.clone(), SUBSCRIPTIONS_METHODS)),
                 }
             }
-            _ => Err(Refused::NotFound),
+            (path, _) => Err(Refused::NotFound(path.to_owned())),
         }
     }
 }
@@ -362,8 +365,9 @@ impl Shared {
             .verifier
             .verify_or_refresh(&presented.token, role, &audiences, &*self.clock)
             .await;
-        if let Ok(access) = &verdict
-            && access.ignores_older_claim
+        if verdict
+            .as_ref()
+            .is_ok_and(|access| access.ignores_older_claim)
         {
             rule::log_ignored_claim(parts);
         }

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use talaria_protocol::error::Shown;
-use talaria_protocol::{Action, Blame, Generation, ProtocolError};
+use talaria_protocol::{Action, Blame, Generation, HUB_PATH, ProtocolError};
 
 use crate::Connection;
 use crate::accept::EventStream;
@@ -18,7 +18,7 @@ use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
 
 /// What other servers say to an unknown path below the hub's (B-312).
-const BODY_NOT_FOUND: &str = "404 page not found\n";
+const BODY_NOT_FOUND: &str = "404 page not found";
 
 /// The media type of publishes and of `QUERY` bodies.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -38,8 +38,8 @@ pub(crate) enum Refused {
     Host(HostError),
     /// 421 (B-421).
     Misdirected { received: String, accepted: String },
-    /// 404.
-    NotFound,
+    /// 404 with the path.
+    NotFound(String),
     /// 405 with what is allowed.
     Method(Method, &'static str),
     /// 400 `invalid_request`: the token's presentation.
@@ -95,7 +95,7 @@ impl Refused {
         match self {
             Self::Host(_) | Self::PublishMediaType(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method(..) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Content(error) => match error.blame {
                 Blame::Malformed | Blame::Reserved => StatusCode::BAD_REQUEST,
@@ -164,7 +164,10 @@ impl Refused {
             Self::Misdirected { received, .. } => {
                 format!("this hub is not at {}; use its public URL", Shown(received))
             }
-            Self::NotFound => BODY_NOT_FOUND.to_owned(),
+            Self::NotFound(path) => format!(
+                "{BODY_NOT_FOUND}: {} is not a path of this hub; subscribe and publish at {HUB_PATH}, and find active subscriptions, where the directive `subscriptions` is set, at {HUB_PATH}/subscriptions",
+                Shown(path)
+            ),
             Self::Content(error) => error.to_string(),
             Self::Presentation(error) => error.to_string(),
             Self::Origin(error) => error.to_string(),

@@ -60,7 +60,7 @@ pub(crate) async fn answer(
     let (newest, mut documents) = hub.router.present();
     documents.retain(|document| selected.includes(document));
     if matches!(selected, Selected::One(..)) && documents.is_empty() {
-        return Err(Refused::NotFound);
+        return Err(Refused::NotFound(path.to_owned()));
     }
     // Before anything was routed, the newest update is one of an earlier run.
     let at_start = || {
@@ -153,7 +153,7 @@ impl Selected {
         };
         match (segments.as_slice(), oldest) {
             ([], _) => Ok(Self::All),
-            (segments, _) if segments.contains(&"") => Err(Refused::NotFound),
+            (segments, _) if segments.contains(&"") => Err(Refused::NotFound(path.to_owned())),
             ([topic], Generation::V0) => Ok(Self::Matching(MatcherType::Selector, decoded(topic)?)),
             ([topic, subscriber], Generation::V0) if MatcherType::from_name(topic).is_none() => {
                 let (topic, subscriber) = (decoded(topic)?, decoded(subscriber)?);
@@ -164,7 +164,7 @@ impl Selected {
                 let kind = matcher_type(kind)?;
                 Ok(Self::One(kind, decoded(text)?, decoded(subscriber)?))
             }
-            _ => Err(Refused::NotFound),
+            _ => Err(Refused::NotFound(path.to_owned())),
         }
     }
 

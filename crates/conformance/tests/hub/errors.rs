@@ -277,6 +277,18 @@ async fn a_subscription_names_what_came() {
         405,
         &["\"POST\"", "GET"],
     );
+    for path in [
+        format!("{HUB_PATH}/"),
+        format!("{list}/exact/a/nobody"),
+        format!("{list}/a"),
+    ] {
+        let answer = reader.get(&path).await;
+        names(
+            &answer,
+            404,
+            &["404 page not found", &format!("\"{path}\""), HUB_PATH],
+        );
+    }
     let other = modern.subscriber(&[exact("a")]).get(&list).await;
     names(
         &other,
@@ -391,4 +403,11 @@ async fn a_preflight_names_what_it_is_refused_for() {
             "{said}"
         );
     }
+    let hub = Hub::start("transport memory");
+    let client = hub.client().header("origin", "https://app.example");
+    let client = client.header("access-control-request-method", "GET");
+    client.send("OPTIONS", HUB_PATH, "").await;
+    let refusal = |line: &str| line.contains("no cors_origins").then(|| line.to_owned());
+    let said = hub.log.find(0, PATIENCE, refusal).expect("a line");
+    assert!(said.contains("https://app.example"), "{said}");
 }

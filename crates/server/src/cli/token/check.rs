@@ -51,16 +51,24 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
                     Role::Subscriber => Action::Subscribe,
                 };
                 let issuer = access.issuer;
+                let unread = if access.ignores_older_claim {
+                    "; its claim \"mercure\" is of Mercure 0.x, which this hub does not read (write `protocol_version_compatibility 8`)"
+                } else {
+                    ""
+                };
                 match (access.details.topics_of(action), role) {
                     // B-445: nothing to publish is 403, while public updates need no grant.
                     (0, Role::Publisher) => {
-                        writeln!(out, "{name}: refused, the token has no publish grant")
+                        writeln!(
+                            out,
+                            "{name}: refused, the token has no publish grant{unread}"
+                        )
                     }
                     (grants, _) => {
                         accepted = true;
                         writeln!(
                             out,
-                            "{name}: accepted, issuer {issuer}, topics granted: {grants}"
+                            "{name}: accepted, issuer {issuer}, topics granted: {grants}{unread}"
                         )
                     }
                 }

@@ -66,6 +66,11 @@ pub struct History {
 pub struct Imported {
     /// Its sequence number there; increasing.
     pub sequence: u64,
+    /// When it was committed there, in milliseconds since 1970; `None` if the store does not say.
+    ///
+    /// Its age is counted from then, but from no earlier than the update before it and no later
+    /// than now, because the times of a log never go back.
+    pub time: Option<u64>,
     /// The update, with its id.
     pub update: Update,
 }
@@ -153,12 +158,11 @@ fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
             bytes += entry.update.data.len();
             group.push(entry);
         }
-        let Some(last) = group.last().map(|entry| entry.sequence) else {
+        if group.is_empty() {
             return Ok(count);
-        };
+        }
         count += group.len() as u64;
-        let updates = group.into_iter().map(|entry| entry.update).collect();
-        log.import(updates, last)
+        log.import(group)
             .map_err(|error| OpenError::Import(error.to_string()))?;
     }
 }

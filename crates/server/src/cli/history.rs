@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use talaria_transport::boltdb::Source;
+use talaria_transport::boltdb::{DEFAULT_BUCKET, Source};
 use talaria_transport::history::inspect::{self, Fault, Stat, Step};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 
@@ -45,7 +45,8 @@ Exit code 1 if damage has cost updates; standard error says where. Each line has
     /// Append the updates of a file, with their ids.
     #[command(after_help = "\
 The file is what `export` prints, or the database of the existing hub (BoltDB). Of a database, what was
-imported before is not imported again; of an export, everything is.")]
+imported before is not imported again; of an export, everything is. An update keeps the time of its line,
+unless the history has a newer one already; without a time, and in a database, it is as old as its import.")]
     Import(Import),
     /// Read everything and report what is not as it was written.
     #[command(after_help = "Exit code 0 when everything is whole, else 1.")]
@@ -69,9 +70,9 @@ struct Place {
 struct Import {
     #[command(flatten)]
     place: Place,
-    /// The bucket, if the file is a database.
-    #[arg(long, value_name = "NAME", default_value = "updates")]
-    bucket_name: String,
+    /// The bucket, if the file is a database [default: updates].
+    #[arg(long, value_name = "NAME")]
+    bucket_name: Option<String>,
     /// The file; `-` for standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -236,17 +237,24 @@ fn repair(args: &Repair) -> Result<ExitCode, String> {
 
 fn import(args: &Import) -> Result<ExitCode, String> {
     let directory = args.place.directory()?;
+    if args.bucket_name.is_some() && !is_database(&args.file) {
+        return Err(format!(
+            "--bucket-name: {} is not a database, and only a database has buckets\n  leave it out",
+            args.file.display()
+        ));
+    }
     check_lines(&args.file)?;
     let disk = transport::open_directory(&directory)?;
     let options = HistoryOptions::new(Arc::new(transport::unix_milliseconds));
     if is_database(&args.file) {
-        let source = Source::open(&args.file, &args.bucket_name);
+        let bucket = args.bucket_name.as_deref().unwrap_or(DEFAULT_BUCKET);
+        let source = Source::open(&args.file, bucket);
         let source = source.map_err(|error| error.to_string())?;
         if source.as_ref().is_some_and(|source| !source.has_bucket()) {
             return Err(format!(
                 "{}: there is no bucket {:?}\n  name it with --bucket-name",
                 args.file.display(),
-                args.bucket_name
+                bucket
             ));
         }
         let history = transport::import(disk, options, source.as_ref())?;
@@ -280,8 +288,9 @@ fn import(args: &Import) -> Result<ExitCode, String> {
                 Err(error) => return Some(Err(at(error.to_string()))),
             };
             // The last sequence number stays: it is that of a database.
-            let imported = ndjson::decode(&line).map(|update| Imported {
+            let imported = ndjson::decode(&line).map(|(update, time)| Imported {
                 sequence: after,
+                time,
                 update,
             });
             Some(imported.map_err(at))

@@ -51,7 +51,11 @@ pub(super) fn decode(item: &Item) -> Entry {
     update.id = keep(update.id, &['\r', '\n', '\0']);
     update.event_type = keep(update.event_type, &['\r', '\n']);
     Entry::Update {
-        imported: Imported { sequence, update },
+        imported: Imported {
+            sequence,
+            time: None,
+            update,
+        },
         dropped_fields,
     }
 }
@@ -101,6 +105,14 @@ fn text(value: Value) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn imported_update(sequence: u64, update: Update) -> Imported {
+        Imported {
+            sequence,
+            time: None,
+            update,
+        }
+    }
+
     fn decoded(key: &[u8], value: &[u8]) -> Entry {
         decode(&Item {
             key: key.to_owned(),
@@ -137,7 +149,7 @@ mod tests {
             private: true,
         };
         let sequence = 258;
-        assert_eq!((imported, dropped), (Imported { sequence, update }, 0));
+        assert_eq!((imported, dropped), (imported_update(sequence, update), 0));
     }
 
     #[test]
@@ -153,7 +165,7 @@ mod tests {
                 ..Update::default()
             };
             let sequence = 258;
-            assert_eq!(kept(KEY, value), (Imported { sequence, update }, 0));
+            assert_eq!(kept(KEY, value), (imported_update(sequence, update), 0));
         }
     }
 

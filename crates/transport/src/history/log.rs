@@ -11,6 +11,7 @@ use std::time::Duration;
 use talaria_protocol::Update;
 
 use self::failure::Trouble;
+use super::Imported;
 use super::clock::{Clock, Moment, STEP};
 use super::disk::File;
 use super::format::{GROUP_HEADER, GroupHeader, encode_record};
@@ -155,13 +156,21 @@ impl Commit for Log {
 
 impl Log {
     /// Appends a group of another store's updates.
-    pub(super) fn import(
-        &mut self,
-        updates: Vec<Update>,
-        imported: u64,
-    ) -> Result<(), AppendError> {
-        let mut group = self.prepare(updates, None, None);
-        group.imported = imported;
+    pub(super) fn import(&mut self, entries: Vec<Imported>) -> Result<(), AppendError> {
+        let mut group = self.new_group(self.head, self.facts.time);
+        let now = group.time;
+        // The time of an empty log is that of its opening, and no update's. A time to come is that of a
+        // clock that was wrong.
+        group.time = if self.head == Position::ORIGIN {
+            0
+        } else {
+            self.facts.time.min(now)
+        };
+        for entry in entries {
+            group.imported = entry.sequence;
+            group.time = entry.time.unwrap_or(now).clamp(group.time, now);
+            self.add_to(&mut group, vec![entry.update]);
+        }
         let flight = self.begin(group)?;
         self.land(flight)?;
         Ok(())

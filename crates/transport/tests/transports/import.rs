@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_protocol::{Update, event};
 use talaria_transport::boltdb::{DEFAULT_BUCKET, Source};
-use talaria_transport::history::{Directory, History, HistoryOptions, Imports, OpenError};
+use talaria_transport::history::{
+    Directory, History, HistoryOptions, Imported, Imports, OpenError, inspect,
+};
 use talaria_transport::{Frame, Lookup, Position, Transport};
 
 use crate::boltdb::writer::{self, Element, FIXTURES, LEAF, Writer};
@@ -173,4 +176,69 @@ fn damage_refuses_to_open_and_costs_nothing() {
     folder.file("mercure.db", &writer::fixture(name));
     let (history, _) = open(&folder, &path).expect("a history");
     assert_holds(&history, &frames(&history), &writer::expected(name));
+}
+
+/// Opens with the clock at `now` and appends updates with these times, each with its time as data.
+fn import_times(folder: &Folder, now: u64, times: &[Option<u64>]) -> History {
+    let directory = Directory::open(folder.path()).expect("a directory");
+    let mut options = HistoryOptions::new(Arc::new(move || now));
+    options.max_age = Some(Duration::from_millis(1_000));
+    let mut entries = |after| {
+        let imported = times.to_owned().into_iter().map(move |time| {
+            Ok(Imported {
+                sequence: after,
+                time,
+                update: Update {
+                    topics: vec!["t".to_owned()],
+                    ..Update::default()
+                },
+            })
+        });
+        Ok(Box::new(imported) as Imports)
+    };
+    History::open_importing(Arc::new(directory), options, Some(&mut entries)).expect("a history")
+}
+
+/// The times of what is kept.
+fn times(folder: &Folder) -> Vec<u64> {
+    let directory = Directory::open(folder.path()).expect("a directory");
+    let mut times = Vec::new();
+    inspect::export(&directory, &mut |update| {
+        times.push(update.time);
+        Ok(())
+    })
+    .expect("an export");
+    times
+}
+
+/// An imported update is as old as it was elsewhere, so `max_age` judges it from its own time. Times
+/// never go back within a log and never lie ahead; without a time an update is as old as its import.
+#[test]
+fn imported_updates_keep_their_times() {
+    let cases: &[(&[Option<u64>], &[u64])] = &[
+        (
+            &[Some(9_100), Some(9_500), Some(9_500)],
+            &[9_100, 9_500, 9_500],
+        ),
+        (&[Some(9_500), Some(9_100)], &[9_500, 9_500]),
+        (&[Some(9_500), Some(99_000)], &[9_500, 10_000]),
+        (&[None, None], &[10_000, 10_000]),
+        (&[Some(9_500), None, Some(9_600)], &[9_500, 10_000, 10_000]),
+    ];
+    for (imported, expected) in cases {
+        let folder = Folder::new();
+        // A log that was opened before, but holds nothing, does not make them younger.
+        drop(import_times(&folder, 9_999, &[]));
+        drop(import_times(&folder, 10_000, imported));
+        assert_eq!(times(&folder), *expected, "{imported:?}");
+    }
+    let folder = Folder::new();
+    let history = import_times(&folder, 10_000, &[Some(8_000), Some(9_000), Some(9_001)]);
+    assert_eq!(history.bounds().floor, Position(2), "too old on arrival");
+    drop(history);
+    drop(import_times(&folder, 10_000, &[Some(100)]));
+    assert!(
+        times(&folder).ends_with(&[9_001, 9_001]),
+        "no older than the one before"
+    );
 }

@@ -36,12 +36,13 @@ pub fn encode(exported: &Exported<'_>) -> io::Result<String> {
     Ok(format!("{line}\n"))
 }
 
-/// The update of a line; `position` and `time` are not read.
+/// The update of a line, and when it was committed in milliseconds since 1970, if the line says so;
+/// `position` is not read.
 ///
 /// # Errors
 ///
 /// What is wrong, and the field's name.
-pub fn decode(line: &str) -> Result<Update, String> {
+pub fn decode(line: &str) -> Result<(Update, Option<u64>), String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
     let Value::Object(fields) = value else {
         return Err("this is no JSON object; write one update a line".to_owned());
@@ -52,14 +53,21 @@ pub fn decode(line: &str) -> Result<Update, String> {
         .iter()
         .map(|topic| topic.as_str().map(str::to_owned))
         .collect();
-    Ok(Update {
+    let time = optional(
+        &fields,
+        "time",
+        "a whole number of milliseconds since 1970",
+        Value::as_u64,
+    )?;
+    let update = Update {
         topics: topics.ok_or("`topics` holds something that is no text")?,
         data: text(&fields, "data")?.unwrap_or_default(),
         id: field(&fields, "id")?,
         event_type: field(&fields, "type")?,
         retry: optional(&fields, "retry", "a whole number", Value::as_u64)?,
         private: optional(&fields, "private", "true or false", Value::as_bool)?.unwrap_or(false),
-    })
+    };
+    Ok((update, time))
 }
 
 fn optional<'a, T>(
@@ -119,7 +127,7 @@ mod tests {
                 private,
                 event: &event::encode(&update, &id),
             };
-            prop_assert_eq!(decode(&encode(&exported).unwrap()), Ok(update));
+            prop_assert_eq!(decode(&encode(&exported).unwrap()), Ok((update, Some(2))));
         }
     }
 
@@ -134,6 +142,14 @@ mod tests {
             (
                 r#"{"topics":["t"],"retry":"1"}"#,
                 "`retry` is not a whole number",
+            ),
+            (
+                r#"{"topics":["t"],"time":"yesterday"}"#,
+                "`time` is not a whole number of milliseconds",
+            ),
+            (
+                r#"{"topics":["t"],"time":-1}"#,
+                "`time` is not a whole number of milliseconds",
             ),
         ] {
             let error = decode(line).unwrap_err();

@@ -69,8 +69,8 @@ fn floor_alone(load: &LoadArgs) -> Result<bool, String> {
 }
 
 fn hub(run: &RunArgs) -> Result<bool, String> {
+    run.check()?;
     let load = &run.load;
-    load.check()?;
     allow_files(load, run.stalled)?;
     let url = run.url.as_deref().ok_or(
         "--url is missing; give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure, \
@@ -121,7 +121,10 @@ fn hub_plan(
     plan.private = run.private;
     let Some(keys) = keys else { return Ok(plan) };
     let mint = Mint {
-        issuer: run.issuer.clone(),
+        issuer: run
+            .issuer
+            .clone()
+            .unwrap_or_else(|| "https://localhost".to_owned()),
         audience: run.audience.clone().unwrap_or_else(|| url.to_owned()),
         lifetime: run.load.timeout.saturating_add(600),
     };

@@ -1,5 +1,6 @@
 //! The command line (B-010 to B-023).
 
+mod arguments;
 mod client;
 mod dev;
 mod doctor;
@@ -13,11 +14,11 @@ mod trust;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use client::explain;
 
-use crate::config::{Level, Notice};
+use crate::config::{self, Level, Notice};
 use crate::options::reference;
 use crate::{bench, run};
 
@@ -89,7 +90,8 @@ Example:
 
 /// Parses the command line and runs the verb.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
+    let arguments = arguments::with_two_dashes(Cli::command(), std::env::args_os().collect());
+    match Cli::try_parse_from(&arguments) {
         Ok(cli) => dispatch(cli),
         Err(error) => {
             // A usage error is a failed command; clap's own code means a forced quit here (B-021).
@@ -98,7 +100,13 @@ pub fn main() -> ExitCode {
             } else {
                 ExitCode::SUCCESS
             };
-            if error.print().is_err() {
+            let printed = error.print();
+            if error.kind() == clap::error::ErrorKind::UnknownArgument {
+                for successor in arguments::successors(&arguments) {
+                    eprintln!("\n  {successor}");
+                }
+            }
+            if printed.is_err() {
                 ExitCode::FAILURE
             } else {
                 code
@@ -175,6 +183,25 @@ fn warn(notices: &[Notice]) {
     }
 }
 
+/// Warns of a mistake in a key that a verb was given; `source` says where.
+///
+/// # Errors
+///
+/// When it cannot be meant as a key.
+fn check_key(source: &str, key: &str) -> Result<(), String> {
+    match config::find_mistake(key) {
+        // Whoever uses PEM text says what is wrong with it.
+        Some(config::Mistake::Fatal(says)) if !key.contains("-----BEGIN") => {
+            return Err(format!("{source}: the key {says}"));
+        }
+        Some(config::Mistake::Fatal(says) | config::Mistake::Likely(says)) => {
+            eprintln!("warning: {source}: the key {says}");
+        }
+        Some(config::Mistake::Possible(_)) | None => {}
+    }
+    Ok(())
+}
+
 /// A variable of the process environment as text.
 ///
 /// # Errors
@@ -187,7 +214,11 @@ fn environment() -> Result<std::collections::HashMap<String, String>, String> {
             (Ok(name), Ok(value)) => {
                 variables.insert(name, value);
             }
-            (Ok(name), Err(_)) if crate::options::reads(&name) || name == crate::log::VARIABLE => {
+            (Ok(name), Err(_))
+                if name.starts_with("MERCURE_")
+                    || name == crate::log::VARIABLE
+                    || crate::options::reads(&name) =>
+            {
                 return Err(format!(
                     "the variable {name} is not UTF-8\n  write it as text; a key in PEM or as text"
                 ));

@@ -7,7 +7,10 @@ mod environment;
 pub mod error;
 pub mod global;
 pub mod issuer;
+mod key_mistakes;
 pub mod lexer;
+pub mod list;
+pub mod older;
 pub mod settings;
 pub mod site;
 pub mod source;
@@ -15,12 +18,17 @@ pub mod source;
 mod tests;
 pub mod tree;
 pub mod value;
+pub mod variables;
 
 pub use error::ConfigError;
+pub use key_mistakes::{Mistake, find as find_mistake};
 pub use settings::{Level, Loaded, Notice, Settings};
 
+use std::collections::HashMap;
+
 use draft::Draft;
-use source::{Source, SourceKind, Text};
+use source::{Source, SourceKind, Text, Unset};
+use variables::{Instead, Variables};
 
 use crate::log::{self, Levels};
 use crate::options::{self, Environment};
@@ -38,8 +46,8 @@ pub struct File {
 pub struct Sources<'a> {
     /// The file, if there is one; then it alone counts (design §8).
     pub file: Option<File>,
-    /// Reads an environment variable.
-    pub environment: Environment<'a>,
+    /// The environment variables.
+    pub variables: &'a HashMap<String, String>,
     /// The flag `--address`, which wins over file and environment.
     pub address: Option<String>,
 }
@@ -51,19 +59,49 @@ pub struct Sources<'a> {
 ///
 /// The first thing that is wrong, with its place and the remedy.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
-    let environment = sources.environment;
-    let mut draft = Draft {
-        notices: environment::without_effect(environment),
-        ..Draft::default()
-    };
+    let variables = Variables::new(sources.variables);
+    let mut unset = Vec::new();
+    let mut draft = Draft::default();
+    let outcome = collect(&mut draft, sources, &variables, &mut unset);
+    let missing = std::mem::take(&mut draft.missing);
+    match outcome.and_then(|()| draft.finish()) {
+        Ok(mut loaded) => {
+            let missing = missing.into_iter().map(Notice::warning);
+            let unset = unset.iter().filter(|unset| unset.is_among_others);
+            let unset =
+                unset.map(|unset| Notice::warning(format!("{}: {}", unset.place, unset.problem())));
+            let instead = match &sources.file {
+                Some(file) => Instead::File(&file.name),
+                None => Instead::Environment,
+            };
+            let notices = missing.chain(unset).chain(variables.notices(instead));
+            loaded.notices.splice(0..0, notices);
+            Ok(loaded)
+        }
+        Err(error) => {
+            let notes = missing.into_iter().chain(variables.misnamed());
+            Err(error.explain(notes, &unset))
+        }
+    }
+}
+
+/// Reads the sources; `unset` gets what a file names and nothing stands in the place of.
+fn collect(
+    draft: &mut Draft,
+    sources: &Sources<'_>,
+    variables: &Variables<'_>,
+    unset: &mut Vec<Unset>,
+) -> Result<(), ConfigError> {
+    let environment: Environment<'_> = &|name| variables.read(name);
     let lines = match &sources.file {
         Some(file) => {
-            let text = Text::expand(
+            let mut text = Text::expand(
                 &Source::new(SourceKind::File, &file.name, &file.text, false),
                 environment,
             );
+            *unset = text.unset();
             let site = site::site(tree::parse(&text)?)?;
-            global::apply(&mut draft, &site.global)?;
+            global::apply(draft, &site.global)?;
             if sources.address.is_none() {
                 draft.addresses = address::addresses(&site.addresses, draft.ports)?;
             }
@@ -74,22 +112,24 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
             site.mercure
         }
         None => {
-            global::apply(&mut draft, &environment::global_options(environment)?)?;
+            global::apply(draft, &environment::global_options(environment)?)?;
             environment::extra_directives(environment)?
         }
     };
-    options::apply(&mut draft, &lines, environment)?;
-    if sources.file.is_none() || draft.issuers.is_empty() {
-        environment::issuer(&mut draft, environment)?;
+    options::apply(draft, &lines, environment)?;
+    // A file that names a key or an issuer names all of them.
+    let names_keys = !draft.issuers.is_empty() || draft.older_keys.place.is_some();
+    if sources.file.is_none() || !names_keys {
+        environment::issuer(draft, environment)?;
     }
-    environment::transport(&mut draft, environment)?;
-    environment::cors_origins(&mut draft, environment)?;
+    environment::transport(draft, environment)?;
+    environment::cors_origins(draft, environment)?;
     match &sources.address {
         Some(flag) => {
             let flag = Source::new(SourceKind::Flag, "--address", flag, false);
             draft.addresses = address::addresses(&lexer::lex(&Text::literal(&flag))?, draft.ports)?;
         }
-        None if sources.file.is_none() => environment::server_name(&mut draft, environment)?,
+        None if sources.file.is_none() => environment::server_name(draft, environment)?,
         None => {}
     }
     if let Some(levels) = environment(log::VARIABLE) {
@@ -99,5 +139,5 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
         return Err(ConfigError::general("there is no address to listen on")
             .remedy("give one, for example :80"));
     }
-    draft.finish()
+    Ok(())
 }

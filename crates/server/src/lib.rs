@@ -41,7 +41,7 @@ pub fn validate(text: &str) -> Result<(), String> {
     };
     let sources = config::Sources {
         file: Some(file),
-        environment: &|_| None,
+        variables: &std::collections::HashMap::new(),
         address: None,
     };
     config::load(&sources)

@@ -7,6 +7,7 @@ mod transport;
 
 use crate::config::draft::Draft;
 use crate::config::error::ConfigError;
+use crate::config::lexer::Word;
 use crate::config::site::refuse;
 use crate::config::tree::Line;
 
@@ -466,11 +467,28 @@ pub fn apply(
             None => {
                 let names = OPTIONS.iter().filter(|option| option.apply.is_some());
                 let names: Vec<&str> = names.map(|option| option.directive).collect();
-                return Err(refuse(&line.name, "directive", LATER, &names));
+                return Err(joined_values(&line.name, &names)
+                    .unwrap_or_else(|| refuse(&line.name, "directive", LATER, &names)));
             }
         }
     }
     Ok(())
+}
+
+/// The error for a known directive that a quote or another notation joins with its values.
+fn joined_values(word: &Word, names: &[&str]) -> Option<ConfigError> {
+    let text = word
+        .text
+        .trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let name = text.get(..end).filter(|name| names.contains(name))?;
+    let error = word.error(format!(
+        "`{name}` is joined with what follows it into one word"
+    ));
+    // Which may be a key.
+    Some(error.hide_line().remedy(format!(
+        "write `{name}` and its values as words, one directive a line, without quotes around the line"
+    )))
 }
 
 /// What a flag does, for `--help`.
@@ -481,9 +499,14 @@ pub fn flag_help(flag: &str) -> &'static str {
         .map_or("", |option| option.doc)
 }
 
-/// Whether the environment variable `name` configures something.
-pub fn reads(name: &str) -> bool {
+/// The environment variables that configure something.
+pub fn variables() -> impl Iterator<Item = &'static str> + Clone {
     OPTIONS
         .iter()
-        .any(|option| option.variables.contains(&name))
+        .flat_map(|option| option.variables.iter().copied())
+}
+
+/// Whether the environment variable `name` configures something.
+pub fn reads(name: &str) -> bool {
+    variables().any(|variable| variable == name)
 }

@@ -50,9 +50,9 @@ pub struct RunArgs {
     /// The secret for subscribers' tokens where it differs from the publishers'.
     #[arg(long, value_name = "SECRET")]
     pub subscriber_key: Option<String>,
-    /// The tokens' `iss`.
-    #[arg(long, default_value = "https://localhost", value_name = "ISSUER")]
-    pub issuer: String,
+    /// The tokens' `iss` [default: https://localhost].
+    #[arg(long, value_name = "ISSUER")]
+    pub issuer: Option<String>,
     /// The tokens' `aud`; the URL when absent.
     #[arg(long, value_name = "AUDIENCE")]
     pub audience: Option<String>,
@@ -74,29 +74,72 @@ pub struct RunArgs {
     pub load: LoadArgs,
 }
 
+impl HistoryArgs {
+    /// Refuses numbers that no measurement can have.
+    ///
+    /// # Errors
+    /// Names the option and the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if self.rounds == 0 {
+            return Err("--rounds 0: give at least 1".to_owned());
+        }
+        if self.publishers.contains(&0) {
+            return Err("--publishers 0: give at least 1 each".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl RunArgs {
+    /// Refuses options that would have no effect, and what [`LoadArgs::check`] refuses.
+    ///
+    /// # Errors
+    /// Names the option and the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        self.load.check()?;
+        if self.key.is_none() && self.key_file.is_none() {
+            let of_tokens = [
+                ("--subscriber-key", self.subscriber_key.is_some()),
+                ("--issuer", self.issuer.is_some()),
+                ("--audience", self.audience.is_some()),
+                ("--private", self.private),
+            ];
+            if let Some((option, _)) = of_tokens.iter().find(|(_, is_given)| *is_given) {
+                return Err(format!(
+                    "{option}: without a key nobody presents a token; give --key-file, or leave it out"
+                ));
+            }
+        }
+        if self.baseline && self.stalled == 0 {
+            return Err("--baseline: no sockets stall; give --stalled, or leave it out".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// What a history holds while it is measured.
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArgs {
     /// Updates that are stored.
-    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", conflicts_with = "durable", value_parser = clap::value_parser!(u64).range(1..))]
     pub updates: u64,
     /// Bytes of an update's data.
     #[arg(long, default_value_t = 100, value_name = "BYTES")]
     pub payload: usize,
     /// Topics that they are published to in turn.
-    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    #[arg(long, default_value_t = 100_000, value_name = "N", conflicts_with = "durable", value_parser = clap::value_parser!(u64).range(1..))]
     pub topics: u64,
     /// Where to store them: a directory on the disk to be measured. What is left there is removed.
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     pub path: PathBuf,
     /// How many publish at a time, in turn.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_name = "N")]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_name = "N", conflicts_with = "stored")]
     pub publishers: Vec<usize>,
     /// Seconds of each turn of durable publishing.
-    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", conflicts_with = "stored", value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// Turns of durable publishing, of which the table shows medians.
-    #[arg(long, default_value_t = 3, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_name = "N", conflicts_with = "stored")]
     pub rounds: usize,
     /// Measure opening, look-ups and replays only.
     #[arg(long, conflicts_with = "durable")]
@@ -199,6 +242,18 @@ impl LoadArgs {
         for (option, value) in positive {
             if value == 0 {
                 return Err(format!("{option} 0: give at least 1"));
+            }
+        }
+        let times = [
+            ("--timeout", Some(self.timeout)),
+            ("--duration", self.duration),
+            ("--updates", self.updates),
+        ];
+        for (option, value) in times {
+            if value == Some(0) {
+                return Err(format!(
+                    "{option} 0: nothing could be measured; give at least 1"
+                ));
             }
         }
         if self.window == 0 {

@@ -18,6 +18,7 @@ use crate::transport::unix_milliseconds;
 
 /// Runs the measurements that are asked for; all of them if none is.
 pub fn main(args: &HistoryArgs) -> Result<bool, String> {
+    args.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

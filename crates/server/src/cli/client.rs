@@ -62,10 +62,24 @@ impl TokenArgs {
     }
 }
 
+/// The value of [`TOKEN_VARIABLE`].
+///
+/// # Errors
+/// When it is not text.
+pub fn token_variable() -> Result<Option<String>, String> {
+    match std::env::var(TOKEN_VARIABLE) {
+        Ok(token) => Ok(Some(token)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!(
+            "{TOKEN_VARIABLE} is not UTF-8; give the compact form, header.payload.signature"
+        )),
+    }
+}
+
 /// Reads a hub's URL; one without a path means the hub's well-known path.
 ///
 /// # Errors
-/// Refuses anything but `http` and `https`.
+/// Refuses anything but `http` and `https`, and what would not be sent.
 pub fn hub_url(url: &str) -> Result<Url, String> {
     let mut parsed = Url::parse(url).map_err(|error| {
         format!("{url:?}: {error}; give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
@@ -78,7 +92,17 @@ pub fn hub_url(url: &str) -> Result<Url, String> {
     if parsed.path() == "/" {
         parsed.set_path(talaria_protocol::HUB_PATH);
     }
-    parsed.set_fragment(None);
+    if parsed.fragment().is_some() {
+        return Err(format!(
+            "{url:?}: a fragment is never sent; write # as %23, or leave it out"
+        ));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(
+            "the hub's URL holds a user name or password, which no hub reads; give --token-file"
+                .to_owned(),
+        );
+    }
     Ok(parsed)
 }
 
@@ -209,13 +233,19 @@ mod tests {
     fn a_hubs_url_is_completed_or_refused() {
         let url = hub_url("http://127.0.0.1:3000").unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:3000/.well-known/mercure");
-        let url = hub_url("http://[::1]/hub?x=1#y").unwrap();
+        let url = hub_url("http://[::1]/hub?x=1").unwrap();
         assert_eq!(url.as_str(), "http://[::1]/hub?x=1");
         assert_eq!(authority(&url), "[::1]");
         let url = hub_url("https://hub.example").unwrap();
         assert_eq!(url.as_str(), "https://hub.example/.well-known/mercure");
         assert!(hub_url("127.0.0.1:3000").is_err());
         assert!(hub_url("hub").is_err());
+        assert!(hub_url("http://[::1]/hub#y").unwrap_err().contains("%23"));
+        let error = hub_url("http://ann:secret@hub.example").unwrap_err();
+        assert!(
+            error.contains("--token-file") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     /// An option counts before the variable, and no error shows a token.

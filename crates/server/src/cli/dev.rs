@@ -1,5 +1,6 @@
 //! `talaria dev`: the only hub that invents credentials, because it is asked by name (design §8).
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ use crate::config::settings::{
     TransportSettings,
 };
 use crate::config::source::{Place, Source, SourceKind};
+use crate::config::variables::{Instead, Variables};
 use crate::folders::{NO_DATA_HOME, data_home};
 use crate::log::{self, Levels};
 use crate::{options, run};
@@ -48,12 +50,18 @@ pub fn main(args: &Args) -> ExitCode {
     let loaded = data_home(|name| std::env::var_os(name))
         .ok_or_else(|| NO_DATA_HOME.to_owned())
         .and_then(|data| settings(args.port, &data.join("talaria")))
-        .and_then(|loaded| Ok((loaded, levels()?)));
-    let ((mut loaded, key, path), levels) = match loaded {
+        .and_then(|loaded| Ok((loaded, super::environment()?)))
+        .and_then(|(loaded, variables)| {
+            let levels = levels(&variables)?;
+            Ok((loaded, variables, levels))
+        });
+    let ((mut loaded, key, path), variables, levels) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
     };
     loaded.settings.log = levels;
+    let notices = Variables::new(&variables).notices(Instead::Dev);
+    loaded.notices.extend(notices);
     run::serve(loaded, move |address| {
         let greeted = publisher_token(address, &key).and_then(|token| {
             super::write_out(&greeting(address, &token, &path))
@@ -65,9 +73,9 @@ pub fn main(args: &Args) -> ExitCode {
     })
 }
 
-fn levels() -> Result<Levels, String> {
-    let value = super::environment()?.remove(log::VARIABLE);
-    Levels::parse(&value.unwrap_or_default()).map_err(|error| error.to_string())
+fn levels(variables: &HashMap<String, String>) -> Result<Levels, String> {
+    let value = variables.get(log::VARIABLE).map_or("", String::as_str);
+    Levels::parse(value).map_err(|error| error.to_string())
 }
 
 /// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;
@@ -88,6 +96,7 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
         material: secret.clone(),
         algorithm: None,
         place: place.clone(),
+        algorithm_place: None,
     };
     let issuer = IssuerSettings {
         identifier: DEV_ISSUER.to_owned(),

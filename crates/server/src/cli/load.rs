@@ -39,12 +39,19 @@ impl Args {
             .map_or_else(|| "the environment".to_owned(), |file| file.name.clone());
         let sources = Sources {
             file,
-            environment: &|name| variables.get(name).cloned(),
+            variables: &variables,
             address: self.address.clone(),
         };
         config::load(&sources)
             .map(|loaded| (loaded, name))
             .map_err(|error| error.to_string())
+    }
+
+    /// Whether the configuration comes from standard input.
+    pub fn reads_standard_input(&self) -> bool {
+        self.config
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-")
     }
 
     /// The process environment and, for what it does not set, the files of `--envfile` in order.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bytes::Bytes;
+use clap::builder::NonEmptyStringValueParser;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use url::form_urlencoded::Serializer;
@@ -17,7 +18,7 @@ pub struct PublishArgs {
     /// The hub's URL, such as http://127.0.0.1:3000/.well-known/mercure.
     pub url: String,
     /// The topic; give it again for alternate topics.
-    #[arg(long, required = true, value_name = "TOPIC")]
+    #[arg(long, required = true, value_name = "TOPIC", value_parser = NonEmptyStringValueParser::new())]
     pub topic: Vec<String>,
     /// The content: a text, @FILE for a file's content, or - for standard input.
     #[arg(long, value_name = "TEXT|@FILE|-", allow_hyphen_values = true)]
@@ -26,10 +27,10 @@ pub struct PublishArgs {
     #[arg(long)]
     pub private: bool,
     /// The update's id; the hub makes one when absent.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: Option<String>,
     /// The event type that subscribers see.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub event_type: Option<String>,
     /// The reconnection time that subscribers are told, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS")]
@@ -60,9 +61,7 @@ pub fn run(args: &PublishArgs) -> ExitCode {
 
 async fn publish(args: &PublishArgs) -> Result<String, String> {
     let url = client::hub_url(&args.url)?;
-    let token = args
-        .token
-        .authorization(std::env::var(client::TOKEN_VARIABLE).ok())?;
+    let token = args.token.authorization(client::token_variable()?)?;
     let data = args.data.as_deref().map(content).transpose()?;
     let mut headers = client::headers("text/plain, */*;q=0.1", token.as_ref());
     headers.insert(
@@ -167,6 +166,9 @@ mod tests {
     fn wrong_arguments_are_refused() {
         assert!(parse(&[]).is_err(), "no topic");
         assert!(parse(&["--topic", "a", "--retry", "soon"]).is_err());
+        assert!(parse(&["--topic", ""]).is_err());
+        assert!(parse(&["--topic", "a", "--id", ""]).is_err());
+        assert!(parse(&["--topic", "a", "--type", ""]).is_err());
         assert!(parse(&["--topic", "a", "--token", "x", "--token-file", "y"]).is_err());
         let error = content("@/no/such/file").unwrap_err();
         assert!(error.starts_with("--data /no/such/file"), "{error}");

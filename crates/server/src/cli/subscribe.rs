@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
@@ -26,20 +27,21 @@ pub struct SubscribeArgs {
     #[arg(
         long = "match",
         value_name = "TOPIC",
-        required_unless_present = "urlpattern"
+        required_unless_present = "urlpattern",
+        value_parser = NonEmptyStringValueParser::new()
     )]
     pub exact: Vec<String>,
     /// A URL Pattern of topics, such as `https://example.com/books/:id`; may be repeated.
-    #[arg(long = "match-urlpattern", id = "urlpattern", value_name = "PATTERN")]
+    #[arg(long = "match-urlpattern", id = "urlpattern", value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
     pub urlpattern: Vec<String>,
     /// Begin after this event; `earliest` asks for everything that the hub keeps.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub last_event_id: Option<String>,
     /// Print one JSON object a line, with `id`, `type` and `data`.
     #[arg(long)]
     pub json: bool,
-    /// End after so many events.
-    #[arg(long, value_name = "N")]
+    /// End after so many events, at least one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// The token to present.
     #[command(flatten)]
@@ -64,13 +66,8 @@ pub fn run(args: &SubscribeArgs) -> ExitCode {
 }
 
 async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
-    if args.count == Some(0) {
-        return Ok(());
-    }
     let url = subscription_url(args)?;
-    let token = args
-        .token
-        .authorization(std::env::var(client::TOKEN_VARIABLE).ok())?;
+    let token = args.token.authorization(client::token_variable()?)?;
     let mut output = std::io::stdout().lock();
     let mut reader = Reader {
         output: &mut output,

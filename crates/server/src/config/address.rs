@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::error::{ConfigError, show};
 use super::lexer::Word;
+use super::list;
 use super::settings::{CertificateSettings, ListenAddress};
 use super::tree::Line;
 
@@ -35,20 +36,13 @@ impl Default for Ports {
 /// An address that would need TLS, is malformed or occurs twice, or no address at all.
 pub fn addresses(words: &[Word], ports: Ports) -> Result<Vec<ListenAddress>, ConfigError> {
     let mut addresses: Vec<ListenAddress> = Vec::new();
-    for word in words {
-        for text in word
-            .text
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
-            let address = address(text, word, ports)?;
-            // Port 0 is a new port each time.
-            if address.port != 0 && addresses.contains(&address) {
-                return Err(word.error(format!("the address {} occurs twice", show(text))));
-            }
-            addresses.push(address);
+    for word in list::items("", words)? {
+        let address = address(&word.text, &word, ports)?;
+        // Port 0 is a new port each time.
+        if address.port != 0 && addresses.contains(&address) {
+            return Err(word.error(format!("the address {} occurs twice", show(&word.text))));
         }
+        addresses.push(address);
     }
     Ok(addresses)
 }

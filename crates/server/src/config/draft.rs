@@ -82,6 +82,8 @@ pub struct Draft {
     pub limits: Limits,
     /// [`Settings::log`].
     pub log: Levels,
+    /// Variables that a key names and that are not set.
+    pub missing: Vec<String>,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
 }
@@ -217,8 +219,19 @@ impl Draft {
     ///
     /// A key that cannot verify anything, the rules of [`issuer::check`], a wrong origin.
     pub fn finish(mut self) -> Result<Loaded, ConfigError> {
+        if self.playground && self.anonymous == Some(false) {
+            return Err(ConfigError::general(
+                "`playground` lets everybody subscribe, and `anonymous` is off",
+            )
+            .remedy("remove one of them"));
+        }
         if self.playground {
             self.open_playground();
+        }
+        if self.certificate.is_some() && !self.addresses.iter().any(|address| address.tls) {
+            self.notices.push(Notice::warning(
+                "`tls` has no effect, because no address speaks HTTPS: write https:// before one, or remove the line",
+            ));
         }
         self.adopt_older_keys()?;
         self.warn_of_public_origins();
@@ -294,10 +307,27 @@ fn check_origins(
 ) -> Result<Origins, ConfigError> {
     // One by one, because only then the place of a wrong one is known.
     for origin in list {
-        parse(&[&origin.text]).map_err(|problem| ConfigError::at(&origin.place, problem))?;
+        parse(&[&origin.text]).map_err(|problem| {
+            let error = ConfigError::at(&origin.place, problem);
+            match right_origin(&origin.text).filter(|right| parse(&[right]).is_ok()) {
+                Some(right) => error.remedy(format!("write {right}")),
+                None => error,
+            }
+        })?;
     }
     let texts: Vec<&str> = list.iter().map(|origin| origin.text.as_str()).collect();
     parse(&texts).map_err(ConfigError::general)
+}
+
+/// The origin that was probably meant: without what follows the host, and with a scheme.
+fn right_origin(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority
+        .rsplit('@')
+        .next()
+        .filter(|host| !host.is_empty())?;
+    Some(format!("{scheme}://{host}"))
 }
 
 fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {

@@ -4,6 +4,7 @@ use super::address;
 use super::draft::{Draft, UNNAMED_ISSUER};
 use super::error::{ConfigError, show};
 use super::lexer::{Word, lex};
+use super::list;
 use super::settings::{IssuerSettings, KeySettings, Notice, OriginSetting, Secret};
 use super::source::{Place, Source, SourceKind, Text};
 use super::tree::{Line, parse};
@@ -12,52 +13,6 @@ use crate::options::{Environment, default_transport, from_url};
 /// Variables that paste text into the official file where this version supports none (B-108 to
 /// B-110).
 const LATER: &[&str] = &["CADDY_EXTRA_CONFIG", "CADDY_SERVER_EXTRA_DIRECTIVES"];
-
-/// Variables that look plausible and do nothing, with what does (B-126).
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    (
-        "MERCURE_ALLOW_ANONYMOUS",
-        "write `anonymous` in MERCURE_EXTRA_DIRECTIVES",
-    ),
-    (
-        "MERCURE_PUBLISH_ALLOWED_ORIGINS",
-        "write `publish_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
-    ),
-    (
-        "MERCURE_SUBSCRIBE_ALLOWED_ORIGINS",
-        "write `cors_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
-    ),
-    (
-        "MERCURE_JWT_KEY",
-        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY",
-    ),
-    (
-        "MERCURE_JWT_SECRET",
-        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY; this one belongs to the application",
-    ),
-    (
-        "MERCURE_JWT_ALG",
-        "set MERCURE_PUBLISHER_JWT_ALG and MERCURE_SUBSCRIBER_JWT_ALG",
-    ),
-    (
-        "MERCURE_URL",
-        "it belongs to the application; the hub listens on SERVER_NAME",
-    ),
-    (
-        "MERCURE_PUBLIC_URL",
-        "it belongs to the application; the hub's own URL is `resource_identifier <url>` in MERCURE_EXTRA_DIRECTIVES",
-    ),
-    ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
-];
-
-/// One warning for each set variable that does nothing.
-pub fn without_effect(environment: Environment<'_>) -> Vec<Notice> {
-    let set = WITHOUT_EFFECT
-        .iter()
-        .filter(|(name, _)| environment(name).is_some());
-    set.map(|(name, remedy)| Notice::warning(format!("{name} has no effect: {remedy}")))
-        .collect()
-}
 
 /// The words of a variable's text, and the variable as a place.
 fn words(name: &str, value: &str) -> Result<Vec<Word>, ConfigError> {
@@ -133,8 +88,14 @@ fn lines(name: &str, environment: Environment<'_>) -> Result<Vec<Line>, ConfigEr
 /// `MERCURE_TRUSTED_ISSUERS` is not one value, or a key that is needed is missing.
 pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
     const NAME: &str = "MERCURE_TRUSTED_ISSUERS";
-    let mut publisher = key("PUBLISHER", environment);
-    let mut subscriber = key("SUBSCRIBER", environment);
+    // A directive takes precedence over the variable of the same role, which then is not read.
+    let own = &draft.older_keys;
+    let read = |is_written: bool, role| match is_written {
+        true => None,
+        false => key(role, environment),
+    };
+    let mut publisher = read(own.publisher.is_some(), "PUBLISHER");
+    let mut subscriber = read(own.subscriber.is_some(), "SUBSCRIBER");
     let configured = !draft.issuers.is_empty() || draft.older_keys.place.is_some();
     if draft.playground && publisher.is_none() && subscriber.is_none() && !configured {
         publisher = Some(playground_key());
@@ -151,7 +112,10 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
             Place::variable("MERCURE_PUBLISHER_JWT_KEY"),
         ),
         Some(value) => match words(NAME, &value)?.as_slice() {
-            [word] if !word.text.is_empty() => (word.text.clone(), word.place.clone()),
+            [word] if !word.text.is_empty() => {
+                list::one(NAME, word)?;
+                (word.text.clone(), word.place.clone())
+            }
             [] | [_] => {
                 return Err(ConfigError::general(format!("{NAME} is set but empty"))
                     .remedy("unset it to accept https://localhost, or write the tokens' `iss`"));
@@ -162,7 +126,7 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
                         "{NAME} takes exactly one issuer, but there is {}",
                         show(&second.text)
                     ))
-                    .remedy("add further issuers as `issuer` blocks in MERCURE_EXTRA_DIRECTIVES"));
+                    .remedy("leave the first one there, without quotes and commas, and add further issuers as `issuer` blocks in MERCURE_EXTRA_DIRECTIVES"));
             }
         },
     };
@@ -173,7 +137,11 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
             .iter()
             .any(|issuer| issuer.publisher.is_some());
     if !publishes {
-        return Err(ConfigError::general("MERCURE_PUBLISHER_JWT_KEY is not set, so nobody could publish").remedy(
+        let problem = format!(
+            "MERCURE_PUBLISHER_JWT_KEY is {}, so nobody could publish",
+            absence("MERCURE_PUBLISHER_JWT_KEY", environment)
+        );
+        return Err(ConfigError::general(problem).absence().remedy(
             "set it to a secret of at least 32 bytes, or to a public key in PEM with \
              MERCURE_PUBLISHER_JWT_ALG; to try the hub out, run `talaria dev`, which makes a key of its own",
         ));
@@ -185,10 +153,11 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
             .iter()
             .any(|issuer| issuer.subscriber.is_some());
     if !subscribes && draft.anonymous != Some(true) && !draft.playground {
-        return Err(ConfigError::general(
-            "MERCURE_SUBSCRIBER_JWT_KEY is not set and `anonymous` is off, so nobody could subscribe",
-        )
-        .remedy("set it, or write `anonymous` in MERCURE_EXTRA_DIRECTIVES to let everybody read public updates"));
+        let problem = format!(
+            "MERCURE_SUBSCRIBER_JWT_KEY is {} and `anonymous` is off, so nobody could subscribe",
+            absence("MERCURE_SUBSCRIBER_JWT_KEY", environment)
+        );
+        return Err(ConfigError::general(problem).absence().remedy("set it, or write `anonymous` in MERCURE_EXTRA_DIRECTIVES to let everybody read public updates"));
     }
     let issuer = IssuerSettings {
         identifier,
@@ -203,12 +172,21 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
     Ok(())
 }
 
+/// How a variable is missing.
+fn absence(name: &str, environment: Environment<'_>) -> &'static str {
+    match environment(name) {
+        Some(_) => "empty",
+        None => "not set",
+    }
+}
+
 /// The well-known key of a playground to which nobody gave one (B-091).
 fn playground_key() -> KeySettings {
     KeySettings {
         material: Secret::new("!ChangeThisMercureHubJWTSecretKey!".to_owned()),
         algorithm: None,
         place: Place::variable("playground"),
+        algorithm_place: None,
     }
 }
 
@@ -216,11 +194,13 @@ fn playground_key() -> KeySettings {
 fn key(role: &str, environment: Environment<'_>) -> Option<KeySettings> {
     let name = format!("MERCURE_{role}_JWT_KEY");
     let material = environment(&name).filter(|material| !material.is_empty())?;
-    let algorithm = environment(&format!("MERCURE_{role}_JWT_ALG")).filter(|text| !text.is_empty());
+    let algorithm_name = format!("MERCURE_{role}_JWT_ALG");
+    let algorithm = environment(&algorithm_name).filter(|text| !text.is_empty());
     Some(KeySettings {
         material: Secret::new(material),
         algorithm,
         place: Place::variable(&name),
+        algorithm_place: Some(Place::variable(&algorithm_name)),
     })
 }
 
@@ -251,26 +231,19 @@ pub fn transport(draft: &mut Draft, environment: Environment<'_>) -> Result<(), 
 ///
 /// # Errors
 ///
-/// A quote that is not closed.
+/// A quote that is not closed, and marks that no list has.
 pub fn cors_origins(draft: &mut Draft, environment: Environment<'_>) -> Result<(), ConfigError> {
     const NAME: &str = "MERCURE_CORS_ALLOWED_ORIGINS";
-    let Some(value) = environment(NAME).filter(|_| draft.cors_origins.is_none()) else {
+    if draft.cors_origins.is_some() {
+        return Ok(());
+    }
+    let Some(value) = environment(NAME) else {
         return Ok(());
     };
-    let mut origins = Vec::new();
-    for word in words(NAME, &value)? {
-        for text in word
-            .text
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
-            origins.push(OriginSetting {
-                text: text.to_owned(),
-                place: word.place.clone(),
-            });
-        }
-    }
+    let origins: Vec<OriginSetting> = list::items(NAME, &words(NAME, &value)?)?
+        .into_iter()
+        .map(OriginSetting::from)
+        .collect();
     draft.cors_origins = Some(origins).filter(|origins| !origins.is_empty());
     Ok(())
 }

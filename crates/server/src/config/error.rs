@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::source::Place;
+use super::source::{Place, Unset};
 
 /// A configuration error: `Display` is the one message for standard error, without the leading
 /// `error: `. It never shows key material.
@@ -12,6 +12,8 @@ pub struct ConfigError {
     problem: String,
     remedy: Option<String>,
     hidden: bool,
+    is_absence: bool,
+    notes: Vec<String>,
 }
 
 impl ConfigError {
@@ -22,6 +24,8 @@ impl ConfigError {
             problem: problem.into(),
             remedy: None,
             hidden: false,
+            is_absence: false,
+            notes: Vec::new(),
         }
     }
 
@@ -32,6 +36,8 @@ impl ConfigError {
             problem: problem.into(),
             remedy: None,
             hidden: false,
+            is_absence: false,
+            notes: Vec::new(),
         }
     }
 
@@ -39,6 +45,29 @@ impl ConfigError {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says that it is about something that is not there, perhaps because a variable is missing.
+    #[must_use]
+    pub fn absence(mut self) -> Self {
+        self.is_absence = true;
+        self
+    }
+
+    /// Adds what else may have caused it: `notes` where something is not there, and the variables
+    /// that are missing on its line.
+    #[must_use]
+    pub fn explain(mut self, notes: impl IntoIterator<Item = String>, unset: &[Unset]) -> Self {
+        if self.is_absence {
+            self.notes.extend(notes);
+        }
+        let here = |unset: &&Unset| {
+            let place = self.place.as_ref();
+            place.is_some_and(|place| place.is_on_line_of(&unset.place))
+        };
+        let missing: Vec<String> = unset.iter().filter(here).map(Unset::problem).collect();
+        self.notes.extend(missing);
         self
     }
 
@@ -66,6 +95,9 @@ impl fmt::Display for ConfigError {
         }
         if let Some(remedy) = &self.remedy {
             write!(f, "\n  {remedy}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n  {note}")?;
         }
         Ok(())
     }

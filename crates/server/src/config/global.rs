@@ -4,6 +4,7 @@ use super::address;
 use super::draft::Draft;
 use super::error::{ConfigError, show};
 use super::lexer::Word;
+use super::list;
 use super::site::refuse;
 use super::tree::Line;
 use super::value;
@@ -138,6 +139,7 @@ fn servers(draft: &mut Draft, line: &Line) -> Result<(), ConfigError> {
 /// # Errors
 /// There is none, or one is no address or range.
 pub fn proxies(line: &Line, ranges: &[Word]) -> Result<Proxies, ConfigError> {
+    let ranges = list::items(&line.name.text, ranges)?;
     if ranges.is_empty() {
         return Err(line.missing("at least one address or range"));
     }

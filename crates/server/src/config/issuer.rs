@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use talaria_hub::access::{Algorithm, Issuer, IssuerKey, Issuers, KeySet, VerificationKey};
+use talaria_hub::access::{
+    Algorithm, Issuer, IssuerKey, Issuers, KeyError, KeySet, VerificationKey,
+};
 
 use super::error::{ConfigError, show};
+use super::key_mistakes::{self, Mistake};
 use super::lexer::Word;
+use super::list;
 use super::settings::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Notice, Secret};
 use super::site::refuse;
 use super::source::{Place, Source, SourceKind};
@@ -18,8 +22,13 @@ use crate::options::Environment;
 /// # Errors
 ///
 /// An empty identifier, an unknown or unsupported line, or a wrong key line.
-pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings, ConfigError> {
+pub fn parse(
+    line: &Line,
+    environment: Environment<'_>,
+    missing: &mut Vec<String>,
+) -> Result<IssuerSettings, ConfigError> {
     let identifier = line.one("the issuer's identifier")?;
+    list::one("issuer", identifier)?;
     if identifier.text.is_empty() {
         return Err(identifier
             .error("the issuer's identifier is empty")
@@ -39,8 +48,8 @@ pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings
                 line.without_block()?.at_most(0, "")?;
                 issuer.authorization_server = true;
             }
-            "publisher" => issuer.publisher = role(line, environment)?,
-            "subscriber" => issuer.subscriber = role(line, environment)?,
+            "publisher" => issuer.publisher = role(line, environment, missing)?,
+            "subscriber" => issuer.subscriber = role(line, environment, missing)?,
             _ => {
                 let known = ["authorization_server", "publisher", "subscriber"];
                 return Err(refuse(&line.name, "line of an issuer", &[], &known).hide_line());
@@ -52,7 +61,11 @@ pub fn parse(line: &Line, environment: Environment<'_>) -> Result<IssuerSettings
 
 /// What verifies a role's tokens; `None` when the key is empty, which means that the role is not
 /// configured (B-122).
-fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySource>, ConfigError> {
+fn role(
+    line: &Line,
+    environment: Environment<'_>,
+    missing: &mut Vec<String>,
+) -> Result<Option<KeySource>, ConfigError> {
     if let Some(surplus) = line.args.first() {
         // The word is not shown: it may be a key.
         return Err(surplus
@@ -63,7 +76,7 @@ fn role(line: &Line, environment: Environment<'_>) -> Result<Option<KeySource>, 
     let (mut static_key, mut set) = (None, None);
     for line in line.block.iter().flatten() {
         match line.name.text.as_str() {
-            "jwt" => static_key = key(line, environment)?,
+            "jwt" => static_key = key(line, environment, missing)?,
             "jwks_uri" => set = Some(key_set(line)?),
             "jwks_discovery" => set = Some(discovered_key_set(line)?),
             // The word is not shown: it may belong to a key that was not quoted.
@@ -101,6 +114,7 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
             .remedy("write for example jwks_uri https://issuer.example/.well-known/jwks.json"));
     };
     address.refuse_unreplaced()?;
+    list::one(&line.name.text, address)?;
     let url = url::Url::parse(&address.text).ok();
     if url
         .as_ref()
@@ -135,7 +149,7 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
     };
     Ok(KeySetSettings {
         location,
-        algorithms: listed_algorithms(algorithms)?,
+        algorithms: listed_algorithms(&line.name.text, algorithms)?,
         place: line.name.place.clone(),
     })
 }
@@ -143,12 +157,12 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
 fn discovered_key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
     Ok(KeySetSettings {
         location: Location::Discovered,
-        algorithms: listed_algorithms(&line.without_block()?.args)?,
+        algorithms: listed_algorithms(&line.name.text, &line.without_block()?.args)?,
         place: line.name.place.clone(),
     })
 }
 
-fn listed_algorithms(words: &[Word]) -> Result<Vec<Algorithm>, ConfigError> {
+fn listed_algorithms(name: &str, words: &[Word]) -> Result<Vec<Algorithm>, ConfigError> {
     let algorithm = |word: &Word| {
         Algorithm::from_name(&word.text).ok_or_else(|| {
             let names = Algorithm::ALL.map(Algorithm::name).join(", ");
@@ -156,16 +170,21 @@ fn listed_algorithms(words: &[Word]) -> Result<Vec<Algorithm>, ConfigError> {
                 .remedy(format!("list some of {names}"))
         })
     };
-    words.iter().map(algorithm).collect()
+    list::items(name, words)?.iter().map(algorithm).collect()
 }
 
 /// Parses the key and the algorithm after `jwt`, `publisher_jwt` or `subscriber_jwt`; `None` if
-/// the key is empty.
+/// the key is empty, in which case `missing` gets what it lacks.
 ///
 /// # Errors
 ///
-/// A missing or surplus word, a key file that cannot be read.
-pub fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettings>, ConfigError> {
+/// A missing or surplus word, a key file that cannot be read, a variable that would be a part of
+/// the key and is not set.
+pub fn key(
+    line: &Line,
+    environment: Environment<'_>,
+    missing: &mut Vec<String>,
+) -> Result<Option<KeySettings>, ConfigError> {
     let line = line.without_block().map_err(ConfigError::hide_line)?;
     let (key, algorithm) = match line.args.as_slice() {
         [key] => (key, None),
@@ -193,27 +212,52 @@ pub fn key(line: &Line, environment: Environment<'_>) -> Result<Option<KeySettin
     for word in &line.args {
         word.refuse_unreplaced()?;
     }
-    let (material, place) = run_time(key, environment)?;
-    if material.is_empty() {
+    let Replaced { text, place, unset } = replace(key, environment)?;
+    if text.is_empty() {
+        let name = &line.name.text;
+        missing.push(match unset {
+            Some(problem) => format!("{}: {problem}, so `{name}` has no key", key.place),
+            None => format!("{}: the key is empty, so `{name}` has none", key.place),
+        });
         return Ok(None);
     }
-    let algorithm = match algorithm {
-        Some(word) => Some(run_time(word, environment)?.0).filter(|text| !text.is_empty()),
-        None => None,
+    if let Some(problem) = unset {
+        return Err(key
+            .error(format!("{problem}, and the rest would be the key"))
+            .remedy("set it, or remove it from the key")
+            .hide_line());
+    }
+    let (algorithm, algorithm_place) = match algorithm {
+        Some(word) => {
+            let replaced = replace(word, environment)?;
+            let name = Some(replaced.text).filter(|text| !text.is_empty());
+            (name, Some(replaced.place))
+        }
+        None => (None, None),
     };
     Ok(Some(KeySettings {
-        material: Secret::new(material),
+        material: Secret::new(text),
         algorithm,
         place,
+        algorithm_place,
     }))
 }
 
-/// The word with `{env.NAME}` and `{file.PATH}` replaced (B-242), and where a key that it holds
-/// comes from.
-fn run_time(word: &Word, environment: Environment<'_>) -> Result<(String, Place), ConfigError> {
+/// A word with its placeholders replaced.
+struct Replaced {
+    text: String,
+    /// Where a key that it holds comes from.
+    place: Place,
+    /// What is wrong with the first variable that gave nothing.
+    unset: Option<String>,
+}
+
+/// Replaces `{env.NAME}` and `{file.PATH}` (B-242).
+fn replace(word: &Word, environment: Environment<'_>) -> Result<Replaced, ConfigError> {
     let mut text = String::new();
     let mut rest = word.text.as_str();
     let mut place = word.place.clone();
+    let mut unset = None;
     while let Some(open) = rest
         .find("{env.")
         .into_iter()
@@ -226,7 +270,14 @@ fn run_time(word: &Word, environment: Environment<'_>) -> Result<(String, Place)
         };
         text.push_str(before);
         if let Some(name) = body.strip_prefix("{env.") {
-            text.push_str(&environment(name).unwrap_or_default());
+            let value = environment(name);
+            let problem = match &value {
+                None => Some(format!("the variable {name} is not set")),
+                Some(value) if value.is_empty() => Some(format!("the variable {name} is empty")),
+                Some(_) => None,
+            };
+            unset = unset.or(problem);
+            text.push_str(&value.unwrap_or_default());
             place = Place::variable(name);
         } else if let Some(path) = body.strip_prefix("{file.") {
             let content = std::fs::read_to_string(path).map_err(|error| {
@@ -244,7 +295,7 @@ fn run_time(word: &Word, environment: Environment<'_>) -> Result<(String, Place)
         rest = after;
     }
     text.push_str(rest);
-    Ok((text, place))
+    Ok(Replaced { text, place, unset })
 }
 
 /// Checks the rules over all issuers (B-222, B-223).
@@ -274,9 +325,11 @@ pub fn check(
         }
         if issuer.publisher.is_none() && issuer.subscriber.is_none() {
             return Err(
-                ConfigError::at(&issuer.place, format!("the issuer {name} has no key")).remedy(
-                    "add a `publisher` or `subscriber` block with `jwt <key>` or `jwks_uri <url>`",
-                ),
+                ConfigError::at(&issuer.place, format!("the issuer {name} has no key"))
+                    .absence()
+                    .remedy(
+                        "add a `publisher` or `subscriber` block with `jwt <key>` or `jwks_uri <url>`",
+                    ),
             );
         }
     }
@@ -286,7 +339,7 @@ pub fn check(
             Some(place) => ConfigError::at(place, problem),
             None => ConfigError::general(problem),
         };
-        Err(error.remedy(remedy))
+        Err(error.absence().remedy(remedy))
     };
     if issuers.iter().all(|issuer| issuer.publisher.is_none()) {
         return missing(
@@ -363,23 +416,54 @@ fn issuer_key(
     Ok(Some(IssuerKey::Set(set)))
 }
 
-/// The key as its verifier; a weak one gives one warning for each place (B-1023).
+/// The key as its verifier. A mistake in it gives one warning for each place, else a weakness does
+/// (B-1023).
 fn verification_key(
-    key: &KeySettings,
+    settings: &KeySettings,
     notices: &mut Vec<Notice>,
 ) -> Result<IssuerKey, ConfigError> {
     let KeySettings {
-        material,
-        algorithm,
-        place,
-    } = key;
-    let key = VerificationKey::new(material.expose(), algorithm.as_deref())
-        .map_err(|error| ConfigError::at(place, error.to_string()).hide_line())?;
-    if let Some(weakness) = key.weakness() {
-        let notice = Notice::warning(format!("{place}: {weakness}"));
-        if !notices.contains(&notice) {
-            notices.push(notice);
-        }
+        material, place, ..
+    } = settings;
+    let key = VerificationKey::new(material.expose(), settings.algorithm.as_deref());
+    let mistake = key_mistakes::find(material.expose());
+    if let Some(Mistake::Fatal(says)) = mistake
+        // PEM text that can be read has no mistake.
+        && (key.is_err() || !material.expose().trim_start().starts_with("-----BEGIN "))
+    {
+        return Err(ConfigError::at(place, format!("the key {says}")).hide_line());
     }
+    let key = key.map_err(|error| unusable(settings, &error))?;
+    let notice = match mistake {
+        Some(Mistake::Likely(says)) => Some(Notice::warning(format!("{place}: the key {says}"))),
+        Some(Mistake::Possible(says)) if key.weakness().is_none() => {
+            Some(Notice::info(format!("{place}: the key {says}")))
+        }
+        _ => key
+            .weakness()
+            .map(|weakness| Notice::warning(format!("{place}: {weakness}"))),
+    };
+    notices.extend(notice.filter(|notice| !notices.contains(notice)));
     Ok(key.into())
+}
+
+/// The error for a key that cannot verify anything: at its algorithm, if that may be what is wrong.
+fn unusable(settings: &KeySettings, error: &KeyError) -> ConfigError {
+    let KeySettings {
+        place,
+        algorithm,
+        algorithm_place,
+        ..
+    } = settings;
+    let is_about_key = matches!(error, KeyError::UnreadablePem(_) | KeyError::Empty);
+    let named = algorithm_place.as_ref().filter(|_| !is_about_key);
+    let error = match (named, algorithm) {
+        (Some(named), Some(_)) => {
+            ConfigError::at(named, error.to_string()).remedy(format!("the key is that of {place}"))
+        }
+        (Some(named), None) => ConfigError::at(place, error.to_string())
+            .remedy(format!("name the algorithm in {named}")),
+        (None, _) => ConfigError::at(place, error.to_string()),
+    };
+    error.hide_line()
 }

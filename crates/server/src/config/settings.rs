@@ -11,6 +11,7 @@ use talaria_hub::{Rule, UnknownCursor};
 use talaria_protocol::{Base, HUB_PATH, Limits};
 use talaria_transport::history::SyncMode;
 
+use super::lexer::Word;
 use super::source::Place;
 use crate::key_sets::{Location, Source};
 use crate::log::Levels;
@@ -73,6 +74,8 @@ pub struct KeySettings {
     pub algorithm: Option<String>,
     /// Where the key came from.
     pub place: Place,
+    /// Where the algorithm is, or would be, named.
+    pub algorithm_place: Option<Place>,
 }
 
 /// An issuer and the keys that verify its tokens (B-233 to B-238).
@@ -192,6 +195,15 @@ pub struct OriginSetting {
     pub text: String,
     /// Where.
     pub place: Place,
+}
+
+impl From<Word> for OriginSetting {
+    fn from(word: Word) -> Self {
+        Self {
+            text: word.text,
+            place: word.place,
+        }
+    }
 }
 
 /// Everything the hub needs to know to serve.

@@ -80,6 +80,12 @@ impl Place {
         Self::whole(Source::new(SourceKind::Variable, name, "", true))
     }
 
+    /// Whether both begin on one line of one source.
+    pub fn is_on_line_of(&self, other: &Self) -> bool {
+        let line = |place: &Self| place.position().map(|(line, _)| line);
+        self.source.name == other.source.name && line(self).is_some() && line(self) == line(other)
+    }
+
     /// Line and column, both from 1, columns in characters.
     fn position(&self) -> Option<(usize, usize)> {
         let (start, _) = self.span?;
@@ -137,10 +143,35 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
+/// A `{$NAME}` in whose place nothing stands.
+#[derive(Debug)]
+pub struct Unset {
+    /// Where it stands.
+    pub place: Place,
+    /// Whether other words stand on its line; a variable that stands alone may well be empty.
+    pub is_among_others: bool,
+    name: String,
+    /// Whether the variable is set, but to nothing, so that a default does not count either.
+    is_empty: bool,
+}
+
+impl Unset {
+    /// What is wrong, in a clause.
+    pub fn problem(&self) -> String {
+        let name = &self.name;
+        if self.is_empty {
+            format!("the variable {name} is set but empty, so nothing stands in its place")
+        } else {
+            format!("the variable {name} is not set, so nothing stands in its place")
+        }
+    }
+}
+
 /// Configuration text after the substitution of `{$NAME}`, which knows where each byte came from.
 pub struct Text {
     text: String,
     pieces: Vec<Piece>,
+    unset: Vec<Unset>,
 }
 
 struct Piece {
@@ -156,13 +187,20 @@ impl Text {
         let mut this = Self {
             text: String::new(),
             pieces: Vec::new(),
+            unset: Vec::new(),
         };
         let mut rest = source.text();
         let mut offset = 0;
         while let Some((before, name, default, after)) = next_substitution(rest) {
             this.push(source, offset, before);
             let at = offset + before.len();
-            match (environment(name), default) {
+            let value = environment(name);
+            if value.as_ref().map_or(default.is_none(), String::is_empty) {
+                let len = rest.len() - before.len() - after.len();
+                this.unset
+                    .extend(Self::unset_at(source, (at, len), name, value.is_some()));
+            }
+            match (value, default) {
                 (Some(value), _) => {
                     let sensitive = source.line_holds_key(at) || names_secret(name);
                     let variable = Source::new(SourceKind::Variable, name, &value, sensitive);
@@ -183,9 +221,37 @@ impl Text {
         let mut this = Self {
             text: String::new(),
             pieces: Vec::new(),
+            unset: Vec::new(),
         };
         this.push(source, 0, source.text());
         this
+    }
+
+    /// The variable that stands at a span, unless in a comment.
+    fn unset_at(
+        source: &Arc<Source>,
+        span: (usize, usize),
+        name: &str,
+        is_empty: bool,
+    ) -> Option<Unset> {
+        let (start, end) = source.line_bounds(span.0);
+        let before = source.text.get(start..span.0)?;
+        let after = source.text.get(span.0 + span.1..end.max(span.0 + span.1))?;
+        let is_comment = before.trim_start().starts_with('#') || before.contains(" #");
+        (!is_comment).then(|| Unset {
+            place: Place {
+                source: Arc::clone(source),
+                span: Some(span),
+            },
+            is_among_others: !before.trim().is_empty() || !after.trim().is_empty(),
+            name: name.to_owned(),
+            is_empty,
+        })
+    }
+
+    /// What nothing stands in the place of.
+    pub fn unset(&mut self) -> Vec<Unset> {
+        std::mem::take(&mut self.unset)
     }
 
     fn push(&mut self, source: &Arc<Source>, offset: usize, text: &str) {

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod directives;
+mod mistakes;
 mod transport;
 mod variables;
 
@@ -17,20 +18,17 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 fn try_load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, String> {
-    let environment = |name: &str| {
-        let found = variables
-            .iter()
-            .rev()
-            .find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     let file = file.map(|text| super::File {
         name: "Caddyfile".to_owned(),
         text: text.to_owned(),
     });
     load(&Sources {
         file,
-        environment: &environment,
+        variables: &variables,
         address: None,
     })
     .map_err(|error| error.to_string())

@@ -9,6 +9,7 @@ use crate::config::error::{ConfigError, show};
 use crate::config::global;
 use crate::config::issuer;
 use crate::config::lexer::Word;
+use crate::config::list;
 use crate::config::settings::{KeySource, Notice, OriginSetting};
 use crate::config::tree::Line;
 use crate::config::value;
@@ -23,21 +24,22 @@ const UNBOUNDED_BODY: u64 = 10 * 1024 * 1024;
 type Done = Result<(), ConfigError>;
 
 pub fn issuer(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    draft.issuers.push(issuer::parse(line, environment)?);
+    let issuer = issuer::parse(line, environment, &mut draft.missing)?;
+    draft.issuers.push(issuer);
     draft.issuer_named = true;
     Ok(())
 }
 
 /// B-221b.
 pub fn publisher_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    let key = issuer::key(line, environment)?;
+    let key = issuer::key(line, environment, &mut draft.missing)?;
     set_older_key(draft, line, Role::Publisher, key.map(KeySource::Static));
     Ok(())
 }
 
 /// B-221b.
 pub fn subscriber_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    let key = issuer::key(line, environment)?;
+    let key = issuer::key(line, environment, &mut draft.missing)?;
     set_older_key(draft, line, Role::Subscriber, key.map(KeySource::Static));
     Ok(())
 }
@@ -65,6 +67,18 @@ fn set_older_key(draft: &mut Draft, line: &Line, role: Role, source: Option<KeyS
         Role::Subscriber => &mut keys.subscriber,
     };
     let has_set = matches!(own, Some(KeySource::Set(_)));
+    let is_beside_key = matches!(source, Some(KeySource::Static(_))) && has_set
+        || matches!(
+            (&source, &*own),
+            (Some(KeySource::Set(_)), Some(KeySource::Static(_)))
+        );
+    if is_beside_key {
+        draft.notices.push(Notice::warning(format!(
+            "{}: of `{role}_jwt` and `{role}_jwks_url` the key set takes precedence, and the key is not used",
+            line.name.place,
+            role = role.name(),
+        )));
+    }
     if !has_set || matches!(source, Some(KeySource::Set(_))) {
         *own = source;
     }
@@ -149,11 +163,21 @@ pub fn transport_url(draft: &mut Draft, line: &Line, environment: Environment<'_
 /// B-204: only scheme, host and port count.
 pub fn public_urls(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let mut origins = Vec::new();
-    for word in line.without_block()?.some("at least one URL")? {
-        origins.push(absolute(word)?.origin().ascii_serialization());
+    for word in urls(line)? {
+        origins.push(absolute(&word)?.origin().ascii_serialization());
     }
     draft.public_origins = origins;
     Ok(())
+}
+
+/// The URLs of a list, at least one.
+fn urls(line: &Line) -> Result<Vec<Word>, ConfigError> {
+    let words = line.without_block()?.some("at least one URL")?;
+    let items = list::items(&line.name.text, words)?;
+    if items.is_empty() {
+        return Err(line.missing("at least one URL"));
+    }
+    Ok(items)
 }
 
 /// Whose `X-Forwarded-Proto` and `X-Forwarded-Host` count (B-958).
@@ -164,21 +188,26 @@ pub fn trusted_proxies(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Do
 
 /// What `aud` may contain, too: the URL by which publishers inside a network reach the hub.
 pub fn accepted_audiences(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    let words = line.without_block()?.some("at least one URL")?;
-    for word in words {
+    let words = urls(line)?;
+    for word in &words {
         absolute(word)?;
     }
-    draft.accepted_audiences = words.iter().map(|word| word.text.clone()).collect();
+    draft.accepted_audiences = words.into_iter().map(|word| word.text).collect();
     Ok(())
 }
 
 fn absolute(word: &Word) -> Result<url::Url, ConfigError> {
     url::Url::parse(&word.text)
         .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
+        .filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.fragment().is_none()
+                // Both would be compared as they stand, and equal nothing.
+                && !url.host_str().unwrap_or_default().contains('*')
+        })
         .ok_or_else(|| {
             word.error(format!(
-                "{} is not an http:// or https:// URL without a fragment",
+                "{} is not an http:// or https:// URL without a fragment or wildcard",
                 show(&word.text)
             ))
             .remedy("write for example https://hub.example/.well-known/mercure")
@@ -208,8 +237,15 @@ pub fn cookie_name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
 /// B-203.
 pub fn resource_identifier(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let word = line.without_block()?.one("a URL")?;
-    if absolute(word)?.scheme() != "https" {
-        let place = &word.place;
+    list::one("resource_identifier", word)?;
+    let place = &word.place;
+    let scheme = absolute(word)?.scheme().to_owned();
+    if word.text.ends_with("/.well-known/mercure/") {
+        draft.notices.push(Notice::warning(format!(
+            "{place}: resource_identifier ends with a slash, which the `aud` of tokens must then have too; the hub's path has none"
+        )));
+    }
+    if scheme != "https" {
         draft.notices.push(Notice::warning(format!(
             "{place}: resource_identifier does not begin with https://, so tokens travel unencrypted; \
              put a proxy that does TLS in front and write its https URL here and in `aud`"
@@ -256,11 +292,11 @@ pub fn repeat_window(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done
 
 fn origins(line: &Line) -> Result<Vec<OriginSetting>, ConfigError> {
     let words = line.without_block()?.some("at least one origin")?;
-    let origin = |word: &Word| OriginSetting {
-        text: word.text.clone(),
-        place: word.place.clone(),
-    };
-    Ok(words.iter().map(origin).collect())
+    let items = list::items(&line.name.text, words)?;
+    if items.is_empty() {
+        return Err(line.missing("at least one origin"));
+    }
+    Ok(items.into_iter().map(OriginSetting::from).collect())
 }
 
 pub fn cors_origins(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {

@@ -7,7 +7,7 @@ use talaria_hub::access::{Role, Verifier};
 use talaria_protocol::authorization::Action;
 
 use super::text;
-use crate::cli::load;
+use crate::cli::{client, load};
 use crate::clock;
 use crate::config::settings::Settings;
 use crate::key_sets;
@@ -31,11 +31,15 @@ pub struct Args {
 ///
 /// The configuration or the token cannot be read.
 pub fn check(args: &Args) -> Result<ExitCode, String> {
+    if args.token == "-" && args.load.reads_standard_input() {
+        return Err("--config -: the token is read from standard input already\n  give one of them in a file".to_owned());
+    }
     let (loaded, _) = args.load.load()?;
+    super::super::warn(&loaded.notices);
     let settings = loaded.settings;
     let argument = if args.token == "-" { "@-" } else { &args.token };
     let token = text(argument)?;
-    let audiences = audiences(&settings, args.url.as_deref());
+    let audiences = audiences(&settings, url(args, &settings)?.as_deref());
     fetch(&settings)?;
     let verifier = Verifier::new(settings.issuers, settings.base, settings.limits)
         .from_generation(settings.rule.oldest());
@@ -78,6 +82,20 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     }
     let printed = super::super::print(&out);
     Ok(if accepted { printed } else { ExitCode::FAILURE })
+}
+
+/// The URL of `--url`, which must be the pinned resource identifier where there is one.
+fn url(args: &Args, settings: &Settings) -> Result<Option<String>, String> {
+    let Some(given) = &args.url else {
+        return Ok(None);
+    };
+    let url = client::hub_url(given).map_err(|problem| format!("--url {problem}"))?;
+    match &settings.resource_identifier {
+        Some(pinned) if pinned != given && *pinned != url.as_str() => Err(format!(
+            "--url {given:?}: the configuration says `resource_identifier {pinned}`, and that is the hub's name\n  leave --url out"
+        )),
+        _ => Ok(Some(url.into())),
+    }
 }
 
 /// Fetches the key sets of the issuers, as the hub would.

@@ -1,7 +1,11 @@
 //! Minting (B-030 to B-044).
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use talaria_hub::access;
+use talaria_protocol::authorization::AuthorizationDetails;
+use talaria_protocol::{Base, Limits};
+use url::Url;
 use uuid::Uuid;
 
 use super::text;
@@ -14,6 +18,9 @@ pub const DEV_EXPIRY: u64 = 4_102_444_800;
 /// The issuer of development tokens (B-030).
 pub const DEV_ISSUER: &str = "https://localhost";
 
+/// Where `--dev` finds the key that a hub has (B-030).
+const DEV_VARIABLE: &str = "MERCURE_PUBLISHER_JWT_KEY";
+
 /// The secret that everybody knows (B-030).
 const DEV_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
@@ -22,7 +29,7 @@ const DEV_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
 #[group(skip)]
 pub struct Args {
     /// The `iss` claim: the issuer that the hub trusts.
-    #[arg(long, value_name = "ISSUER")]
+    #[arg(long, value_name = "ISSUER", value_parser = NonEmptyStringValueParser::new())]
     iss: Option<String>,
     /// The `aud` claim: the hub's URL as its clients see it.
     #[arg(long, value_name = "URL")]
@@ -31,20 +38,20 @@ pub struct Args {
     #[arg(long, value_name = "KEY|@FILE|@-", allow_hyphen_values = true)]
     key: Option<String>,
     /// The algorithm: HS256 (the default for a secret), HS384, HS512, RS*, PS*, ES* or EdDSA.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     alg: Option<String>,
     /// The `kid` header.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     kid: Option<String>,
     /// The `sub` claim [default: a random urn:uuid].
-    #[arg(long, value_name = "SUBJECT")]
+    #[arg(long, value_name = "SUBJECT", value_parser = NonEmptyStringValueParser::new())]
     sub: Option<String>,
     /// The `client_id` claim [default: the issuer].
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     client_id: Option<String>,
-    /// How long the token is valid.
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
-    ttl: String,
+    /// How long the token is valid [default: 1h; with --dev until 2100].
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<String>,
     /// JSON that describes the subscriber, for its subscribe grant.
     #[arg(long, value_name = "JSON|@FILE")]
     payload: Option<String>,
@@ -64,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN")]
     subscribe_urlpattern: Vec<String>,
     /// Fill what is missing for a hub at https://localhost with the well-known development key,
-    /// valid until 2100. Not for `talaria dev`, which has another key and URL: it prints how to
+    /// valid until 2100 unless --ttl says otherwise. Not for `talaria dev`, which has another key and URL: it prints how to
     /// make a token for itself.
     #[arg(long)]
     dev: bool,
@@ -89,21 +96,29 @@ pub fn mint(args: &Args) -> Result<String, String> {
         .clone()
         .or_else(|| dev("https://localhost/.well-known/mercure"));
     let aud = aud.ok_or_else(|| required("aud"))?;
-    let key = match &args.key {
-        Some(key) => text(key)?,
-        None if args.dev => {
-            match super::super::environment()?.remove("MERCURE_PUBLISHER_JWT_KEY") {
-                Some(key) if !key.is_empty() => key,
-                _ => DEV_KEY.to_owned(),
-            }
-        }
+    check_audience(&aud)?;
+    if args.key.as_deref() == Some("@-") && args.payload.as_deref() == Some("@-") {
+        return Err(
+            "--payload @-: --key reads standard input already\n  give one of them in a file"
+                .to_owned(),
+        );
+    }
+    let (source, key) = match &args.key {
+        Some(key) => ("--key", text(key)?),
+        None if args.dev => match super::super::environment()?.remove(DEV_VARIABLE) {
+            Some(key) if !key.is_empty() => (DEV_VARIABLE, key),
+            _ => ("--dev", DEV_KEY.to_owned()),
+        },
         None => return Err(required("key")),
     };
+    if !key.is_empty() {
+        super::super::check_key(source, &key)?;
+    }
     let issued = clock::unix_now();
-    let expires = if args.dev {
-        DEV_EXPIRY
-    } else {
-        expiry(&args.ttl, issued)?
+    let expires = match &args.ttl {
+        Some(ttl) => expiry(ttl, issued)?,
+        None if args.dev => DEV_EXPIRY,
+        None => expiry("1h", issued)?,
     };
     let claims = json!({
         "iss": iss,
@@ -115,6 +130,16 @@ pub fn mint(args: &Args) -> Result<String, String> {
         "jti": uuid(),
         "authorization_details": details(args)?,
     });
+    // How many are too many is the hub's to say.
+    let mut limits = Limits::default();
+    limits.details = usize::MAX;
+    limits.granted_topics = usize::MAX;
+    AuthorizationDetails::parse(
+        &claims["authorization_details"],
+        &Base::synthetic(),
+        &limits,
+    )
+    .map_err(|error| format!("every hub would refuse this token: {error}"))?;
     if args.pretty {
         let algorithm = args.alg.as_deref().unwrap_or("HS256");
         let mut header = json!({ "alg": algorithm, "typ": "at+jwt" });
@@ -127,10 +152,25 @@ pub fn mint(args: &Args) -> Result<String, String> {
         .map_err(|error| format!("--key: {error}"))
 }
 
+/// Refuses an audience that is no hub's: the resource identifier of one is a URL.
+fn check_audience(aud: &str) -> Result<(), String> {
+    let is_url = Url::parse(aud).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()
+    });
+    is_url.then_some(()).ok_or_else(|| {
+        format!(
+            "--aud {aud:?} is not the URL of a hub\n  give it as its clients write it, such as https://hub.example/.well-known/mercure"
+        )
+    })
+}
+
 fn expiry(ttl: &str, issued: f64) -> Result<u64, String> {
     let ttl = parse_duration(ttl).map_err(|problem| {
         format!("--ttl {ttl:?} is not a duration: {problem}\n  write for example 90s or 1h30m")
     })?;
+    if ttl.as_secs() == 0 {
+        return Err("--ttl: a token of less than a second has expired when it is used\n  write for example 90s or 1h30m".to_owned());
+    }
     Ok(whole(issued + ttl.as_secs_f64()))
 }
 

@@ -21,6 +21,7 @@ fn debug_output_holds_no_secret() {
                 material: Secret::new(SECRET.to_owned()),
                 algorithm: None,
                 place: Place::variable("KEY"),
+                algorithm_place: None,
             })),
             subscriber: None,
             place: Place::variable("KEY"),

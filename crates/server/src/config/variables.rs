@@ -1,0 +1,270 @@
+//! Which environment variables were set and not read, so that none is ignored without a word.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use super::error::suggest;
+use super::older;
+use super::settings::Notice;
+use crate::options;
+
+/// Variables that configure a hub but that no directive documents.
+const OTHERS: &[&str] = &[
+    "GLOBAL_OPTIONS",
+    "CADDY_EXTRA_CONFIG",
+    "CADDY_SERVER_EXTRA_DIRECTIVES",
+];
+
+/// Variables that look plausible and do nothing, with what does (B-126).
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    (
+        "MERCURE_ALLOW_ANONYMOUS",
+        "write `anonymous` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_PUBLISH_ALLOWED_ORIGINS",
+        "write `publish_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_SUBSCRIBE_ALLOWED_ORIGINS",
+        "write `cors_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    (
+        "MERCURE_JWT_KEY",
+        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY",
+    ),
+    (
+        "MERCURE_JWT_SECRET",
+        "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY; this one belongs to the application",
+    ),
+    (
+        "MERCURE_JWT_ALG",
+        "set MERCURE_PUBLISHER_JWT_ALG and MERCURE_SUBSCRIBER_JWT_ALG",
+    ),
+    (
+        "MERCURE_JWT_ISSUER",
+        "set MERCURE_TRUSTED_ISSUERS; this one belongs to the application",
+    ),
+    (
+        "MERCURE_JWT_TOKEN",
+        "it belongs to the application; a hub verifies tokens and has none",
+    ),
+    (
+        "MERCURE_URL",
+        "it belongs to the application; the hub listens on SERVER_NAME",
+    ),
+    (
+        "MERCURE_PUBLISH_URL",
+        "it belongs to the application; the hub listens on SERVER_NAME",
+    ),
+    (
+        "MERCURE_PUBLIC_URL",
+        "it belongs to the application; the hub's own URL is `resource_identifier <url>` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
+    ("MERCURE_LICENSE", "this hub needs no license"),
+    ("CADDY_ADMIN", "there is no admin API yet"),
+];
+
+/// The variables of a configuration, which remember those that were read.
+pub struct Variables<'a> {
+    all: &'a HashMap<String, String>,
+    read: RefCell<HashSet<String>>,
+}
+
+/// What counts instead of the variables that were not read.
+#[derive(Debug, Clone, Copy)]
+pub enum Instead<'a> {
+    /// A configuration file of this name.
+    File(&'a str),
+    /// Other variables, directives or flags.
+    Environment,
+    /// `talaria dev`, which nothing configures.
+    Dev,
+}
+
+impl<'a> Variables<'a> {
+    /// Wraps the variables; none is read yet.
+    pub fn new(all: &'a HashMap<String, String>) -> Self {
+        Self {
+            all,
+            read: RefCell::default(),
+        }
+    }
+
+    /// The value of a variable, which counts as read from now on.
+    pub fn read(&self, name: &str) -> Option<String> {
+        self.read.borrow_mut().insert(name.to_owned());
+        self.all.get(name).cloned()
+    }
+
+    /// The names of the variables that are set, not empty and were not read, in order.
+    fn unread(&self) -> Vec<&'a str> {
+        let read = self.read.borrow();
+        let set = self.all.iter().filter(|(name, value)| {
+            !value.trim().is_empty() && !read.contains(*name) && !is_link(name, value)
+        });
+        let mut names: Vec<&str> = set.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What is wrong with each variable that no version of this hub reads, though its name suggests
+    /// otherwise.
+    pub fn misnamed(&self) -> Vec<String> {
+        let is_old = ["JWT_KEY", "PUBLISHER_JWT_KEY"]
+            .iter()
+            .any(|name| self.all.contains_key(*name));
+        let unread = self.unread().into_iter();
+        unread.filter_map(|name| misnamed(name, is_old)).collect()
+    }
+
+    /// One warning for each variable that was set and not read; those that count elsewhere share one.
+    pub fn notices(&self, instead: Instead<'_>) -> Vec<Notice> {
+        let mut notices: Vec<Notice> = self.misnamed().into_iter().map(Notice::warning).collect();
+        let unread = self.unread();
+        let known = unread.into_iter().filter(|name| is_known(name));
+        match instead {
+            Instead::Environment => {
+                let one = |name| format!("{name} is set and not read: {}", precedence(name));
+                notices.extend(known.map(|name| Notice::warning(one(name))));
+            }
+            Instead::File(file) => notices.extend(together(
+                known,
+                &format!(
+                    "because {file} alone counts; a variable acts where the file names it, as {{$NAME}} or, in a key, {{env.NAME}}"
+                ),
+            )),
+            Instead::Dev => notices.extend(together(
+                known,
+                "because nothing configures `talaria dev`; run `talaria run` with them",
+            )),
+        }
+        notices
+    }
+}
+
+fn together<'a>(names: impl Iterator<Item = &'a str>, why: &str) -> Option<Notice> {
+    let names: Vec<&str> = names.collect();
+    (!names.is_empty())
+        .then(|| Notice::warning(format!("set and not read: {}, {why}", names.join(", "))))
+}
+
+fn is_known(name: &str) -> bool {
+    options::reads(name) || OTHERS.contains(&name)
+}
+
+/// Why a variable was not read where no file is.
+fn precedence(name: &str) -> &'static str {
+    match name {
+        "SERVER_NAME" => "the flag --address takes precedence",
+        "MERCURE_TRANSPORT_URL" => "a `transport` directive takes precedence",
+        "MERCURE_CORS_ALLOWED_ORIGINS" => "a `cors_origins` directive takes precedence",
+        _ if name.ends_with("_ALG") => "its key is not read either",
+        _ => "a directive takes precedence",
+    }
+}
+
+/// What to say about a variable that is not read by any configuration.
+fn misnamed(name: &str, is_old: bool) -> Option<String> {
+    if is_known(name) {
+        return None;
+    }
+    if let Some((_, remedy)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {
+        return Some(format!("{name} has no effect: {remedy}"));
+    }
+    let upper = name.to_ascii_uppercase();
+    if upper.starts_with("MERCUR") {
+        let known = options::variables().filter(|known| known.starts_with("MERCURE_"));
+        let nearest = nearest(&upper, known).map(|near| format!("did you mean {near}?"));
+        let remedy = nearest
+            .or_else(|| older::successor(&upper).map(str::to_owned))
+            .unwrap_or_else(|| "no variable of this hub has this name".to_owned());
+        return Some(format!("{name} is set and not read: {remedy}"));
+    }
+    let remedy = older::variable(name, is_old)?;
+    Some(format!(
+        "{name} is a variable of older versions and is not read: {remedy}"
+    ))
+}
+
+/// The variable that a name means: one that is near, or has all its parts.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let has_parts = |known: &str| {
+        let mut parts = name.split('_');
+        parts.all(|part| known.split('_').any(|other| other == part)) && name.contains("ER_")
+    };
+    suggest(name, known.clone()).or_else(|| known.clone().find(|known| has_parts(known)))
+}
+
+/// Whether a variable is one that Kubernetes and Docker make for a service named `mercure`.
+fn is_link(name: &str, value: &str) -> bool {
+    name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_")
+        || value.starts_with("tcp://")
+        || value.starts_with("udp://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn misnamed_of(set: &[(&str, &str)]) -> Vec<String> {
+        let all = set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Variables::new(&all).misnamed()
+    }
+
+    /// A name that was meant otherwise is answered with the one that was meant.
+    #[test]
+    fn misspelt_variables_have_a_suggestion() {
+        for (name, expected) in [
+            ("MERCURE_PUBLISHER_KEY", "MERCURE_PUBLISHER_JWT_KEY?"),
+            ("MERCURE_SUBSCRIBER_KEY", "MERCURE_SUBSCRIBER_JWT_KEY?"),
+            ("MERCURE_PUBLISHER_JWT_KEYS", "MERCURE_PUBLISHER_JWT_KEY?"),
+            ("MERCURE_PUBLISHER_JWT_ALGO", "MERCURE_PUBLISHER_JWT_ALG?"),
+            ("MERCURE_EXTRA_DIRECTIVE", "MERCURE_EXTRA_DIRECTIVES?"),
+            ("MERCURE_TRUSTED_ISSUER", "MERCURE_TRUSTED_ISSUERS?"),
+            ("MERCURY_PUBLISHER_JWT_KEY", "MERCURE_PUBLISHER_JWT_KEY?"),
+            ("mercure_publisher_jwt_key", "MERCURE_PUBLISHER_JWT_KEY?"),
+            (
+                "MERCURE_PUBLISHER_JWT_ALGORITHM",
+                "MERCURE_PUBLISHER_JWT_ALG",
+            ),
+            ("MERCURE_USE_FORWARDED_HEADERS", "trusted_proxies"),
+            ("MERCURE_XYZZY", "no variable of this hub"),
+            ("MERCURE_JWT_SECRET", "belongs to the application"),
+            ("PUBLISHER_JWT_KEY", "MERCURE_PUBLISHER_JWT_KEY"),
+            ("CORS_ALLOWED_ORIGINS", "cors_origins"),
+        ] {
+            let said = misnamed_of(&[(name, "x")]);
+            assert_eq!(said.len(), 1, "{name}: {said:?}");
+            assert!(
+                said[0].contains(name) && said[0].contains(expected),
+                "{said:?}"
+            );
+        }
+    }
+
+    /// What others set for reasons of their own is no mistake.
+    #[test]
+    fn foreign_variables_are_left_alone() {
+        assert_eq!(
+            misnamed_of(&[
+                ("MERCURE_PORT", "tcp://10.0.0.1:80"),
+                ("MERCURE_PORT_80_TCP_ADDR", "10.0.0.1"),
+                ("MERCURE_SERVICE_HOST", "10.0.0.1"),
+                ("MERCURE_LICENSE", ""),
+                ("DEBUG", "1"),
+                ("ADDR", ":80"),
+                ("HOME", "/root"),
+            ]),
+            Vec::<String>::new()
+        );
+        let old = misnamed_of(&[("JWT_KEY", "x"), ("ADDR", ":80"), ("DEMO", "1")]);
+        assert_eq!(old.len(), 3, "an environment of the old server: {old:?}");
+    }
+}

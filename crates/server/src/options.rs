@@ -491,6 +491,13 @@ fn joined_values(word: &Word, names: &[&str]) -> Option<ConfigError> {
     )))
 }
 
+/// A directive of the `mercure` block with what follows its name.
+pub fn directive(name: &str) -> Option<String> {
+    let mut options = OPTIONS.iter();
+    let option = options.find(|option| option.apply.is_some() && option.directive == name)?;
+    Some(format!("{name} {}", option.arguments).trim_end().to_owned())
+}
+
 /// What a flag does, for `--help`.
 pub fn flag_help(flag: &str) -> &'static str {
     OPTIONS

@@ -33,7 +33,7 @@ impl Proxies {
         for word in words {
             let range = |word: &str| {
                 let address = || word.parse::<IpAddr>().map(IpNet::from);
-                word.parse().or_else(|_| address()).ok()
+                word.parse().or_else(|_| address()).ok().map(canonical)
             };
             match word {
                 "private_ranges" => ranges.extend(PRIVATE.iter().filter_map(|word| range(word))),
@@ -85,6 +85,21 @@ impl Proxies {
             parts.uri = target.map(Uri::from).unwrap_or_default();
         }
     }
+}
+
+/// A range of IPv4 addresses that is written as IPv6 (RFC 4291, section 2.5.5.2) as the former, which
+/// peers are compared as.
+fn canonical(range: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let mapped = match range {
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped(),
+        IpNet::V4(_) => None,
+    };
+    let length = range.prefix_len().checked_sub(MAPPED);
+    mapped
+        .zip(length)
+        .and_then(|(address, length)| IpNet::new(address.into(), length).ok())
+        .unwrap_or(range)
 }
 
 impl std::fmt::Display for Proxies {
@@ -141,6 +156,8 @@ mod tests {
     fn ranges_are_read() {
         let all = Proxies::parse(["private_ranges"]).unwrap();
         assert_eq!(all.to_string(), PRIVATE.join(" "));
+        let mapped = Proxies::parse(["::ffff:10.0.0.0/104", "::ffff:192.0.2.1"]).unwrap();
+        assert_eq!(mapped.to_string(), "10.0.0.0/8 192.0.2.1/32");
         assert_eq!(
             Proxies::parse(["10.0.0.1", "nonsense"]).unwrap_err(),
             "nonsense"

@@ -145,8 +145,13 @@ pub fn proxies(line: &Line, ranges: &[Word]) -> Result<Proxies, ConfigError> {
     }
     Proxies::parse(ranges.iter().map(|word| word.text.as_str())).map_err(|wrong| {
         let word = ranges.iter().find(|word| word.text == wrong);
-        word.unwrap_or(&line.name)
-            .error(format!("{} is no address and no range", show(wrong)))
-            .remedy("write for example 10.0.0.0/8, 192.0.2.1 or private_ranges")
+        let error = word
+            .unwrap_or(&line.name)
+            .error(format!("{} is no address and no range", show(wrong)));
+        let right = wrong.trim_end_matches('/');
+        match Proxies::parse([right]) {
+            Ok(_) => error.remedy(format!("write {right}")),
+            Err(_) => error.remedy("write for example 10.0.0.0/8, 192.0.2.1 or private_ranges"),
+        }
     })
 }

@@ -458,8 +458,18 @@ fn unusable(settings: &KeySettings, error: &KeyError) -> ConfigError {
     let is_about_key = matches!(error, KeyError::UnreadablePem(_) | KeyError::Empty);
     let named = algorithm_place.as_ref().filter(|_| !is_about_key);
     let error = match (named, algorithm) {
-        (Some(named), Some(_)) => {
-            ConfigError::at(named, error.to_string()).remedy(format!("the key is that of {place}"))
+        (Some(named), Some(algorithm)) => {
+            let upper = algorithm.to_ascii_uppercase();
+            let name = upper.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            // The name in its one spelling, if that is all that is wrong.
+            let right = Algorithm::ALL.map(Algorithm::name).into_iter();
+            let mut right =
+                right.filter(|right| right.eq_ignore_ascii_case(name) && right != algorithm);
+            let remedy = match right.next() {
+                Some(right) => format!("write {right}; the key is that of {place}"),
+                None => format!("the key is that of {place}"),
+            };
+            ConfigError::at(named, error.to_string()).remedy(remedy)
         }
         (Some(named), None) => ConfigError::at(place, error.to_string())
             .remedy(format!("name the algorithm in {named}")),

@@ -92,17 +92,26 @@ fn stray(text: &str) -> Option<&'static str> {
     let text = &without_ipv6(text);
     if text.contains(QUOTES) {
         Some("holds a quote, which belongs to no value")
-    } else if text.contains(BRACKETS) {
+    } else if text.contains(BRACKETS) || text.starts_with('(') || text.ends_with(')') {
         Some("holds a bracket; a list has none around it")
     } else if text.contains("\\n") || text.contains("\\r") {
         Some("holds the two characters of an escaped line end, which end no line")
     } else if text.contains('\\') {
         Some("holds a backslash")
-    } else if text.ends_with([';', '|']) || text.contains(";http") || text.contains("|http") {
+    } else if is_joined(text) {
         Some("holds a separator that is neither a space nor a comma")
     } else {
         None
     }
+}
+
+/// Whether another separator stands between or behind values; within a URL a semicolon is its own.
+fn is_joined(text: &str) -> bool {
+    const OTHERS: [char; 2] = [';', '|'];
+    text.ends_with(OTHERS)
+        || text.contains(";http")
+        || text.contains("|http")
+        || (!text.contains("://") && text.contains(OTHERS))
 }
 
 /// The text without an IPv6 address in brackets, as URLs have it.
@@ -117,7 +126,8 @@ fn without_ipv6(text: &str) -> String {
 
 /// The items that were probably meant.
 fn clean(text: &str) -> Vec<String> {
-    let is_mark = |c: char| QUOTES.contains(&c) || BRACKETS.contains(&c) || c == '\\';
+    let is_mark =
+        |c: char| QUOTES.contains(&c) || BRACKETS.contains(&c) || matches!(c, '\\' | '(' | ')');
     let unescaped = text.replace("\\n", " ").replace("\\r", " ");
     let parts = unescaped.split(|c: char| matches!(c, ',' | ';' | '|') || c.is_whitespace());
     let parts = parts.map(|part| match part.trim_matches(is_mark) {
@@ -182,6 +192,8 @@ mod tests {
             "{a b",
             "a\\nb",
             "a| b",
+            "a;b",
+            "(a b)",
         ] {
             let error = read(written).unwrap_err();
             assert!(error.ends_with("\n  write list a b"), "{written}: {error}");

@@ -176,8 +176,9 @@ fn misnamed(name: &str, is_old: bool) -> Option<String> {
     let upper = name.to_ascii_uppercase();
     if upper.starts_with("MERCUR") {
         let known = options::variables().filter(|known| known.starts_with("MERCURE_"));
-        let nearest = nearest(&upper, known).map(|near| format!("did you mean {near}?"));
-        let remedy = nearest
+        let remedy = of_file(&upper)
+            .or_else(|| nearest(&upper, known).map(|near| format!("did you mean {near}?")))
+            .or_else(|| of_directive(&upper))
             .or_else(|| older::successor(&upper).map(str::to_owned))
             .unwrap_or_else(|| "no variable of this hub has this name".to_owned());
         return Some(format!("{name} is set and not read: {remedy}"));
@@ -185,6 +186,25 @@ fn misnamed(name: &str, is_old: bool) -> Option<String> {
     let remedy = older::variable(name, is_old)?;
     Some(format!(
         "{name} is a variable of older versions and is not read: {remedy}"
+    ))
+}
+
+/// A variable that would hold a path, where others read a value from a file.
+fn of_file(name: &str) -> Option<String> {
+    let variable = name.strip_suffix("_FILE").or(name.strip_suffix("_PATH"))?;
+    is_known(variable).then(|| {
+        format!(
+            "no variable holds a path; set {variable} to the value itself, or write {{file./path}} as a key in a configuration file"
+        )
+    })
+}
+
+/// A directive whose name was taken for a variable's.
+fn of_directive(name: &str) -> Option<String> {
+    let name = name.strip_prefix("MERCURE_")?.to_ascii_lowercase();
+    let directive = options::directive(&name)?;
+    Some(format!(
+        "write `{directive}` in MERCURE_EXTRA_DIRECTIVES or the configuration file"
     ))
 }
 
@@ -235,6 +255,10 @@ mod tests {
                 "MERCURE_PUBLISHER_JWT_ALG",
             ),
             ("MERCURE_USE_FORWARDED_HEADERS", "trusted_proxies"),
+            ("MERCURE_ANONYMOUS", "write `anonymous [on|off]` in"),
+            ("MERCURE_CORS_ORIGINS", "write `cors_origins <origin>…` in"),
+            ("MERCURE_HEARTBEAT", "write `heartbeat <duration>` in"),
+            ("MERCURE_PUBLISHER_JWT_KEY_FILE", "{file./path} as a key"),
             ("MERCURE_XYZZY", "no variable of this hub"),
             ("MERCURE_JWT_SECRET", "belongs to the application"),
             ("PUBLISHER_JWT_KEY", "MERCURE_PUBLISHER_JWT_KEY"),

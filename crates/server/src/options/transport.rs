@@ -105,7 +105,11 @@ pub fn from_url(
 ) -> Result<TransportSettings, ConfigError> {
     let Ok(url) = url::Url::parse(text) else {
         // It may hold a password that cannot be told from the rest.
-        let problem = format!("{variable} is not a URL");
+        let problem = if text.contains(['"', '\'', '“', '‘']) {
+            format!("{variable} is not a URL: it holds quotes")
+        } else {
+            format!("{variable} is not a URL")
+        };
         return Err(ConfigError::general(problem)
             .remedy("write for example bolt:///data/mercure.db, or unset it"));
     };

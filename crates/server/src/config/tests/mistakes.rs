@@ -127,7 +127,7 @@ fn variables_without_a_file_that_were_not_read_are_listed() {
             "",
             "did you mean MERCURE_PUBLISHER_JWT_KEY?",
         ),
-        ("MERCURE_ANONYMOUS", "1", "", "no variable of this hub"),
+        ("MERCURE_XYZZY", "1", "", "no variable of this hub"),
     ] {
         let directive = directive.replace("SECRET", OTHER);
         let extra = [

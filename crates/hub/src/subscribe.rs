@@ -217,7 +217,7 @@ async fn resolve(
     if matches!(lookup, Lookup::Unknown)
         && let Some(text) = undo_isomorphic_decoding(&requested)
     {
-        lookup = hub.transport.position_of(&text).await;
+        lookup = look_up(hub, &text).await?;
         requested = text.into();
     }
     // What is committed and not yet visible is news to everybody.

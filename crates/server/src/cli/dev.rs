@@ -32,7 +32,7 @@ The hub listens on 127.0.0.1 only and lets anonymous subscribers in. Its random 
 $XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key; what is published is kept beside it.
 Once it listens, it prints on standard
 output the `curl` commands to subscribe and to publish, a development token included, and how to make
-another token for it.
+another token for it. No variable but XDG_DATA_HOME, HOME and RUST_LOG configures it.
 
 Example:
   talaria dev --port 3001";

@@ -11,7 +11,7 @@ use super::value;
 use crate::proxies::Proxies;
 
 /// Those of the existing server that are not supported yet.
-const LATER: &[&str] = &[
+pub const LATER: &[&str] = &[
     "acme_ca",
     "acme_ca_root",
     "acme_dns",
@@ -50,7 +50,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Those of `servers` that are not supported yet (B-296).
-const LATER_SERVERS: &[&str] = &[
+pub const LATER_SERVERS: &[&str] = &[
     "client_ip_headers",
     "keepalive_interval",
     "log_credentials",

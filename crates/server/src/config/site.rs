@@ -6,7 +6,7 @@ use super::older;
 use super::tree::{Document, Line};
 
 /// Site directives of the existing server that are not supported yet (B-284, B-285).
-const LATER_SITE: &[&str] = &[
+pub const LATER_SITE: &[&str] = &[
     "abort",
     "basic_auth",
     "basicauth",

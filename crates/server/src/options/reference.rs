@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{LATER, OPTIONS, Opt, Section};
+use super::{LATER, OPTIONS, Opt, Section, transport};
+use crate::config::{global, site};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -15,11 +16,15 @@ Talaria is configured by a file or by the environment.
 - **With a file** (`--config PATH`, or `./Caddyfile` where it exists) the file alone counts. It holds
   one site with one `mercure` block; a variable acts where the file names it: `{$NAME}` or
   `{$NAME:default}` anywhere (replaced before the text is read), `{env.NAME}` and `{file.PATH}` in a
-  key or its algorithm. A `mercure` block that names no issuer takes the key variables and
+  key or its algorithm. Only a `mercure` block that names no key and no issuer takes the key variables and
   `MERCURE_TRUSTED_ISSUERS` as without a file. `MERCURE_TRANSPORT_URL` and
-  `MERCURE_CORS_ALLOWED_ORIGINS` are read in both cases.
-- **Without a file** the variables below act by themselves.
+  `MERCURE_CORS_ALLOWED_ORIGINS` are read in both cases, where no directive says otherwise.
+- **Without a file** the variables below act by themselves; a directive of `MERCURE_EXTRA_DIRECTIVES` takes
+  precedence over the variable for the same thing.
 - **Flags** win over both.
+
+Variables that are set and not read are listed in the log, and so are misspelt ones and those of older versions. A
+variable that the file names and that is not set is named where nothing stands in its place.
 
 ```caddyfile
 :80 {
@@ -42,7 +47,9 @@ Talaria is configured by a file or by the environment.
 
 Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers with an optional unit,
 `KB MB GB` in powers of 1000 and `KiB MiB GiB` in powers of 1024. A directive that is written twice
-keeps its last value, lists included; `issuer` blocks add up.
+keeps its last value, lists included; `issuer` blocks add up. The items of a list are separated by spaces, commas or
+both, in a directive and in a variable; other notations, such as brackets and single quotes, are refused with the
+right form.
 ";
 
 const SITE: &str = "
@@ -87,10 +94,18 @@ pub fn page() -> String {
     }
     page.push_str(SITE);
     page.push_str(GLOBAL);
-    page.push_str("\n## Not supported yet\n\nRefused by name, never ignored: ");
-    let names: Vec<String> = LATER.iter().map(|name| format!("`{name}`")).collect();
-    page.push_str(&names.join(", "));
-    page.push_str(".\n");
+    page.push_str("\n## Not supported yet\n\nRefused by name, never ignored:\n\n");
+    for (kind, names) in [
+        ("directives of the `mercure` block", LATER),
+        ("transports", transport::LATER),
+        ("global options", global::LATER),
+        ("options of `servers`", global::LATER_SERVERS),
+        ("directives of the site", site::LATER_SITE),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "- {kind}: {}", names.join(", "));
+    }
     page
 }
 

@@ -18,7 +18,7 @@ use crate::config::value;
 use crate::folders::data_home;
 
 /// Transports that are not supported yet (B-260 to B-263).
-const LATER: &[&str] = &["kafka", "nats", "postgres", "pulsar", "redis", "valkey"];
+pub(super) const LATER: &[&str] = &["kafka", "nats", "postgres", "pulsar", "redis", "valkey"];
 
 /// Bytes of the newest updates in memory unless told otherwise (design §5).
 pub const DEFAULT_MAX_BYTES: u64 = 32 * 1024 * 1024;

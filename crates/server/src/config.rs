@@ -7,6 +7,7 @@ mod environment;
 pub mod error;
 pub mod global;
 pub mod issuer;
+pub mod key;
 mod key_mistakes;
 pub mod lexer;
 pub mod list;

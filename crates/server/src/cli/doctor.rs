@@ -1,6 +1,7 @@
 //! `talaria doctor`: what a hub, and whatever stands in front of it, tells its clients, each fault
 //! with its remedy.
 
+mod origin;
 mod stream;
 
 use std::process::ExitCode;
@@ -16,7 +17,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use serde_json::Value;
-use talaria_hub::origin::Origins;
 use url::Url;
 
 use super::client::{self, TokenArgs};
@@ -87,7 +87,11 @@ pub fn run(args: &Args) -> ExitCode {
 
 async fn examine(args: &Args) -> Result<usize, String> {
     let url = client::hub_url(&args.url)?;
-    let origin = args.origin.as_deref().map(browser_origin).transpose()?;
+    let origin = args
+        .origin
+        .as_deref()
+        .map(origin::of_browsers)
+        .transpose()?;
     let token = args.token.authorization(client::token_variable()?)?;
     if token.is_some() && args.topic == "*" {
         return Err("--topic *: every topic is none to publish to; name one".to_owned());
@@ -113,22 +117,6 @@ async fn examine(args: &Args) -> Result<usize, String> {
         examine_token(token, is_taken, metadata.as_ref(), &url, findings_);
     }
     Ok(findings.faults)
-}
-
-/// An origin as browsers send it (RFC 6454, section 6.2).
-fn browser_origin(text: &str) -> Result<String, String> {
-    let advice = "give what the browser sends: scheme, host and, unless it is the default, port, such as https://app.example";
-    if text.contains('*') {
-        return Err(format!(
-            "--origin {text:?}: a browser sends one origin and no wildcard\n  {advice}"
-        ));
-    }
-    Origins::parse(&[text]).map_err(|problem| format!("--origin: {problem}\n  {advice}"))?;
-    let origin = Url::parse(text).map(|url| url.origin());
-    Ok(match origin {
-        Ok(origin) if origin.is_tuple() => origin.ascii_serialization(),
-        _ => text.to_ascii_lowercase(),
-    })
 }
 
 async fn get(url: &Url, headers: HeaderMap) -> Result<Response, String> {
@@ -389,38 +377,5 @@ fn cookie(url: &Url, origin: &str, metadata: Option<&Value>, findings: &mut Find
             &format!("{page} and {hub} are different sites, so browsers send no cookie of one to the other"),
             "serve the hub on a subdomain of the pages' site, or send the token in the Authorization header",
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 6454, section 6.2: what no browser sends is refused; what it writes otherwise is
-    /// written so.
-    #[test]
-    fn an_origin_is_what_browsers_send() {
-        for (given, sent) in [
-            ("https://app.example", "https://app.example"),
-            ("HTTPS://App.example:443", "https://app.example"),
-            ("http://localhost:8000", "http://localhost:8000"),
-            ("capacitor://localhost", "capacitor://localhost"),
-            ("null", "null"),
-        ] {
-            assert_eq!(browser_origin(given).as_deref(), Ok(sent));
-        }
-        for wrong in [
-            "app.example",
-            "https://app.example/",
-            "https://app.example/page",
-            "https://*.example.com",
-            "*",
-            "https://ann@app.example",
-            "https://a.example,https://b.example",
-            "",
-        ] {
-            let error = browser_origin(wrong).unwrap_err();
-            assert!(error.starts_with("--origin"), "{wrong}: {error}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod directives;
+mod keys;
 mod mistakes;
 mod transport;
 mod variables;
@@ -44,4 +45,24 @@ fn with(directives: &str) -> Result<Loaded, String> {
 
 fn settings(directives: &str) -> Settings {
     with(directives).unwrap().settings
+}
+
+const OTHER: &str = "another secret, which is long enough for it";
+
+/// A file with these lines in its `mercure` block, in which SECRET stands for [`OTHER`].
+fn file(block: &str, variables: &[(&str, &str)]) -> Result<Loaded, String> {
+    let block = block.replace("SECRET", OTHER);
+    try_load(
+        Some(&format!(":80 {{\n mercure {{\n{block}\n }}\n}}")),
+        variables,
+    )
+}
+
+/// What the notices say.
+fn texts(loaded: &Loaded) -> Vec<&str> {
+    loaded
+        .notices
+        .iter()
+        .map(|notice| notice.text.as_str())
+        .collect()
 }

@@ -8,6 +8,7 @@ use crate::config::draft::{Compatibility, Draft};
 use crate::config::error::{ConfigError, show};
 use crate::config::global;
 use crate::config::issuer;
+use crate::config::key;
 use crate::config::lexer::Word;
 use crate::config::list;
 use crate::config::settings::{KeySource, Notice, OriginSetting};
@@ -32,14 +33,14 @@ pub fn issuer(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> D
 
 /// B-221b.
 pub fn publisher_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    let key = issuer::key(line, environment, &mut draft.missing)?;
+    let key = key::parse(line, environment, &mut draft.missing)?;
     set_older_key(draft, line, Role::Publisher, key.map(KeySource::Static));
     Ok(())
 }
 
 /// B-221b.
 pub fn subscriber_jwt(draft: &mut Draft, line: &Line, environment: Environment<'_>) -> Done {
-    let key = issuer::key(line, environment, &mut draft.missing)?;
+    let key = key::parse(line, environment, &mut draft.missing)?;
     set_older_key(draft, line, Role::Subscriber, key.map(KeySource::Static));
     Ok(())
 }

@@ -175,9 +175,8 @@ fn misnamed(name: &str, is_old: bool) -> Option<String> {
     }
     let upper = name.to_ascii_uppercase();
     if upper.starts_with("MERCUR") {
-        let known = options::variables().filter(|known| known.starts_with("MERCURE_"));
         let remedy = of_file(&upper)
-            .or_else(|| nearest(&upper, known).map(|near| format!("did you mean {near}?")))
+            .or_else(|| nearest(&upper).map(|near| format!("did you mean {near}?")))
             .or_else(|| of_directive(&upper))
             .or_else(|| older::successor(&upper).map(str::to_owned))
             .unwrap_or_else(|| "no variable of this hub has this name".to_owned());
@@ -208,13 +207,14 @@ fn of_directive(name: &str) -> Option<String> {
     ))
 }
 
-/// The variable that a name means: one that is near, or has all its parts.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let has_parts = |known: &str| {
-        let mut parts = name.split('_');
-        parts.all(|part| known.split('_').any(|other| other == part)) && name.contains("ER_")
-    };
-    suggest(name, known.clone()).or_else(|| known.clone().find(|known| has_parts(known)))
+/// The variable that a name means: one that is near, or that has all its parts.
+fn nearest(name: &str) -> Option<&'static str> {
+    let known = || options::variables().filter(|known| known.starts_with("MERCURE_"));
+    let parts = || name.split('_');
+    let has_parts = |known: &&str| parts().all(|part| known.split('_').any(|other| other == part));
+    // `MERCURE_KEY` could be either role's.
+    let is_telling = parts().count() > 2;
+    suggest(name, known()).or_else(|| known().find(has_parts).filter(|_| is_telling))
 }
 
 /// Whether a variable is one that Kubernetes and Docker make for a service named `mercure`.

@@ -183,8 +183,9 @@ fn import_times(folder: &Folder, now: u64, times: &[Option<u64>]) -> History {
     let directory = Directory::open(folder.path()).expect("a directory");
     let mut options = HistoryOptions::new(Arc::new(move || now));
     options.max_age = Some(Duration::from_millis(1_000));
+    let times = times.to_vec();
     let mut entries = |after| {
-        let imported = times.to_owned().into_iter().map(move |time| {
+        let imported = times.clone().into_iter().map(move |time| {
             Ok(Imported {
                 sequence: after,
                 time,

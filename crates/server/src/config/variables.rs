@@ -256,7 +256,11 @@ mod tests {
             ),
             ("MERCURE_USE_FORWARDED_HEADERS", "trusted_proxies"),
             ("MERCURE_ANONYMOUS", "write `anonymous [on|off]` in"),
-            ("MERCURE_CORS_ORIGINS", "write `cors_origins <origin>…` in"),
+            ("MERCURE_CORS_ORIGINS", "MERCURE_CORS_ALLOWED_ORIGINS?"),
+            (
+                "MERCURE_PUBLISH_ORIGINS",
+                "write `publish_origins <origin>…` in",
+            ),
             ("MERCURE_HEARTBEAT", "write `heartbeat <duration>` in"),
             ("MERCURE_PUBLISHER_JWT_KEY_FILE", "{file./path} as a key"),
             ("MERCURE_XYZZY", "no variable of this hub"),

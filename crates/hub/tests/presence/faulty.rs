@@ -7,7 +7,7 @@ use std::time::Duration;
 use talaria_protocol::{Update, event};
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Lookup, Memory, MemoryOptions, Page, Pending,
-    Position, ReadError, Ring, Route, Transport,
+    Position, ReadError, Ring, Route, Transport, Unavailable,
 };
 use tokio::sync::watch;
 
@@ -271,7 +271,7 @@ impl Transport for Log {
         self.0.inner.read(from, up_to, limit, filter)
     }
 
-    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Lookup> {
+    fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
         self.0.inner.position_of(event_id)
     }
 

@@ -170,7 +170,7 @@ async fn each_list_is_what_the_events_up_to_its_cursor_say() {
     for (listed, cursor) in &lists {
         let mut active = std::collections::BTreeSet::new();
         if cursor != "earliest" {
-            let Lookup::Found(position) = transport.position_of(cursor).await else {
+            let Ok(Lookup::Found(position)) = transport.position_of(cursor).await else {
                 panic!("the cursor {cursor} is not in the log");
             };
             for event in log.events_up_to(position).await {

@@ -209,7 +209,11 @@ fn an_import_finds_the_room_that_smaller_bounds_make() {
     let mut entries = |_| {
         let entries = (1..=3).map(|sequence| {
             let update = update(Some(&format!("imported-{sequence}")), "x");
-            Ok(Imported { sequence, update })
+            Ok(Imported {
+                sequence,
+                time: None,
+                update,
+            })
         });
         Ok(Box::new(entries) as Imports)
     };

@@ -29,19 +29,19 @@ fn segments(model: &Model) -> Vec<String> {
 fn what_is_too_old_leaves_the_disk() {
     let model = Model::new(1);
     let clock = Arc::new(AtomicU64::new(1_000_000));
-    let day = Duration::from_secs(86_400);
+    let minute = Duration::from_secs(60);
     for _ in 0..3 {
-        let transport = open(&model, &clock, day);
+        let transport = open(&model, &clock, minute);
         let _recorder = start(&transport);
         (0..3).for_each(|_| drop(append(&transport, None)));
         clock.fetch_add(1_000, Ordering::Relaxed);
     }
-    let transport = open(&model, &clock, day);
+    let transport = open(&model, &clock, minute);
     let _recorder = start(&transport);
     let newest = append(&transport, Some("newest"));
     let stored = segments(&model);
     assert_eq!(stored.len(), 4);
-    clock.fetch_add(86_400_000 - 1_000, Ordering::Relaxed);
+    clock.fetch_add(60_000 - 1_000, Ordering::Relaxed);
     eventually("three segments are removed", || segments(&model).len() <= 2);
     let kept = segments(&model);
     assert!(

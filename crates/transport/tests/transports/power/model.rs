@@ -229,6 +229,11 @@ impl Model {
         self.state().calls_left = Some(calls);
     }
 
+    /// Whether the process has not died.
+    pub fn is_alive(&self) -> bool {
+        !self.state().is_dead()
+    }
+
     /// The process lives, unless it is told to crash once more; whether it was about to die.
     pub fn live_on(&self) -> bool {
         self.state().calls_left.take() == Some(0)

@@ -7,23 +7,46 @@ use talaria_transport::history::{HistoryOptions, SyncMode};
 use talaria_transport::{AppendError, Appended, Bounds, Frame, Lookup, Position, Transport};
 
 use super::model::Crash;
+use super::verdict::{Violation, promise};
 use crate::suite::{Everything, look_up, read};
+
+type Kept<T = ()> = Result<T, Violation>;
 
 /// What happened to a history so far. Updates are told apart by a number in their data.
 pub struct Oracle {
     options: HistoryOptions,
-    /// When each update was handed over, in milliseconds since 1970, and the bytes of its data; the
-    /// first has number 1.
-    handed_over: Vec<(u64, usize)>,
-    /// Acknowledged and not lost in a way that the mode allows.
-    acknowledged: BTreeMap<Position, (u64, String)>,
+    /// The first has number 1.
+    handed_over: Vec<HandedOver>,
+    /// Acknowledged, or found by an opening, and not lost in a way that the mode allows.
+    acknowledged: BTreeMap<Position, Acknowledged>,
     refused: HashSet<u64>,
     /// Every id that was shown, the number of its update, and the process that showed it.
     shown: HashMap<String, (u64, u64)>,
     process: u64,
-    power_was_lost: bool,
+    /// Up to here everything is on the disk, whatever the mode.
+    durable: Position,
+    /// When the newest update was handed over that this process acknowledged while its disk worked,
+    /// in milliseconds since 1970.
+    traffic: Option<u64>,
+    /// Up to here nothing may be lost of what was acknowledged, since power was.
+    survives: Option<Position>,
     /// What retention could not read is kept until the next publish.
     may_keep_more: bool,
+}
+
+struct HandedOver {
+    /// In milliseconds since 1970.
+    time: u64,
+    /// The bytes of its data.
+    length: usize,
+}
+
+#[derive(Clone)]
+struct Acknowledged {
+    number: u64,
+    event_id: String,
+    /// In milliseconds since 1970; not before it was.
+    time: u64,
 }
 
 /// More bytes than anything but its data takes of the disk for an update.
@@ -50,35 +73,57 @@ impl Oracle {
             refused: HashSet::new(),
             shown: HashMap::new(),
             process: 0,
-            power_was_lost: false,
+            durable: Position::ORIGIN,
+            traffic: None,
+            survives: None,
             may_keep_more: false,
         }
     }
 
     /// The number of an update with so many bytes of data.
     pub fn handed_over(&mut self, length: usize) -> u64 {
-        let now = (self.options.clock)();
-        self.handed_over.push((now, length));
+        let time = (self.options.clock)();
+        self.handed_over.push(HandedOver { time, length });
         self.handed_over.len() as u64
     }
 
-    pub fn answered(&mut self, number: u64, outcome: Result<Appended, AppendError>) {
+    fn time_of(&self, number: u64) -> u64 {
+        self.handed_over[number as usize - 1].time
+    }
+
+    /// What became of an update, on a disk that has worked so far or one that has not.
+    pub fn answered(
+        &mut self,
+        number: u64,
+        outcome: Result<Appended, AppendError>,
+        works: bool,
+    ) -> Kept {
         match outcome {
             Ok(Appended { position, event_id }) => {
-                let before = self.acknowledged.insert(position, (number, event_id));
-                assert!(before.is_none(), "position {position} was given twice");
+                let acknowledged = Acknowledged {
+                    number,
+                    event_id,
+                    time: (self.options.clock)(),
+                };
+                let before = self.acknowledged.insert(position, acknowledged);
+                promise!(before.is_none(), "position {position} was given twice");
+                if works {
+                    self.traffic = self.traffic.max(Some(self.time_of(number)));
+                }
             }
             Err(AppendError::Refused(_)) => _ = self.refused.insert(number),
             Err(AppendError::Unknown) => {}
         }
+        Ok(())
     }
 
-    pub fn shown(&mut self, frames: &[Arc<Frame>]) {
+    pub fn shown(&mut self, frames: &[Arc<Frame>]) -> Kept {
         for frame in frames {
             let shown = (number(frame), self.process);
             let before = self.shown.insert(frame.event_id.to_string(), shown);
-            assert!(before.is_none(), "{} was shown twice", frame.event_id);
+            promise!(before.is_none(), "{} was shown twice", frame.event_id);
         }
+        Ok(())
     }
 
     /// It was opened, on a disk that failed now and then or on one that did not.
@@ -86,70 +131,135 @@ impl Oracle {
         self.may_keep_more = failing;
     }
 
-    pub fn crashed(&mut self, crash: Crash) {
-        self.power_was_lost |= crash == Crash::PowerLoss;
+    /// It was closed, on a disk that works.
+    pub fn closed(&mut self) {
+        if let Some((last, _)) = self.acknowledged.last_key_value() {
+            self.durable = self.durable.max(*last);
+        }
+    }
+
+    /// Power is lost or not, while the newest segment on the disk begins with a position.
+    pub fn crashed(&mut self, crash: Crash, newest_segment: Position) {
+        // A segment begins once the one before it is on the disk.
+        self.durable = self.durable.max(newest_segment.back(1));
+        if crash == Crash::PowerLoss {
+            let survives = self.surviving();
+            let before = self.survives.unwrap_or(survives);
+            self.survives = Some(before.min(survives));
+        }
+        self.traffic = None;
         self.process += 1;
     }
 
-    /// Compares what is there with what happened.
-    pub fn check(&mut self, history: &Arc<dyn Transport>) {
-        let (bounds, stored) = self.read(history);
+    /// Up to here nothing that was acknowledged may be lost with the power now.
+    fn surviving(&self) -> Position {
+        let by_mode = match (self.options.sync, self.traffic) {
+            (SyncMode::Always, _) => Position(u64::MAX),
+            // What is older than the interval was on the disk before the newest was acknowledged.
+            (SyncMode::Interval(interval), Some(traffic)) => {
+                let interval = interval.as_millis() as u64;
+                let old = self.acknowledged.iter().rev();
+                let mut old = old.filter(|(_, one)| one.time + interval <= traffic);
+                old.next()
+                    .map_or(Position::ORIGIN, |(position, _)| *position)
+            }
+            _ => Position::ORIGIN,
+        };
+        by_mode.max(self.durable)
+    }
+
+    /// Compares what is there with what happened, right after an opening.
+    pub fn check(&mut self, history: &Arc<dyn Transport>) -> Kept {
+        let bounds = history.bounds();
+        let stored = Self::read(history)?;
         let places: Vec<u64> = stored.iter().map(|frame| frame.position.0).collect();
         let dense: Vec<u64> = (bounds.floor.0 + 1..=bounds.head.0).collect();
-        assert_eq!(
-            places, dense,
-            "everything above the floor is there, once, in order"
+        promise!(
+            places == dense,
+            "everything above the floor is there, once, in order: {places:?} of {bounds:?}"
         );
         for frame in &stored {
             let number = number(frame);
-            assert!(
+            promise!(
                 !self.refused.contains(&number),
                 "{number} was refused and is there"
             );
             if let Some((shown, _)) = self.shown.get(&*frame.event_id) {
-                assert_eq!(*shown, number, "{} is another update now", frame.event_id);
+                promise!(*shown == number, "{} is another update now", frame.event_id);
             }
         }
-        self.check_most(bounds.floor, &stored);
-        let may_lose = self.power_was_lost && self.options.sync != SyncMode::Always;
-        if may_lose {
-            self.acknowledged.split_off(&bounds.head.next());
+        self.check_most(bounds.floor, &stored)?;
+        let survives = self.survives.take().unwrap_or(Position(u64::MAX));
+        let lost = self.acknowledged.split_off(&bounds.head.next());
+        if let Some((position, lost)) = lost.first_key_value() {
+            promise!(
+                *position > survives,
+                "{} was acknowledged at {} and is lost with {:?}",
+                lost.number,
+                lost.time,
+                self.options.sync
+            );
         }
-        for (position, (number, event_id)) in self.acknowledged.range(bounds.floor.next()..) {
+        for (position, one) in self.acknowledged.range(bounds.floor.next()..) {
             let index = (position.0 - bounds.floor.0 - 1) as usize;
-            let found = stored.get(index);
-            let found = found.unwrap_or_else(|| panic!("{number} was acknowledged and is lost"));
-            assert_eq!(self::number(found), *number, "position {position}");
-            assert_eq!(*found.event_id, **event_id, "position {position}");
+            let Some(found) = stored.get(index) else {
+                return Err(Violation(format!("{} is lost", one.number)));
+            };
+            promise!(
+                number(found) == one.number && *found.event_id == *one.event_id,
+                "position {position} is {} and was {}",
+                number(found),
+                one.number
+            );
         }
-        if !may_lose {
-            self.check_least(bounds.floor, bounds.head);
+        if lost.is_empty() {
+            self.check_least(bounds.floor, bounds.head)?;
         }
-        self.check_ids(history, &stored);
-        self.power_was_lost = false;
+        self.check_ids(history, &stored)?;
+        // What an opening finds is on the disk when it returns, also what nobody was answered.
+        for frame in &stored {
+            let found = Acknowledged {
+                number: number(frame),
+                event_id: frame.event_id.to_string(),
+                time: (self.options.clock)(),
+            };
+            self.acknowledged.entry(frame.position).or_insert(found);
+        }
+        self.durable = bounds.head;
+        Ok(())
     }
 
     /// Nothing is kept that retention deletes.
-    fn check_most(&self, floor: Position, stored: &[Arc<Frame>]) {
+    fn check_most(&self, floor: Position, stored: &[Arc<Frame>]) -> Kept {
         let head = stored.last().map_or(floor, |newest| newest.position);
         if let Some(size) = self.options.size {
-            assert!(floor >= head.back(size), "{size} are kept at most");
+            promise!(floor >= head.back(size), "{size} are kept at most");
+        }
+        if self.may_keep_more {
+            return Ok(());
         }
         let bytes: usize = stored.iter().map(|frame| frame.bytes.len()).sum();
-        let is_bounded = stored.len() > 1 && !self.may_keep_more;
-        if let (Some(most), true) = (self.options.max_bytes, is_bounded) {
-            assert!(bytes as u64 <= most, "{most} bytes are kept at most");
+        if let (Some(most), true) = (self.options.max_bytes, stored.len() > 1) {
+            promise!(bytes as u64 <= most, "{most} bytes are kept at most");
         }
+        if let Some(age) = self.options.max_age {
+            let over = (self.options.clock)().saturating_sub(age.as_millis() as u64);
+            let old = stored
+                .iter()
+                .find(|frame| self.time_of(number(frame)) <= over);
+            promise!(old.is_none(), "{old:?} is older than {age:?}");
+        }
+        Ok(())
     }
 
     /// Nothing is deleted that retention keeps.
-    fn check_least(&self, floor: Position, head: Position) {
+    fn check_least(&self, floor: Position, head: Position) -> Kept {
         let now = (self.options.clock)();
         let mut bytes = 0;
         let known = self.acknowledged.iter().rev();
-        for (counted, (position, (number, _))) in (1..).zip(known) {
-            let (handed_over, length) = self.handed_over[*number as usize - 1];
-            bytes += length as u64 + OVERHEAD;
+        for (counted, (position, one)) in (1..).zip(known) {
+            let HandedOver { time, length } = &self.handed_over[one.number as usize - 1];
+            bytes += *length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
             // Of the others nobody heard whether they are stored.
             let others = (newer + 1).saturating_sub(counted) * (LONGEST + OVERHEAD);
@@ -161,70 +271,73 @@ impl Oracle {
                 || self
                     .options
                     .max_age
-                    .is_some_and(|age| handed_over + age.as_millis() as u64 <= now);
+                    .is_some_and(|age| time + age.as_millis() as u64 <= now);
             if is_over {
                 break;
             }
-            assert!(
+            promise!(
                 *position > floor,
-                "{number} is kept, whatever the bounds are"
+                "{} is kept, whatever the bounds are",
+                one.number
             );
         }
+        Ok(())
     }
 
-    fn check_ids(&self, history: &Arc<dyn Transport>, stored: &[Arc<Frame>]) {
-        let at = |position: Position| stored.iter().find(|frame| frame.position == position);
+    fn check_ids(&self, history: &Arc<dyn Transport>, stored: &[Arc<Frame>]) -> Kept {
+        let first = stored
+            .first()
+            .map_or(Position::ORIGIN, |frame| frame.position);
+        let at = |position: Position| stored.get(position.0.checked_sub(first.0)? as usize);
+        let ids: HashSet<&str> = stored.iter().map(|frame| &*frame.event_id).collect();
         for (id, shown) in &self.shown {
             match look_up(history, id) {
                 Lookup::Found(position) => {
-                    let found = at(position).unwrap_or_else(|| {
-                        let bounds = history.bounds();
-                        panic!("{id} is found at {position}, which is not stored: {bounds:?}")
-                    });
-                    assert_eq!(number(found), shown.0, "{id} leads to another update");
+                    let found = at(position).map(|found| number(found));
+                    promise!(
+                        found == Some(shown.0),
+                        "{id} is that of {} and leads to {found:?} at {position}",
+                        shown.0
+                    );
                 }
                 Lookup::Past { position, event_id } => {
-                    let found = at(position).expect("the run's last update is stored");
-                    assert_eq!(*found.event_id, *event_id);
+                    let found = at(position).map(|found| &*found.event_id);
+                    promise!(
+                        found == Some(&*event_id),
+                        "{id} resumes at {position} as {event_id}, where {found:?} is"
+                    );
                     // Whatever is behind it is of a later run.
                     let behind = stored.iter().filter(|frame| frame.position > position);
                     let runs = behind.filter_map(|frame| self.shown.get(&*frame.event_id));
                     for (number, process) in runs {
-                        assert!(*process > shown.1, "{id} is resumed before {number}");
+                        promise!(*process > shown.1, "{id} is resumed before {number}");
                     }
                 }
                 Lookup::Deleted => {
-                    let floor = history.bounds().floor;
-                    let kept = stored
-                        .iter()
-                        .any(|frame| *frame.event_id == **id && frame.position > floor);
-                    assert!(!kept, "{id} is kept and passes for deleted");
+                    let kept = ids.contains(&**id);
+                    promise!(!kept, "{id} is kept and passes for deleted");
                 }
                 Lookup::Unknown => {
-                    assert!(id.starts_with("chosen"), "{id} was given and is forgotten")
+                    promise!(id.starts_with("chosen"), "{id} was given and is forgotten");
+                    let kept = ids.contains(&**id);
+                    promise!(!kept, "{id} is kept and passes for unknown");
                 }
-                Lookup::Unsupported => panic!("a history looks ids up"),
+                Lookup::Unsupported => promise!(false, "a history looks ids up"),
             }
         }
+        Ok(())
     }
 
-    /// What is kept, and its bounds. What retention could not read at the opening it looks for
-    /// again, so it may delete while this reads.
-    fn read(&self, history: &Arc<dyn Transport>) -> (Bounds, Vec<Arc<Frame>>) {
-        'again: loop {
-            let bounds = history.bounds();
-            let (mut from, mut stored) = (bounds.floor, Vec::new());
-            while from < bounds.head {
-                let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
-                if history.bounds() != bounds {
-                    continue 'again;
-                }
-                let page = page.expect("what is kept is readable");
-                assert!(page.looked_up_to > from, "a page goes on");
-                from = page.looked_up_to;
-                stored.extend(page.frames);
-            }
-            return (bounds, stored);
+    fn read(history: &Arc<dyn Transport>) -> Kept<Vec<Arc<Frame>>> {
+        let bounds = history.bounds();
+        let (mut from, mut stored) = (bounds.floor, Vec::new());
+        while from < bounds.head {
+            let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
+            let page = page.map_err(|error| Violation(format!("what is kept: {error}")))?;
+            promise!(page.looked_up_to > from, "a page after {from} goes on");
+            from = page.looked_up_to;
+            stored.extend(page.frames);
         }
+        Ok(stored)
     }
 }

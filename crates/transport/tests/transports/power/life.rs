@@ -56,7 +56,7 @@ impl Life {
                 self.model.crash_after(self.random.below(60));
             }
             if let Some(history) = self.open()? {
-                self.oracle.check(&history)?;
+                self.oracle.check(&history, &self.model)?;
                 self.publish(&history)?;
                 if self.random.below(4) == 0 {
                     // A clean stop; what follows it must not matter.
@@ -76,7 +76,7 @@ impl Life {
         }
         let history = self.open()?;
         let history = history.ok_or_else(|| Violation("it opens after a crash".to_owned()))?;
-        self.oracle.check(&history)
+        self.oracle.check(&history, &self.model)
     }
 
     fn crash(&mut self) {
@@ -93,13 +93,18 @@ impl Life {
     /// Opens the history; only a process that dies, or whose disk fails, may fail.
     fn open(&mut self) -> Result<Option<Arc<dyn Transport>>, Violation> {
         let mut faults = [self.random.below(150), 0][(self.random.below(4).min(1)) as usize];
+        // So few that an opening comes to its end now and then.
+        let mut read_faults = [self.random.below(60), 0][(self.random.below(4).min(1)) as usize];
         loop {
             self.model.set_faults(faults);
+            self.model.set_read_faults(read_faults);
             match History::open(self.model.mount(), self.options.clone()) {
                 Ok(history) => {
                     self.model.set_faults(0);
+                    self.model.set_read_faults(0);
                     let was_dying = self.model.live_on();
-                    self.oracle.opened(faults > 0 || was_dying);
+                    self.oracle
+                        .opened(faults > 0 || read_faults > 0 || was_dying);
                     return Ok(Some(Arc::new(history)));
                 }
                 Err(OpenError::Io { source, .. }) if source.to_string().contains("dead") => {
@@ -108,6 +113,9 @@ impl Life {
                 // The same machine tries again, with what a failed sync left in its cache.
                 Err(OpenError::Io { source, .. }) if source.to_string().contains("fails") => {
                     faults = 0;
+                }
+                Err(OpenError::Io { source, .. }) if source.raw_os_error().is_some() => {
+                    read_faults = 0;
                 }
                 Err(error) => {
                     return Err(Violation(format!(
@@ -120,11 +128,16 @@ impl Life {
 
     fn publish(&mut self, history: &Arc<dyn Transport>) -> Result<(), Violation> {
         let recorder = start(history);
-        let is_failing = self.random.below(3) == 0;
+        let mut is_failing = self.random.below(3) == 0;
         if is_failing {
             let faults = [self.random.below(150), 1_000];
             self.model
                 .set_faults(faults[(self.random.below(6) / 5) as usize]);
+        }
+        if self.random.below(3) == 0 {
+            self.model.set_read_faults(self.random.below(300));
+            // Where the log had to look at what it wrote, it may refuse to go on.
+            is_failing = true;
         }
         if self.random.below(3) == 0 {
             self.model.crash_after(self.random.below(120));
@@ -153,6 +166,7 @@ impl Life {
             }
         }
         self.model.set_faults(0);
+        self.model.set_read_faults(0);
         self.oracle.shown(&recorder.frames())
     }
 }

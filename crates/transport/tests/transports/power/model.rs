@@ -91,6 +91,9 @@ struct State {
     calls_left: Option<u64>,
     /// Of a thousand calls so many fail.
     faults: u64,
+    /// Of a thousand calls that read so many fail, at random of their own.
+    read_faults: u64,
+    read_random: Random,
     /// These calls fail.
     failing: Option<Call>,
     removed: Option<Barrier>,
@@ -157,6 +160,8 @@ impl Model {
             locked: false,
             calls_left: None,
             faults: 0,
+            read_faults: 0,
+            read_random: Random::new(!seed),
             failing: None,
             removed: None,
             room: TOTAL,
@@ -179,6 +184,11 @@ impl Model {
     /// Of a thousand calls so many fail from now on.
     pub fn set_faults(&self, faults: u64) {
         self.state().faults = faults;
+    }
+
+    /// Of a thousand calls that open, list or read so many fail from now on.
+    pub fn set_read_faults(&self, faults: u64) {
+        self.state().read_faults = faults;
     }
 
     /// All calls of a kind fail from now on, or none.
@@ -246,6 +256,7 @@ impl Model {
         state.locked = false;
         state.calls_left = None;
         state.faults = 0;
+        state.read_faults = 0;
         if crash == Crash::PowerLoss {
             state.lose_power();
         }
@@ -306,6 +317,17 @@ impl State {
         }
         if self.faults > 0 && self.random.below(1_000) < self.faults {
             return Err(error("the disk fails"));
+        }
+        Ok(())
+    }
+
+    /// An error if a call that reads fails: an input/output error, or no descriptor is left.
+    fn read_call(&mut self) -> io::Result<()> {
+        const EIO: i32 = 5;
+        const EMFILE: i32 = 24;
+        if self.read_faults > 0 && self.read_random.below(1_000) < self.read_faults {
+            let code = [EIO, EMFILE][self.read_random.below(2) as usize];
+            return Err(io::Error::from_raw_os_error(code));
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use talaria_transport::history::{HistoryOptions, SyncMode};
 use talaria_transport::{AppendError, Appended, Bounds, Frame, Lookup, Position, Transport};
 
-use super::model::Crash;
+use super::answers::Answers;
+use super::model::{Crash, Model};
 use super::verdict::{Violation, promise};
 use crate::suite::{Everything, look_up, read};
 
@@ -169,9 +170,12 @@ impl Oracle {
     }
 
     /// Compares what is there with what happened, right after an opening.
-    pub fn check(&mut self, history: &Arc<dyn Transport>) -> Kept {
+    pub fn check(&mut self, history: &Arc<dyn Transport>, model: &Model) -> Kept {
+        // First, because what was read once stays open.
+        let answers = Answers::collect(history, model, self.shown.keys());
         let bounds = history.bounds();
         let stored = Self::read(history)?;
+        answers.check(history, &stored)?;
         let places: Vec<u64> = stored.iter().map(|frame| frame.position.0).collect();
         let dense: Vec<u64> = (bounds.floor.0 + 1..=bounds.head.0).collect();
         promise!(

@@ -56,6 +56,7 @@ impl Disk for Mounted {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut state = self.state()?;
         state.call()?;
+        state.read_call()?;
         let files = state.cached.iter();
         let files = files.map(|(name, inode)| {
             let length = state.inodes[*inode].cached.len() as u64;
@@ -67,6 +68,7 @@ impl Disk for Mounted {
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let mut state = self.state()?;
         state.call()?;
+        state.read_call()?;
         let inode = state.cached.get(name).copied();
         let inode = inode.ok_or(io::ErrorKind::NotFound)?;
         Ok(self.handle(name, inode))
@@ -203,10 +205,11 @@ impl Handle {
 
 impl File for Handle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.state()?;
+        let mut state = self.state()?;
         if state.is_dead() {
             return Err(error("the process is dead"));
         }
+        state.read_call()?;
         let bytes = &state.inodes[self.inode].cached;
         let start = (offset as usize).min(bytes.len());
         let length = buffer.len().min(bytes.len() - start);
@@ -277,6 +280,7 @@ impl File for Handle {
     fn len(&self) -> io::Result<u64> {
         let mut state = self.state()?;
         state.call()?;
+        state.read_call()?;
         Ok(state.inodes[self.inode].cached.len() as u64)
     }
 }

@@ -1,10 +1,11 @@
-//! Power is lost, processes are killed and disks fail, also to read, at random: what was acknowledged is kept as
+//! Power is lost, processes are killed, disks fail, also to read, and clocks are set wrong, at random: what was acknowledged is kept as
 //! the mode of `sync` promises, what was refused does not appear, and nothing that was shown gets
 //! another meaning.
 //!
 //! 40 seeds in each mode, 10,000 with `TALARIA_FULL=1`; `TALARIA_SEED=n` runs one.
 
 mod answers;
+mod clock;
 mod life;
 pub mod model;
 mod oracle;

@@ -1,13 +1,13 @@
 //! The life of a history: processes that publish, crash and open it again, as a seed has it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use talaria_transport::history::{History, HistoryOptions, OpenError, SyncMode};
 use talaria_transport::{AppendError, Appended, Health, Pending, Position, Transport};
 
+use super::clock::{Clock, DAY};
 use super::model::{Crash, Model};
 use super::oracle::Oracle;
 use super::random::Random;
@@ -24,16 +24,16 @@ pub struct Life {
     random: Random,
     pub model: Model,
     options: HistoryOptions,
-    clock: Arc<AtomicU64>,
+    clock: Clock,
     oracle: Oracle,
 }
 
 impl Life {
     pub fn new(seed: u64, mode: SyncMode) -> Self {
         let mut random = Random::new(seed);
-        let clock = Arc::new(AtomicU64::new(1_000_000));
-        let time = Arc::clone(&clock);
-        let mut options = HistoryOptions::new(Arc::new(move || time.load(Ordering::Relaxed)));
+        let clock = Clock::default();
+        let reading = clock.clone();
+        let mut options = HistoryOptions::new(Arc::new(move || reading.reading()));
         options.sync = mode;
         options.ring_bytes = 64 << 10;
         options.size = [None, Some(3), Some(40)][random.below(3) as usize];
@@ -42,7 +42,7 @@ impl Life {
         options.max_age = ages[random.below(3) as usize];
         Self {
             model: Model::new(seed),
-            oracle: Oracle::new(options.clone()),
+            oracle: Oracle::new(options.clone(), clock.clone()),
             options,
             clock,
             random,
@@ -79,6 +79,17 @@ impl Life {
         self.oracle.check(&history, &self.model)
     }
 
+    /// The clock is set wrong for a while, or right.
+    fn step(&mut self) {
+        // The steps of time servers, and the readings of machines that have lost the time.
+        let wrong = [-500, -2_000, -30 * DAY, 60 * DAY, 3_650 * DAY];
+        if self.clock.is_wrong() && self.random.below(2) == 0 {
+            self.clock.set(0);
+        } else if self.random.below(12) == 0 {
+            self.clock.set(wrong[self.random.below(5) as usize]);
+        }
+    }
+
     fn crash(&mut self) {
         let crash = [Crash::Kill, Crash::PowerLoss][self.random.below(2) as usize];
         let names = self.model.names().into_iter();
@@ -92,6 +103,7 @@ impl Life {
 
     /// Opens the history; only a process that dies, or whose disk fails, may fail.
     fn open(&mut self) -> Result<Option<Arc<dyn Transport>>, Violation> {
+        self.step();
         let mut faults = [self.random.below(150), 0][(self.random.below(4).min(1)) as usize];
         // So few that an opening comes to its end now and then.
         let mut read_faults = [self.random.below(60), 0][(self.random.below(4).min(1)) as usize];
@@ -143,6 +155,7 @@ impl Life {
             self.model.crash_after(self.random.below(120));
         }
         for _ in 0..self.random.below(25) {
+            self.step();
             // Some groups are large enough to be synced aside, while the next one is prepared.
             let is_burst = self.random.below(8) == 0;
             let count = 1 + self.random.below(if is_burst { 80 } else { 4 });
@@ -155,7 +168,7 @@ impl Life {
                 std::thread::yield_now();
             }
             let passes = self.random.below(4_000);
-            self.clock.fetch_add(passes, Ordering::Relaxed);
+            self.clock.pass(passes);
             let others: Vec<_> = (1..count).map(|_| self.append(history, is_burst)).collect();
             recorder.open();
             for asked in [first].into_iter().chain(others) {

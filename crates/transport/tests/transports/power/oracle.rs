@@ -7,6 +7,7 @@ use talaria_transport::history::{HistoryOptions, SyncMode};
 use talaria_transport::{AppendError, Appended, Bounds, Frame, Lookup, Position, Transport};
 
 use super::answers::Answers;
+use super::clock::Clock;
 use super::model::{Crash, Model};
 use super::verdict::{Violation, promise};
 use crate::suite::{Everything, look_up, read};
@@ -16,6 +17,9 @@ type Kept<T = ()> = Result<T, Violation>;
 /// What happened to a history so far. Updates are told apart by a number in their data.
 pub struct Oracle {
     options: HistoryOptions,
+    clock: Clock,
+    /// How often the clock was set before this process.
+    steps: u64,
     /// The first has number 1.
     handed_over: Vec<HandedOver>,
     /// Acknowledged, or found by an opening, and not lost in a way that the mode allows.
@@ -36,8 +40,10 @@ pub struct Oracle {
 }
 
 struct HandedOver {
-    /// In milliseconds since 1970.
+    /// In milliseconds since 1970, whatever the clock said.
     time: u64,
+    /// Whether the clock was wrong then.
+    is_wrong: bool,
     /// The bytes of its data.
     length: usize,
 }
@@ -66,9 +72,11 @@ fn number(frame: &Frame) -> u64 {
 }
 
 impl Oracle {
-    pub fn new(options: HistoryOptions) -> Self {
+    pub fn new(options: HistoryOptions, clock: Clock) -> Self {
         Self {
             options,
+            clock,
+            steps: 0,
             handed_over: Vec::new(),
             acknowledged: BTreeMap::new(),
             refused: HashSet::new(),
@@ -83,8 +91,11 @@ impl Oracle {
 
     /// The number of an update with so many bytes of data.
     pub fn handed_over(&mut self, length: usize) -> u64 {
-        let time = (self.options.clock)();
-        self.handed_over.push(HandedOver { time, length });
+        self.handed_over.push(HandedOver {
+            time: self.clock.time(),
+            is_wrong: self.clock.is_wrong(),
+            length,
+        });
         self.handed_over.len() as u64
     }
 
@@ -104,7 +115,7 @@ impl Oracle {
                 let acknowledged = Acknowledged {
                     number,
                     event_id,
-                    time: (self.options.clock)(),
+                    time: self.clock.time(),
                 };
                 let before = self.acknowledged.insert(position, acknowledged);
                 promise!(before.is_none(), "position {position} was given twice");
@@ -125,6 +136,10 @@ impl Oracle {
             promise!(before.is_none(), "{} was shown twice", frame.event_id);
         }
         Ok(())
+    }
+
+    fn is_wrong(&self, number: u64) -> bool {
+        self.handed_over[number as usize - 1].is_wrong
     }
 
     /// It was opened, on a disk that failed now and then or on one that did not.
@@ -149,6 +164,7 @@ impl Oracle {
             self.survives = Some(before.min(survives));
         }
         self.traffic = None;
+        self.steps = self.clock.steps();
         self.process += 1;
     }
 
@@ -158,7 +174,9 @@ impl Oracle {
             (SyncMode::Always, _) => Position(u64::MAX),
             // What is older than the interval was on the disk before the newest was acknowledged.
             (SyncMode::Interval(interval), Some(traffic)) => {
-                let interval = interval.as_millis() as u64;
+                // Where the clock is set back, the interval begins anew.
+                let steps = self.clock.steps() - self.steps;
+                let interval = interval.as_millis() as u64 * (1 + steps);
                 let old = self.acknowledged.iter().rev();
                 let mut old = old.filter(|(_, one)| one.time + interval <= traffic);
                 old.next()
@@ -173,8 +191,7 @@ impl Oracle {
     pub fn check(&mut self, history: &Arc<dyn Transport>, model: &Model) -> Kept {
         // First, because what was read once stays open.
         let answers = Answers::collect(history, model, self.shown.keys());
-        let bounds = history.bounds();
-        let stored = Self::read(history)?;
+        let (bounds, stored) = Self::read(history)?;
         answers.check(history, &stored)?;
         let places: Vec<u64> = stored.iter().map(|frame| frame.position.0).collect();
         let dense: Vec<u64> = (bounds.floor.0 + 1..=bounds.head.0).collect();
@@ -225,7 +242,7 @@ impl Oracle {
             let found = Acknowledged {
                 number: number(frame),
                 event_id: frame.event_id.to_string(),
-                time: (self.options.clock)(),
+                time: self.clock.time(),
             };
             self.acknowledged.entry(frame.position).or_insert(found);
         }
@@ -246,23 +263,28 @@ impl Oracle {
         if let (Some(most), true) = (self.options.max_bytes, stored.len() > 1) {
             promise!(bytes as u64 <= most, "{most} bytes are kept at most");
         }
-        if let Some(age) = self.options.max_age {
-            let over = (self.options.clock)().saturating_sub(age.as_millis() as u64);
+        // A log whose newest update is of a wrong time, or that reads one, may wait before it believes
+        // what it reads; to keep for too long can be mended.
+        let is_doubtful =
+            self.clock.is_wrong() || stored.last().is_some_and(|one| self.is_wrong(number(one)));
+        if let (Some(age), false) = (self.options.max_age, is_doubtful) {
+            let over = self.clock.time().saturating_sub(age.as_millis() as u64);
             let old = stored
                 .iter()
-                .find(|frame| self.time_of(number(frame)) <= over);
-            promise!(old.is_none(), "{old:?} is older than {age:?}");
+                .map(|frame| number(frame))
+                .find(|number| !self.is_wrong(*number) && self.time_of(*number) <= over);
+            promise!(old.is_none(), "{old:?} is kept, and older than {age:?}");
         }
         Ok(())
     }
 
     /// Nothing is deleted that retention keeps.
     fn check_least(&self, floor: Position, head: Position) -> Kept {
-        let now = (self.options.clock)();
+        let now = self.clock.time();
         let mut bytes = 0;
         let known = self.acknowledged.iter().rev();
         for (counted, (position, one)) in (1..).zip(known) {
-            let HandedOver { time, length } = &self.handed_over[one.number as usize - 1];
+            let HandedOver { time, length, .. } = &self.handed_over[one.number as usize - 1];
             bytes += *length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
             // Of the others nobody heard whether they are stored.
@@ -293,7 +315,14 @@ impl Oracle {
             .first()
             .map_or(Position::ORIGIN, |frame| frame.position);
         let at = |position: Position| stored.get(position.0.checked_sub(first.0)? as usize);
-        let ids: HashSet<&str> = stored.iter().map(|frame| &*frame.event_id).collect();
+        let ids: HashMap<&str, Position> = stored
+            .iter()
+            .map(|frame| (&*frame.event_id, frame.position))
+            .collect();
+        let is_kept = |id: &str| {
+            let position = ids.get(id);
+            position.is_some_and(|position| *position > history.bounds().floor)
+        };
         for (id, shown) in &self.shown {
             match look_up(history, id) {
                 Lookup::Found(position) => {
@@ -318,13 +347,11 @@ impl Oracle {
                     }
                 }
                 Lookup::Deleted => {
-                    let kept = ids.contains(&**id);
-                    promise!(!kept, "{id} is kept and passes for deleted");
+                    promise!(!is_kept(id), "{id} is kept and passes for deleted");
                 }
                 Lookup::Unknown => {
                     promise!(id.starts_with("chosen"), "{id} was given and is forgotten");
-                    let kept = ids.contains(&**id);
-                    promise!(!kept, "{id} is kept and passes for unknown");
+                    promise!(!is_kept(id), "{id} is kept and passes for unknown");
                 }
                 Lookup::Unsupported => promise!(false, "a history looks ids up"),
             }
@@ -332,16 +359,23 @@ impl Oracle {
         Ok(())
     }
 
-    fn read(history: &Arc<dyn Transport>) -> Kept<Vec<Arc<Frame>>> {
-        let bounds = history.bounds();
-        let (mut from, mut stored) = (bounds.floor, Vec::new());
-        while from < bounds.head {
-            let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
-            let page = page.map_err(|error| Violation(format!("what is kept: {error}")))?;
-            promise!(page.looked_up_to > from, "a page after {from} goes on");
-            from = page.looked_up_to;
-            stored.extend(page.frames);
+    /// What is kept, and its bounds. What retention could not read at the opening it looks for
+    /// again, so it may delete while this reads.
+    fn read(history: &Arc<dyn Transport>) -> Kept<(Bounds, Vec<Arc<Frame>>)> {
+        'again: loop {
+            let bounds = history.bounds();
+            let (mut from, mut stored) = (bounds.floor, Vec::new());
+            while from < bounds.head {
+                let page = read(history, from.0, bounds.head.0, 1 << 20, Everything);
+                if history.bounds() != bounds {
+                    continue 'again;
+                }
+                let page = page.map_err(|error| Violation(format!("what is kept: {error}")))?;
+                promise!(page.looked_up_to > from, "a page after {from} goes on");
+                from = page.looked_up_to;
+                stored.extend(page.frames);
+            }
+            return Ok((bounds, stored));
         }
-        Ok(stored)
     }
 }

@@ -1,0 +1,64 @@
+//! The time of day, and a clock that others set wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// In milliseconds.
+pub const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+/// Cloning shares it.
+#[derive(Clone)]
+pub struct Clock(Arc<Times>);
+
+struct Times {
+    /// In milliseconds since 1970.
+    time: AtomicU64,
+    /// How far the clock is ahead of it.
+    ahead: AtomicI64,
+    /// How often it was set.
+    steps: AtomicU64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Arc::new(Times {
+            time: AtomicU64::new(1_700_000_000_000),
+            ahead: AtomicI64::new(0),
+            steps: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Clock {
+    /// The time of day.
+    pub fn time(&self) -> u64 {
+        self.0.time.load(Ordering::Relaxed)
+    }
+
+    /// What the clock says that it is.
+    pub fn reading(&self) -> u64 {
+        self.time()
+            .saturating_add_signed(self.0.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is not what it says.
+    pub fn is_wrong(&self) -> bool {
+        self.0.ahead.load(Ordering::Relaxed) != 0
+    }
+
+    /// How often it was set.
+    pub fn steps(&self) -> u64 {
+        self.0.steps.load(Ordering::Relaxed)
+    }
+
+    /// Time goes by, in milliseconds.
+    pub fn pass(&self, passes: u64) {
+        self.0.time.fetch_add(passes, Ordering::Relaxed);
+    }
+
+    /// Sets it so many milliseconds ahead of the time.
+    pub fn set(&self, ahead: i64) {
+        self.0.ahead.store(ahead, Ordering::Relaxed);
+        self.0.steps.fetch_add(1, Ordering::Relaxed);
+    }
+}

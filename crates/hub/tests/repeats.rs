@@ -298,19 +298,21 @@ async fn a_repetition_waits_for_what_becomes_of_the_first() {
     }
 }
 
-/// A publisher that hangs up has published all the same.
+/// A publisher that hangs up has published all the same, unless the publish was refused.
 #[tokio::test]
 async fn what_a_publisher_did_not_wait_for_is_not_stored_again() {
-    let publisher = Publisher::of_a_log_that([]);
-    let gate = Arc::clone(&publisher.transport.gate).write_owned().await;
-    let first = publisher.publish("mine");
-    publisher.transport.asked.notified().await;
-    first.abort();
-    assert!(first.await.is_err(), "it has hung up");
-    let again = publisher.publish("mine");
-    drop(gate);
-    assert_eq!(again.await.expect("no panic"), stored_as("mine"));
-    assert_eq!(publisher.stored(), 1);
+    for outcome in [None, Some(REFUSED)] {
+        let publisher = Publisher::of_a_log_that(outcome);
+        let gate = Arc::clone(&publisher.transport.gate).write_owned().await;
+        let first = publisher.publish("mine");
+        publisher.transport.asked.notified().await;
+        first.abort();
+        assert!(first.await.is_err(), "it has hung up");
+        let again = publisher.publish("mine");
+        drop(gate);
+        assert_eq!(again.await.expect("no panic"), stored_as("mine"));
+        assert_eq!(publisher.stored(), 1);
+    }
 }
 
 /// The window begins with the first publish, and each repetition is within it or is not.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+/// What time servers set a clock by at most, in milliseconds.
+pub const STEP: u64 = 2_000;
 /// In milliseconds.
 pub const DAY: i64 = 24 * 60 * 60 * 1_000;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use talaria_transport::history::{History, HistoryOptions, OpenError, SyncMode};
 use talaria_transport::{AppendError, Appended, Health, Pending, Position, Transport};
 
-use super::clock::{Clock, DAY};
+use super::clock::{Clock, DAY, STEP};
 use super::model::{Crash, Model};
 use super::oracle::Oracle;
 use super::random::Random;
@@ -25,6 +25,7 @@ pub struct Life {
     pub model: Model,
     options: HistoryOptions,
     clock: Clock,
+    was_wrong: bool,
     oracle: Oracle,
 }
 
@@ -45,6 +46,7 @@ impl Life {
             oracle: Oracle::new(options.clone(), clock.clone()),
             options,
             clock,
+            was_wrong: false,
             random,
         }
     }
@@ -79,14 +81,18 @@ impl Life {
         self.oracle.check(&history, &self.model)
     }
 
-    /// The clock is set wrong for a while, or right.
+    /// The clock is set by a little as time servers do it, or right; once in a life it is wrong for
+    /// a while as those of machines that have lost the time.
     fn step(&mut self) {
-        // The steps of time servers, and the readings of machines that have lost the time.
-        let wrong = [-500, -2_000, -30 * DAY, 60 * DAY, 3_650 * DAY];
+        let little = [-500, -(STEP as i64)];
+        let wrong = [-30 * DAY, 60 * DAY, 3_650 * DAY];
         if self.clock.is_wrong() && self.random.below(2) == 0 {
             self.clock.set(0);
         } else if self.random.below(12) == 0 {
-            self.clock.set(wrong[self.random.below(5) as usize]);
+            self.clock.set(little[self.random.below(2) as usize]);
+        } else if !self.was_wrong && self.random.below(24) == 0 {
+            self.was_wrong = true;
+            self.clock.set(wrong[self.random.below(3) as usize]);
         }
     }
 

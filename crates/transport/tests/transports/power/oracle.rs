@@ -7,7 +7,7 @@ use talaria_transport::history::{HistoryOptions, SyncMode};
 use talaria_transport::{AppendError, Appended, Bounds, Frame, Lookup, Position, Transport};
 
 use super::answers::Answers;
-use super::clock::Clock;
+use super::clock::{Clock, STEP};
 use super::model::{Crash, Model};
 use super::verdict::{Violation, promise};
 use crate::suite::{Everything, look_up, read};
@@ -297,7 +297,7 @@ impl Oracle {
                 || self
                     .options
                     .max_age
-                    .is_some_and(|age| time + age.as_millis() as u64 <= now);
+                    .is_some_and(|age| time + age.as_millis() as u64 <= now + STEP);
             if is_over {
                 break;
             }

@@ -1,6 +1,7 @@
 //! A disk that forgets: what was written is durable once it was synced, and until then any part of
 //! it may be lost, in any order.
 
+mod losses;
 mod mounted;
 
 use std::collections::BTreeMap;
@@ -9,13 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use talaria_transport::history::Disk;
 
+use self::losses::survivors;
 use self::mounted::Mounted;
 use super::random::Random;
 
 /// The bytes of the disk, unless a test says otherwise.
 const TOTAL: u64 = 1 << 40;
-/// What a disk writes at once, in bytes.
-const SECTOR: usize = 512;
 
 /// A call that makes something durable, by what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -380,26 +380,6 @@ impl State {
             if self.random.below(2) == 0 {
                 enter(&mut self.durable, &entry);
             }
-        }
-    }
-}
-
-/// What is left of a change: all, nothing, or some sectors. What was at the others stays: zeros if
-/// the file had ended before, else what was written there earlier.
-fn survivors(change: Change, random: &mut Random) -> Vec<Change> {
-    match (random.below(4), change) {
-        (0, _) => Vec::new(),
-        (1, change) | (_, change @ Change::Length(_)) => vec![change],
-        (_, Change::Write(at, mut bytes)) if random.below(2) == 0 => {
-            bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
-            vec![Change::Write(at, bytes)]
-        }
-        (_, Change::Write(at, bytes)) => {
-            let sectors = bytes.chunks(SECTOR).enumerate();
-            let extended = Change::Write(at + bytes.len(), Vec::new());
-            let kept = sectors.filter(|_| random.below(3) > 0);
-            let kept = kept.map(|(n, sector)| Change::Write(at + n * SECTOR, sector.to_vec()));
-            [extended].into_iter().chain(kept).collect()
         }
     }
 }

@@ -10,7 +10,7 @@ use talaria_transport::{AppendError, Health, Lookup, Position, Transport};
 
 use crate::power::model::{Crash, Model};
 use crate::shaky::Shaky;
-use crate::suite::{append, block_on, look_up, start, update};
+use crate::suite::{Bound, append, block_on, look_up, start, update};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -157,7 +157,7 @@ fn refused_publishes_do_not_keep_retention_from_running() {
 /// stop and after a kill, with room for a few bytes and without.
 #[test]
 fn a_restart_with_smaller_bounds_frees_a_full_disk() {
-    let bounds: [(&str, fn(&mut HistoryOptions)); 3] = [
+    let bounds: [Bound; 3] = [
         ("size", |options| options.size = Some(5)),
         ("max_bytes", |options| options.max_bytes = Some(60_000)),
         ("max_age", |options| {

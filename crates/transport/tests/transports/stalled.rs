@@ -12,7 +12,7 @@ use talaria_transport::{Bounds, Health, Position, Transport};
 
 use crate::power::model::Model;
 use crate::shaky::Shaky;
-use crate::suite::{Everything, append, block_on, places, read, start, update};
+use crate::suite::{Bound, Everything, append, block_on, places, read, start, update};
 
 struct World {
     disk: Shaky,
@@ -75,7 +75,7 @@ fn without_waiting<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) 
 /// with each bound, whose floor would have to be looked for.
 #[test]
 fn a_stalled_read_stops_neither_publishers_nor_those_who_ask_for_bounds() {
-    let bounds: [(&str, fn(&mut HistoryOptions)); 4] = [
+    let bounds: [Bound; 4] = [
         ("age", |options| {
             options.max_age = Some(Duration::from_secs(60));
         }),

@@ -7,7 +7,7 @@ use talaria_transport::{Bounds, Frame, Lookup, Page, Position, ReadError, Transp
 
 use super::model::Model;
 use super::verdict::{Violation, promise};
-use crate::suite::{Everything, Topic, look_up, read};
+use crate::suite::{Everything, Topic, block_on, look_up, read};
 
 /// Of a thousand calls that read so many fail.
 const FAULTS: u64 = 150;
@@ -16,12 +16,12 @@ const TOPIC: &str = "https://example.com/books/1";
 
 /// The answer about an id, nothing if it cannot be given now.
 fn try_look_up(history: &Arc<dyn Transport>, id: &str) -> Option<Lookup> {
-    Some(look_up(history, id))
+    block_on(history.position_of(id)).ok()
 }
 
 /// Whether an error says that the disk could not be read, and not that updates are gone.
 fn is_unavailable(error: &ReadError) -> bool {
-    !matches!(error, ReadError::Passed(_))
+    matches!(error, ReadError::Unavailable(_))
 }
 
 /// Answers of a history whose disk failed meanwhile.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use talaria_protocol::Update;
+use talaria_transport::history::HistoryOptions;
 use talaria_transport::{
     Admit, Appended, Frame, Lookup, Page, Position, ReadError, Route, Transport,
 };
@@ -19,6 +20,9 @@ use talaria_transport::{
 pub use self::appends::*;
 pub use self::cursors::*;
 pub use self::pages::*;
+
+/// A bound of what a history keeps: its name, and how it is set.
+pub type Bound = (&'static str, fn(&mut HistoryOptions));
 
 /// What the transport that a law asks for keeps.
 #[derive(Debug, Clone, Copy)]

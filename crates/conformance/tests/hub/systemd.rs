@@ -91,10 +91,8 @@ async fn readiness_and_the_end_are_told() {
     for manager in [Manager::at_path(&path), Manager::with_abstract_name()] {
         let mut hub = start(&home, ORDINARY, &[("NOTIFY_SOCKET", &manager.name)]);
         let (ready, before) = manager.told("READY=1");
-        assert!(ready.contains(&format!(
-            "\nSTATUS=Serving on 127.0.0.1:{}",
-            hub.address.port()
-        )));
+        let status = format!("\nSTATUS=Serving on [::]:{}", hub.address.port());
+        assert!(ready.contains(&status), "{ready}");
         assert!(
             before.iter().all(|text| text.contains("STATUS=Opening")),
             "{before:?}"

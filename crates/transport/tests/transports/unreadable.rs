@@ -254,22 +254,21 @@ fn what_retention_deletes_meanwhile_is_gone() {
         let disk = Watched::new(model.mount());
         let mut options = options();
         options.size = Some(5);
-        // The floor is 7: the third segment is the oldest that is kept.
+        // The floor is 7, and the opening removes what lies below it.
         let history: Arc<dyn Transport> =
             Arc::new(History::open(Arc::new(disk.clone()), options).expect("it opens"));
         let _recorder = start(&history);
-        let third = model
+        let oldest = model
             .names()
             .into_iter()
-            .filter(|name| name.ends_with(".segment"))
-            .nth(2);
-        let third = third.expect("a segment");
+            .find(|name| name.ends_with(".segment"));
+        let oldest = oldest.expect("a segment");
         let (weak, is_done) = (Arc::downgrade(&history), AtomicBool::new(false));
         let files = model.clone();
         disk.watch.before_opening(move |name| {
-            if name == third && !is_done.swap(true, Ordering::SeqCst) {
+            if name == oldest && !is_done.swap(true, Ordering::SeqCst) {
                 let history = weak.upgrade().expect("it is open");
-                while files.names().contains(&third) {
+                while files.names().contains(&oldest) {
                     block_on(history.append(update(None, "x"))).expect("it is stored");
                 }
             }

@@ -104,7 +104,11 @@ async fn serve_until_signal(
             return Ok(());
         }
     };
-    let hub = Hub::new(options(settings), transport, Arc::new(SystemClock));
+    let hub = Hub::new(
+        options(settings),
+        Arc::clone(&transport),
+        Arc::new(SystemClock),
+    );
     let mut upkeep = JoinSet::new();
     key_sets::follow(key_sets, &mut upkeep)?;
     let listeners = Listeners::bind(&addresses, redirects)?;
@@ -126,15 +130,17 @@ async fn serve_until_signal(
         upkeep.spawn_blocking(move || ready(address));
     }
     let status = format!("Serving on {}", addresses_of(&serving));
-    let mut serves = std::pin::pin!(manager.serving(&status, &hub));
-    loop {
-        tokio::select! {
-            never = &mut serves => match never {},
-            () = stop.next() => break,
-            name = ignored.next() => tracing::warn!(
-                signal = name,
-                "ignored: reload is not supported yet; restart the hub"
-            ),
+    {
+        let mut serves = std::pin::pin!(manager.serving(&status, &hub));
+        loop {
+            tokio::select! {
+                never = &mut serves => match never {},
+                () = stop.next() => break,
+                name = ignored.next() => tracing::warn!(
+                    signal = name,
+                    "ignored: reload is not supported yet; restart the hub"
+                ),
+            }
         }
     }
     tracing::info!(
@@ -156,6 +162,14 @@ async fn serve_until_signal(
             std::process::exit(FORCED)
         }
         () = stopped => {}
+    }
+    drop((hub, site));
+    tokio::select! {
+        () = transport::close(transport) => {}
+        () = stop.next() => {
+            log.finish();
+            std::process::exit(FORCED)
+        }
     }
     tracing::info!("stopped");
     Ok(())

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_transport::boltdb::Source;
@@ -32,6 +33,31 @@ pub fn open(settings: &TransportSettings) -> Result<Arc<dyn Transport>, String> 
     options.max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     let memory = Memory::open(options).map_err(|error| error.to_string())?;
     Ok(Arc::new(memory))
+}
+
+/// How long closing may take: a disk that does not answer must not keep the process alive.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Closes a transport once nobody else holds it, so that the next opening need not recover it. Gives
+/// up after a second: what was acknowledged is as durable as `sync` says without it.
+pub async fn close<T: ?Sized + Send + Sync + 'static>(transport: Arc<T>) {
+    const LOOK: Duration = Duration::from_millis(5);
+    let closed = async {
+        // Tasks that were cancelled let go of it when the runtime comes by for them.
+        while Arc::strong_count(&transport) > 1 {
+            tokio::time::sleep(LOOK).await;
+        }
+        let closing = tokio::task::spawn_blocking(move || drop(transport));
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "closing the history panicked");
+        }
+    };
+    if tokio::time::timeout(CLOSING, closed).await.is_err() {
+        tracing::warn!(
+            seconds = CLOSING.as_secs(),
+            "the history could not be closed in time; the next start reads its newest segment"
+        );
+    }
 }
 
 /// The directory that holds the history of a `path` (B-250).
@@ -126,4 +152,30 @@ fn options(settings: &HistorySettings) -> HistoryOptions {
 /// The time of day as the history wants it.
 pub fn unix_milliseconds() -> u64 {
     (SystemClock.unix_time() * 1_000.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// Closing it returns once something is sent.
+    struct Stalled(Mutex<Receiver<()>>);
+
+    impl Drop for Stalled {
+        fn drop(&mut self) {
+            _ = self.0.get_mut().unwrap().recv();
+        }
+    }
+
+    /// The end of a hub does not wait for a disk that does not answer.
+    #[tokio::test]
+    async fn what_cannot_be_closed_is_not_waited_for() {
+        let (answer, answers) = channel();
+        close(Arc::new(Stalled(Mutex::new(answers)))).await;
+        // The runtime of the test waits for the thread that closes.
+        answer.send(()).unwrap();
+    }
 }

@@ -10,7 +10,7 @@ use talaria_transport::{AppendError, Health, Lookup, Position, Transport};
 
 use crate::power::model::{Crash, Model};
 use crate::shaky::Shaky;
-use crate::suite::{Bound, append, block_on, look_up, start, update};
+use crate::suite::{Bound, append, block_on, eventually, look_up, start, update};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -75,9 +75,7 @@ impl World {
 }
 
 fn wait_until_ready(history: &Arc<dyn Transport>) {
-    while history.health() != Health::Ready {
-        std::thread::yield_now();
-    }
+    eventually("the log stores again", || history.health() == Health::Ready);
 }
 
 const MODES: [SyncMode; 3] = [
@@ -100,9 +98,9 @@ fn age_frees_a_full_disk() {
         world.pass(4 * HOUR);
         wait_until_ready(&history);
         assert_eq!(history.bounds().floor, head);
-        while world.disk.files(".segment") > 1 {
-            std::thread::yield_now();
-        }
+        eventually("what is hidden is removed", || {
+            world.disk.files(".segment") <= 1
+        });
         assert!(world.disk.used() < DISK / 20, "{} bytes", world.disk.used());
         assert_eq!(append(&history, None).position, head.next());
     }
@@ -120,9 +118,9 @@ fn age_frees_a_disk_without_any_room() {
         let head = world.fill(&history);
         world.disk.set_capacity(Some(world.disk.used()));
         world.pass(4 * HOUR);
-        while world.disk.files(".segment") > 1 {
-            std::thread::yield_now();
-        }
+        eventually("what is hidden is removed", || {
+            world.disk.files(".segment") <= 1
+        });
         wait_until_ready(&history);
         assert_eq!(history.bounds().floor, head);
         assert_eq!(append(&history, None).position, head.next());
@@ -256,13 +254,11 @@ fn what_was_hidden_on_a_full_disk_stays_hidden() {
     while block_on(history.append(update(None, &"x".repeat(10_000)))).is_ok() {}
     let before = world.disk.synced();
     world.pass(30_000);
-    while history.bounds().floor < old.position {
-        std::thread::yield_now();
-    }
+    eventually("the old are hidden", || {
+        history.bounds().floor >= old.position
+    });
     // It is recorded, by a few bytes.
-    while world.disk.synced() == before {
-        std::thread::yield_now();
-    }
+    eventually("the floor is recorded", || world.disk.synced() != before);
     world.kill(history);
     drop(recorder);
     world.time.fetch_sub(3 * HOUR, Ordering::Relaxed);
@@ -287,14 +283,14 @@ fn a_failed_roll_does_not_keep_what_is_over() {
     }
     world.disk.set_barren(true);
     world.pass(2 * MINUTE);
-    while history.bounds().floor < Position(20) || history.health() == Health::Ready {
-        std::thread::yield_now();
-    }
+    eventually("the old are hidden and nothing is stored", || {
+        history.bounds().floor >= Position(20) && history.health() != Health::Ready
+    });
     world.disk.set_barren(false);
     wait_until_ready(&history);
-    while world.disk.files(".segment") > 1 {
-        std::thread::yield_now();
-    }
+    eventually("what is hidden is removed", || {
+        world.disk.files(".segment") <= 1
+    });
     assert_eq!(append(&history, None).position, Position(21));
 }
 
@@ -310,13 +306,13 @@ fn what_could_not_be_removed_is_removed_later() {
     }
     world.disk.set_stubborn(true);
     world.pass(2 * MINUTE);
-    while history.bounds().floor < Position(20) || world.disk.files(".segment") < 2 {
-        std::thread::yield_now();
-    }
+    eventually("the old are hidden and a segment began", || {
+        history.bounds().floor >= Position(20) && world.disk.files(".segment") >= 2
+    });
     world.disk.set_stubborn(false);
-    while world.disk.files(".segment") > 1 {
-        std::thread::yield_now();
-    }
+    eventually("what is hidden is removed", || {
+        world.disk.files(".segment") <= 1
+    });
     assert_eq!(world.disk.files(".index"), 0);
 }
 
@@ -328,11 +324,8 @@ fn what_was_acknowledged_is_synced_on_a_full_disk() {
     let history = world.open();
     let recorder = start(&history);
     let head = world.fill(&history);
-    let before = world.disk.synced();
     world.pass(MINUTE);
-    while world.disk.synced() == before {
-        std::thread::yield_now();
-    }
+    eventually("the interval is over", || world.model.is_durable());
     assert!(matches!(history.health(), Health::Refusing(_)));
     world.model.crash(Crash::PowerLoss);
     drop((history, recorder));

@@ -69,6 +69,8 @@ pub(crate) fn check_published(
 
 /// Whether a topic addresses the hub's own namespace, whatever its scheme and authority.
 ///
+/// A hub behind a path has two: that of its own URL, and the one of its events, which no path precedes.
+///
 /// Mercure 0.x reserves every text that holds the hub's path (B-387), and no other. Of what resolves
 /// to the hub's path, such as `#general`, only that below it could pass for an event of the hub.
 fn is_reserved(topic: &str, checks: Generation, base: &Base) -> bool {
@@ -80,11 +82,12 @@ fn is_reserved(topic: &str, checks: Generation, base: &Base) -> bool {
     };
     // Decoding can produce dot segments only from `%2e`, which the URL parser already removed.
     let path = decode_unreserved(url.path());
-    let hub = base.url().path();
-    (checks == Generation::V1 && path == hub)
-        || path
-            .strip_prefix(hub)
-            .is_some_and(|rest| rest.starts_with('/'))
+    [base.url().path(), HUB_PATH].into_iter().any(|hub| {
+        (checks == Generation::V1 && path == hub)
+            || path
+                .strip_prefix(hub)
+                .is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 /// Decodes the percent-encoded unreserved characters of a path (RFC 3986, section 6.2.2.2).

@@ -57,17 +57,15 @@ fn address(lines: impl std::io::Read, before: &str, after: char) -> String {
     let address = lines.find_map(|line| {
         let line = line.expect("a line");
         let (_, address) = line.split_once(before)?;
-        Some(address.split(after).next()?.to_owned())
+        // A hub that listens on every interface says so, and no request names that.
+        Some(address.split(after).next()?.replace("[::]", "127.0.0.1"))
     });
     address.expect("a line names the address")
 }
 
 fn refuses_and_stops(address: &str, mut hub: Child) {
-    // A hub that listens on every interface says so, and no request names that.
-    let port = address.rsplit(':').next().expect("a port");
-    let address = format!("127.0.0.1:{port}");
     for _ in 0..3 {
-        let mut stream = TcpStream::connect(&address).expect("the hub listens");
+        let mut stream = TcpStream::connect(address).expect("the hub listens");
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .expect("a timeout");

@@ -1,6 +1,6 @@
 //! "Publication": the namespace that is reserved for what the hub itself publishes.
 
-use talaria_conformance::hub::Hub;
+use talaria_conformance::hub::{Home, Hub};
 
 /// B-386: topics that resolve to the hub's path or below are 400, whatever the token says.
 #[tokio::test]
@@ -44,4 +44,32 @@ async fn topics_beside_the_hub_are_accepted() {
         let answer = hub.publisher().publish(&[("topic", topic)]).await;
         assert_eq!(answer.status, 200, "{topic:?}: {}", answer.text);
     }
+}
+
+/// "Publication": a hub behind a path reserves its own URL, and the path of its events, which is the
+/// same for every hub.
+#[tokio::test]
+async fn a_hub_behind_a_path_reserves_both_of_its_paths() {
+    let home = Home::new();
+    let identifier = "https://hub.example/app/.well-known/mercure";
+    let mut hub = home
+        .hub(&format!("resource_identifier {identifier}"))
+        .expect("it starts");
+    identifier.clone_into(&mut hub.audience);
+    for topic in [
+        "/app/.well-known/mercure/x",
+        "mercure/subscriptions/exact/a/b",
+        "/.well-known/mercure",
+        "/.well-known/mercure/subscriptions/exact/a/b",
+        "../../.well-known/mercur%65/subscriptions/exact/a/b",
+        "https://any.example/x/%2e%2e/.well-known/mercure/subscriptions/a/b",
+    ] {
+        let answer = hub.publisher().publish(&[("topic", topic)]).await;
+        assert_eq!(answer.status, 400, "{topic:?}");
+    }
+    let answer = hub
+        .publisher()
+        .publish(&[("topic", "/other/.well-known/mercure/x")])
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
 }

@@ -1,4 +1,4 @@
-//! The hub: its options, its parts, and the way of a request through it.
+//! The hub: its parts, and the way of a request through it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,11 @@ use axum::routing::any;
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use talaria_protocol::{Base, Generation, HUB_PATH, Limits};
+use talaria_protocol::{Base, Generation, HUB_PATH};
 use talaria_transport::{Health, Transport};
 
 use crate::access::{
-    Access, Issuers, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names,
-    present,
+    Access, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names, present,
 };
 use crate::body::discard;
 use crate::clock::Clock;
@@ -22,93 +21,11 @@ use crate::cors::{self, Cors};
 use crate::drain::Drain;
 use crate::host::host_of;
 use crate::lane::LANE_POSITIONS;
-use crate::origin::Origins;
 use crate::presence::Reconciler;
 use crate::repeats::Repeats;
 use crate::respond::{self, Refused};
 use crate::router::Router;
-use crate::{Connection, Rule, metadata, publish, rule, subscribe, subscriptions};
-
-/// What a cursor brings that names no update of this hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UnknownCursor {
-    /// Everything kept.
-    Replay,
-    /// What is published from now on (B-507).
-    #[default]
-    Live,
-}
-
-/// How a hub behaves.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct HubOptions {
-    /// Who may issue tokens, and with which keys.
-    pub issuers: Issuers,
-    /// Whether subscribers without a token are served.
-    pub anonymous: bool,
-    /// The cookie that carries a token (specification, "Cookie").
-    pub cookie_name: String,
-    /// The hub's resource identifier; derived from each request if not pinned (B-420).
-    pub resource_identifier: Option<String>,
-    /// Against what relative patterns and topics are resolved.
-    pub base: Base,
-    /// A comment after this much silence; `None` for none.
-    pub heartbeat: Option<Duration>,
-    /// The longest life of a stream, of which a random 80 to 100 % is used (B-400); `None` for no
-    /// bound.
-    pub write_timeout: Option<Duration>,
-    /// The bound of a request body, in bytes.
-    pub max_request_body_size: usize,
-    /// The origins whose pages may subscribe; `None` for no CORS headers at all.
-    pub cors_origins: Option<Origins>,
-    /// The origins, besides the hub's own, whose pages may publish by cookie.
-    pub publish_origins: Origins,
-    /// The maximums of the protocol.
-    pub limits: Limits,
-    /// What an unknown cursor brings.
-    pub unknown_cursor: UnknownCursor,
-    /// How long a publish with the same id by the same token subject is answered with that id and not
-    /// stored again; `None` stores it again, as the specification says.
-    pub repeat_window: Option<Duration>,
-    /// The only origins under which requests are answered, in lower case; empty for all (B-204).
-    pub public_origins: Vec<String>,
-    /// What `aud` may contain besides the resource identifier.
-    pub accepted_audiences: Vec<String>,
-    /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
-    pub subscriptions: bool,
-    /// Which generations of the protocol are spoken.
-    pub rule: Rule,
-    /// Whether any 0.x publisher may publish public updates on topics that its token does not grant
-    /// (B-622).
-    pub publish_ungranted: bool,
-}
-
-impl HubOptions {
-    /// The defaults, for these issuers.
-    pub fn new(issuers: Issuers) -> Self {
-        Self {
-            issuers,
-            anonymous: false,
-            cookie_name: "__Secure-mercure_access_token".to_owned(),
-            resource_identifier: None,
-            base: Base::synthetic(),
-            heartbeat: Some(Duration::from_secs(40)),
-            write_timeout: Some(Duration::from_secs(600)),
-            max_request_body_size: 1 << 20,
-            cors_origins: None,
-            publish_origins: Origins::default(),
-            limits: Limits::default(),
-            unknown_cursor: UnknownCursor::default(),
-            repeat_window: None,
-            public_origins: Vec::new(),
-            accepted_audiences: Vec::new(),
-            subscriptions: false,
-            rule: Rule::default(),
-            publish_ungranted: false,
-        }
-    }
-}
+use crate::{Connection, HubOptions, Rule, metadata, publish, rule, subscribe, subscriptions};
 
 /// A Mercure hub. Cloning shares it.
 #[derive(Clone)]

@@ -24,6 +24,7 @@ mod metadata;
 #[cfg(talaria_loom)]
 #[cfg(test)]
 mod models;
+mod options;
 pub mod origin;
 mod outflow;
 mod presence;
@@ -40,7 +41,8 @@ use std::net::SocketAddr;
 
 pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};
-pub use hub::{Hub, HubOptions, UnknownCursor};
+pub use hub::Hub;
+pub use options::{HubOptions, UnknownCursor};
 pub use outflow::Outflow;
 pub use respond::{Unanswered, forbid_storing, plain, refusal};
 pub use rule::Rule;

@@ -3,6 +3,7 @@
 
 use http::Method;
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 pub use talaria_protocol::Rule;
 use talaria_protocol::{Generation, HUB_PATH};
 
@@ -44,5 +45,5 @@ fn has_topic(parts: &Parts) -> bool {
     let pairs = parts.uri.query().unwrap_or_default().split('&');
     pairs
         .map(|pair| pair.split('=').next().unwrap_or_default())
-        .any(|name| name == "topic")
+        .any(|name| percent_decode_str(name).eq(*b"topic"))
 }

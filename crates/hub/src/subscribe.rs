@@ -14,17 +14,17 @@ use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::Rule;
 use crate::accept::{self, EventStream};
 use crate::access::{Access, Role};
 use crate::body::{check_coding, essence, read_body, received};
 use crate::cursor::{Cursor, Deadlines};
-use crate::hub::{Incoming, Shared, UnknownCursor};
+use crate::hub::{Incoming, Shared};
 use crate::interest::Selection;
 use crate::outflow::Outflow;
 use crate::presence::{Announced, Document};
 use crate::respond::{self, FORM, Refused};
 use crate::stream::{Handover, Stream};
+use crate::{Rule, UnknownCursor};
 
 /// How long the head of a stream waits for its cursor to be looked up.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use talaria_protocol::Update;
 
 use self::failure::Trouble;
 use super::Imported;
-use super::clock::{Clock, Moment, STEP};
+use super::clock::{Clock, Moment};
 use super::disk::File;
 use super::format::{GROUP_HEADER, GroupHeader, encode_record};
 use super::index::Facts;
@@ -176,11 +176,8 @@ impl Log {
         Ok(())
     }
 
-    /// A group without updates behind a head. Its time is what the clock reads, but not a little
-    /// less than that of the group before it; much less is a clock that was set right.
+    /// A group without updates behind a head, whose newest update is of a time.
     fn new_group(&mut self, head: Position, before: u64) -> Prepared {
-        let reading = self.clock.reading();
-        let is_little = before.saturating_sub(reading) <= STEP;
         let mut bytes = self.buffers.pop().unwrap_or_default();
         bytes.clear();
         bytes.resize(GROUP_HEADER, 0);
@@ -190,11 +187,7 @@ impl Log {
             chosen: Vec::new(),
             bytes,
             offsets: Vec::new(),
-            time: if is_little {
-                reading.max(before)
-            } else {
-                reading
-            },
+            time: self.clock.stamp(before),
             imported: self.facts.imported,
         }
     }

@@ -121,6 +121,29 @@ fn a_wrong_reading_may_be_the_first_or_the_last() {
     }
 }
 
+/// A process reads times of long ago and comes to its end before it would believe them: what was
+/// published meanwhile is as young as it is.
+#[test]
+fn what_was_published_while_a_reading_was_far_behind_is_kept() {
+    for wrong in [NOON - HOUR, NOON - YEAR, 0] {
+        let world = World::new();
+        // An empty history would believe the first reading.
+        append(&world.open(), None);
+        world.set(wrong);
+        let history = world.open();
+        append(&history, None);
+        append(&history, None);
+        drop(history);
+        world.set(NOON + 1_000);
+        let history = world.open();
+        looks(&history);
+        keeps(&history, 1);
+        // The machine's time counts meanwhile, however slow it is.
+        world.set(NOON + 3 * AGE);
+        world.wait_until_over(&history);
+    }
+}
+
 /// An update that is dated years ahead, and nothing follows it.
 #[test]
 fn the_newest_update_may_have_the_wrong_time() {

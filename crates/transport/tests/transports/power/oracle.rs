@@ -303,8 +303,11 @@ impl Oracle {
             }
             promise!(
                 *position > floor,
-                "{} is kept, whatever the bounds are",
-                one.number
+                "{} of {time} at {position} is kept at {now}, whatever the bounds are; kept is what lies above {floor} up to {head}, by {:?}, {:?}, {:?}",
+                one.number,
+                self.options.size,
+                self.options.max_bytes,
+                self.options.max_age
             );
         }
         Ok(())

@@ -13,6 +13,8 @@ mod trust;
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -103,7 +105,7 @@ pub fn main() -> ExitCode {
             let printed = error.print();
             if error.kind() == clap::error::ErrorKind::UnknownArgument {
                 for successor in arguments::successors(&arguments) {
-                    eprintln!("\n  {successor}");
+                    say(&format!("\n  {successor}"));
                 }
             }
             if printed.is_err() {
@@ -151,10 +153,20 @@ fn failure(error: impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes a line to standard error. Where that cannot be written, the exit code has to do.
+/// Writes a line to standard error. Where that cannot be written, the exit code has to do, and a reader
+/// that does not read is waited for 2 s at most.
 fn say(line: &str) {
     use std::io::Write as _;
-    _ = writeln!(std::io::stderr(), "{line}");
+    const LIMIT: Duration = Duration::from_secs(2);
+    let line = format!("{line}\n");
+    let (written, done) = mpsc::channel();
+    let writer = std::thread::Builder::new().spawn(move || {
+        _ = std::io::stderr().write_all(line.as_bytes());
+        _ = written.send(());
+    });
+    if writer.is_ok() {
+        _ = done.recv_timeout(LIMIT);
+    }
 }
 
 /// Writes text to standard output; a closed pipe is a failure, not a panic.
@@ -190,12 +202,12 @@ fn warn(notices: &[Notice]) {
 /// When it cannot be meant as a key.
 fn check_key(source: &str, key: &str) -> Result<(), String> {
     match config::find_mistake(key) {
-        // Whoever uses PEM text says what is wrong with it.
+        // The verb that uses PEM text says what is wrong with it.
         Some(config::Mistake::Fatal(says)) if !key.contains("-----BEGIN") => {
             return Err(format!("{source}: the key {says}"));
         }
         Some(config::Mistake::Fatal(says) | config::Mistake::Likely(says)) => {
-            eprintln!("warning: {source}: the key {says}");
+            say(&format!("warning: {source}: the key {says}"));
         }
         Some(config::Mistake::Possible(_)) | None => {}
     }

@@ -65,22 +65,22 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     let mut draft = Draft::default();
     let outcome = collect(&mut draft, sources, &variables, &mut unset);
     let missing = std::mem::take(&mut draft.missing);
+    let instead = match &sources.file {
+        Some(file) => Instead::File(&file.name),
+        None => Instead::Environment,
+    };
     match outcome.and_then(|()| draft.finish()) {
         Ok(mut loaded) => {
             let missing = missing.into_iter().map(Notice::warning);
-            let unset = unset.iter().filter(|unset| unset.is_among_others);
+            let unset = unset.iter().filter(|unset| unset.is_missed);
             let unset =
                 unset.map(|unset| Notice::warning(format!("{}: {}", unset.place, unset.problem())));
-            let instead = match &sources.file {
-                Some(file) => Instead::File(&file.name),
-                None => Instead::Environment,
-            };
             let notices = missing.chain(unset).chain(variables.notices(instead));
             loaded.notices.splice(0..0, notices);
             Ok(loaded)
         }
         Err(error) => {
-            let notes = missing.into_iter().chain(variables.misnamed());
+            let notes = missing.into_iter().chain(variables.misnamed(instead));
             Err(error.explain(notes, &unset))
         }
     }
@@ -134,7 +134,7 @@ fn collect(
         None => {}
     }
     if let Some(levels) = environment(log::VARIABLE) {
-        draft.log = Levels::parse(&levels)?;
+        draft.log = Levels::parse(&levels, &mut draft.notices)?;
     }
     if draft.addresses.is_empty() {
         return Err(ConfigError::general("there is no address to listen on")

@@ -8,6 +8,7 @@ mod transport;
 use crate::config::draft::Draft;
 use crate::config::error::ConfigError;
 use crate::config::lexer::Word;
+use crate::config::settings::Notice;
 use crate::config::site::refuse;
 use crate::config::tree::Line;
 
@@ -458,12 +459,15 @@ pub fn apply(
     lines: &[Line],
     environment: Environment<'_>,
 ) -> Result<(), ConfigError> {
-    for line in lines {
+    for (index, line) in lines.iter().enumerate() {
         let known = OPTIONS
             .iter()
-            .find(|option| option.apply.is_some() && line.name.is(option.directive));
+            .find(|option| option.apply.is_some() && option.directive == line.name.text);
         match known.and_then(|option| option.apply) {
-            Some(apply) => apply(draft, line, environment)?,
+            Some(apply) => {
+                apply(draft, line, environment)?;
+                warn_of_repetition(draft, lines, index);
+            }
             None => {
                 let names = OPTIONS.iter().filter(|option| option.apply.is_some());
                 let names: Vec<&str> = names.map(|option| option.directive).collect();
@@ -473,6 +477,22 @@ pub fn apply(
         }
     }
     Ok(())
+}
+
+/// Says once where the last of several lines counts that set one value.
+fn warn_of_repetition(draft: &mut Draft, lines: &[Line], index: usize) {
+    let [before @ .., line] = lines.get(..=index).unwrap_or_default() else {
+        return;
+    };
+    let name = &line.name.text;
+    let is_same = |other: &Line| other.name.text == *name;
+    let is_last = !lines.iter().skip(index + 1).any(is_same);
+    if name != "issuer" && is_last && before.iter().any(is_same) {
+        draft.notices.push(Notice::info(format!(
+            "{}: `{name}` is written more than once, and this line alone counts",
+            line.name.place
+        )));
+    }
 }
 
 /// The error for a known directive that a quote or another notation joins with its values.

@@ -32,7 +32,7 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 const FORCED: i32 = 2;
 
 /// Serves until a signal ends it. `ready` is called once, when the first address is listening, on a
-/// thread of its own: it may print, and whoever reads that may be slow.
+/// thread of its own: it may print, and the reader of that may be slow.
 pub fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'static) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

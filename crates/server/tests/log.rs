@@ -114,7 +114,7 @@ fn a_dead_log_pipe_takes_no_request_down() {
     refuses_and_stops(&address, hub);
 }
 
-/// Standard error was closed by whoever started the program.
+/// Standard error was closed by what started the program.
 #[test]
 fn a_closed_log_takes_no_request_down() {
     let folder = Folder::new();
@@ -232,10 +232,10 @@ fn a_level_that_is_none_refuses_the_start() {
             "RUST_LOG is not UTF-8",
         );
     }
-    std::fs::write(folder.0.join("variables"), "RUST_LOG=talaria-hub=debug\n").expect("a file");
+    std::fs::write(folder.0.join("variables"), "RUST_LOG=info;h2=off\n").expect("a file");
     for verb in ["run", "validate"] {
         let mut command = folder.talaria(&[verb, "--envfile", "variables"]);
-        let wrong = "`talaria-hub` is not a target that logs";
+        let wrong = "`info;h2` is not a target";
         refuses(command.envs(ENVIRONMENT), wrong);
     }
 }
@@ -258,6 +258,8 @@ fn a_level_of_a_file_of_variables_is_used() {
         log.read_to_string(&mut text).map(|_| text)
     });
     // Without a topic.
+    let port = address.rsplit(':').next().expect("a port");
+    let address = format!("127.0.0.1:{port}");
     let mut stream = TcpStream::connect(&address).expect("the hub listens");
     let request = format!("GET /.well-known/mercure HTTP/1.1\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("a request");
@@ -283,4 +285,56 @@ fn a_mistake_without_standard_error_has_its_exit_code() {
             .expect("it runs");
         assert_eq!(status.code(), Some(1), "{verb}");
     }
+}
+
+/// An error whose reader does not read is waited for, but not for ever.
+#[test]
+fn a_mistake_that_is_not_read_has_its_exit_code() {
+    let folder = Folder::new();
+    for verb in ["run", "validate"] {
+        let (_reader, full) = full_pipe();
+        let mut program = folder
+            .talaria(&[verb])
+            .stderr(full)
+            .spawn()
+            .expect("it starts");
+        assert_eq!(end(&mut program), Some(1), "{verb}");
+    }
+}
+
+/// `doctor … | head -1`: a closed pipe ends the verb without a panic.
+#[test]
+fn a_closed_standard_output_ends_a_verb() {
+    let folder = Folder::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = folder
+        .talaria(&["doctor", "http://127.0.0.1:1"])
+        .stdout(writer)
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// Targets of other programs are named, once, and do not stop the hub.
+#[test]
+fn levels_of_other_programs_are_named() {
+    let folder = Folder::new();
+    let output = folder
+        .talaria(&["validate"])
+        .envs(ENVIRONMENT)
+        .env(
+            "RUST_LOG",
+            "info,talaria_hub::subscribe=debug,my_app=debug,rustls=warn,",
+        )
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let named = "warning: RUST_LOG: `my_app=debug`, `rustls=warn` has no effect here";
+    assert!(
+        said.contains(named) && said.matches("RUST_LOG").count() == 1,
+        "{said}"
+    );
 }

@@ -131,6 +131,22 @@ fn every_option_is_used_or_refused() {
             "--topic",
         ),
         (
+            vec!["doctor", "http://h", "--origin", "ftp://x"],
+            "scheme ftp",
+        ),
+        (
+            vec!["doctor", "http://h", "--origin", "null"],
+            "--origin null",
+        ),
+        (
+            vec!["doctor", "http://h/.well-known/mercure?topic=a"],
+            "--topic",
+        ),
+        (vec!["token", "check", "--urll", "http://h"], "--urll"),
+        (vec!["token", "check", "-x"], "-x"),
+        (vec!["run", "-confg", "x"], "'--config'"),
+        (vec!["validate", "-confg=x"], "'--config'"),
+        (
             vec!["history", "import", "--bucket-name", "b", &lines],
             "--bucket-name",
         ),

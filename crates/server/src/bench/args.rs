@@ -106,7 +106,7 @@ impl RunArgs {
             ];
             if let Some((option, _)) = of_tokens.iter().find(|(_, is_given)| *is_given) {
                 return Err(format!(
-                    "{option}: without a key nobody presents a token; give --key-file, or leave it out"
+                    "{option}: without a key no client presents a token; give --key-file, or leave it out"
                 ));
             }
         }
@@ -147,7 +147,7 @@ pub struct HistoryArgs {
     /// Measure durable publishing only.
     #[arg(long)]
     pub durable: bool,
-    /// Measure look-ups of unknown ids only, in a history of so many segments.
+    /// Measure look-ups of unknown ids only, in a history of N segments.
     #[arg(long, value_name = "N", conflicts_with_all = ["durable", "stored"])]
     pub segments: Option<u64>,
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 
+use crate::config::error::suggest;
 use crate::config::older;
 
 /// Gives each long option that was written with one dash its second one, because `-config x` would
@@ -22,7 +23,14 @@ pub fn with_two_dashes(mut command: Command, arguments: Vec<OsString>) -> Vec<Os
         };
         let long = text.strip_prefix("--");
         let single = text.strip_prefix('-').filter(|_| long.is_none());
-        let is_single = !takes_anything && single.and_then(option).is_some();
+        let is_misspelt = |name: &str| {
+            let name = name.split('=').next().unwrap_or_default();
+            let longs = verb.get_arguments().filter_map(clap::Arg::get_long);
+            name.len() > 2 && suggest(name, longs).is_some()
+        };
+        // A misspelt one too, so that it is refused under its name.
+        let is_single = !takes_anything
+            && single.is_some_and(|name| option(name).is_some() || is_misspelt(name));
         takes_anything = !text.contains('=')
             && long
                 .or(single)
@@ -78,6 +86,8 @@ mod tests {
                 "talaria validate --envfile x",
             ),
             ("talaria dev -port 1", "talaria dev --port 1"),
+            ("talaria run -confg x", "talaria run --confg x"),
+            ("talaria run -envfle=x", "talaria run --envfle=x"),
             (
                 "talaria token check - -url u",
                 "talaria token check - --url u",
@@ -92,7 +102,9 @@ mod tests {
             "talaria run --config -",
             "talaria publish u --topic t --data -topic",
             "talaria dev -p 1",
-            "talaria run -confg x",
+            "talaria run -c/etc/caddy/Caddyfile",
+            "talaria run -cCaddyfile",
+            "talaria run -c=x",
         ] {
             assert_eq!(understood(fine), fine);
         }

@@ -14,7 +14,6 @@ use serde_json::json;
 use talaria_hub::access;
 
 use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
-use crate::config::Loaded;
 use crate::config::draft::Draft;
 use crate::config::settings::{
     HistorySettings, IssuerSettings, KeySettings, ListenAddress, OriginSetting, Secret,
@@ -22,6 +21,7 @@ use crate::config::settings::{
 };
 use crate::config::source::{Place, Source, SourceKind};
 use crate::config::variables::{Instead, Variables};
+use crate::config::{Loaded, Notice};
 use crate::folders::{NO_DATA_HOME, data_home};
 use crate::log::{self, Levels};
 use crate::{options, run};
@@ -52,14 +52,14 @@ pub fn main(args: &Args) -> ExitCode {
         .and_then(|data| settings(args.port, &data.join("talaria")))
         .and_then(|loaded| Ok((loaded, super::environment()?)))
         .and_then(|(loaded, variables)| {
-            let levels = levels(&variables)?;
-            Ok((loaded, variables, levels))
+            let (mut loaded, key, path) = loaded;
+            loaded.settings.log = levels(&variables, &mut loaded.notices)?;
+            Ok((loaded, key, path, variables))
         });
-    let ((mut loaded, key, path), variables, levels) = match loaded {
+    let (mut loaded, key, path, variables) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::failure(error),
     };
-    loaded.settings.log = levels;
     let notices = Variables::new(&variables).notices(Instead::Dev);
     loaded.notices.extend(notices);
     run::serve(loaded, move |address| {
@@ -73,9 +73,12 @@ pub fn main(args: &Args) -> ExitCode {
     })
 }
 
-fn levels(variables: &HashMap<String, String>) -> Result<Levels, String> {
+fn levels(
+    variables: &HashMap<String, String>,
+    notices: &mut Vec<Notice>,
+) -> Result<Levels, String> {
     let value = variables.get(log::VARIABLE).map_or("", String::as_str);
-    Levels::parse(value).map_err(|error| error.to_string())
+    Levels::parse(value, notices).map_err(|error| error.to_string())
 }
 
 /// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;

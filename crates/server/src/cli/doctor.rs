@@ -52,16 +52,23 @@ struct Findings {
 
 impl Findings {
     fn good(&mut self, subject: &str, text: &str) {
-        println!("ok      {subject}: {text}");
+        tell(&format!("ok      {subject}: {text}"));
     }
 
     fn note(&mut self, subject: &str, text: &str) {
-        println!("note    {subject}: {text}");
+        tell(&format!("note    {subject}: {text}"));
     }
 
     fn fault(&mut self, subject: &str, text: &str, remedy: &str) {
         self.faults += 1;
-        println!("FAULT   {subject}: {text}\n        {remedy}");
+        tell(&format!("FAULT   {subject}: {text}\n        {remedy}"));
+    }
+}
+
+/// Prints a line. Without a reader there is nothing more to examine: `doctor … | head -1`.
+fn tell(line: &str) {
+    if super::write_out(&format!("{line}\n")).is_err() {
+        std::process::exit(1);
     }
 }
 
@@ -74,11 +81,11 @@ pub fn run(args: &Args) -> ExitCode {
         .and_then(|runtime| runtime.block_on(examine(args)));
     match examined {
         Ok(0) => {
-            println!("nothing is wrong");
+            tell("nothing is wrong");
             ExitCode::SUCCESS
         }
         Ok(faults) => {
-            println!("faults: {faults}");
+            tell(&format!("faults: {faults}"));
             ExitCode::FAILURE
         }
         Err(problem) => super::failure(problem),
@@ -87,6 +94,12 @@ pub fn run(args: &Args) -> ExitCode {
 
 async fn examine(args: &Args) -> Result<usize, String> {
     let url = client::hub_url(&args.url)?;
+    if url.query().is_some() {
+        return Err(format!(
+            "{:?}: doctor asks with queries of its own; leave this one out, and name the topic with --topic",
+            args.url
+        ));
+    }
     let origin = args
         .origin
         .as_deref()
@@ -214,11 +227,11 @@ async fn discovery(url: &Url, findings: &mut Findings) -> Option<Value> {
     own.set_query(None);
     match document["resource"].as_str() {
         Some(resource) if resource == own.as_str() => {
-            findings.good("discovery", &format!("the hub takes itself for {resource}"));
+            findings.good("discovery", &format!("the hub identifies itself as {resource}"));
         }
         resource => findings.fault(
             "discovery",
-            &format!("the hub takes itself for {}, and clients know it as {own}", resource.unwrap_or("nothing")),
+            &format!("the hub identifies itself as {}, and clients know it as {own}", resource.unwrap_or("nothing")),
             "tokens must name the former in `aud`: write `resource_identifier` with the latter in the hub's configuration, or have the proxy pass the Host header and list it in `trusted_proxies`",
         ),
     }
@@ -291,7 +304,7 @@ fn examine_token(
     } else {
         findings.fault(
             SUBJECT,
-            &format!("its `aud` is {}, and the hub takes itself for {expected}", claims["aud"]),
+            &format!("its `aud` is {}, and the hub identifies itself as {expected}", claims["aud"]),
             "make the two equal: in the issuer, or by `resource_identifier` or `accepted_audiences` of the hub",
         );
     }
@@ -303,7 +316,7 @@ async fn permissions(url: &Url, origin: &str, findings: &mut Findings) {
     let Ok(field) = HeaderValue::from_str(origin) else {
         findings.fault(
             SUBJECT,
-            "--origin is no origin",
+            "--origin is not an origin",
             "give for example https://app.example",
         );
         return;

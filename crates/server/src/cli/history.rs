@@ -186,7 +186,7 @@ fn export(place: &Place) -> Result<ExitCode, String> {
         path, offset, what, ..
     } in &faults
     {
-        eprintln!("warning: {path}: at offset {offset}: {what}");
+        super::say(&format!("warning: {path}: at offset {offset}: {what}"));
     }
     // What is lost is not in the export.
     let is_complete = faults.iter().all(|fault| fault.lost.is_none());

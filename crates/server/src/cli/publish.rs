@@ -48,14 +48,8 @@ pub fn run(args: &PublishArgs) -> ExitCode {
         .map_err(|error| format!("no runtime: {error}"))
         .and_then(|runtime| runtime.block_on(publish(args)));
     match published {
-        Ok(id) => {
-            println!("{id}");
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Ok(id) => super::print(&format!("{id}\n")),
+        Err(problem) => super::failure(problem),
     }
 }
 

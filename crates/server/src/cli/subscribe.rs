@@ -40,7 +40,7 @@ pub struct SubscribeArgs {
     /// Print one JSON object a line, with `id`, `type` and `data`.
     #[arg(long)]
     pub json: bool,
-    /// End after so many events, at least one.
+    /// End after N events, at least one.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// The token to present.
@@ -58,10 +58,7 @@ pub fn run(args: &SubscribeArgs) -> ExitCode {
         .and_then(|runtime| runtime.block_on(subscribe(args)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Err(problem) => super::failure(problem),
     }
 }
 
@@ -101,7 +98,10 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
             Err(problem) => return Err(problem),
         };
         let wait = backoff(reader.retry, failures);
-        eprintln!("{problem}; reconnecting in {} ms", wait.as_millis());
+        super::say(&format!(
+            "{problem}; reconnecting in {} ms",
+            wait.as_millis()
+        ));
         tokio::time::sleep(wait).await;
     }
 }

@@ -8,7 +8,7 @@ use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
 use super::address::{self, Ports};
-use super::error::ConfigError;
+use super::error::{ConfigError, show};
 use super::issuer;
 use super::settings::{
     CertificateSettings, IssuerSettings, KeySource, ListenAddress, Loaded, Notice, OriginSetting,
@@ -177,7 +177,7 @@ impl Draft {
         self.cors_origins.get_or_insert_with(|| vec![any()]);
         self.publish_origins.get_or_insert_with(|| vec![any()]);
         self.notices.push(Notice::warning(
-            "`playground` lets everybody subscribe and every page publish by cookie; do not use it on a public hub",
+            "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
         ));
     }
 
@@ -202,6 +202,18 @@ impl Draft {
                 address.bind.clone_from(&self.bind);
             }
         }
+        let is_port = |host: &&str| host.bytes().all(|b| b.is_ascii_digit());
+        for host in self
+            .addresses
+            .iter()
+            .filter_map(|address| address.host.as_deref())
+        {
+            if is_port(&host) {
+                self.notices.push(Notice::warning(format!(
+                    "the site address {host} is a host name: requests must name it; write :{host} for the port"
+                )));
+            }
+        }
         let loopback = |host: &str| host.starts_with("127.") || host == "[::1]";
         let mut open = self.addresses.iter().filter(|address| {
             address.bind.is_empty() && address.host.as_deref().is_some_and(loopback)
@@ -221,7 +233,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<Loaded, ConfigError> {
         if self.playground && self.anonymous == Some(false) {
             return Err(ConfigError::general(
-                "`playground` lets everybody subscribe, and `anonymous` is off",
+                "`playground` lets anyone subscribe, and `anonymous` is off",
             )
             .remedy("remove one of them"));
         }
@@ -307,7 +319,12 @@ fn check_origins(
 ) -> Result<Origins, ConfigError> {
     // One by one, because only then the place of a wrong one is known.
     for origin in list {
-        parse(&[&origin.text]).map_err(|problem| {
+        let outcome = match origin.text.contains('@') {
+            // The error of the value would show a password.
+            true => Err("an origin has no user information; remove what precedes @".to_owned()),
+            false => parse(&[&origin.text]).and_then(|_| labels(&origin.text)),
+        };
+        outcome.map_err(|problem| {
             let error = ConfigError::at(&origin.place, problem);
             match right_origin(&origin.text).filter(|right| parse(&[right]).is_ok()) {
                 Some(right) => error.remedy(format!("write {right}")),
@@ -319,15 +336,27 @@ fn check_origins(
     parse(&texts).map_err(ConfigError::general)
 }
 
+/// Refuses an empty label before a dot, which no host of a browser's origin has.
+fn labels(text: &str) -> Result<(), String> {
+    let host = text.split_once("://").map_or("", |(_, host)| host);
+    if host.starts_with('.') || host.contains("..") {
+        return Err(format!("origin {} has nothing before a dot", show(text)));
+    }
+    Ok(())
+}
+
 /// The origin that was probably meant: without what follows the host, and with a scheme.
 fn right_origin(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit('@')
-        .next()
-        .filter(|host| !host.is_empty())?;
-    Some(format!("{scheme}://{host}"))
+    let rest = rest.rsplit('@').next()?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let host = match host.strip_prefix('.') {
+        Some(domain) => format!("*.{domain}"),
+        None => host.to_owned(),
+    };
+    // A word such as `false` is not a host that anybody means.
+    let is_host = host.contains(['.', ':']) || host == "localhost";
+    (is_host && labels(&format!("://{host}")).is_ok()).then(|| format!("{scheme}://{host}"))
 }
 
 fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {

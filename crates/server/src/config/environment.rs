@@ -138,7 +138,7 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
             .any(|issuer| issuer.publisher.is_some());
     if !publishes {
         let problem = format!(
-            "MERCURE_PUBLISHER_JWT_KEY is {}, so nobody could publish",
+            "MERCURE_PUBLISHER_JWT_KEY is {}, so no client could publish",
             absence("MERCURE_PUBLISHER_JWT_KEY", environment)
         );
         return Err(ConfigError::general(problem).absence().remedy(
@@ -154,10 +154,10 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
             .any(|issuer| issuer.subscriber.is_some());
     if !subscribes && draft.anonymous != Some(true) && !draft.playground {
         let problem = format!(
-            "MERCURE_SUBSCRIBER_JWT_KEY is {} and `anonymous` is off, so nobody could subscribe",
+            "MERCURE_SUBSCRIBER_JWT_KEY is {} and `anonymous` is off, so no client could subscribe",
             absence("MERCURE_SUBSCRIBER_JWT_KEY", environment)
         );
-        return Err(ConfigError::general(problem).absence().remedy("set it, or write `anonymous` in MERCURE_EXTRA_DIRECTIVES to let everybody read public updates"));
+        return Err(ConfigError::general(problem).absence().remedy("set it, or write `anonymous` in MERCURE_EXTRA_DIRECTIVES to let anyone read public updates"));
     }
     let issuer = IssuerSettings {
         identifier,

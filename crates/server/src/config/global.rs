@@ -137,21 +137,32 @@ fn servers(draft: &mut Draft, line: &Line) -> Result<(), ConfigError> {
 /// Reads the ranges of `trusted_proxies`.
 ///
 /// # Errors
-/// There is none, or one is no address or range.
+/// There is none, or one is neither an address nor a range.
 pub fn proxies(line: &Line, ranges: &[Word]) -> Result<Proxies, ConfigError> {
     let ranges = list::items(&line.name.text, ranges)?;
     if ranges.is_empty() {
         return Err(line.missing("at least one address or range"));
     }
-    Proxies::parse(ranges.iter().map(|word| word.text.as_str())).map_err(|wrong| {
-        let word = ranges.iter().find(|word| word.text == wrong);
+    let texts: Vec<String> = ranges.iter().map(|word| bare(&word.text)).collect();
+    Proxies::parse(texts.iter().map(String::as_str)).map_err(|wrong| {
+        let mut words = ranges.iter().zip(&texts);
+        let word = words.find(|(_, text)| *text == wrong);
         let error = word
-            .unwrap_or(&line.name)
-            .error(format!("{} is no address and no range", show(wrong)));
+            .map_or(&line.name, |(word, _)| word)
+            .error(format!("{} is neither an address nor a range", show(wrong)));
         let right = wrong.trim_end_matches('/');
         match Proxies::parse([right]) {
             Ok(_) => error.remedy(format!("write {right}")),
             Err(_) => error.remedy("write for example 10.0.0.0/8, 192.0.2.1 or private_ranges"),
         }
     })
+}
+
+/// The address or range without the brackets that URLs put around IPv6.
+fn bare(text: &str) -> String {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+        .map(|(address, length)| format!("{address}{length}"));
+    inner.unwrap_or_else(|| text.to_owned())
 }

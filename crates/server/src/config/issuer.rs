@@ -146,7 +146,7 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
     };
     Ok(KeySetSettings {
         location,
-        algorithms: listed_algorithms(&line.name.text, algorithms)?,
+        algorithms: listed_algorithms(&line.name.text, &address.text, algorithms)?,
         place: line.name.place.clone(),
     })
 }
@@ -154,12 +154,16 @@ pub fn key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
 fn discovered_key_set(line: &Line) -> Result<KeySetSettings, ConfigError> {
     Ok(KeySetSettings {
         location: Location::Discovered,
-        algorithms: listed_algorithms(&line.name.text, &line.without_block()?.args)?,
+        algorithms: listed_algorithms(&line.name.text, "", &line.without_block()?.args)?,
         place: line.name.place.clone(),
     })
 }
 
-fn listed_algorithms(name: &str, words: &[Word]) -> Result<Vec<Algorithm>, ConfigError> {
+fn listed_algorithms(
+    name: &str,
+    address: &str,
+    words: &[Word],
+) -> Result<Vec<Algorithm>, ConfigError> {
     let algorithm = |word: &Word| {
         Algorithm::from_name(&word.text).ok_or_else(|| {
             let names = Algorithm::ALL.map(Algorithm::name).join(", ");
@@ -167,7 +171,9 @@ fn listed_algorithms(name: &str, words: &[Word]) -> Result<Vec<Algorithm>, Confi
                 .remedy(format!("list some of {names}"))
         })
     };
-    list::items(name, words)?.iter().map(algorithm).collect()
+    let before = format!("{name} {address}");
+    let items = list::items(before.trim_end(), words)?;
+    items.iter().map(algorithm).collect()
 }
 
 /// Checks the rules over all issuers (B-222, B-223).
@@ -195,6 +201,12 @@ pub fn check(
             )
             .remedy("merge the two blocks"));
         }
+        if issuer.identifier == "*" {
+            notices.push(Notice::warning(format!(
+                "{}: the issuer `*` is not a wildcard: it is the issuer of tokens whose `iss` is `*`; write the `iss` of your tokens",
+                issuer.place
+            )));
+        }
         if issuer.publisher.is_none() && issuer.subscriber.is_none() {
             return Err(
                 ConfigError::at(&issuer.place, format!("the issuer {name} has no key"))
@@ -215,13 +227,13 @@ pub fn check(
     };
     if issuers.iter().all(|issuer| issuer.publisher.is_none()) {
         return missing(
-            "no issuer has a publisher key, so nobody could publish",
+            "no issuer has a publisher key, so no client could publish",
             "add `publisher { jwt <key> }` to an `issuer` block, each brace at its line's end",
         );
     }
     if !anonymous && issuers.iter().all(|issuer| issuer.subscriber.is_none()) {
         return missing(
-            "no issuer has a subscriber key and `anonymous` is off, so nobody could subscribe",
+            "no issuer has a subscriber key and `anonymous` is off, so no client could subscribe",
             "add `subscriber { jwt <key> }` to an `issuer` block, or `anonymous` to the `mercure` block",
         );
     }

@@ -5,11 +5,13 @@ use std::path::Path;
 use talaria_hub::access::Algorithm;
 
 use super::list::QUOTES;
+use super::older;
+use crate::options;
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
-    /// It cannot be meant, or everybody can guess it.
+    /// It cannot be meant, or anyone can guess it.
     Fatal(&'static str),
     /// It is used as it is, byte for byte, which is probably not meant.
     Likely(&'static str),
@@ -62,6 +64,22 @@ const FOLDERS: [&str; 18] = [
 const EXTENSIONS: [&str; 8] = [
     ".pem", ".key", ".crt", ".cer", ".pub", ".der", ".jwk", ".txt",
 ];
+/// Beginnings of what stores of secrets resolve.
+const STORES: [&str; 9] = [
+    "arn:",
+    "op://",
+    "vault:",
+    "ssm:",
+    "secret://",
+    "sops:",
+    "awssm://",
+    "gcpsm://",
+    "@Microsoft.KeyVault(",
+];
+/// What no screen shows and no trimming of white space takes away.
+const INVISIBLE: [char; 7] = [
+    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{ad}',
+];
 
 /// The most telling mistake in a key; `None` for a key that shows none.
 pub fn find(key: &str) -> Option<Mistake> {
@@ -87,7 +105,7 @@ pub fn find(key: &str) -> Option<Mistake> {
         .or_else(|| of_text(key))
 }
 
-/// PEM text that is no key as it stands, and would be a shared secret that everybody knows.
+/// PEM text that is no key as it stands, and would be a shared secret that is public.
 fn of_pem(key: &str, trimmed: &str) -> Option<Mistake> {
     let at = key.find("-----BEGIN")?;
     let is_first = trimmed.starts_with("-----BEGIN ");
@@ -121,6 +139,8 @@ fn of_pem(key: &str, trimmed: &str) -> Option<Mistake> {
 fn of_ends(key: &str) -> Option<Mistake> {
     let says = if key.starts_with('\u{feff}') {
         "begins with a byte order mark, which is part of the secret here; save the file as UTF-8 without one"
+    } else if key.starts_with(INVISIBLE) || key.ends_with(INVISIBLE) {
+        "begins or ends with an invisible character such as U+200B, which is part of the secret here; type the secret instead of pasting it"
     } else if key.starts_with(QUOTES) || key.trim_end().ends_with(QUOTES) {
         "begins or ends with a quote, which is part of the secret here; remove the quotes"
     } else if key.ends_with('\r') || key.ends_with("\r\n") {
@@ -138,8 +158,9 @@ fn of_ends(key: &str) -> Option<Mistake> {
 /// Something else than a secret.
 fn of_another_form(key: &str) -> Option<Mistake> {
     let lower = key.to_ascii_lowercase();
-    let says = if key.starts_with("eyJ") || lower.starts_with("bearer ") {
-        "looks like a token, or a part of one, and not like the key that verifies tokens; give the secret or the public key that they are signed with"
+    let is_token = key.starts_with("eyJ") && key.matches('.').count() >= 2;
+    let says = if is_token || lower.starts_with("bearer ") {
+        "looks like a token and not like the key that verifies tokens; give the secret or the public key that they are signed with"
     } else if key.starts_with("LS0tLS1CRUdJTi") {
         "is the base64 of PEM text, and is not decoded; give the PEM text itself"
     } else if key.starts_with('{') && (key.contains("\"kty\"") || key.contains("\"keys\"")) {
@@ -150,37 +171,84 @@ fn of_another_form(key: &str) -> Option<Mistake> {
         "says that it is encoded, and is used as text, prefix included; give what both sides sign with"
     } else if key.starts_with("ssh-") {
         "is a key of SSH; give the public key in PEM"
-    } else if key.starts_with("MERCURE_") && key.contains('=') || key.starts_with("export ") {
-        "holds the name of a variable and `=`; give what follows"
+    } else if key.starts_with("export ")
+        || key
+            .split_once(['=', ':'])
+            .is_some_and(|(name, _)| is_variable(name.trim_end()))
+    {
+        "begins with the name of a variable; give what follows `=`"
     } else {
         return None;
     };
     Some(Likely(says))
 }
 
-/// A reference that nothing replaced.
+/// Whether a name is that of a variable of this hub or of older ones.
+fn is_variable(name: &str) -> bool {
+    let is_older = || name == name.to_ascii_uppercase() && older::successor(name).is_some();
+    is_name(name) && (name.starts_with("MERCURE_") || options::reads(name) || is_older())
+}
+
+fn is_name(text: &str) -> bool {
+    let name_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    !text.is_empty() && text.bytes().all(name_byte) && !text.as_bytes()[0].is_ascii_digit()
+}
+
+/// Whether `open`, a name and `close` stand somewhere; a default may follow the name.
+fn holds_name(key: &str, open: &str, close: char) -> bool {
+    key.match_indices(open).any(|(at, _)| {
+        let rest = key.get(at + open.len()..).unwrap_or_default();
+        rest.split_once(close).is_some_and(|(inner, _)| {
+            is_name(inner.split([':', '-', '?']).next().unwrap_or_default())
+        })
+    })
+}
+
+/// Whether `open`, something and `close` stand somewhere, in this order.
+fn holds_pair(key: &str, open: &str, close: &str) -> bool {
+    let rest = key.split_once(open).map_or("", |(_, rest)| rest);
+    rest.find(close).is_some_and(|at| at > 0)
+}
+
+/// A reference that nothing replaced. A random secret may hold the beginning of one, so it must be closed.
 fn of_substitution(key: &str) -> Option<Mistake> {
-    let is_name = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    };
     let between = |before: &str, after: &str| {
-        key.strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
+        let inner = key.strip_prefix(before)?.strip_suffix(after)?;
+        (!inner.is_empty()).then_some(inner)
     };
-    let is_reference = key.contains("$(")
-        || key.contains("${")
-        || key.contains("{$")
-        || key.contains("{{")
-        || key.contains("{env.")
-        || key.contains("{file.")
-        || between("{", "}").is_some()
-        || between("<", ">").is_some()
+    let is_whole = [
+        ("${", "}"),
+        ("{", "}"),
+        ("<", ">"),
+        ("%env(", ")%"),
+        ("#{", "}"),
+        ("#{", "}#"),
+        ("ENC[", "]"),
+    ]
+    .iter()
+    .any(|(before, after)| between(before, after).is_some());
+    let words = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphabetic() || b" _-".contains(&b))
+    };
+    let is_upper = |text: &str| text == text.to_ascii_uppercase();
+    let is_one_character = key
+        .chars()
+        .next()
+        .is_some_and(|first| key.chars().all(|c| c == first));
+    let is_reference = is_whole
+        || is_one_character
+        || STORES.iter().any(|store| key.starts_with(store))
+        || holds_name(key, "${", '}')
+        || holds_name(key, "{$", '}')
+        || holds_pair(key, "$(", ")")
+        || holds_pair(key, "{{", "}}")
+        || holds_pair(key, "{env.", "}")
+        || holds_pair(key, "{file.", "}")
         || key.strip_prefix('$').is_some_and(is_name)
         || between("%", "%").is_some_and(is_name)
-        || is_name(key) && key.contains("MERCURE") && key.ends_with("KEY");
+        || between("[", "]").is_some_and(words)
+        || is_name(key) && is_upper(key) && key.contains("MERCURE") && key.ends_with("KEY");
     is_reference.then_some(Likely(
         "looks like a reference or a placeholder that nothing has replaced, and is the secret as it stands; give the value itself",
     ))
@@ -192,15 +260,29 @@ fn of_path(key: &str) -> Option<Mistake> {
         .get(..3)
         .is_some_and(|start| start[0].is_ascii_alphabetic() && matches!(start, [_, b':', b'\\']));
     let bare = key.strip_prefix('@').unwrap_or(key);
+    let is_named = FOLDERS.iter().any(|folder| bare.starts_with(folder))
+        || EXTENSIONS.iter().any(|extension| key.ends_with(extension));
     let is_path = key.starts_with("file:")
         || is_drive
-        || FOLDERS.iter().any(|folder| bare.starts_with(folder))
-        || EXTENSIONS.iter().any(|extension| key.ends_with(extension))
-        // A secret in base64 may begin with a slash.
+        || is_named && !is_random(bare)
         || (bare.contains('/') && key.len() < 4_096 && Path::new(bare).is_file());
     is_path.then_some(Likely(
         "looks like the path of a file, and is the secret as it stands; give what the file holds ({file./path} in a configuration file, @path on the command line)",
     ))
+}
+
+/// Whether part of a text mixes cases and digits as names of files do not. A secret in base64 may begin as
+/// a path does.
+fn is_random(text: &str) -> bool {
+    text.split(['/', '.']).any(|part| {
+        let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
+        let kinds = [
+            has(u8::is_ascii_uppercase),
+            has(u8::is_ascii_lowercase),
+            has(u8::is_ascii_digit),
+        ];
+        kinds == [true; 3] || part.len() > 64 || part.contains(['+', '='])
+    })
 }
 
 fn of_text(key: &str) -> Option<Mistake> {
@@ -217,7 +299,7 @@ fn of_text(key: &str) -> Option<Mistake> {
         ))
     } else if !is_well_known && PLACEHOLDERS.iter().any(|text| lower.contains(text)) {
         Some(Likely(
-            "looks like the placeholder of an example, so anybody can guess it; replace it with a random one",
+            "looks like the placeholder of an example, so anyone can guess it; replace it with a random one",
         ))
     } else if is_padded_base64(key) {
         Some(Possible(
@@ -240,112 +322,4 @@ fn is_padded_base64(key: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RANDOM: &str = "q3J7bW0vX1Zk+Yt8cR5pLs2nUe9aHdGf4iKoMjTxQzw/";
-
-    #[test]
-    fn a_key_without_mistake_has_none() {
-        let slash = format!("/{RANDOM}");
-        for key in [
-            RANDOM,
-            &slash,
-            "!ChangeThisMercureHubJWTSecretKey!",
-            "!ChangeMe!",
-            "an ordinary pass phrase of several words",
-            "p$ssw{rd} with \"quotes\" within its words",
-            "c0ffee".repeat(12).as_str(),
-            "-----BEGIN PUBLIC KEY-----\nMII=\n-----END PUBLIC KEY-----\n",
-            " \n-----BEGIN PUBLIC KEY-----\r\nMII=\r\n-----END PUBLIC KEY-----",
-        ] {
-            assert_eq!(find(key), None, "{key}");
-        }
-    }
-
-    /// Each kind of mistake is named by what distinguishes it.
-    #[test]
-    fn mistakes_are_named() {
-        let around = |before: &str, after: &str| format!("{before}{RANDOM}{after}");
-        let padded = format!("{}==", &RANDOM[..22]);
-        let cases: &[(String, &str)] = &[
-            (around("\"", "\""), "quote"),
-            (around("'", "'"), "quote"),
-            (around("“", "”"), "quote"),
-            (around("`", "`"), "quote"),
-            (around("\"", ""), "quote"),
-            (around("", "'\n"), "quote"),
-            (around("", "\r"), "(CR)"),
-            (around("", "\r\n"), "(CR)"),
-            (around("", "\n"), "(LF)"),
-            (around("\n", ""), "(LF)"),
-            (around(" ", ""), "white space"),
-            (around("", "\t"), "white space"),
-            (around("", "\u{a0}"), "white space"),
-            (around("\u{feff}", ""), "byte order mark"),
-            (around("", "\\n"), "two characters"),
-            (around("a\\n", ""), "two characters"),
-            (around("a\nb", ""), "control character"),
-            (around("a\0b", ""), "control character"),
-            ("$(cat /run/secrets/key)".to_owned(), "reference"),
-            ("${MERCURE_PUBLISHER_JWT_KEY}".to_owned(), "reference"),
-            ("$MERCURE_KEY".to_owned(), "reference"),
-            ("%MERCURE_KEY%".to_owned(), "reference"),
-            ("{{ .Values.key }}".to_owned(), "reference"),
-            ("{env.KEY}".to_owned(), "reference"),
-            ("{vault.key}".to_owned(), "reference"),
-            ("<your key>".to_owned(), "reference"),
-            ("MERCURE_JWT_KEY".to_owned(), "reference"),
-            ("/run/secrets/jwt".to_owned(), "path"),
-            ("./keys/publisher".to_owned(), "path"),
-            ("publisher.pem".to_owned(), "path"),
-            ("@/etc/hub/key".to_owned(), "path"),
-            ("file:///etc/key".to_owned(), "path"),
-            ("C:\\keys\\hub".to_owned(), "path"),
-            (
-                env!("CARGO_MANIFEST_DIR").to_owned() + "/src/main.rs",
-                "path",
-            ),
-            ("eyJhbGciOiJIUzI1NiJ9.eyJtIjoxfQ.c2ln".to_owned(), "token"),
-            ("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln".to_owned(), "token"),
-            ("LS0tLS1CRUdJTiBQVUJMSUMgS0VZ".to_owned(), "base64 of PEM"),
-            (r#"{"kty":"oct","k":"AyM1"}"#.to_owned(), "JSON Web Key"),
-            ("https://a.example/jwks.json".to_owned(), "URL"),
-            (around("base64:", ""), "encoded"),
-            (around("MERCURE_PUBLISHER_JWT_KEY=", ""), "variable"),
-            (around("changeme-", ""), "placeholder"),
-            ("your-256-bit-secret".to_owned(), "placeholder"),
-            (padded, "not decoded"),
-            ("HS256".to_owned(), "algorithm"),
-            ("rs256 ".to_owned(), "algorithm"),
-            ("  \n".to_owned(), "blank"),
-        ];
-        for (key, expected) in cases {
-            let (Some(Fatal(says)) | Some(Likely(says)) | Some(Possible(says))) = find(key) else {
-                panic!("{key:?} has no mistake");
-            };
-            assert!(says.contains(expected), "{key:?}: {says}");
-            assert!(!says.contains(RANDOM));
-        }
-    }
-
-    /// A public key must not become a secret that everybody knows.
-    #[test]
-    fn pem_text_that_is_none_is_fatal() {
-        let pem = "-----BEGIN PUBLIC KEY-----\nMII=\n-----END PUBLIC KEY-----";
-        for (key, expected) in [
-            (format!("\"{pem}\""), "in quotes"),
-            (format!("'{pem}'"), "in quotes"),
-            (format!("\u{feff}{pem}"), "byte order mark"),
-            (format!("key: {pem}"), "behind something else"),
-            (pem.replace('\n', "\\n"), "two characters \\n"),
-            (pem.replace('\n', " "), "on one line"),
-            (pem.replace('\n', ""), "on one line"),
-        ] {
-            match find(&key) {
-                Some(Fatal(says)) => assert!(says.contains(expected), "{key:?}: {says}"),
-                other => panic!("{key:?}: {other:?}"),
-            }
-        }
-    }
-}
+mod tests;

@@ -17,6 +17,14 @@ const BRACKETS: [char; 6] = ['[', ']', '{', '}', '<', '>'];
 pub fn items(name: &str, words: &[Word]) -> Result<Vec<Word>, ConfigError> {
     let mut items = Vec::new();
     for word in words {
+        if is_reference(&word.text) {
+            return Err(word
+                .error(format!(
+                    "{} is a reference that nothing replaced",
+                    show(&word.text)
+                ))
+                .remedy("write the value itself, or {$NAME} in a configuration file"));
+        }
         for text in pieces(&word.text) {
             if let Some(problem) = stray(text) {
                 return Err(refused(name, word, text, problem, words));
@@ -30,30 +38,54 @@ pub fn items(name: &str, words: &[Word]) -> Result<Vec<Word>, ConfigError> {
     Ok(items)
 }
 
-/// Refuses marks of a list, or quotes, in the one value of `name`. A comma is part of it unless
-/// another URL follows, or nothing.
+/// Refuses marks of a list, or quotes, around the one value of `name`. Within it every mark may be its
+/// own: an issuer may be called `Acme, Inc` or `O'Reilly`.
 ///
 /// # Errors
 ///
 /// As [`items`].
 pub fn one(name: &str, word: &Word) -> Result<(), ConfigError> {
     let text = word.text.trim();
-    let several = text.contains(",http") || text.contains(", ");
-    let problem = if several {
-        Some("is several values, and there may be one")
-    } else if text.ends_with(',') {
-        Some("ends with a comma")
-    } else {
-        stray(text)
+    let first = match second_url(text) {
+        Some(at) => text.get(..at).unwrap_or_default(),
+        None => text,
     };
-    match problem {
-        None => Ok(()),
-        Some(problem) => {
-            let mut right = clean(&word.text);
-            right.truncate(1);
-            Err(refused_for(name, word, problem, &right))
-        }
-    }
+    let problem = if first != text {
+        "is several values, and there may be one"
+    } else if is_in(text, &QUOTES, &QUOTES) {
+        "is in quotes, which belong to no value"
+    } else if is_in(text, &['['], &[']']) && without_ipv6(text) == text {
+        "is in brackets; one value has none around it"
+    } else if text.ends_with(',') {
+        "ends with a comma"
+    } else if text.ends_with(';') {
+        "ends with a semicolon"
+    } else {
+        return Ok(());
+    };
+    let is_mark = |c: char| QUOTES.contains(&c) || matches!(c, '[' | ']' | ',' | ';' | '|');
+    let right = first.trim_matches(|c: char| is_mark(c) || c.is_whitespace());
+    let right = match right.contains(char::is_whitespace) {
+        true => format!("\"{right}\""),
+        false => right.to_owned(),
+    };
+    Err(refused_for(name, word, problem, &[right]))
+}
+
+fn is_in(text: &str, before: &[char], after: &[char]) -> bool {
+    text.chars().nth(1).is_some() && text.starts_with(before) && text.ends_with(after)
+}
+
+/// Where a second URL begins behind a separator.
+fn second_url(text: &str) -> Option<usize> {
+    let mut separators =
+        text.match_indices(|c: char| matches!(c, ',' | ';' | '|') || c.is_whitespace());
+    let found = separators.find(|(at, separator)| {
+        let rest = text.get(at + separator.len()..).unwrap_or_default();
+        let rest = rest.trim_start_matches(|c: char| QUOTES.contains(&c) || c.is_whitespace());
+        rest.starts_with("http://") || rest.starts_with("https://")
+    });
+    found.map(|(at, _)| at)
 }
 
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
@@ -69,7 +101,12 @@ fn unquoted(text: &str) -> &str {
 }
 
 fn refused(name: &str, word: &Word, text: &str, problem: &str, all: &[Word]) -> ConfigError {
-    let right: Vec<String> = all.iter().flat_map(|word| clean(&word.text)).collect();
+    let mut right: Vec<String> = Vec::new();
+    for item in all.iter().flat_map(|word| clean(&word.text)) {
+        if !right.contains(&item) {
+            right.push(item);
+        }
+    }
     let word = Word {
         text: text.to_owned(),
         ..word.clone()
@@ -78,13 +115,28 @@ fn refused(name: &str, word: &Word, text: &str, problem: &str, all: &[Word]) -> 
 }
 
 fn refused_for(name: &str, word: &Word, problem: &str, right: &[String]) -> ConfigError {
-    // What precedes an @ may be a password.
-    if word.text.contains('@') {
-        return word.error(format!("a value {problem}")).hide_line();
+    let error = word.error(format!("{} {problem}", show(&word.text)));
+    if right.is_empty() || !right.iter().all(|item| is_plain(item)) {
+        return error;
     }
     let written = format!("{name} {}", right.join(" "));
-    word.error(format!("{} {problem}", show(&word.text)))
-        .remedy(format!("write {}", written.trim()))
+    error.remedy(format!("write {}", written.trim()))
+}
+
+/// Whether an item is one that an author would write: not a password, an expression or another notation.
+fn is_plain(item: &str) -> bool {
+    let is_own = |c: char| c.is_alphanumeric() || ".:/*-_[]~%&=\" ".contains(c);
+    item.contains(char::is_alphanumeric) && item.chars().all(is_own) || item == "*"
+}
+
+/// Whether a value is one that something else should have replaced.
+fn is_reference(text: &str) -> bool {
+    let text = text.trim_matches(QUOTES);
+    text.starts_with('$')
+        || ["${", "$(", "{$", "{{"]
+            .iter()
+            .any(|open| text.contains(open))
+        || text.len() > 2 && text.starts_with('%') && text.ends_with('%')
 }
 
 /// What of a word is no part of any item that this configuration has.
@@ -92,7 +144,7 @@ fn stray(text: &str) -> Option<&'static str> {
     let text = &without_ipv6(text);
     if text.contains(QUOTES) {
         Some("holds a quote, which belongs to no value")
-    } else if text.contains(BRACKETS) || text.starts_with('(') || text.ends_with(')') {
+    } else if holds_brackets(text) {
         Some("holds a bracket; a list has none around it")
     } else if text.contains("\\n") || text.contains("\\r") {
         Some("holds the two characters of an escaped line end, which end no line")
@@ -103,6 +155,17 @@ fn stray(text: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether a bracket is that of a list; within a URL a pair is its own.
+fn holds_brackets(text: &str) -> bool {
+    if !text.contains("://") || text.starts_with(BRACKETS) || text.starts_with('(') {
+        return text.contains(BRACKETS) || text.starts_with('(') || text.ends_with(')');
+    }
+    let count = |c| text.matches(c).count();
+    [('[', ']'), ('{', '}'), ('<', '>'), ('(', ')')]
+        .iter()
+        .any(|(open, close)| count(*open) != count(*close))
 }
 
 /// Whether another separator stands between or behind values; within a URL a semicolon is its own.
@@ -172,6 +235,7 @@ mod tests {
             );
         }
         assert_eq!(read("http://[::1]:80 [::1]").unwrap().len(), 2);
+        assert_eq!(read("https://a/(x) https://a/{y}/z").unwrap().len(), 2);
     }
 
     /// Other notations are refused with the list as it should be written.
@@ -200,25 +264,72 @@ mod tests {
         }
     }
 
+    /// One opaque value keeps the marks within it; around it and behind it they are refused.
     #[test]
     fn one_value_is_one() {
         let check = |source: &str| {
             let words = lex(&text(source)).unwrap();
             one("issuer", &words[0]).map_err(|error| error.to_string())
         };
-        for fine in ["https://a/x,y", "https://[::1]/", "a"] {
+        for fine in [
+            "https://a/x,y",
+            "https://[::1]/",
+            "[::1]",
+            "a",
+            "\"Acme, Inc\"",
+            "O'Reilly",
+            "a|b",
+            "CN=hub;O=x",
+            "https://a.example/realms/(x)",
+            "https://login.microsoftonline.com/{tenantid}/v2.0",
+            "urn:x:{y}",
+            "https://a/?next=https://b",
+            "a\\b",
+            "<a>",
+            "\"the \\\"best\\\" hub\"",
+        ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
         for (wrong, right) in [
             ("https://a,https://b", "write issuer https://a"),
+            ("\"https://a, https://b\"", "write issuer https://a"),
+            ("https://a;http://b", "write issuer https://a"),
+            ("https://a|https://b", "write issuer https://a"),
             ("https://a,", "write issuer https://a"),
             ("'https://a'", "write issuer https://a"),
+            ("\"'Acme Inc'\"", "write issuer \"Acme Inc\""),
             ("[https://a]", "write issuer https://a"),
             ("“https://a”", "write issuer https://a"),
             ("https://a;", "write issuer https://a"),
         ] {
             let error = check(wrong).unwrap_err();
             assert!(error.ends_with(right), "{wrong}: {error}");
+        }
+    }
+
+    /// What cannot be meant has no remedy that shows it once more.
+    #[test]
+    fn remedies_are_what_one_may_write() {
+        for (written, problem) in [
+            ("${X}", "a reference that nothing replaced"),
+            ("$(hostname)", "a reference that nothing replaced"),
+            ("{{x}}", "a reference that nothing replaced"),
+            ("$HOSTNAME", "a reference that nothing replaced"),
+            ("%HOST%", "a reference that nothing replaced"),
+            ("https://${HOST}:80", "a reference that nothing replaced"),
+            (
+                r"^https?://(localhost|127\.0\.0\.1)(:[0-9]+)?$",
+                "holds a backslash",
+            ),
+            ("'https://u:PW@h'", "holds a quote"),
+            ("[]", "holds a bracket"),
+        ] {
+            let error = read(written).unwrap_err();
+            assert!(error.contains(problem), "{written}: {error}");
+            assert!(
+                !error.contains("write list") && !error.contains("PW"),
+                "{written}: {error}"
+            );
         }
     }
 }

@@ -127,7 +127,7 @@ fn take(
     remedy: &str,
 ) -> Result<(Option<Line>, Vec<Line>), ConfigError> {
     let (found, others): (Vec<Line>, Vec<Line>) =
-        body.into_iter().partition(|line| line.name.is(name));
+        body.into_iter().partition(|line| line.name.text == name);
     if let [_, second, ..] = found.as_slice() {
         let error = second.name.error(format!("`{name}` occurs twice"));
         return Err(error.remedy(remedy));
@@ -153,7 +153,7 @@ fn mercure(body: Vec<Line>, site: &Word) -> Result<Vec<Line>, ConfigError> {
     let mut found: Option<Line> = None;
     for line in body {
         let name = &line.name;
-        if !name.is("mercure") {
+        if name.text != "mercure" {
             if name.text.starts_with('@') {
                 return Err(name
                     .error("matchers are not supported yet")

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::error::without_user;
+
 /// Kind of a [`Source`]; it decides how a [`Place`] is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
@@ -108,7 +110,11 @@ impl Place {
         let before = self.source.text.get(line_start..start)?.trim_start();
         let marked = self.source.text.get(start..end)?.trim_end();
         let rest = self.source.text.get(end..line_end)?.trim();
-        let (before, marked) = (printable(before), printable(marked));
+        let before: Vec<_> = before.split(' ').map(without_user).collect();
+        let (before, marked) = (
+            printable(&before.join(" ")),
+            printable(&without_user(marked)),
+        );
         let caret = "^".repeat(marked.chars().count().max(1));
         let more = if rest.is_empty() { "" } else { " …" };
         let pad = " ".repeat(before.chars().count());
@@ -148,8 +154,9 @@ fn printable(text: &str) -> String {
 pub struct Unset {
     /// Where it stands.
     pub place: Place,
-    /// Whether other words stand on its line; a variable that stands alone may well be empty.
-    pub is_among_others: bool,
+    /// Whether the directive means something else without it. A variable that stands alone, or for one
+    /// of several words, may well be empty.
+    pub is_missed: bool,
     name: String,
     /// Whether the variable is set, but to nothing, so that a default does not count either.
     is_empty: bool,
@@ -243,7 +250,7 @@ impl Text {
                 source: Arc::clone(source),
                 span: Some(span),
             },
-            is_among_others: !before.trim().is_empty() || !after.trim().is_empty(),
+            is_missed: is_missed(before, after),
             name: name.to_owned(),
             is_empty,
         })
@@ -287,6 +294,18 @@ impl Text {
             span: Some((offset, len)),
         })
     }
+}
+
+/// Whether a variable that gives nothing between these parts of a line is part of a word, or the only word
+/// behind a directive's name.
+fn is_missed(before: &str, after: &str) -> bool {
+    let quoted = ['"', '`'].into_iter();
+    let mut quoted = quoted.filter_map(|c| Some((before.strip_suffix(c)?, after.strip_prefix(c)?)));
+    let (before, after) = quoted.next().unwrap_or((before, after));
+    let separates = |c: char| c.is_whitespace() || c == ',';
+    let is_part = !before.is_empty() && !before.ends_with(separates)
+        || !after.is_empty() && !after.starts_with(separates);
+    is_part || before.split_whitespace().count() == 1 && after.trim().is_empty()
 }
 
 /// The first `{$…}` of `text`: what stands before it, its name, its default, what stands after it.
@@ -359,6 +378,16 @@ mod tests {
         assert_eq!(at("first"), "Caddyfile:1:1");
         assert_eq!(at("two"), "LINES, line 2, column 1");
         assert_eq!(at("dflt"), "Caddyfile:2:19");
+    }
+
+    /// Nor is a password within a URL, in the word itself or before it.
+    #[test]
+    fn excerpts_hide_passwords() {
+        let text = expand("origins https://u:PW@a https://u:PW@b");
+        let excerpt = |at, end| text.place(at, end).unwrap().excerpt().unwrap();
+        let both = "    origins https://…@a https://…@b\n                        ^^^^^^^^^^^";
+        assert_eq!(excerpt(23, 37), both);
+        assert!(!excerpt(8, 22).contains("PW"));
     }
 
     /// The line of a key is never shown, nor is what follows a misspelt name.

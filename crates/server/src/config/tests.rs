@@ -3,6 +3,7 @@
 mod arbitrary;
 mod directives;
 mod keys;
+mod marks;
 mod mistakes;
 mod transport;
 mod variables;

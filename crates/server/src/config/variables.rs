@@ -83,6 +83,23 @@ pub enum Instead<'a> {
     Dev,
 }
 
+impl Instead<'_> {
+    /// Names the place of directives in a remedy that names their variable.
+    fn place(self, remedy: &str) -> String {
+        const VARIABLE: &str = "MERCURE_EXTRA_DIRECTIVES";
+        match self {
+            Self::File(file) => remedy
+                .replace(
+                    &format!("{VARIABLE} or the configuration file"),
+                    &format!("the `mercure` block of {file}"),
+                )
+                .replace(VARIABLE, &format!("the `mercure` block of {file}"))
+                .replace("on SERVER_NAME", "at the site's address"),
+            Self::Environment | Self::Dev => remedy.to_owned(),
+        }
+    }
+}
+
 impl<'a> Variables<'a> {
     /// Wraps the variables; none is read yet.
     pub fn new(all: &'a HashMap<String, String>) -> Self {
@@ -111,17 +128,22 @@ impl<'a> Variables<'a> {
 
     /// What is wrong with each variable that no version of this hub reads, though its name suggests
     /// otherwise.
-    pub fn misnamed(&self) -> Vec<String> {
+    pub fn misnamed(&self, instead: Instead<'_>) -> Vec<String> {
         let is_old = ["JWT_KEY", "PUBLISHER_JWT_KEY"]
             .iter()
             .any(|name| self.all.contains_key(*name));
         let unread = self.unread().into_iter();
-        unread.filter_map(|name| misnamed(name, is_old)).collect()
+        let said = unread.filter_map(|name| misnamed(name, is_old));
+        said.map(|said| instead.place(&said)).collect()
     }
 
     /// One warning for each variable that was set and not read; those that count elsewhere share one.
     pub fn notices(&self, instead: Instead<'_>) -> Vec<Notice> {
-        let mut notices: Vec<Notice> = self.misnamed().into_iter().map(Notice::warning).collect();
+        let mut notices: Vec<Notice> = self
+            .misnamed(instead)
+            .into_iter()
+            .map(Notice::warning)
+            .collect();
         let unread = self.unread();
         let known = unread.into_iter().filter(|name| is_known(name));
         match instead {
@@ -224,6 +246,10 @@ fn is_link(name: &str, value: &str) -> bool {
         || name.contains("_PORT_")
         || value.starts_with("tcp://")
         || value.starts_with("udp://")
+        || name.starts_with("MERCURE_ENV_")
+        || name == "MERCURE_NAME" && value.starts_with('/')
+        // That of an image.
+        || name == "MERCURE_VERSION"
 }
 
 #[cfg(test)]
@@ -235,7 +261,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Variables::new(&all).misnamed()
+        Variables::new(&all).misnamed(Instead::Environment)
     }
 
     /// A name that was meant otherwise is answered with the one that was meant.
@@ -285,6 +311,11 @@ mod tests {
                 ("MERCURE_PORT", "tcp://10.0.0.1:80"),
                 ("MERCURE_PORT_80_TCP_ADDR", "10.0.0.1"),
                 ("MERCURE_SERVICE_HOST", "10.0.0.1"),
+                ("MERCURE_NAME", "/php/mercure"),
+                ("MERCURE_ENV_PATH", "/usr/bin"),
+                ("MERCURE_ENV_MERCURE_PUBLISHER_JWT_KEY", "x"),
+                ("MERCURE_VERSION", "v0.24.0"),
+                ("MERCURE_PORT_80_TCP_PROTO", "tcp"),
                 ("MERCURE_LICENSE", ""),
                 ("DEBUG", "1"),
                 ("ADDR", ":80"),

@@ -41,7 +41,7 @@ pub enum Chunk {
     EndLf,
 }
 
-/// More than hyper takes; a size of so many digits is not one that a client means.
+/// More than hyper takes; no client means a size of this many digits.
 const SIZE_DIGITS: u8 = 15;
 
 impl Follows {

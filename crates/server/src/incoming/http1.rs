@@ -7,7 +7,7 @@ use super::{Fault, HEAD_BYTES, TARGET_BYTES};
 
 /// Held bytes up to this many are judged with each read, so that garbage is answered at once.
 const SHORT: usize = 1024;
-/// Of so many bytes, the target alone is too long or has ended.
+/// In this many bytes the target alone is too long or has ended.
 const LONG: usize = TARGET_BYTES + SHORT;
 
 /// Finds the heads of requests, and where their bodies end.

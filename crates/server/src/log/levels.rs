@@ -1,7 +1,8 @@
-//! What `RUST_LOG` asks for. A directive that would have no effect is refused.
+//! What `RUST_LOG` asks for. A directive that has no effect is named or refused.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::config::Notice;
 use crate::config::error::{ConfigError, show};
 
 /// The variable that sets the levels of the log.
@@ -38,73 +39,99 @@ impl From<Levels> for Targets {
 
 impl Levels {
     /// Reads the value of `RUST_LOG`: `LEVEL` and `TARGET=LEVEL`, separated by commas. A target alone
-    /// stands for all of its events; what is not named has `info`.
+    /// stands for all of its events; what is not named has `info`. Of two for the same the last counts.
+    /// `notices` gets one warning for all directives that have no effect, which other programs may need.
     ///
     /// # Errors
     ///
-    /// The first directive that is not one, names what does not log, or contradicts an earlier one,
-    /// and the right form.
-    pub fn parse(value: &str) -> Result<Self, ConfigError> {
+    /// The first directive that is malformed, and the right form.
+    pub fn parse(value: &str, notices: &mut Vec<Notice>) -> Result<Self, ConfigError> {
         let Self(mut levels) = Self::default();
-        if value.trim().is_empty() {
-            return Ok(Self(levels));
-        }
-        let mut named: Vec<Option<&str>> = Vec::new();
-        for directive in value.split(',').map(str::trim) {
+        let mut unknown: Vec<String> = Vec::new();
+        let directives = value.split(',').map(str::trim);
+        for directive in directives.filter(|directive| !directive.is_empty()) {
             let (target, level) = parse(directive).map_err(|problem| {
+                // A password may hold commas, so that only the whole shows where it ends.
+                let problem = match value.contains('@') {
+                    true => format!("{} is not a list of levels", show(value)),
+                    false => problem,
+                };
                 ConfigError::general(format!("{VARIABLE}: {problem}")).remedy(format!(
                     "write a level ({}), or levels of targets as in `info,h2=off`; the targets are {}",
                     LEVELS.join(", "),
                     TARGETS.join(", ")
                 ))
             })?;
-            if named.contains(&target) {
-                let what = target.unwrap_or("the level of everything");
-                return Err(ConfigError::general(format!(
-                    "{VARIABLE}: {what} is set more than once"
-                ))
-                .remedy(
-                    "keep one of them; one level and one for each target are written `info,h2=off`",
-                ));
-            }
-            named.push(target);
             levels = match target {
-                Some(target) => levels.with_target(target, level),
+                Some(target) if logs(target) => levels.with_target(target, level),
+                Some(_) => {
+                    unknown.push(show(directive));
+                    levels
+                }
                 None => levels.with_default(level),
             };
+        }
+        if !unknown.is_empty() {
+            notices.push(Notice::warning(format!(
+                "{VARIABLE}: {} has no effect here; the targets that log are {}",
+                unknown.join(", "),
+                TARGETS.join(", ")
+            )));
         }
         Ok(Self(levels))
     }
 }
 
 fn parse(directive: &str) -> Result<(Option<&str>, LevelFilter), String> {
-    if directive.is_empty() {
-        return Err("a comma separates nothing".to_owned());
-    }
-    match directive.split_once('=') {
+    match directive.rsplit_once('=') {
         Some((target, name)) => {
-            let target = known(target.trim())
-                .ok_or_else(|| format!("{} is not a target that logs", show(target.trim())))?;
-            let level = level(name.trim())
-                .ok_or_else(|| format!("{} is not a level", show(name.trim())))?;
+            let (target, name) = (target.trim(), name.trim());
+            let level = level(name).ok_or_else(|| format!("{} is not a level", show(name)))?;
+            if !is_target(target) {
+                return Err(format!("{} is not a target", show(target)));
+            }
             Ok((Some(target), level))
         }
-        None => match (level(directive), known(directive)) {
-            (Some(level), _) => Ok((None, level)),
-            (None, Some(target)) => Ok((Some(target), LevelFilter::TRACE)),
-            (None, None) => Err(format!("{} is not a level", show(directive))),
+        None => match level(directive) {
+            Some(level) => Ok((None, level)),
+            // A word alone that is not a target of ours is rather a level that is misspelt.
+            None if logs(directive) || directive.contains("::") && is_target(directive) => {
+                Ok((Some(directive), LevelFilter::TRACE))
+            }
+            None => Err(format!("{} is not a level", show(directive))),
         },
     }
+}
+
+/// Whether a text has the form of a target: a path of names, which may end in a span's `[…]`.
+fn is_target(text: &str) -> bool {
+    let path = match text.split_once('[') {
+        Some((path, span)) if span.ends_with(']') => path,
+        Some(_) => return false,
+        None => text,
+    };
+    let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    path.split("::")
+        .all(|name| !name.is_empty() && name.bytes().all(name_byte))
+}
+
+/// Whether a target is a crate that logs, or a path in one.
+fn logs(target: &str) -> bool {
+    let (name, is_path) = match target.split_once("::") {
+        Some((name, _)) => (name, true),
+        None => (target, false),
+    };
+    // The beginning of several names is not a crate, and has no paths.
+    is_target(target)
+        && !target.contains('[')
+        && TARGETS.contains(&name)
+        && !(is_path && name == "talaria")
 }
 
 fn level(name: &str) -> Option<LevelFilter> {
     let known = LEVELS.iter().any(|level| name.eq_ignore_ascii_case(level));
     let number = matches!(name.as_bytes(), [b'0'..=b'5']);
     (known || number).then(|| name.parse().ok()).flatten()
-}
-
-fn known(target: &str) -> Option<&'static str> {
-    TARGETS.iter().copied().find(|known| *known == target)
 }
 
 #[cfg(test)]
@@ -130,6 +157,26 @@ mod tests {
             ("info, h2 = off", "h2::codec", Level::ERROR, false),
             ("h2=off,debug", hub, Level::DEBUG, true),
             ("talaria=debug", hub, Level::DEBUG, true),
+            ("info,", hub, Level::INFO, true),
+            (",,debug, ", hub, Level::DEBUG, true),
+            ("info,talaria_hub::subscribe=debug", hub, Level::DEBUG, true),
+            ("talaria_hub::publish=debug", hub, Level::DEBUG, false),
+            (
+                "talaria_server::run=debug",
+                "talaria_server::run",
+                Level::DEBUG,
+                true,
+            ),
+            ("h2::codec=off", "h2::codec", Level::ERROR, false),
+            (
+                "hyper_util::client=debug",
+                "hyper_util::client",
+                Level::DEBUG,
+                true,
+            ),
+            ("talaria_hub::subscribe", hub, Level::TRACE, true),
+            ("info,debug", hub, Level::DEBUG, true),
+            ("h2=off,h2=debug", "h2::codec", Level::DEBUG, true),
             ("talaria_hub=debug", hub, Level::DEBUG, true),
             (
                 "talaria_hub=debug",
@@ -151,7 +198,9 @@ mod tests {
                 true,
             ),
         ] {
-            let Levels(levels) = Levels::parse(value).unwrap();
+            let mut notices = Vec::new();
+            let Levels(levels) = Levels::parse(value, &mut notices).unwrap();
+            assert_eq!(notices, [], "{value}");
             assert_eq!(
                 levels.would_enable(target, &level),
                 enabled,
@@ -160,55 +209,78 @@ mod tests {
         }
     }
 
-    /// No directive is without effect: it is used or refused, and the error shows the right form.
+    /// What is malformed is refused, and the error shows the right form.
     #[test]
-    fn what_has_no_effect_is_refused() {
+    fn what_is_malformed_is_refused() {
         for (value, named) in [
             ("debgu", "`debgu` is not a level"),
             ("warning", "`warning` is not a level"),
             ("information", "`information` is not a level"),
+            ("rustls", "`rustls` is not a level"),
             ("6", "`6` is not a level"),
             ("-1", "`-1` is not a level"),
             ("true", "`true` is not a level"),
-            ("\"debug\"", "is not a level"),
+            ("\"debug\"", "`\"debug\"` is not a level"),
             ("info;h2=off", "`info;h2` is not a target"),
             ("info h2=off", "`info h2` is not a target"),
             ("info debug", "`info debug` is not a level"),
             ("info,h2=", "`` is not a level"),
             ("info,=debug", "`` is not a target"),
             ("info,h2=on", "`on` is not a level"),
-            ("info,h2=debug=trace", "`debug=trace` is not a level"),
+            ("info,h2=debug=trace", "`h2=debug` is not a target"),
             ("info,h2:debug", "`h2:debug` is not a level"),
-            ("info,", "a comma separates nothing"),
-            (",info", "a comma separates nothing"),
-            ("info,,h2=off", "a comma separates nothing"),
-            ("talaria-hub=debug", "`talaria-hub` is not a target"),
-            ("mercure=debug", "`mercure` is not a target"),
-            ("talaria_hubb=debug", "`talaria_hubb` is not a target"),
-            ("Talaria=debug", "`Talaria` is not a target"),
-            (
-                "talaria_protocol=debug",
-                "`talaria_protocol` is not a target",
-            ),
-            (
-                "talaria_hub::nothing=debug",
-                "`talaria_hub::nothing` is not a target",
-            ),
-            ("rustls=debug", "`rustls` is not a target"),
-            ("h2[Connection]=debug", "`h2[Connection]` is not a target"),
-            (
-                "info,debug",
-                "the level of everything is set more than once",
-            ),
-            ("h2=off,h2=debug", "h2 is set more than once"),
-            ("h2,h2=debug", "h2 is set more than once"),
+            ("h2::=debug", "`h2::` is not a target"),
+            ("h2[a=debug", "`h2[a` is not a target"),
+            ("my_app=debgu", "`debgu` is not a level"),
+            ("::", "`::` is not a level"),
         ] {
-            let error = Levels::parse(value).unwrap_err().to_string();
+            let mut notices = Vec::new();
+            let error = Levels::parse(value, &mut notices).unwrap_err().to_string();
             assert!(
                 error.starts_with("RUST_LOG: ") && error.contains(named),
                 "{value:?}: {error}"
             );
             assert!(error.contains("info,h2=off"), "{value:?}: {error}");
+            assert_eq!(notices, []);
+        }
+        for value in [
+            "redis://u:PW@h",
+            "redis://PW=x@h",
+            "redis://u:PW,PW@h",
+            "u:PW@h",
+        ] {
+            let error = Levels::parse(value, &mut Vec::new())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("@h") && !error.contains("PW"), "{error}");
+        }
+    }
+
+    /// What other programs need is named once, and does not stop the hub.
+    #[test]
+    fn foreign_targets_are_named() {
+        for (value, named) in [
+            ("info,rustls=warn", "`rustls=warn` has no effect here"),
+            ("tower=off", "`tower=off` has"),
+            (
+                "my_app=debug,reqwest=off,tokio=off,h2=off",
+                "`my_app=debug`, `reqwest=off`, `tokio=off` has",
+            ),
+            ("my_app::module", "`my_app::module` has"),
+            ("talaria-hub=debug", "`talaria-hub=debug` has"),
+            ("talaria_hubb=debug", "`talaria_hubb=debug` has"),
+            ("talaria::hub=debug", "`talaria::hub=debug` has"),
+            ("Talaria=debug", "`Talaria=debug` has"),
+            ("h2[Connection]=debug", "`h2[Connection]=debug` has"),
+        ] {
+            let mut notices = Vec::new();
+            assert!(Levels::parse(value, &mut notices).is_ok(), "{value}");
+            assert_eq!(notices.len(), 1, "{value}");
+            let text = &notices[0].text;
+            assert!(
+                text.starts_with("RUST_LOG: ") && text.contains(named),
+                "{text}"
+            );
         }
     }
 
@@ -228,7 +300,7 @@ mod tests {
             let name = package.split('"').nth(1).unwrap_or_default();
             if package.contains("\n \"tracing\",") && !elsewhere.contains(&name) {
                 let target = name.replace('-', "_");
-                assert!(known(&target).is_some(), "{target} logs");
+                assert!(logs(&target), "{target} logs");
             }
         }
     }

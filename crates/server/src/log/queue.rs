@@ -1,4 +1,4 @@
-//! The queue between whoever logs and standard error, whose reader may be slow, stuck or gone.
+//! The queue between the threads that log and standard error, whose reader may be slow, stuck or gone.
 //!
 //! Ours, because `tracing-appender` bounds lines and not bytes, loses what a failed write held, and
 //! does not log what it dropped.
@@ -205,8 +205,8 @@ mod tests {
         panic!("the log ended");
     }
 
-    /// A full pipe: what is queued is bounded in bytes, the rest is counted, and both come out in order once somebody
-    /// reads; afterwards nothing is missing.
+    /// A full pipe: what is queued is bounded in bytes, the rest is counted, and both come out in order once the
+    /// reader reads; afterwards nothing is missing.
     #[test]
     fn a_full_pipe_costs_lines_and_says_how_many() {
         let (mut reader, writer) = io::pipe().unwrap();

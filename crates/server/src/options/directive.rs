@@ -183,7 +183,12 @@ fn urls(line: &Line) -> Result<Vec<Word>, ConfigError> {
 
 /// Whose `X-Forwarded-Proto` and `X-Forwarded-Host` count (B-958).
 pub fn trusted_proxies(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.proxies = global::proxies(line.without_block()?, &line.args)?;
+    let ranges = match line.without_block()?.args.as_slice() {
+        // As in the global options.
+        [source, ranges @ ..] if source.text == "static" => ranges,
+        ranges => ranges,
+    };
+    draft.proxies = global::proxies(line, ranges)?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The `transport` directive, and the same in a URL (B-250 to B-256).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use talaria_hub::UnknownCursor;
@@ -114,9 +114,9 @@ pub fn from_url(
             .remedy("write for example bolt:///data/mercure.db, or unset it"));
     };
     let mut shown = url.clone();
-    if shown.password().is_some() {
-        // Only URLs that cannot have a password refuse one.
-        _ = shown.set_password(Some("redacted"));
+    if url.scheme() != "bolt" {
+        // The options of other transports may be passwords.
+        shown.set_query(None);
     }
     let refused = |problem: String| {
         let place = Place::variable(variable);
@@ -264,6 +264,14 @@ impl Values {
     }
 
     fn history(self, environment: Environment<'_>, notices: &mut Vec<Notice>) -> HistorySettings {
+        if let Some(path) = self.path.as_deref().and_then(Path::to_str)
+            && path.ends_with([',', ';', '"', '\''])
+        {
+            notices.push(Notice::warning(format!(
+                "the path of the history, {}, ends with a mark that is part of the file's name; remove the mark unless it is meant",
+                show(path)
+            )));
+        }
         let mut size = self.size;
         match &self.cleanup_frequency {
             Some((frequency, place)) if *frequency <= 0.0 => {

@@ -3,6 +3,23 @@
 use talaria_hub::origin::Origins;
 use url::Url;
 
+/// The schemes of pages: those of the Web, of extensions, and those that frameworks for apps serve their
+/// pages under.
+const SCHEMES: [&str; 12] = [
+    "http",
+    "https",
+    "app",
+    "capacitor",
+    "chrome-extension",
+    "electron",
+    "extension",
+    "ionic",
+    "moz-extension",
+    "safari-web-extension",
+    "tauri",
+    "vscode-webview",
+];
+
 /// An origin as browsers send it (RFC 6454, section 6.2).
 ///
 /// # Errors
@@ -14,9 +31,28 @@ pub(super) fn of_browsers(text: &str) -> Result<String, String> {
             "--origin {text:?}: a browser sends one origin and no wildcard\n  {advice}"
         ));
     }
+    if text.contains('@') {
+        return Err(format!(
+            "--origin: a browser sends no user name and password\n  {advice}"
+        ));
+    }
+    if text.eq_ignore_ascii_case("null") {
+        return Err(format!(
+            "--origin null: every page of a file and every sandboxed frame sends it, so that allowing it allows anyone\n  serve the pages over HTTP, and {advice}"
+        ));
+    }
     Origins::parse(&[text]).map_err(|problem| format!("--origin: {problem}\n  {advice}"))?;
-    let origin = Url::parse(text).map(|url| url.origin());
-    Ok(match origin {
+    let origin = Url::parse(text);
+    if let Ok(url) = &origin
+        && !SCHEMES.contains(&url.scheme())
+    {
+        return Err(format!(
+            "--origin {text:?}: no browser sends an origin of the scheme {}; known are {}\n  {advice}",
+            url.scheme(),
+            SCHEMES.join(", ")
+        ));
+    }
+    Ok(match origin.map(|url| url.origin()) {
         Ok(origin) if origin.is_tuple() => origin.ascii_serialization(),
         _ => text.to_ascii_lowercase(),
     })
@@ -35,7 +71,11 @@ mod tests {
             ("HTTPS://App.example:443", "https://app.example"),
             ("http://localhost:8000", "http://localhost:8000"),
             ("capacitor://localhost", "capacitor://localhost"),
-            ("null", "null"),
+            ("ionic://localhost", "ionic://localhost"),
+            ("tauri://localhost", "tauri://localhost"),
+            ("app://.", "app://."),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+            ("moz-extension://a-b-c", "moz-extension://a-b-c"),
         ] {
             assert_eq!(of_browsers(given).as_deref(), Ok(sent));
         }
@@ -46,11 +86,19 @@ mod tests {
             "https://*.example.com",
             "*",
             "https://ann@app.example",
+            "https://ann:PW@app.example",
+            "null",
+            "NULL",
+            "ftp://x",
+            "ws://x",
+            "file:///page.html",
+            "redis://x",
             "https://a.example,https://b.example",
             "",
         ] {
             let error = of_browsers(wrong).unwrap_err();
             assert!(error.starts_with("--origin"), "{wrong}: {error}");
+            assert!(!error.contains("PW"), "{error}");
         }
     }
 }

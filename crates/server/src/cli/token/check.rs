@@ -16,7 +16,7 @@ use crate::key_sets;
 #[derive(clap::Args)]
 pub struct Args {
     /// The token itself, `@path` for a file, `-` for standard input.
-    #[arg(value_name = "TOKEN|@FILE|-", allow_hyphen_values = true)]
+    #[arg(value_name = "TOKEN|@FILE|-")]
     token: String,
     /// The hub's URL as its clients see it, when the configuration pins no resource identifier.
     #[arg(long, value_name = "URL")]

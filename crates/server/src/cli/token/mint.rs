@@ -146,7 +146,7 @@ pub fn mint(args: &Args) -> Result<String, String> {
         if let Some(kid) = &args.kid {
             header["kid"] = kid.clone().into();
         }
-        eprintln!("{header:#}\n{claims:#}");
+        crate::cli::say(&format!("{header:#}\n{claims:#}"));
     }
     access::mint(&claims, &key, args.alg.as_deref(), args.kid.as_deref())
         .map_err(|error| format!("--key: {error}"))

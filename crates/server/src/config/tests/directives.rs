@@ -285,7 +285,7 @@ fn global_options_are_read_or_refused() {
         ("servers {\n timeouts\n}", "`timeouts` is not supported yet"),
         (
             "servers {\n trusted_proxies static 10.0.0.0/99\n}",
-            "no address and no range",
+            "neither an address nor a range",
         ),
         (
             "servers {\n trusted_proxies cloudflare\n}",

@@ -99,8 +99,8 @@ fn missing_variables_are_named() {
     let keys = "publisher_jwt \"SECRET\"\n anonymous\n";
     for (block, expected) in [
         (
-            "cors_origins https://a.example {$ABSENT}",
-            "Caddyfile:5:32: the variable ABSENT is not set",
+            "cors_origins https://a.example https://{$ABSENT}b.example",
+            "Caddyfile:5:40: the variable ABSENT is not set",
         ),
         (
             "subscriber_jwt {env.ABSENT}",
@@ -110,6 +110,18 @@ fn missing_variables_are_named() {
         let loaded = file(&format!("{keys}{block}"), &[]).unwrap();
         let said = texts(&loaded).join("\n");
         assert!(said.contains(expected), "{block}: {said}");
+    }
+    let said = file("publisher_jwt \"SECRET\"\n anonymous {$ABSENT}", &[]).unwrap();
+    assert!(texts(&said).join("\n").contains("ABSENT is not set"));
+    // What may be left out may come from a variable that is not set.
+    for block in [
+        "publisher_jwt \"{$KEY}\" {$ALG}\n subscriber_jwt \"{$KEY}\" \"{$ALG}\"",
+        "publisher_jwt \"{$KEY}\"\n anonymous\n cors_origins https://a.example {$MORE}",
+        "publisher_jwt \"{$KEY}\"\n anonymous\n cors_origins {$MORE} https://a.example",
+        "publisher_jwt \"{$KEY}\"\n anonymous\n cors_origins {$MORE}, https://a.example, {$MORE}",
+    ] {
+        let loaded = file(block, &[("KEY", SECRET)]).unwrap();
+        assert_eq!(texts(&loaded), Vec::<&str>::new(), "{block}");
     }
     // Text that is pasted may be empty, and a comment says nothing.
     let loaded = file(

@@ -29,7 +29,7 @@ fn a_file_with_one_key_takes_no_other_from_the_environment() {
             said.contains("set and not read: MERCURE_PUBLISHER_JWT_KEY, MERCURE_SUBSCRIBER_JWT_KEY, MERCURE_TRUSTED_ISSUERS, SERVER_NAME, because Caddyfile alone counts"),
             "{block}: {said}"
         );
-        // Without `anonymous` nobody could subscribe, and that is an error.
+        // Without `anonymous` no client could subscribe, and that is an error.
         if block.starts_with("anonymous") {
             let error = file(&block.replace("anonymous\n", ""), KEYS).unwrap_err();
             assert!(error.contains("no issuer has a subscriber key"), "{error}");
@@ -222,7 +222,7 @@ fn lists_are_understood_or_refused() {
         ("accepted_audiences *", "not an http:// or https:// URL"),
         (
             "publisher_jwks_url https://a.example/keys [RS256]",
-            "write publisher_jwks_url RS256",
+            "write publisher_jwks_url https://a.example/keys RS256",
         ),
         (
             "publisher_jwks_url https://a.example/keys,",

@@ -126,7 +126,7 @@ pub fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Con
                         "{NAME} takes exactly one issuer, but there is {}",
                         show(&second.text)
                     ))
-                    .remedy("leave the first one there, without quotes and commas, and add further issuers as `issuer` blocks in MERCURE_EXTRA_DIRECTIVES"));
+                    .remedy("leave the first one there and add further issuers as `issuer` blocks in MERCURE_EXTRA_DIRECTIVES; quote an issuer whose name holds spaces"));
             }
         },
     };

@@ -163,6 +163,7 @@ fn bare(text: &str) -> String {
     let inner = text
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
+        .filter(|(_, length)| length.is_empty() || length.starts_with('/'))
         .map(|(address, length)| format!("{address}{length}"));
     inner.unwrap_or_else(|| text.to_owned())
 }

@@ -25,6 +25,11 @@ pub fn items(name: &str, words: &[Word]) -> Result<Vec<Word>, ConfigError> {
                 ))
                 .remedy("write the value itself, or {$NAME} in a configuration file"));
         }
+        // Part of a URL whose password holds a comma; the other parts must not be shown.
+        if pieces(&word.text).any(|text| text.contains('@') && !text.contains("://")) {
+            let problem = format!("{} has user information", show(&word.text));
+            return Err(word.error(problem).remedy("remove what precedes the @"));
+        }
         for text in pieces(&word.text) {
             if let Some(problem) = stray(text) {
                 return Err(refused(name, word, text, problem, words));

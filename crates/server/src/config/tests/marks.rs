@@ -108,7 +108,9 @@ fn errors_show_no_password() {
         ("MERCURE_CORS_ALLOWED_ORIGINS", "[https://u:PW@h]"),
         ("MERCURE_TRANSPORT_URL", "redis://PW@h"),
         ("MERCURE_TRANSPORT_URL", "nats://h?token=PW"),
+        ("MERCURE_CORS_ALLOWED_ORIGINS", "*,https://u:PW,PW@h"),
         ("SERVER_NAME", "http://u:PW@h"),
+        ("SERVER_NAME", "http://u:PW,PW@h"),
         ("SERVER_NAME", "'http://u:PW@h'"),
         ("RUST_LOG", "redis://u:PW@h"),
     ] {
@@ -158,6 +160,7 @@ fn proxies_in_the_forms_of_others() {
     }
     assert!(with("trusted_proxies static private_ranges").is_ok());
     assert!(with("trusted_proxies static").is_err());
+    assert!(with("trusted_proxies [::1]:80").is_err());
 }
 
 /// B-124: the last line counts, and that is said.

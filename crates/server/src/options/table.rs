@@ -1,0 +1,395 @@
+//! The one table of options.
+
+use super::{Apply, Opt, Section, directive, transport};
+
+const fn row(section: Section, directive: &'static str, arguments: &'static str) -> Opt {
+    Opt {
+        section,
+        directive,
+        arguments,
+        variables: &[],
+        flag: "",
+        default: "",
+        doc: "",
+        apply: None,
+    }
+}
+
+const fn hub(directive: &'static str, arguments: &'static str, apply: Apply) -> Opt {
+    let mut row = row(Section::Hub, directive, arguments);
+    row.apply = Some(apply);
+    row
+}
+
+/// Every option, in the order of the reference page.
+pub const OPTIONS: &[Opt] = &[
+    Opt {
+        variables: &["SERVER_NAME"],
+        flag: "address",
+        default: "localhost",
+        doc: "Addresses to listen on, separated by spaces or commas: `localhost` (HTTPS on 443 with a \
+              certificate of the local authority), `localhost:8443`, `:80`, `http://hub.example:80`, \
+              `name:80`. A host, be it an IP address, restricts the requests that are answered and not the \
+              interface, which `bind` and `default_bind` do; port 0 lets the system choose. In a file: \
+              the site's addresses.",
+        ..row(Section::Process, "", "")
+    },
+    Opt {
+        variables: &["MERCURE_EXTRA_DIRECTIVES"],
+        default: "none",
+        doc: "Without a file: directives of the `mercure` block, one a line.",
+        ..row(Section::Process, "", "")
+    },
+    Opt {
+        default: "the issuer of `MERCURE_TRUSTED_ISSUERS` with the keys of the two key variables",
+        doc: "Accepts tokens whose `iss` is exactly this identifier, with the keys of its `publisher` \
+              and `subscriber` blocks. Repeatable.",
+        ..hub("issuer", "<identifier> { … }", directive::issuer)
+    },
+    Opt {
+        default: "none",
+        doc: "The publishers' key as in Mercure 0.x. It makes the hub classic: it accepts both generations \
+              of the protocol and answers each in its own.",
+        ..hub(
+            "publisher_jwt",
+            "<key> [<algorithm>]",
+            directive::publisher_jwt,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The subscribers' key as in Mercure 0.x.",
+        ..hub(
+            "subscriber_jwt",
+            "<key> [<algorithm>]",
+            directive::subscriber_jwt,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The publishers' key set as in Mercure 0.x; stands above `publisher_jwt`.",
+        ..hub(
+            "publisher_jwks_url",
+            "<url> [<algorithm>…]",
+            directive::publisher_jwks_url,
+        )
+    },
+    Opt {
+        default: "none",
+        doc: "The subscribers' key set as in Mercure 0.x; stands above `subscriber_jwt`.",
+        ..hub(
+            "subscriber_jwks_url",
+            "<url> [<algorithm>…]",
+            directive::subscriber_jwks_url,
+        )
+    },
+    Opt {
+        default: "off",
+        doc: "Publishes an update when a subscription begins or ends, and lists the active ones under \
+              `/.well-known/mercure/subscriptions`.",
+        ..hub("subscriptions", "", directive::subscriptions)
+    },
+    Opt {
+        default: "off",
+        doc: "A hub to play with: anonymous, with `subscriptions`, every origin allowed unless \
+              `cors_origins` and `publish_origins` say otherwise, cookie `mercure_access_token`, and a \
+              well-known key where none is given. Not for public hubs.",
+        ..hub("playground", "", directive::playground)
+    },
+    Opt {
+        default: "every origin",
+        doc: "The only URLs under which requests are answered, by scheme, host and port as this hub \
+              receives them; others get 421.",
+        ..hub("public_urls", "<url>…", directive::public_urls)
+    },
+    Opt {
+        default: "none",
+        doc: "The addresses or ranges of proxies (`private_ranges` for those of private networks) whose \
+              `X-Forwarded-Proto` and `X-Forwarded-Host` say how a client asked; the same as \
+              `servers { trusted_proxies static … }` in the global options.",
+        ..hub("trusted_proxies", "<range>…", directive::trusted_proxies)
+    },
+    Opt {
+        default: "none",
+        doc: "What the `aud` of a token may contain besides the resource identifier, such as the URL by \
+              which publishers inside a network reach the hub.",
+        ..hub(
+            "accepted_audiences",
+            "<url>…",
+            directive::accepted_audiences,
+        )
+    },
+    Opt {
+        default: "off: stored again, as the specification says",
+        doc: "How long a publish with the same `id` by the same token subject (`sub`) is answered with that id \
+              and not stored again, so that a publisher may repeat what was never answered.",
+        ..hub("repeat_window", "<duration>", directive::repeat_window)
+    },
+    Opt {
+        default: "none",
+        doc: "The transport as a URL, as in older files; deprecated, use `transport`.",
+        ..hub("transport_url", "<url>", directive::transport_url)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("name", "<label>", directive::name)
+    },
+    Opt {
+        doc: NO_PAGES,
+        ..hub("ui", "", directive::user_interface)
+    },
+    Opt {
+        doc: NO_PAGES,
+        ..hub("demo", "", directive::user_interface)
+    },
+    Opt {
+        doc: NO_PAGES,
+        ..hub("debugger", "", directive::user_interface)
+    },
+    Opt {
+        default: "none: 1.0 alone where an issuer is named, else both",
+        doc: "`8` accepts clients and tokens of Mercure 0.x beside those of 1.0 and answers as 1.0 does. `7` \
+              also lets 0.x publishers publish public updates that their tokens do not grant.",
+        ..hub(
+            "protocol_version_compatibility",
+            "7|8",
+            directive::compatibility,
+        )
+    },
+    Opt {
+        variables: &["MERCURE_TRUSTED_ISSUERS"],
+        default: "https://localhost",
+        doc: "The one issuer that the key variables belong to; read without a file, and with a file \
+              whose `mercure` block names no issuer.",
+        ..row(Section::Issuer, "", "")
+    },
+    Opt {
+        default: "off",
+        doc: "Lists the issuer under `authorization_servers` of the metadata document.",
+        ..row(Section::Issuer, "authorization_server", "")
+    },
+    Opt {
+        default: "none: the issuer's tokens may not publish",
+        doc: "How the issuer's tokens are verified when they publish.",
+        ..row(
+            Section::Issuer,
+            "publisher",
+            "{ jwt … | jwks_uri … | jwks_discovery … }",
+        )
+    },
+    Opt {
+        default: "none: the issuer's tokens may not subscribe",
+        doc: "How the issuer's tokens are verified when they subscribe.",
+        ..row(
+            Section::Issuer,
+            "subscriber",
+            "{ jwt … | jwks_uri … | jwks_discovery … }",
+        )
+    },
+    Opt {
+        variables: &[
+            "MERCURE_PUBLISHER_JWT_KEY",
+            "MERCURE_PUBLISHER_JWT_ALG",
+            "MERCURE_SUBSCRIBER_JWT_KEY",
+            "MERCURE_SUBSCRIBER_JWT_ALG",
+        ],
+        default: "algorithm HS256 for a secret; a PEM key must name its own",
+        doc: "A secret, or a public key or certificate in PEM, and the one algorithm that tokens may \
+              use. `{env.NAME}` and `{file.PATH}` in either are read when the hub starts.",
+        ..row(Section::Role, "jwt", "<key> [<algorithm>]")
+    },
+    Opt {
+        default: "the algorithms of public keys",
+        doc: "The key set that the issuer publishes, at an `https://` address or in a `file://` of this \
+              machine, and the algorithms that tokens may use.",
+        ..row(Section::Role, "jwks_uri", "<url> [<algorithm>…]")
+    },
+    Opt {
+        default: "the algorithms of public keys",
+        doc: "As `jwks_uri`, its address taken from the issuer's metadata document (RFC 8414, OpenID \
+              Connect Discovery).",
+        ..row(Section::Role, "jwks_discovery", "[<algorithm>…]")
+    },
+    Opt {
+        default: "off",
+        doc: "Lets subscribers in without a token; they receive public updates only.",
+        ..hub("anonymous", "[on|off]", directive::anonymous)
+    },
+    Opt {
+        default: "`__Secure-mercure_access_token`",
+        doc: "The cookie that carries the token of browsers. On a site without TLS it is read with and \
+              without the `__Secure-` prefix.",
+        ..hub("cookie_name", "<name>", directive::cookie_name)
+    },
+    Opt {
+        default: "derived from each request",
+        doc: "The absolute URL that tokens must name in `aud`. Set it behind a proxy that does TLS.",
+        ..hub(
+            "resource_identifier",
+            "<url>",
+            directive::resource_identifier,
+        )
+    },
+    Opt {
+        default: "40s",
+        doc: "Silence on a stream after which a comment is sent; `0s` never.",
+        ..hub("heartbeat", "<duration>", directive::heartbeat)
+    },
+    Opt {
+        default: "600s",
+        doc: "Age at which a stream is ended, give or take a jitter, so that its client reconnects; \
+              `0s` never.",
+        ..hub("write_timeout", "<duration>", directive::write_timeout)
+    },
+    Opt {
+        default: "5s",
+        doc: "Time without progress after which a reader that does not read is dropped; `0s` never.",
+        ..hub(
+            "dispatch_timeout",
+            "<duration>",
+            directive::dispatch_timeout,
+        )
+    },
+    Opt {
+        default: "3s",
+        doc: "At shutdown each stream ends at a random moment of this window; `0s` ends all at once.",
+        ..hub("drain_timeout", "<duration>", directive::drain_timeout)
+    },
+    Opt {
+        default: "1MiB",
+        doc: "Largest body of a request; a larger one is answered 413. `0` leaves a bound of 10 MiB.",
+        ..hub(
+            "max_request_body_size",
+            "<size>",
+            directive::max_request_body_size,
+        )
+    },
+    Opt {
+        variables: &["MERCURE_TRANSPORT_URL"],
+        default: "bolt",
+        doc: "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none. \
+              The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db` or \
+              `local://local`, and counts only when no `transport` is configured.",
+        ..hub(
+            "transport",
+            "bolt|memory|local [{ … }]",
+            transport::transport,
+        )
+    },
+    Opt {
+        default: "`mercure.db` in `$XDG_DATA_HOME/caddy`, else in `$HOME/.local/share/caddy`",
+        doc: "`bolt` only: the database of the existing hub. The history is the directory beside it, \
+              `<path>.talaria`; if the database exists, its updates are imported at start and it is \
+              left untouched.",
+        ..row(Section::Transport, "path", "<file>")
+    },
+    Opt {
+        default: "updates",
+        doc: "`bolt` only: the bucket of that database.",
+        ..row(Section::Transport, "bucket_name", "<name>")
+    },
+    Opt {
+        default: "0: no bound",
+        doc: "`bolt` and `memory`: updates kept for resuming, at most; exact after every publish.",
+        ..row(Section::Transport, "size", "<n>")
+    },
+    Opt {
+        default: "none",
+        doc: "`bolt` only: `0`, written, turns `size` off, as in the existing hub; any other number has \
+              no effect.",
+        ..row(Section::Transport, "cleanup_frequency", "<number>")
+    },
+    Opt {
+        default: "`bolt`: 0, no bound; else 32MiB",
+        doc: "Bytes that kept updates occupy, at most: on disk for `bolt`, else in memory.",
+        ..row(Section::Transport, "max_bytes", "<size>")
+    },
+    Opt {
+        default: "0s: no bound",
+        doc: "`bolt` only: how long an update is kept. What is older is hidden within a second, and \
+              deleted.",
+        ..row(Section::Transport, "max_age", "<duration>")
+    },
+    Opt {
+        default: "always",
+        doc: "`bolt` only: when an acknowledged update is on the disk. `always`: before it is \
+              acknowledged, so that nothing acknowledged is lost. `interval`: so much later, which a crash of \
+              the system may cost, one of the hub not. `never`: when the system likes.",
+        ..row(
+            Section::Transport,
+            "sync",
+            "always|interval <duration>|never",
+        )
+    },
+    Opt {
+        default: "32MiB",
+        doc: "`bolt` only: memory for the newest updates, which live subscribers read without the disk.",
+        ..row(Section::Transport, "ring_bytes", "<size>")
+    },
+    Opt {
+        default: "`bolt`: live; `memory`: replay",
+        doc: "`bolt` and `memory`: what a client with an unknown `Last-Event-ID` gets first, everything \
+              kept or nothing.",
+        ..row(Section::Transport, "unknown_cursor", "replay|live")
+    },
+    Opt {
+        variables: &["MERCURE_CORS_ALLOWED_ORIGINS"],
+        default: "none: no CORS headers",
+        doc: "Origins whose scripts may use the hub: `*`, `null`, `https://app.example`, \
+              `https://*.app.example`. With `*` no credentials. The variable counts only when the \
+              directive is not used.",
+        ..hub("cors_origins", "<origin>…", directive::cors_origins)
+    },
+    Opt {
+        default: "none: the hub's own origin only",
+        doc: "Origins whose pages may publish with the cookie.",
+        ..hub("publish_origins", "<origin>…", directive::publish_origins)
+    },
+    Opt {
+        default: "256",
+        doc: "Matchers in one subscription, at most; beyond it 400.",
+        ..hub(
+            "matchers_per_request",
+            "<n>",
+            directive::matchers_per_request,
+        )
+    },
+    Opt {
+        default: "100",
+        doc: "Mercure entries in one token's `authorization_details`, at most; beyond it 401.",
+        ..hub("details_per_token", "<n>", directive::details_per_token)
+    },
+    Opt {
+        default: "256",
+        doc: "Topics over all Mercure entries of one token, at most; beyond it 401.",
+        ..hub("topics_per_token", "<n>", directive::topics_per_token)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("topic_matcher_cache", "<n>", directive::cache_size)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub(
+            "topic_selector_cache",
+            "<n> [<shards>]",
+            directive::cache_size,
+        )
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub("lru_cache", "<n> [<shards>]", directive::cache_size)
+    },
+    Opt {
+        doc: NO_EFFECT,
+        ..hub(
+            "subscriber_list_cache_size",
+            "<n>",
+            directive::list_cache_size,
+        )
+    },
+];
+
+const NO_PAGES: &str = "No effect yet: there is no user interface.";
+const NO_EFFECT: &str =
+    "Accepted for existing files, without effect: matching needs no cache to size.";

@@ -102,16 +102,16 @@ pub fn main() -> ExitCode {
             } else {
                 ExitCode::SUCCESS
             };
-            let printed = error.print();
-            if error.kind() == clap::error::ErrorKind::UnknownArgument {
+            let kind = error.kind();
+            let printed = wait_for(move || error.print());
+            if kind == clap::error::ErrorKind::UnknownArgument {
                 for successor in arguments::successors(&arguments) {
                     say(&format!("\n  {successor}"));
                 }
             }
-            if printed.is_err() {
-                ExitCode::FAILURE
-            } else {
-                code
+            match printed {
+                Some(Ok(())) => code,
+                Some(Err(_)) | None => ExitCode::FAILURE,
             }
         }
     }
@@ -153,20 +153,26 @@ fn failure(error: impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes a line to standard error. Where that cannot be written, the exit code has to do, and a reader
-/// that does not read is waited for 2 s at most.
+/// Writes a line to standard error. Where that cannot be written, the exit code has to do.
 fn say(line: &str) {
     use std::io::Write as _;
-    const LIMIT: Duration = Duration::from_secs(2);
     let line = format!("{line}\n");
+    wait_for(move || std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// Writes to standard output or standard error on a thread, and waits 2 s at most for a reader that does
+/// not read; `None` if the text is not written by then.
+fn wait_for(
+    write: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Option<std::io::Result<()>> {
+    const LIMIT: Duration = Duration::from_secs(2);
     let (written, done) = mpsc::channel();
     let writer = std::thread::Builder::new().spawn(move || {
-        _ = std::io::stderr().write_all(line.as_bytes());
-        _ = written.send(());
+        // After the limit there is no receiver.
+        _ = written.send(write());
     });
-    if writer.is_ok() {
-        _ = done.recv_timeout(LIMIT);
-    }
+    writer.ok()?;
+    done.recv_timeout(LIMIT).ok()
 }
 
 /// Writes text to standard output; a closed pipe is a failure, not a panic.

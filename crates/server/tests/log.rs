@@ -291,14 +291,14 @@ fn a_mistake_without_standard_error_has_its_exit_code() {
 #[test]
 fn a_mistake_that_is_not_read_has_its_exit_code() {
     let folder = Folder::new();
-    for verb in ["run", "validate"] {
+    for arguments in [&["run"][..], &["validate"], &["run", "--no-option"]] {
         let (_reader, full) = full_pipe();
         let mut program = folder
-            .talaria(&[verb])
+            .talaria(arguments)
             .stderr(full)
             .spawn()
             .expect("it starts");
-        assert_eq!(end(&mut program), Some(1), "{verb}");
+        assert_eq!(end(&mut program), Some(1), "{arguments:?}");
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_hub_in_order_has_no_fault() {
     assert!(output.status.success(), "{text}");
     for line in [
         "ok      connection: the certificate is trusted here",
-        "ok      discovery: the hub takes itself for https://localhost",
+        "ok      discovery: the hub identifies itself as https://localhost",
         "ok      token: it is for https://localhost",
         "ok      CORS: pages of https://localhost may use the hub, with cookies",
         "ok      cookie: __Secure-mercure_access_token can reach the hub",

@@ -208,12 +208,15 @@ fn absolute(word: &Word) -> Result<url::Url, ConfigError> {
         .filter(|url| {
             matches!(url.scheme(), "http" | "https")
                 && url.fragment().is_none()
+                // What these name is logged.
+                && url.username().is_empty()
+                && url.password().is_none()
                 // Both would be compared as they stand, and equal nothing.
                 && !url.host_str().unwrap_or_default().contains('*')
         })
         .ok_or_else(|| {
             word.error(format!(
-                "{} is not an http:// or https:// URL without a fragment or wildcard",
+                "{} is not an http:// or https:// URL without a fragment, wildcard or user name",
                 show(&word.text)
             ))
             .remedy("write for example https://hub.example/.well-known/mercure")

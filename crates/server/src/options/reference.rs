@@ -24,7 +24,7 @@ Talaria is configured by a file or by the environment.
 - **Flags** win over both.
 
 Variables that are set and not read are listed in the log, and so are misspelt ones and those of older versions. A
-variable that the file names and that is not set is named where nothing stands in its place.
+variable that the file names and that is not set is named where it is part of a word, or a directive's only value.
 
 ```caddyfile
 :80 {

@@ -97,6 +97,14 @@ fn errors_show_no_password() {
             "publish_origins https://a https://u:PW#x@h/",
         ),
         ("MERCURE_EXTRA_DIRECTIVES", "public_urls ftp://u:PW@h"),
+        (
+            "MERCURE_EXTRA_DIRECTIVES",
+            "accepted_audiences https://u:PW@h",
+        ),
+        (
+            "MERCURE_EXTRA_DIRECTIVES",
+            "resource_identifier https://u:PW@h",
+        ),
         ("MERCURE_EXTRA_DIRECTIVES", "transport_url redis://PW@h"),
         (
             "MERCURE_EXTRA_DIRECTIVES",

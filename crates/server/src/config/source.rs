@@ -299,9 +299,8 @@ impl Text {
 /// Whether a variable that gives nothing between these parts of a line is part of a word, or the only word
 /// behind a directive's name.
 fn is_missed(before: &str, after: &str) -> bool {
-    let quoted = ['"', '`'].into_iter();
-    let mut quoted = quoted.filter_map(|c| Some((before.strip_suffix(c)?, after.strip_prefix(c)?)));
-    let (before, after) = quoted.next().unwrap_or((before, after));
+    let within = |quote: char| Some((before.strip_suffix(quote)?, after.strip_prefix(quote)?));
+    let (before, after) = within('"').or(within('`')).unwrap_or((before, after));
     let separates = |c: char| c.is_whitespace() || c == ',';
     let is_part = !before.is_empty() && !before.ends_with(separates)
         || !after.is_empty() && !after.starts_with(separates);

@@ -118,8 +118,9 @@ impl Answers {
         for (id, lookup) in &self.lookups {
             let Some(lookup) = lookup else { continue };
             let truth = look_up(history, id);
-            let is_deleted_since =
-                matches!(lookup, Lookup::Found(position) if *position <= bounds.floor);
+            // Retention may go on behind this.
+            let floor = history.bounds().floor;
+            let is_deleted_since = matches!(lookup, Lookup::Found(position) if *position <= floor);
             promise!(
                 *lookup == truth || is_deleted_since,
                 "{id} stands for {lookup:?} on an unreadable disk, and is {truth:?}"

@@ -1,7 +1,7 @@
 //! The time of day, and a clock that others set wrong.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// What time servers set a clock by at most, in milliseconds.
 pub const STEP: u64 = 2_000;
@@ -19,6 +19,8 @@ struct Times {
     ahead: AtomicI64,
     /// How often it was set.
     steps: AtomicU64,
+    /// Whether it was ever set by more than time servers do.
+    was_far: AtomicBool,
 }
 
 impl Default for Clock {
@@ -27,6 +29,7 @@ impl Default for Clock {
             time: AtomicU64::new(1_700_000_000_000),
             ahead: AtomicI64::new(0),
             steps: AtomicU64::new(0),
+            was_far: AtomicBool::new(false),
         }))
     }
 }
@@ -48,6 +51,12 @@ impl Clock {
         self.0.ahead.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether it was ever far from the time. What is believed of it since then may be far from it, as
+    /// long as the machine's own time, which hardly passes here, does not bear the reading out.
+    pub fn was_far(&self) -> bool {
+        self.0.was_far.load(Ordering::Relaxed)
+    }
+
     /// How often it was set.
     pub fn steps(&self) -> u64 {
         self.0.steps.load(Ordering::Relaxed)
@@ -61,6 +70,9 @@ impl Clock {
     /// Sets it so many milliseconds ahead of the time.
     pub fn set(&self, ahead: i64) {
         self.0.ahead.store(ahead, Ordering::Relaxed);
+        if ahead.unsigned_abs() > STEP {
+            self.0.was_far.store(true, Ordering::Relaxed);
+        }
         self.0.steps.fetch_add(1, Ordering::Relaxed);
     }
 }

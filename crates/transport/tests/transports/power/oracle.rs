@@ -263,10 +263,8 @@ impl Oracle {
         if let (Some(most), true) = (self.options.max_bytes, stored.len() > 1) {
             promise!(bytes as u64 <= most, "{most} bytes are kept at most");
         }
-        // A log whose newest update is of a wrong time, or that reads one, may wait before it believes
-        // what it reads; to keep for too long can be mended.
-        let is_doubtful =
-            self.clock.is_wrong() || stored.last().is_some_and(|one| self.is_wrong(number(one)));
+        // To keep for too long can be mended.
+        let is_doubtful = self.clock.is_wrong() || self.clock.was_far();
         if let (Some(age), false) = (self.options.max_age, is_doubtful) {
             let over = self.clock.time().saturating_sub(age.as_millis() as u64);
             let old = stored

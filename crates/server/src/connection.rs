@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response, Version};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -111,7 +112,7 @@ impl Serve {
     async fn plain(self, stream: TcpStream, peer: SocketAddr) {
         let is_http2 = tokio::select! {
             is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
-            // Nothing was asked yet.
+            // The client has not sent a request, so nothing is left unanswered.
             () = wait_for_stop(self.stopped.clone()) => return,
         };
         if let Ok(Ok(is_http2)) = is_http2 {
@@ -263,6 +264,11 @@ fn answer(
     wrong: Option<WrongPort>,
     mut request: Request<Incoming>,
 ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>> {
+    let has_no_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+    let finish = move |response| match has_no_body {
+        true => without_body(response),
+        false => response,
+    };
     let fault = match &wrong {
         Some(_) => Some(Fault::Plain),
         None => Fault::of(request.uri().path()),
@@ -272,7 +278,7 @@ fn answer(
         if let Some(WrongPort(answered)) = wrong {
             answered.send_replace(true);
         }
-        return Box::pin(std::future::ready(Ok(answer)));
+        return Box::pin(std::future::ready(Ok(finish(answer))));
     }
     request.extensions_mut().insert(outflow);
     request.extensions_mut().insert(connection);
@@ -281,7 +287,16 @@ fn answer(
         let response = site.answer(request.map(Body::new)).await;
         match response.extensions().get::<Unanswered>() {
             Some(Unanswered) => Err(Closed),
-            None => Ok(response),
+            None => Ok(finish(response)),
         }
     })
+}
+
+/// The answer to a `HEAD` request (RFC 9110, section 9.3.2). Over HTTP/2, hyper sends the body otherwise.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(parts, Body::empty())
 }

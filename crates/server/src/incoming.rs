@@ -5,6 +5,7 @@
 //! would refuse, and replaces a head that is at fault by one whose target names the [`Fault`].
 
 mod fault;
+mod fields;
 mod follows;
 mod frames;
 mod head;
@@ -26,3 +27,6 @@ pub const HEAD_BYTES: usize = (1 << 20) + (64 << 10);
 pub const TARGET_BYTES: usize = u16::MAX as usize - 1;
 /// The bound of the header fields of an HTTP/1.1 request: that of hyper.
 pub const FIELDS: usize = 100;
+/// The bound of the header fields of an HTTP/2 request, without pseudo-fields. h2 has one of its own far above,
+/// beyond which it answers without a body.
+pub const HTTP2_FIELDS: usize = 1000;

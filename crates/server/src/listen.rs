@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -51,7 +52,7 @@ impl Listeners {
                 *tls = address.tls;
             }
         }
-        // A port that the system chooses is not known yet, and nobody guesses it either.
+        // The system has not chosen the port of an address with port 0 yet.
         let known = |address: &&ListenAddress| address.tls && address.port != 0;
         let https = addresses.iter().find(known);
         let redirect = redirects.zip(https.map(|address| address.port));
@@ -103,7 +104,8 @@ impl Listeners {
     }
 }
 
-/// Only helps those who forget the scheme, so that another program on that port is no error.
+/// The redirects only help clients that leave out the scheme. So the hub starts without them if another
+/// program has the port.
 fn redirecting(interface: Option<IpAddr>, http: u16, https: u16) -> Option<Listener> {
     let bound = bind_on(interface, http).and_then(|socket| Ok((socket.local_addr()?, socket)));
     match bound {
@@ -138,8 +140,14 @@ fn bind_on(interface: Option<IpAddr>, port: u16) -> std::io::Result<TcpListener>
     match interface {
         Some(ip) => bind(SocketAddr::new(ip, port)),
         // One socket for both families; a host without IPv6 has the other.
-        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
-            .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))),
+        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
+            match Errno::from_io_error(&error) {
+                Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+                    bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+                }
+                _ => Err(error),
+            }
+        }),
     }
 }
 

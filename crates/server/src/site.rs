@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use talaria_hub::{Hub, forbid_storing, host_of, plain};
+use talaria_hub::{Hub, forbid_storing, host_of, plain, refusal};
 use talaria_transport::Health;
 
 use crate::proxies::Proxies;
@@ -107,7 +107,10 @@ impl Site {
         let (mut parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
-            Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Err(error) => {
+                tracing::info!(status = 400, "request refused: {error}");
+                return refusal(StatusCode::BAD_REQUEST, &error.to_string());
+            }
         };
         if parts.uri.path() == "/healthz" {
             return self.health();
@@ -132,7 +135,11 @@ impl Site {
                 page
             }
             "/robots.txt" => plain(StatusCode::OK, ROBOTS),
-            _ => plain(StatusCode::NOT_FOUND, "Not Found"),
+            _ => {
+                let mut missing = plain(StatusCode::NOT_FOUND, "Not Found");
+                forbid_storing(missing.headers_mut());
+                missing
+            }
         }
     }
 
@@ -163,8 +170,8 @@ impl Site {
             served,
             "request for a host that is not served; add it to the site address or SERVER_NAME"
         );
-        let body = format!("Host: no site for {received:?} here; send one of: {served}\n");
-        plain(StatusCode::MISDIRECTED_REQUEST, body)
+        let sentence = format!("Host: no site for {received:?} here; send one of: {served}");
+        refusal(StatusCode::MISDIRECTED_REQUEST, &sentence)
     }
 }
 
@@ -179,6 +186,7 @@ fn redirect(host: &str, port: u16, uri: &Uri) -> Response<Body> {
     let location = HeaderValue::try_from(format!("https://{host}{port}{target}"));
     let mut response = plain(StatusCode::PERMANENT_REDIRECT, "");
     let headers = response.headers_mut();
+    forbid_storing(headers);
     if let Ok(location) = location {
         headers.insert(LOCATION, location);
     }

@@ -1,10 +1,16 @@
 //! Why a request is refused before the site sees it, and the answer.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use axum::body::Body;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode, Version};
+use uuid::Uuid;
+
+/// The prefix of the targets of replaced requests. A client cannot guess it, and cannot send it either,
+/// because the layer percent-encodes a raw `"`.
+static MARK: LazyLock<String> = LazyLock::new(|| format!("/\"{}/", Uuid::new_v4().simple()));
 
 /// What is wrong with a request that cannot reach the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub enum Fault {
     Proxied,
     /// The first bytes are not a method.
     Method,
+    /// `CONNECT`, which asks for a tunnel.
+    Connect,
     /// The request line does not end in a version.
     Version,
     /// A character that no URL has.
@@ -29,18 +37,22 @@ pub enum Fault {
     Field,
     /// The fields that say where the body ends.
     Length,
-    /// The head is longer than [`super::HEAD_BYTES`], or has more than [`super::FIELDS`].
+    /// The head is longer than [`super::HEAD_BYTES`], has more fields than [`super::FIELDS`] or, over
+    /// HTTP/2, [`super::HTTP2_FIELDS`], or references to compressed fields make it too long.
     HeadTooLarge,
     /// The `:authority` of HTTP/2.
     Authority,
+    /// What else HTTP/2 calls malformed (RFC 9113, sections 8.2 and 8.3).
+    Malformed,
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Tls,
         Self::Plain,
         Self::Proxied,
         Self::Method,
+        Self::Connect,
         Self::Version,
         Self::Target,
         Self::Fragment,
@@ -49,20 +61,18 @@ impl Fault {
         Self::Length,
         Self::HeadTooLarge,
         Self::Authority,
+        Self::Malformed,
     ];
-    /// What the target of a replaced request begins with. A client cannot send it, because a raw `"`
-    /// is percent-encoded on the way.
-    const MARK: &str = "/\"";
 
     /// The target of the request that stands for one with this fault.
     pub fn target(self) -> String {
         let index = Self::ALL.iter().position(|one| *one == self);
-        format!("{}{}", Self::MARK, index.unwrap_or_default())
+        format!("{}{}", *MARK, index.unwrap_or_default())
     }
 
     /// The fault that a request stands for, by its path.
     pub fn of(path: &str) -> Option<Self> {
-        let index = path.strip_prefix(Self::MARK)?;
+        let index = path.strip_prefix(MARK.as_str())?;
         Self::ALL.get(index.parse::<usize>().ok()?).copied()
     }
 
@@ -90,6 +100,9 @@ impl Fault {
             Self::Method => {
                 "the request does not begin with a method; send HTTP/1.1 or HTTP/2, for example GET /healthz HTTP/1.1"
             }
+            Self::Connect => {
+                "this server is not a proxy and opens no tunnels for CONNECT; send the request itself"
+            }
             Self::Version => {
                 "the request line does not end in HTTP/1.1 or HTTP/1.0; write a space in the target as %20"
             }
@@ -111,8 +124,11 @@ impl Fault {
             Self::Authority => {
                 ":authority is not a host; send a name or an address, and perhaps a port, in ASCII"
             }
+            Self::Malformed => {
+                "the request is malformed for HTTP/2; send each pseudo-field once and first, field names in lower case, and no Connection, Upgrade or Transfer-Encoding"
+            }
             Self::HeadTooLarge => {
-                "the request head has more than 1114112 bytes or 100 header fields; send fewer and shorter fields"
+                "the request head has more than 1114112 bytes, or more header fields than 100 (HTTP/2: 1000); send fewer and shorter fields"
             }
         }
     }

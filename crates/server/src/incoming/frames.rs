@@ -8,13 +8,18 @@ use super::HEAD_BYTES;
 pub const FRAME_HEAD_BYTES: usize = 9;
 /// The largest frame that is taken: the default, which hyper leaves alone (section 4.2).
 const FRAME_BYTES: usize = 16 * 1024;
-/// The most frames of one block, which h2 bounds too.
-pub const MOST_FRAMES: usize = 128;
+/// The most CONTINUATION frames of one block: h2 takes 85 and the last one, as many as a head of `HEAD_BYTES` fills
+/// and a quarter more. So a block has at most 1.4 MiB.
+pub const MOST_FRAMES: usize = MOST_FULL_FRAMES + MOST_FULL_FRAMES / 4 + 1;
+const MOST_FULL_FRAMES: usize = HEAD_BYTES / FRAME_BYTES;
 
 /// The type of the frame that begins a block.
 pub const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 0x1;
+/// A server must not receive this frame, which carries a block, too (section 8.4).
+pub const PUSH_PROMISE: u8 = 5;
+/// The flag of a request without a body.
+pub const END_STREAM: u8 = 0x1;
 /// The flag of the frame that ends a block.
 pub const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
@@ -44,7 +49,7 @@ impl Frame {
     }
 }
 
-/// A header block, whose frames came all (section 4.3).
+/// A header block, all of whose frames came (section 4.3).
 pub struct Block<'a> {
     /// The length of its frames.
     pub received: usize,
@@ -64,7 +69,7 @@ impl<'a> Block<'a> {
     ///
     /// # Errors
     ///
-    /// They break off, or are more than h2 takes.
+    /// They break off, are more than h2 takes, or depend on their own stream.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, NotABlock> {
         let Some(received) = extent(bytes)? else {
             return Ok(None);
@@ -80,7 +85,7 @@ impl<'a> Block<'a> {
                         received,
                         flags: frame.flags & END_STREAM,
                         stream: frame.stream,
-                        fragment: Cow::Borrowed(fragment(payload, frame.flags)?),
+                        fragment: Cow::Borrowed(fragment(payload, &frame)?),
                     });
                 }
                 Some(block) if block.stream == frame.stream => {
@@ -101,7 +106,7 @@ fn extent(bytes: &[u8]) -> Result<Option<usize>, NotABlock> {
         let Some(frame) = bytes.get(at..).and_then(Frame::read) else {
             return Ok(None);
         };
-        if frame.kind != kind || frame.length > FRAME_BYTES || at > 2 * HEAD_BYTES {
+        if frame.kind != kind || frame.length > FRAME_BYTES {
             return Err(NotABlock);
         }
         at += FRAME_HEAD_BYTES + frame.length;
@@ -113,7 +118,8 @@ fn extent(bytes: &[u8]) -> Result<Option<usize>, NotABlock> {
 }
 
 /// The payload of HEADERS without padding and priority (section 6.2).
-fn fragment(payload: &[u8], flags: u8) -> Result<&[u8], NotABlock> {
+fn fragment<'a>(payload: &'a [u8], frame: &Frame) -> Result<&'a [u8], NotABlock> {
+    let flags = frame.flags;
     let (payload, padding) = match payload {
         [padding, rest @ ..] if flags & PADDED != 0 => (rest, usize::from(*padding)),
         payload if flags & PADDED == 0 => (payload, 0),
@@ -121,7 +127,20 @@ fn fragment(payload: &[u8], flags: u8) -> Result<&[u8], NotABlock> {
     };
     let skipped = if flags & PRIORITY != 0 { 5 } else { 0 };
     let end = payload.len().checked_sub(padding).ok_or(NotABlock)?;
-    payload.get(skipped..end).ok_or(NotABlock)
+    let fragment = payload.get(skipped..end).ok_or(NotABlock)?;
+    // h2 resets a stream that depends on itself, and does not read the block into its table.
+    let depends_on_itself = payload[..skipped]
+        .first_chunk()
+        .is_some_and(|other| id(*other) == id(frame.stream));
+    if depends_on_itself {
+        return Err(NotABlock);
+    }
+    Ok(fragment)
+}
+
+/// The number of a stream, whose first bit says something else or nothing (section 4.1).
+pub fn id(stream: [u8; 4]) -> u32 {
+    u32::from_be_bytes(stream) & 0x7fff_ffff
 }
 
 /// Appends the frames of a block.

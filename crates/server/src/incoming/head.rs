@@ -55,6 +55,9 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
         b'P' if bytes[start..].starts_with(b"PROXY ") => return Err(Fault::Proxied),
         _ => {}
     }
+    if bytes[start..].starts_with(b"CONNECT ") {
+        return Err(Fault::Connect);
+    }
     let Some(at) = target_of(&bytes[start..]) else {
         return parse(bytes);
     };
@@ -143,7 +146,7 @@ fn complete(
         return Err(Fault::HeadTooLarge);
     }
     let target = request.path.unwrap_or_default();
-    // A path of these bytes is always a URI; anything else is seldom.
+    // A path is always a URI here, so that ordinary requests are not parsed again.
     if !target.starts_with('/') && target.parse::<http::Uri>().is_err() {
         return Err(Fault::Target);
     }
@@ -154,11 +157,12 @@ fn complete(
     }))
 }
 
-/// What follows the head, where hyper would say the same.
+/// What follows the head, by hyper's rules. If a request has both `Transfer-Encoding` and
+/// `Content-Length`, hyper reads the chunks and then closes the connection.
 fn follows(request: &Request<'_, '_>, fields: &[Header<'_>]) -> Result<Follows, Fault> {
     let mut length = None;
-    // Whether nothing but `chunked` is said, and whether it is said last.
-    let (mut is_chunked, mut ends_chunked) = (None, false);
+    // Of the last `Transfer-Encoding` line: whether `chunked` is its last coding.
+    let mut ends_chunked = None;
     for field in fields {
         if field.name.eq_ignore_ascii_case("content-length") {
             let own = body_length(field.value).ok_or(Fault::Length)?;
@@ -167,24 +171,18 @@ fn follows(request: &Request<'_, '_>, fields: &[Header<'_>]) -> Result<Follows, 
             }
             length = Some(own);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            let chunked = field.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            is_chunked = Some(is_chunked.is_none() && chunked);
+            // What is not ASCII is not a coding to hyper, whatever comes last.
             let last = field.value.rsplit(|byte| *byte == b',').next();
-            ends_chunked =
-                last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            let is_chunked = |last: &[u8]| last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            ends_chunked = Some(field.value.is_ascii() && last.is_some_and(is_chunked));
         }
     }
-    if is_chunked.is_some() && (request.version != Some(1) || !ends_chunked) {
-        return Err(Fault::Length);
+    match (length, ends_chunked) {
+        (_, Some(true)) if request.version == Some(1) => Ok(Follows::CHUNKS),
+        (_, Some(_)) => Err(Fault::Length),
+        (None | Some(0), None) => Ok(Follows::Head),
+        (Some(length), None) => Ok(Follows::Bytes(length)),
     }
-    let may_be_tunnel = request.method == Some("CONNECT");
-    Ok(match (length, is_chunked) {
-        _ if may_be_tunnel => Follows::Unknown,
-        (None | Some(0), None) => Follows::Head,
-        (Some(length), None) => Follows::Bytes(length),
-        (None, Some(true)) => Follows::CHUNKS,
-        _ => Follows::Unknown,
-    })
 }
 
 fn body_length(value: &[u8]) -> Option<u64> {

@@ -13,8 +13,19 @@ pub type Field = (Bytes, Bytes);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
+/// What a block says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// All of them, or the first ones if they are too many.
+    pub fields: Vec<Field>,
+    /// How many bytes they are as section 4.1 counts them, with 32 for each field.
+    pub bytes: usize,
+    /// Whether they are more than was asked for.
+    pub are_too_many: bool,
+}
+
 /// How large the dynamic table may be, in bytes: the default, which hyper leaves alone (section 4.2).
-const TABLE_BYTES: usize = 4096;
+pub const TABLE_BYTES: usize = 4096;
 /// What each field counts besides its bytes (section 4.1).
 const FIELD_BYTES: usize = 32;
 
@@ -37,15 +48,21 @@ impl Decoder {
         }
     }
 
-    /// The fields of a block; `None` if they are more than `most` bytes together.
+    /// The fields of a block, at most `most` of them, and at most `most_bytes` together.
     ///
     /// # Errors
     ///
     /// It is not a block, and the connection cannot go on.
-    pub fn read(&mut self, block: &[u8], most: usize) -> Result<Option<Vec<Field>>, Malformed> {
+    pub fn read(
+        &mut self,
+        block: &[u8],
+        most: usize,
+        most_bytes: usize,
+    ) -> Result<Fields, Malformed> {
         let mut input = Input(block);
         let mut fields = Vec::new();
-        let mut total = 0;
+        let mut bytes = 0;
+        let mut are_too_many = false;
         while let Some(first) = input.0.first().copied() {
             let field = match first {
                 0x80.. => self.field(input.integer(7)?)?,
@@ -60,19 +77,25 @@ impl Decoder {
                 }
                 _ => self.literal(&mut input, 4)?,
             };
-            total += size(&field);
-            if total <= most {
+            bytes += size(&field);
+            are_too_many |= bytes > most_bytes || fields.len() == most;
+            if !are_too_many {
                 fields.push(field);
-            } else {
-                fields = Vec::new();
             }
         }
-        Ok((total <= most).then_some(fields))
+        Ok(Fields {
+            fields,
+            bytes,
+            are_too_many,
+        })
     }
 
     fn literal(&self, input: &mut Input<'_>, prefix: u8) -> Result<Field, Malformed> {
         let name = match input.integer(prefix)? {
-            0 => input.string()?,
+            // An empty name is one of which h2 waits for more, until it ends the connection.
+            0 => Some(input.string()?)
+                .filter(|name| !name.is_empty())
+                .ok_or(Malformed)?,
             index => self.field(index)?.0,
         };
         Ok((name, input.string()?))
@@ -240,11 +263,9 @@ mod tests {
         ];
         let mut decoder = Decoder::new();
         for (block, expected) in blocks {
-            let fields = decoder
-                .read(block, 1 << 20)
-                .expect("a block")
-                .expect("a short one");
-            assert_eq!(texts(fields), expected);
+            let read = decoder.read(block, 100, 1 << 20).expect("a block");
+            assert_eq!(texts(read.fields), expected);
+            assert!(!read.are_too_many);
         }
         assert_eq!(decoder.bytes, 164);
     }
@@ -257,12 +278,12 @@ mod tests {
             let mut block = Vec::new();
             write(&field, &mut block);
             let mut decoder = Decoder::new();
-            assert_eq!(
-                decoder.read(&block, 1 << 20),
-                Ok(Some(vec![field])),
-                "{length}"
-            );
-            assert_eq!(decoder.read(&block, 10), Ok(None));
+            let read = decoder.read(&block, 1, 1 << 20).expect("a block");
+            assert_eq!((read.fields, read.bytes), (vec![field], length + 33));
+            for (most, most_bytes) in [(0, 1 << 20), (1, length + 32)] {
+                let read = decoder.read(&block, most, most_bytes).expect("a block");
+                assert!(read.are_too_many && read.fields.is_empty(), "{length}");
+            }
             assert!(decoder.table.is_empty());
         }
     }
@@ -273,35 +294,34 @@ mod tests {
         let mut decoder = Decoder::new();
         for number in 0..1000 {
             let block = format!("\x40\x01a\x04{number:04}");
-            decoder.read(block.as_bytes(), 1 << 20).expect("a block");
+            decoder.read(block.as_bytes(), 1, 1 << 20).expect("a block");
             assert!(decoder.bytes <= TABLE_BYTES);
         }
         assert_eq!(decoder.table.len(), TABLE_BYTES / 37);
         let mut large = b"\x40\x01a".to_vec();
         write_length(5000, &mut large);
         large.extend([b'x'; 5000]);
-        assert!(decoder.read(&large, 1 << 20).is_ok());
+        assert!(decoder.read(&large, 1, 1 << 20).is_ok());
         assert_eq!((decoder.table.len(), decoder.bytes), (0, 0));
-        assert_eq!(
-            decoder.read(b"\x20", 1),
-            Ok(Some(vec![])),
-            "a table of no bytes"
-        );
+        let none = decoder.read(b"\x20", 1, 1).expect("a table of no bytes");
+        assert_eq!((none.fields, none.bytes), (vec![], 0));
     }
 
     #[test]
-    fn what_is_no_block_is_refused() {
-        let wrong: [&[u8]; 6] = [
+    fn malformed_blocks_are_refused() {
+        let wrong: [&[u8]; 8] = [
             b"\x80",
             b"\xbe",
             b"\x00\x01a",
+            b"\x00\0\x01a",
+            b"\x40\x80\x01a",
             b"\x00\x05a",
             b"\x3f\xff\xff\xff\xff\xff\x7f",
             b"\x3f\xe2\x1f",
         ];
         for block in wrong {
             assert_eq!(
-                Decoder::new().read(block, 1 << 20),
+                Decoder::new().read(block, 100, 1 << 20),
                 Err(Malformed),
                 "{block:?}"
             );

@@ -7,7 +7,7 @@ use super::{Fault, HEAD_BYTES, TARGET_BYTES};
 
 /// Held bytes up to this many are judged with each read, so that garbage is answered at once.
 const SHORT: usize = 1024;
-/// In this many bytes the target alone is too long or has ended.
+/// A head of this many bytes has a target that is too long, or its whole target.
 const LONG: usize = TARGET_BYTES + SHORT;
 
 /// Finds the heads of requests, and where their bodies end.
@@ -28,15 +28,22 @@ impl Http1 {
         }
     }
 
-    /// Everything that comes is replaced by a request that stands for the fault. It is the last one:
-    /// nobody knows where another begins.
-    fn refuse(&mut self, fault: Fault, received: usize) -> Rest {
+    /// Replaces everything that was received by a request that stands for the fault. It is the last
+    /// one, because the next head could begin anywhere.
+    fn refuse(&mut self, fault: Fault, received: &[u8]) -> Rest {
         self.refused = true;
-        let target = fault.target();
-        let request =
-            format!("GET {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
-        Rest::Replaced(received, request.into())
+        Rest::Replaced(received.len(), replacement(fault, received).into())
     }
+}
+
+/// The request that stands for a received one. A `HEAD` request stays one, because its answer has no body.
+fn replacement(fault: Fault, received: &[u8]) -> String {
+    let start = received.iter().position(|byte| !b"\r\n".contains(byte));
+    let line = received.get(start.unwrap_or_default()..);
+    let is_head = line.is_some_and(|line| line.starts_with(b"HEAD "));
+    let method = if is_head { "HEAD" } else { "GET" };
+    let target = fault.target();
+    format!("{method} {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n")
 }
 
 impl Reader for Http1 {
@@ -45,7 +52,7 @@ impl Reader for Http1 {
         while at < bytes.len() {
             let left = &bytes[at..];
             at += match self.follows {
-                Follows::Unknown => left.len(),
+                Follows::Nothing => break,
                 Follows::Bytes(_) | Follows::Chunks(_) => self.follows.take(left),
                 Follows::Head => {
                     let judged = match self.wrong {
@@ -66,9 +73,9 @@ impl Reader for Http1 {
                         }
                         Ok(Head::Partial) if left.len() < HEAD_BYTES => break,
                         Ok(Head::Partial) => {
-                            return (at, self.refuse(Fault::HeadTooLarge, left.len()));
+                            return (at, self.refuse(Fault::HeadTooLarge, left));
                         }
-                        Err(fault) => return (at, self.refuse(fault, left.len())),
+                        Err(fault) => return (at, self.refuse(fault, left)),
                     }
                 }
             };
@@ -86,8 +93,8 @@ impl Reader for Http1 {
             || end.windows(3).any(|three| three == b"\n\r\n")
     }
 
-    fn has_refused(&self) -> bool {
-        self.refused
+    fn has_ended(&self) -> bool {
+        self.refused || self.follows == Follows::Nothing
     }
 }
 
@@ -95,34 +102,20 @@ impl Reader for Http1 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::layer;
     use super::*;
 
     /// What hyper reads of these bytes, if they come in pieces.
     fn through(sent: &[u8], piece: usize) -> String {
-        let mut reader = Http1::new(None);
-        let (mut held, mut read) = (Vec::new(), Vec::new());
-        for piece in sent.chunks(piece) {
-            let new = held.len();
-            held.extend_from_slice(piece);
-            let is_worth_it = new == 0 || reader.is_worth_reading(&held, new);
-            while is_worth_it && !reader.refused {
-                let (passing, rest) = reader.read(&held);
-                read.extend(held.drain(..passing));
-                let Rest::Replaced(received, by) = rest else {
-                    break;
-                };
-                held.drain(..received);
-                read.extend(by);
-            }
-        }
+        let read = layer::through(Http1::new(None), sent, piece);
         read.escape_ascii().to_string()
     }
 
     fn stands_for(fault: Fault) -> String {
-        let target = fault.target();
-        let request =
-            format!("GET {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
-        request.escape_default().to_string().replace("\\'", "'")
+        replacement(fault, b"")
+            .as_bytes()
+            .escape_ascii()
+            .to_string()
     }
 
     /// RFC 9112, section 3.2: the target alone is changed, and only where it must be.
@@ -172,6 +165,52 @@ mod tests {
             assert_eq!(long, stands_for(Fault::TargetTooLong));
             let large = through(field.as_bytes(), piece);
             assert_eq!(large, stands_for(Fault::HeadTooLarge));
+        }
+    }
+
+    /// No head passes unread after a body, whatever says where the body ends.
+    #[test]
+    fn nothing_passes_unread_after_a_body() {
+        let end = "Transfer-Encoding: chunked\r\n";
+        let cases = [
+            (end, "1 \r\na\r\n0\r\n\r\n", true),
+            (end, "1\t;x\r\na\r\n0\r\n\r\n", true),
+            (end, "0000000000000001\r\na\r\n0\r\n\r\n", true),
+            ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n", true),
+            ("Transfer-Encoding: ,chunked\r\n", "0\r\n\r\n", true),
+            (
+                "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+                "0\r\n\r\n",
+                true,
+            ),
+            (
+                "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                "0\r\n\r\n",
+                true,
+            ),
+            (end, "1 1\r\na\r\n0\r\n\r\n", false),
+            (end, "10000000000000000\r\n", false),
+            (end, "1;\n", false),
+        ];
+        for (fields, body, follows) in cases {
+            let first = format!("POST / HTTP/1.1\r\n{fields}\r\n{body}");
+            let sent = format!("{first}GET /#a HTTP/1.1\r\n\r\n");
+            for piece in [1, 7, sent.len()] {
+                let read = through(sent.as_bytes(), piece);
+                if follows {
+                    let first = first.as_bytes().escape_ascii().to_string();
+                    assert_eq!(read, first + &stands_for(Fault::Fragment), "{body:?}");
+                } else {
+                    assert!(!read.contains("GET"), "{body:?}: {read}");
+                }
+            }
+        }
+        let tunnel = through(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\nGET /\"0", 9);
+        assert_eq!(tunnel, stands_for(Fault::Connect));
+        for field in ["gzip", "chunked, gzip", "\u{e9}, chunked", "chunked\u{e9}"] {
+            let sent = format!("POST / HTTP/1.1\r\nTransfer-Encoding: {field}\r\n\r\n");
+            let read = through(sent.as_bytes(), sent.len());
+            assert_eq!(read, stands_for(Fault::Length), "{field}");
         }
     }
 

@@ -3,17 +3,26 @@
 //! h2 resets a stream for a `:path` that `http` does not take, and the whole connection for one that is
 //! not UTF-8. So header blocks are read here first. As long as none has to be changed they pass as they
 //! are. From the first one on that has, each is written anew, without compression: h2's table does
-//! not follow the client's any more, and nothing may refer to it.
+//! not follow the client's any more, and nothing may refer to it. References can make a block of a few
+//! bytes a megabyte long, so a block that becomes much longer than it was received is refused.
+//!
+//! h2 answers a malformed head with a reset, or ends the connection for it. So [`fields::judge`] refuses what
+//! is malformed. What is not a header block at all, and malformed trailers, h2 still ends the connection
+//! or the stream for.
 
 use bytes::Bytes;
-use http::uri::Authority;
 
-use super::frames::{Block, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock, write_block};
-use super::hpack::{self, Decoder, Field};
+use super::fields::{self, is_head};
+use super::frames::{
+    Block, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock, PUSH_PROMISE, id, write_block,
+};
+use super::hpack::{self, Decoder, Field, TABLE_BYTES};
 use super::layer::{Reader, Rest};
-use super::{Fault, HEAD_BYTES, TARGET_BYTES, target};
+use super::{Fault, HEAD_BYTES, HTTP2_FIELDS};
 
 const PREFACE_BYTES: usize = 24;
+/// The most fields of a block: those of a request, with `:method`, `:scheme`, `:authority` and `:path`.
+const MOST_FIELDS: usize = HTTP2_FIELDS + 4;
 
 /// Finds the header blocks of requests.
 pub struct Http2 {
@@ -21,6 +30,8 @@ pub struct Http2 {
     passing: usize,
     decoder: Decoder,
     state: State,
+    /// The newest stream. A block of an older one carries trailers.
+    newest: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +40,7 @@ enum State {
     Mirroring,
     /// A block was written anew.
     Writing,
-    /// The connection is broken, which h2 finds out by itself.
+    /// h2 ends the connection.
     Broken,
 }
 
@@ -40,36 +51,44 @@ impl Http2 {
             passing: PREFACE_BYTES,
             decoder: Decoder::new(),
             state: State::Mirroring,
+            newest: 0,
         }
     }
 
-    /// What is read of a block that is not one: what h2 refuses, too.
-    fn give_up(&mut self, received: usize, stream: [u8; 4]) -> Option<Rest> {
-        let written = self.state == State::Writing;
+    /// Replaces what is not a block by what h2 ends the connection for, so that the two tables never go on
+    /// with different entries.
+    fn give_up(&mut self, received: usize, stream: [u8; 4]) -> Rest {
         self.state = State::Broken;
-        written.then(|| {
-            let mut broken = Vec::new();
-            // An index of 0 is an error (RFC 7541, section 6.1).
-            write_block(&[0x80], 0, stream, &mut broken);
-            Rest::Replaced(received, broken)
-        })
+        let mut broken = Vec::new();
+        // An index of 0 is an error (RFC 7541, section 6.1).
+        write_block(&[0x80], 0, stream, &mut broken);
+        Rest::Replaced(received, broken)
     }
 
     /// What replaces a complete block, if anything has to.
     fn replacement(&mut self, block: &Block<'_>) -> Option<Rest> {
-        let Ok(fields) = self.decoder.read(&block.fragment, HEAD_BYTES) else {
-            return self.give_up(block.received, block.stream);
+        let read = self.decoder.read(&block.fragment, MOST_FIELDS, HEAD_BYTES);
+        let Ok(read) = read else {
+            return Some(self.give_up(block.received, block.stream));
         };
-        let fields = match fields {
-            None => Some(refused(Fault::HeadTooLarge)),
-            Some(fields) => match changed(&fields) {
-                None if self.state == State::Mirroring => None,
-                None => Some(fields),
-                changed => changed,
-            },
+        let is_request = id(block.stream) > self.newest;
+        self.newest = self.newest.max(id(block.stream));
+        let changed = match () {
+            () if read.are_too_many => Err(Fault::HeadTooLarge),
+            () if is_request => fields::judge(&read.fields, block.flags & END_STREAM != 0),
+            () => Ok(None),
         };
-        let fields = fields?;
+        if changed == Ok(None) && self.state == State::Mirroring {
+            return None;
+        }
         self.state = State::Writing;
+        let is_head = is_head(&read.fields);
+        let is_bomb = length(&read.fields) > most_length(block.received);
+        let fields = match changed {
+            Err(fault) => refused(fault, is_head),
+            Ok(_) if is_bomb => refused(Fault::HeadTooLarge, is_head),
+            Ok(changed) => changed.unwrap_or(read.fields),
+        };
         let mut fragment = Vec::new();
         fields
             .iter()
@@ -80,10 +99,21 @@ impl Http2 {
     }
 }
 
-/// A request that stands for one at fault.
-fn refused(fault: Fault) -> Vec<Field> {
+/// How long a block of so many bytes may become: twice as long by Huffman's code, whose shortest symbols
+/// have five bits, and longer by each entry of the table, static ones included.
+fn most_length(received: usize) -> usize {
+    2 * received + 2 * TABLE_BYTES
+}
+
+fn length(fields: &[Field]) -> usize {
+    let lengths = fields.iter().map(|(name, value)| name.len() + value.len());
+    lengths.sum()
+}
+
+/// The request that stands for one at fault. A `HEAD` request stays one, because its answer has no body.
+fn refused(fault: Fault, is_head: bool) -> Vec<Field> {
     [
-        (":method", "GET"),
+        (":method", if is_head { "HEAD" } else { "GET" }),
         (":scheme", "http"),
         (":authority", "refused"),
         (":path", &fault.target()),
@@ -95,34 +125,6 @@ fn refused(fault: Fault) -> Vec<Field> {
         )
     })
     .into()
-}
-
-/// The fields as h2 takes them; `None` if it takes them as they are.
-fn changed(fields: &[Field]) -> Option<Vec<Field>> {
-    let position = |wanted: &str| fields.iter().position(|(name, _)| name == wanted);
-    let at = position(":path")?;
-    let authority = position(":authority").map(|at| &fields[at].1);
-    if authority.is_some_and(|text| Authority::try_from(text.as_ref()).is_err()) {
-        return Some(refused(Fault::Authority));
-    }
-    let target = &fields[at].1;
-    let read = match target::read(target) {
-        Ok(read) if read.length == target.len() => read,
-        Ok(_) => return Some(refused(Fault::Target)),
-        Err(fault) => return Some(refused(fault)),
-    };
-    if read.encoded.unwrap_or(read.length) > TARGET_BYTES {
-        return Some(refused(Fault::TargetTooLong));
-    }
-    if !target.starts_with(b"/") && target != "*" {
-        return Some(refused(Fault::Target));
-    }
-    read.encoded?;
-    let mut encoded = Vec::new();
-    target::encode(target, &mut encoded);
-    let mut fields = fields.to_vec();
-    fields[at].1 = encoded.into();
-    Some(fields)
 }
 
 impl Reader for Http2 {
@@ -142,6 +144,9 @@ impl Reader for Http2 {
             let Some(frame) = Frame::read(left) else {
                 break;
             };
+            if frame.kind == PUSH_PROMISE {
+                return (at, self.give_up(left.len(), frame.stream));
+            }
             if frame.kind != HEADERS {
                 self.passing = FRAME_HEAD_BYTES + frame.length;
                 continue;
@@ -155,7 +160,7 @@ impl Reader for Http2 {
                     }
                     replaced
                 }
-                Err(NotABlock) => self.give_up(left.len(), frame.stream),
+                Err(NotABlock) => Some(self.give_up(left.len(), frame.stream)),
             };
             if let Some(replaced) = replaced {
                 return (at, replaced);
@@ -172,25 +177,12 @@ impl Reader for Http2 {
 #[cfg(test)]
 mod tests {
     use super::super::frames::{END_HEADERS, MOST_FRAMES};
+    use super::super::layer;
     use super::*;
 
     /// What hyper reads of these bytes, if they come in pieces.
     fn through(sent: &[u8], piece: usize) -> Vec<u8> {
-        let mut reader = Http2::new();
-        let (mut held, mut read) = (Vec::new(), Vec::new());
-        for piece in sent.chunks(piece) {
-            held.extend_from_slice(piece);
-            loop {
-                let (passing, rest) = reader.read(&held);
-                read.extend(held.drain(..passing));
-                let Rest::Replaced(received, by) = rest else {
-                    break;
-                };
-                held.drain(..received);
-                read.extend(by);
-            }
-        }
-        read
+        layer::through(Http2::new(), sent, piece)
     }
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -210,7 +202,8 @@ mod tests {
                 continue;
             }
             let block = Block::read(left).ok().flatten().unwrap();
-            let fields = decoder.read(&block.fragment, HEAD_BYTES).unwrap().unwrap();
+            let read = decoder.read(&block.fragment, MOST_FIELDS, HEAD_BYTES);
+            let fields = read.unwrap().fields;
             let fields = fields
                 .iter()
                 .map(|(name, value)| format!(" {}={}", name.escape_ascii(), value.escape_ascii()));
@@ -250,6 +243,10 @@ mod tests {
             frame(1, 5, 11, b"\x82\x86\xc1\xc0\xbf"),
         ]
         .concat();
+        let refused = format!(
+            "9 1 :method=GET :scheme=http :authority=refused :path={}",
+            Fault::Fragment.target().as_bytes().escape_ascii()
+        );
         let expected = [
             "frame 4",
             "1 1 :method=GET :scheme=http :path=/a :authority=h x=y",
@@ -259,7 +256,7 @@ mod tests {
             "frame 8",
             "7 1 :method=GET :scheme=http :path=/%22%FF :authority=h",
             "3 1",
-            "9 1 :method=GET :scheme=http :authority=refused :path=/\\\"6",
+            &refused,
             "11 1 :method=GET :scheme=http :path=/a :authority=h x=y",
         ];
         for piece in [1, 2, 7, 20, sent.len()] {
@@ -269,6 +266,32 @@ mod tests {
                 "pieces of {piece}"
             );
         }
+    }
+
+    /// References to one long entry of the table: each block of 300 bytes means a megabyte. Each is refused,
+    /// the table goes on, and a `HEAD` request stays one.
+    #[test]
+    fn references_do_not_make_blocks_longer() {
+        let mut entry = b"\x82\x86\x84\x40\x01x\x7f\xa1\x1e".to_vec();
+        entry.resize(entry.len() + 4000, b'a');
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        sent.extend(frame(1, 5, 1, b"\x82\x86\x04\x02/\""));
+        write_block(&entry, END_STREAM, [0, 0, 0, 3], &mut sent);
+        for stream in (5..255).step_by(2) {
+            let block = [&b"\x02\x04HEAD\x86\x84"[..], &[0xbe; 240]].concat();
+            sent.extend(frame(1, 5, stream, &block));
+        }
+        sent.extend(frame(1, 5, 255, b"\x82\x86\x84\xbe\xbe"));
+        let read = through(&sent, sent.len());
+        assert!(read.len() < 2 * sent.len(), "{}", read.len());
+        let found = understood(&read);
+        let refused = format!(
+            "1 :method=HEAD :scheme=http :authority=refused :path={}",
+            Fault::HeadTooLarge.target().as_bytes().escape_ascii()
+        );
+        assert_eq!(found.len(), 128);
+        assert!(found[2..127].iter().all(|found| found.ends_with(&refused)));
+        assert!(found[127].len() > 8000, "two references are ordinary");
     }
 
     /// Nothing is changed on a connection that needs nothing.
@@ -286,7 +309,8 @@ mod tests {
         }
     }
 
-    /// What is no block passes as it is, or as something that h2 refuses, and so does all after it.
+    /// What is not a block becomes something that h2 ends the connection for: also what h2 would not read
+    /// into its table, or would read into it behind our back.
     #[test]
     fn broken_connections_stay_broken() {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -300,20 +324,28 @@ mod tests {
             frame(1, 5, 3, b"\x80"),
             frame(1, 0xd, 3, b"\x09"),
             frame(1, 0x25, 3, b"\0\0"),
+            frame(1, 0x25, 3, b"\x80\0\0\x03\0\x82\x86\x84\x40\x01x\x01y"),
+            frame(5, 4, 3, b"\0\0\0\x02\x82\x86\x84\x40\x01x\x01y"),
+            frame(1, 5, 3, b"\x82\x86\x84\x40\0\x01y"),
+            [
+                frame(1, 1, 3, b"\x82\x86\x84\x40\0\x01y"),
+                frame(9, 4, 3, b"\x40\x01x\x01y"),
+            ]
+            .concat(),
             [frame(1, 1, 3, b"\x82"), frame(0, 0, 3, b"")].concat(),
             [frame(1, 1, 3, b"\x82"), frame(9, 4, 5, b"\x82")].concat(),
             endless,
         ] {
             let later = frame(1, 5, 7, b"\x82\x86\x04\x02/\"");
-            let sent = [&preface[..], &broken, &later].concat();
-            assert_eq!(through(&sent, sent.len()), sent);
-            let sent = [&preface[..], &changed, &broken, &later].concat();
-            let read = through(&sent, sent.len());
             let error = frame(HEADERS, END_HEADERS, 3, b"\x80");
-            assert!(
-                read.windows(error.len()).any(|window| window == error),
-                "{read:?}"
-            );
+            for before in [&b""[..], &changed] {
+                let sent = [&preface[..], before, &broken, &later].concat();
+                let read = through(&sent, sent.len());
+                assert!(
+                    read.windows(error.len()).any(|window| window == error),
+                    "{read:?}"
+                );
+            }
         }
     }
 }

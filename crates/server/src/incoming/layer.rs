@@ -1,4 +1,9 @@
 //! The layer below hyper: what is read passes a [`Reader`] first.
+//!
+//! Of one connection the layer holds the beginning of one head, and one replaced head. Over HTTP/1.1 both
+//! are at most `HEAD_BYTES` and one read; over HTTP/2 the frames of one header block, at most 1.4 MiB, and
+//! its replacement, at most `HEAD_BYTES`. Everything after that waits until hyper has read what is ready,
+//! so one poll costs one read or one replacement.
 
 use std::future::Future;
 use std::io;
@@ -24,8 +29,8 @@ pub trait Reader: Unpin {
     /// Whether bytes that were held back can be more than that, now that those from `new` on came.
     fn is_worth_reading(&self, held: &[u8], new: usize) -> bool;
 
-    /// Whether hyper was handed the last request of the connection, because it is at fault.
-    fn has_refused(&self) -> bool {
+    /// Whether hyper was handed the last request of the connection, because that request is at fault.
+    fn has_ended(&self) -> bool {
         false
     }
 }
@@ -44,39 +49,48 @@ pub enum Rest {
 pub struct Layer<C, R> {
     carrier: C,
     reader: R,
-    /// The beginning of a head whose rest has not come.
+    /// What the reader has not passed on: the beginning of a head whose rest has not come, and what was
+    /// received with a replaced head.
     held: BytesMut,
+    /// Whether the reader has to read what is held before more is received.
+    is_worth_reading: bool,
     /// What hyper reads next.
     ready: BytesMut,
     /// Until when the rest of a refused connection is read.
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-impl<C: Carrier, R: Reader> Layer<C, R> {
+impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
     /// Puts the reader above the connection.
     pub fn new(carrier: C, reader: R) -> Self {
         Self {
             carrier,
             reader,
             held: BytesMut::new(),
+            is_worth_reading: false,
             ready: BytesMut::new(),
             lingering: None,
         }
     }
 
-    /// Makes what is held ready, as far as it goes.
+    /// Makes what is held ready, up to the first head that is replaced.
     fn digest(&mut self) {
-        let mut held = std::mem::take(&mut self.held);
-        while !held.is_empty() {
-            let (passing, rest) = self.reader.read(&held);
-            self.ready.extend_from_slice(&held.split_to(passing));
-            let Rest::Replaced(received, by) = rest else {
-                break;
-            };
-            held.advance(received);
+        let (passing, rest) = self.reader.read(&self.held);
+        self.ready = self.held.split_to(passing);
+        self.take(rest);
+    }
+
+    /// Makes the replacement ready. What was received with the head stays held.
+    fn take(&mut self, rest: Rest) {
+        self.is_worth_reading = false;
+        if let Rest::Replaced(received, by) = rest {
+            self.held.advance(received);
             self.ready.extend_from_slice(&by);
+            self.is_worth_reading = !self.held.is_empty();
         }
-        self.held = held;
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
     }
 
     /// Reads and drops what comes, until the peer closes or has had its time.
@@ -88,7 +102,7 @@ impl<C: Carrier, R: Reader> Layer<C, R> {
             return Poll::Ready(());
         }
         let mut dropped = [0; 4096];
-        // So many at a time, because other connections wait for this thread.
+        // A bounded number of reads, because other connections wait for this thread.
         for _ in 0..16 {
             let mut buffer = ReadBuf::new(&mut dropped);
             let read = ready!(Pin::new(&mut self.carrier).poll_read(context, &mut buffer));
@@ -101,7 +115,7 @@ impl<C: Carrier, R: Reader> Layer<C, R> {
     }
 }
 
-impl<C: Carrier, R: Reader> AsyncRead for Layer<C, R> {
+impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -118,35 +132,30 @@ impl<C: Carrier, R: Reader> AsyncRead for Layer<C, R> {
                 }
                 return Poll::Ready(Ok(()));
             }
-            if this.reader.has_refused() {
+            if this.is_worth_reading {
+                this.digest();
+                continue;
+            }
+            if this.reader.has_ended() {
                 // hyper answers the last request, and then closes.
                 return Poll::Pending;
             }
             ready!(Pin::new(&mut this.carrier).poll_read(context, buffer))?;
             let read = &buffer.filled()[start..];
             if read.is_empty() {
-                // Half a head is worth nothing to anybody.
+                // What is held is an incomplete head, and the client sends no more of it.
                 return Poll::Ready(Ok(()));
             }
             if this.held.is_empty() {
                 let (passing, rest) = this.reader.read(read);
-                let mut at = passing;
-                if let Rest::Replaced(received, by) = rest {
-                    this.ready.extend_from_slice(&by);
-                    at += received;
-                }
-                this.held.extend_from_slice(&read[at..]);
+                this.held.extend_from_slice(&read[passing..]);
                 buffer.set_filled(start + passing);
-                if !this.ready.is_empty() {
-                    this.digest();
-                }
+                this.take(rest);
             } else {
                 let new = this.held.len();
                 this.held.extend_from_slice(read);
                 buffer.set_filled(start);
-                if this.reader.is_worth_reading(&this.held, new) {
-                    this.digest();
-                }
+                this.is_worth_reading = this.reader.is_worth_reading(&this.held, new);
             }
             if buffer.filled().len() > start {
                 return Poll::Ready(Ok(()));
@@ -155,7 +164,7 @@ impl<C: Carrier, R: Reader> AsyncRead for Layer<C, R> {
     }
 }
 
-impl<C: Carrier, R: Reader> AsyncWrite for Layer<C, R> {
+impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -184,7 +193,7 @@ impl<C: Carrier, R: Reader> AsyncWrite for Layer<C, R> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.carrier).poll_shutdown(context))?;
         }
-        if self.reader.has_refused() {
+        if self.reader.has_ended() {
             ready!(self.poll_linger(context));
         }
         Poll::Ready(Ok(()))
@@ -195,4 +204,30 @@ impl<C: Carrier, R: Reader> Carrier for Layer<C, R> {
     fn counted(&self) -> &Counted {
         self.carrier.counted()
     }
+}
+
+/// What is read above a layer, of bytes that come in pieces.
+#[cfg(test)]
+pub fn through(reader: impl Reader, sent: &[u8], piece: usize) -> Vec<u8> {
+    use std::task::Waker;
+
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut peer, carrier) = tokio::io::duplex(sent.len());
+    let mut layer = Layer::new(carrier, reader);
+    let mut read = Vec::new();
+    for piece in sent.chunks(piece) {
+        let written = Pin::new(&mut peer).poll_write(&mut context, piece);
+        assert!(matches!(written, Poll::Ready(Ok(count)) if count == piece.len()));
+        loop {
+            let mut space = [0; 8192];
+            let mut buffer = ReadBuf::new(&mut space);
+            match Pin::new(&mut layer).poll_read(&mut context, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(outcome) => outcome.unwrap(),
+            }
+            assert!(!buffer.filled().is_empty(), "the peer goes on");
+            read.extend_from_slice(buffer.filled());
+        }
+    }
+    read
 }

@@ -61,6 +61,12 @@ impl Frame {
         self.kind == kind::RST_STREAM || (may_end && self.flags & 1 != 0)
     }
 
+    /// Whether it is a GOAWAY with an error code, after which streams are lost (section 6.8).
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.kind == kind::GOAWAY && self.payload.get(4..8) != Some(&[0; 4])
+    }
+
     /// The status of a HEADERS frame that is the first of its connection, so that no table has it.
     #[must_use]
     pub fn status(&self) -> u16 {

@@ -171,3 +171,15 @@ async fn a_wrong_bind_is_refused() {
         );
     }
 }
+
+/// A port that another program has for IPv6 alone is not a reason to listen on IPv4 alone: half of the
+/// clients would reach the other program.
+#[tokio::test]
+async fn a_port_in_use_is_reported() {
+    let other = std::net::TcpListener::bind("[::1]:0").expect("IPv6 is there");
+    let port = other.local_addr().expect("it is bound").port();
+    let home = Home::new();
+    let started = home.start(&format!("http://:{port}"), DIRECTIVES, &[]);
+    let said = started.err().unwrap_or_default();
+    assert!(said.contains("stop what uses it"), "{said}");
+}

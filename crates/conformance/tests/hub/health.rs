@@ -26,7 +26,7 @@ const HOSTS: [&str; 8] = [
 async fn health_answers_any_host() {
     let hub = Hub::start_on("http://hub.example:0", DIRECTIVES);
     for host in HOSTS {
-        for method in ["GET", "HEAD"] {
+        for method in ["GET", "HEAD", "POST"] {
             for version in ["1.0", "1.1"] {
                 let request = format!(
                     "{method} /healthz HTTP/{version}\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -49,7 +49,7 @@ async fn health_answers_any_host() {
     let absolute = raw::exchange(hub.address, absolute).await;
     assert_eq!(raw::status(&absolute), 200, "{absolute}");
     let asking = hub.client().naming("10.244.3.7:3000").http2();
-    for method in ["GET", "HEAD"] {
+    for method in ["GET", "HEAD", "POST", "OPTIONS"] {
         assert_eq!(asking.send(method, "/healthz", "").await.status, 200);
     }
     assert_eq!(asking.get(&target(&[("match", "a")])).await.status, 421);
@@ -124,4 +124,8 @@ async fn health_answers_over_https_and_before_the_redirect() {
     }
     let other = format!("http://127.0.0.1:{http}/healthzz");
     assert_eq!(unverified(&[&other]), "308");
+    let request = "GET /healthzz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let redirect = raw::head(([127, 0, 0, 1], http).into(), request).await;
+    let redirect = redirect.to_ascii_lowercase();
+    assert!(redirect.contains("no-store"), "{redirect}");
 }

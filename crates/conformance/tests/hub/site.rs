@@ -2,7 +2,7 @@
 
 use talaria_conformance::client::target;
 use talaria_conformance::hub::Hub;
-use talaria_conformance::{HUB_PATH, PATIENCE};
+use talaria_conformance::{HUB_PATH, PATIENCE, raw};
 
 /// B-083: a welcome page, a file for robots, and 404 with a body for everything else.
 #[tokio::test]
@@ -35,6 +35,8 @@ async fn the_fixed_responses() {
             let answer = hub.client().send(method, path, "").await;
             assert_eq!(answer.status, 404, "{method} {path}");
             assert!(!answer.text.is_empty(), "{method} {path} has a body");
+            let stored = answer.header("cache-control");
+            assert!(stored.contains("no-store"), "{method} {path}: {stored}");
         }
     }
 }
@@ -75,7 +77,8 @@ async fn another_host_is_misdirected() {
             assert_eq!(answer.status, 421, "{host}");
             assert!(answer.text.contains("elsewhere.example"), "{}", answer.text);
             assert!(answer.text.contains("127.0.0.1"), "{}", answer.text);
-            assert_eq!(answer.header("x-frame-options"), "", "B-324");
+            assert_eq!(answer.header("x-frame-options"), "DENY");
+            assert!(answer.header("cache-control").contains("no-store"));
         }
     }
     let logged = |line: &str| line.contains("elsewhere.example").then_some(());
@@ -87,4 +90,28 @@ async fn another_host_is_misdirected() {
         .naming("whatever.example")
         .subscribe_with(&[("match", "a")])
         .await;
+}
+
+/// RFC 9112, section 3.2: exactly one `Host`. The refusal has the hub's fields, and a line in the log.
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let hub = Hub::ordinary();
+    for (fields, words) in [
+        ("", "missing"),
+        ("Host: a\r\nHost: b\r\n", "more than once"),
+        ("Host: \u{e9}\r\n", "not readable"),
+    ] {
+        let before = hub.log.len();
+        let request = format!("GET /healthz HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
+        let answer = raw::exchange(hub.address, request.as_bytes()).await;
+        assert_eq!(raw::status(&answer), 400, "{answer}");
+        let lower = answer.to_ascii_lowercase();
+        for field in ["x-frame-options: deny", "no-store", "no-transform", words] {
+            assert!(lower.contains(field), "{field} is not in {answer}");
+        }
+        let logged = |line: &str| (line.contains("refused") && line.contains(words)).then_some(());
+        hub.log
+            .find(before, PATIENCE, logged)
+            .expect("a line in the log");
+    }
 }

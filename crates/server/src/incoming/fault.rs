@@ -128,7 +128,7 @@ impl Fault {
                 "the request is malformed for HTTP/2; send each pseudo-field once and first, field names in lower case, and no Connection, Upgrade or Transfer-Encoding"
             }
             Self::HeadTooLarge => {
-                "the request head has more than 1114112 bytes, or more header fields than 100 (HTTP/2: 1000); send fewer and shorter fields"
+                "the request head has more than 1114112 bytes or 100 header fields (HTTP/2: 1000); send fewer and shorter fields"
             }
         }
     }

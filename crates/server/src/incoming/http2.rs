@@ -4,7 +4,7 @@
 //! not UTF-8. So header blocks are read here first. As long as none has to be changed they pass as they
 //! are. From the first one on that has, each is written anew, without compression: h2's table does
 //! not follow the client's any more, and nothing may refer to it. References can make a block of a few
-//! bytes a megabyte long, so a block that becomes much longer than it was received is refused.
+//! bytes a megabyte long, so the decoder bounds what they add.
 //!
 //! h2 answers a malformed head with a reset, or ends the connection for it. So [`fields::judge`] refuses what
 //! is malformed. What is not a header block at all, and malformed trailers, h2 still ends the connection
@@ -16,7 +16,7 @@ use super::fields::{self, is_head};
 use super::frames::{
     Block, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock, PUSH_PROMISE, id, write_block,
 };
-use super::hpack::{self, Decoder, Field, TABLE_BYTES};
+use super::hpack::{self, Decoder, Field};
 use super::layer::{Reader, Rest};
 use super::{Fault, HEAD_BYTES, HTTP2_FIELDS};
 
@@ -83,10 +83,8 @@ impl Http2 {
         }
         self.state = State::Writing;
         let is_head = is_head(&read.fields);
-        let is_bomb = length(&read.fields) > most_length(block.received);
         let fields = match changed {
             Err(fault) => refused(fault, is_head),
-            Ok(_) if is_bomb => refused(Fault::HeadTooLarge, is_head),
             Ok(changed) => changed.unwrap_or(read.fields),
         };
         let mut fragment = Vec::new();
@@ -97,17 +95,6 @@ impl Http2 {
         write_block(&fragment, block.flags, block.stream, &mut frames);
         Some(Rest::Replaced(block.received, frames))
     }
-}
-
-/// How long a block of so many bytes may become: twice as long by Huffman's code, whose shortest symbols
-/// have five bits, and longer by each entry of the table, static ones included.
-fn most_length(received: usize) -> usize {
-    2 * received + 2 * TABLE_BYTES
-}
-
-fn length(fields: &[Field]) -> usize {
-    let lengths = fields.iter().map(|(name, value)| name.len() + value.len());
-    lengths.sum()
 }
 
 /// The request that stands for one at fault. A `HEAD` request stays one, because its answer has no body.

@@ -180,7 +180,7 @@ impl Output {
         }
     }
 
-    /// Gives the hub leave to send so many more bytes on a stream.
+    /// Lets the hub send this many more bytes on a stream, or on the connection (stream 0).
     pub async fn widen(&mut self, stream: u32, bytes: u32) {
         self.send(kind::WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
             .await;

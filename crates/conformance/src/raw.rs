@@ -41,7 +41,7 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     exchange_in_pieces(address, request, request.len().max(1)).await
 }
 
-/// The same with a request that is sent in pieces of so many bytes.
+/// The same with a request that is sent in pieces of `piece` bytes.
 pub async fn exchange_in_pieces(address: SocketAddr, request: &[u8], piece: usize) -> String {
     let stream = within("a connection", TcpStream::connect(address)).await;
     let (mut input, mut output) = stream.expect("the hub accepts").into_split();

@@ -10,15 +10,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use talaria_protocol::error::Shown;
-use talaria_protocol::{Action, Blame, Generation, HUB_PATH, ProtocolError};
+use talaria_protocol::{Action, Blame, Generation, ProtocolError};
+
+mod sentence;
 
 use crate::Connection;
 use crate::accept::EventStream;
 use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
-
-/// What other servers say to an unknown path below the hub's (B-312).
-const BODY_NOT_FOUND: &str = "404 page not found";
 
 /// The media type of publishes and of `QUERY` bodies.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -156,79 +155,7 @@ impl Refused {
         }
     }
 
-    /// What the client reads. A token's fault is only in the log: telling why validation failed
-    /// would disclose it (specification, "Error Responses").
-    fn body(&self, status: StatusCode) -> String {
-        match self {
-            Self::Host(error) => error.to_string(),
-            Self::Misdirected { received, .. } => {
-                format!("this hub is not at {}; use its public URL", Shown(received))
-            }
-            Self::NotFound(path) => format!(
-                "{BODY_NOT_FOUND}: {} is not a path of this hub; subscribe and publish at {HUB_PATH}, and find active subscriptions, where the directive `subscriptions` is set, at {HUB_PATH}/subscriptions",
-                Shown(path)
-            ),
-            Self::Content(error) => error.to_string(),
-            Self::Presentation(error) => error.to_string(),
-            Self::Origin(error) => error.to_string(),
-            Self::Method(received, allowed) => format!(
-                "the method {} is not one of this resource; use {allowed}",
-                Shown(received.as_str())
-            ),
-            Self::PublishMediaType(received) | Self::QueryMediaType { received, .. } => {
-                match received {
-                    Some(received) => format!(
-                        "Content-Type: {} is not what this resource reads; send the body as {FORM}",
-                        Shown(received)
-                    ),
-                    None => format!("Content-Type: missing; send the body as {FORM} and say so"),
-                }
-            }
-            Self::ContentCoding(received) => format!(
-                "Content-Encoding: {} is not decoded here; send the body as it is",
-                Shown(received)
-            ),
-            Self::NotAcceptable(received) => format!(
-                "Accept: {} excludes the event stream that this resource is; accept text/event-stream",
-                Shown(received)
-            ),
-            Self::BodyTimeout => "the body did not arrive in time; send it at once".to_owned(),
-            Self::BodyBroken => {
-                "the body broke off; send as many bytes as Content-Length says".to_owned()
-            }
-            Self::BodyTooLarge { max, declared } => {
-                let size = declared.map_or_else(
-                    || "is larger than".to_owned(),
-                    |bytes| format!("of {bytes} bytes is larger than"),
-                );
-                format!(
-                    "the body {size} the {max} bytes allowed; send less, or raise max_request_body_size"
-                )
-            }
-            Self::TooManyUpdates { count, most } => format!(
-                "{count} updates are more than the {most} of one request; send several requests"
-            ),
-            Self::NotStored(reason) => format!("the update was not stored: {reason}"),
-            Self::Draining | Self::Unavailable => format!("{}; try again", self.for_now()),
-            Self::NoToken => "Unauthorized: the request carries no token; send one in the Authorization header (\"Bearer <token>\") or in the cookie".to_owned(),
-            Self::Scope { action, topic } => {
-                let field = match action {
-                    Action::Publish => "topic",
-                    Action::Subscribe => "path",
-                };
-                format!(
-                    "{field}: the token does not grant the action {} on {}; present one that does",
-                    action.name(),
-                    Shown(topic)
-                )
-            }
-            Self::Token(_) | Self::Unknown => {
-                status.canonical_reason().unwrap_or_default().to_owned()
-            }
-        }
-    }
-
-    /// One line for whoever runs the hub: who was refused, why, and what to do.
+    /// Logs one line for the operator: who was refused, why, and what to do.
     pub(crate) fn log(&self, parts: &Parts) {
         let peer = parts
             .extensions

@@ -111,7 +111,7 @@ impl Tls {
         }
     }
 
-    /// Replaces a certificate of our own before it ends, for ever.
+    /// Renews the certificate of the local authority before it expires, as long as the program runs.
     pub async fn renew(&self) {
         let Some(local) = &self.local else {
             return;

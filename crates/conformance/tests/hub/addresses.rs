@@ -92,7 +92,7 @@ async fn an_https_address_needs_no_interface() {
     );
 }
 
-/// Whether somebody listens there.
+/// Whether a program listens there.
 async fn listens(ip: [u8; 4], port: u16) -> bool {
     TcpStream::connect(SocketAddr::from((ip, port)))
         .await

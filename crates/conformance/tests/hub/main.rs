@@ -22,6 +22,7 @@ mod documents;
 mod errors;
 mod event;
 mod faults;
+mod faults_http2;
 mod generations;
 mod health;
 mod history;

@@ -1,5 +1,5 @@
 //! The request target (RFC 9112, section 3.2; RFC 9113, section 8.3.1): the existing hub takes every raw
-//! byte but control characters, and so do we; a `#` is refused, because nobody can say what was meant.
+//! byte but control characters, and so do we; a `#` is refused, because it may be data or begin a fragment.
 
 use std::fmt::Write as _;
 
@@ -95,7 +95,7 @@ fn in_path(byte: u8) -> [u16; 2] {
     }
 }
 
-/// A path that nobody serves.
+/// A path that the hub does not serve.
 fn elsewhere(byte: u8) -> [u16; 2] {
     match byte {
         b'#' | 0x7f => [400, 404],

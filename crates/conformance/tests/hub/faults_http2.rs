@@ -69,7 +69,7 @@ async fn malformed_heads_are_answered_over_http2() {
             &[("transfer-encoding", b"chunked")],
             "Transfer-Encoding",
         ),
-        (&[], &[("te", b"gzip")], "malformed for HTTP/2"),
+        (&[], &[("te", b"Trailers")], "malformed for HTTP/2"),
         (&[], &[("x", b"a\0b")], "control characters"),
         (&[], &[("content-length", b"-1")], "Content-Length"),
         (&[], &[("content-length", b"5")], "Content-Length"),

@@ -90,8 +90,8 @@ fn check_form(fields: &[Field]) -> Result<(), Fault> {
             continue;
         }
         are_first = false;
-        let is_of_connection = OF_CONNECTIONS.contains(&name.as_ref())
-            || (name == "te" && !value.eq_ignore_ascii_case(b"trailers"));
+        let is_of_connection =
+            OF_CONNECTIONS.contains(&name.as_ref()) || (name == "te" && value != "trailers");
         if is_of_connection || HeaderName::from_lowercase(name).is_err() {
             return Err(Fault::Malformed);
         }

@@ -58,7 +58,9 @@ impl Clock {
     /// The time of a group that is written now, behind one of a time: what the clock reads, but not a
     /// little less than that of the group before it, and not far behind what is believed. An update of
     /// a time that never was would be hidden as soon as the clock is right again.
-    pub(super) fn stamp(&self, before: u64) -> u64 {
+    pub(super) fn stamp(&mut self, before: u64) -> u64 {
+        // A first reading is believed from here on, not from when ages are judged next.
+        self.now();
         let (reading, believed) = (self.reading(), self.believed());
         let time = if believed.saturating_sub(reading) > STEP {
             believed
@@ -71,11 +73,6 @@ impl Clock {
         } else {
             time
         }
-    }
-
-    /// Believes the next reading whatever it is: there is nothing to hide or to keep.
-    pub(super) fn forget(&mut self) {
-        self.judge = Judge::default();
     }
 
     /// Milliseconds since the opening.

@@ -159,7 +159,8 @@ fn begin(
     lock: Box<dyn Send + Sync>,
 ) -> Result<Log, OpenError> {
     let run = new_run(Position::ORIGIN, &*disk)?;
-    let clock = Clock::start(Arc::clone(&options.clock), None);
+    let mut clock = Clock::start(Arc::clone(&options.clock), None);
+    clock.now();
     let header = SegmentHeader {
         number: 1,
         first: run.first,

@@ -30,9 +30,6 @@ impl Log {
         };
         let floor = self.retention.advance(end, &self.shared, has_time);
         self.shared.raise_floor(floor);
-        if floor >= self.head {
-            self.clock.forget();
-        }
         floor
     }
 

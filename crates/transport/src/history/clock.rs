@@ -31,9 +31,14 @@ impl Clock {
             begun: instant(),
             judge: Judge {
                 believed: created.map(i128::from),
-                doubt: None,
+                ..Judge::default()
             },
         }
+    }
+
+    /// Takes the time into account that the newest update has, which a reading gave it.
+    pub(super) fn committed(&mut self, time: u64) {
+        self.judge.committed = Some(i128::from(time));
     }
 
     /// The time of day as it reads, in milliseconds since 1970.
@@ -81,13 +86,13 @@ impl Clock {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether a wait of so many milliseconds is over by this clock, which may be set back.
+    /// Whether a wait of `wait` milliseconds is over by this clock, which may be set back.
     pub(super) fn is_over_by_reading(&self, since: Moment, wait: u128) -> bool {
         u128::from(self.reading().abs_diff(since.reading)) >= wait
     }
 
-    /// Whether a wait of so many milliseconds is over by this clock or by the machine's, which
-    /// cannot be set back.
+    /// Whether a wait of `wait` milliseconds is over by this clock or by the machine's, which cannot
+    /// be set back.
     pub(super) fn is_over(&self, since: Moment, wait: u128) -> bool {
         let by_machine = self.elapsed().saturating_sub(since.elapsed);
         u128::from(by_machine) >= wait || self.is_over_by_reading(since, wait)
@@ -123,6 +128,8 @@ struct Judge {
     /// `None` before the first reading.
     believed: Option<i128>,
     doubt: Option<Doubt>,
+    /// When the newest update was committed as the clock read then, which may have been wrong.
+    committed: Option<i128>,
 }
 
 /// Readings that are far from what is believed, all on one side of it.
@@ -134,7 +141,7 @@ struct Doubt {
 }
 
 impl Judge {
-    /// The time that ages are judged by, so many milliseconds after the opening.
+    /// The time that ages are judged by, `elapsed` milliseconds after the opening.
     fn judge(&mut self, reading: u64, elapsed: u64) -> u64 {
         let reading = i128::from(reading) - i128::from(elapsed);
         let believed = *self.believed.get_or_insert(reading);
@@ -154,12 +161,20 @@ impl Judge {
             } else {
                 before.nearest.max(reading)
             };
+            let lasted = i128::from(elapsed.saturating_sub(before.since));
+            // Two openings agree that it was that late, so the jump is what came since. Else the
+            // waits would add up over openings that are shorter than they are.
+            let agreed = self
+                .committed
+                .filter(|committed| lasted >= LASTS.0 && (believed..=nearest).contains(committed));
+            let believed = agreed.unwrap_or(believed);
+            self.believed = Some(believed);
             let lasts = if is_ahead {
                 ((nearest - believed) / SHARE).clamp(LASTS.0, LASTS.1)
             } else {
                 LASTS.0
             };
-            if i128::from(elapsed.saturating_sub(before.since)) >= lasts {
+            if lasted >= lasts {
                 self.believed = Some(nearest);
                 self.doubt = None;
             } else {
@@ -186,7 +201,7 @@ mod tests {
     fn judge() -> Judge {
         Judge {
             believed: Some(i128::from(NOON)),
-            doubt: None,
+            ..Judge::default()
         }
     }
 
@@ -212,6 +227,34 @@ mod tests {
             let after = judge.judge(NOON + jump + lasts, lasts);
             assert_eq!(after, NOON + jump + lasts);
         }
+    }
+
+    /// The newest update was committed a day after the believed time, and the next opening is a day
+    /// later: the wait is that for one day, and a shorter opening believes the update's time.
+    #[test]
+    fn the_newest_updates_time_shortens_the_wait() {
+        const DAY: u64 = 24 * HOUR;
+        for days in [1, 2, 30] {
+            let committed = NOON + (days - 1) * DAY;
+            let mut judge = judge();
+            judge.committed = Some(i128::from(committed));
+            let at = |elapsed| NOON + days * DAY + elapsed;
+            judge.judge(at(0), 0);
+            assert_eq!(judge.judge(at(2_999), 2_999), NOON + 2_999, "not at once");
+            assert_eq!(judge.judge(at(3_000), 3_000), committed + 3_000);
+            assert_eq!(judge.judge(at(17_279), 17_279), committed + 17_279);
+            assert_eq!(judge.judge(at(17_280), 17_280), at(17_280));
+        }
+    }
+
+    /// An update's time that is ahead of the reading says nothing.
+    #[test]
+    fn an_update_of_a_time_to_come_shortens_nothing() {
+        let mut judge = judge();
+        judge.committed = Some(i128::from(NOON + 10 * YEAR));
+        judge.judge(NOON + 24 * HOUR, 0);
+        let reading = NOON + 24 * HOUR + 17_279;
+        assert_eq!(judge.judge(reading, 17_279), NOON + 17_279);
     }
 
     #[test]

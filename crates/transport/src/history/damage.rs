@@ -14,13 +14,13 @@ use crate::Position;
 /// When it cannot be read how far the damage reaches; then nothing is reported.
 pub(super) fn report(shared: &Shared, segment: &Arc<Segment>, lost: Position) -> io::Result<()> {
     let files = &shared.files;
-    let at = segment.offset(lost, files)?.unwrap_or_default();
+    let at = segment.offset(lost, files)?;
     let mut behind = lost;
     while behind < segment.last() && !is_readable(shared, segment, behind.next())? {
         behind = behind.next();
     }
     let name = names::segment(segment.number, segment.first);
-    shared.report_damage(&name, at.into(), lost, behind);
+    shared.report_damage(&name, at, lost, behind);
     Ok(())
 }
 

@@ -87,7 +87,9 @@ fn find_in(
         Chosen::At(position) => position,
         // The hash is enough to tell that it had this id, and not enough to go on from there.
         Chosen::Lost(position) => {
-            damage::report(shared, segment, position)?;
+            if position > shared.cursor_floor() {
+                damage::report(shared, segment, position)?;
+            }
             return Ok(Some(Lookup::Deleted));
         }
     };

@@ -139,11 +139,6 @@ impl Reader<'_> {
         };
         // Before the postings, so that what is committed meanwhile is not passed over.
         let (last, end) = (segment.last(), segment.end());
-        let lost = segment.first_lost(self.looked_up_to, last.min(self.up_to), files)?;
-        if lost.is_some() {
-            // It may have been one of these topics; looking at everything stops in front of it.
-            return Ok(None);
-        }
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
         for topic in topics {
@@ -152,6 +147,12 @@ impl Reader<'_> {
                 complete_to = complete_to.min(postings[POSTINGS - 1]);
             }
             found.extend(postings);
+        }
+        // After the postings, so that it is known of an index that was made anew to read them.
+        let lost = segment.first_lost(self.looked_up_to, last.min(self.up_to), files)?;
+        if lost.is_some() {
+            // It may have been one of these topics; looking at everything stops in front of it.
+            return Ok(None);
         }
         found.sort_unstable();
         found.dedup();

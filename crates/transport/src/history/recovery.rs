@@ -13,14 +13,14 @@ pub(super) use self::newest::{closed_index, rewrite};
 use super::clock::Clock;
 use super::disk::Disk;
 use super::error::OpenError;
-use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::format::{Content, Record, SEGMENT_HEADER, SegmentHeader};
 use super::index::{Facts, Hashes, Index, Subject};
 use super::log::{Log, Syncer, create_segment};
 use super::manifest::{Gap, Manifest, Run};
 use super::names;
 use super::options::HistoryOptions;
 use super::retention::Retention;
-use super::segment::Segment;
+use super::segment::{Segment, read_record};
 use super::shared::{Newest, Shared};
 use crate::{Position, RunTag};
 
@@ -32,7 +32,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     let Some((&number, &(first, length))) = found.segments.last_key_value() else {
         return begin(disk, options, manifest, lock);
     };
-    let newest = newest::recover(&*disk, &found, number, first, length, &manifest)?;
+    let mut newest = newest::recover(&*disk, &found, number, first, length, &manifest)?;
     manifest.learn(newest.run);
     let segments = keep(&*disk, &found, &newest, &manifest)?;
     let is_empty = newest.head < first;
@@ -88,7 +88,16 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         kept.push(Arc::new(Segment::sealed(*subject, base)));
         base += subject.length;
     }
-    let event_id = newest_id(&*disk, &kept, &newest, &manifest)?;
+    if newest.event_id.is_none()
+        && let Some((event_id, time)) = newest_update(&*disk, &kept, &manifest)?
+    {
+        newest.event_id = Some(event_id);
+        // A segment without updates knows only when it was begun.
+        newest.facts.time = time;
+    }
+    if newest.event_id.is_some() {
+        clock.committed(newest.facts.time);
+    }
     let active = Arc::new(Segment::active(
         header.number,
         header.first,
@@ -104,7 +113,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         kept,
         Newest {
             head: newest.head,
-            event_id,
+            event_id: newest.event_id,
         },
         newest.facts.floor,
     ));
@@ -311,16 +320,13 @@ fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
     }
 }
 
-/// The id of the newest update; `None` if there is none, or if it is damaged.
-fn newest_id(
+/// The id and the time of the newest update of the sealed segments; `None` if there is none, or if
+/// it is damaged.
+fn newest_update(
     disk: &dyn Disk,
     sealed: &[Arc<Segment>],
-    newest: &Recovered,
     manifest: &Manifest,
-) -> Result<Option<Box<str>>, OpenError> {
-    if newest.event_id.is_some() {
-        return Ok(newest.event_id.clone());
-    }
+) -> Result<Option<(Box<str>, u64)>, OpenError> {
     let segment = sealed
         .iter()
         .rev()
@@ -329,15 +335,15 @@ fn newest_id(
         return Ok(None);
     };
     let name = names::segment(segment.number, segment.first);
-    read_last_id(disk, segment, &name, manifest).map_err(failed(disk, &name, "reading it"))
+    read_last(disk, segment, &name, manifest).map_err(failed(disk, &name, "reading it"))
 }
 
-fn read_last_id(
+fn read_last(
     disk: &dyn Disk,
     segment: &Segment,
     name: &str,
     manifest: &Manifest,
-) -> io::Result<Option<Box<str>>> {
+) -> io::Result<Option<(Box<str>, u64)>> {
     let file = disk.open(name)?;
     let index = names::index(segment.number, segment.first);
     let index = super::index::IndexFile::open(disk, &index, |subject| {
@@ -357,6 +363,11 @@ fn read_last_id(
         }
     };
     let Some(at) = at else { return Ok(None) };
-    let frame = super::segment::read_frame(&*file, at.into(), segment.end())?;
-    Ok(frame.map(|frame| frame.event_id))
+    let bytes = read_record(&*file, at.into(), segment.end())?;
+    Ok(
+        bytes.and_then(|bytes| match Record::parse(&bytes)?.content {
+            Content::Update(stored) => Some((stored.event_id.into(), stored.time)),
+            Content::Snapshot | Content::Void => None,
+        }),
+    )
 }

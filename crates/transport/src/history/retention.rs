@@ -191,15 +191,23 @@ impl Retention {
     fn learn(&mut self, answer: Option<io::Result<scout::Answer>>) {
         match answer {
             Some(Ok(answer)) => {
-                self.is_failing = false;
                 self.floor = self.floor.max(answer.floor);
                 self.oldest = answer.oldest;
+                self.report(answer.error);
             }
-            Some(Err(error)) if !self.is_failing => {
-                self.is_failing = true;
-                tracing::error!(%error, "retention cannot read the oldest updates; they are kept");
-            }
-            _ => {}
+            Some(Err(error)) => self.report(Some(error)),
+            None => {}
+        }
+    }
+
+    /// Says once why some updates could not be looked at.
+    fn report(&mut self, error: Option<io::Error>) {
+        let was_failing = std::mem::replace(&mut self.is_failing, error.is_some());
+        if let Some(error) = error.filter(|_| !was_failing) {
+            tracing::error!(
+                %error,
+                "retention cannot read some updates; they are kept until they can be read or what follows them is over"
+            );
         }
     }
 }

@@ -4,7 +4,8 @@ mod files;
 mod record;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use self::files::Files;
 pub(super) use self::record::{read_frame, read_record};
@@ -39,8 +40,10 @@ enum Source {
         last: Position,
         length: u64,
         opened: Mutex<Option<Arc<Opened>>>,
-        /// Set once its index was checked; later openings rely on it.
-        summary: OnceLock<Summary>,
+        /// Whether this process has found the index file whole; later openings rely on it.
+        is_checked: AtomicBool,
+        /// What the index says, whether it came from the file or from memory.
+        summary: RwLock<Option<Summary>>,
     },
 }
 
@@ -99,7 +102,8 @@ impl Segment {
                 last: subject.last,
                 length: subject.length,
                 opened: Mutex::default(),
-                summary: OnceLock::new(),
+                is_checked: AtomicBool::new(false),
+                summary: RwLock::new(None),
             },
         }
     }
@@ -107,7 +111,7 @@ impl Segment {
     /// Keeps the summary of the index that the segment had while it was active.
     pub(super) fn with_index(self, index: &Index) -> Self {
         if let Source::Sealed { summary, .. } = &self.source {
-            summary.get_or_init(|| index.summary());
+            *summary.write() = Some(index.summary());
         }
         self
     }
@@ -117,28 +121,33 @@ impl Segment {
     pub(super) fn may_hold(&self, hash: u64) -> Option<bool> {
         match &self.source {
             Source::Active { .. } => Some(true),
-            Source::Sealed { summary, .. } => Some(summary.get()?.chosen.may_hold(hash)),
+            Source::Sealed { summary, .. } => Some(summary.read().as_ref()?.chosen.may_hold(hash)),
         }
     }
 
     pub(super) fn is_summarized(&self) -> bool {
         match &self.source {
             Source::Active { .. } => true,
-            Source::Sealed { summary, .. } => summary.get().is_some(),
+            Source::Sealed { summary, .. } => summary.read().is_some(),
         }
     }
 
     /// Checks the index, unless that was done, so that the segment can be asked without the disk.
-    pub(super) fn summarize(self: &Arc<Self>, files: &Files) -> io::Result<()> {
-        if !self.is_summarized() {
-            self.opened(files)?;
+    /// Opens no file for longer than that takes.
+    pub(super) fn summarize(&self, files: &Files) -> io::Result<()> {
+        if let Source::Sealed { opened, .. } = &self.source {
+            let opened = opened.lock();
+            if opened.is_none() && !self.is_summarized() {
+                files.retry(1, || self.load(files))?;
+            }
         }
         Ok(())
     }
 
-    /// The first lost update after `from`, not beyond `up_to`.
+    /// The first lost update after `from`, not beyond `up_to`, as the index says that postings were
+    /// last read from.
     pub(super) fn first_lost(
-        self: &Arc<Self>,
+        &self,
         from: Position,
         up_to: Position,
         files: &Files,
@@ -147,7 +156,8 @@ impl Segment {
         Ok(match &self.source {
             Source::Active { .. } => None,
             Source::Sealed { summary, .. } => summary
-                .get()
+                .read()
+                .as_ref()
                 .and_then(|summary| summary.first_lost(from, up_to)),
         })
     }
@@ -198,7 +208,7 @@ impl Segment {
         }
     }
 
-    /// Candidates for a topic from an offset on, at most so many.
+    /// At most `at_most` candidates for a topic from an offset on.
     pub(super) fn topic(
         self: &Arc<Self>,
         hash: u64,
@@ -280,19 +290,33 @@ impl Segment {
     }
 
     fn opened(self: &Arc<Self>, files: &Files) -> io::Result<Arc<Opened>> {
-        let Source::Sealed {
-            last,
-            length,
-            opened,
-            summary,
-        } = &self.source
-        else {
+        let Source::Sealed { opened, .. } = &self.source else {
             return Err(io::Error::other("the active segment has no index file"));
         };
         let mut opened = opened.lock();
         if let Some(opened) = &*opened {
             return Ok(Arc::clone(opened));
         }
+        let found = Arc::new(files.retry(1, || self.load(files))?);
+        *opened = Some(Arc::clone(&found));
+        drop(opened);
+        files.opened(self);
+        Ok(found)
+    }
+
+    /// Opens the files of a sealed segment, makes its index anew if it is not whole, and keeps the
+    /// summary of the index.
+    fn load(&self, files: &Files) -> io::Result<Opened> {
+        let Source::Sealed {
+            last,
+            length,
+            is_checked,
+            summary,
+            ..
+        } = &self.source
+        else {
+            return Err(io::Error::other("the active segment has no index file"));
+        };
         let subject = Subject {
             number: self.number,
             first: self.first,
@@ -302,26 +326,27 @@ impl Segment {
         let file = files.disk.open(&names::segment(self.number, self.first))?;
         let name = names::index(self.number, self.first);
         let expected = |found: &Subject| *found == subject;
-        let index = match summary.get() {
-            Some(_) => IndexFile::reopen(&*files.disk, &name, expected)?,
-            None => IndexFile::open(&*files.disk, &name, expected)?,
+        let index = if is_checked.load(Ordering::Acquire) {
+            IndexFile::reopen(&*files.disk, &name, expected)?
+        } else {
+            IndexFile::open(&*files.disk, &name, expected)?
         };
         let finder = match index {
-            Some(index) => Finder::File(index),
-            None => rebuild(files, &*file, &name, subject)?,
+            Some(index) => {
+                if !self.is_summarized() {
+                    *summary.write() = Some(index.summary()?);
+                }
+                Finder::File(index)
+            }
+            None => {
+                let (finder, made) = rebuild(files, &*file, &name, subject)?;
+                // More may be lost now than when the segment was summarized.
+                *summary.write() = Some(made);
+                finder
+            }
         };
-        if summary.get().is_none() {
-            let made = match &finder {
-                Finder::File(index) => index.summary()?,
-                Finder::Memory(index) => index.summary(),
-            };
-            summary.get_or_init(|| made);
-        }
-        let found = Arc::new(Opened { file, finder });
-        *opened = Some(Arc::clone(&found));
-        drop(opened);
-        files.opened(self);
-        Ok(found)
+        is_checked.store(matches!(finder, Finder::File(_)), Ordering::Release);
+        Ok(Opened { file, finder })
     }
 
     fn close(&self) {
@@ -331,8 +356,13 @@ impl Segment {
     }
 }
 
-/// Makes the index of a sealed segment anew.
-fn rebuild(files: &Files, file: &dyn File, name: &str, subject: Subject) -> io::Result<Finder> {
+/// Makes the index of a sealed segment anew, and its summary.
+fn rebuild(
+    files: &Files,
+    file: &dyn File,
+    name: &str,
+    subject: Subject,
+) -> io::Result<(Finder, Summary)> {
     tracing::warn!(
         index = files.disk.path(name),
         "an index is missing or damaged; it is made anew from its segment"
@@ -350,9 +380,11 @@ fn rebuild(files: &Files, file: &dyn File, name: &str, subject: Subject) -> io::
     let written = index.write(&*files.disk, name, subject, Facts::default());
     let written =
         written.and_then(|()| IndexFile::open(&*files.disk, name, |found| *found == subject));
-    match written {
-        Ok(Some(file)) => Ok(Finder::File(file)),
+    let summary = index.summary();
+    let finder = match written {
+        Ok(Some(file)) => Finder::File(file),
         // Read-only or full: it works from memory as well.
-        _ => Ok(Finder::Memory(index)),
-    }
+        _ => Finder::Memory(index),
+    };
+    Ok((finder, summary))
 }

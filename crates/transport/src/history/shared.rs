@@ -118,8 +118,14 @@ impl Shared {
         self.floor().max(behind_damage)
     }
 
-    /// Reports damage; from now on cursors start behind it.
-    pub(super) fn report_damage(&self, file: &str, at: u64, lost: Position, behind: Position) {
+    /// Reports damage, with the offset unless that is lost too; from now on cursors start behind it.
+    pub(super) fn report_damage(
+        &self,
+        file: &str,
+        at: Option<u32>,
+        lost: Position,
+        behind: Position,
+    ) {
         let known = self.behind_damage.fetch_max(behind.0, Ordering::AcqRel);
         if known < behind.0 {
             tracing::error!(

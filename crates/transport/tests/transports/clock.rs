@@ -241,3 +241,44 @@ fn time_passes_while_the_hub_is_stopped() {
         world.wait_until_over(&history);
     }
 }
+
+/// The hub starts once a day for less than it takes to believe a jump of some days: what the update
+/// of the day before says is believed earlier, so waits do not add up.
+#[test]
+fn short_runs_do_not_add_their_waits_up() {
+    const DAY: u64 = 24 * HOUR;
+    let world = World::new();
+    for day in 0..3 {
+        world.set(NOON + day * DAY);
+        let history = world.open();
+        append(&history, None);
+        keeps(&history, 1);
+    }
+    world.set(NOON + 3 * DAY);
+    let history = world.open();
+    while history.bounds().floor < Position(1) {
+        std::thread::yield_now();
+    }
+    // The last one is believed to be of this moment, until the jump of a day is.
+    keeps(&history, 3);
+}
+
+/// The time of the newest update is known after starts that stored nothing: one of a time to come is
+/// as old as the log has known it.
+#[test]
+fn a_lone_update_of_a_time_to_come_is_over_after_restarts() {
+    for starts in 0..3 {
+        let world = World::new();
+        world.set(NOON + 10 * YEAR);
+        let history = world.open();
+        append(&history, None);
+        drop(history);
+        world.set(NOON);
+        for _ in 0..starts {
+            drop(world.open());
+        }
+        let history = world.open();
+        world.set(NOON + AGE);
+        world.wait_until_over(&history);
+    }
+}

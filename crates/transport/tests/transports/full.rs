@@ -332,3 +332,30 @@ fn what_was_acknowledged_is_synced_on_a_full_disk() {
     world.disk = Shaky::new(world.model.mount());
     assert_eq!(world.open().bounds().head, head);
 }
+
+/// The floor cannot be recorded, and no file is in doubt: the indexes of what is hidden go, which
+/// makes the room that recording it takes.
+#[test]
+fn a_floor_that_cannot_be_recorded_makes_its_own_room() {
+    let mut world = World::new();
+    world.options.max_age = Some(Duration::from_secs(60));
+    world.options.sync = SyncMode::Never;
+    let history = world.open();
+    let _recorder = start(&history);
+    let publish = |count| {
+        for _ in 0..count {
+            let asked = update(None, &"x".repeat(10_000));
+            block_on(history.append(asked)).expect("it is stored");
+        }
+    };
+    publish(20);
+    world.pass(MINUTE / 2);
+    publish(1);
+    let segments = world.disk.files(".segment");
+    world.disk.set_capacity(Some(world.disk.used()));
+    world.pass(MINUTE / 2);
+    eventually("what is hidden is removed", || {
+        world.disk.files(".segment") < segments
+    });
+    assert_eq!(history.bounds().floor, Position(20));
+}

@@ -130,3 +130,41 @@ fn unknown_ids_leave_the_readers_to_others() {
     let page = read(&history, 0, 25, 1 << 20, Topic(TOPIC)).expect("a page");
     assert_eq!(page.frames.len(), 25);
 }
+
+/// Readers that hung up while they waited cost the disk nothing.
+#[test]
+fn who_hung_up_is_not_read_for() {
+    let disk = stored(8);
+    let history = open(&disk);
+    let _recorder = start(&history);
+    let files = talaria_transport::history::Disk::list(&disk).expect("a list");
+    let (shut, open): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| name.ends_with(".segment"))
+        .partition(|name| name.starts_with("0000000001"));
+    assert_eq!((shut.len(), open.len()), (1, 8));
+    disk.watch.shut(shut);
+    let page = |from, up_to| {
+        history.read(
+            Position(from),
+            Position(up_to),
+            1 << 20,
+            Arc::new(Everything),
+        )
+    };
+    // All readers wait for the first segment.
+    let waiting: Vec<_> = (0..8).map(|_| page(0, 1)).collect();
+    disk.watch.take_counts();
+    for segment in 1..8 {
+        drop(page(3 * segment, 3 * segment + 3));
+        drop(history.position_of("unknown"));
+    }
+    disk.watch.let_through();
+    for page in waiting {
+        assert_eq!(places(&block_on(page).expect("a page").frames), [1]);
+    }
+    block_on(page(0, 1)).expect("a page");
+    let (opens, _) = disk.watch.take_counts();
+    assert!(opens <= 2, "{opens} files of the first segment");
+}

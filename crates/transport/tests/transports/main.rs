@@ -8,6 +8,7 @@
 mod boltdb;
 mod clock;
 mod damage;
+mod descriptors;
 mod failing;
 mod folder;
 mod full;
@@ -20,6 +21,7 @@ mod memory;
 mod over;
 mod pages;
 mod power;
+mod sealed;
 mod shaky;
 mod stalled;
 mod suite;

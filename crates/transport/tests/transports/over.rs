@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use talaria_transport::history::{History, HistoryOptions, inspect};
-use talaria_transport::{Lookup, Transport};
+use talaria_transport::{Lookup, Position, Transport};
 
 use crate::power::model::Model;
 use crate::suite::{append, eventually, look_up, start};
+use crate::watched::Watched;
 
 fn open(model: &Model, clock: &Arc<AtomicU64>, max_age: Duration) -> Arc<dyn Transport> {
     let clock = Arc::clone(clock);
@@ -93,4 +94,101 @@ fn stored_times_keep_the_order_of_the_log() {
     assert_eq!(faults.expect("it is readable"), []);
     assert_eq!(times.len(), 9);
     assert!(times.is_sorted(), "{times:?}");
+}
+
+/// A segment that cannot be read, wherever it is, keeps nothing else from leaving; it goes too once
+/// what follows it is over.
+#[test]
+fn an_unreadable_segment_stops_nothing() {
+    for unreadable in 0..3 {
+        let model = Model::new(1);
+        let clock = Arc::new(AtomicU64::new(1_000_000));
+        let minute = Duration::from_secs(60);
+        for _ in 0..4 {
+            let transport = open(&model, &clock, minute);
+            let _recorder = start(&transport);
+            (0..3).for_each(|_| drop(append(&transport, None)));
+        }
+        let stored = segments(&model);
+        let disk = Watched::new(model.mount());
+        let failing = stored[unreadable].clone();
+        disk.watch.fail(move |name, offset| {
+            const EIO: i32 = 5;
+            let fails = name == failing && offset.is_some();
+            fails.then(|| std::io::Error::from_raw_os_error(EIO))
+        });
+        let time = Arc::clone(&clock);
+        let mut options = HistoryOptions::new(Arc::new(move || time.load(Ordering::Relaxed)));
+        options.max_age = Some(minute);
+        let history = History::open(Arc::new(disk), options).expect("it opens");
+        let transport: Arc<dyn Transport> = Arc::new(history);
+        let _recorder = start(&transport);
+        clock.fetch_add(30_000, Ordering::Relaxed);
+        append(&transport, None);
+        clock.fetch_add(30_000, Ordering::Relaxed);
+        eventually("what is too old is removed", || segments(&model).len() == 1);
+        assert_eq!(transport.bounds().floor, Position(12));
+    }
+}
+
+/// A segment that cannot be read, and nothing that follows is over: it is kept, and judged once it
+/// can be read.
+#[test]
+fn an_unreadable_segment_is_looked_at_again() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let minute = Duration::from_secs(60);
+    let transport = open(&model, &clock, minute);
+    let recorder = start(&transport);
+    append(&transport, None);
+    drop((transport, recorder));
+    let disk = Watched::new(model.mount());
+    let time = Arc::clone(&clock);
+    let mut options = HistoryOptions::new(Arc::new(move || time.load(Ordering::Relaxed)));
+    options.max_age = Some(minute);
+    let history = History::open(Arc::new(disk.clone()), options).expect("it opens");
+    let transport: Arc<dyn Transport> = Arc::new(history);
+    let _recorder = start(&transport);
+    let failing = segments(&model)[0].clone();
+    disk.watch.fail(move |name, offset| {
+        let fails = name == failing && offset.is_some();
+        fails.then(|| std::io::Error::other("the disk fails"))
+    });
+    clock.fetch_add(60_000, Ordering::Relaxed);
+    append(&transport, None);
+    assert_eq!(transport.bounds().floor, Position::ORIGIN);
+    disk.watch.heal();
+    eventually("the old one is removed", || segments(&model).len() == 1);
+    assert_eq!(transport.bounds().floor, Position(1));
+}
+
+/// What a group of no updates recorded is not taken for damage: segments went, and the hub stopped.
+#[test]
+fn a_clean_stop_after_deletion_is_whole() {
+    let model = Model::new(1);
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let minute = Duration::from_secs(60);
+    for _ in 0..3 {
+        let transport = open(&model, &clock, minute);
+        let _recorder = start(&transport);
+        append(&transport, None);
+    }
+    let transport = open(&model, &clock, minute);
+    let recorder = start(&transport);
+    clock.fetch_add(30_000, Ordering::Relaxed);
+    append(&transport, None);
+    clock.fetch_add(30_000, Ordering::Relaxed);
+    eventually("three segments are removed", || segments(&model).len() == 1);
+    drop((transport, recorder));
+    let disk = model.mount();
+    assert_eq!(inspect::verify(&*disk).expect("it is readable"), []);
+    assert_eq!(inspect::stat(&*disk).expect("it is readable").updates, 1);
+    assert!(
+        inspect::repair(&*disk, true)
+            .expect("it is readable")
+            .is_empty()
+    );
+    // Also once a later segment follows.
+    drop(open(&model, &clock, minute));
+    assert_eq!(inspect::verify(&*disk).expect("it is readable"), []);
 }

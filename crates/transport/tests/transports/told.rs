@@ -10,6 +10,7 @@ use crate::damage::{UPDATES, groups, open, options, segments, stored, with};
 use crate::folder::Folder;
 use crate::power::model::{Crash, Model};
 use crate::suite::{Topic, append, look_up, places, read, start};
+use crate::watched::Watched;
 
 /// Admits several topics, and says so.
 struct Topics(&'static [&'static str]);
@@ -178,4 +179,29 @@ fn an_id_before_damage_is_deleted() {
         assert_eq!(look_up(&history, "before"), Lookup::Deleted);
         assert_eq!(look_up(&history, "nobody's"), Lookup::Unknown);
     }
+}
+
+/// How far damage reaches is found out once, not at each look-up of an id that was lost with it.
+#[test]
+fn known_damage_is_not_measured_again() {
+    let model = Model::new(1);
+    let history = open(&model);
+    let recorder = start(&history);
+    (0..200).for_each(|number| drop(append(&history, Some(&format!("mine-{number}")))));
+    drop((history, recorder));
+    drop(open(&model));
+    let first = segments(&model)[0].clone();
+    let mut bytes = model.bytes(&first);
+    for at in &groups(&bytes.clone())[..200] {
+        bytes[at + 72 + 50] ^= 4;
+    }
+    let disk = Watched::new(with(&model, &first, bytes).mount());
+    let history = History::open(Arc::new(disk.clone()), options()).expect("it opens");
+    let history: Arc<dyn Transport> = Arc::new(history);
+    assert_eq!(look_up(&history, "mine-0"), Lookup::Deleted);
+    assert_eq!(history.bounds().floor, Position(200));
+    disk.watch.take_counts();
+    assert_eq!(look_up(&history, "mine-1"), Lookup::Deleted);
+    let (_, bytes) = disk.watch.take_counts();
+    assert!(bytes < 10_000, "{bytes} bytes");
 }

@@ -260,7 +260,10 @@ impl IndexFile {
     fn postings(&self, table: Table, hash: u64, from: u32, at_most: usize) -> io::Result<Vec<u32>> {
         let bucket = bucket_of(hash, buckets(table.entries));
         let bounds = self.words(table.at + u64::from(bucket) * WORD, 2)?;
-        let mut entries = vec![0; bounds[1].saturating_sub(bounds[0]) as usize * ENTRY as usize];
+        if bounds[0] > bounds[1] || bounds[1] > table.entries {
+            return Err(garbled());
+        }
+        let mut entries = vec![0; (bounds[1] - bounds[0]) as usize * ENTRY as usize];
         self.read(
             &mut entries,
             table.entries_at() + u64::from(bounds[0]) * ENTRY,
@@ -274,6 +277,12 @@ impl IndexFile {
             }
             if count == 1 {
                 return Ok(if start < from { vec![] } else { vec![start] });
+            }
+            if count
+                .checked_add(start)
+                .is_none_or(|end| end > table.postings)
+            {
+                return Err(garbled());
             }
             let list_at = table.postings_at() + u64::from(start) * WORD;
             let skipped = self.lower_bound(list_at, count, from)?;
@@ -316,6 +325,14 @@ impl IndexFile {
         }
         Ok(())
     }
+}
+
+/// The error of an index that was whole when it was opened, and is not any more.
+fn garbled() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the index has changed since it was opened",
+    )
 }
 
 impl Table {

@@ -322,7 +322,8 @@ impl Pass {
     fn meet(&mut self, met: Met<'_>) {
         let is_cut = |first: Position| self.limit.is_some_and(|limit| first > limit);
         match met {
-            Met::Group(header) if is_cut(header.first) => {}
+            // A group of no updates names the position behind the last one, and records the floor.
+            Met::Group(header) if is_cut(header.first.back(u64::from(header.count == 0))) => {}
             Met::Update(stored, _) if is_cut(stored.position) => {}
             Met::Damage(..) if self.limit.is_some_and(|limit| self.last >= limit) => {}
             Met::Group(header) => self.begin(&header),

@@ -110,9 +110,10 @@ impl Log {
     /// Brings the disk to the state that readers know: the active segment, opened anew, ends with
     /// its last committed group, and is durable.
     fn mend(&mut self) -> io::Result<()> {
-        let disk = &self.shared.files.disk;
+        let files = &self.shared.files;
         let (number, first) = (self.active.number, self.active.first);
-        let file = disk.open(&names::segment(number, first))?;
+        let name = names::segment(number, first);
+        let file = files.retry(usize::MAX, || files.disk.open(&name))?;
         // What a failed sync left in the cache may pass for written and never be.
         rewrite(&*file, self.durable.min(self.end), self.end)?;
         file.set_len(self.end)?;

@@ -73,6 +73,7 @@ impl Log {
             self.floor_recorded = self.clock.moment();
             let is_written = floor <= self.facts.floor || self.write_nothing();
             if !is_written || !self.sync() {
+                self.remove_hidden_indexes();
                 return;
             }
         }

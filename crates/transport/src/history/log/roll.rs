@@ -86,7 +86,9 @@ impl Log {
             created: self.clock.believed(),
             key: self.shared.manifest.key,
         };
-        let file = create_segment(&*self.shared.files.disk, &header)?;
+        let files = &self.shared.files;
+        // Readers can open their files again; without a segment nothing can be published.
+        let file = files.retry(usize::MAX, || create_segment(&*files.disk, &header))?;
         let subject = self.subject();
         self.write_index(&names::index(subject.number, subject.first));
         let mut sealed = Segment::sealed(subject, self.active.base);

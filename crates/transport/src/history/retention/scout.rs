@@ -21,10 +21,12 @@ pub(super) struct Question {
     pub(super) shared: Arc<Shared>,
 }
 
-/// The floor, and the oldest update above it unless it is lost.
+/// The floor, and the oldest update above it unless it is lost or not readable.
 pub(super) struct Answer {
     pub(super) floor: Position,
     pub(super) oldest: Option<Stored>,
+    /// Why some updates could not be looked at.
+    pub(super) error: Option<io::Error>,
 }
 
 /// The thread; it ends when this is dropped.
@@ -46,7 +48,7 @@ impl Scout {
                     let look = || Search::new(&question).run();
                     // A panic has been reported by its hook.
                     let found = catch_unwind(AssertUnwindSafe(look));
-                    let found = found.unwrap_or_else(|_| Err(io::Error::other("a look failed")));
+                    let found = found.map_err(|_| io::Error::other("a look failed"));
                     if answer.send(found).is_err() {
                         return;
                     }
@@ -75,8 +77,8 @@ impl Scout {
         Some(answer)
     }
 
-    /// Asks, unless another question is still being looked into, and waits for the answer for so
-    /// long; `None` for as long as it takes.
+    /// Asks, unless another question is still being looked into, and waits for the answer no longer
+    /// than `patience`; `None` for as long as it takes.
     pub(super) fn ask(
         &mut self,
         question: Question,

@@ -17,6 +17,8 @@ pub(super) struct Search<'a> {
     floor: Position,
     segments: Arc<[Arc<Segment>]>,
     files: &'a Files,
+    /// Why an update could not be read.
+    error: Option<io::Error>,
 }
 
 impl<'a> Search<'a> {
@@ -27,23 +29,27 @@ impl<'a> Search<'a> {
             floor: question.floor,
             segments: question.shared.segments(),
             files: &question.shared.files,
+            error: None,
         }
     }
 
-    /// Finds the last update that is over.
-    pub(super) fn run(mut self) -> io::Result<Answer> {
+    /// Finds the last update that is over. One that cannot be read now is as old as what follows it,
+    /// as one that is lost, and is looked at again the next time.
+    pub(super) fn run(mut self) -> Answer {
         // What is unknown may have hidden what is over before it; the next sweep begins behind.
-        while let Some(over) = self.sweep()? {
+        while let Some(over) = self.sweep() {
             self.floor = over;
         }
-        Ok(Answer {
+        let oldest = self.look(self.floor.next());
+        Answer {
             floor: self.floor,
-            oldest: self.look(self.floor.next())?,
-        })
+            oldest,
+            error: self.error,
+        }
     }
 
     /// The last update above the floor that was found to be over, if one is.
-    fn sweep(&self) -> io::Result<Option<Position>> {
+    fn sweep(&mut self) -> Option<Position> {
         // Up to `low` nothing is known to be kept, from `high` on everything is or does not exist.
         let (mut low, mut high) = (self.floor.0, self.end.head.0 + 1);
         let mut over = None;
@@ -56,29 +62,29 @@ impl<'a> Search<'a> {
                 middle
             };
             stride *= 2;
-            match self.verdict(Position(at))? {
+            let verdict = match self.look(Position(at)) {
+                Some(found) => self.limits.judge(self.end, found),
+                None => Verdict::Unknown,
+            };
+            match verdict {
                 Verdict::Kept => high = at,
                 Verdict::Over => (low, over) = (at, Some(Position(at))),
                 Verdict::Unknown => low = at,
             }
         }
-        Ok(over)
+        over
     }
 
-    fn verdict(&self, position: Position) -> io::Result<Verdict> {
-        let found = self.look(position)?;
-        Ok(match found {
-            Some(found) => self.limits.judge(self.end, found),
-            None => Verdict::Unknown,
-        })
-    }
-
-    /// Reads an update; `None` if it is lost.
-    fn look(&self, position: Position) -> io::Result<Option<Stored>> {
+    /// Reads an update; `None` if it is lost or cannot be read, which is remembered.
+    fn look(&mut self, position: Position) -> Option<Stored> {
         match self.read(position) {
+            Ok(found) => found,
             // It was deleted while this looked for it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
         }
     }
 

@@ -1,16 +1,38 @@
 //! The disk of a log, and which of its segments are open.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::Segment;
 use crate::history::disk::Disk;
 use crate::history::index::Hashes;
 use crate::sync::Mutex;
 
-/// Sealed segments that have their two files open at a time: all of 16 GiB.
-const OPEN_SEGMENTS: usize = 1_024;
+/// The most sealed segments that have their two files open at a time: all of 16 GiB.
+const OPEN_SEGMENTS: u64 = 1_024;
+/// Open segments take at most one in this many of the descriptors that the process may have.
+const SHARE: u64 = 4;
+const FILES_OF_SEGMENT: u64 = 2;
+
+/// How many sealed segments may be open if the process may have `descriptors` open files; `None`
+/// for no limit.
+fn most_open(descriptors: Option<u64>) -> usize {
+    let share = descriptors.unwrap_or(u64::MAX) / SHARE / FILES_OF_SEGMENT;
+    share.clamp(1, OPEN_SEGMENTS) as usize
+}
+
+/// Whether the process or the system has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
 
 /// What all segments of a log share.
 pub(in crate::history) struct Files {
@@ -18,6 +40,8 @@ pub(in crate::history) struct Files {
     pub(in crate::history) hashes: Hashes,
     /// The sealed segments that are open, the longest open first.
     open: Mutex<VecDeque<Weak<Segment>>>,
+    /// How many of them there may be.
+    most_open: usize,
     /// When it was last reported that the log cannot be read, in milliseconds since 1970.
     reported: AtomicU64,
 }
@@ -28,6 +52,7 @@ impl Files {
             disk,
             hashes,
             open: Mutex::default(),
+            most_open: most_open(getrlimit(Resource::Nofile).current),
             reported: AtomicU64::new(0),
         }
     }
@@ -48,12 +73,62 @@ impl Files {
     pub(super) fn opened(&self, segment: &Arc<Segment>) {
         let mut open = self.open.lock();
         open.push_back(Arc::downgrade(segment));
-        if open.len() > OPEN_SEGMENTS {
-            let longest = open.pop_front().and_then(|segment| segment.upgrade());
-            drop(open);
-            if let Some(segment) = longest {
-                segment.close();
+        let is_over = open.len() > self.most_open;
+        drop(open);
+        if is_over {
+            self.close_longest();
+        }
+    }
+
+    /// Does what opens files. If no descriptor is left, closes up to `most` segments, one at a time,
+    /// and tries again after each.
+    pub(in crate::history) fn retry<T>(
+        &self,
+        most: usize,
+        open: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut outcome = open();
+        for _ in 0..most {
+            match &outcome {
+                Err(error) if is_out_of_descriptors(error) && self.close_longest() => {
+                    outcome = open();
+                }
+                _ => break,
             }
+        }
+        outcome
+    }
+
+    /// Closes the segment that has been open longest; whether there was one.
+    fn close_longest(&self) -> bool {
+        loop {
+            let Some(longest) = self.open.lock().pop_front() else {
+                return false;
+            };
+            // One that retention deleted was closed by its last reader.
+            if let Some(segment) = longest.upgrade() {
+                segment.close();
+                return true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Open segments leave most descriptors to connections, however few there are.
+    #[test]
+    fn open_segments_take_a_share_of_the_descriptors() {
+        for (descriptors, most) in [
+            (Some(0), 1),
+            (Some(100), 12),
+            (Some(1_024), 128),
+            (Some(1 << 20), 1_024),
+            (None, 1_024),
+        ] {
+            assert_eq!(most_open(descriptors), most, "{descriptors:?}");
         }
     }
 }

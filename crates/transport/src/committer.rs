@@ -374,8 +374,8 @@ fn tell<L>(shared: &Shared<L>, frames: &[Arc<Frame>], answers: Vec<oneshot::Send
     }
 }
 
-/// Takes as many updates as a group may have, of which so many bytes are taken; `None` if nothing
-/// waits or fits, or if the thread is to go on. While a group is under way its committer stays the
+/// Takes as many updates as fit into a group that has `bytes` bytes already; `None` if nothing waits
+/// or fits, or if the thread is to go on. While a group is under way its committer stays the
 /// committer.
 fn next_group<L>(
     shared: &Shared<L>,

@@ -69,7 +69,7 @@ fn has_much_left(length: usize, capacity: usize) -> bool {
     allocated(capacity) > allocated(length)
 }
 
-/// What an allocation of so many bytes takes.
+/// What an allocation of `bytes` bytes takes.
 fn allocated(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }

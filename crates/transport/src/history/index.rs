@@ -170,12 +170,12 @@ impl Index {
         summary
     }
 
-    /// Candidates for a topic from an offset on, at most so many.
+    /// Candidates for a topic from an offset on, at most `at_most` of them.
     pub(super) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
         postings(&self.topics, hash, from, at_most)
     }
 
-    /// Candidates for a chosen id from an offset on, at most so many.
+    /// Candidates for a chosen id from an offset on, at most `at_most` of them.
     pub(super) fn chosen(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
         postings(&self.chosen, hash, from, at_most)
     }

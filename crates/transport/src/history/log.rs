@@ -30,17 +30,17 @@ pub(super) use self::syncer::Syncer;
 const NOT_WRITTEN: &str = "the history could not be written; the hub's log says why";
 const ALMOST_FULL: &str =
     "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
-/// A group of at least so many updates is synced on another thread. For fewer, waking it costs more
+/// A group of at least this many updates is synced on another thread. For fewer, waking it costs more
 /// than preparing the next group takes.
 const SYNCED_ASIDE: usize = 64;
-/// The disk's free space is looked at again after so long, or so much.
+/// The disk's free space is checked again after this time, or after this many bytes.
 const SPACE_SEEN_MS: u128 = 100;
 const SPACE_SEEN_BYTES: u64 = 1 << 20;
 /// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
 const FREE_BYTES: u64 = 1 << 30;
 /// One twentieth of the disk.
 const FREE_SHARE: u64 = 20;
-/// How often is looked whether updates have become too old, or the disk works again.
+/// How often to check for expired updates, and whether a failed disk works again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The only one who writes.
@@ -55,14 +55,14 @@ pub(super) struct Log {
     pub(super) durable: u64,
     /// Up to here the active segment's file has room that was written before.
     pub(super) allocated: u64,
-    /// When the active segment has so many bytes, the next one begins.
+    /// When the active segment has this many bytes, the next one begins.
     pub(super) target: u64,
     /// When and at how many bytes of the log the disk's free space was last looked at.
     pub(super) space_seen: Option<(Moment, u64)>,
     pub(super) head: Position,
     pub(super) clock: Clock,
     pub(super) retention: Retention,
-    /// When the floor was last written although nobody published.
+    /// When the floor was last written without a publish.
     pub(super) floor_recorded: Moment,
     /// Files that could not be removed yet.
     pub(super) unremoved: Vec<String>,

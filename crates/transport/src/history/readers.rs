@@ -100,7 +100,7 @@ impl Drop for Readers {
         state.ended = true;
         let undone = std::mem::take(&mut state.jobs);
         drop(state);
-        // Whoever awaits one of them is woken.
+        // This wakes the readers that await one of them.
         drop(undone);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {

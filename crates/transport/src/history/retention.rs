@@ -91,7 +91,8 @@ impl Limits {
     /// Remembers since when the newest update is of a time that is still to come. If a later one is
     /// of a time that has come, they are as old as that.
     fn witness(&mut self, end: End) {
-        let known = self.witness.filter(|known| known.time <= end.now);
+        let is_known = |known: &Witness| known.time <= end.now && known.position == end.head;
+        let known = self.witness.filter(is_known);
         let is_to_come = end.committed > end.now;
         self.witness = is_to_come.then(|| {
             known.unwrap_or(Witness {
@@ -102,8 +103,8 @@ impl Limits {
     }
 }
 
-/// The floor that follows from the bounds. It belongs to the committer, who never waits long for a
-/// disk because of it.
+/// The floor that follows from the bounds. The committer owns it, and never waits long for a disk
+/// because of it.
 pub(super) struct Retention {
     size: Option<u64>,
     limits: Limits,

@@ -23,7 +23,7 @@ pub(super) struct Shared {
     newest: Mutex<Newest>,
     /// The position of the newest update.
     head: AtomicU64,
-    /// Everything up to here is deleted. The committer raises it; who reads it waits for nobody.
+    /// Everything up to here is deleted. The committer raises it; reading it never waits.
     floor: AtomicU64,
     /// Behind the newest damage: no cursor crosses it.
     behind_damage: AtomicU64,

@@ -64,7 +64,7 @@ impl Summaries {
     }
 }
 
-/// Goes through the segments; however it ends, those who wait are told.
+/// Goes through the segments; however that ends, it tells the look-ups that wait.
 struct Pass {
     shared: Arc<Shared>,
     summaries: Arc<Summaries>,

@@ -15,7 +15,7 @@ const WEIGHT: usize = 96;
 /// The ids' places.
 #[derive(Default)]
 pub(super) struct Chosen {
-    /// Nobody can make hashes collide whose key is not known.
+    /// Its key is not known, so a publisher cannot make hashes collide.
     hashes: RandomState,
     places: HashMap<u64, Places>,
     /// All of them, oldest first.
@@ -63,7 +63,7 @@ impl Chosen {
         }
     }
 
-    /// Where an id may be after a position, the earliest first; whoever asks compares the ids.
+    /// Where an id may be after a position, the earliest first; the caller compares the ids.
     ///
     /// The first two, of which the second is needed only if two ids have one hash.
     pub(super) fn places(&self, id: &str, floor: Position) -> Vec<Position> {

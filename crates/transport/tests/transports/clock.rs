@@ -269,8 +269,8 @@ fn short_runs_do_not_add_their_waits_up() {
 fn a_lone_update_of_a_time_to_come_is_over_after_restarts() {
     for starts in 0..3 {
         let world = World::new();
-        world.set(NOON + 10 * YEAR);
         let history = world.open();
+        world.set(NOON + 10 * YEAR);
         append(&history, None);
         drop(history);
         world.set(NOON);

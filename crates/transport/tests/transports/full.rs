@@ -1,5 +1,5 @@
 //! A full disk: nothing can be published, and retention goes on, so that there is room again without
-//! anybody's help.
+//! help.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

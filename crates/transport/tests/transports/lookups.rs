@@ -19,7 +19,7 @@ fn open(disk: &Watched) -> Arc<dyn Transport> {
     Arc::new(History::open(Arc::new(disk.clone()), options).expect("it opens"))
 }
 
-/// So many segments of three updates; in every other one a publisher chose an id.
+/// `segments` segments of three updates; in every other one a publisher chose an id.
 fn stored(segments: u64) -> Watched {
     let disk = Watched::new(Model::new(1).mount());
     for segment in 0..segments {
@@ -133,7 +133,7 @@ fn unknown_ids_leave_the_readers_to_others() {
 
 /// Readers that hung up while they waited cost the disk nothing.
 #[test]
-fn who_hung_up_is_not_read_for() {
+fn nothing_is_read_for_readers_that_hung_up() {
     let disk = stored(8);
     let history = open(&disk);
     let _recorder = start(&history);

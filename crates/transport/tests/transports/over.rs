@@ -24,7 +24,7 @@ fn segments(model: &Model) -> Vec<String> {
     names.filter(|name| name.ends_with(".segment")).collect()
 }
 
-/// Though nobody publishes, the bytes of what is too old are removed, the newest segment's too; what
+/// Without a publish, the bytes of what is too old are removed, the newest segment's too; what
 /// is not too old stays.
 #[test]
 fn what_is_too_old_leaves_the_disk() {

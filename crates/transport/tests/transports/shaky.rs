@@ -70,7 +70,7 @@ impl Shaky {
         self.state().barren = barren;
     }
 
-    /// Lets whoever reads wait, or go on.
+    /// Lets readers wait, or go on.
     pub fn set_stalled(&self, stalled: bool) {
         self.state().stalled = stalled;
         self.0.changed.notify_all();

@@ -38,7 +38,7 @@ impl World {
         Arc::new(history.expect("it opens"))
     }
 
-    /// A history of several segments whose indexes nobody has opened yet.
+    /// A history of several segments whose indexes are not open yet.
     fn stored(&self) -> Arc<dyn Transport> {
         let mut unbounded = self.options.clone();
         (unbounded.size, unbounded.max_age, unbounded.max_bytes) = (None, None, None);
@@ -92,7 +92,7 @@ fn a_stalled_read_stops_neither_publishers_nor_those_who_ask_for_bounds() {
         // A failure must not wait for the reader.
         let _guard = Unstall(world.disk.clone());
         world.time.fetch_add(50_000, Ordering::Relaxed);
-        // Somebody reads, too.
+        // A reader reads, too.
         let reader = Arc::clone(&history);
         let reading = std::thread::spawn(move || read(&reader, 99, 100, 1_000, Everything));
         world.disk.wait_for_reader();

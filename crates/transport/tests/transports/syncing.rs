@@ -77,7 +77,7 @@ fn what_an_interval_has_passed_over_is_synced_by_the_next_publish() {
     }
 }
 
-/// Where nobody publishes any more the log's own thread syncs what is due.
+/// After the last publish the log's own thread syncs what is due.
 #[test]
 fn what_an_interval_has_passed_over_is_synced_though_nobody_publishes() {
     let model = Model::new(1);

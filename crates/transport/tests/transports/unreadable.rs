@@ -153,7 +153,7 @@ fn reading_fails() {
         let fails = offset.is_some() && is_log(name);
         fails.then(|| io::Error::other("the disk fails"))
     });
-    // No index need be read for an id that nobody chose.
+    // No index need be read for an id that no publisher chose.
     for id in ["first", "twice", &lost] {
         assert_eq!(ask(&history, id), Err(Unavailable), "{id}");
     }
@@ -221,7 +221,7 @@ fn damage_is_not_widened() {
     assert_eq!(look_up(&history, "twice"), Lookup::Found(Position(5)));
 }
 
-/// A file that somebody moved away is not one that retention deleted: it may come back.
+/// A file that was moved away is not one that retention deleted: it may come back.
 #[test]
 fn a_missing_file_is_not_retention() {
     let (model, lost) = stored();

@@ -49,7 +49,7 @@ impl Watch {
         *self.before.lock().unwrap() = Some(Arc::new(before));
     }
 
-    /// Whoever opens one of these files waits until [`Self::let_through`].
+    /// Opening one of these files waits until [`Self::let_through`].
     pub fn shut(&self, names: impl IntoIterator<Item = String>) {
         self.shut.lock().unwrap().extend(names);
     }

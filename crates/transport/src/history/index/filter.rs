@@ -15,7 +15,7 @@ pub(in crate::history) struct Filter {
 }
 
 impl Filter {
-    /// An empty filter with room for so many ids. More are taken, and told apart less well.
+    /// An empty filter with room for `ids` ids. It takes more, and tells those apart less well.
     pub(super) fn with_room(ids: usize) -> Self {
         let words = ids.saturating_mul(BITS).div_ceil(64).min(MOST_WORDS);
         // The natural logarithm of 2, times the bits for each id.

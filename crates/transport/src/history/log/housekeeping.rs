@@ -16,7 +16,7 @@ impl Log {
     pub(in crate::history) fn settle(&mut self) {
         self.raise_floor(true);
         self.retain();
-        // Who asks for the hub's health should not have to publish first.
+        // The hub's health is then right before the first publish.
         _ = self.check_space();
     }
 

@@ -16,7 +16,7 @@ const ALLOCATED: u64 = 1 << 20;
 /// The least and the most bytes of a segment; large updates may exceed both.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 
-/// The bytes of a segment in a log that keeps so many: a quarter, so that little outlives its
+/// The bytes of a segment in a log that keeps `kept` bytes: a quarter, so that little outlives its
 /// deletion.
 fn segment_bytes(kept: u64) -> u64 {
     (kept / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end())

@@ -9,7 +9,7 @@ use super::model::Model;
 use super::verdict::{Violation, promise};
 use crate::suite::{Everything, Topic, block_on, look_up, read};
 
-/// Of a thousand calls that read so many fail.
+/// How many of a thousand calls that read fail.
 const FAULTS: u64 = 150;
 /// The topic of every update.
 const TOPIC: &str = "https://example.com/books/1";

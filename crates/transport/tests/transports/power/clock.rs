@@ -67,7 +67,7 @@ impl Clock {
         self.0.time.fetch_add(passes, Ordering::Relaxed);
     }
 
-    /// Sets it so many milliseconds ahead of the time.
+    /// Sets it `ahead` milliseconds ahead of the time.
     pub fn set(&self, ahead: i64) {
         self.0.ahead.store(ahead, Ordering::Relaxed);
         if ahead.unsigned_abs() > STEP {

@@ -89,9 +89,9 @@ struct State {
     locked: bool,
     /// After so many calls the process is dead.
     calls_left: Option<u64>,
-    /// Of a thousand calls so many fail.
+    /// How many of a thousand calls fail.
     faults: u64,
-    /// Of a thousand calls that read so many fail, at random of their own.
+    /// How many of a thousand calls that read fail, from a random sequence of their own.
     read_faults: u64,
     read_random: Random,
     /// These calls fail.
@@ -181,12 +181,12 @@ impl Model {
         self.state().removed = Some(barrier);
     }
 
-    /// Of a thousand calls so many fail from now on.
+    /// From now on `faults` of a thousand calls fail.
     pub fn set_faults(&self, faults: u64) {
         self.state().faults = faults;
     }
 
-    /// Of a thousand calls that open, list or read so many fail from now on.
+    /// From now on `faults` of a thousand calls that open, list or read fail.
     pub fn set_read_faults(&self, faults: u64) {
         self.state().read_faults = faults;
     }

@@ -88,6 +88,10 @@ pub(super) fn recover(
     // even take it for written, so it is written once more.
     let mark = recovered.mark.min(recovered.length);
     rewrite(&*file, mark, recovered.length).map_err(failed(disk, &name, "writing it"))?;
+    // So is its length: a cut that comes back with the power would count for `max_bytes`.
+    file.set_len(recovered.length + 1)
+        .and_then(|()| file.set_len(recovered.length))
+        .map_err(failed(disk, &name, "cutting it"))?;
     file.sync_data()
         .map_err(failed(disk, &name, "syncing it"))?;
     Ok(recovered)

@@ -21,6 +21,8 @@ struct Times {
     steps: AtomicU64,
     /// Whether it was ever set by more than time servers do.
     was_far: AtomicBool,
+    /// When it was set wrong last, in milliseconds since 1970.
+    wrong_since: AtomicU64,
 }
 
 impl Default for Clock {
@@ -30,6 +32,7 @@ impl Default for Clock {
             ahead: AtomicI64::new(0),
             steps: AtomicU64::new(0),
             was_far: AtomicBool::new(false),
+            wrong_since: AtomicU64::new(0),
         }))
     }
 }
@@ -57,6 +60,16 @@ impl Clock {
         self.0.was_far.load(Ordering::Relaxed)
     }
 
+    /// The earliest time that an update may be stamped with: while the clock is wrong the log counts on
+    /// by the machine's own time, which hardly passes here.
+    pub fn earliest_stamp(&self) -> u64 {
+        if self.is_wrong() {
+            self.0.wrong_since.load(Ordering::Relaxed)
+        } else {
+            self.time()
+        }
+    }
+
     /// How often it was set.
     pub fn steps(&self) -> u64 {
         self.0.steps.load(Ordering::Relaxed)
@@ -69,6 +82,9 @@ impl Clock {
 
     /// Sets it `ahead` milliseconds ahead of the time.
     pub fn set(&self, ahead: i64) {
+        if !self.is_wrong() {
+            self.0.wrong_since.store(self.time(), Ordering::Relaxed);
+        }
         self.0.ahead.store(ahead, Ordering::Relaxed);
         if ahead.unsigned_abs() > STEP {
             self.0.was_far.store(true, Ordering::Relaxed);

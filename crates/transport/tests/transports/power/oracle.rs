@@ -44,6 +44,8 @@ struct HandedOver {
     time: u64,
     /// Whether the clock was wrong then.
     is_wrong: bool,
+    /// [`Clock::earliest_stamp`].
+    stamp: u64,
     /// The bytes of its data.
     length: usize,
 }
@@ -94,6 +96,7 @@ impl Oracle {
         self.handed_over.push(HandedOver {
             time: self.clock.time(),
             is_wrong: self.clock.is_wrong(),
+            stamp: self.clock.earliest_stamp(),
             length,
         });
         self.handed_over.len() as u64
@@ -282,7 +285,12 @@ impl Oracle {
         let mut bytes = 0;
         let known = self.acknowledged.iter().rev();
         for (counted, (position, one)) in (1..).zip(known) {
-            let HandedOver { time, length, .. } = &self.handed_over[one.number as usize - 1];
+            let HandedOver {
+                time,
+                stamp,
+                length,
+                ..
+            } = &self.handed_over[one.number as usize - 1];
             bytes += *length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
             // Of the others nobody heard whether they are stored.
@@ -295,7 +303,7 @@ impl Oracle {
                 || self
                     .options
                     .max_age
-                    .is_some_and(|age| time + age.as_millis() as u64 <= now + STEP);
+                    .is_some_and(|age| stamp + age.as_millis() as u64 <= now + STEP);
             if is_over {
                 break;
             }

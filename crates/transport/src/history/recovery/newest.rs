@@ -89,8 +89,7 @@ pub(super) fn recover(
     let mark = recovered.mark.min(recovered.length);
     rewrite(&*file, mark, recovered.length).map_err(failed(disk, &name, "writing it"))?;
     // So is its length: a cut that comes back with the power would count for `max_bytes`.
-    file.set_len(recovered.length + 1)
-        .and_then(|()| file.set_len(recovered.length))
+    file.set_len(recovered.length)
         .map_err(failed(disk, &name, "cutting it"))?;
     file.sync_data()
         .map_err(failed(disk, &name, "syncing it"))?;

@@ -272,7 +272,10 @@ impl File for Handle {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.state()?;
         state.call()?;
-        self.changed.lock().expect("no panic").cut = true;
+        // The length that a file has already is only said again.
+        if state.inodes[self.inode].cached.len() as u64 != length {
+            self.changed.lock().expect("no panic").cut = true;
+        }
         self.change(&mut state, Change::Length(length as usize));
         Ok(())
     }

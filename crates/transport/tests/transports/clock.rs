@@ -127,17 +127,20 @@ fn a_wrong_reading_may_be_the_first_or_the_last() {
 fn what_was_published_while_a_reading_was_far_behind_is_kept() {
     for wrong in [NOON - HOUR, NOON - YEAR, 0] {
         let world = World::new();
-        // An empty history would believe the first reading.
+        // An empty history would believe the first reading, and a first update that is kept keeps the
+        // others.
+        world.set(NOON - 2 * AGE);
         append(&world.open(), None);
-        world.set(wrong);
+        world.set(NOON);
         let history = world.open();
+        world.set(wrong);
         append(&history, None);
         append(&history, None);
         drop(history);
         world.set(NOON + 1_000);
         let history = world.open();
         looks(&history);
-        keeps(&history, 1);
+        keeps(&history, 2);
         // The machine's time counts meanwhile, however slow it is.
         world.set(NOON + 3 * AGE);
         world.wait_until_over(&history);

@@ -164,7 +164,7 @@ pub enum Refusal {
     /// No `exp`.
     #[error("the token has no \"exp\"; the issuer must let it expire")]
     ExpMissing,
-    /// `exp` is no number.
+    /// `exp` is not a number.
     #[error("exp is not a JSON number; have the issuer write it without quotes")]
     ExpNotANumber,
     /// `exp` has come.

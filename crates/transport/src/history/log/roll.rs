@@ -51,10 +51,9 @@ impl Log {
         }
         let ahead = (self.target / 4).min(ALLOCATED);
         let zeros = vec![0; usize::try_from(ahead).unwrap_or_default()];
-        // Where that fails the file grows group by group.
-        if self.file.write_at(&zeros, end).is_ok() {
-            self.allocated = end + zeros.len() as u64;
-        }
+        // Where that fails the file grows group by group, and may be longer all the same.
+        _ = self.file.write_at(&zeros, end);
+        self.allocated = end + zeros.len() as u64;
     }
 
     /// Makes the active segment durable, and no longer than what it holds.

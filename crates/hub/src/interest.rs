@@ -6,7 +6,7 @@ mod prefixed;
 use std::sync::Arc;
 
 use talaria_protocol::{Base, Matcher, MatcherSet, Topic};
-use talaria_transport::{Admit, Frame};
+use talaria_transport::{Admit, Frame, Verdict};
 
 pub(crate) use self::index::Index;
 use crate::lane::Lane;
@@ -38,10 +38,10 @@ impl Interest {
     }
 }
 
-impl Admit for Interest {
+impl Interest {
     /// Specification, "Subscribers": some topic must match a matcher and, for a private update,
     /// some topic, perhaps another, a grant.
-    fn admits(&self, frame: &Frame) -> bool {
+    pub(crate) fn admits(&self, frame: &Frame) -> bool {
         let any = |set: &MatcherSet| {
             frame
                 .topics
@@ -49,6 +49,12 @@ impl Admit for Interest {
                 .any(|topic| set.matches(&Topic::new(topic, &self.base)))
         };
         any(&self.selection.matchers) && (!frame.private || any(&self.selection.grants))
+    }
+}
+
+impl Admit for Interest {
+    fn judge(&self, frame: &Frame) -> Verdict {
+        self.admits(frame).into()
     }
 
     fn exact_topics(&self) -> Option<Vec<&str>> {

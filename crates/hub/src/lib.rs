@@ -20,6 +20,7 @@ mod lane;
 #[cfg(not(talaria_loom))]
 #[cfg(test)]
 mod laws;
+pub mod limits;
 mod metadata;
 #[cfg(talaria_loom)]
 #[cfg(test)]

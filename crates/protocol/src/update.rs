@@ -25,6 +25,8 @@ pub struct Update {
     pub retry: Option<u64>,
     /// Whether only subscribers with a grant may read it.
     pub private: bool,
+    /// Whether the hub itself made it: a subscription event. No request can say so.
+    pub by_hub: bool,
 }
 
 impl Update {
@@ -64,6 +66,7 @@ impl Update {
             retry: fields.retry.map(checked_retry).transpose()?,
             data: fields.data.unwrap_or_default().to_owned(),
             private: fields.private,
+            by_hub: false,
             topics: fields.topics.into_iter().map(str::to_owned).collect(),
         })
     }

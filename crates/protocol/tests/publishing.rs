@@ -31,6 +31,7 @@ fn every_field_is_read() {
         event_type: Some("t".to_owned()),
         retry: Some(12),
         private: true,
+        by_hub: false,
     };
     assert_eq!(publish(body).unwrap(), expected);
 }

@@ -16,6 +16,8 @@ pub struct Frame {
     pub topics: Box<[Box<str>]>,
     /// Whether only readers with a grant may receive it.
     pub private: bool,
+    /// Whether the hub itself made it: a subscription event.
+    pub by_hub: bool,
     /// The event stream bytes, id line and blank line included.
     pub bytes: Bytes,
 }
@@ -37,6 +39,7 @@ impl Frame {
             event_id: exact(event_id),
             topics: update.topics.into_iter().map(exact).collect(),
             private: update.private,
+            by_hub: update.by_hub,
         }
     }
 

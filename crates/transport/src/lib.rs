@@ -97,13 +97,45 @@ pub trait Route: Send + Sync {
 
 /// Judges a frame for one reader: its matchers and its grants.
 pub trait Admit: Send + Sync {
-    /// Whether the reader may and wants to receive the frame.
-    fn admits(&self, frame: &Frame) -> bool;
+    /// Whether the reader may and wants to receive the frame. Frames are judged in the log's order.
+    fn judge(&self, frame: &Frame) -> Verdict;
+
+    /// Whose share of the readers a page takes: clients that are equal here wait for each other.
+    fn client(&self) -> u64 {
+        0
+    }
+
+    /// Whether only subscription events are admitted, which are then found without the updates.
+    fn by_hub_only(&self) -> bool {
+        false
+    }
 
     /// The only topics whose updates may be admitted, compared byte for byte; `None` if they
     /// cannot be named.
     fn exact_topics(&self) -> Option<Vec<&str>> {
         None
+    }
+}
+
+/// What a reader says of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It receives the frame.
+    Admitted,
+    /// It does not.
+    Refused,
+    /// Judging this page has cost enough: the page ends in front of the frame, and the next one goes
+    /// on with it.
+    Later,
+}
+
+impl From<bool> for Verdict {
+    fn from(admitted: bool) -> Self {
+        if admitted {
+            Self::Admitted
+        } else {
+            Self::Refused
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::committer::{Commit, Committer, Who};
 use crate::sync::Mutex;
 use crate::{
     Admit, AppendError, Appended, Bounds, EventIds, Frame, Health, Lookup, Page, Pending, Position,
-    ReadError, Ring, Route, RunTag, Transport, Unavailable,
+    ReadError, Ring, Route, RunTag, Transport, Unavailable, Verdict,
 };
 
 /// How many frames are copied out of the ring at a time.
@@ -164,18 +164,19 @@ impl Transport for Memory {
                     break;
                 }
                 for frame in page {
-                    if filter.admits(&frame) {
-                        if bytes > 0 && bytes + frame.bytes.len() > limit {
-                            return Ok(Page {
-                                frames,
-                                looked_up_to,
-                            });
-                        }
+                    let verdict = filter.judge(&frame);
+                    let admitted = verdict == Verdict::Admitted;
+                    let is_full = admitted && bytes > 0 && bytes + frame.bytes.len() > limit;
+                    if is_full || verdict == Verdict::Later {
+                        return Ok(Page {
+                            frames,
+                            looked_up_to,
+                        });
+                    }
+                    looked_up_to = frame.position;
+                    if admitted {
                         bytes += frame.bytes.len();
-                        looked_up_to = frame.position;
                         frames.push(frame);
-                    } else {
-                        looked_up_to = frame.position;
                     }
                 }
             }

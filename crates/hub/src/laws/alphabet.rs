@@ -211,6 +211,7 @@ impl Published {
             event_id: position.to_string().into(),
             topics: topics.collect(),
             private: self.private,
+            by_hub: false,
             bytes: format!("id: {position}\ndata: {data}\n\n").into(),
         })
     }

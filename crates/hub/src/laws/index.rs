@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use talaria_protocol::Topic;
-use talaria_transport::{Admit, Position};
+use talaria_transport::Position;
 
 use super::alphabet::{Asked, Published, base};
 use super::config;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use talaria_transport::{Admit, Frame, Page, Position, Ring, Route};
+use talaria_transport::{Admit, Frame, Page, Position, Ring, Route, Verdict};
 
 use super::Bell;
 use super::alphabet::{Asked, Published, base};
@@ -95,7 +95,7 @@ impl World {
         let up_to = usize::try_from(up_to.0).expect("a small log");
         let mut bytes = 0;
         for frame in &self.history[from..up_to] {
-            if filter.admits(frame) {
+            if filter.judge(frame) == Verdict::Admitted {
                 bytes += frame.bytes.len();
                 let full = page.frames.len() == limit || bytes > CHUNK_BYTES;
                 if full && !page.frames.is_empty() {

@@ -73,6 +73,7 @@ impl Document {
             // Clients of 0.x listen to messages without a type (B-642).
             event_type: (!self.linked).then(|| HUB_EVENT_TYPE.to_owned()),
             private: true,
+            by_hub: true,
             ..Update::default()
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use talaria_protocol::{Update, event};
-use talaria_transport::{Admit, Frame, Position, ReadError, Transport};
+use talaria_transport::{Admit, Frame, Position, ReadError, Transport, Verdict};
 use tokio::time::sleep;
 
 use super::pause::Pause;
@@ -21,8 +21,12 @@ const ENDS_AT_ONCE: usize = 256;
 struct Events;
 
 impl Admit for Events {
-    fn admits(&self, frame: &Frame) -> bool {
-        event_topic(frame).is_some()
+    fn judge(&self, frame: &Frame) -> Verdict {
+        event_topic(frame).is_some().into()
+    }
+
+    fn by_hub_only(&self) -> bool {
+        true
     }
 }
 
@@ -132,6 +136,7 @@ impl Open {
             data: format!("{:#}", Value::Object(document)),
             event_type: update.event_type,
             private: true,
+            by_hub: true,
             ..Update::default()
         };
         self.0.insert(topic.to_owned(), end);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use talaria_protocol::{Update, event};
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Lookup, Memory, MemoryOptions, Page, Pending,
-    Position, ReadError, Ring, Route, Transport, Unavailable,
+    Position, ReadError, Ring, Route, Transport, Unavailable, Verdict,
 };
 use tokio::sync::watch;
 
@@ -81,8 +81,8 @@ impl Route for Switch {
 struct Everything;
 
 impl Admit for Everything {
-    fn admits(&self, frame: &Frame) -> bool {
-        frame.private && frame.topics[0].starts_with(NAMESPACE)
+    fn judge(&self, frame: &Frame) -> Verdict {
+        (frame.private && frame.topics[0].starts_with(NAMESPACE)).into()
     }
 }
 

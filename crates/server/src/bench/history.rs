@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::time::{ClockId, clock_gettime};
 use talaria_protocol::Update;
 use talaria_transport::history::{Directory, History, HistoryOptions};
-use talaria_transport::{Admit, Frame, Route, Transport};
+use talaria_transport::{Admit, Frame, Route, Transport, Verdict};
 
 use super::args::HistoryArgs;
 use crate::transport::unix_milliseconds;
@@ -98,11 +98,12 @@ enum Reader {
 }
 
 impl Admit for Reader {
-    fn admits(&self, frame: &Frame) -> bool {
-        match self {
+    fn judge(&self, frame: &Frame) -> Verdict {
+        let admitted = match self {
             Self::Everything => true,
             Self::Topic(topic) => frame.topics.iter().any(|other| **other == **topic),
-        }
+        };
+        admitted.into()
     }
 
     fn exact_topics(&self) -> Option<Vec<&str>> {

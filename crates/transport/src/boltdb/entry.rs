@@ -85,6 +85,7 @@ fn update(value: &[u8]) -> Option<Update> {
             Value::Null => false,
             private => private.as_bool()?,
         },
+        by_hub: false,
     })
 }
 
@@ -147,6 +148,7 @@ mod tests {
             event_type: Some("note".to_owned()),
             retry: Some(1500),
             private: true,
+            by_hub: false,
         };
         let sequence = 258;
         assert_eq!((imported, dropped), (imported_update(sequence, update), 0));

@@ -112,7 +112,7 @@ mod tests {
             retry: Option<u64>,
             private: bool,
         ) {
-            let update = Update { topics, data, id, event_type, retry, private };
+            let update = Update { topics, data, id, event_type, retry, private, by_hub: false };
             let id = update.id.clone().unwrap_or_else(|| format!("urn:uuid:{}", "0".repeat(36)));
             let estimate = size(&update);
             prop_assert!(Frame::new(Position(1), id, update).weight() <= estimate);

@@ -26,6 +26,7 @@ const KIND_SNAPSHOT: u8 = 2;
 const KIND_VOID: u8 = 3;
 const FLAG_PRIVATE: u8 = 1;
 const FLAG_CHOSEN: u8 = 2;
+const FLAG_BY_HUB: u8 = 4;
 
 /// What a segment says about itself, and about the log, so that the manifest can be rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,6 +195,8 @@ pub(super) struct Stored<'a> {
     /// When it was committed, in milliseconds since 1970; never decreasing.
     pub(super) time: u64,
     pub(super) private: bool,
+    /// Whether it is a subscription event of the hub.
+    pub(super) by_hub: bool,
     /// Whether its id was not made by this log and so must be indexed.
     pub(super) chosen: bool,
     pub(super) event_id: &'a str,
@@ -208,7 +211,8 @@ pub(super) fn encode_record(frame: &Frame, time: u64, chosen: bool, out: &mut Ve
     let start = out.len();
     let private = if frame.private { FLAG_PRIVATE } else { 0 };
     let chosen = if chosen { FLAG_CHOSEN } else { 0 };
-    out.extend_from_slice(&[KIND_UPDATE, private | chosen]);
+    let by_hub = if frame.by_hub { FLAG_BY_HUB } else { 0 };
+    out.extend_from_slice(&[KIND_UPDATE, private | chosen | by_hub]);
     // More than any request may name; only an old database could have them.
     let topics = &frame.topics[..frame.topics.len().min(u16::MAX.into())];
     put_u16(out, topics.len() as u16);
@@ -293,6 +297,7 @@ impl<'a> Stored<'a> {
             time,
             private: flags & FLAG_PRIVATE != 0,
             chosen: flags & FLAG_CHOSEN != 0,
+            by_hub: flags & FLAG_BY_HUB != 0,
             event_id,
             topics,
             topic_count,
@@ -316,6 +321,7 @@ impl<'a> Stored<'a> {
             event_id: self.event_id.into(),
             topics: self.topics().map(Into::into).collect(),
             private: self.private,
+            by_hub: self.by_hub,
             bytes: Bytes::copy_from_slice(self.event),
         }
     }

@@ -8,7 +8,7 @@ use super::scan::{Entry, Scanner};
 use super::segment::{Segment, read_frame};
 use super::shared::Shared;
 use super::{damage, unreadable};
-use crate::{Admit, Frame, Page, Position, ReadError};
+use crate::{Admit, Frame, Page, Position, ReadError, Verdict};
 
 /// What one page looks at, at most, so that a reader who finds nothing gives way to others. In
 /// bytes.
@@ -234,12 +234,16 @@ impl Reader<'_> {
     /// Judges a frame and takes it into the page, if it fits; whether it is dealt with.
     fn take(&mut self, frame: Frame) -> bool {
         let position = frame.position;
-        if self.filter.admits(&frame) {
-            if self.bytes > 0 && self.bytes + frame.bytes.len() > self.limit {
-                return false;
+        match self.filter.judge(&frame) {
+            Verdict::Admitted => {
+                if self.bytes > 0 && self.bytes + frame.bytes.len() > self.limit {
+                    return false;
+                }
+                self.bytes += frame.bytes.len();
+                self.frames.push(Arc::new(frame));
             }
-            self.bytes += frame.bytes.len();
-            self.frames.push(Arc::new(frame));
+            Verdict::Refused => {}
+            Verdict::Later => return false,
         }
         self.looked_up_to = position;
         true

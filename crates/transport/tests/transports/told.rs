@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use talaria_transport::history::inspect::repair;
 use talaria_transport::history::{Directory, History};
-use talaria_transport::{Admit, Frame, Lookup, Position, ReadError, Transport};
+use talaria_transport::{Admit, Frame, Lookup, Position, ReadError, Transport, Verdict};
 
 use crate::damage::{UPDATES, groups, open, options, segments, stored, with};
 use crate::folder::Folder;
@@ -16,9 +16,9 @@ use crate::watched::Watched;
 struct Topics(&'static [&'static str]);
 
 impl Admit for Topics {
-    fn admits(&self, frame: &Frame) -> bool {
+    fn judge(&self, frame: &Frame) -> Verdict {
         let topics = &frame.topics;
-        topics.iter().any(|topic| self.0.contains(&&**topic))
+        topics.iter().any(|topic| self.0.contains(&&**topic)).into()
     }
 
     fn exact_topics(&self) -> Option<Vec<&str>> {

@@ -66,6 +66,7 @@ pub fn decode(line: &str) -> Result<(Update, Option<u64>), String> {
         event_type: field(&fields, "type")?,
         retry: optional(&fields, "retry", "a whole number", Value::as_u64)?,
         private: optional(&fields, "private", "true or false", Value::as_bool)?.unwrap_or(false),
+        by_hub: false,
     };
     Ok((update, time))
 }
@@ -118,7 +119,7 @@ mod tests {
             retry: Option<u64>,
             private: bool,
         ) {
-            let update = Update { topics, data, id: Some(id.clone()), event_type, retry, private };
+            let update = Update { topics, data, id: Some(id.clone()), event_type, retry, private, by_hub: false };
             let exported = Exported {
                 position: Position(1),
                 time: 2,

@@ -42,6 +42,7 @@ pub fn expected(name: &str) -> Vec<Update> {
             event_type: Some(text(&update["type"])).filter(|name| !name.is_empty()),
             retry: update["retry"].as_u64().filter(|retry| *retry != 0),
             private: update["private"].as_bool().unwrap(),
+            by_hub: false,
         })
         .collect()
 }

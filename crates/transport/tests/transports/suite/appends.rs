@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::thread::JoinHandle;
 
 use talaria_protocol::Update;
-use talaria_transport::{Admit, Appended, Frame, Lookup, Position, Transport};
+use talaria_transport::{Admit, Appended, Frame, Lookup, Position, Transport, Verdict};
 
 use super::{
     Everything, Kept, Open, Recorder, append, block_on, look_up, places, read, start, update,
@@ -15,8 +15,8 @@ use super::{
 struct Even;
 
 impl Admit for Even {
-    fn admits(&self, frame: &Frame) -> bool {
-        frame.position.0.is_multiple_of(2)
+    fn judge(&self, frame: &Frame) -> Verdict {
+        frame.position.0.is_multiple_of(2).into()
     }
 }
 

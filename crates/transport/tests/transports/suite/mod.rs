@@ -14,7 +14,7 @@ use std::thread::Thread;
 use talaria_protocol::Update;
 use talaria_transport::history::HistoryOptions;
 use talaria_transport::{
-    Admit, Appended, Frame, Lookup, Page, Position, ReadError, Route, Transport,
+    Admit, Appended, Frame, Lookup, Page, Position, ReadError, Route, Transport, Verdict,
 };
 
 pub use self::appends::*;
@@ -183,8 +183,8 @@ pub fn look_up(transport: &Arc<dyn Transport>, id: &str) -> Lookup {
 pub struct Everything;
 
 impl Admit for Everything {
-    fn admits(&self, _: &Frame) -> bool {
-        true
+    fn judge(&self, _: &Frame) -> Verdict {
+        Verdict::Admitted
     }
 }
 
@@ -192,8 +192,8 @@ impl Admit for Everything {
 pub struct Topic(pub &'static str);
 
 impl Admit for Topic {
-    fn admits(&self, frame: &Frame) -> bool {
-        frame.topics.iter().any(|topic| **topic == *self.0)
+    fn judge(&self, frame: &Frame) -> Verdict {
+        frame.topics.iter().any(|topic| **topic == *self.0).into()
     }
 
     fn exact_topics(&self) -> Option<Vec<&str>> {

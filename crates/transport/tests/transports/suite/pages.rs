@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use talaria_protocol::Update;
-use talaria_transport::{Admit, Frame, Position, Transport};
+use talaria_transport::{Admit, Frame, Position, Transport, Verdict};
 
 use super::{Everything, Kept, Open, Topic, block_on, places, read, start, update};
 
@@ -73,8 +73,12 @@ pub fn pages_end_where_they_are_told(open: Open) {
 struct Topics(&'static [&'static str]);
 
 impl Admit for Topics {
-    fn admits(&self, frame: &Frame) -> bool {
-        frame.topics.iter().any(|topic| self.0.contains(&&**topic))
+    fn judge(&self, frame: &Frame) -> Verdict {
+        frame
+            .topics
+            .iter()
+            .any(|topic| self.0.contains(&&**topic))
+            .into()
     }
 
     fn exact_topics(&self) -> Option<Vec<&str>> {

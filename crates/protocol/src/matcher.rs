@@ -122,15 +122,64 @@ impl Matcher {
         }
     }
 
-    /// Whether the matcher selects the topic.
-    pub fn matches(&self, topic: &Topic<'_>) -> bool {
+    /// The bytes of heap that it occupies, shared or not; all that it may ever hold.
+    pub fn size_bytes(&self) -> usize {
+        /// The two counters of an `Arc`.
+        const COUNTERS: usize = 2 * size_of::<usize>();
         match self {
-            Self::Any => true,
-            Self::Exact(text) => **text == *topic.text(),
-            Self::UrlPattern(pattern) => topic.url().is_some_and(|url| pattern.matches(url)),
-            Self::Template(template) => template.matches(topic.text()),
+            Self::Any => 0,
+            Self::Exact(text) => COUNTERS + text.len(),
+            Self::UrlPattern(pattern) => COUNTERS + pattern.size_bytes(),
+            Self::Template(template) => COUNTERS + template.size_bytes(),
         }
     }
+
+    /// Whether the matcher selects the topic.
+    pub fn matches(&self, topic: &Topic<'_>) -> bool {
+        self.matches_in(topic, &mut 0)
+    }
+
+    /// Whether the matcher selects the topic; adds the steps that this took, at least one.
+    ///
+    /// A step is about a nanosecond or two: a visit to a state, or sixteen bytes that are compared.
+    pub fn matches_in(&self, topic: &Topic<'_>, spent: &mut u64) -> bool {
+        match self {
+            Self::Any => {
+                *spent += 1;
+                true
+            }
+            Self::Exact(text) => {
+                *spent += comparing(text);
+                **text == *topic.text()
+            }
+            Self::UrlPattern(pattern) => match topic.url() {
+                Some(url) => pattern.matches_in(url, spent),
+                None => {
+                    *spent += 1;
+                    false
+                }
+            },
+            Self::Template(template) => template.matches_in(topic.text(), spent),
+        }
+    }
+
+    /// The most that one evaluation may cost, in steps, on a topic that has at most so many bytes
+    /// as text and as URL; see [`Topic::bytes`].
+    pub fn steps(&self, topic_bytes: usize) -> u64 {
+        match self {
+            Self::Any => 1,
+            Self::Exact(text) => comparing(text),
+            Self::UrlPattern(pattern) => pattern.steps(topic_bytes),
+            Self::Template(template) => template.steps(topic_bytes),
+        }
+    }
+}
+
+/// What comparing with a literal text costs at most, in steps.
+fn comparing(text: &str) -> u64 {
+    /// Bytes that are compared in the time of a step.
+    const BYTES: usize = 16;
+    (1 + text.len() / BYTES) as u64
 }
 
 /// A canonical set of matchers: sorted, without duplicates, and just `*` where `*` is in it.

@@ -140,6 +140,21 @@ impl<'a> Topic<'a> {
         self.text
     }
 
+    /// A topic that was parsed before, by [`TopicUrl::parse`] with the same base.
+    pub fn parsed(text: &'a str, base: &'a Base, url: Option<TopicUrl>) -> Self {
+        Self {
+            text,
+            base,
+            url: OnceCell::from(url),
+        }
+    }
+
+    /// The length of its text or of its URL, whichever is longer.
+    pub fn bytes(&self) -> usize {
+        let url = self.url().map_or(0, |url| url.url().as_str().len());
+        url.max(self.text.len())
+    }
+
     /// The topic as a URL, or `None` if it is none, which then matches no URL Pattern.
     pub fn url(&self) -> Option<&TopicUrl> {
         self.url

@@ -109,31 +109,50 @@ impl Program {
         size_of_val(&*self.0)
     }
 
-    pub(super) fn matches(&self, input: &[u8]) -> bool {
-        let words = self.0.len() / 64 + 1;
-        if words == 1 {
-            return self.run(input, &mut [0], &mut [0]);
-        }
-        let mut inline = [[0; INLINE_WORDS]; 2];
-        let [now, next] = &mut inline;
-        match (now.get_mut(..words), next.get_mut(..words)) {
-            (Some(now), Some(next)) => self.run(input, now, next),
-            _ => self.run(input, &mut vec![0; words], &mut vec![0; words]),
-        }
+    /// The most that one evaluation of an input of `bytes` bytes may cost, in steps.
+    pub(super) fn steps(&self, bytes: usize) -> u64 {
+        // A state is visited once to see where the byte leads and once for what follows it.
+        let each = 2 * (self.0.len() + 1) + self.overhead();
+        let all = each.saturating_mul(bytes + 1);
+        // The last byte may go beyond the bound.
+        all.min(most(bytes) + each) as u64
     }
 
-    fn run<'a>(&self, input: &[u8], mut now: &'a mut [u64], mut next: &'a mut [u64]) -> bool {
+    /// Whether the program matches all of the input; adds the steps that this took.
+    pub(super) fn matches(&self, input: &[u8], spent: &mut u64) -> bool {
+        let words = self.0.len() / 64 + 1;
+        if words == 1 {
+            return self.run(input, [&mut [0], &mut [0], &mut [0]], spent);
+        }
+        let mut inline = [[0; INLINE_WORDS]; 3];
+        let [now, next, pending] = &mut inline;
+        let sets = [now, next, pending].map(|set| set.get_mut(..words));
+        if let [Some(now), Some(next), Some(pending)] = sets {
+            return self.run(input, [now, next, pending], spent);
+        }
+        let [mut now, mut next, mut pending] = [const { Vec::new() }; 3];
+        for set in [&mut now, &mut next, &mut pending] {
+            set.resize(words, 0);
+        }
+        self.run(input, [&mut now, &mut next, &mut pending], spent)
+    }
+
+    /// Steps for each byte, whichever states are alive: sets of many words have to be walked.
+    fn overhead(&self) -> usize {
+        1 + self.0.len() / 256
+    }
+
+    fn run(&self, input: &[u8], sets: [&mut [u64]; 3], spent: &mut u64) -> bool {
+        let [mut now, mut next, pending] = sets;
         let accepting = self.0.len();
-        let most = MAX_WORK + MAX_WORK_A_BYTE * input.len();
-        let mut work = 0;
+        let most = most(input.len());
         insert(now, 0);
-        work += self.close(now);
+        let mut work = self.overhead() + self.close(now, pending);
+        let mut matched = true;
         for byte in input {
-            if work > most {
-                return false;
-            }
             next.fill(0);
             let mut alive = false;
+            work += self.overhead();
             for (index, word) in now.iter().enumerate() {
                 let mut word = *word;
                 while word != 0 {
@@ -150,42 +169,56 @@ impl Program {
                     alive = true;
                 }
             }
-            if !alive {
-                return false;
+            work += self.close(next, pending);
+            if !alive || work > most {
+                matched = false;
+                break;
             }
-            work += self.close(next);
             std::mem::swap(&mut now, &mut next);
         }
-        first(now, accepting).is_some()
+        *spent += work as u64;
+        matched && first(now, accepting).is_some()
     }
 
-    /// Adds the states that are reached without consuming anything; how many were visited.
-    fn close(&self, set: &mut [u64]) -> usize {
+    /// Adds the states that are reached without consuming anything, each visited once; how many
+    /// were visited.
+    fn close(&self, set: &mut [u64], pending: &mut [u64]) -> usize {
+        pending.copy_from_slice(set);
         let mut from = 0;
         let mut visited = 0;
-        while let Some(state) = first(set, from) {
-            from = state + 1;
+        while let Some(state) = first(pending, from) {
+            remove(pending, state);
+            from = state;
             visited += 1;
-            let target = match self.0.get(state) {
-                Some(Op::Many(_)) => state + 1,
+            let mut reach = |target: usize| {
+                if insert(set, target) {
+                    insert(pending, target);
+                    // A loop's beginning lies behind.
+                    from = from.min(target);
+                }
+            };
+            match self.0.get(state) {
+                Some(Op::Many(_)) => reach(state + 1),
                 Some(Op::Rest) => {
+                    reach(state + 1);
                     truncate(set, state);
-                    state + 1
+                    truncate(pending, state);
                 }
                 Some(Op::Split(target)) => {
-                    insert(set, state + 1);
-                    usize::from(*target)
+                    reach(state + 1);
+                    reach(usize::from(*target));
                 }
-                Some(Op::Jump(target)) => usize::from(*target),
-                Some(Op::One(_)) | None => continue,
-            };
-            // A loop's beginning lies behind; a bit is set once, so this ends.
-            if insert(set, target) {
-                from = from.min(target);
+                Some(Op::Jump(target)) => reach(usize::from(*target)),
+                Some(Op::One(_)) | None => {}
             }
         }
         visited
     }
+}
+
+/// The steps that one evaluation of an input of `bytes` bytes may take.
+fn most(bytes: usize) -> usize {
+    MAX_WORK + MAX_WORK_A_BYTE * bytes
 }
 
 /// Adds a state; whether it is new.
@@ -197,6 +230,13 @@ fn insert(set: &mut [u64], state: usize) -> bool {
     let new = *word & bit == 0;
     *word |= bit;
     new
+}
+
+/// Removes a state.
+fn remove(set: &mut [u64], state: usize) {
+    if let Some(word) = set.get_mut(state / 64) {
+        *word &= !(1 << (state % 64));
+    }
 }
 
 /// Removes the states below one.

@@ -6,7 +6,7 @@
 mod compiler;
 mod expression;
 
-use crate::matcher::program::Program;
+use crate::matcher::{comparing, program::Program};
 
 /// A compiled template. Two are equal exactly if their text is.
 #[derive(Debug)]
@@ -38,10 +38,27 @@ impl UriTemplate {
 
     /// Whether the topic is the template itself or an expansion of it.
     pub fn matches(&self, topic: &str) -> bool {
+        self.matches_in(topic, &mut 0)
+    }
+
+    /// Whether the topic is the template itself or an expansion of it; adds the steps that this
+    /// took, at least one.
+    pub fn matches_in(&self, topic: &str, spent: &mut u64) -> bool {
+        *spent += self.comparing();
         *self.text == *topic
             || topic
                 .strip_prefix(self.literal_prefix())
-                .is_some_and(|rest| self.rest.matches(rest.as_bytes()))
+                .is_some_and(|rest| self.rest.matches(rest.as_bytes(), spent))
+    }
+
+    /// The most that one evaluation of a topic of `bytes` bytes may cost, in steps.
+    pub fn steps(&self, bytes: usize) -> u64 {
+        self.comparing() + self.rest.steps(bytes)
+    }
+
+    /// What comparing the texts costs at most, in steps.
+    fn comparing(&self) -> u64 {
+        comparing(&self.text) + comparing(self.literal_prefix())
     }
 
     /// What every matching topic begins with.

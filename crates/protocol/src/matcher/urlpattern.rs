@@ -62,8 +62,13 @@ impl UrlPattern {
 
     /// Whether the pattern matches the topic's URL, in time linear in the URL's length.
     pub fn matches(&self, topic: &TopicUrl) -> bool {
+        self.matches_in(topic, &mut 0)
+    }
+
+    /// Whether the pattern matches the topic's URL; adds the steps that this took, at least one.
+    pub fn matches_in(&self, topic: &TopicUrl, spent: &mut u64) -> bool {
         let url = topic.url();
-        self.components.match_all([
+        let inputs = [
             url.path(),
             url.host_str().unwrap_or_default(),
             url.scheme(),
@@ -72,7 +77,14 @@ impl UrlPattern {
             url.fragment().unwrap_or_default(),
             url.username(),
             url.password().unwrap_or_default(),
-        ])
+        ];
+        self.components.match_all(inputs, spent)
+    }
+
+    /// The most that one evaluation of a URL of `bytes` bytes may cost, in steps.
+    pub fn steps(&self, bytes: usize) -> u64 {
+        let components = self.components.0.iter();
+        components.map(|component| component.steps(bytes)).sum()
     }
 
     /// What the [`TopicUrl::key`] of every matching topic begins with.
@@ -122,9 +134,9 @@ impl Components {
         ]))
     }
 
-    fn match_all(&self, inputs: [&str; 8]) -> bool {
+    fn match_all(&self, inputs: [&str; 8], spent: &mut u64) -> bool {
         let mut pairs = self.0.iter().zip(inputs);
-        pairs.all(|(component, input)| component.matches(input))
+        pairs.all(|(component, input)| component.matches(input, spent))
     }
 
     #[cfg_attr(
@@ -132,7 +144,7 @@ impl Components {
         expect(dead_code, reason = "inputs of the standard's own cases")
     )]
     fn match_input(&self, input: &MatchInput) -> bool {
-        self.match_all([
+        let inputs = [
             &input.pathname,
             &input.hostname,
             &input.protocol,
@@ -141,7 +153,8 @@ impl Components {
             &input.hash,
             &input.username,
             &input.password,
-        ])
+        ];
+        self.match_all(inputs.map(|input| &**input), &mut 0)
     }
 
     /// The longest text that every matching key must begin with; see [`TopicUrl::key_of`].

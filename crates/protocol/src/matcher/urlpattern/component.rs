@@ -5,7 +5,7 @@ use urlpattern::matcher::InnerMatcher;
 
 use super::compiler;
 use super::regexp::{self, Source};
-use crate::matcher::program::Program;
+use crate::matcher::{comparing, program::Program};
 
 /// A compiled component.
 #[derive(Debug)]
@@ -79,8 +79,9 @@ impl Component {
         }
     }
 
-    /// Whether the component matches all of the input.
-    pub(super) fn matches(&self, input: &str) -> bool {
+    /// Whether the component matches all of the input; adds the steps that this took.
+    pub(super) fn matches(&self, input: &str, spent: &mut u64) -> bool {
+        *spent += self.comparing();
         if let Middle::Nothing = self.middle {
             return self.prefix.len() == input.len() && begins(input, &self.prefix);
         }
@@ -98,8 +99,11 @@ impl Component {
         match &self.middle {
             Middle::Nothing => false,
             Middle::Anything => true,
-            Middle::Program(program) => program.matches(rest.as_bytes()),
-            Middle::Custom(regex) => regex.is_match(rest.as_bytes()),
+            Middle::Program(program) => program.matches(rest.as_bytes(), spent),
+            Middle::Custom(regex) => {
+                *spent += custom_steps(rest.len());
+                regex.is_match(rest.as_bytes())
+            }
         }
     }
 
@@ -124,6 +128,21 @@ impl Component {
         }
     }
 
+    /// The most that one evaluation of an input of `bytes` bytes may cost, in steps.
+    pub(super) fn steps(&self, bytes: usize) -> u64 {
+        let middle = match &self.middle {
+            Middle::Nothing | Middle::Anything => 0,
+            Middle::Program(program) => program.steps(bytes),
+            Middle::Custom(_) => custom_steps(bytes),
+        };
+        self.comparing() + middle
+    }
+
+    /// What comparing the literal texts costs at most, in steps.
+    fn comparing(&self) -> u64 {
+        comparing(&self.prefix) + comparing(&self.suffix)
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let middle = match &self.middle {
             Middle::Nothing | Middle::Anything => 0,
@@ -132,6 +151,12 @@ impl Component {
         };
         self.prefix.len() + self.suffix.len() + middle
     }
+}
+
+fn custom_steps(bytes: usize) -> u64 {
+    /// What a byte may cost the general engine, in steps.
+    const A_BYTE: usize = 4096;
+    (A_BYTE * (bytes + 1)) as u64
 }
 
 /// Whether the input begins with the text. Most components compare with an empty text, whose

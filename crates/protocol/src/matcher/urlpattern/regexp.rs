@@ -9,7 +9,7 @@ use urlpattern::regexp::RegExp;
 /// Bytes that a compiled expression, and each of its caches, may take: the largest expression of
 /// 4,096 bytes without counted repetitions, 2,040 times `\w`, takes 192 KiB, and
 /// `(?:\w{1,90}){1,20}`, which costs the default engine 200 ms, would take 240 KiB.
-const SIZE_LIMIT: usize = 200 * 1024;
+pub(super) const SIZE_LIMIT: usize = 200 * 1024;
 
 /// A regular expression that the crate generated, kept as text.
 #[derive(Debug)]

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod matching;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -19,13 +21,16 @@ use talaria_protocol::{
 use talaria_transport::boltdb::Source;
 use talaria_transport::history::decode_sealed;
 
+pub use self::matching::matching;
+
 /// A target: what takes the bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("publish_form", publish_form),
     ("matcher_parameters", matcher_parameters),
+    ("matching", matching),
     ("url_pattern", url_pattern),
     ("uri_template", uri_template),
     ("token_details", token_details),

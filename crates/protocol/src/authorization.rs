@@ -92,7 +92,7 @@ impl AuthorizationDetails {
             ));
         }
         let mut topics_left = limits.granted_topics;
-        mercure()
+        let details = mercure()
             .map(|(index, detail)| {
                 Detail::parse(
                     detail,
@@ -102,11 +102,27 @@ impl AuthorizationDetails {
                     limits,
                 )
             })
-            .collect::<Result<_, _>>()
-            .map(|details| Self {
-                details,
-                fallback_payload: None,
-            })
+            .collect::<Result<_, _>>()?;
+        Self {
+            details,
+            fallback_payload: None,
+        }
+        .within(CLAIM, limits)
+    }
+
+    /// Refuses patterns that occupy too much together, though each is legal.
+    fn within(self, claim: &str, limits: &Limits) -> Result<Self, ProtocolError> {
+        let states = self.states();
+        if states <= limits.granted_states {
+            return Ok(self);
+        }
+        Err(ProtocolError::token(
+            claim.to_owned(),
+            format!(
+                "the patterns of this token are too complex together, {states} states are more than {}; grant fewer or simpler patterns",
+                limits.granted_states
+            ),
+        ))
     }
 
     /// Whether the claims carry what a 0.x token is read from.

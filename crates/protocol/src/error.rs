@@ -79,13 +79,14 @@ impl ProtocolError {
 }
 
 /// Shows a value of a stranger in an error or a log line: in quotes, with control and format
-/// characters (those that no topic may hold), `"` and `\` escaped, cut after 64 characters with
-/// `…`. So it can neither forge a line nor fill the log.
+/// characters (those that no topic may hold), line and paragraph separators (U+2028 and U+2029), `"`
+/// and `\` escaped, cut after 64 characters with `…`. So it can neither forge a line nor fill the log.
 ///
 /// ```
 /// use talaria_protocol::error::Shown;
 ///
 /// assert_eq!(Shown("a\n\"b\"").to_string(), r#""a\u{a}\"b\"""#);
+/// assert_eq!(Shown("a\u{2028}b").to_string(), r#""a\u{2028}b""#);
 /// assert_eq!(Shown(&"x".repeat(65)).to_string(), format!("\"{}…\"", "x".repeat(64)));
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +105,7 @@ impl fmt::Display for Bounded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
         for c in chars.by_ref().take(self.1) {
-            if crate::topic::is_forbidden(c) {
+            if crate::topic::is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}') {
                 write!(f, "{}", c.escape_unicode())?;
             } else if matches!(c, '"' | '\\') {
                 write!(f, "\\{c}")?;

@@ -13,8 +13,9 @@ pub struct Limits {
     pub selectors: usize,
     /// One matcher's pattern; beyond it 400, in a token 401.
     pub pattern_bytes: usize,
-    /// States over all URL Patterns of one subscription request; beyond it 400. An ordinary
-    /// pattern has some tens, a custom group counts 256.
+    /// States over all URL Patterns and URI Templates of one subscription request; beyond it 400. An
+    /// ordinary one has some tens of four bytes each. Counted repetitions in custom groups such as
+    /// `(\w{1,40})` are unrolled, and one pattern has at most 2,048.
     pub pattern_states: usize,
     /// `topic` fields of one publish; beyond it 413.
     pub topics: usize,
@@ -24,6 +25,10 @@ pub struct Limits {
     pub details: usize,
     /// Topic matchers over all Mercure details of one token; beyond it 401.
     pub granted_topics: usize,
+    /// States over all URL Patterns and URI Templates of one token; beyond it 401. More than
+    /// [`pattern_states`](Self::pattern_states), since an issuer is trusted more than a subscriber
+    /// and a 0.x token may list a thousand selectors for each action.
+    pub granted_states: usize,
     /// The compact token; beyond it 401, before anything is parsed.
     pub token_bytes: usize,
 }
@@ -39,6 +44,7 @@ impl Default for Limits {
             field_bytes: 4096,
             details: 100,
             granted_topics: 256,
+            granted_states: 65_536,
             token_bytes: 64 * 1024,
         }
     }

@@ -196,6 +196,9 @@ fn check_states(field: &str, states: usize, limits: &Limits) -> Result<(), Proto
     }
     Err(ProtocolError::malformed(
         field.to_owned(),
-        "the patterns of this request are too complex together; use fewer optional or custom groups, or several streams",
+        format!(
+            "the patterns of this request are too complex together, {states} states are more than {}; use fewer optional groups and smaller repetitions, or several streams",
+            limits.pattern_states
+        ),
     ))
 }

@@ -1,8 +1,8 @@
 //! Topics: which strings may be one, and how a topic is looked at by matchers.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use percent_encoding::percent_decode_str;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
@@ -70,6 +70,9 @@ pub(crate) fn check_published(
 /// Whether a topic addresses the hub's own namespace, whatever its scheme and authority.
 ///
 /// A hub behind a path has two: that of its own URL, and the one of its events, which no path precedes.
+/// Each is reserved as the specification says, where the topic resolves to it, and beyond that where
+/// the topic is written so or decodes to it: templates of Mercure 0.x match the text, so that
+/// `/.well-known/mercure/subscriptions/../..` would reach those who wait for events of the hub.
 ///
 /// Mercure 0.x reserves every text that holds the hub's path (B-387), and no other. Of what resolves
 /// to the hub's path, such as `#general`, only that below it could pass for an event of the hub.
@@ -80,39 +83,81 @@ fn is_reserved(topic: &str, checks: Generation, base: &Base) -> bool {
     let Ok(url) = base.url().join(topic) else {
         return false;
     };
-    // Decoding can produce dot segments only from `%2e`, which the URL parser already removed.
-    let path = decode_unreserved(url.path());
-    [base.url().path(), HUB_PATH].into_iter().any(|hub| {
-        (checks == Generation::V1 && path == hub)
-            || path
-                .strip_prefix(hub)
-                .is_some_and(|rest| rest.starts_with('/'))
+    let hubs = [base.url().path(), HUB_PATH].map(decode);
+    let leads_to = |path: &str| hubs.iter().any(|hub| leads_to(path, hub, checks, &url));
+    // Nothing else can differ from what it resolves to.
+    let is_plain = !topic.contains('%') && !topic.contains("..");
+    leads_to(url.path())
+        || (!is_plain && path_as_written(topic, base).is_some_and(|path| leads_to(&path)))
+}
+
+/// Whether a path, with its dot segments or without, is the hub's or below it; by the checks of
+/// Mercure 0.x, below it.
+fn leads_to(path: &str, hub: &str, checks: Generation, url: &Url) -> bool {
+    let path = decode(path);
+    let is_separator = |c| c == '/' || (c == '\\' && url.is_special());
+    if !path.starts_with(is_separator) {
+        return false;
+    }
+    let segments = path.split(is_separator);
+    let written: Vec<&str> = segments
+        .filter(|segment| !matches!(*segment, "" | "."))
+        .collect();
+    let mut resolved = Vec::new();
+    for segment in &written {
+        match *segment {
+            ".." => _ = resolved.pop(),
+            segment => resolved.push(segment),
+        }
+    }
+    let hub: Vec<&str> = hub
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    [written, resolved].iter().any(|path_segments| {
+        path_segments.starts_with(&hub)
+            && (checks == Generation::V1
+                || path_segments.len() > hub.len()
+                || path.ends_with(is_separator))
     })
 }
 
-/// Decodes the percent-encoded unreserved characters of a path (RFC 3986, section 6.2.2.2).
-fn decode_unreserved(path: &str) -> String {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some(at) = rest.find('%') {
-        decoded.push_str(&rest[..at]);
-        let octet = rest.get(at..at + 3);
-        let byte = octet.and_then(|octet| percent_decode_str(octet).next());
-        match (octet, byte) {
-            (Some(_), Some(byte))
-                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') =>
-            {
-                decoded.push(char::from(byte));
-                rest = &rest[at + 3..];
-            }
-            _ => {
-                decoded.push('%');
-                rest = &rest[at + 1..];
-            }
+/// The path of a topic before its dot segments are removed.
+fn path_as_written(topic: &str, base: &Base) -> Option<String> {
+    /// What precedes a segment's first dot, so that the URL parser sees no dot segment; no topic
+    /// has it.
+    const MARK: &str = "-talaria-dot-";
+    let mark = |text: &str| {
+        let text = decode(text);
+        let first = if text.starts_with('.') { MARK } else { "" };
+        let marked = text.replace("/.", &format!("/{MARK}."));
+        format!("{first}{}", marked.replace("\\.", &format!("\\{MARK}.")))
+    };
+    let mut marked = base.url().clone();
+    marked.set_path(&mark(marked.path()));
+    let url = marked.join(&mark(topic)).ok()?;
+    Some(url.path().replace(MARK, ""))
+}
+
+/// Decodes percent-encoded bytes, also those that decoding brings forth.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        decoded.push(byte);
+        while let Some((rest, [b'%', high, low])) = decoded.split_last_chunk() {
+            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            let (Some(high), Some(low)) = (digit(high), digit(low)) else {
+                break;
+            };
+            let length = rest.len();
+            decoded.truncate(length);
+            decoded.push((high * 16 + low) as u8);
         }
     }
-    decoded.push_str(rest);
-    decoded
+    String::from_utf8_lossy(&decoded).into_owned().into()
 }
 
 /// A topic under evaluation: its text and, once a URL Pattern asks, its URL.

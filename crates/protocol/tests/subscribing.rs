@@ -220,13 +220,21 @@ fn type_names_are_canonical() {
 fn the_patterns_of_a_request_are_bounded_together() {
     let ordinary = |n| format!("match_urlpattern=https://example.com/books/:id/{n}/*&");
     assert!(request(&(0..256).map(ordinary).collect::<String>()).is_ok());
-    let hostile = |n| format!("match_urlpattern=/{n}{}&", "{a}?".repeat(900));
+    let hostile = |n| format!("match_urlpattern=/{n}{}&", "{a}?".repeat(500));
     let query: String = (0..20).map(hostile).collect();
     refused(&query, "match_urlpattern", "too complex together");
     let custom = |n| format!("match_urlpattern=/{n}/(%5Cd%2B)&");
-    assert!(request(&(0..64).map(custom).collect::<String>()).is_ok());
-    let query: String = (0..65).map(custom).collect();
-    refused(&query, "match_urlpattern", "too complex together");
+    assert!(request(&(0..256).map(custom).collect::<String>()).is_ok());
+    // 1,600 states each.
+    let counted = |n| format!("match_urlpattern=/{n}((?:%5Cw{{1,40}}){{1,20}})&");
+    assert!(request(&(0..10).map(counted).collect::<String>()).is_ok());
+    let query: String = (0..11).map(counted).collect();
+    refused(&query, "match_urlpattern", "more than 16384");
+    // Templates of 0.x count as well.
+    let template = |n| format!("topic=/{n}/{{a:300}}&");
+    let query: String = (0..5).map(template).collect();
+    let error = request_under(Rule::Classic, &query).unwrap_err();
+    assert!(error.to_string().contains("more than 16384"), "{error}");
 }
 
 /// B-341: a request with `topic` may have parameters of any name under the classic rule, as in 0.x,

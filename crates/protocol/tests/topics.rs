@@ -15,6 +15,11 @@ fn publish_on(hub: &str, topic: &str) -> Result<Update, ProtocolError> {
     )
 }
 
+fn check(topic: &str, checks: Generation, base: &Base) -> Result<Update, ProtocolError> {
+    let pairs: [Pair<'_>; 1] = [("topic".into(), topic.into())];
+    Update::from_form(&pairs, checks, base, &Limits::default())
+}
+
 fn publish(topic: &str) -> Result<Update, ProtocolError> {
     publish_on("https://hub.example/.well-known/mercure", topic)
 }
@@ -135,10 +140,11 @@ fn neighbours_of_the_namespace_are_free() {
         "subscriptions/x",
         "../mercure/x",
         "/.well-known/Mercure",
-        "/.well-known/me%2572cure",
-        "/.well-known%2Fmercure",
-        "/.well-known/mercure%2Fx",
-        "/.well-known/mercure/../x",
+        "/.well-known/mercure;x/y",
+        "/.well-known/mercure%3Bx/y",
+        "/x/.well-known/mercure/../y",
+        "/.well-known/mercureX/../x",
+        "https://example.com/%2E%2E/x/%2Fmercure",
         "/.well-known/%mercure",
         "urn:uuid:5e94c686-2c0b-4f9b-958c-92ccc3bbb4eb",
         "foo:.well-known/mercure",
@@ -172,6 +178,104 @@ fn the_namespace_is_the_hubs_path() {
         )
         .is_err()
     );
+}
+
+/// What a topic is written as, decodes to or resolves to, in the hub's namespace: by the
+/// specification ("Publication") where it resolves to it, and beyond that because templates of 0.x
+/// match the text.
+#[test]
+fn no_spelling_of_the_namespace_is_a_topic() {
+    let hubs = [
+        "https://hub.example/.well-known/mercure",
+        "https://hub.example/behind/a/path/.well-known/mercure",
+        "https://hub.example/%62ehind/.well-known/mercure",
+        "https://hub.example/hub",
+        "https://hub.example/hub/",
+    ];
+    let spellings = [
+        "{}/subscriptions/a",
+        "{}/../x",
+        "{}/subscriptions/../..",
+        "{}/subscriptions/%2e%2E/%252e.",
+        "{}%2Fsubscriptions",
+        "{}%252fsubscriptions",
+        "{}%5Csubscriptions",
+        "{}\\subscriptions\\..\\..",
+        "{}//subscriptions",
+        "//any.example{}/x/../../../..",
+        "https://any.example{}/../..",
+        "https://xn--nxasmq6b.example{}/../..",
+        "https:{}/x/../../..",
+        "foo://any.example{}/../x",
+        "/x/..{}/subscriptions/a",
+        "/x/%2e%2e{}/subscriptions/a",
+        "/x/%252e%252e{}/subscriptions/a",
+        "/x%2Fy/..{}/subscriptions/a",
+        "/./{}/x",
+        " {}/../.. ",
+        "{}/x/../..?y#z",
+    ];
+    for hub in hubs {
+        let base = Base::new(hub).unwrap();
+        let own = base.url().path().trim_end_matches('/');
+        for path in [own, "/.well-known/mercure"] {
+            let encoded: String = path.replace('k', "%6B").replace('u', "%2575");
+            let dotted = path.replacen('/', "/./", 1);
+            for path in [path, &encoded, &dotted] {
+                for spelling in spellings {
+                    let topic = spelling.replace("{}", path);
+                    for checks in [Generation::V0, Generation::V1] {
+                        let refused = check(&topic, checks, &base).expect_err(&topic);
+                        assert_eq!(refused.blame, Blame::Reserved, "{hub} {topic} {checks:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// B-387: 0.x reserves the texts that hold the hub's path; what its publishers use otherwise stays
+/// theirs, though it resolves to the hub's URL.
+#[test]
+fn topics_of_older_publishers_stay_free() {
+    let base = Base::new("https://hub.example/behind/.well-known/mercure").unwrap();
+    for topic in [
+        "",
+        "#general",
+        "?x",
+        "?a=%2F..",
+        "mercure",
+        "mercure#1",
+        "./mercure",
+        "100%",
+        "50%25 off",
+        "a..b",
+        "../x",
+        "https://example.com/a/../b",
+        "https://example.com/a%2Fb",
+        "https://example.com/well-known/mercure",
+        "/.well-known/mercur",
+        "/.well-known/Mercure/x",
+        "/behind/x",
+        "https://example.com/books/{id}",
+        "*",
+    ] {
+        let checked = check(topic, Generation::V0, &base);
+        assert!(checked.is_ok(), "{topic:?}: {checked:?}");
+    }
+    for topic in ["a /.well-known/mercure b", "x?y=/.well-known/mercure"] {
+        assert!(check(topic, Generation::V0, &base).is_err(), "{topic:?}");
+    }
+}
+
+/// Hostile nests of encodings are decoded in one pass.
+#[test]
+fn deep_encodings_are_decoded() {
+    let deep = |depth| format!("/.well-known/me%{}72cure/x", "25".repeat(depth));
+    for depth in [0, 1, 2, 2000] {
+        assert!(publish(&deep(depth)).is_err(), "{depth}");
+    }
+    assert!(publish(&format!("/{}", "%25".repeat(1300))).is_ok());
 }
 
 /// Specification, "Publication": `*` is the wildcard of matchers.

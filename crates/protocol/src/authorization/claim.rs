@@ -54,14 +54,15 @@ impl AuthorizationDetails {
             |entries: Vec<Entry>| entries.into_iter().map(|(matcher, _)| matcher).collect();
         details.push(detail(false, topics(bare), None));
         details.push(detail(true, topics(publish), None));
-        Ok(Self {
+        Self {
             details,
             fallback_payload: claim
                 .get("payload")
                 .filter(|value| !value.is_null())
                 .cloned()
                 .map(Arc::new),
-        })
+        }
+        .within(name, limits)
     }
 }
 

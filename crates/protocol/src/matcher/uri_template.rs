@@ -32,7 +32,7 @@ impl UriTemplate {
         Some(Self {
             text: text.into(),
             prefix_bytes,
-            rest: Program::new(rest),
+            rest: Program::new(rest, Vec::new()),
         })
     }
 

@@ -3,9 +3,8 @@
 //! The `urlpattern` crate parses and canonicalises a pattern as the URL Pattern standard says, but
 //! its engine compiles every component to a general regular expression: tens of kilobytes each,
 //! and up to hundreds of milliseconds for a crafted one. Here the crate's regular expressions are
-//! only taken as text. Without a custom group, that text has a small closed grammar (see
-//! [`compiler`]), which becomes a state set of a few bytes per character; only a component with a
-//! custom group, such as `(\d+)`, is compiled by the bounded general engine (see [`regexp`]).
+//! only taken as text, with custom groups such as `(\d+)` in them, which [`regexp`] parses and
+//! [`compiler`] turns into a state set of a few bytes per character.
 //! Reading the generated expression instead of the pattern's parts is deliberate: which
 //! delimiter and prefix a part has depends on decisions that the crate makes inside, and the
 //! expression is where they are all spelled out.
@@ -23,6 +22,29 @@ use urlpattern::{UrlPatternInit, UrlPatternOptions};
 use self::component::Component;
 use self::regexp::Source;
 use crate::{Base, TopicUrl};
+
+/// The most states of a pattern, in all its components: 8 KiB. The longest that a text of 4,096
+/// bytes can spell out without counted repetitions is 2,040 times `\w`; counted ones are unrolled.
+const MAX_STATES: usize = 2048;
+
+/// The most names, wildcards, groups and repetitions of a pattern. The crate compares the name of
+/// each with those of all others, and takes a microsecond or two for each besides.
+const MAX_PARTS: usize = 512;
+
+/// How many names, wildcards, groups and repetitions a pattern has at most.
+fn parts(pattern: &str) -> usize {
+    let mut is_escaped = false;
+    let is_part = |c| {
+        let is_part = !is_escaped && matches!(c, '*' | ':' | '(' | '{');
+        is_escaped = c == '\\' && !is_escaped;
+        is_part
+    };
+    pattern
+        .chars()
+        .map(is_part)
+        .filter(|is_part| *is_part)
+        .count()
+}
 
 /// A compiled URL Pattern. Two are equal exactly if their text and base are.
 #[derive(Debug)]
@@ -42,6 +64,12 @@ impl UrlPattern {
     /// # Errors
     /// A sentence that says what is wrong with the pattern and the remedy.
     pub fn parse(pattern: &str, base: &Base) -> Result<Self, String> {
+        let parts = parts(pattern);
+        if parts > MAX_PARTS {
+            return Err(format!(
+                "has {parts} names, wildcards, groups and repetitions, more than the {MAX_PARTS} that a pattern may have; use fewer"
+            ));
+        }
         if brackets::are_unbalanced(pattern) {
             return Err(brackets::PROBLEM.to_owned());
         }
@@ -102,8 +130,7 @@ impl UrlPattern {
         self.components.0.iter().map(Component::states).sum()
     }
 
-    /// The bytes that the compiled pattern occupies, of a custom group only its text: what the
-    /// general engine allocates for one it does not tell, but it is bounded.
+    /// The bytes that the compiled pattern occupies; evaluating it allocates nothing.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + self.pattern.len()
@@ -122,15 +149,21 @@ impl Components {
         // `ignore_case` stays off (specification, "URL Pattern").
         let parsed = urlpattern::UrlPattern::<Source>::parse(init, UrlPatternOptions::default())
             .map_err(|error| explain(&error))?;
+        let mut left = MAX_STATES;
+        let mut compile = |name, parsed| {
+            let component = Component::compile(name, parsed, left)?;
+            left -= component.states();
+            Ok::<_, String>(component)
+        };
         Ok(Self([
-            Component::compile("pathname", parsed.pathname)?,
-            Component::compile("hostname", parsed.hostname)?,
-            Component::compile("protocol", parsed.protocol)?,
-            Component::compile("port", parsed.port)?,
-            Component::compile("search", parsed.search)?,
-            Component::compile("hash", parsed.hash)?,
-            Component::compile("username", parsed.username)?,
-            Component::compile("password", parsed.password)?,
+            compile("pathname", parsed.pathname)?,
+            compile("hostname", parsed.hostname)?,
+            compile("protocol", parsed.protocol)?,
+            compile("port", parsed.port)?,
+            compile("search", parsed.search)?,
+            compile("hash", parsed.hash)?,
+            compile("username", parsed.username)?,
+            compile("password", parsed.password)?,
         ]))
     }
 

@@ -2,11 +2,9 @@
 
 use super::expression::{Expression, Operator, Variable};
 use crate::matcher::program::{
-    COMMA, CONTINUING, Class, EQUALS, HEX_DIGIT, LEADING, Op, RESERVED, UNRESERVED,
+    COMMA, CONTINUING, Class, EQUALS, HEX_DIGIT, LEADING, MAX_STATES, Op, RESERVED, UNRESERVED,
 };
 
-/// The most states of a template; a longer one is refused.
-const MAX_STATES: usize = 4096;
 /// The longest prefix modifier: each character of it takes a dozen states.
 const MAX_PREFIX: usize = MAX_STATES / 12;
 

@@ -1,163 +1,280 @@
-//! From a component's generated expression to its state set.
-//!
-//! The crate generates, for a component without a custom group, an expression of this grammar and
-//! nothing else, captures being irrelevant here:
-//!
-//! ```text
-//! expression = "^" item* "$"
-//! item       = literal | "\" literal | segment | full | group
-//! segment    = "[^" delimiter "]+?" | ".+?"
-//! full       = ".*"
-//! group      = ( "(" | "(?:" ) item* ")" [ "?" | "*" | "+" ]
-//! ```
+//! From a component's regular expression to its state set.
 
-use crate::matcher::program::{Class, Op, Program};
+use regex_syntax::hir::{Class as HirClass, Hir, HirKind, Look, Repetition};
 
-/// Compiles a generated expression to its literal prefix, what is between, and its literal
-/// suffix; `None` if it is not of the grammar above.
-pub(super) fn compile(expression: &str) -> Option<(String, Program, String)> {
-    let body = expression.strip_prefix('^')?.strip_suffix('$')?;
-    let mut compiler = Compiler::default();
-    compiler.items(body.as_bytes(), false)?;
-    let mut ops = compiler.ops;
-    let mut suffix = Vec::new();
-    // A state before the barrier may be the target of a jump, or its end.
-    while ops.len() > compiler.barrier
-        && let Some(Op::One(Class::Byte(byte))) = ops.last()
-    {
-        suffix.push(*byte);
-        ops.pop();
-    }
-    suffix.reverse();
-    Some((
-        String::from_utf8(compiler.prefix).ok()?,
-        Program::new(ops),
-        String::from_utf8(suffix).ok()?,
-    ))
+use super::regexp;
+use crate::matcher::program::{AsciiSet, Assertion, Class, Neighbour, Op, Program};
+
+/// Literal text around a state set.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) prefix: String,
+    pub(super) program: Program,
+    pub(super) suffix: String,
 }
 
-#[derive(Default)]
+/// Compiles an expression that the crate generated to a program of at most `most` states.
+///
+/// # Errors
+/// What is wrong, to be preceded by the place.
+pub(super) fn compile(expression: &str, most: usize) -> Result<Compiled, String> {
+    let hir = regexp::parse(expression)?;
+    let mut compiler = Compiler::new(most);
+    // A program runs without the literal text around it, which an assertion may look at.
+    let is_split = hir.properties().look_set().is_empty();
+    compiler.expression(&hir, is_split)?;
+    Ok(compiler.finish())
+}
+
+/// Compiles one or more bytes of a class, which is what most names and wildcards are.
+pub(super) fn wildcard(class: Class) -> Program {
+    Program::new(vec![Op::One(class), Op::Many(class)], Vec::new())
+}
+
 struct Compiler {
     prefix: Vec<u8>,
     ops: Vec<Op>,
+    sets: Vec<AsciiSet>,
+    /// The states before it are not part of the literal end: each is none, or a jump leads to it.
     barrier: usize,
+    most: usize,
 }
 
 impl Compiler {
-    /// Compiles items; `modified` says that they may occur other than exactly once.
-    fn items(&mut self, mut rest: &[u8], modified: bool) -> Option<()> {
-        while let Some((byte, after)) = rest.split_first() {
-            rest = match byte {
-                b'\\' => {
-                    let (literal, after) = after.split_first()?;
-                    self.literal(*literal, modified);
-                    after
-                }
-                b'.' => match after.split_first()? {
-                    (b'*', after) => {
-                        self.wildcard(&[if modified {
-                            Op::Many(Class::Any)
-                        } else {
-                            Op::Rest
-                        }]);
-                        after
-                    }
-                    (b'+', after) => {
-                        self.segment(Class::Any);
-                        after.strip_prefix(b"?")?
-                    }
-                    _ => return None,
-                },
-                b'[' => {
-                    let after = after.strip_prefix(b"^")?;
-                    let after = after.strip_prefix(b"\\").unwrap_or(after);
-                    let (delimiter, after) = after.split_first()?;
-                    self.segment(Class::Except(*delimiter));
-                    after.strip_prefix(b"]+?")?
-                }
-                b'(' => self.group(after, modified)?,
-                b')' | b']' | b'?' | b'*' | b'+' | b'{' | b'}' | b'|' | b'^' | b'$' => return None,
-                literal => {
-                    self.literal(*literal, modified);
-                    after
-                }
-            };
+    fn new(most: usize) -> Self {
+        Self {
+            prefix: Vec::new(),
+            ops: Vec::new(),
+            sets: Vec::new(),
+            barrier: 0,
+            most,
         }
-        Some(())
     }
 
-    /// Compiles a group from after its opening parenthesis; returns what follows it.
-    fn group<'a>(&mut self, rest: &'a [u8], modified: bool) -> Option<&'a [u8]> {
-        let rest = rest.strip_prefix(b"?:").unwrap_or(rest);
-        let end = closing(rest)?;
-        let (items, after) = (rest.get(..end)?, rest.get(end + 1..)?);
-        let modifier = after.first().filter(|byte| b"?*+".contains(byte));
-        let Some(modifier) = modifier else {
-            self.items(items, modified)?;
-            return Some(after);
+    fn finish(mut self) -> Compiled {
+        let mut suffix = Vec::new();
+        while self.ops.len() > self.barrier
+            && let Some(Op::One(Class::Byte(byte))) = self.ops.last()
+        {
+            suffix.push(*byte);
+            self.ops.pop();
+        }
+        suffix.reverse();
+        // Both are ASCII.
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
+        Compiled {
+            prefix: text(self.prefix),
+            program: Program::new(self.ops, self.sets),
+            suffix: text(suffix),
+        }
+    }
+
+    /// Compiles an expression; `once` says that each match of the whole has exactly one of it.
+    ///
+    /// The parser bounds how deep expressions nest, and so how deep this recurses.
+    fn expression(&mut self, hir: &Hir, once: bool) -> Result<(), String> {
+        match hir.kind() {
+            HirKind::Empty => Ok(()),
+            HirKind::Literal(literal) => literal.0.iter().try_for_each(|byte| {
+                let is_prefix = once && self.ops.is_empty() && byte.is_ascii();
+                if is_prefix {
+                    self.prefix.push(*byte);
+                    return Ok(());
+                }
+                self.push(Op::One(Class::Byte(*byte)))?;
+                if !once || !byte.is_ascii() {
+                    self.barrier = self.ops.len();
+                }
+                Ok(())
+            }),
+            HirKind::Class(class) => {
+                let class = self.class(class)?;
+                self.push_barred(Op::One(class))
+            }
+            HirKind::Look(look) => self.push_barred(Op::Assert(assertion(*look)?)),
+            HirKind::Capture(capture) => self.expression(&capture.sub, once),
+            HirKind::Concat(parts) => parts
+                .iter()
+                .try_for_each(|part| self.expression(part, once)),
+            HirKind::Alternation(alternatives) => self.alternation(alternatives),
+            HirKind::Repetition(repetition) => self.repetition(repetition, once),
+        }
+    }
+
+    fn alternation(&mut self, alternatives: &[Hir]) -> Result<(), String> {
+        let Some((last, others)) = alternatives.split_last() else {
+            return Ok(());
         };
-        let start = self.state()?;
-        if *modifier != b'+' {
-            self.ops.push(Op::Split(0));
+        let mut ends = Vec::new();
+        for alternative in others {
+            let other = self.open(Op::Split)?;
+            self.expression(alternative, false)?;
+            ends.push(self.open(Op::Jump)?);
+            self.lead_here(other);
         }
-        self.items(items, true)?;
-        match modifier {
-            b'*' => self.ops.push(Op::Jump(start)),
-            b'+' => self.ops.push(Op::Split(start)),
-            _ => {}
+        self.expression(last, false)?;
+        for end in ends {
+            self.lead_here(end);
         }
-        let end = self.state()?;
-        if *modifier != b'+' {
-            *self.ops.get_mut(usize::from(start))? = Op::Split(end);
+        Ok(())
+    }
+
+    fn repetition(&mut self, repetition: &Repetition, once: bool) -> Result<(), String> {
+        let Repetition { min, max, sub, .. } = repetition;
+        let class = match sub.kind() {
+            HirKind::Class(class) => Some(self.class(class)?),
+            _ => None,
+        };
+        match (max, class) {
+            (None, Some(class)) => {
+                for _ in 0..*min {
+                    self.push(Op::One(class))?;
+                }
+                self.push_barred(if once && class == Class::Any {
+                    Op::Rest
+                } else {
+                    Op::Many(class)
+                })
+            }
+            (None, None) if *min == 0 => {
+                let start = self.ops.len();
+                let end = self.open(Op::Split)?;
+                self.expression(sub, false)?;
+                self.push_barred(Op::Jump(target(start)))?;
+                self.lead_here(end);
+                Ok(())
+            }
+            (None, None) => {
+                let mut start = 0;
+                for _ in 0..*min {
+                    start = self.ops.len();
+                    self.expression(sub, false)?;
+                }
+                self.push_barred(Op::Split(target(start)))
+            }
+            (Some(max), _) => {
+                for _ in 0..*min {
+                    self.expression(sub, false)?;
+                }
+                let mut ends = Vec::new();
+                for _ in *min..*max {
+                    ends.push(self.open(Op::Split)?);
+                    self.expression(sub, false)?;
+                }
+                for end in ends {
+                    self.lead_here(end);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn class(&mut self, class: &HirClass) -> Result<Class, String> {
+        let set = ascii_set(class);
+        let missing = !set;
+        if missing == 0 {
+            return Ok(Class::Any);
+        }
+        if missing.count_ones() == 1 {
+            return Ok(Class::Except(missing.trailing_zeros() as u8));
+        }
+        let known = self.sets.iter().position(|known| *known == set);
+        let number = known.unwrap_or(self.sets.len());
+        let Ok(number) = u8::try_from(number) else {
+            return Err("has more than 256 different character classes; use fewer".to_owned());
+        };
+        if known.is_none() {
+            self.sets.push(set);
+        }
+        Ok(Class::Set(number))
+    }
+
+    fn push(&mut self, op: Op) -> Result<(), String> {
+        if self.ops.len() >= self.most {
+            return Err(too_costly());
+        }
+        self.ops.push(op);
+        Ok(())
+    }
+
+    fn push_barred(&mut self, op: Op) -> Result<(), String> {
+        self.push(op)?;
+        self.barrier = self.ops.len();
+        Ok(())
+    }
+
+    /// Adds a jump whose target is not known yet; which state it is.
+    fn open(&mut self, op: fn(u16) -> Op) -> Result<usize, String> {
+        self.push_barred(op(0))?;
+        Ok(self.ops.len() - 1)
+    }
+
+    /// Lets a jump lead to the next state.
+    fn lead_here(&mut self, jump: usize) {
+        let here = target(self.ops.len());
+        if let Some(Op::Split(target) | Op::Jump(target)) = self.ops.get_mut(jump) {
+            *target = here;
         }
         self.barrier = self.ops.len();
-        after.get(1..)
-    }
-
-    fn literal(&mut self, byte: u8, modified: bool) {
-        if self.ops.is_empty() && !modified {
-            self.prefix.push(byte);
-        } else {
-            self.ops.push(Op::One(Class::Byte(byte)));
-        }
-    }
-
-    fn segment(&mut self, class: Class) {
-        self.wildcard(&[Op::One(class), Op::Many(class)]);
-    }
-
-    fn wildcard(&mut self, ops: &[Op]) {
-        self.ops.extend_from_slice(ops);
-        self.barrier = self.ops.len();
-    }
-
-    fn state(&self) -> Option<u16> {
-        self.ops.len().try_into().ok()
     }
 }
 
-/// The index of the parenthesis that closes a group whose items begin here.
-fn closing(rest: &[u8]) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut escaped = false;
-    rest.iter().position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
+/// A state as the target of a jump; a program has fewer than 65,536.
+fn target(state: usize) -> u16 {
+    u16::try_from(state).unwrap_or(u16::MAX)
+}
+
+/// What to say of a pattern that needs more than [`super::MAX_STATES`] states.
+pub(super) fn too_costly() -> String {
+    format!(
+        "is too costly, it needs more than the {} states that a pattern may have; use fewer or smaller repetitions",
+        super::MAX_STATES
+    )
+}
+
+/// The ASCII characters of a class.
+fn ascii_set(class: &HirClass) -> AsciiSet {
+    let range = |start: u32, end: u32| {
+        let last = end.min(AsciiSet::BITS - 1);
+        let upward = AsciiSet::MAX.checked_shl(start).unwrap_or(0);
+        upward & (AsciiSet::MAX >> (AsciiSet::BITS - 1 - last))
+    };
+    let union = |union, range| union | range;
+    match class {
+        HirClass::Unicode(class) => {
+            let ranges = class.iter();
+            let ranges = ranges.map(|part| range(part.start().into(), part.end().into()));
+            ranges.fold(0, union)
         }
-        b'\\' => {
-            escaped = true;
-            false
+        HirClass::Bytes(class) => {
+            let ranges = class.iter();
+            let ranges = ranges.map(|part| range(part.start().into(), part.end().into()));
+            ranges.fold(0, union)
         }
-        b'(' => {
-            depth += 1;
-            false
+    }
+}
+
+/// What an assertion says of the bytes around it. No component of a URL has line ends.
+fn assertion(look: Look) -> Result<Assertion, String> {
+    use Neighbour::{Nothing, Word};
+    Ok(match look {
+        Look::Start | Look::StartLF | Look::StartCRLF => {
+            Assertion::new(|before, _| before == Nothing)
         }
-        b')' if depth > 0 => {
-            depth -= 1;
-            false
+        Look::End | Look::EndLF | Look::EndCRLF => Assertion::new(|_, behind| behind == Nothing),
+        Look::WordAscii => Assertion::new(|before, behind| (before == Word) != (behind == Word)),
+        Look::WordAsciiNegate => {
+            Assertion::new(|before, behind| (before == Word) == (behind == Word))
         }
-        b')' => true,
-        _ => false,
+        Look::WordStartAscii => Assertion::new(|before, behind| before != Word && behind == Word),
+        Look::WordEndAscii => Assertion::new(|before, behind| before == Word && behind != Word),
+        Look::WordStartHalfAscii => Assertion::new(|before, _| before != Word),
+        Look::WordEndHalfAscii => Assertion::new(|_, behind| behind != Word),
+        Look::WordUnicode
+        | Look::WordUnicodeNegate
+        | Look::WordStartUnicode
+        | Look::WordEndUnicode
+        | Look::WordStartHalfUnicode
+        | Look::WordEndHalfUnicode => return Err(regexp::UNICODE.to_owned()),
     })
 }

@@ -1,11 +1,11 @@
-//! One component of a URL Pattern: literal text around a state set or a custom group.
+//! One component of a URL Pattern: literal text around a state set.
 
-use regex::bytes::Regex;
 use urlpattern::matcher::InnerMatcher;
 
-use super::compiler;
-use super::regexp::{self, Source};
-use crate::matcher::{comparing, program::Program};
+use super::compiler::{self, Compiled};
+use super::regexp::Source;
+use crate::matcher::comparing;
+use crate::matcher::program::{Class, Program};
 
 /// A compiled component.
 #[derive(Debug)]
@@ -21,62 +21,82 @@ enum Middle {
     Nothing,
     /// A full wildcard.
     Anything,
-    /// Names, wildcards and optional groups.
-    Program(Program),
-    /// At least one custom group.
-    Custom(Box<Regex>),
+    /// Names, wildcards, optional and custom groups.
+    Program(Box<Program>),
 }
 
 impl Component {
-    /// Compiles what the crate parsed.
+    /// Compiles what the crate parsed to at most `most` states.
     ///
     /// # Errors
-    /// A sentence about a custom group that is invalid or too costly; `name` is the component's.
+    /// A sentence about what is invalid or too costly; `name` is the component's.
     pub(super) fn compile(
         name: &str,
         parsed: urlpattern::component::Component<Source>,
+        most: usize,
     ) -> Result<Self, String> {
-        let refused = |problem: &str| format!("the {name}'s custom group {problem}");
-        if !parsed.has_regexp_group {
-            let source = parsed.regexp.map_err(|error| refused(&error.to_string()))?;
-            if let Some(component) = compiler::compile(source.as_str()).map(Self::from_parts) {
-                return Ok(component);
-            }
-            // The generated expression is not what this crate's version is known to generate; the
-            // general engine gives the same answers.
-            let regex = regexp::compile(source.as_str()).map_err(|problem| refused(&problem))?;
-            return Ok(Self {
-                prefix: "".into(),
+        let matcher = parsed.matcher;
+        let component = match matcher.inner {
+            InnerMatcher::Literal { literal } => Self {
+                prefix: literal.into(),
                 suffix: "".into(),
-                middle: Middle::Custom(Box::new(regex)),
-            });
-        }
-        let source = match &parsed.matcher.inner {
-            InnerMatcher::RegExp {
-                regexp: Ok(source), ..
-            } => source.as_str(),
-            _ => return Err(refused("has no expression")),
+                middle: Middle::Nothing,
+            },
+            InnerMatcher::SingleCapture {
+                filter,
+                allow_empty,
+            } => Self {
+                prefix: matcher.prefix.into(),
+                suffix: matcher.suffix.into(),
+                middle: match filter.map(u8::try_from) {
+                    None if allow_empty => Middle::Anything,
+                    Some(Ok(delimiter)) => Class::Except(delimiter).into(),
+                    // The delimiters are `/` and `.`.
+                    None | Some(Err(_)) => Class::Any.into(),
+                },
+            },
+            InnerMatcher::RegExp { .. } => {
+                let source = parsed.regexp.map_err(|error| error.to_string())?;
+                Self::of_expression(source.as_str(), most).map_err(|problem| {
+                    let part = if parsed.has_regexp_group {
+                        "'s custom group"
+                    } else {
+                        ""
+                    };
+                    format!("the {name}{part} {problem}")
+                })?
+            }
         };
-        let regex = regexp::compile(source).map_err(|problem| refused(&problem))?;
-        Ok(Self {
-            prefix: parsed.matcher.prefix.into(),
-            suffix: parsed.matcher.suffix.into(),
-            middle: Middle::Custom(Box::new(regex)),
-        })
+        if component.states() > most {
+            return Err(format!("the {name} {}", compiler::too_costly()));
+        }
+        Ok(component)
     }
 
-    fn from_parts((prefix, program, suffix): (String, Program, String)) -> Self {
-        Self {
-            prefix: prefix.into(),
-            suffix: suffix.into(),
-            middle: if program.is_empty() {
-                Middle::Nothing
-            } else if program.is_anything() {
-                Middle::Anything
-            } else {
-                Middle::Program(program)
-            },
-        }
+    /// Compiles an expression that spans the component to at most `most` states.
+    ///
+    /// # Errors
+    /// What is wrong, to be preceded by the place.
+    pub(super) fn of_expression(expression: &str, most: usize) -> Result<Self, String> {
+        let Compiled {
+            mut prefix,
+            program,
+            suffix,
+        } = compiler::compile(expression, most)?;
+        Ok(if program.len() == 0 {
+            prefix.push_str(&suffix);
+            Self {
+                prefix: prefix.into(),
+                suffix: "".into(),
+                middle: Middle::Nothing,
+            }
+        } else {
+            Self {
+                prefix: prefix.into(),
+                suffix: suffix.into(),
+                middle: Middle::Program(Box::new(program)),
+            }
+        })
     }
 
     /// Whether the component matches all of the input; adds the steps that this took.
@@ -100,10 +120,6 @@ impl Component {
             Middle::Nothing => false,
             Middle::Anything => true,
             Middle::Program(program) => program.matches(rest.as_bytes(), spent),
-            Middle::Custom(regex) => {
-                *spent += custom_steps(rest.len());
-                regex.is_match(rest.as_bytes())
-            }
         }
     }
 
@@ -117,25 +133,15 @@ impl Component {
         matches!(self.middle, Middle::Nothing)
     }
 
-    /// What one evaluation may cost, in states.
+    /// What one evaluation may cost for each byte, in states.
     pub(super) fn states(&self) -> usize {
-        /// The general engine may hold 200 KiB for a custom group.
-        const CUSTOM: usize = 256;
-        match &self.middle {
-            Middle::Nothing | Middle::Anything => 0,
-            Middle::Program(program) => program.len(),
-            Middle::Custom(_) => CUSTOM,
-        }
+        self.program().map_or(0, Program::len)
     }
 
     /// The most that one evaluation of an input of `bytes` bytes may cost, in steps.
     pub(super) fn steps(&self, bytes: usize) -> u64 {
-        let middle = match &self.middle {
-            Middle::Nothing | Middle::Anything => 0,
-            Middle::Program(program) => program.steps(bytes),
-            Middle::Custom(_) => custom_steps(bytes),
-        };
-        self.comparing() + middle
+        let program = self.program();
+        self.comparing() + program.map_or(0, |program| program.steps(bytes))
     }
 
     /// What comparing the literal texts costs at most, in steps.
@@ -144,19 +150,24 @@ impl Component {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let middle = match &self.middle {
-            Middle::Nothing | Middle::Anything => 0,
-            Middle::Program(program) => program.heap_bytes(),
-            Middle::Custom(regex) => size_of::<Regex>() + regex.as_str().len(),
-        };
-        self.prefix.len() + self.suffix.len() + middle
+        let program = self.program();
+        let program = program.map_or(0, |program| size_of::<Program>() + program.heap_bytes());
+        self.prefix.len() + self.suffix.len() + program
+    }
+
+    fn program(&self) -> Option<&Program> {
+        match &self.middle {
+            Middle::Nothing | Middle::Anything => None,
+            Middle::Program(program) => Some(program),
+        }
     }
 }
 
-fn custom_steps(bytes: usize) -> u64 {
-    /// What a byte may cost the general engine, in steps.
-    const A_BYTE: usize = 4096;
-    (A_BYTE * (bytes + 1)) as u64
+impl From<Class> for Middle {
+    /// One or more bytes of a class.
+    fn from(class: Class) -> Self {
+        Self::Program(Box::new(compiler::wildcard(class)))
+    }
 }
 
 /// Whether the input begins with the text. Most components compare with an empty text, whose

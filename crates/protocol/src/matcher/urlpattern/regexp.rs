@@ -1,22 +1,28 @@
-//! The boundary with regular expressions: the crate's as text, custom groups compiled in bounds.
+//! The boundary with regular expressions: the text that the crate generates, and how it is parsed.
 
 use std::cell::OnceCell;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ast::ErrorKind;
+use regex_syntax::hir::Hir;
+use regex_syntax::{Error, ParserBuilder};
 use urlpattern::RegexSyntax;
 use urlpattern::regexp::RegExp;
 
-/// Bytes that a compiled expression, and each of its caches, may take: the largest expression of
-/// 4,096 bytes without counted repetitions, 2,040 times `\w`, takes 192 KiB, and
-/// `(?:\w{1,90}){1,20}`, which costs the default engine 200 ms, would take 240 KiB.
-pub(super) const SIZE_LIMIT: usize = 200 * 1024;
+use super::MAX_STATES;
+use super::component::Component;
+
+/// How deep an expression may nest, which bounds what walking it costs.
+const MAX_NESTING: u32 = 64;
+
+/// What is wrong with an expression that needs Unicode's tables.
+pub(super) const UNICODE: &str = "sets the flag \"u\"; leave it out, a URL's components are ASCII";
 
 /// A regular expression that the crate generated, kept as text.
 #[derive(Debug)]
 pub(super) struct Source {
     text: String,
     // The crate asks whether a protocol such as `http{s}?` matches the special schemes, one by one.
-    compiled: OnceCell<Option<Regex>>,
+    compiled: OnceCell<Option<Component>>,
 }
 
 impl Source {
@@ -38,8 +44,10 @@ impl RegExp for Source {
     }
 
     fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
-        let regex = self.compiled.get_or_init(|| compile(&self.text).ok());
-        let matches = regex.as_ref()?.is_match(text.as_bytes());
+        let component = self
+            .compiled
+            .get_or_init(|| Component::of_expression(&self.text, MAX_STATES).ok());
+        let matches = component.as_ref()?.matches(text, &mut 0);
         matches.then(Vec::new)
     }
 
@@ -48,28 +56,48 @@ impl RegExp for Source {
     }
 }
 
-/// Compiles an expression that contains custom groups, in bounded time and memory.
+/// Parses an expression of the crate, which spans all of a component.
 ///
 /// The components of a URL are ASCII, so `\w` and its like are the ASCII classes, as in ECMAScript.
-/// That also keeps the compilation cheap: it is Unicode classes that make it slow.
+/// That also keeps parsing cheap: it is Unicode classes that make it slow.
 ///
 /// # Errors
 /// What is wrong, to be preceded by the place.
-pub(super) fn compile(expression: &str) -> Result<Regex, String> {
+pub(super) fn parse(expression: &str) -> Result<Hir, String> {
     if enables_unicode(expression) {
-        return Err("sets the flag \"u\"; leave it out, a URL's components are ASCII".to_owned());
+        return Err(UNICODE.to_owned());
     }
-    RegexBuilder::new(expression)
+    let body = expression.strip_prefix('^').unwrap_or(expression);
+    let body = body.strip_suffix('$').unwrap_or(body);
+    ParserBuilder::new()
         .unicode(false)
-        .size_limit(SIZE_LIMIT)
-        .dfa_size_limit(SIZE_LIMIT)
+        .utf8(false)
+        // A component has no line ends.
+        .dot_matches_new_line(true)
+        .nest_limit(MAX_NESTING)
         .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                "is too costly to compile; use fewer or smaller repetitions".to_owned()
+        .parse(body)
+        .map_err(|error| explain(&error))
+}
+
+fn explain(error: &Error) -> String {
+    match error {
+        Error::Parse(error) => match error.kind() {
+            ErrorKind::UnsupportedLookAround => {
+                "uses look-around, which takes more than linear time; leave it out".to_owned()
             }
-            _ => "is no regular expression of a linear-time engine; use ASCII classes and no look-around or back-reference".to_owned(),
-        })
+            ErrorKind::UnsupportedBackreference => {
+                "uses a back-reference, which takes more than linear time; leave it out".to_owned()
+            }
+            ErrorKind::NestLimitExceeded(most) => {
+                format!("nests more than {most} levels deep; use fewer groups and modifiers")
+            }
+            kind => format!("is not a regular expression of this hub, {kind}; correct it"),
+        },
+        _ => {
+            "needs Unicode classes, and a URL's components are ASCII; use ASCII classes".to_owned()
+        }
+    }
 }
 
 /// Whether an inline flag group such as `(?u:…)` would bring the Unicode classes back.

@@ -3,8 +3,8 @@
 //! The `urlpattern` crate parses and canonicalises a pattern as the URL Pattern standard says, but
 //! its engine compiles every component to a general regular expression: tens of kilobytes each,
 //! and up to hundreds of milliseconds for a crafted one. Here the crate's regular expressions are
-//! only taken as text, with custom groups such as `(\d+)` in them, which [`regexp`] parses and
-//! [`compiler`] turns into a state set of a few bytes per character.
+//! only taken as text, which becomes a state set of a few bytes per character: by [`generated`] if
+//! it has no custom groups such as `(\d+)`, else by [`regexp`] and [`compiler`].
 //! Reading the generated expression instead of the pattern's parts is deliberate: which
 //! delimiter and prefix a part has depends on decisions that the crate makes inside, and the
 //! expression is where they are all spelled out.
@@ -12,6 +12,7 @@
 mod brackets;
 mod compiler;
 mod component;
+mod generated;
 mod regexp;
 #[cfg(test)]
 mod web_platform_tests;

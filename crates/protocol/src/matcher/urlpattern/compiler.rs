@@ -1,4 +1,4 @@
-//! From a component's regular expression to its state set.
+//! From a regular expression with custom groups to its state set.
 
 use regex_syntax::hir::{Class as HirClass, Hir, HirKind, Look, Repetition};
 
@@ -13,7 +13,7 @@ pub(super) struct Compiled {
     pub(super) suffix: String,
 }
 
-/// Compiles an expression that the crate generated to a program of at most `most` states.
+/// Compiles an expression of the crate, with custom groups or without, to a program of at most `most` states.
 ///
 /// # Errors
 /// What is wrong, to be preceded by the place.
@@ -52,20 +52,12 @@ impl Compiler {
     }
 
     fn finish(mut self) -> Compiled {
-        let mut suffix = Vec::new();
-        while self.ops.len() > self.barrier
-            && let Some(Op::One(Class::Byte(byte))) = self.ops.last()
-        {
-            suffix.push(*byte);
-            self.ops.pop();
-        }
-        suffix.reverse();
-        // Both are ASCII.
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
+        let suffix = split_suffix(&mut self.ops, self.barrier);
         Compiled {
-            prefix: text(self.prefix),
+            // It is ASCII.
+            prefix: String::from_utf8(self.prefix).unwrap_or_default(),
             program: Program::new(self.ops, self.sets),
-            suffix: text(suffix),
+            suffix,
         }
     }
 
@@ -217,6 +209,19 @@ impl Compiler {
         }
         self.barrier = self.ops.len();
     }
+}
+
+/// Takes the literal end from the states: the bytes, which are ASCII, after the barrier.
+pub(super) fn split_suffix(ops: &mut Vec<Op>, barrier: usize) -> String {
+    let mut suffix = Vec::new();
+    while ops.len() > barrier
+        && let Some(Op::One(Class::Byte(byte))) = ops.last()
+    {
+        suffix.push(*byte);
+        ops.pop();
+    }
+    suffix.reverse();
+    String::from_utf8(suffix).unwrap_or_default()
 }
 
 /// A state as the target of a jump; a program has fewer than 65,536.

@@ -3,6 +3,7 @@
 use urlpattern::matcher::InnerMatcher;
 
 use super::compiler::{self, Compiled};
+use super::generated;
 use super::regexp::Source;
 use crate::matcher::comparing;
 use crate::matcher::program::{Class, Program};
@@ -57,14 +58,14 @@ impl Component {
             },
             InnerMatcher::RegExp { .. } => {
                 let source = parsed.regexp.map_err(|error| error.to_string())?;
-                Self::of_expression(source.as_str(), most).map_err(|problem| {
-                    let part = if parsed.has_regexp_group {
-                        "'s custom group"
-                    } else {
-                        ""
-                    };
-                    format!("the {name}{part} {problem}")
-                })?
+                let generated = (!parsed.has_regexp_group)
+                    .then(|| generated::compile(source.as_str()))
+                    .flatten();
+                match generated {
+                    Some(compiled) => compiled.into(),
+                    None => Self::of_expression(source.as_str(), most)
+                        .map_err(|problem| format!("the {name}'s custom group {problem}"))?,
+                }
             }
         };
         if component.states() > most {
@@ -78,25 +79,7 @@ impl Component {
     /// # Errors
     /// What is wrong, to be preceded by the place.
     pub(super) fn of_expression(expression: &str, most: usize) -> Result<Self, String> {
-        let Compiled {
-            mut prefix,
-            program,
-            suffix,
-        } = compiler::compile(expression, most)?;
-        Ok(if program.len() == 0 {
-            prefix.push_str(&suffix);
-            Self {
-                prefix: prefix.into(),
-                suffix: "".into(),
-                middle: Middle::Nothing,
-            }
-        } else {
-            Self {
-                prefix: prefix.into(),
-                suffix: suffix.into(),
-                middle: Middle::Program(Box::new(program)),
-            }
-        })
+        compiler::compile(expression, most).map(Self::from)
     }
 
     /// Whether the component matches all of the input; adds the steps that this took.
@@ -159,6 +142,29 @@ impl Component {
         match &self.middle {
             Middle::Nothing | Middle::Anything => None,
             Middle::Program(program) => Some(program),
+        }
+    }
+}
+
+impl From<Compiled> for Component {
+    fn from(compiled: Compiled) -> Self {
+        let Compiled {
+            mut prefix,
+            program,
+            suffix,
+        } = compiled;
+        if program.len() == 0 {
+            prefix.push_str(&suffix);
+            return Self {
+                prefix: prefix.into(),
+                suffix: "".into(),
+                middle: Middle::Nothing,
+            };
+        }
+        Self {
+            prefix: prefix.into(),
+            suffix: suffix.into(),
+            middle: Middle::Program(Box::new(program)),
         }
     }
 }

@@ -78,6 +78,13 @@ fn errors_escape_what_they_quote() {
         "{error}"
     );
     assert!(!error.contains(is_forbidden), "{error:?}");
+    let lines = publish("/.well-known/mercure/\u{2028}a\u{2029}")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        lines.contains("\\u{2028}a\\u{2029}") && !lines.contains(['\u{2028}', '\u{2029}']),
+        "{lines}"
+    );
     let long = publish(&format!("\u{1}{}", "x".repeat(2000))).unwrap_err();
     assert!(long.to_string().len() < 250, "{long}");
 }

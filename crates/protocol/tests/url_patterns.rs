@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use talaria_protocol::matcher::UrlPattern;
-use talaria_protocol::{Base, Matcher, MatcherSet, Topic, TopicUrl};
+use talaria_protocol::{Base, Topic, TopicUrl};
 
 fn base() -> Base {
     Base::new("https://hub.example/.well-known/mercure").unwrap()
@@ -204,56 +204,6 @@ fn hostile_and_invalid_patterns_are_refused_with_a_reason() {
     }
 }
 
-/// What a pattern occupies and what evaluating it costs is known, and bounded whatever its text.
-#[test]
-fn what_a_pattern_costs_is_known() {
-    let counted = "/([a-z\\/]*[a-d\\/][a-z\\/]{900})Z";
-    let letters = ('0'..='z').filter(char::is_ascii_alphanumeric);
-    let classes: String = letters.map(|c| format!("[^a{c}]")).collect();
-    let optional = format!("/{}", "{*}?".repeat(24));
-    for text in [
-        counted,
-        "/((?:\\w{1,40}){1,20})",
-        &format!("/((?i){})", "[\\W\\D]".repeat(500)),
-        &format!("/({})", "\\w".repeat(2040)),
-        &format!("/({classes})"),
-        &format!("/{}", "{a*}?".repeat(250)),
-        &optional,
-        "*",
-        "/:a/:b",
-    ] {
-        let pattern = pattern(text);
-        assert!(pattern.size_bytes() <= 32 * 1024, "{text}");
-        assert!(pattern.states() <= 2048, "{text}");
-        for topic in ["", "/a", &format!("/{}Z", "a/d".repeat(1300))] {
-            let url = TopicUrl::parse(topic, &base()).unwrap();
-            let mut spent = 0;
-            pattern.matches_in(&url, &mut spent);
-            let most = pattern.steps(url.url().as_str().len());
-            assert!((1..=most).contains(&spent), "{text}: {spent} of {most}");
-            let bound = 16_384 + 16 * url.url().as_str().len() as u64 + 2 * 2049 + 200;
-            assert!(spent <= bound, "{text}: {spent} of {bound}");
-        }
-    }
-    let url = TopicUrl::parse("/0123456789", &base()).unwrap();
-    let mut spent = 0;
-    assert!(pattern(&optional).matches_in(&url, &mut spent));
-    assert!(spent < 2000, "{spent}");
-}
-
-/// Specification, "URL Pattern": the bound of an evaluation is that of one pattern on one topic, so
-/// that nothing else in an update or a set uses it up.
-#[test]
-fn the_bound_of_an_evaluation_is_not_shared() {
-    let costly = Matcher::UrlPattern(pattern(&format!("/{}", "{a*}?".repeat(250))).into());
-    let honest = Matcher::UrlPattern(pattern("/books/:id").into());
-    let set: MatcherSet = [costly, honest].into_iter().collect();
-    let base = base();
-    let long = format!("/{}", "a".repeat(4000));
-    let topics = [&*long, &long, "/books/1"].map(|topic| Topic::new(topic, &base));
-    assert!(set.matches_any(&topics));
-}
-
 /// Brackets are data wherever they do not belong to a host.
 #[test]
 fn brackets_are_legal_beside_the_host() {
@@ -358,18 +308,4 @@ fn identity_is_text_and_base() {
     let other = UrlPattern::parse("/a/:b", &Base::synthetic()).unwrap();
     assert_ne!(pattern("/a/:b"), other);
     assert_eq!(other.text(), "/a/:b");
-}
-
-/// Specification, "URL Pattern": where evaluation would cost too much it is aborted and the
-/// pattern does not match. Linear time alone does not bound what a topic of thousands of bytes
-/// costs against hundreds of optional groups.
-#[test]
-fn an_evaluation_that_costs_too_much_does_not_match() {
-    let groups = |count| format!("/{}", "{a*}?".repeat(count));
-    let topic = |length| format!("/{}", "a".repeat(length));
-    assert!(
-        matches(&groups(20), &topic(20)),
-        "an ordinary pattern is evaluated"
-    );
-    assert!(!matches(&groups(250), &topic(4000)));
 }

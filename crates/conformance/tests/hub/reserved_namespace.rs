@@ -17,6 +17,10 @@ async fn topics_below_the_hub_are_refused() {
         "/.well-known/mercure/../mercure/x",
         "/.well-known/x/%2e%2e/mercure/y",
         r"https://any.example\.well-known\mercure\x",
+        "/.well-known/mercure/subscriptions/../..",
+        "/x/../.well-known/mercure/subscriptions/a",
+        "/.well-known/me%2572cure%2fx",
+        "/.well-known//mercure/x",
         "mercure/x",
         "",
     ] {
@@ -61,6 +65,8 @@ async fn a_hub_behind_a_path_reserves_both_of_its_paths() {
         "mercure/subscriptions/exact/a/b",
         "/.well-known/mercure",
         "/.well-known/mercure/subscriptions/exact/a/b",
+        "/.well-known/mercure/subscriptions/../..",
+        "/app/.well-known/mercure/subscriptions/../../..",
         "../../.well-known/mercur%65/subscriptions/exact/a/b",
         "https://any.example/x/%2e%2e/.well-known/mercure/subscriptions/a/b",
     ] {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::limits::BodyCharge;
 use crate::respond::Refused;
 
 /// How long a request body may take to arrive.
@@ -48,19 +49,40 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-/// Reads a body within its bounds of size and time.
-pub(crate) async fn read_body(body: &mut Body, max_bytes: usize) -> Result<Bytes, Refused> {
+/// Reads a body within its bounds of size and time, and charges for it: what it declares at once, else
+/// what has come.
+pub(crate) async fn read_body(
+    body: &mut Body,
+    max_bytes: usize,
+    charge: &mut BodyCharge<'_>,
+) -> Result<Bytes, Refused> {
     let declared = body.size_hint().exact();
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
-    match read.await {
-        Err(_) => Err(Refused::BodyTimeout),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge {
-            max: max_bytes,
-            declared,
-        }),
-        Ok(Err(_)) => Err(Refused::BodyBroken),
-    }
+    let expected = declared.unwrap_or(0).min(max_bytes as u64);
+    charge.grow_to(expected)?;
+    let mut bytes = BytesMut::with_capacity(expected as usize);
+    let mut limited = Limited::new(body, max_bytes);
+    let read = async {
+        while let Some(frame) = limited.frame().await {
+            match frame {
+                Ok(frame) => {
+                    if let Some(data) = frame.data_ref() {
+                        charge.grow_to((bytes.len() + data.len()) as u64)?;
+                        bytes.extend_from_slice(data);
+                    }
+                }
+                Err(error) if error.is::<LengthLimitError>() => {
+                    return Err(Refused::BodyTooLarge {
+                        max: max_bytes,
+                        declared,
+                    });
+                }
+                Err(_) => return Err(Refused::BodyBroken),
+            }
+        }
+        Ok(bytes.freeze())
+    };
+    let read = tokio::time::timeout(BODY_TIMEOUT, read);
+    read.await.unwrap_or(Err(Refused::BodyTimeout))
 }
 
 /// Takes the rest of a refused request's body, if that is short: some clients (curl, and so PHP)

@@ -15,6 +15,7 @@ use talaria_transport::{Admit, Frame, Page, Position, ReadError};
 
 use crate::drain::Drain;
 use crate::lane::Look;
+use crate::limits::Held;
 use crate::presence::Announced;
 use crate::respond::come_back;
 use crate::router::Membership;
@@ -77,6 +78,8 @@ pub struct Cursor {
     membership: Membership,
     /// Its end is published when this drops.
     announced: Option<Announced>,
+    /// Given back when this drops.
+    _held: Option<Held>,
     drain: Arc<Drain>,
     position: Position,
     deadlines: Deadlines,
@@ -110,6 +113,7 @@ impl Cursor {
         Self {
             membership,
             announced: None,
+            _held: None,
             drain,
             position,
             deadlines,
@@ -124,6 +128,12 @@ impl Cursor {
     /// The cursor of subscriptions whose beginning was published.
     pub(crate) fn announced(mut self, announced: Option<Announced>) -> Self {
         self.announced = announced;
+        self
+    }
+
+    /// The cursor of a stream that is charged for.
+    pub(crate) fn holding(mut self, held: Held) -> Self {
+        self._held = Some(held);
         self
     }
 

@@ -21,6 +21,7 @@ use crate::cors::{self, Cors};
 use crate::drain::Drain;
 use crate::host::host_of;
 use crate::lane::LANE_POSITIONS;
+use crate::limits::{Budgets, Used};
 use crate::presence::Reconciler;
 use crate::repeats::Repeats;
 use crate::respond::{self, Refused};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) presence: Option<Reconciler>,
     /// Remembers publishes, if that is asked for.
     pub(crate) repeats: Option<Repeats>,
+    /// What clients may hold, and what they hold.
+    pub(crate) budgets: Budgets,
     /// The cookie's names on connections without and with TLS.
     cookie_names: [Vec<String>; 2],
 }
@@ -87,6 +90,7 @@ impl Hub {
             drain: Arc::default(),
             presence,
             repeats: options.repeat_window.map(Repeats::new),
+            budgets: Budgets::new(&options.budgets),
             clock,
             options,
         }))
@@ -121,6 +125,11 @@ impl Hub {
     /// Whether no request is under way and no stream is open.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0.drain) == 1
+    }
+
+    /// What clients hold at this moment of what [`HubOptions::budgets`] bounds.
+    pub fn used(&self) -> Used {
+        self.0.budgets.used()
     }
 
     /// Whether updates can be stored.

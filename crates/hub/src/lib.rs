@@ -38,7 +38,8 @@ mod stream;
 mod subscribe;
 mod subscriptions;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use cursor::{Cursor, Deadlines, End, Step};
 pub use host::{HostError, host_of};
@@ -55,6 +56,29 @@ pub use stream::{Handover, Stream};
 pub struct Connection {
     /// Whether the client's connection is encrypted.
     pub tls: bool,
-    /// The client's address, for the log.
+    /// The address at the other end of the connection: the client's or that of a proxy.
     pub peer: Option<SocketAddr>,
+    /// The client's address, where a trusted proxy says it.
+    pub client: Option<IpAddr>,
+    /// A number that no other connection has; `None` leaves out what is bounded for each connection.
+    pub number: Option<u64>,
+}
+
+impl Connection {
+    /// A connection with a number of its own.
+    pub fn new(tls: bool, peer: SocketAddr) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            tls,
+            peer: Some(peer),
+            client: None,
+            number: Some(NUMBERS.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Whom the requests of the connection come from, for what an address may hold.
+    pub fn client_address(&self) -> Option<limits::ClientAddress> {
+        let peer = || self.peer.map(|peer| peer.ip());
+        self.client.or_else(peer).map(Into::into)
+    }
 }

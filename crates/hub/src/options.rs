@@ -6,6 +6,7 @@ use talaria_protocol::{Base, Limits};
 
 use crate::Rule;
 use crate::access::Issuers;
+use crate::limits::BudgetOptions;
 use crate::origin::Origins;
 
 /// What a subscriber gets first when its `Last-Event-ID` is unknown.
@@ -45,6 +46,8 @@ pub struct HubOptions {
     pub publish_origins: Origins,
     /// The maximums of the protocol.
     pub limits: Limits,
+    /// What clients may hold.
+    pub budgets: BudgetOptions,
     /// What an unknown cursor brings.
     pub unknown_cursor: UnknownCursor,
     /// How long a publish with the same id by the same token subject is answered with that id and not
@@ -78,6 +81,7 @@ impl HubOptions {
             cors_origins: None,
             publish_origins: Origins::default(),
             limits: Limits::default(),
+            budgets: BudgetOptions::default(),
             unknown_cursor: UnknownCursor::default(),
             repeat_window: None,
             public_origins: Vec::new(),

@@ -11,6 +11,7 @@ use talaria_transport::AppendError;
 use crate::access::{Access, Role, Source, check_source_origin};
 use crate::body::{check_coding, essence, read_body, received};
 use crate::hub::{Incoming, Shared};
+use crate::limits::Client;
 use crate::respond::{self, FORM, Refused};
 
 /// Answers `POST` on the hub's path (specification, "Publication"). The order of checks is the
@@ -30,6 +31,7 @@ pub(crate) async fn publish(
             .map_err(Refused::Origin)?;
     }
     let publisher = Publisher(hub.verify(parts, presented, Role::Publisher).await?);
+    let client = Client::new(parts, Some((presented, &publisher.0)));
     let media_type = parts
         .headers
         .get(CONTENT_TYPE)
@@ -43,7 +45,9 @@ pub(crate) async fn publish(
         }
     };
     check_coding(&parts.headers)?;
-    let body = read_body(body, hub.options.max_request_body_size).await?;
+    // Dropped when all is published, because the updates are made of the body.
+    let mut charge = hub.budgets.body(&client);
+    let body = read_body(body, hub.options.max_request_body_size, &mut charge).await?;
     if is_batch {
         return batch::publish(hub, &publisher, &body).await;
     }

@@ -1,5 +1,7 @@
 //! The only place where refusals become HTTP.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY,
@@ -18,6 +20,7 @@ use crate::Connection;
 use crate::accept::EventStream;
 use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::host::HostError;
+use crate::limits::Exceeded;
 
 /// The media type of publishes and of `QUERY` bodies.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -72,6 +75,8 @@ pub(crate) enum Refused {
     BodyTooLarge { max: usize, declared: Option<u64> },
     /// 413: too many updates in one request.
     TooManyUpdates { count: usize, most: usize },
+    /// 429: the client holds too much, or all do.
+    Exceeded(Exceeded),
     /// 503: not stored, and never will be.
     NotStored(&'static str),
     /// 503: the hub is stopping.
@@ -85,6 +90,12 @@ pub(crate) enum Refused {
 impl From<ProtocolError> for Refused {
     fn from(error: ProtocolError) -> Self {
         Self::Content(error)
+    }
+}
+
+impl From<Exceeded> for Refused {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded)
     }
 }
 
@@ -112,6 +123,7 @@ impl Refused {
             Self::BodyTooLarge { .. } | Self::TooManyUpdates { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
+            Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -138,10 +150,11 @@ impl Refused {
     }
 
     /// Why a subscription is refused that will be served when its client comes back.
-    fn for_now(&self) -> &'static str {
+    fn for_now(&self) -> Cow<'static, str> {
         match self {
-            Self::Draining => "the hub is stopping",
-            _ => "the log cannot be read now",
+            Self::Exceeded(exceeded) => exceeded.to_string().into(),
+            Self::Draining => "the hub is stopping".into(),
+            _ => "the log cannot be read now".into(),
         }
     }
 
@@ -206,6 +219,21 @@ impl Refused {
                     "request refused: its origin is not in public_urls; list it as this hub receives it (behind a proxy that takes TLS off, with http://)"
                 );
             }
+            Self::Exceeded(exceeded) => {
+                let client = parts
+                    .extensions
+                    .get::<Connection>()
+                    .and_then(Connection::client_address);
+                tracing::warn!(
+                    reason = "limit_exceeded",
+                    limit = exceeded.directive(),
+                    method,
+                    path,
+                    peer,
+                    client = client.map(tracing::field::display),
+                    "request refused: {exceeded}"
+                );
+            }
             Self::NotStored(why) => {
                 tracing::error!(reason = "not_stored", peer, "publish refused: {why}");
             }
@@ -260,6 +288,9 @@ impl Refused {
             }
             Self::NotAcceptable(_) => {
                 headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            }
+            Self::Exceeded(exceeded) => {
+                headers.insert(RETRY_AFTER, exceeded.retry_after().as_secs().into());
             }
             Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
@@ -347,10 +378,12 @@ pub(crate) fn protect(headers: &mut HeaderMap) {
 /// gets a stream that ends.
 pub(crate) fn refuse_for_now(
     refused: Refused,
+    parts: &Parts,
     accepts: EventStream,
 ) -> Result<Response<Body>, Refused> {
     if accepts == EventStream::Asked {
-        return Ok(event_stream(Body::from(come_back(refused.for_now()))));
+        refused.log(parts);
+        return Ok(event_stream(Body::from(come_back(&refused.for_now()))));
     }
     Err(refused)
 }

@@ -20,6 +20,7 @@ use crate::body::{check_coding, essence, read_body, received};
 use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Incoming, Shared};
 use crate::interest::Selection;
+use crate::limits::Client;
 use crate::outflow::Outflow;
 use crate::presence::{Announced, Document};
 use crate::respond::{self, FORM, Refused};
@@ -40,12 +41,16 @@ pub(crate) async fn subscribe(
     let parts = request.parts;
     let accepts = accept::event_stream(&parts.headers);
     let access = authorise(hub, request, hub.options.anonymous).await?;
+    // A malformed token was refused, or tokens are not looked at.
+    let presented = request.presented().ok().flatten();
+    let client = Client::new(parts, presented.zip(access.as_ref()));
     let answers = request.answers();
+    let mut charge = hub.budgets.body(&client);
     let body = match parts.method {
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
             check_coding(&parts.headers)?;
-            read_body(body, hub.options.max_request_body_size).await?
+            read_body(body, hub.options.max_request_body_size, &mut charge).await?
         }
         _ => Bytes::new(),
     };
@@ -58,11 +63,16 @@ pub(crate) async fn subscribe(
     pairs.extend(form::parse(&body)?);
     let asked =
         SubscribeRequest::from_pairs(&pairs, hub.options.rule, &hub.base, &hub.options.limits)?;
+    drop(pairs);
+    drop((body, charge));
     let requested = requested_cursor(&parts.headers, &asked);
-    if hub.drain.is_under_way() {
-        let mut response = respond::refuse_for_now(Refused::Draining, accepts)?;
+    let refuse_for_now = |refused: Refused| {
+        let mut response = respond::refuse_for_now(refused, parts, accepts)?;
         put_cursor(&mut response, answers, requested.as_deref());
-        return Ok(response);
+        Ok(response)
+    };
+    if hub.drain.is_under_way() {
+        return refuse_for_now(Refused::Draining);
     }
     let selection = Selection {
         matchers: asked.matchers,
@@ -71,12 +81,14 @@ pub(crate) async fn subscribe(
             .map(|access| access.details.read_grants())
             .unwrap_or_default(),
     };
+    let held = match hub.budgets.stream(&client, &selection) {
+        Ok(held) => held,
+        Err(exceeded) => return refuse_for_now(exceeded.into()),
+    };
     // Joined first, resolved second: what is committed in between is in the lane.
     let membership = hub.router.join(selection);
     let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
-        let mut response = respond::refuse_for_now(Refused::Unavailable, accepts)?;
-        put_cursor(&mut response, answers, requested.as_deref());
-        return Ok(response);
+        return refuse_for_now(Refused::Unavailable);
     };
     let deadlines = deadlines(hub, access.as_ref());
     let mut response = if parts.method == Method::HEAD {
@@ -86,7 +98,9 @@ pub(crate) async fn subscribe(
         // A client that lists the subscriptions once its stream is open finds its own, unless the
         // log is slow to store the beginning (design §7).
         let announced = announce(hub, &asked.subscriptions, access.as_ref()).await;
-        let cursor = Cursor::new(membership, drain, position, deadlines).announced(announced);
+        let cursor = Cursor::new(membership, drain, position, deadlines)
+            .announced(announced)
+            .holding(held);
         let handover = Handover::new(cursor);
         let stream = Stream::new(
             handover.clone(),

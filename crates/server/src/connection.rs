@@ -139,10 +139,7 @@ impl Serve {
         let is_wrong = wrong.is_some();
         let answer = {
             let outflow = outflow.clone();
-            let connection = Connection {
-                tls,
-                peer: Some(peer),
-            };
+            let connection = Connection::new(tls, peer);
             service_fn(move |request| {
                 answer(
                     site.clone(),

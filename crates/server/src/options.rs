@@ -2,6 +2,7 @@
 //! come from one table.
 
 mod directive;
+mod limits;
 pub mod reference;
 mod table;
 mod transport;
@@ -25,6 +26,8 @@ pub enum Section {
     Process,
     /// A directive of the `mercure` block.
     Hub,
+    /// A directive of the `mercure` block that bounds what clients may hold.
+    Limits,
     /// A line of an `issuer` block.
     Issuer,
     /// A line of a `publisher` or `subscriber` block within an `issuer` block.
@@ -59,6 +62,11 @@ pub struct Opt {
     apply: Option<Apply>,
 }
 
+/// Every option, in the order of the reference page within its section.
+fn all() -> impl Iterator<Item = &'static Opt> + Clone {
+    OPTIONS.iter().chain(limits::BUDGETS)
+}
+
 /// Applies the lines of a `mercure` block, in order, so that a repeated directive keeps its last
 /// value (B-124).
 ///
@@ -71,16 +79,15 @@ pub fn apply(
     environment: Environment<'_>,
 ) -> Result<(), ConfigError> {
     for (index, line) in lines.iter().enumerate() {
-        let known = OPTIONS
-            .iter()
-            .find(|option| option.apply.is_some() && option.directive == line.name.text);
+        let known =
+            all().find(|option| option.apply.is_some() && option.directive == line.name.text);
         match known.and_then(|option| option.apply) {
             Some(apply) => {
                 apply(draft, line, environment)?;
                 warn_of_repetition(draft, lines, index);
             }
             None => {
-                let names = OPTIONS.iter().filter(|option| option.apply.is_some());
+                let names = all().filter(|option| option.apply.is_some());
                 let names: Vec<&str> = names.map(|option| option.directive).collect();
                 return Err(joined_values(&line.name, &names)
                     .unwrap_or_else(|| refuse(&line.name, "directive", LATER, &names)));
@@ -124,24 +131,21 @@ fn joined_values(word: &Word, names: &[&str]) -> Option<ConfigError> {
 
 /// A directive of the `mercure` block with what follows its name.
 pub fn directive(name: &str) -> Option<String> {
-    let mut options = OPTIONS.iter();
+    let mut options = all();
     let option = options.find(|option| option.apply.is_some() && option.directive == name)?;
     Some(format!("{name} {}", option.arguments).trim_end().to_owned())
 }
 
 /// What a flag does, for `--help`.
 pub fn flag_help(flag: &str) -> &'static str {
-    OPTIONS
-        .iter()
+    all()
         .find(|option| option.flag == flag)
         .map_or("", |option| option.doc)
 }
 
 /// The environment variables that configure something.
 pub fn variables() -> impl Iterator<Item = &'static str> + Clone {
-    OPTIONS
-        .iter()
-        .flat_map(|option| option.variables.iter().copied())
+    all().flat_map(|option| option.variables.iter().copied())
 }
 
 /// Whether the environment variable `name` configures something.

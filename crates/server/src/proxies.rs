@@ -1,13 +1,15 @@
 //! Proxies in front of the hub, whose word counts on how a request reached them (B-958, B-1017).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use ipnet::IpNet;
 use talaria_hub::Connection;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// What `private_ranges` stands for (B-296).
 const PRIVATE: [&str; 6] = [
@@ -48,18 +50,42 @@ impl Proxies {
         self.0.is_empty()
     }
 
-    fn trusts(&self, connection: Connection) -> bool {
-        let peer = connection.peer.map(|peer| peer.ip().to_canonical());
-        peer.is_some_and(|peer| self.0.iter().any(|range| range.contains(&peer)))
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|range| range.contains(&address))
     }
 
-    /// Gives a request of a trusted proxy the scheme and the host that its client used. Of a list
-    /// the last value counts: the one that the proxy wrote itself.
+    /// The client's address in `X-Forwarded-For`: the last one that is not a trusted proxy's, since
+    /// what stands before it may be the client's invention.
+    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        /// Proxies that a request may have passed.
+        const HOPS: usize = 16;
+        let fields = headers.get_all(FORWARDED_FOR).iter().rev();
+        let entries = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+        let mut client = None;
+        for entry in entries.take(HOPS) {
+            let Some(address) = address(entry) else {
+                // Whoever wrote it does not say where the request comes from.
+                break;
+            };
+            client = Some(address);
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Gives a request of a trusted proxy the scheme and the host that its client used, and the
+    /// client's address. Of a list the last value counts: the one that the proxy wrote itself.
     pub fn restore(&self, parts: &mut Parts) {
         let connection = parts.extensions.get::<Connection>().copied();
-        let Some(mut connection) = connection.filter(|connection| self.trusts(*connection)) else {
+        let is_trusted =
+            |connection: &Connection| connection.peer.is_some_and(|peer| self.trusts(peer.ip()));
+        let Some(mut connection) = connection.filter(is_trusted) else {
             return;
         };
+        connection.client = self.client(&parts.headers);
         let last = |name| {
             let field = parts
                 .headers
@@ -85,6 +111,14 @@ impl Proxies {
             parts.uri = target.map(Uri::from).unwrap_or_default();
         }
     }
+}
+
+/// An address as proxies forward it, some with a port.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(entry).ok()?.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 /// A range of IPv4 addresses that is written as IPv6 (RFC 4291, section 2.5.5.2) as the former, which
@@ -113,21 +147,60 @@ impl std::fmt::Display for Proxies {
 mod tests {
     use super::*;
 
-    fn restored(peer: &str, fields: &[(&'static str, &'static str)]) -> (bool, String) {
+    fn after(peer: &str, fields: &[(&'static str, &'static str)]) -> (Connection, String) {
         let proxies = Proxies::parse(["10.0.0.0/8", "::1"]).unwrap();
         let mut request = http::Request::get("/x?y=1").header(HOST, "inside");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        parts.extensions.insert(Connection {
-            tls: false,
-            peer: Some(format!("{peer}:1").parse().unwrap()),
-        });
+        let peer = format!("{peer}:1").parse().unwrap();
+        parts.extensions.insert(Connection::new(false, peer));
         proxies.restore(&mut parts);
         assert_eq!(parts.uri, "/x?y=1");
-        let tls = parts.extensions.get::<Connection>().unwrap().tls;
-        (tls, parts.headers[HOST].to_str().unwrap().to_owned())
+        let connection = *parts.extensions.get::<Connection>().unwrap();
+        let host = parts.headers[HOST].to_str().unwrap().to_owned();
+        (connection, host)
+    }
+
+    fn restored(peer: &str, fields: &[(&'static str, &'static str)]) -> (bool, String) {
+        let (connection, host) = after(peer, fields);
+        (connection.tls, host)
+    }
+
+    #[test]
+    fn a_client_is_the_last_address_that_is_not_a_trusted_proxy() {
+        let client = |peer, fields: &[&'static str]| {
+            let fields: Vec<_> = fields.iter().map(|field| (FORWARDED_FOR, *field)).collect();
+            let client = after(peer, &fields).0.client_address();
+            client.map(|client| client.to_string()).unwrap_or_default()
+        };
+        for (fields, expected) in [
+            (&["192.0.2.1"][..], "192.0.2.1"),
+            // What the client claimed stands before what the proxy saw.
+            (&["198.51.100.9, 192.0.2.1"], "192.0.2.1"),
+            (&["198.51.100.9", "192.0.2.1"], "192.0.2.1"),
+            (&["192.0.2.1, 10.0.0.7, 10.0.0.8"], "192.0.2.1"),
+            (&["192.0.2.1:4711"], "192.0.2.1"),
+            (&["::ffff:192.0.2.1"], "192.0.2.1"),
+            (&["2001:db8::1"], "2001:db8::/64"),
+            (&["[2001:db8::1]:4711"], "2001:db8::/64"),
+            (&["[2001:db8::1]"], "2001:db8::/64"),
+            // A client of the proxies' own network.
+            (&["10.0.0.7"], "10.0.0.7"),
+            (&["192.0.2.1, unknown"], "10.1.2.3"),
+            (&["192.0.2.1, nonsense, 10.0.0.7"], "10.0.0.7"),
+            (&["192.0.2.1,"], "10.1.2.3"),
+            (&[""], "10.1.2.3"),
+            (&[], "10.1.2.3"),
+        ] {
+            assert_eq!(client("10.1.2.3", fields), expected, "{fields:?}");
+        }
+        assert_eq!(
+            client("11.1.2.3", &["192.0.2.1"]),
+            "11.1.2.3",
+            "not trusted"
+        );
     }
 
     #[test]

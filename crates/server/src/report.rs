@@ -82,7 +82,7 @@ fn in_force(settings: &Settings) -> Vec<String> {
     };
     if !settings.proxies.is_empty() {
         lines.push(format!(
-            "trusted proxies, whose X-Forwarded-Proto and X-Forwarded-Host count: {}",
+            "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",
             settings.proxies
         ));
     }

@@ -258,6 +258,7 @@ fn options(settings: Settings) -> HubOptions {
     options.cors_origins = Some(settings.cors_origins).filter(|origins| !origins.is_empty());
     options.publish_origins = settings.publish_origins;
     options.limits = settings.limits;
+    options.budgets = settings.budgets;
     options.unknown_cursor = match settings.transport {
         TransportSettings::History(HistorySettings { unknown_cursor, .. })
         | TransportSettings::Memory { unknown_cursor, .. } => unknown_cursor,

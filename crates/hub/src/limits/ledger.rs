@@ -21,6 +21,14 @@ pub struct Ledger<K> {
 struct State<K> {
     used: u64,
     held: HashMap<K, u64>,
+    /// What is in memory once, however many hold it: by itself, and for each of its holders.
+    items: HashMap<(Option<K>, u64), Item>,
+}
+
+#[derive(Debug)]
+struct Item {
+    charges: u64,
+    amount: u64,
 }
 
 /// Why a charge is refused.
@@ -49,6 +57,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
             state: Mutex::new(State {
                 used: 0,
                 held: HashMap::new(),
+                items: HashMap::new(),
             }),
         }
     }
@@ -58,24 +67,57 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
     /// # Errors
     /// When it would be too much for this holder, or in all.
     pub fn charge(self: &Arc<Self>, holder: K, amount: u64) -> Result<Charge<K>, Exhausted> {
+        self.enter(holder, None, amount)
+    }
+
+    /// The same of an item that is in memory once, which counts once in all and once for each of its
+    /// holders. Items that are equal have the same amount.
+    ///
+    /// # Errors
+    /// As [`Self::charge`].
+    pub fn charge_for_item(
+        self: &Arc<Self>,
+        holder: K,
+        item: u64,
+        amount: u64,
+    ) -> Result<Charge<K>, Exhausted> {
+        self.enter(holder, Some(item), amount)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        holder: K,
+        item: Option<u64>,
+        amount: u64,
+    ) -> Result<Charge<K>, Exhausted> {
         let mut state = self.state();
+        let in_all = state.costs(None, item, amount);
+        let own = state.costs(Some(&holder), item, amount);
         let free = self.capacity.saturating_sub(state.used);
-        let Some(left) = free.checked_sub(amount) else {
+        let Some(left) = free.checked_sub(in_all) else {
             return Err(Exhausted::InAll {
                 capacity: self.capacity,
             });
         };
-        let held = state.held.get(&holder).copied().unwrap_or(0) + amount;
+        let held = state.held.get(&holder).copied().unwrap_or(0);
+        let held = held.saturating_add(own);
         let most = self.most_each.min(left.saturating_mul(SHARE));
-        if amount > 0 && held > most {
+        if own > 0 && held > most {
             return Err(Exhausted::Each { most });
         }
-        state.used += amount;
-        state.held.insert(holder.clone(), held);
+        state.used += in_all;
+        if own > 0 {
+            state.held.insert(holder.clone(), held);
+        }
+        if let Some(item) = item {
+            state.share(None, item, amount);
+            state.share(Some(holder.clone()), item, amount);
+        }
         drop(state);
         Ok(Charge {
             ledger: Arc::clone(self),
             holder,
+            item,
             amount,
         })
     }
@@ -85,8 +127,65 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         self.state().used
     }
 
+    /// How much there is.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// What a holder has at most, whatever is free; `u64::MAX` for no such bound.
+    pub fn most_each(&self) -> u64 {
+        self.most_each
+    }
+
     fn state(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq + Clone> State<K> {
+    /// What one more charge costs: nothing if it is for an item that is there.
+    fn costs(&self, holder: Option<&K>, item: Option<u64>, amount: u64) -> u64 {
+        let is_there = |item| self.items.contains_key(&(holder.cloned(), item));
+        if item.is_some_and(is_there) {
+            0
+        } else {
+            amount
+        }
+    }
+
+    fn share(&mut self, holder: Option<K>, item: u64, amount: u64) {
+        let item = self
+            .items
+            .entry((holder, item))
+            .or_insert(Item { charges: 0, amount });
+        item.charges += 1;
+    }
+
+    /// What ends with one charge: nothing if it is for an item that others are charged for.
+    fn ends(&mut self, holder: Option<&K>, item: Option<u64>, amount: u64) -> u64 {
+        let Some(item) = item else {
+            return amount;
+        };
+        let key = (holder.cloned(), item);
+        let Some(item) = self.items.get_mut(&key) else {
+            return 0;
+        };
+        item.charges -= 1;
+        if item.charges > 0 {
+            return 0;
+        }
+        let amount = item.amount;
+        self.items.remove(&key);
+        shrink(&mut self.items);
+        amount
+    }
+}
+
+/// Gives memory back after a peak.
+fn shrink<K: Hash + Eq, V>(map: &mut HashMap<K, V>) {
+    const FEW: usize = 1024;
+    if map.capacity() > FEW && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
     }
 }
 
@@ -95,17 +194,21 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
 pub struct Charge<K: Hash + Eq + Clone> {
     ledger: Arc<Ledger<K>>,
     holder: K,
+    item: Option<u64>,
     amount: u64,
 }
 
 impl<K: Hash + Eq + Clone> Drop for Charge<K> {
     fn drop(&mut self) {
         let mut state = self.ledger.state();
-        state.used = state.used.saturating_sub(self.amount);
+        let in_all = state.ends(None, self.item, self.amount);
+        let own = state.ends(Some(&self.holder), self.item, self.amount);
+        state.used = state.used.saturating_sub(in_all);
         if let Some(held) = state.held.get_mut(&self.holder) {
-            *held = held.saturating_sub(self.amount);
+            *held = held.saturating_sub(own);
             if *held == 0 {
                 state.held.remove(&self.holder);
+                shrink(&mut state.held);
             }
         }
     }
@@ -152,5 +255,44 @@ mod tests {
         drop(held);
         assert_eq!(ledger.used(), 0);
         assert!(ledger.charge(1, 10).is_ok());
+    }
+
+    /// What is in memory once counts once, until the last of those that share it is gone, whichever
+    /// of them that is.
+    #[test]
+    fn an_item_counts_once_in_all_and_once_for_each_holder() {
+        let ledger = Arc::new(Ledger::new(100, Some(10)));
+        let first = ledger.charge_for_item(1, 7, 6).expect("free");
+        let again = ledger.charge_for_item(1, 7, 6).expect("the same item");
+        let other = ledger.charge_for_item(2, 7, 6).expect("the same item");
+        assert_eq!(ledger.used(), 6);
+        assert_eq!(
+            ledger.charge_for_item(1, 8, 5).err(),
+            Some(Exhausted::Each { most: 10 }),
+            "another item is not shared"
+        );
+        assert!(ledger.charge(1, 4).is_ok(), "the holder is charged once");
+        drop(first);
+        drop(other);
+        assert_eq!(ledger.used(), 6);
+        assert!(ledger.charge(2, 10).is_ok(), "the other holder has nothing");
+        assert!(ledger.charge(1, 5).is_err(), "the first has it still");
+        drop(again);
+        assert_eq!(ledger.used(), 0);
+        let state = ledger.state();
+        assert!(state.items.is_empty() && state.held.is_empty());
+    }
+
+    /// A ledger is as small after a peak as before it.
+    #[test]
+    fn a_ledger_shrinks_after_a_peak() {
+        let ledger = Arc::new(Ledger::new(u64::MAX, None));
+        let peak: Vec<_> = (0..20_000)
+            .map(|holder: u64| ledger.charge_for_item(holder, holder, 1).expect("free"))
+            .collect();
+        drop(peak);
+        let state = ledger.state();
+        assert!(state.items.capacity() < 4096, "{}", state.items.capacity());
+        assert!(state.held.capacity() < 4096, "{}", state.held.capacity());
     }
 }

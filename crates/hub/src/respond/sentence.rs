@@ -62,6 +62,7 @@ impl Refused {
             Self::TooManyUpdates { count, most } => format!(
                 "{count} updates are more than the {most} of one request; send several requests"
             ),
+            Self::Exceeded(exceeded) => exceeded.to_string(),
             Self::NotStored(reason) => format!("the update was not stored: {reason}"),
             Self::Draining | Self::Unavailable => format!("{}; try again", self.for_now()),
             Self::NoToken => "Unauthorized: the request carries no token; send one in the Authorization header (\"Bearer <token>\") or in the cookie".to_owned(),

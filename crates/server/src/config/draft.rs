@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use talaria_hub::Rule;
+use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
@@ -80,6 +81,8 @@ pub struct Draft {
     pub publish_origins: Option<Vec<OriginSetting>>,
     /// [`Settings::limits`].
     pub limits: Limits,
+    /// [`Settings::budgets`].
+    pub budgets: BudgetOptions,
     /// [`Settings::log`].
     pub log: Levels,
     /// Variables that a key names and that are not set.
@@ -274,6 +277,8 @@ impl Draft {
         let transport = self
             .transport
             .ok_or_else(|| ConfigError::general("there is no transport"))?;
+        let max_request_body_size = self.max_request_body_size.unwrap_or(default_body);
+        let budgets = budgets(self.budgets, max_request_body_size, &mut self.notices);
         let settings = Settings {
             issuers,
             key_sets,
@@ -298,11 +303,12 @@ impl Draft {
             write_timeout: timer(self.write_timeout, 600),
             dispatch_timeout: timer(self.dispatch_timeout, 5),
             drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(3)),
-            max_request_body_size: self.max_request_body_size.unwrap_or(default_body),
+            max_request_body_size,
             transport,
             cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
             limits: self.limits,
+            budgets,
             log: self.log,
         };
         Ok(Loaded {
@@ -310,6 +316,40 @@ impl Draft {
             notices: self.notices,
         })
     }
+}
+
+/// Makes sure that the largest body that is allowed finds room where nobody else sends one.
+fn budgets(
+    mut budgets: BudgetOptions,
+    max_request_body_size: u64,
+    notices: &mut Vec<Notice>,
+) -> BudgetOptions {
+    let room = max_request_body_size.saturating_mul(2);
+    let total = &mut budgets.body_memory.total;
+    if *total == BudgetOptions::default().body_memory.total {
+        *total = (*total).max(Some(room));
+    }
+    let bodies = &budgets.body_memory;
+    for (name, least, bound) in [
+        ("body_memory_total", room, bodies.total),
+        (
+            "body_memory_per_address",
+            max_request_body_size,
+            bodies.per_address,
+        ),
+        (
+            "body_memory_per_subject",
+            max_request_body_size,
+            bodies.per_subject,
+        ),
+    ] {
+        if bound.is_some_and(|bound| bound < least) {
+            notices.push(Notice::warning(format!(
+                "{name} is less than {least} bytes, so the largest body that max_request_body_size allows may never find room"
+            )));
+        }
+    }
+    budgets
 }
 
 /// Checks a list of origins (B-226, B-1027).

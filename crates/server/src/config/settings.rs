@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::access::{Algorithm, Issuers};
+use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
 use talaria_hub::{Rule, UnknownCursor};
 use talaria_protocol::{Base, HUB_PATH, Limits};
@@ -263,6 +264,8 @@ pub struct Settings {
     pub publish_origins: Origins,
     /// Maximums of one request and one token.
     pub limits: Limits,
+    /// What clients may hold.
+    pub budgets: BudgetOptions,
     /// What is logged.
     pub log: Levels,
 }

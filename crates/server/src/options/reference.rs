@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{LATER, OPTIONS, Opt, Section, transport};
+use super::{LATER, Opt, Section, all, transport};
 use crate::config::{global, site};
 
 const INTRODUCTION: &str = "\
@@ -52,6 +52,11 @@ both, in a directive and in a variable; other notations, such as brackets and si
 right form.
 ";
 
+const LIMITS: &str = "
+Directives of the `mercure` block, too. What each protects, and how the shares of clients are found, is in
+[limits.md](limits.md). `off` and `0` stand for no bound.
+";
+
 const SITE: &str = "
 ## Directives of the site
 
@@ -83,12 +88,16 @@ pub fn page() -> String {
     for (section, title) in [
         (Section::Process, "The process"),
         (Section::Hub, "Directives of the `mercure` block"),
+        (Section::Limits, "Limits of what clients may hold"),
         (Section::Issuer, "In an `issuer` block"),
         (Section::Role, "In a `publisher` or `subscriber` block"),
         (Section::Transport, "In a `transport` block"),
     ] {
         page.push_str(&format!("\n## {title}\n"));
-        for option in OPTIONS.iter().filter(|option| option.section == section) {
+        if section == Section::Limits {
+            page.push_str(LIMITS);
+        }
+        for option in all().filter(|option| option.section == section) {
             describe(option, &mut page);
         }
     }

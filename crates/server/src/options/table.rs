@@ -105,7 +105,8 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         default: "none",
         doc: "The addresses or ranges of proxies (`private_ranges` for those of private networks) whose \
-              `X-Forwarded-Proto` and `X-Forwarded-Host` say how a client asked; the same as \
+              `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-For` say how a client asked, and which it \
+              is; the same as \
               `servers { trusted_proxies static … }` in the global options.",
         ..hub("trusted_proxies", "<range>…", directive::trusted_proxies)
     },

@@ -1,0 +1,137 @@
+//! What a client is told that would hold too much.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Something that clients hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Open event streams.
+    Streams,
+    /// Bytes of the matchers of open streams and of the grants of their tokens.
+    MatcherMemory,
+    /// States of the patterns of open streams.
+    MatcherStates,
+    /// Bytes of request bodies that are being read or published.
+    BodyMemory,
+}
+
+impl Resource {
+    /// What the names of its directives begin with.
+    fn directive(self) -> &'static str {
+        match self {
+            Self::Streams => "streams",
+            Self::MatcherMemory => "matcher_memory",
+            Self::MatcherStates => "matcher_states",
+            Self::BodyMemory => "body_memory",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Streams => "streams",
+            Self::MatcherMemory => "bytes of matchers",
+            Self::MatcherStates => "states of patterns",
+            Self::BodyMemory => "bytes of request bodies",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Streams => "close some",
+            Self::MatcherMemory => "use fewer or shorter matchers, or close streams",
+            Self::MatcherStates => "use fewer or simpler patterns, or close streams",
+            Self::BodyMemory => "send less at once",
+        }
+    }
+}
+
+/// Whose amount is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// That of all clients together.
+    Total,
+    /// That of the clients without a token.
+    Anonymous,
+    /// That of one address.
+    Address,
+    /// That of one token subject.
+    Subject,
+    /// That of one connection.
+    Connection,
+}
+
+impl Scope {
+    /// What the name of a directive ends with.
+    fn directive(self) -> &'static str {
+        match self {
+            Self::Total | Self::Anonymous => "_total",
+            Self::Address => "_per_address",
+            Self::Subject => "_per_subject",
+            Self::Connection => "_per_connection",
+        }
+    }
+
+    fn holder(self) -> &'static str {
+        match self {
+            Self::Total => "all clients together",
+            Self::Anonymous => "all clients without a token",
+            Self::Address => "one address",
+            Self::Subject => "one token subject",
+            Self::Connection => "one connection",
+        }
+    }
+}
+
+/// The budget that a request would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Of what.
+    pub resource: Resource,
+    /// Whose.
+    pub scope: Scope,
+    /// The bound.
+    pub limit: u64,
+    /// What the request needs.
+    pub needed: u64,
+    /// If the bound is the share of one holder, four times what is free: the amount that is shared.
+    pub shared: Option<u64>,
+}
+
+impl Exceeded {
+    /// The directive that sets the bound.
+    pub fn directive(&self) -> String {
+        let scope = match self.shared {
+            Some(_) => Scope::Total,
+            None => self.scope,
+        };
+        format!("{}{}", self.resource.directive(), scope.directive())
+    }
+
+    /// When it may be worth trying again.
+    pub fn retry_after(&self) -> Duration {
+        Duration::from_secs(match self.resource {
+            Resource::BodyMemory => 1,
+            _ => 5,
+        })
+    }
+}
+
+impl std::error::Error for Exceeded {}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.resource.unit();
+        write!(f, "{} may have {} {unit}", self.scope.holder(), self.limit)?;
+        if let Some(total) = self.shared {
+            write!(f, " now, four times what is free of {total}")?;
+        }
+        write!(
+            f,
+            ", and this request needs {} more; {}, try again later, or raise {}",
+            self.needed,
+            self.resource.remedy(),
+            self.directive()
+        )
+    }
+}

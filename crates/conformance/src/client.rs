@@ -1,6 +1,6 @@
 //! One client: requests of its own connection each, a publisher that keeps one, and subscriptions.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -50,6 +50,7 @@ pub struct Client {
     address: SocketAddr,
     host: String,
     http2: bool,
+    from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     headers: Vec<(String, String)>,
 }
@@ -62,6 +63,7 @@ impl Client {
             address,
             host: host.to_owned(),
             http2: false,
+            from: None,
             receive_buffer: None,
             headers: Vec::new(),
         }
@@ -71,6 +73,13 @@ impl Client {
     #[must_use]
     pub fn http2(mut self) -> Self {
         self.http2 = true;
+        self
+    }
+
+    /// Connects from this address of the machine; all of `127.0.0.0/8` are.
+    #[must_use]
+    pub fn from(mut self, address: impl Into<IpAddr>) -> Self {
+        self.from = Some(address.into());
         self
     }
 
@@ -121,6 +130,9 @@ impl Client {
     /// Whatever the network says.
     pub async fn connect(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
         let socket = TcpSocket::new_v4()?;
+        if let Some(address) = self.from {
+            socket.bind((address, 0).into())?;
+        }
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }

@@ -31,6 +31,7 @@ mod https;
 mod ids;
 mod key_sets;
 mod laravel;
+mod limits;
 mod log;
 mod matchers;
 mod metadata;

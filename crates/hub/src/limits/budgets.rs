@@ -16,8 +16,8 @@ const LEAST_BODY_BYTES: u64 = 4096;
 /// Bounds of one resource; `None` for no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// For all clients together. One address, and one token subject, may have four times what is
-    /// free of it.
+    /// For all clients together. Of its last fifth only those get something that have no more than a
+    /// two-hundredth of it.
     pub total: Option<u64>,
     /// For one address, of IPv6 a network of 64 bits.
     pub per_address: Option<u64>,

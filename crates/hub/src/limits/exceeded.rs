@@ -94,7 +94,7 @@ pub struct Exceeded {
     pub limit: u64,
     /// What the request needs.
     pub needed: u64,
-    /// If the bound is the share of one holder, four times what is free: the amount that is shared.
+    /// If the bound is the share of one holder: the amount that is shared, and almost used up.
     pub shared: Option<u64>,
 }
 
@@ -121,11 +121,16 @@ impl std::error::Error for Exceeded {}
 
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = self.resource.unit();
-        write!(f, "{} may have {} {unit}", self.scope.holder(), self.limit)?;
-        if let Some(total) = self.shared {
-            write!(f, " now, four times what is free of {total}")?;
-        }
+        let (unit, holder) = (self.resource.unit(), self.scope.holder());
+        write!(f, "{unit}: the limit for {holder} is ")?;
+        match self.shared {
+            Some(total) => write!(
+                f,
+                "now {}, because more than four fifths of {total} are taken",
+                self.limit
+            ),
+            None => self.limit.fmt(f),
+        }?;
         write!(
             f,
             ", and this request needs {} more; {}, try again later, or raise {}",

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many times what is free one holder may have.
-const SHARE: u64 = 4;
+/// While less than this part is free, a holder may have no more than its share.
+const RESERVE: u64 = 5;
+/// The part of all that is a holder's share.
+const SHARE: u64 = 200;
 
-/// An amount that holders share. A holder may have at most four times what is free, so that some is
-/// left for those that come: one alone gets four fifths, and while twenty take what they can, an
-/// eightieth stays free. An operator may set a bound for each holder as well.
+/// An amount that holders share. Four fifths are for whoever comes first, be it one holder: a proxy
+/// has a single address. Of the last fifth only those get something that have no more than a
+/// two-hundredth of all, so that some is left for those that come: when twenty have taken what they
+/// can, a tenth is free. An operator may set a bound for each holder as well.
 #[derive(Debug)]
 pub struct Ledger<K> {
     capacity: u64,
@@ -101,7 +104,11 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         };
         let held = state.held.get(&holder).copied().unwrap_or(0);
         let held = held.saturating_add(own);
-        let most = self.most_each.min(left.saturating_mul(SHARE));
+        let share = match left < self.capacity / RESERVE {
+            true => (self.capacity / SHARE).max(1),
+            false => u64::MAX,
+        };
+        let most = self.most_each.min(share);
         if own > 0 && held > most {
             return Err(Exhausted::Each { most });
         }
@@ -229,15 +236,29 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_leaves_a_fifth_and_twenty_an_eightieth() {
-        let ledger = Arc::new(Ledger::new(81_000, None));
+    fn one_holder_leaves_a_fifth_and_twenty_a_tenth() {
+        let ledger = Arc::new(Ledger::new(80_000, None));
         let mut charges = Vec::new();
-        assert_eq!(fill(&ledger, 0, &mut charges), 64_800);
+        assert_eq!(fill(&ledger, 0, &mut charges), 64_000);
         for _ in 0..9 {
-            (1..20).for_each(|holder| _ = fill(&ledger, holder, &mut charges));
+            (0..20).for_each(|holder| _ = fill(&ledger, holder, &mut charges));
         }
-        assert!(ledger.used() < 80_000, "{}", ledger.used());
-        assert!(ledger.charge(20, 1).is_ok(), "a newcomer is let in");
+        assert_eq!(ledger.used(), 64_000 + 19 * 400);
+        for newcomer in 20..41 {
+            assert_eq!(fill(&ledger, newcomer, &mut charges), 400, "{newcomer}");
+        }
+        assert_eq!(ledger.used(), 80_000);
+    }
+
+    /// What is too little to be divided goes to the first.
+    #[test]
+    fn the_smallest_ledgers_can_be_used_up() {
+        for capacity in 1..10 {
+            let ledger = Arc::new(Ledger::new(capacity, None));
+            let mut charges = Vec::new();
+            (0..10).for_each(|holder| _ = fill(&ledger, holder, &mut charges));
+            assert_eq!(ledger.used(), capacity);
+        }
     }
 
     #[test]

@@ -484,9 +484,14 @@ async fn bodies_of_one_subject_leave_room_for_others() {
     assert_eq!(answer.status(), StatusCode::OK);
     // A body in many small pieces is charged for no more than twice its bytes.
     drop(under_way);
-    while hub.used() != Used::default() {
-        tokio::task::yield_now().await;
-    }
+    let given_back = async {
+        while hub.used() != Used::default() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, given_back)
+        .await
+        .expect("it is given back");
     let pieces = begin(&hub, other, Method::POST, 10).await;
     for _ in 0..10_000 {
         let piece = Bytes::from_static(b"topic=a&x=");

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod directives;
 mod keys;
+mod limits;
 mod marks;
 mod mistakes;
 mod transport;

@@ -1,0 +1,156 @@
+//! The directives of what clients may hold.
+
+use talaria_hub::limits::BudgetOptions;
+
+use super::{settings, texts, with};
+
+/// What `bound` finds after each of these lines.
+fn each(bound: fn(&BudgetOptions) -> Option<u64>, lines: &[(&str, Option<u64>)]) {
+    for (line, expected) in lines {
+        assert_eq!(bound(&settings(line).budgets), *expected, "{line}");
+    }
+}
+
+#[test]
+fn every_bound_can_be_set_and_switched_off() {
+    let default = BudgetOptions::default();
+    assert_eq!(settings("").budgets, default);
+    each(
+        |budgets| budgets.streams.total,
+        &[
+            ("streams_total 7", Some(7)),
+            ("streams_total off", None),
+            ("streams_total 0", None),
+            ("streams_total 7\nstreams_total 8", Some(8)),
+            ("streams_per_address 7", default.streams.total),
+        ],
+    );
+    each(
+        |budgets| budgets.streams.per_address,
+        &[("streams_per_address 7", Some(7))],
+    );
+    each(
+        |budgets| budgets.streams.per_subject,
+        &[("streams_per_subject 7", Some(7))],
+    );
+    each(
+        |budgets| budgets.matcher_memory.total,
+        &[
+            ("matcher_memory_total 1MiB", Some(1 << 20)),
+            ("matcher_memory_total 1000", Some(1000)),
+            ("matcher_memory_total off", None),
+        ],
+    );
+    each(
+        |budgets| budgets.matcher_memory.per_address,
+        &[("matcher_memory_per_address 1KiB", Some(1024))],
+    );
+    each(
+        |budgets| budgets.matcher_memory.per_subject,
+        &[("matcher_memory_per_subject 1KiB", Some(1024))],
+    );
+    each(
+        |budgets| budgets.matcher_memory.per_connection,
+        &[
+            ("matcher_memory_per_connection 1KiB", Some(1024)),
+            ("matcher_memory_per_connection off", None),
+        ],
+    );
+    each(
+        |budgets| budgets.matcher_states.total,
+        &[("matcher_states_total 9", Some(9))],
+    );
+    each(
+        |budgets| budgets.matcher_states.per_address,
+        &[("matcher_states_per_address 9", Some(9))],
+    );
+    each(
+        |budgets| budgets.matcher_states.per_subject,
+        &[("matcher_states_per_subject 9", Some(9))],
+    );
+    each(
+        |budgets| budgets.matcher_states.per_connection,
+        &[("matcher_states_per_connection 9", Some(9))],
+    );
+    each(
+        |budgets| budgets.body_memory.total,
+        &[("body_memory_total 1GB", Some(1_000_000_000))],
+    );
+    each(
+        |budgets| budgets.body_memory.per_address,
+        &[("body_memory_per_address 64MiB", Some(64 << 20))],
+    );
+    each(
+        |budgets| budgets.body_memory.per_subject,
+        &[("body_memory_per_subject 64MiB", Some(64 << 20))],
+    );
+}
+
+#[test]
+fn a_wrong_bound_is_refused_with_its_place_and_the_right_form() {
+    for (line, place, says) in [
+        (
+            "streams_total many",
+            "column 15",
+            "write a number in digits only, or `off` for no bound",
+        ),
+        ("streams_total -1", "column 15", "or `off`"),
+        ("streams_total 10MiB", "column 15", "not a whole number"),
+        ("streams_total 1.5", "column 15", "not a whole number"),
+        ("streams_total", "column 1", "a number or `off`"),
+        ("streams_total 1 2", "column 17", "nothing more"),
+        ("streams_total OFF", "column 15", "or `off`"),
+        ("streams_per_address {\n}", "column 1", ""),
+        ("matcher_memory_total 1 parsec", "column 24", "nothing more"),
+        (
+            "matcher_memory_total lots",
+            "column 22",
+            "write a size such as 64MiB, or `off` for no bound",
+        ),
+        (
+            "streams_per_adress 1",
+            "column 1",
+            "did you mean `streams_per_address`?",
+        ),
+        ("streams_per_connections 1", "column 1", "directive"),
+        ("body_memory_per_connection 1", "column 1", "directive"),
+    ] {
+        let error = with(line).unwrap_err();
+        assert!(
+            error.contains(&format!("line 1, {place}: ")),
+            "{line}: {error}"
+        );
+        assert!(error.contains(says), "{line}: {error}");
+    }
+}
+
+/// The largest body finds room even where its bound was raised, or the start says that it does not.
+#[test]
+fn the_largest_body_finds_room() {
+    let of = |directives: &str| {
+        let loaded = with(directives).unwrap();
+        let said = texts(&loaded).join("\n");
+        (loaded.settings.budgets.body_memory.total, said)
+    };
+    assert_eq!(
+        of("max_request_body_size 100MiB"),
+        (Some(200 << 20), String::new())
+    );
+    assert_eq!(
+        of("max_request_body_size 1MiB"),
+        (Some(128 << 20), String::new())
+    );
+    for directives in [
+        "max_request_body_size 100MiB\nbody_memory_total 199MiB",
+        "max_request_body_size 1MiB\nbody_memory_per_address 1000KB",
+        "max_request_body_size 1MiB\nbody_memory_per_subject 1000KB",
+    ] {
+        let (_, said) = of(directives);
+        assert!(said.contains("may never find room"), "{directives}: {said}");
+    }
+    assert!(
+        of("streams_total off")
+            .1
+            .contains("`streams_total off` lets one client take what all need")
+    );
+}

@@ -197,7 +197,7 @@ async fn a_token_subject_counts_wherever_it_comes_from() {
         .await;
     assert_eq!(
         told,
-        "streams: the limit for one token subject is 1, and this request needs 1 more; close some, try again later, or raise streams_per_subject\n"
+        "streams: the limit for one token subject is 1, and this request needs 1 more; close some, try again later, or raise max_streams_per_subject\n"
     );
     let _other = at("192.0.2.2")
         .with(&subject("b", 1))
@@ -254,35 +254,35 @@ async fn every_bound_names_itself() {
     let costly = "?match_urlpattern=/a/:b&match_urlpattern=/c{/:d}%3F";
     type Bound = fn(&mut BudgetOptions) -> &mut Option<u64>;
     let bounds: [(&str, Bound); 11] = [
-        ("streams_total", |budgets| &mut budgets.streams.total),
-        ("streams_per_address", |budgets| {
+        ("max_streams", |budgets| &mut budgets.streams.total),
+        ("max_streams_per_address", |budgets| {
             &mut budgets.streams.per_address
         }),
-        ("streams_per_subject", |budgets| {
+        ("max_streams_per_subject", |budgets| {
             &mut budgets.streams.per_subject
         }),
-        ("matcher_memory_total", |budgets| {
+        ("max_matcher_memory", |budgets| {
             &mut budgets.matcher_memory.total
         }),
-        ("matcher_memory_per_address", |budgets| {
+        ("max_matcher_memory_per_address", |budgets| {
             &mut budgets.matcher_memory.per_address
         }),
-        ("matcher_memory_per_subject", |budgets| {
+        ("max_matcher_memory_per_subject", |budgets| {
             &mut budgets.matcher_memory.per_subject
         }),
-        ("matcher_memory_per_connection", |budgets| {
+        ("max_matcher_memory_per_connection", |budgets| {
             &mut budgets.matcher_memory.per_connection
         }),
-        ("matcher_states_total", |budgets| {
+        ("max_matcher_states", |budgets| {
             &mut budgets.matcher_states.total
         }),
-        ("matcher_states_per_address", |budgets| {
+        ("max_matcher_states_per_address", |budgets| {
             &mut budgets.matcher_states.per_address
         }),
-        ("matcher_states_per_subject", |budgets| {
+        ("max_matcher_states_per_subject", |budgets| {
             &mut budgets.matcher_states.per_subject
         }),
-        ("matcher_states_per_connection", |budgets| {
+        ("max_matcher_states_per_connection", |budgets| {
             &mut budgets.matcher_states.per_connection
         }),
     ];
@@ -431,7 +431,7 @@ async fn bodies_without_a_token_leave_room_for_publishers() {
         under_way.push(slow);
         assert!(hub.used().body_memory <= TOTAL / 4);
     };
-    assert!(told.ends_with("or raise body_memory_total\n"), "{told}");
+    assert!(told.ends_with("or raise max_body_memory\n"), "{told}");
     assert!(under_way.len() > 5, "{}", under_way.len());
     let publisher = at("192.0.2.1").with(&token(&json!({ "sub": "p" })));
     let body = format!("topic=a&data={}", "d".repeat(200_000));

@@ -58,37 +58,37 @@ fn at(hub: &Hub, last: u8) -> Client {
 async fn each_bound_is_met_refused_and_free_again() {
     for (name, bound, text) in [
         (
-            "streams_total",
+            "max_streams",
             "5",
             "streams: the limit for one token subject is now 1, because more than four fifths of 5 are taken, ",
         ),
         (
-            "streams_per_address",
+            "max_streams_per_address",
             "2",
             "streams: the limit for one address is 2, ",
         ),
         (
-            "streams_per_subject",
+            "max_streams_per_subject",
             "2",
             "streams: the limit for one token subject is 2, ",
         ),
         (
-            "matcher_memory_per_address",
+            "max_matcher_memory_per_address",
             "4KB",
             "bytes of matchers: the limit for one address is 4000, ",
         ),
         (
-            "matcher_memory_per_subject",
+            "max_matcher_memory_per_subject",
             "4KB",
             "bytes of matchers: the limit for one token subject is 4000, ",
         ),
         (
-            "matcher_states_per_address",
+            "max_matcher_states_per_address",
             "40",
             "states of patterns: the limit for one address is 40, ",
         ),
         (
-            "matcher_states_per_subject",
+            "max_matcher_states_per_subject",
             "40",
             "states of patterns: the limit for one token subject is 40, ",
         ),
@@ -127,7 +127,7 @@ async fn each_bound_is_met_refused_and_free_again() {
 /// with its cursor; then it is served.
 #[tokio::test]
 async fn a_browser_comes_back() {
-    let hub = Hub::start("anonymous\ntransport memory\nstreams_per_address 1");
+    let hub = Hub::start("anonymous\ntransport memory\nmax_streams_per_address 1");
     let id = hub
         .publisher()
         .published(&[("topic", "a"), ("data", "1")])
@@ -148,7 +148,7 @@ async fn a_browser_comes_back() {
     };
     assert_eq!(
         why.trim(),
-        "streams: the limit for one address is 1, and this request needs 1 more; close some, try again later, or raise streams_per_address"
+        "streams: the limit for one address is 1, and this request needs 1 more; close some, try again later, or raise max_streams_per_address"
     );
     let Item::Retry(milliseconds) = ended.item().await else {
         panic!("no time to wait");
@@ -158,7 +158,7 @@ async fn a_browser_comes_back() {
     let said = |line: &str| {
         let whole = [
             "reason=\"limit_exceeded\"",
-            "limit=\"streams_per_address\"",
+            "limit=\"max_streams_per_address\"",
             "client=127.0.0.1",
         ];
         whole.iter().all(|part| line.contains(part)).then_some(())
@@ -181,7 +181,7 @@ async fn a_browser_comes_back() {
 /// Clients of 0.x are told the same.
 #[tokio::test]
 async fn clients_of_0_x_are_told_the_same() {
-    let hub = Hub::classic("anonymous\ntransport memory\nstreams_per_address 1");
+    let hub = Hub::classic("anonymous\ntransport memory\nmax_streams_per_address 1");
     let _held = hub.client().subscribe_with(&[("topic", "a")]).await;
     let answer = hub.client().get(&target(&[("topic", "a")])).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
@@ -198,9 +198,7 @@ async fn clients_of_0_x_are_told_the_same() {
 #[tokio::test]
 async fn a_newcomer_is_served_beside_twenty_that_take_all_they_can() {
     let total = count(2_000, 200);
-    let hub = Hub::start(&format!(
-        "anonymous\ntransport memory\nstreams_total {total}"
-    ));
+    let hub = Hub::start(&format!("anonymous\ntransport memory\nmax_streams {total}"));
     let mut streams = Vec::new();
     loop {
         let before = streams.len();
@@ -226,7 +224,7 @@ async fn a_newcomer_is_served_beside_twenty_that_take_all_they_can() {
 #[tokio::test]
 async fn what_ten_thousand_held_is_given_back() {
     let hub = Hub::start(
-        "anonymous\ntransport memory\nstreams_per_address 40\nmatcher_memory_per_address 100KB",
+        "anonymous\ntransport memory\nmax_streams_per_address 40\nmax_matcher_memory_per_address 100KB",
     );
     let matchers = [exact("a"), pattern("/b/:c")];
     for round in 0..count(500, 25) {
@@ -259,7 +257,7 @@ async fn what_ten_thousand_held_is_given_back() {
 /// writes itself counts for nothing, with or without a proxy.
 #[tokio::test]
 async fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
-    let directives = "anonymous\ntransport memory\nstreams_per_address 1\n";
+    let directives = "anonymous\ntransport memory\nmax_streams_per_address 1\n";
     let behind = Hub::start(&format!("{directives}trusted_proxies 127.0.0.1"));
     let forwarded = |client: Client, by: &str| client.header("x-forwarded-for", by);
     let one = forwarded(behind.client(), "192.0.2.1");
@@ -315,7 +313,7 @@ async fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
 /// bytes that takes to say; another connection, and the hub, are not concerned.
 #[tokio::test]
 async fn one_connection_does_not_fill_the_memory() {
-    let hub = Hub::start("anonymous\ntransport memory\nmatcher_memory_per_connection 200KiB");
+    let hub = Hub::start("anonymous\ntransport memory\nmax_matcher_memory_per_connection 200KiB");
     let mut frames = Frames::connect(hub.address, 65_535).await;
     for number in 0..100_u32 {
         let matcher = |part: u32| pattern(format!("/{number}/{part}/:a{{/:b}}?{{/:c}}?"));
@@ -353,7 +351,7 @@ async fn one_connection_does_not_fill_the_memory() {
 #[tokio::test]
 async fn half_sent_bodies_leave_room_for_publishers() {
     let hub = Hub::start(
-        "anonymous\ntransport memory\nbody_memory_total 1MiB\nmax_request_body_size 300KiB",
+        "anonymous\ntransport memory\nmax_body_memory 1MiB\nmax_request_body_size 300KiB",
     );
     let begun = format!(
         "QUERY {HUB_PATH} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 60000\r\nexpect: 100-continue\r\n\r\n",

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use talaria_protocol::Matcher;
+
 use super::client::hash;
 use super::{Charge, Client, Exceeded, Exhausted, Ledger, Resource, Scope};
 use crate::interest::Selection;
 
-/// What a matcher costs beside its own bytes, measured: its places in the selection and the index.
-const MATCHER_BYTES: u64 = 128;
+/// What a topic costs beside its own bytes, measured: its places in the selection and the index.
+const TOPIC_BYTES: u64 = 160;
+/// The same of a pattern, whose parts are allocated one by one.
+const PATTERN_BYTES: u64 = 512;
 /// Of the bodies of all clients, those of clients without a token may have one part in so many.
 const ANONYMOUS_PART: u64 = 4;
 /// A body is charged at least this much at a time.
@@ -123,7 +127,11 @@ impl Budgets {
     pub(crate) fn stream(&self, client: &Client, selection: &Selection) -> Result<Held, Exceeded> {
         let (mut bytes, mut states) = (0, 0);
         for matcher in selection.matchers.iter().chain(&selection.grants) {
-            bytes += MATCHER_BYTES + matcher.size_bytes() as u64;
+            bytes += matcher.size_bytes() as u64;
+            bytes += match matcher {
+                Matcher::Any | Matcher::Exact(_) => TOPIC_BYTES,
+                Matcher::UrlPattern(_) | Matcher::Template(_) => PATTERN_BYTES,
+            };
             states += matcher.states() as u64;
         }
         let item = Some(hash(selection));

@@ -20,10 +20,10 @@ impl Resource {
     /// What the names of its directives begin with.
     fn directive(self) -> &'static str {
         match self {
-            Self::Streams => "streams",
-            Self::MatcherMemory => "matcher_memory",
-            Self::MatcherStates => "matcher_states",
-            Self::BodyMemory => "body_memory",
+            Self::Streams => "max_streams",
+            Self::MatcherMemory => "max_matcher_memory",
+            Self::MatcherStates => "max_matcher_states",
+            Self::BodyMemory => "max_body_memory",
         }
     }
 
@@ -65,7 +65,7 @@ impl Scope {
     /// What the name of a directive ends with.
     fn directive(self) -> &'static str {
         match self {
-            Self::Total | Self::Anonymous => "_total",
+            Self::Total | Self::Anonymous => "",
             Self::Address => "_per_address",
             Self::Subject => "_per_subject",
             Self::Connection => "_per_connection",

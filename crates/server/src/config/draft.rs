@@ -331,14 +331,14 @@ fn budgets(
     }
     let bodies = &budgets.body_memory;
     for (name, least, bound) in [
-        ("body_memory_total", room, bodies.total),
+        ("max_body_memory", room, bodies.total),
         (
-            "body_memory_per_address",
+            "max_body_memory_per_address",
             max_request_body_size,
             bodies.per_address,
         ),
         (
-            "body_memory_per_subject",
+            "max_body_memory_per_subject",
             max_request_body_size,
             bodies.per_subject,
         ),

@@ -36,93 +36,93 @@ const fn budget(
 /// The directives, in alphabetical order.
 pub const BUDGETS: &[Opt] = &[
     budget(
-        "body_memory_per_address",
-        SIZE,
-        "off",
-        "Request bodies under way of one address.",
-    ),
-    budget(
-        "body_memory_per_subject",
-        SIZE,
-        "off",
-        "Request bodies under way of one token subject.",
-    ),
-    budget(
-        "body_memory_total",
+        "max_body_memory",
         SIZE,
         "128MiB, and at least twice `max_request_body_size`",
         "Request bodies under way of all clients together, from their first byte until they are published; \
          those of requests without a token may have a quarter.",
     ),
     budget(
-        "matcher_memory_per_address",
+        "max_body_memory_per_address",
         SIZE,
         "off",
-        "Memory for the matchers and grants of the open streams of one address.",
+        "Request bodies under way of one address.",
     ),
     budget(
-        "matcher_memory_per_connection",
-        SIZE,
-        "16MiB",
-        "Memory for the matchers and grants of the open streams of one connection.",
-    ),
-    budget(
-        "matcher_memory_per_subject",
+        "max_body_memory_per_subject",
         SIZE,
         "off",
-        "Memory for the matchers and grants of the open streams of one token subject.",
+        "Request bodies under way of one token subject.",
     ),
     budget(
-        "matcher_memory_total",
+        "max_matcher_memory",
         SIZE,
         "256MiB",
         "Memory for the matchers and grants of all open streams together. Streams that select the same count \
          once.",
     ),
     budget(
-        "matcher_states_per_address",
-        COUNT,
+        "max_matcher_memory_per_address",
+        SIZE,
         "off",
-        "States of the patterns of the open streams of one address: what they cost a publish at worst.",
+        "Memory for the matchers and grants of the open streams of one address.",
     ),
     budget(
-        "matcher_states_per_connection",
-        COUNT,
-        "131072",
-        "States of the patterns of the open streams of one connection.",
+        "max_matcher_memory_per_connection",
+        SIZE,
+        "16MiB",
+        "Memory for the matchers and grants of the open streams of one connection.",
     ),
     budget(
-        "matcher_states_per_subject",
-        COUNT,
+        "max_matcher_memory_per_subject",
+        SIZE,
         "off",
-        "States of the patterns of the open streams of one token subject.",
+        "Memory for the matchers and grants of the open streams of one token subject.",
     ),
     budget(
-        "matcher_states_total",
+        "max_matcher_states",
         COUNT,
         "4194304",
         "States of the patterns of all open streams together; an ordinary pattern has some tens. Streams that \
          select the same count once.",
     ),
     budget(
-        "streams_per_address",
+        "max_matcher_states_per_address",
+        COUNT,
+        "off",
+        "States of the patterns of the open streams of one address: what they cost a publish at worst.",
+    ),
+    budget(
+        "max_matcher_states_per_connection",
+        COUNT,
+        "131072",
+        "States of the patterns of the open streams of one connection.",
+    ),
+    budget(
+        "max_matcher_states_per_subject",
+        COUNT,
+        "off",
+        "States of the patterns of the open streams of one token subject.",
+    ),
+    budget(
+        "max_streams",
+        COUNT,
+        "250000",
+        "Open streams of all clients together. Beyond it, and beyond every bound of this section, a request is \
+         answered 429.",
+    ),
+    budget(
+        "max_streams_per_address",
         COUNT,
         "off",
         "Open streams of one address, of IPv6 a network of 64 bits. Behind a proxy that `trusted_proxies` \
          does not name, all clients have its address.",
     ),
     budget(
-        "streams_per_subject",
+        "max_streams_per_subject",
         COUNT,
         "off",
         "Open streams of one token subject: `iss` and `sub`, without a `sub` the token itself.",
-    ),
-    budget(
-        "streams_total",
-        COUNT,
-        "250000",
-        "Open streams of all clients together. Beyond it, and beyond every bound of this section, a request is \
-         answered 429.",
     ),
 ];
 
@@ -141,12 +141,12 @@ fn apply(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let word = line.without_block()?.one(what)?;
     let bound = bound(name, word)?;
     match scope {
-        "per_address" => bounds.per_address = bound,
-        "per_subject" => bounds.per_subject = bound,
-        "per_connection" => bounds.per_connection = bound,
+        "_per_address" => bounds.per_address = bound,
+        "_per_subject" => bounds.per_subject = bound,
+        "_per_connection" => bounds.per_connection = bound,
         _ => bounds.total = bound,
     }
-    if scope == "total" && bound.is_none() {
+    if scope.is_empty() && bound.is_none() {
         draft.notices.push(Notice::warning(format!(
             "{}: `{name} off` lets one client take what all need; write a number that this machine can bear",
             line.name.place
@@ -161,10 +161,10 @@ fn bounds<'d>(
     directive: &'d str,
 ) -> Option<(&'d mut Bounds, &'d str)> {
     let resources = [
-        ("streams_", &mut budgets.streams),
-        ("matcher_memory_", &mut budgets.matcher_memory),
-        ("matcher_states_", &mut budgets.matcher_states),
-        ("body_memory_", &mut budgets.body_memory),
+        ("max_streams", &mut budgets.streams),
+        ("max_matcher_memory", &mut budgets.matcher_memory),
+        ("max_matcher_states", &mut budgets.matcher_states),
+        ("max_body_memory", &mut budgets.body_memory),
     ];
     resources
         .into_iter()
@@ -172,7 +172,7 @@ fn bounds<'d>(
 }
 
 fn is_size(directive: &str) -> bool {
-    directive.contains("_memory_")
+    directive.contains("_memory")
 }
 
 /// `0` and `off` stand for no bound.

@@ -18,71 +18,71 @@ fn every_bound_can_be_set_and_switched_off() {
     each(
         |budgets| budgets.streams.total,
         &[
-            ("streams_total 7", Some(7)),
-            ("streams_total off", None),
-            ("streams_total 0", None),
-            ("streams_total 7\nstreams_total 8", Some(8)),
-            ("streams_per_address 7", default.streams.total),
+            ("max_streams 7", Some(7)),
+            ("max_streams off", None),
+            ("max_streams 0", None),
+            ("max_streams 7\nmax_streams 8", Some(8)),
+            ("max_streams_per_address 7", default.streams.total),
         ],
     );
     each(
         |budgets| budgets.streams.per_address,
-        &[("streams_per_address 7", Some(7))],
+        &[("max_streams_per_address 7", Some(7))],
     );
     each(
         |budgets| budgets.streams.per_subject,
-        &[("streams_per_subject 7", Some(7))],
+        &[("max_streams_per_subject 7", Some(7))],
     );
     each(
         |budgets| budgets.matcher_memory.total,
         &[
-            ("matcher_memory_total 1MiB", Some(1 << 20)),
-            ("matcher_memory_total 1000", Some(1000)),
-            ("matcher_memory_total off", None),
+            ("max_matcher_memory 1MiB", Some(1 << 20)),
+            ("max_matcher_memory 1000", Some(1000)),
+            ("max_matcher_memory off", None),
         ],
     );
     each(
         |budgets| budgets.matcher_memory.per_address,
-        &[("matcher_memory_per_address 1KiB", Some(1024))],
+        &[("max_matcher_memory_per_address 1KiB", Some(1024))],
     );
     each(
         |budgets| budgets.matcher_memory.per_subject,
-        &[("matcher_memory_per_subject 1KiB", Some(1024))],
+        &[("max_matcher_memory_per_subject 1KiB", Some(1024))],
     );
     each(
         |budgets| budgets.matcher_memory.per_connection,
         &[
-            ("matcher_memory_per_connection 1KiB", Some(1024)),
-            ("matcher_memory_per_connection off", None),
+            ("max_matcher_memory_per_connection 1KiB", Some(1024)),
+            ("max_matcher_memory_per_connection off", None),
         ],
     );
     each(
         |budgets| budgets.matcher_states.total,
-        &[("matcher_states_total 9", Some(9))],
+        &[("max_matcher_states 9", Some(9))],
     );
     each(
         |budgets| budgets.matcher_states.per_address,
-        &[("matcher_states_per_address 9", Some(9))],
+        &[("max_matcher_states_per_address 9", Some(9))],
     );
     each(
         |budgets| budgets.matcher_states.per_subject,
-        &[("matcher_states_per_subject 9", Some(9))],
+        &[("max_matcher_states_per_subject 9", Some(9))],
     );
     each(
         |budgets| budgets.matcher_states.per_connection,
-        &[("matcher_states_per_connection 9", Some(9))],
+        &[("max_matcher_states_per_connection 9", Some(9))],
     );
     each(
         |budgets| budgets.body_memory.total,
-        &[("body_memory_total 1GB", Some(1_000_000_000))],
+        &[("max_body_memory 1GB", Some(1_000_000_000))],
     );
     each(
         |budgets| budgets.body_memory.per_address,
-        &[("body_memory_per_address 64MiB", Some(64 << 20))],
+        &[("max_body_memory_per_address 64MiB", Some(64 << 20))],
     );
     each(
         |budgets| budgets.body_memory.per_subject,
-        &[("body_memory_per_subject 64MiB", Some(64 << 20))],
+        &[("max_body_memory_per_subject 64MiB", Some(64 << 20))],
     );
 }
 
@@ -90,30 +90,30 @@ fn every_bound_can_be_set_and_switched_off() {
 fn a_wrong_bound_is_refused_with_its_place_and_the_right_form() {
     for (line, place, says) in [
         (
-            "streams_total many",
-            "column 15",
+            "max_streams many",
+            "column 13",
             "write a number in digits only, or `off` for no bound",
         ),
-        ("streams_total -1", "column 15", "or `off`"),
-        ("streams_total 10MiB", "column 15", "not a whole number"),
-        ("streams_total 1.5", "column 15", "not a whole number"),
-        ("streams_total", "column 1", "a number or `off`"),
-        ("streams_total 1 2", "column 17", "nothing more"),
-        ("streams_total OFF", "column 15", "or `off`"),
-        ("streams_per_address {\n}", "column 1", ""),
-        ("matcher_memory_total 1 parsec", "column 24", "nothing more"),
+        ("max_streams -1", "column 13", "or `off`"),
+        ("max_streams 10MiB", "column 13", "not a whole number"),
+        ("max_streams 1.5", "column 13", "not a whole number"),
+        ("max_streams", "column 1", "a number or `off`"),
+        ("max_streams 1 2", "column 15", "nothing more"),
+        ("max_streams OFF", "column 13", "or `off`"),
+        ("max_streams_per_address {\n}", "column 1", ""),
+        ("max_matcher_memory 1 parsec", "column 22", "nothing more"),
         (
-            "matcher_memory_total lots",
-            "column 22",
+            "max_matcher_memory lots",
+            "column 20",
             "write a size such as 64MiB, or `off` for no bound",
         ),
         (
-            "streams_per_adress 1",
+            "max_streams_per_adress 1",
             "column 1",
-            "did you mean `streams_per_address`?",
+            "did you mean `max_streams_per_address`?",
         ),
-        ("streams_per_connections 1", "column 1", "directive"),
-        ("body_memory_per_connection 1", "column 1", "directive"),
+        ("max_streams_per_connections 1", "column 1", "directive"),
+        ("max_body_memory_per_connection 1", "column 1", "directive"),
     ] {
         let error = with(line).unwrap_err();
         assert!(
@@ -141,16 +141,16 @@ fn the_largest_body_finds_room() {
         (Some(128 << 20), String::new())
     );
     for directives in [
-        "max_request_body_size 100MiB\nbody_memory_total 199MiB",
-        "max_request_body_size 1MiB\nbody_memory_per_address 1000KB",
-        "max_request_body_size 1MiB\nbody_memory_per_subject 1000KB",
+        "max_request_body_size 100MiB\nmax_body_memory 199MiB",
+        "max_request_body_size 1MiB\nmax_body_memory_per_address 1000KB",
+        "max_request_body_size 1MiB\nmax_body_memory_per_subject 1000KB",
     ] {
         let (_, said) = of(directives);
         assert!(said.contains("may never find room"), "{directives}: {said}");
     }
     assert!(
-        of("streams_total off")
+        of("max_streams off")
             .1
-            .contains("`streams_total off` lets one client take what all need")
+            .contains("`max_streams off` lets one client take what all need")
     );
 }

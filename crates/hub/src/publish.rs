@@ -49,7 +49,7 @@ pub(crate) async fn publish(
     let mut charge = hub.budgets.body(&client);
     let body = read_body(body, hub.options.max_request_body_size, &mut charge).await?;
     if is_batch {
-        return batch::publish(hub, &publisher, &body).await;
+        return batch::publish(hub, &publisher, &body, charge).await;
     }
     let pairs = form::parse(&body)?;
     let checks = publisher.checks(hub);

@@ -89,11 +89,28 @@ impl Asker {
     }
 
     async fn ask(&self, hub: &Hub, method: Method, query: &str, body: Body) -> Response<Body> {
+        self.send(hub, method, query, FORM, body).await
+    }
+
+    async fn batch(&self, hub: &Hub, lines: &str) -> Response<Body> {
+        let body = Body::from(lines.to_owned());
+        self.send(hub, Method::POST, "", "application/x-ndjson", body)
+            .await
+    }
+
+    async fn send(
+        &self,
+        hub: &Hub,
+        method: Method,
+        query: &str,
+        media_type: &str,
+        body: Body,
+    ) -> Response<Body> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/.well-known/mercure{query}"))
             .header("host", HOST)
-            .header("content-type", FORM)
+            .header("content-type", media_type)
             .extension(self.connection);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -455,6 +472,39 @@ async fn bodies_without_a_token_leave_room_for_publishers() {
             );
         }
     }
+    assert_eq!(hub.used(), Used::default());
+}
+
+/// A batch of short lines costs more than its bytes, until its results are read or its publisher is
+/// gone.
+#[tokio::test]
+async fn a_batch_is_charged_until_its_results_are_sent() {
+    let hub = hub(|budgets| budgets.body_memory.per_subject = Some(10 << 20));
+    let publisher = at("192.0.2.1").with(&token(&json!({ "sub": "p" })));
+    let lines = "{}\n".repeat(9_000);
+    let mut unread = Vec::new();
+    let told = loop {
+        let response = publisher.batch(&hub, &lines).await;
+        if response.status() != StatusCode::OK {
+            break refused(response).await;
+        }
+        unread.push(response);
+        assert!(unread.len() < 10, "{:?}", hub.used());
+    };
+    assert!(
+        told.ends_with("or raise max_body_memory_per_subject\n"),
+        "{told}"
+    );
+    let results = unread
+        .pop()
+        .expect("a response")
+        .into_body()
+        .collect()
+        .await;
+    let results = results.expect("the results").to_bytes();
+    assert_eq!(results.iter().filter(|byte| **byte == b'\n').count(), 9_000);
+    assert_eq!(publisher.batch(&hub, &lines).await.status(), StatusCode::OK);
+    drop(unread);
     assert_eq!(hub.used(), Used::default());
 }
 

@@ -90,7 +90,7 @@ pub struct Budgets {
     anonymous_bodies: Arc<Ledger<u64>>,
 }
 
-/// What an open stream holds; dropping it gives it back.
+/// What a client holds; dropping it gives it back.
 #[derive(Debug)]
 pub struct Held {
     _charges: Box<[Charge<u64>]>,
@@ -164,6 +164,14 @@ pub struct BodyCharge<'a> {
     client: Client,
     covered: u64,
     charges: Vec<Charge<u64>>,
+}
+
+impl From<BodyCharge<'_>> for Held {
+    fn from(charge: BodyCharge<'_>) -> Self {
+        Self {
+            _charges: charge.charges.into(),
+        }
+    }
 }
 
 impl BodyCharge<'_> {

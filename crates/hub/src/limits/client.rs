@@ -63,3 +63,37 @@ fn subject(presented: &Presented, access: &Access) -> u64 {
         }
     }
 }
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn clients_of_another_address_or_subject_have_another_number() {
+        let client = |address: [u8; 4], subject, connection| Client {
+            address: Some(IpAddr::from(address).into()),
+            subject,
+            connection,
+        };
+        let one = client([192, 0, 2, 1], None, Some(1));
+        assert_eq!(one.number(), client([192, 0, 2, 1], None, Some(2)).number());
+        let others = [
+            client([192, 0, 2, 2], None, Some(1)),
+            client([192, 0, 2, 1], Some(1), Some(1)),
+            client([192, 0, 2, 1], Some(2), Some(1)),
+            Client {
+                address: None,
+                ..one
+            },
+        ];
+        for (number, other) in others.iter().enumerate() {
+            assert_ne!(one.number(), other.number(), "{other:?}");
+            for another in &others[..number] {
+                assert_ne!(another.number(), other.number(), "{other:?}");
+            }
+        }
+    }
+}

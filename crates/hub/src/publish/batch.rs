@@ -1,14 +1,21 @@
 //! Several updates in one request: a JSON object a line in, a result a line out.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use talaria_protocol::Update;
 
 use super::{Publisher, store};
 use crate::hub::Shared;
+use crate::limits::{BodyCharge, Held};
 use crate::respond::Refused;
 
 /// The media type of request and response.
@@ -16,6 +23,8 @@ pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
 
 /// Updates of one request.
 const MOST: usize = 10_000;
+/// What a line is charged besides its bytes, which may be few: its update and its result.
+const LINE_BYTES: usize = 256;
 
 /// Publishes what is right with one commit, and says of each line what became of it: `status` and
 /// `id`, or `error`. Lines are as those of [`Update::from_json`]; empty ones do not count.
@@ -23,6 +32,7 @@ pub(super) async fn publish(
     hub: &Shared,
     publisher: &Publisher,
     body: &Bytes,
+    mut charge: BodyCharge<'_>,
 ) -> Result<Response<Body>, Refused> {
     let lines = body.split(|byte| *byte == b'\n');
     let lines: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
@@ -32,6 +42,7 @@ pub(super) async fn publish(
             most: MOST,
         });
     }
+    charge.grow_to((body.len() + lines.len() * LINE_BYTES) as u64)?;
     let mut updates = Vec::new();
     let mut results: Vec<Option<Value>> = Vec::with_capacity(lines.len());
     for (index, line) in lines.into_iter().enumerate() {
@@ -54,10 +65,40 @@ pub(super) async fn publish(
         text.push_str(&result.unwrap_or_else(stored).to_string());
         text.push('\n');
     }
-    let mut response = Response::new(Body::from(text));
+    let results = Results {
+        text: Full::from(text),
+        _held: charge.into(),
+    };
+    let mut response = Response::new(Body::new(results));
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(response)
+}
+
+/// The results of a request, charged to its publisher until they are sent: it may be slow to read them.
+struct Results {
+    text: Full<Bytes>,
+    _held: Held,
+}
+
+impl HttpBody for Results {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.text).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.text.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.text.size_hint()
+    }
 }
 
 fn judge(hub: &Shared, publisher: &Publisher, line: &[u8]) -> Result<Update, Refused> {

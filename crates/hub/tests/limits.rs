@@ -365,6 +365,7 @@ async fn a_newcomer_finds_room_beside_twenty_that_take_all_they_can() {
                     break;
                 }
                 streams.push(response);
+                assert!(streams.len() <= 2_000, "no bound");
             }
         }
         if streams.len() == before {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use talaria_protocol::event;
-use talaria_transport::{Admit, Frame, Page, Position, ReadError};
+use talaria_transport::{Admit, Frame, Page, Position, ReadError, Verdict};
 
 use crate::drain::Drain;
+use crate::interest::{Allowance, PageFilter, Progress};
 use crate::lane::Look;
 use crate::limits::Held;
 use crate::presence::Announced;
@@ -87,8 +88,12 @@ pub struct Cursor {
     /// When something was last sent; `None` before the opening comment.
     sent_at: Option<Instant>,
     page: Option<Result<Page, ReadError>>,
-    /// Set from [`Step::NeedPage`] until the page is supplied.
-    reading: bool,
+    /// What judges the page, from [`Step::NeedPage`] until it is supplied.
+    reading: Option<Arc<PageFilter>>,
+    /// How far the next frame was judged.
+    progress: Progress,
+    /// What judging may still cost before others have their turn.
+    turn: Allowance,
     ended: Option<End>,
 }
 
@@ -99,7 +104,7 @@ enum Found {
         up_to: Position,
     },
     Nothing,
-    /// The scan has found nothing so far and there is more to scan.
+    /// Nothing was found so far, and there is more to look at when others have had their turn.
     Unfinished,
 }
 
@@ -111,6 +116,8 @@ impl Cursor {
         deadlines: Deadlines,
     ) -> Self {
         Self {
+            turn: Allowance::new(membership.router().budgets().turn_steps),
+            progress: Progress::default(),
             membership,
             announced: None,
             _held: None,
@@ -120,7 +127,7 @@ impl Cursor {
             drained_at: None,
             sent_at: None,
             page: None,
-            reading: false,
+            reading: None,
             ended: None,
         }
     }
@@ -152,6 +159,7 @@ impl Cursor {
                 if !page.frames.is_empty() {
                     return self.send(now, join(&page.frames));
                 }
+                return self.yield_turn(now, bell);
             }
             Some(Err(ReadError::Passed(_))) => {
                 self.ended = Some(End::Passed);
@@ -161,7 +169,7 @@ impl Cursor {
                 self.ended = Some(End::Unavailable);
                 return self.send(now, come_back(&error.to_string()).into());
             }
-            None if self.reading => return self.idle(now),
+            None if self.reading.is_some() => return self.idle(now),
             None => {}
         }
         // The bell is only needed to wait, and waiting needs a look after registering.
@@ -176,24 +184,28 @@ impl Cursor {
             match self.look() {
                 Found::Chunk(bytes) => return self.send(now, bytes),
                 Found::NeedPage { up_to } => {
-                    self.reading = true;
+                    self.reading = Some(self.page_filter());
                     return Step::NeedPage {
                         from: self.position,
                         up_to,
                     };
                 }
-                Found::Unfinished => {
-                    bell.wake_by_ref();
-                    return self.idle(now);
-                }
+                Found::Unfinished => return self.yield_turn(now, bell),
                 Found::Nothing => {}
             }
         }
         self.idle(now)
     }
 
+    /// Lets others have their turn before it goes on.
+    fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step {
+        bell.wake_by_ref();
+        self.idle(now)
+    }
+
     /// Nothing to send but perhaps a heartbeat.
     fn idle(&mut self, now: Instant) -> Step {
+        self.turn = Allowance::new(self.membership.router().budgets().turn_steps);
         if self.heartbeat_at().is_some_and(|at| at <= now) {
             return self.send(now, Bytes::from_static(event::COMMENT));
         }
@@ -217,7 +229,9 @@ impl Cursor {
     /// Hands over the page that [`Step::NeedPage`] asked for.
     pub fn supply(&mut self, page: Result<Page, ReadError>) {
         self.page = Some(page);
-        self.reading = false;
+        if let Some(filter) = self.reading.take() {
+            self.progress = filter.progress();
+        }
     }
 
     /// When to ask again at the latest; holds in every state.
@@ -247,9 +261,20 @@ impl Cursor {
         self.position
     }
 
-    /// Judges frames of a page for this subscriber.
+    /// Judges the frames of the page that [`Step::NeedPage`] asked for, as far as one page's
+    /// allowance goes.
     pub fn filter(&self) -> Arc<dyn Admit> {
-        Arc::clone(self.membership.interest()) as Arc<dyn Admit>
+        match &self.reading {
+            Some(filter) => Arc::clone(filter) as _,
+            None => self.page_filter() as _,
+        }
+    }
+
+    fn page_filter(&self) -> Arc<PageFilter> {
+        let allowance = Allowance::new(self.membership.router().budgets().page_steps);
+        let interest = Arc::clone(self.membership.interest());
+        let client = self.membership.client();
+        Arc::new(PageFilter::new(interest, client, self.progress, allowance))
     }
 
     fn due(&mut self, now: Instant) -> Option<End> {
@@ -288,6 +313,7 @@ impl Cursor {
             let mut positions = Vec::new();
             match self.membership.look(self.position, visible, &mut positions) {
                 Look::Complete => return self.take(&positions, visible),
+                Look::Behind if self.turn.is_spent() => break,
                 Look::Behind => match self.scan(visible) {
                     Found::Unfinished => {}
                     found => return found,
@@ -323,10 +349,22 @@ impl Cursor {
         let Some(mut frames) = ring.page(self.position, visible, PAGE_FRAMES) else {
             return Found::NeedPage { up_to: visible };
         };
-        let Some(looked_up_to) = frames.last().map(|frame| frame.position) else {
+        if frames.is_empty() {
             return Found::Nothing;
-        };
-        frames.retain(|frame| self.membership.interest().admits(frame));
+        }
+        let mut looked_up_to = self.position;
+        let (progress, turn) = (&mut self.progress, &mut self.turn);
+        frames.retain(|frame| {
+            // After a frame that is left for later, so are all.
+            if looked_up_to.next() != frame.position {
+                return false;
+            }
+            let verdict = self.membership.interest().judge(frame, progress, turn);
+            if verdict != Verdict::Later {
+                looked_up_to = frame.position;
+            }
+            verdict == Verdict::Admitted
+        });
         let fitting = fitting(&frames);
         self.position = match frames[..fitting].last() {
             Some(last) if fitting < frames.len() => last.position,

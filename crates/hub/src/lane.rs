@@ -1,5 +1,7 @@
 //! A lane: the newest positions that one interest may receive, and the bell of its readers.
 
+mod seats;
+
 use std::collections::VecDeque;
 use std::task::Waker;
 
@@ -9,9 +11,8 @@ use talaria_transport::sync::Mutex;
 /// How many positions a lane holds. A reader further behind scans with its own interest.
 pub(crate) const LANE_POSITIONS: usize = 64;
 
-/// A reader's place at the bell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seat(u32);
+pub(crate) use self::seats::Seat;
+use self::seats::Seats;
 
 /// What a reader sees in its lane.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,21 +35,11 @@ struct State {
     floor: Position,
     capacity: usize,
     positions: VecDeque<Position>,
-    seats: Vec<Option<Seated>>,
-    free: Vec<Seat>,
+    seats: Seats,
     waiting: usize,
 }
 
-#[derive(Debug, Default)]
-struct Seated {
-    waker: Option<Waker>,
-}
-
 impl State {
-    fn members(&self) -> usize {
-        self.seats.len() - self.free.len()
-    }
-
     fn drop_up_to(&mut self, position: Position) {
         while let Some(dropped) = self.positions.pop_front_if(|held| *held <= position) {
             self.floor = self.floor.max(dropped);
@@ -63,53 +54,53 @@ impl Lane {
             floor: visible,
             capacity,
             positions: VecDeque::new(),
-            seats: Vec::new(),
-            free: Vec::new(),
+            seats: Seats::default(),
             waiting: 0,
         }))
     }
 
     /// Gives a reader its place at the bell.
     pub(crate) fn enter(&self) -> Seat {
-        let mut state = self.0.lock();
-        if let Some(seat) = state.free.pop() {
-            if let Some(slot) = state.seats.get_mut(seat.0 as usize) {
-                *slot = Some(Seated::default());
-            }
-            return seat;
-        }
-        // More than 2³² readers of one interest do not fit into memory.
-        let seat = Seat(u32::try_from(state.seats.len()).unwrap_or(u32::MAX));
-        state.seats.push(Some(Seated::default()));
-        seat
+        self.0.lock().seats.take()
     }
 
     /// Takes a reader's place back. Returns whether somebody is left.
     pub(crate) fn leave(&self, seat: Seat) -> bool {
         let mut state = self.0.lock();
-        if let Some(left) = state.seats.get_mut(seat.0 as usize).and_then(Option::take) {
-            state.waiting -= usize::from(left.waker.is_some());
-            state.free.push(seat);
-        }
-        state.members() > 0
+        let waker = state.seats.give_back(seat);
+        state.waiting -= usize::from(waker.is_some());
+        let is_used = state.seats.taken() > 0;
+        drop(state);
+        // Dropping a waker may free its task.
+        drop(waker);
+        is_used
     }
 
-    /// Puts a routed position on the lane. Called under the router's mutex.
-    pub(crate) fn push(&self, position: Position) {
+    /// Puts routed positions on the lane, which are in order and newer than what it holds.
+    pub(crate) fn push(&self, positions: &[Position]) {
         let mut state = self.0.lock();
-        if state.positions.len() >= state.capacity
-            && let Some(dropped) = state.positions.pop_front()
-        {
-            state.floor = dropped;
+        for position in positions {
+            if state.positions.len() >= state.capacity
+                && let Some(dropped) = state.positions.pop_front()
+            {
+                state.floor = state.floor.max(dropped);
+            }
+            state.positions.push_back(*position);
         }
-        state.positions.push_back(position);
+    }
+
+    /// Drops everything up to a position, known or not: its readers scan up to there.
+    pub(crate) fn skip(&self, up_to: Position) {
+        let mut state = self.0.lock();
+        state.drop_up_to(up_to);
+        state.floor = state.floor.max(up_to);
     }
 
     /// Registers with the bell. A reader that will wait must look again afterwards.
     pub(crate) fn register(&self, seat: Seat, waker: &Waker) {
         let mut state = self.0.lock();
-        if let Some(Some(seated)) = state.seats.get_mut(seat.0 as usize) {
-            match &mut seated.waker {
+        if let Some(registered) = state.seats.waker(seat) {
+            match registered {
                 Some(registered) => registered.clone_from(waker),
                 empty => {
                     *empty = Some(waker.clone());
@@ -128,7 +119,7 @@ impl Lane {
         found: &mut Vec<Position>,
     ) -> Look {
         let mut state = self.0.lock();
-        if state.members() == 1 {
+        if state.seats.taken() == 1 {
             // The only reader has seen them. The floor rises with them: whoever joins later with
             // an older cursor must not believe that the lane still holds them.
             state.drop_up_to(after);
@@ -151,13 +142,7 @@ impl Lane {
         let mut state = self.0.lock();
         if state.waiting > 0 {
             state.waiting = 0;
-            woken.extend(
-                state
-                    .seats
-                    .iter_mut()
-                    .flatten()
-                    .filter_map(|seated| seated.waker.take()),
-            );
+            woken.extend(state.seats.wakers().filter_map(Option::take));
         }
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -182,10 +167,10 @@ mod tests {
         lane.enter();
         assert_eq!(look(&lane, 4, 9), None);
         for position in 6..6 + LANE_POSITIONS as u64 {
-            lane.push(Position(position));
+            lane.push(&[Position(position)]);
         }
         assert!(look(&lane, 5, 99).is_some());
-        lane.push(Position(1000));
+        lane.push(&[Position(1000)]);
         assert_eq!(look(&lane, 5, 1000), None, "6 was dropped");
         assert!(look(&lane, 6, 1000).is_some());
     }
@@ -194,8 +179,7 @@ mod tests {
     fn a_lane_with_one_member_drops_what_was_read_and_raises_its_floor() {
         let lane = Lane::new(Position(0), LANE_POSITIONS);
         let first = lane.enter();
-        lane.push(Position(1));
-        lane.push(Position(2));
+        lane.push(&[Position(1), Position(2)]);
         assert_eq!(look(&lane, 0, 2), Some(vec![1, 2]));
         assert_eq!(look(&lane, 1, 2), Some(vec![2]));
         lane.enter();
@@ -208,11 +192,23 @@ mod tests {
     }
 
     #[test]
+    fn readers_of_a_lane_that_skips_must_scan_up_to_there() {
+        let lane = Lane::new(Position(0), LANE_POSITIONS);
+        lane.enter();
+        lane.push(&[Position(1), Position(2)]);
+        lane.skip(Position(5));
+        assert_eq!(look(&lane, 4, 9), None, "any of 1 to 5 may concern it");
+        lane.push(&[Position(7)]);
+        assert_eq!(look(&lane, 5, 9), Some(vec![7]));
+        lane.skip(Position(3));
+        assert_eq!(look(&lane, 5, 9), Some(vec![7]), "a floor never falls");
+    }
+
+    #[test]
     fn nothing_beyond_visible_is_taken() {
         let lane = Lane::new(Position(0), LANE_POSITIONS);
         lane.enter();
-        lane.push(Position(1));
-        lane.push(Position(2));
+        lane.push(&[Position(1), Position(2)]);
         assert_eq!(look(&lane, 0, 1), Some(vec![1]));
     }
 }

@@ -15,6 +15,22 @@ use std::task::{Wake, Waker};
 
 use proptest::test_runner::Config;
 
+use crate::router::Budgets;
+
+/// Budgets with which nothing is done at once, and lanes of so many positions.
+fn tiny_budgets(lane_positions: usize) -> Budgets {
+    Budgets {
+        lane_positions,
+        update_steps: 1,
+        further_update_steps: 0,
+        most_group_steps: 1,
+        turn_steps: 1,
+        page_steps: 1,
+        hold: 1,
+        card_bytes: 2000,
+    }
+}
+
 /// How many cases a property gets: the acceptance's number where it is asked for.
 fn config() -> Config {
     let full = std::env::var_os("TALARIA_FULL").is_some_and(|value| value == "1");

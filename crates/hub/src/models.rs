@@ -66,7 +66,7 @@ fn join(router: &Arc<Router>, from: Option<u64>) -> Cursor {
 }
 
 fn join_under(router: &Arc<Router>, from: Option<u64>, drain: Arc<Drain>) -> Cursor {
-    let membership = router.join(selection());
+    let membership = router.join(selection(), 0);
     let position = from.map_or_else(|| router.visible(), Position);
     Cursor::new(membership, drain, position, Deadlines::default())
 }

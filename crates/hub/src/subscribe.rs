@@ -86,7 +86,7 @@ pub(crate) async fn subscribe(
         Err(exceeded) => return refuse_for_now(exceeded.into()),
     };
     // Joined first, resolved second: what is committed in between is in the lane.
-    let membership = hub.router.join(selection);
+    let membership = hub.router.join(selection, 0);
     let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
         return refuse_for_now(Refused::Unavailable);
     };

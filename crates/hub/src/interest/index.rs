@@ -1,281 +1,269 @@
 //! Finds the interests that an update concerns without a walk over all of them.
 //!
-//! Exact topics are found by hash, patterns by their literal prefix and then evaluated once per
-//! distinct pattern. Matchers and grants are indexed alike, so that a private update walks the
-//! smaller of the two sets.
+//! Exact topics are found by hash, patterns by their literal prefix; each distinct pattern is
+//! judged once, outside, by whoever searches. Matchers and grants are indexed alike, so that a
+//! private update walks the smaller of the two sets. Everything here takes constant or logarithmic
+//! time for each matcher, whoever comes and goes.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use talaria_protocol::matcher::{UriTemplate, UrlPattern};
-use talaria_protocol::{Matcher, MatcherSet, Topic};
-use talaria_transport::Frame;
+use talaria_protocol::{Matcher, MatcherSet};
 
-use super::prefixed::{Pattern, Prefixed};
-use super::{Interest, Selection};
-
-/// An interest's number while it is in use.
-pub(super) type Number = u32;
+use super::keys::{Hashing, Key, Keys};
+use super::members::Members;
+use super::patterns::{Candidates, Patterns, Place};
+use super::table::{SHARDS, Table};
+use super::{Interest, Number, Selection, Serial};
 
 /// All interests in use.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    entries: Vec<Option<Entry>>,
-    free: Vec<Number>,
-    /// Numbers by selection; the selection itself is compared in the entry.
-    numbers: HashTable<Number>,
-    hasher: RandomState,
+    interests: Table<Arc<Interest>>,
     matchers: Side,
     grants: Side,
-    turn: u64,
+    /// Counts interests, patterns and groups of patterns.
+    serial: Serial,
 }
 
-#[derive(Debug)]
-struct Entry {
-    interest: Arc<Interest>,
-    /// The turn in which it was last visited.
-    visited: u64,
+/// One of the two conditions on an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Asked,
+    Granted,
+}
+
+/// Patterns that are found and judged alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Family {
+    UrlPattern,
+    Template,
+    CostlyUrlPattern,
+    CostlyTemplate,
+}
+
+/// From how many states on a pattern is a costly one: ordinary ones have some tens.
+const COSTLY: usize = 96;
+
+impl Family {
+    /// All of them, the cheap ones first.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::UrlPattern,
+        Self::Template,
+        Self::CostlyUrlPattern,
+        Self::CostlyTemplate,
+    ];
+
+    fn of(matcher: &Matcher) -> Option<Self> {
+        let is_costly = matcher.states() >= COSTLY;
+        match matcher {
+            Matcher::Any | Matcher::Exact(_) => None,
+            Matcher::UrlPattern(_) if is_costly => Some(Self::CostlyUrlPattern),
+            Matcher::UrlPattern(_) => Some(Self::UrlPattern),
+            Matcher::Template(_) if is_costly => Some(Self::CostlyTemplate),
+            Matcher::Template(_) => Some(Self::Template),
+        }
+    }
+
+    /// Whether its patterns are compared with a topic's URL, not with its text.
+    pub(crate) fn of_urls(self) -> bool {
+        matches!(self, Self::UrlPattern | Self::CostlyUrlPattern)
+    }
+}
+
+/// Names a set of interests as long as it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum SetName<'a> {
+    /// Those with `*`.
+    Any,
+    /// Those with an exact topic, which has this hash.
+    Exact(u64, &'a str),
+    /// Those with a pattern.
+    Pattern(Family, Place),
+    /// Those with a pattern of a group.
+    Group(Family, Place),
 }
 
 impl Index {
-    /// The interest of a selection, made if it is the first of its kind.
-    pub(crate) fn find_or_insert(
+    /// The interest of a selection.
+    pub(crate) fn find(&self, selection: &Selection, keys: &Keys) -> Option<&Arc<Interest>> {
+        let same = |known: &Arc<Interest>| known.selection == *selection;
+        self.interests.find(keys.whole, same)
+    }
+
+    /// Enters the interest of a selection that has none.
+    pub(crate) fn insert(
         &mut self,
         selection: Selection,
-        make: impl FnOnce(Selection) -> Interest,
+        keys: Keys,
+        make: impl FnOnce(Number, Selection, Keys) -> Interest,
     ) -> Arc<Interest> {
-        let hash = self.hasher.hash_one(&selection);
-        let entries = &self.entries;
-        let of = |number: &Number| entries.get(*number as usize).and_then(Option::as_ref);
-        let same =
-            |number: &Number| of(number).is_some_and(|entry| entry.interest.selection == selection);
-        if let Some(entry) = self.numbers.find(hash, same).and_then(of) {
-            return Arc::clone(&entry.interest);
-        }
-        let interest = Arc::new(make(selection));
-        let entry = Some(Entry {
-            interest: Arc::clone(&interest),
-            visited: 0,
-        });
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.entries[number as usize] = entry;
-                number
-            }
-            None => {
-                // More than 2³² interests do not fit into memory.
-                self.entries.push(entry);
-                Number::try_from(self.entries.len() - 1).unwrap_or(Number::MAX)
-            }
-        };
-        self.matchers.insert(number, &interest.selection.matchers);
-        self.grants.insert(number, &interest.selection.grants);
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.numbers.insert_unique(hash, number, |number| {
-            let entry = entries.get(*number as usize).and_then(Option::as_ref);
-            entry.map_or(0, |entry| hasher.hash_one(&entry.interest.selection))
-        });
+        // No less than the number of any pattern that the interest holds, whether it brings it or
+        // finds it here. Each matcher brings a pattern and a group at most.
+        let count = keys.matchers.len() + keys.grants.len();
+        let number = self.serial + 2 * count as Serial + 1;
+        let interest = Arc::new(make(number, selection, keys));
+        let (selection, keys) = (&interest.selection, &interest.keys);
+        let serial = &mut self.serial;
+        self.matchers
+            .insert(&interest, (&selection.matchers, &keys.matchers), serial);
+        self.grants
+            .insert(&interest, (&selection.grants, &keys.grants), serial);
+        self.serial = number;
+        self.interests.insert(keys.whole, Arc::clone(&interest));
         interest
     }
 
-    /// Forgets an interest whose last reader left.
-    pub(crate) fn remove(&mut self, interest: &Arc<Interest>) {
-        let hash = self.hasher.hash_one(&interest.selection);
-        let entries = &self.entries;
-        let same = |number: &Number| {
-            let entry = entries.get(*number as usize).and_then(Option::as_ref);
-            entry.is_some_and(|entry| Arc::ptr_eq(&entry.interest, interest))
-        };
-        let Ok(found) = self.numbers.find_entry(hash, same) else {
+    /// Forgets an interest whose last reader left. What is left over is for the caller to free,
+    /// once no lock is held.
+    pub(crate) fn remove(&mut self, interest: &Arc<Interest>, left_over: &mut Vec<Matcher>) {
+        let keys = &interest.keys;
+        let same = |known: &Arc<Interest>| Arc::ptr_eq(known, interest);
+        if self.interests.remove(keys.whole, same).is_none() {
             return;
-        };
-        let (number, _) = found.remove();
-        self.matchers.remove(number, &interest.selection.matchers);
-        self.grants.remove(number, &interest.selection.grants);
-        self.entries[number as usize] = None;
-        self.free.push(number);
+        }
+        let (number, selection) = (interest.number, &interest.selection);
+        self.matchers
+            .remove(number, (&selection.matchers, &keys.matchers), left_over);
+        self.grants
+            .remove(number, (&selection.grants, &keys.grants), left_over);
     }
 
-    /// Calls `visit` once for each interest that may receive the frame.
-    pub(crate) fn visit(
-        &mut self,
-        frame: &Frame,
-        topics: &[Topic<'_>],
-        mut visit: impl FnMut(&Arc<Interest>),
-    ) {
-        self.turn += 1;
-        let asked = self.matchers.hits(topics);
-        let granted = frame.private.then(|| self.grants.hits(topics));
-        // Whichever set is walked, the other condition is judged interest by interest.
-        let (walked, other): (_, Option<Other>) = match granted {
-            None => (asked, None),
-            Some(granted) if granted.total < asked.total => {
-                (granted, Some(|selection| &selection.matchers))
-            }
-            Some(_) => (asked, Some(|selection| &selection.grants)),
-        };
-        for number in walked.members.into_iter().flat_map(Members::iter) {
-            let Some(entry) = self
-                .entries
-                .get_mut(number as usize)
-                .and_then(Option::as_mut)
-            else {
-                continue;
-            };
-            if std::mem::replace(&mut entry.visited, self.turn) == self.turn {
-                continue;
-            }
-            let other = other.map(|other| other(&entry.interest.selection));
-            if other.is_none_or(|other| other.matches_any(topics)) {
-                visit(&entry.interest);
-            }
+    /// The newest number: whatever comes later has a greater one.
+    pub(crate) fn newest(&self) -> Serial {
+        self.serial
+    }
+
+    pub(crate) fn side(&self, condition: Condition) -> &Side {
+        match condition {
+            Condition::Asked => &self.matchers,
+            Condition::Granted => &self.grants,
         }
     }
 
-    /// All interests in use.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Interest>> {
-        self.entries.iter().flatten().map(|entry| &entry.interest)
+    /// All interests are in one of this many parts.
+    pub(crate) const PARTS: usize = SHARDS;
+
+    /// The interests of a part.
+    pub(crate) fn part(&self, part: usize) -> impl Iterator<Item = &Arc<Interest>> {
+        self.interests.shard(part)
     }
 }
-
-/// The condition that the walked side does not show.
-type Other = fn(&Selection) -> &MatcherSet;
 
 /// One of the two conditions on an update, by what it compares.
 #[derive(Debug, Default)]
-struct Side {
+pub(crate) struct Side {
     any: Members,
-    exact: HashMap<Arc<str>, Members>,
-    patterns: Prefixed<UrlPattern>,
-    templates: Prefixed<UriTemplate>,
+    exact: Table<Exact>,
+    /// In the order of [`Family::ALL`].
+    families: [Patterns; 4],
 }
 
-/// The interests that one side of an update concerns, with duplicates.
-struct Hits<'a> {
-    members: Vec<&'a Members>,
-    total: usize,
+#[derive(Debug)]
+struct Exact {
+    text: Arc<str>,
+    members: Members,
 }
 
 impl Side {
-    fn insert(&mut self, number: Number, set: &MatcherSet) {
-        for matcher in set {
-            match matcher {
-                Matcher::Any => self.any.insert(number),
-                Matcher::Exact(text) => match self.exact.get_mut(text) {
-                    Some(members) => members.insert(number),
-                    None => _ = self.exact.insert(Arc::clone(text), Members::One(number)),
-                },
-                Matcher::UrlPattern(pattern) => self.patterns.insert(number, pattern),
-                Matcher::Template(template) => self.templates.insert(number, template),
-            }
-        }
-    }
-
-    fn remove(&mut self, number: Number, set: &MatcherSet) {
-        for matcher in set {
-            match matcher {
-                Matcher::Any => self.any.remove(number),
-                Matcher::Exact(text) => {
-                    if let Some(members) = self.exact.get_mut(text) {
-                        members.remove(number);
-                        if members.is_empty() {
-                            self.exact.remove(text);
-                        }
+    fn insert(
+        &mut self,
+        interest: &Arc<Interest>,
+        (set, keys): (&MatcherSet, &[Key]),
+        serial: &mut Serial,
+    ) {
+        for (matcher, key) in set.iter().zip(keys) {
+            if let Some(family) = Family::of(matcher) {
+                self.families[family as usize].insert(interest, matcher, *key, serial);
+            } else if let Matcher::Exact(text) = matcher {
+                match self.exact.find_mut(key.hash, |exact| exact.text == *text) {
+                    Some(exact) => exact.members.insert(interest),
+                    None => {
+                        let exact = Exact {
+                            text: Arc::clone(text),
+                            members: Members::One(Arc::clone(interest)),
+                        };
+                        self.exact.insert(key.hash, exact);
                     }
                 }
-                Matcher::UrlPattern(pattern) => self.patterns.remove(number, pattern),
-                Matcher::Template(template) => self.templates.remove(number, template),
+            } else {
+                self.any.insert(interest);
             }
         }
     }
 
-    fn hits(&self, topics: &[Topic<'_>]) -> Hits<'_> {
-        let mut members = Vec::new();
-        if !self.any.is_empty() {
-            members.push(&self.any);
+    fn remove(
+        &mut self,
+        number: Number,
+        (set, keys): (&MatcherSet, &[Key]),
+        left_over: &mut Vec<Matcher>,
+    ) {
+        for (matcher, key) in set.iter().zip(keys) {
+            if let Some(family) = Family::of(matcher) {
+                self.families[family as usize].remove(number, matcher, *key, left_over);
+            } else if let Matcher::Exact(text) = matcher {
+                let same = |exact: &Exact| exact.text == *text;
+                if let Some(exact) = self.exact.find_mut(key.hash, same)
+                    && exact.members.remove(number)
+                {
+                    self.exact.remove(key.hash, same);
+                }
+            } else {
+                self.any.remove(number);
+            }
         }
-        for topic in topics {
-            members.extend(self.exact.get(topic.text()));
-            self.pattern_hits(topic, &mut members);
-        }
-        let total = members.iter().map(|members| members.len()).sum();
-        Hits { members, total }
     }
 
-    fn pattern_hits<'a>(&'a self, topic: &Topic<'_>, members: &mut Vec<&'a Members>) {
-        let text = topic.text();
-        self.templates
-            .hits(text, |template| template.matches(text), members);
-        if self.patterns.is_empty() {
-            return;
-        }
-        if let Some(url) = topic.url() {
-            self.patterns
-                .hits(url.key(), |pattern| pattern.matches(url), members);
+    /// Whether any pattern is in use.
+    pub(crate) fn has_patterns(&self) -> bool {
+        self.families.iter().any(|patterns| !patterns.is_empty())
+    }
+
+    /// The newest pattern that there ever was of a family.
+    pub(crate) fn newest(&self, family: Family) -> Serial {
+        self.families[family as usize].newest()
+    }
+
+    /// See [`Patterns::candidates`].
+    pub(crate) fn candidates(
+        &self,
+        family: Family,
+        key: &str,
+        hashing: &Hashing,
+        between: (Serial, Serial),
+        room: usize,
+    ) -> Candidates {
+        self.families[family as usize].candidates(key, hashing, between, room)
+    }
+
+    /// See [`Patterns::groups_after`].
+    pub(crate) fn groups_after<'a>(
+        &'a self,
+        family: Family,
+        key: &'a str,
+        hashing: &Hashing,
+        after: Serial,
+    ) -> impl Iterator<Item = Place> {
+        self.families[family as usize].groups_after(key, hashing, after)
+    }
+
+    /// A set, if it still exists.
+    pub(crate) fn members(&self, name: SetName<'_>) -> Option<&Members> {
+        match name {
+            SetName::Any => Some(&self.any),
+            SetName::Exact(hash, text) => {
+                let exact = self.exact.find(hash, |exact| *exact.text == *text);
+                exact.map(|exact| &exact.members)
+            }
+            SetName::Pattern(family, place) => self.families[family as usize].members(place),
+            SetName::Group(family, place) => self.families[family as usize].holders(place),
         }
     }
 }
 
-impl Pattern for UrlPattern {
-    fn literal_prefix(&self) -> &str {
-        self.literal_prefix()
-    }
-}
-
-impl Pattern for UriTemplate {
-    fn literal_prefix(&self) -> &str {
-        self.literal_prefix()
-    }
-}
-
-/// A set of interests; mostly of one.
-#[derive(Debug)]
-pub(super) enum Members {
-    One(Number),
-    Many(HashSet<Number>),
-}
-
-impl Default for Members {
-    fn default() -> Self {
-        Self::Many(HashSet::new())
-    }
-}
-
-impl Members {
-    pub(super) fn insert(&mut self, number: Number) {
-        match self {
-            Self::One(only) if *only == number => {}
-            Self::One(only) => *self = Self::Many(HashSet::from([*only, number])),
-            Self::Many(numbers) => _ = numbers.insert(number),
-        }
-    }
-
-    pub(super) fn remove(&mut self, number: Number) {
-        match self {
-            Self::One(only) if *only == number => *self = Self::default(),
-            Self::One(_) => {}
-            Self::Many(numbers) => _ = numbers.remove(&number),
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::One(_) => 1,
-            Self::Many(numbers) => numbers.len(),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Number> {
-        let (one, many) = match self {
-            Self::One(number) => (Some(*number), None),
-            Self::Many(numbers) => (None, Some(numbers)),
-        };
-        one.into_iter().chain(many.into_iter().flatten().copied())
+#[cfg(test)]
+impl Index {
+    /// How many values its tables have room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.interests.capacity() + self.matchers.exact.capacity() + self.grants.exact.capacity()
     }
 }

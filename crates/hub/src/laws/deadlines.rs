@@ -177,7 +177,7 @@ proptest! {
             expiry: armed.expiry.map(at),
         };
         let drain = Arc::new(Drain::default());
-        let membership = world.router.join(asked.selection());
+        let membership = world.router.join(asked.selection(), 0);
         let cursor = Cursor::new(membership, Arc::clone(&drain), world.router.visible(), armed);
         let mut driven = Driven {
             cursor,
@@ -220,7 +220,7 @@ fn a_long_scan_gives_way_and_breaks_the_silence() {
     for _ in 0..100 {
         world.publish(&vec![unrelated.clone(); 100]);
     }
-    let membership = world.router.join(Asked::everything_public().selection());
+    let membership = world.router.join(Asked::everything_public().selection(), 0);
     let start = Position::ORIGIN;
     let deadlines = Deadlines {
         heartbeat: Some(SILENCE),

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::alphabet::{Asked, Published};
-use super::config;
 use super::readers::{Reader, Sources, World};
+use super::{config, tiny_budgets};
+use crate::router::Budgets;
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -66,6 +67,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Case {
     ring_bytes: usize,
     lane_positions: usize,
+    /// Whether the engine may do next to nothing at a time.
+    is_tiny: bool,
     selections: Vec<Asked>,
     operations: Vec<Operation>,
 }
@@ -75,13 +78,15 @@ fn case() -> impl Strategy<Value = Case> {
     let parts = (
         ring_bytes,
         1..=3_usize,
+        any::<bool>(),
         vec(Asked::any(), 1..4),
         vec(operation(), 1..60),
     );
     parts.prop_map(
-        |(ring_bytes, lane_positions, selections, operations)| Case {
+        |(ring_bytes, lane_positions, is_tiny, selections, operations)| Case {
             ring_bytes,
             lane_positions,
+            is_tiny,
             selections,
             operations,
         },
@@ -89,7 +94,12 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 fn check(case: &Case) -> Result<Sources, TestCaseError> {
-    let mut world = World::new(case.ring_bytes, case.lane_positions);
+    let budgets = if case.is_tiny {
+        tiny_budgets(case.lane_positions)
+    } else {
+        Budgets::new(case.lane_positions)
+    };
+    let mut world = World::with_budgets(case.ring_bytes, budgets);
     let mut sources = Sources::default();
     let mut readers: Vec<Reader> = Vec::new();
     for operation in &case.operations {
@@ -147,7 +157,7 @@ fn check(case: &Case) -> Result<Sources, TestCaseError> {
 
 /// Specification, "Subscription", "Publication", "Subscribers" (private updates) and
 /// "Reconnection": each reader gets what concerns it after its start and nothing else, in order
-/// and once; with a tiny ring and tiny lanes, so that updates come from lane, ring and history. A
+/// and once; with a tiny ring and tiny lanes, and often tiny budgets, so that updates come from lane, ring and history. A
 /// reader at rest is rung for what concerns it.
 #[test]
 fn what_is_delivered_is_what_is_due() {

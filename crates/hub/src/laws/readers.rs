@@ -14,7 +14,7 @@ use crate::cursor::{CHUNK_BYTES, Cursor, Deadlines, Step};
 use crate::drain::Drain;
 use crate::interest::Interest;
 use crate::lane::Look;
-use crate::router::Router;
+use crate::router::{Budgets, Router};
 
 /// What was published, and the engine that routed it.
 pub(super) struct World {
@@ -37,9 +37,18 @@ pub(super) struct Sources {
 
 impl World {
     pub(super) fn new(ring_bytes: usize, lane_positions: usize) -> Self {
+        Self::with_budgets(ring_bytes, Budgets::new(lane_positions))
+    }
+
+    pub(super) fn with_budgets(ring_bytes: usize, budgets: Budgets) -> Self {
         let ring = Arc::new(Ring::new(ring_bytes, Position::ORIGIN));
         Self {
-            router: Arc::new(Router::new(ring, base(), lane_positions, Position::ORIGIN)),
+            router: Arc::new(Router::with_budgets(
+                ring,
+                base(),
+                budgets,
+                Position::ORIGIN,
+            )),
             published: Vec::new(),
             history: Vec::new(),
             now: SystemClock.now(),
@@ -95,7 +104,11 @@ impl World {
         let up_to = usize::try_from(up_to.0).expect("a small log");
         let mut bytes = 0;
         for frame in &self.history[from..up_to] {
-            if filter.judge(frame) == Verdict::Admitted {
+            let verdict = filter.judge(frame);
+            if verdict == Verdict::Later {
+                break;
+            }
+            if verdict == Verdict::Admitted {
                 bytes += frame.bytes.len();
                 let full = page.frames.len() == limit || bytes > CHUNK_BYTES;
                 if full && !page.frames.is_empty() {
@@ -124,7 +137,7 @@ pub(super) struct Reader {
 impl Reader {
     /// A reader that starts after `start`, or at what is visible.
     pub(super) fn join(world: &World, asked: Asked, start: Option<u64>) -> Self {
-        let membership = world.router.join(asked.selection());
+        let membership = world.router.join(asked.selection(), 0);
         let start = start.map_or_else(|| world.router.visible(), Position);
         Self {
             asked,
@@ -210,8 +223,9 @@ impl Reader {
 
     /// Reads until nothing is left; then everything due was delivered, in order, once.
     pub(super) fn drain(&mut self, world: &World, sources: &mut Sources) -> TestCaseResult {
-        // Each step takes an update or a page, or it is one of a few that take nothing.
-        for _ in 0..4 * world.history.len() + 8 {
+        // Each step takes an update or a page, or at least judges a matcher, of a few, by a topic, of
+        // a few, for each condition; or it is one of a few that take nothing.
+        for _ in 0..100 * world.history.len() + 8 {
             if !self.step(world, 2, sources)? {
                 return Ok(());
             }

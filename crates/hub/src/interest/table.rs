@@ -1,0 +1,70 @@
+//! A hash table that grows and shrinks in steps.
+//!
+//! It is many small tables that keep each hash beside its value. So whoever inserts or removes moves
+//! a small part of the values at most and hashes none of them again, which matters because it happens
+//! under the router's mutex.
+
+use hashbrown::HashTable;
+
+/// How many small tables one consists of.
+pub(crate) const SHARDS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Table<T>(Box<[HashTable<(u64, T)>]>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| HashTable::new()).collect())
+    }
+}
+
+/// The shard of a hash; within a shard the table takes the lowest and the highest bits.
+fn shard(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
+
+impl<T> Table<T> {
+    pub(super) fn find(&self, hash: u64, mut same: impl FnMut(&T) -> bool) -> Option<&T> {
+        let found = self.0[shard(hash)].find(hash, |(known, value)| *known == hash && same(value));
+        found.map(|(_, value)| value)
+    }
+
+    pub(super) fn find_mut(
+        &mut self,
+        hash: u64,
+        mut same: impl FnMut(&T) -> bool,
+    ) -> Option<&mut T> {
+        let shard = &mut self.0[shard(hash)];
+        let found = shard.find_mut(hash, |(known, value)| *known == hash && same(value));
+        found.map(|(_, value)| value)
+    }
+
+    /// Adds a value that is not in the table.
+    pub(super) fn insert(&mut self, hash: u64, value: T) {
+        self.0[shard(hash)].insert_unique(hash, (hash, value), |(hash, _)| *hash);
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, mut same: impl FnMut(&T) -> bool) -> Option<T> {
+        /// Below it, room that is not used does not matter.
+        const FEW: usize = 16;
+        let shard = &mut self.0[shard(hash)];
+        let found = shard.find_entry(hash, |(known, value)| *known == hash && same(value));
+        let ((_, value), _) = found.ok()?.remove();
+        if shard.capacity() > FEW && shard.len() < shard.capacity() / 4 {
+            shard.shrink_to(shard.len() * 2, |(hash, _)| *hash);
+        }
+        Some(value)
+    }
+
+    /// The values of one of the [`SHARDS`] small tables.
+    pub(super) fn shard(&self, shard: usize) -> impl Iterator<Item = &T> {
+        let shard = self.0.get(shard);
+        shard.into_iter().flatten().map(|(_, value)| value)
+    }
+
+    /// How many values there is room for.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.0.iter().map(HashTable::capacity).sum()
+    }
+}

@@ -1,0 +1,107 @@
+//! What lanes are told of a group.
+
+use std::sync::Arc;
+
+use talaria_transport::Position;
+
+use crate::interest::Interest;
+
+/// What a lane is told of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The update at this position is for it.
+    One(Position),
+    /// These are, in order.
+    Several(Vec<Position>),
+    /// Whatever is up to here may be: its readers judge for themselves.
+    Skip(Position),
+}
+
+impl Due {
+    pub(super) fn newest(&self) -> Position {
+        match self {
+            Self::One(position) | Self::Skip(position) => *position,
+            Self::Several(positions) => positions.last().copied().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn skip(&self) -> Self {
+        Self::Skip(self.newest())
+    }
+
+    fn positions(&self) -> &[Position] {
+        match self {
+            Self::One(position) => std::slice::from_ref(position),
+            Self::Several(positions) => positions,
+            Self::Skip(_) => &[],
+        }
+    }
+
+    /// Adds what is due for another reason. More than a lane holds, `most`, is skipped.
+    pub(super) fn merge(&mut self, other: &Self, most: usize) {
+        if self == other {
+            return;
+        }
+        let newest = self.newest().max(other.newest());
+        if matches!(self, Self::Skip(_)) || matches!(other, Self::Skip(_)) {
+            *self = Self::Skip(newest);
+            return;
+        }
+        let mut all = match self {
+            Self::Several(positions) => std::mem::take(positions),
+            Self::One(position) => vec![*position],
+            Self::Skip(_) => Vec::new(),
+        };
+        for position in other.positions() {
+            if let Err(place) = all.binary_search(position) {
+                all.insert(place, *position);
+            }
+        }
+        *self = match all[..] {
+            [only] => Self::One(only),
+            _ if all.len() > most => Self::Skip(newest),
+            _ => Self::Several(all),
+        };
+    }
+}
+
+/// An interest that a group concerns.
+#[derive(Debug)]
+pub(crate) struct Hit {
+    pub(crate) interest: Arc<Interest>,
+    pub(crate) due: Due,
+}
+
+impl Hit {
+    /// Puts what is due on the interest's lane.
+    pub(super) fn deliver(&self) {
+        match &self.due {
+            Due::Skip(position) => self.interest.lane.skip(*position),
+            due => self.interest.lane.push(due.positions()),
+        }
+    }
+}
+
+/// The interests that a group concerns, each once.
+#[derive(Debug, Default)]
+pub(super) struct Hits(Vec<Hit>);
+
+impl Hits {
+    /// Notes what is due. Called under the router's mutex.
+    pub(super) fn add(&mut self, interest: &Arc<Interest>, due: &Due, most: usize) {
+        match self.0.get_mut(interest.noted_at()) {
+            Some(hit) if Arc::ptr_eq(&hit.interest, interest) => hit.due.merge(due, most),
+            _ => {
+                interest.note_at(self.0.len());
+                self.0.push(Hit {
+                    interest: Arc::clone(interest),
+                    due: due.clone(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Hit] {
+        &self.0
+    }
+}

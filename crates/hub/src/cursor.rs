@@ -203,9 +203,13 @@ impl Cursor {
         self.idle(now)
     }
 
+    fn begin_turn(&mut self) {
+        self.turn = Allowance::new(self.membership.router().budgets().turn_steps);
+    }
+
     /// Nothing to send but perhaps a heartbeat.
     fn idle(&mut self, now: Instant) -> Step {
-        self.turn = Allowance::new(self.membership.router().budgets().turn_steps);
+        self.begin_turn();
         if self.heartbeat_at().is_some_and(|at| at <= now) {
             return self.send(now, Bytes::from_static(event::COMMENT));
         }
@@ -216,6 +220,7 @@ impl Cursor {
     /// has no id yet could not resume from before it.
     fn end(&mut self, now: Instant, end: End) -> Step {
         let first = self.ended.replace(end).is_none();
+        self.begin_turn();
         if first
             && end != End::TokenExpired
             && self.sent_at.is_some()

@@ -2,6 +2,7 @@
 //! against models that share no code with them.
 
 mod alphabet;
+mod costs;
 mod deadlines;
 mod delivery;
 mod index;
@@ -27,6 +28,7 @@ fn tiny_budgets(lane_positions: usize) -> Budgets {
         turn_steps: 1,
         page_steps: 1,
         hold: 1,
+        many_patterns: 0,
         card_bytes: 2000,
     }
 }

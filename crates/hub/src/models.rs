@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
+use talaria_protocol::matcher::UrlPattern;
 use talaria_protocol::{Base, Matcher, MatcherSet, Update};
 use talaria_transport::{Frame, Position, Ring, Route};
 
@@ -18,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Deadlines, End, Step};
 use crate::drain::Drain;
 use crate::interest::Selection;
-use crate::router::Router;
+use crate::router::{Budgets, Router};
 
 const TOPIC: &str = "https://example.com/books/1";
 
@@ -36,6 +37,18 @@ fn router(ring_bytes: usize) -> Arc<Router> {
         1,
         Position::ORIGIN,
     ))
+}
+
+/// A router that may judge so much for each group.
+fn router_within(update_steps: u64) -> Arc<Router> {
+    let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
+    let budgets = Budgets {
+        update_steps,
+        ..Budgets::new(1)
+    };
+    let base = Arc::new(Base::synthetic());
+    let router = Router::with_budgets(ring, base, budgets, Position::ORIGIN);
+    Arc::new(router)
 }
 
 fn frame(position: u64, topic: &str) -> Arc<Frame> {
@@ -59,6 +72,21 @@ fn selection() -> Selection {
         matchers: MatcherSet::from_iter([Matcher::Exact(TOPIC.into())]),
         grants: MatcherSet::default(),
     }
+}
+
+/// A selection by a pattern, so that routing has something to judge without the mutex.
+fn by_pattern(pattern: &str) -> Selection {
+    let pattern = UrlPattern::parse(pattern, &Base::synthetic()).expect("a pattern");
+    Selection {
+        matchers: MatcherSet::from_iter([Matcher::UrlPattern(Arc::new(pattern))]),
+        grants: MatcherSet::default(),
+    }
+}
+
+fn join_with(router: &Arc<Router>, selection: &Selection) -> Cursor {
+    let membership = router.join(selection.clone(), 0);
+    let position = router.visible();
+    Cursor::new(membership, Arc::default(), position, Deadlines::default())
 }
 
 fn join(router: &Arc<Router>, from: Option<u64>) -> Cursor {
@@ -252,5 +280,62 @@ fn loom_a_drain_reaches_a_reader_that_is_about_to_wait() {
         }));
         assert_eq!(end, End::Drained);
         stopper.join().expect("the stopper ends");
+    });
+}
+
+/// A reader joins while patterns are judged without the mutex, by a snapshot of the index that does
+/// not have it.
+#[test]
+fn loom_a_join_while_matching_loses_nothing() {
+    let now = SystemClock.now();
+    let other = by_pattern("https://example.com/authors/:id");
+    explore(move || {
+        let router = router_within(1_000);
+        let _other = join_with(&router, &other);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || route(&router, &[1]))
+        };
+        let mut cursor = join(&router, Some(0));
+        assert_eq!(receive(&mut cursor, now, 1), [1]);
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// A reader whose pattern is not judged while routing finds the update in the ring.
+#[test]
+fn loom_who_was_not_judged_reads_the_ring() {
+    let now = SystemClock.now();
+    let selection = by_pattern("https://example.com/books/:id");
+    explore(move || {
+        let router = router_within(0);
+        let mut cursor = join_with(&router, &selection);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || route(&router, &[1]))
+        };
+        assert_eq!(receive(&mut cursor, now, 1), [1]);
+        publisher.join().expect("the publisher ends");
+    });
+}
+
+/// The only reader with a pattern leaves while it is judged, and an equal one comes.
+#[test]
+fn loom_a_pattern_that_comes_back_while_matching_is_told() {
+    let now = SystemClock.now();
+    let selection = by_pattern("https://example.com/books/:id");
+    explore(move || {
+        let router = router_within(1_000);
+        let leaving = join_with(&router, &selection);
+        let publisher = {
+            let router = Arc::clone(&router);
+            thread::spawn(move || route(&router, &[1]))
+        };
+        drop(leaving);
+        let membership = router.join(selection.clone(), 0);
+        let deadlines = Deadlines::default();
+        let mut cursor = Cursor::new(membership, Arc::default(), Position(0), deadlines);
+        assert_eq!(receive(&mut cursor, now, 1), [1]);
+        publisher.join().expect("the publisher ends");
     });
 }

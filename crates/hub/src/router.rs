@@ -57,6 +57,8 @@ pub(crate) struct Budgets {
     pub(crate) page_steps: u64,
     /// How many look-ups and interests one part of a search handles under the mutex.
     pub(crate) hold: usize,
+    /// From how many matching patterns of a topic on it is looked whether a few interests hold them.
+    pub(crate) many_patterns: usize,
     /// What is remembered of topics, in bytes.
     pub(crate) card_bytes: usize,
 }
@@ -71,6 +73,7 @@ impl Budgets {
             turn_steps: 250_000,
             page_steps: 500_000,
             hold: 2048,
+            many_patterns: 256,
             card_bytes: 8 << 20,
         }
     }
@@ -286,6 +289,7 @@ impl Route for Router {
             if next == Next::Judge {
                 search.judge(&mut cards, &self.base);
             }
+            search.make_room();
             state = self.state.urgent();
         }
         let hits = search.hits();

@@ -42,7 +42,7 @@ pub(crate) enum Family {
 }
 
 /// From how many states on a pattern is a costly one: ordinary ones have some tens.
-const COSTLY: usize = 96;
+const COSTLY: usize = 32;
 
 impl Family {
     /// All of them, the cheap ones first.
@@ -257,13 +257,5 @@ impl Side {
             SetName::Pattern(family, place) => self.families[family as usize].members(place),
             SetName::Group(family, place) => self.families[family as usize].holders(place),
         }
-    }
-}
-
-#[cfg(test)]
-impl Index {
-    /// How many values its tables have room for.
-    pub(crate) fn capacity(&self) -> usize {
-        self.interests.capacity() + self.matchers.exact.capacity() + self.grants.exact.capacity()
     }
 }

@@ -68,3 +68,42 @@ impl<T> Table<T> {
         self.0.iter().map(HashTable::capacity).sum()
     }
 }
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spreads numbers as a hash does.
+    fn hash(number: u64) -> u64 {
+        (number + 1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(17)
+    }
+
+    #[test]
+    fn a_table_grows_in_steps_and_shrinks_after_a_peak() {
+        let mut table = Table::default();
+        let mut capacity = 0;
+        for number in 0..100_000 {
+            table.insert(hash(number), number);
+            let grown = table.capacity();
+            assert!(grown - capacity <= 4096, "a part of it grows at a time");
+            capacity = grown;
+        }
+        for number in 0..100_000 {
+            assert_eq!(
+                table.find(hash(number), |known| *known == number),
+                Some(&number)
+            );
+        }
+        for number in 10..100_000 {
+            let removed = table.remove(hash(number), |known| *known == number);
+            assert_eq!(removed, Some(number));
+        }
+        assert!(table.capacity() <= 64 * 16, "{}", table.capacity());
+        let left: usize = (0..SHARDS).map(|part| table.shard(part).count()).sum();
+        assert_eq!(left, 10);
+        assert_eq!(table.find(hash(10), |_| true), None);
+    }
+}

@@ -101,7 +101,43 @@ impl Hits {
         }
     }
 
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     pub(super) fn all(&self) -> &[Hit] {
         &self.0
+    }
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn several(positions: &[u64]) -> Due {
+        Due::Several(positions.iter().copied().map(Position).collect())
+    }
+
+    #[test]
+    fn what_is_due_for_several_reasons_is_due_once_and_in_order() {
+        let mut due = Due::One(Position(5));
+        due.merge(&Due::One(Position(5)), 3);
+        assert_eq!(due, Due::One(Position(5)));
+        due.merge(&Due::One(Position(2)), 3);
+        due.merge(&several(&[2, 4]), 3);
+        assert_eq!(due, several(&[2, 4, 5]));
+    }
+
+    #[test]
+    fn more_than_a_lane_holds_is_skipped() {
+        let mut due = several(&[2, 4, 5]);
+        due.merge(&Due::One(Position(3)), 3);
+        assert_eq!(due, Due::Skip(Position(5)));
+        due.merge(&Due::One(Position(7)), 3);
+        assert_eq!(due, Due::Skip(Position(7)));
+        let mut due = Due::One(Position(9));
+        due.merge(&Due::Skip(Position(1)), 3);
+        assert_eq!(due, Due::Skip(Position(9)));
     }
 }

@@ -27,8 +27,6 @@ const CANDIDATE_STEPS: u64 = 40;
 /// How many times the conditions of interests may be compared for the private updates of a group,
 /// which happens under the mutex.
 const PRIVATE_CHECKS: usize = 1 << 15;
-/// From how many matching patterns on it is looked whether they belong to a few interests.
-const MANY_PATTERNS: usize = 256;
 
 /// A search under way.
 pub(crate) struct Search<'a> {
@@ -321,7 +319,9 @@ impl<'a> Search<'a> {
             let key = card.key(family).into_iter();
             key.flat_map(move |key| side.groups_after(family, key, self.hashing, after))
         };
-        if judged.matched.len() > MANY_PATTERNS {
+        let many = self.budgets.many_patterns;
+        if judged.matched.len() > many {
+            // Where a few interests hold most of them, those interests are fewer to walk over.
             let all = Family::ALL.into_iter();
             let groups: Vec<_> = all
                 .flat_map(|family| {
@@ -329,7 +329,8 @@ impl<'a> Search<'a> {
                 })
                 .collect();
             let holders = groups.iter().filter_map(|group| side.members(*group));
-            if judged.matched.len() / 4 > holders.map(Members::len).sum() {
+            let holders: usize = holders.map(Members::len).sum();
+            if judged.matched.len() * 64 > many * holders {
                 groups.into_iter().for_each(|group| found(group, 0, false));
                 return;
             }
@@ -481,6 +482,11 @@ impl<'a> Search<'a> {
             }
         }
         None
+    }
+
+    /// Makes room for what the next part finds, so that it need not be made under the mutex.
+    pub(super) fn make_room(&mut self) {
+        self.hits.reserve(self.budgets.hold);
     }
 
     /// Whom the group concerns, once all are found.

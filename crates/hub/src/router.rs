@@ -265,6 +265,18 @@ impl State {
 
 impl Route for Router {
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+        self.route_in_parts(group, acknowledge, &mut || {});
+    }
+}
+
+impl Router {
+    /// Routes a group; calls `between` where the mutex is free.
+    pub(crate) fn route_in_parts(
+        &self,
+        group: &[Arc<Frame>],
+        acknowledge: &mut dyn FnMut(),
+        between: &mut dyn FnMut(),
+    ) {
         /// How many lanes are filled under the mutex, rather than to take it once more.
         const FEW: usize = 64;
         let Some(last) = group.last() else { return };
@@ -290,6 +302,7 @@ impl Route for Router {
                 search.judge(&mut cards, &self.base);
             }
             search.make_room();
+            between();
             state = self.state.urgent();
         }
         let hits = search.hits();

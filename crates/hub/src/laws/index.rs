@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use talaria_transport::{Position, Ring, Route};
+use talaria_transport::{Position, Ring};
 
 use super::alphabet::{Asked, Published, base};
 use super::{config, tiny_budgets};
@@ -15,25 +15,63 @@ use crate::router::{Budgets, Membership, Router};
 
 #[derive(Debug, Clone)]
 enum Operation {
+    Change(Change),
+    /// A group, and what changes while it is routed.
+    Publish(Vec<Published>, Vec<Change>),
+}
+
+#[derive(Debug, Clone)]
+enum Change {
     Join(Asked),
     /// The place, modulo how many there are.
     Leave(usize),
-    Publish(Vec<Published>),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        3 => Asked::any().prop_map(Change::Join),
+        2 => any::<usize>().prop_map(Change::Leave),
+    ]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
+    let publish = (vec(Published::small(), 1..4), vec(change(), 0..3));
     prop_oneof![
-        3 => Asked::any().prop_map(Operation::Join),
-        2 => any::<usize>().prop_map(Operation::Leave),
-        3 => vec(Published::small(), 1..4).prop_map(Operation::Publish),
+        5 => change().prop_map(Operation::Change),
+        3 => publish.prop_map(|(group, changes)| Operation::Publish(group, changes)),
     ]
+}
+
+/// Interests, each with two of its readers.
+#[derive(Default)]
+struct Readers(Vec<(Asked, [Membership; 2])>);
+
+impl Readers {
+    fn change(&mut self, router: &Arc<Router>, change: &Change) {
+        match change {
+            Change::Join(asked) => {
+                let one = router.join(asked.reworded().selection(), 0);
+                let other = router.join(asked.selection(), 0);
+                assert!(
+                    Arc::ptr_eq(one.interest(), other.interest()),
+                    "equal selections share"
+                );
+                self.0.push((asked.clone(), [one, other]));
+            }
+            Change::Leave(place) => {
+                if let Some(place) = place.checked_rem(self.0.len()) {
+                    self.0.swap_remove(place);
+                }
+            }
+        }
+    }
 }
 
 /// What became of some groups at the interests.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
-    exactly: usize,
     skipped: usize,
+    joined_meanwhile: usize,
 }
 
 fn check(budgets: Budgets, operations: &[Operation]) -> Result<Told, TestCaseError> {
@@ -45,31 +83,24 @@ fn check(budgets: Budgets, operations: &[Operation]) -> Result<Told, TestCaseErr
         Position::ORIGIN,
     ));
     let mut told = Told::default();
-    let mut known: Vec<(Asked, [Membership; 2])> = Vec::new();
+    let mut readers = Readers::default();
     for operation in operations {
         match operation {
-            Operation::Join(asked) => {
-                let one = router.join(asked.reworded().selection(), 0);
-                let other = router.join(asked.selection(), 0);
-                prop_assert!(
-                    Arc::ptr_eq(one.interest(), other.interest()),
-                    "equal selections share"
-                );
-                known.push((asked.clone(), [one, other]));
-            }
-            Operation::Leave(place) => {
-                if let Some(place) = place.checked_rem(known.len()) {
-                    known.swap_remove(place);
-                }
-            }
-            Operation::Publish(group) => {
+            Operation::Change(change) => readers.change(&router, change),
+            Operation::Publish(group, changes) => {
                 let before = router.visible();
                 let frames: Vec<_> = (before.0 + 1..)
                     .zip(group)
                     .map(|(position, published)| published.frame(position))
                     .collect();
-                router.route(&frames, &mut || {});
-                for (asked, [membership, _]) in &known {
+                let mut changes = changes.iter();
+                router.route_in_parts(&frames, &mut || {}, &mut || {
+                    if let Some(change) = changes.next() {
+                        readers.change(&router, change);
+                        told.joined_meanwhile += usize::from(matches!(change, Change::Join(_)));
+                    }
+                });
+                for (asked, [membership, _]) in &readers.0 {
                     let interest = membership.interest();
                     let due: Vec<_> = frames
                         .iter()
@@ -83,7 +114,6 @@ fn check(budgets: Budgets, operations: &[Operation]) -> Result<Told, TestCaseErr
                     let mut found = Vec::new();
                     match membership.look(before, router.visible(), &mut found) {
                         Look::Complete => {
-                            told.exactly += 1;
                             prop_assert_eq!(&found, &due, "{:?}", asked);
                         }
                         Look::Behind => told.skipped += 1,
@@ -97,7 +127,7 @@ fn check(budgets: Budgets, operations: &[Operation]) -> Result<Told, TestCaseErr
 
 fn law(name: &str, budgets: impl Fn() -> Budgets, judge: impl Fn(Told) -> TestCaseResult) {
     let mut runner = proptest::test_runner::TestRunner::new(config());
-    let outcome = runner.run(&vec(operation(), 1..60), |operations| {
+    let outcome = runner.run(&vec(operation(), 1..40), |operations| {
         judge(check(budgets(), &operations)?)
     });
     if let Err(failure) = outcome {
@@ -107,13 +137,14 @@ fn law(name: &str, budgets: impl Fn() -> Budgets, judge: impl Fn(Told) -> TestCa
 
 /// Each interest is told of each update that it may receive, in order and once, and of no other; by
 /// the judgement of the interest itself and by the specification's ("Subscribers").
+/// Only what joins while a group is routed looks for itself.
 #[test]
 fn interests_are_told_what_a_walk_admits() {
     law(
         "told",
         || Budgets::new(64),
         |told| {
-            prop_assert_eq!(told.skipped, 0);
+            prop_assert!(told.skipped <= told.joined_meanwhile, "{:?}", told);
             Ok(())
         },
     );

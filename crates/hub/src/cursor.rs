@@ -5,14 +5,18 @@
 //! more, waits for the bell or [`Cursor::deadline`] when told to, and reads the pages that the
 //! cursor needs.
 
+mod chunk;
+
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use talaria_protocol::event;
-use talaria_transport::{Admit, Frame, Page, Position, ReadError, Verdict};
+use talaria_transport::{Admit, Page, Position, ReadError, Verdict};
 
+pub(crate) use self::chunk::CHUNK_BYTES;
+use self::chunk::{fitting, join};
 use crate::drain::Drain;
 use crate::interest::{Allowance, PageFilter, Progress};
 use crate::lane::Look;
@@ -21,8 +25,6 @@ use crate::presence::Announced;
 use crate::respond::come_back;
 use crate::router::Membership;
 
-/// What one chunk holds at most, unless a single update is larger. In bytes.
-pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
 /// How many frames are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
 /// How long a slow reader may take to accept the end of its stream.
@@ -379,35 +381,6 @@ impl Cursor {
             Found::Unfinished
         } else {
             Found::Chunk(join(&frames[..fitting]))
-        }
-    }
-}
-
-/// How many of the frames go into one chunk: at least one, if there is one.
-fn fitting(frames: &[Arc<Frame>]) -> usize {
-    let mut bytes = 0;
-    let fits = |frame: &&Arc<Frame>| {
-        bytes += frame.bytes.len();
-        bytes <= CHUNK_BYTES
-    };
-    frames
-        .iter()
-        .take_while(fits)
-        .count()
-        .max(usize::from(!frames.is_empty()))
-}
-
-/// One chunk of the frames' bytes; a single frame's are shared, not copied.
-fn join(frames: &[Arc<Frame>]) -> Bytes {
-    match frames {
-        [only] => only.bytes.clone(),
-        frames => {
-            let length = frames.iter().map(|frame| frame.bytes.len()).sum();
-            let mut chunk = BytesMut::with_capacity(length);
-            frames
-                .iter()
-                .for_each(|frame| chunk.extend_from_slice(&frame.bytes));
-            chunk.freeze()
         }
     }
 }

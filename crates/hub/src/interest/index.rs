@@ -223,6 +223,11 @@ impl Side {
         self.families[family as usize].newest()
     }
 
+    /// How many lengths the prefixes of a family have.
+    pub(crate) fn lengths(&self, family: Family) -> usize {
+        self.families[family as usize].lengths()
+    }
+
     /// See [`Patterns::candidates`].
     pub(crate) fn candidates(
         &self,

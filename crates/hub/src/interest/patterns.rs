@@ -150,6 +150,10 @@ impl Patterns {
         self.lengths.is_empty()
     }
 
+    pub(super) fn lengths(&self) -> usize {
+        self.lengths.len()
+    }
+
     pub(super) fn newest(&self) -> Serial {
         self.newest
     }

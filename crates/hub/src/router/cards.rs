@@ -36,6 +36,10 @@ impl Card {
         }
     }
 
+    fn is_of(&self, hash: u64, text: &str) -> bool {
+        self.hash == hash && *self.text == *text
+    }
+
     /// What the literal prefixes of a family are prefixes of, `None` if none of it can match.
     pub(super) fn key(&self, family: Family) -> Option<&str> {
         if family.of_urls() {
@@ -103,13 +107,12 @@ impl Cards {
 
     /// Takes a topic's card, or makes one.
     pub(super) fn take(&mut self, hash: u64, text: &str, base: &Base) -> Box<Card> {
-        let same = |card: &Box<Card>| card.hash == hash && *card.text == *text;
-        if let Ok(found) = self.young.find_entry(hash, same) {
+        if let Ok(found) = self.young.find_entry(hash, |card| card.is_of(hash, text)) {
             let (card, _) = found.remove();
             self.young_bytes -= card.weight;
             return card;
         }
-        match self.old.find_entry(hash, same) {
+        match self.old.find_entry(hash, |card| card.is_of(hash, text)) {
             Ok(found) => found.remove().0,
             Err(_) => Box::new(Card::new(hash, text, base)),
         }

@@ -92,7 +92,8 @@ impl<'a> Group<'a> {
     }
 }
 
-fn add(due: &mut Option<Due>, more: &Due, most: usize) {
+/// Adds what is due to what may be nothing.
+pub(super) fn add(due: &mut Option<Due>, more: &Due, most: usize) {
     match due {
         Some(due) => due.merge(more, most),
         None => *due = Some(more.clone()),

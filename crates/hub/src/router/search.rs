@@ -8,22 +8,21 @@
 //! The index may change between two parts. What left it costs nothing. What joined it is the
 //! router's business, which has it start behind the group.
 
+mod judging;
+mod private;
+
 use std::collections::{HashMap, HashSet};
 
-use talaria_protocol::Base;
-
+use self::judging::Collected;
 use super::Budgets;
 use super::cards::Cards;
 use super::due::{Due, Hit, Hits};
 use super::group::Group;
 use crate::interest::{
-    Allowance, Candidates, Condition, Family, Hashing, Index, Members, Number, Serial, SetName,
+    Allowance, Condition, Family, Hashing, Index, Members, Number, Serial, SetName,
 };
 
-/// What looking a topic up among the prefixes of a family costs, in steps.
-const LOOK_UP_STEPS: u64 = 60;
-/// What collecting a pattern costs.
-const CANDIDATE_STEPS: u64 = 40;
+const CONDITIONS: [Condition; 2] = [Condition::Asked, Condition::Granted];
 /// How many times the conditions of interests may be compared for the private updates of a group,
 /// which happens under the mutex.
 const PRIVATE_CHECKS: usize = 1 << 15;
@@ -56,13 +55,13 @@ enum Phase {
         costly: bool,
         topic: usize,
     },
-    /// Deciding which sets this topic leads to.
-    Plan {
-        topic: usize,
-    },
     /// Comparing both conditions of these private updates.
     Private {
         class: usize,
+    },
+    /// Deciding which sets this topic leads to.
+    Plan {
+        topic: usize,
     },
     /// Noting the interests of this set, after this one.
     Walk {
@@ -80,14 +79,6 @@ pub(crate) enum Next {
     /// To let go of the mutex for a moment.
     Pause,
     Done,
-}
-
-/// Patterns that a topic has to be compared with.
-struct Collected {
-    topic: usize,
-    condition: Condition,
-    family: Family,
-    candidates: Candidates,
 }
 
 /// A set whose interests are all owed the same.
@@ -138,7 +129,7 @@ impl<'a> Search<'a> {
                             topic: 0,
                         }
                     } else {
-                        Phase::Plan { topic: 0 }
+                        Phase::Private { class: 0 }
                     };
                     if self.has_patterns && self.lacks_cards() {
                         return Next::Judge;
@@ -147,7 +138,7 @@ impl<'a> Search<'a> {
                 Phase::Collect { costly, topic } => {
                     let is_over = topic == self.group.topics.len();
                     if self.allowance.is_spent() || (is_over && costly) {
-                        self.phase = Phase::Plan { topic: 0 };
+                        self.phase = Phase::Private { class: 0 };
                     } else if is_over {
                         self.phase = Phase::Collect {
                             costly: true,
@@ -167,6 +158,11 @@ impl<'a> Search<'a> {
                         return Next::Judge;
                     }
                 }
+                Phase::Private { class } if class < self.group.private.len() => {
+                    self.compare(index, class, &mut room);
+                    self.phase = Phase::Private { class: class + 1 };
+                }
+                Phase::Private { .. } => self.phase = Phase::Plan { topic: 0 },
                 Phase::Plan { topic } if topic < self.group.topics.len() => {
                     self.plan(index, topic, &mut room);
                     self.phase = Phase::Plan { topic: topic + 1 };
@@ -179,13 +175,8 @@ impl<'a> Search<'a> {
                             due,
                         });
                     }
-                    self.phase = Phase::Private { class: 0 };
+                    self.phase = Phase::Walk { walk: 0, after: 0 };
                 }
-                Phase::Private { class } if class < self.group.private.len() => {
-                    self.compare(index, class, &mut room);
-                    self.phase = Phase::Private { class: class + 1 };
-                }
-                Phase::Private { .. } => self.phase = Phase::Walk { walk: 0, after: 0 },
                 Phase::Walk { walk, after } if walk < self.walks.len() => {
                     let reached = self.walk(index, walk, after, &mut room);
                     self.phase = match reached {
@@ -205,100 +196,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn lacks_cards(&self) -> bool {
-        self.group.topics.iter().any(|topic| topic.card.is_none())
-    }
-
     fn conditions(&self) -> impl Iterator<Item = Condition> + use<> {
         let granted = !self.group.private.is_empty();
         [Condition::Asked]
             .into_iter()
             .chain(granted.then_some(Condition::Granted))
-    }
-
-    /// Looks the topics up, and parses those that are not known.
-    pub(super) fn take_cards(&mut self, cards: &mut Cards, base: &Base) {
-        for topic in &mut self.group.topics {
-            topic
-                .card
-                .get_or_insert_with(|| cards.take(topic.hash, topic.text, base));
-        }
-    }
-
-    /// Collects what a topic has to be compared with; `false` if there is more than there is room
-    /// for.
-    fn collect(&mut self, index: &Index, costly: bool, topic: usize, room: &mut usize) -> bool {
-        let (cheap, expensive) = Family::ALL.split_at(2);
-        let families = if costly { expensive } else { cheap };
-        let wanted = &mut self.group.topics[topic];
-        let Some(card) = &mut wanted.card else {
-            return true;
-        };
-        *room = room.saturating_sub(1);
-        let mut all = true;
-        for condition in [Condition::Asked, Condition::Granted] {
-            if condition == Condition::Granted && !wanted.is_private {
-                continue;
-            }
-            let side = index.side(condition);
-            for family in families.iter().copied() {
-                let up_to = card.judged(condition).up_to[family as usize];
-                if up_to >= side.newest(family).min(self.last) {
-                    continue;
-                }
-                let Some(key) = card.key(family) else {
-                    continue;
-                };
-                self.allowance.spend(LOOK_UP_STEPS);
-                let between = (up_to, self.last);
-                let room_left = (*room).max(1);
-                let candidates = side.candidates(family, key, self.hashing, between, room_left);
-                *room = room.saturating_sub(candidates.found.len());
-                all &= candidates.complete_to >= self.last;
-                if candidates.found.is_empty() {
-                    card.judged_mut(condition).up_to[family as usize] = candidates.complete_to;
-                } else {
-                    self.collected.push(Collected {
-                        topic,
-                        condition,
-                        family,
-                        candidates,
-                    });
-                }
-            }
-        }
-        all
-    }
-
-    /// Judges what was collected, as far as the allowance goes. Called without the mutex.
-    pub(super) fn judge(&mut self, cards: &mut Cards, base: &Base) {
-        self.take_cards(cards, base);
-        for collected in std::mem::take(&mut self.collected) {
-            let Collected {
-                topic,
-                condition,
-                family,
-                candidates,
-            } = collected;
-            let Some(card) = &mut self.group.topics[topic].card else {
-                continue;
-            };
-            let mut up_to = candidates.complete_to;
-            for candidate in candidates.found {
-                if self.allowance.is_spent() {
-                    // Each is newer than the one before.
-                    up_to = candidate.place.serial - 1;
-                    break;
-                }
-                let mut spent = CANDIDATE_STEPS;
-                if card.is_matched_by(&candidate.pattern, &mut spent) {
-                    let matched = &mut card.judged_mut(condition).matched;
-                    matched.push((family, candidate.place));
-                }
-                self.allowance.spend(spent);
-            }
-            card.judged_mut(condition).up_to[family as usize] = up_to;
-        }
     }
 
     /// Calls `found` with each set that a topic leads to, by one condition: after which number it
@@ -377,79 +279,6 @@ impl<'a> Search<'a> {
         self.walks.push(walk);
     }
 
-    /// Finds who both asks for private updates and may read them, or leaves it to the readers if
-    /// that is much work.
-    fn compare(&mut self, index: &Index, class: usize, room: &mut usize) {
-        let due = self.group.private[class].due.clone();
-        let asked = self.standing(index, Condition::Asked, class);
-        let granted = self.standing(index, Condition::Granted, class);
-        self.gone.extend(asked.gone.iter().chain(&granted.gone));
-        let (walked, other) = if granted.cost(&asked) < asked.cost(&granted) {
-            (&granted, &asked)
-        } else {
-            (&asked, &granted)
-        };
-        let cost = walked.cost(other) + asked.names.len() + granted.names.len();
-        if cost > self.private_checks {
-            *room = room.saturating_sub(asked.names.len());
-            let due = due.skip();
-            for (set, after) in asked.names {
-                let due = due.clone();
-                self.add_walk(Walk { set, after, due });
-            }
-            return;
-        }
-        self.private_checks -= cost;
-        *room = room.saturating_sub(cost + 1);
-        let most = self.budgets.lane_positions;
-        let skip = due.skip();
-        for interest in walked.certain.iter().flat_map(|members| members.after(0)) {
-            match other.of(interest.number) {
-                Some(true) => self.hits.add(interest, &due, most),
-                Some(false) => self.hits.add(interest, &skip, most),
-                None => {}
-            }
-        }
-        for (members, after) in &walked.uncertain {
-            for interest in members.after(*after) {
-                let number = interest.number;
-                if walked.of(number) == Some(false) && other.of(number).is_some() {
-                    self.hits.add(interest, &skip, most);
-                }
-            }
-        }
-    }
-
-    /// Who meets a condition on private updates.
-    fn standing<'i>(
-        &self,
-        index: &'i Index,
-        condition: Condition,
-        class: usize,
-    ) -> Standing<'i, 'a> {
-        let mut standing = Standing::default();
-        let mut find = |name, after, is_certain| match index.side(condition).members(name) {
-            Some(members) if is_certain => {
-                standing.certain.push(members);
-                standing.names.push((name, after));
-            }
-            Some(members) => {
-                standing.uncertain.push((members, after));
-                standing.names.push((name, after));
-            }
-            None => {
-                if let SetName::Pattern(_, place) = name {
-                    standing.gone.push(place.serial);
-                }
-            }
-        };
-        find(SetName::Any, 0, true);
-        for topic in &self.group.private[class].topics {
-            self.sets(index, condition, *topic, &mut find);
-        }
-        standing
-    }
-
     /// Notes the interests of a set; where it is if there are more than there is room for.
     fn walk(
         &mut self,
@@ -499,47 +328,12 @@ impl<'a> Search<'a> {
         cards.are_needed = self.has_patterns;
         for mut card in self.group.topics.into_iter().filter_map(|topic| topic.card) {
             if !self.gone.is_empty() {
-                for condition in [Condition::Asked, Condition::Granted] {
+                for condition in CONDITIONS {
                     let matched = &mut card.judged_mut(condition).matched;
                     matched.retain(|(_, place)| !self.gone.contains(&place.serial));
                 }
             }
             cards.put(card);
         }
-    }
-}
-
-/// Who meets one condition on private updates.
-#[derive(Default)]
-struct Standing<'i, 'a> {
-    certain: Vec<&'i Members>,
-    /// Who may meet it: those after a number.
-    uncertain: Vec<(&'i Members, Number)>,
-    /// The same sets by their names.
-    names: Vec<(SetName<'a>, Number)>,
-    gone: Vec<Serial>,
-}
-
-impl Standing<'_, '_> {
-    /// Whether it is certain that an interest meets the condition; `None` if it does not.
-    fn of(&self, number: Number) -> Option<bool> {
-        if self.certain.iter().any(|members| members.contains(number)) {
-            return Some(true);
-        }
-        let mut uncertain = self.uncertain.iter();
-        uncertain
-            .any(|(members, after)| number > *after && members.contains(number))
-            .then_some(false)
-    }
-
-    /// How many sets are looked at if this side is walked and the other compared.
-    fn cost(&self, other: &Self) -> usize {
-        let all = |side: &Self| {
-            let certain: usize = side.certain.iter().map(|members| members.len()).sum();
-            let uncertain = side.uncertain.iter().map(|(members, _)| members.len());
-            certain + uncertain.sum::<usize>()
-        };
-        let sets = other.certain.len() + other.uncertain.len();
-        all(self).saturating_mul(sets)
     }
 }

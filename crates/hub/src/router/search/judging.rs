@@ -1,0 +1,124 @@
+//! Which patterns a topic matches: collected under the mutex, judged without it.
+
+use talaria_protocol::Base;
+
+use super::{CONDITIONS, Search};
+use crate::interest::{Candidates, Condition, Family, Index};
+use crate::router::cards::Cards;
+
+/// What looking a topic up among the prefixes of a family costs, in steps.
+const LOOK_UP_STEPS: u64 = 60;
+/// What each length of a prefix adds to that.
+const LENGTH_STEPS: u64 = 10;
+/// Lengths that are looked up in the time of another unit under the mutex.
+const LENGTHS: usize = 4;
+/// What collecting a pattern costs.
+const CANDIDATE_STEPS: u64 = 40;
+
+/// Patterns that a topic has to be compared with.
+pub(super) struct Collected {
+    topic: usize,
+    condition: Condition,
+    family: Family,
+    candidates: Candidates,
+}
+
+impl Search<'_> {
+    pub(super) fn lacks_cards(&self) -> bool {
+        self.group.topics.iter().any(|topic| topic.card.is_none())
+    }
+
+    /// Looks the topics up, and parses those that are not known.
+    pub(in crate::router) fn take_cards(&mut self, cards: &mut Cards, base: &Base) {
+        for topic in &mut self.group.topics {
+            topic
+                .card
+                .get_or_insert_with(|| cards.take(topic.hash, topic.text, base));
+        }
+    }
+
+    /// Collects what a topic has to be compared with; `false` if there is more than there is room
+    /// for.
+    pub(super) fn collect(
+        &mut self,
+        index: &Index,
+        costly: bool,
+        topic: usize,
+        room: &mut usize,
+    ) -> bool {
+        let (cheap, expensive) = Family::ALL.split_at(2);
+        let families = if costly { expensive } else { cheap };
+        let wanted = &mut self.group.topics[topic];
+        let Some(card) = &mut wanted.card else {
+            return true;
+        };
+        *room = room.saturating_sub(1);
+        let mut all = true;
+        for condition in CONDITIONS {
+            if condition == Condition::Granted && !wanted.is_private {
+                continue;
+            }
+            let side = index.side(condition);
+            for family in families.iter().copied() {
+                let up_to = card.judged(condition).up_to[family as usize];
+                if up_to >= side.newest(family).min(self.last) {
+                    continue;
+                }
+                let Some(key) = card.key(family) else {
+                    continue;
+                };
+                let lengths = side.lengths(family);
+                self.allowance
+                    .spend(LOOK_UP_STEPS + LENGTH_STEPS * lengths as u64);
+                *room = room.saturating_sub(lengths / LENGTHS);
+                let between = (up_to, self.last);
+                let room_left = (*room).max(1);
+                let candidates = side.candidates(family, key, self.hashing, between, room_left);
+                *room = room.saturating_sub(candidates.found.len());
+                all &= candidates.complete_to >= self.last;
+                if candidates.found.is_empty() {
+                    card.judged_mut(condition).up_to[family as usize] = candidates.complete_to;
+                } else {
+                    self.collected.push(Collected {
+                        topic,
+                        condition,
+                        family,
+                        candidates,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// Judges what was collected, as far as the allowance goes. Called without the mutex.
+    pub(in crate::router) fn judge(&mut self, cards: &mut Cards, base: &Base) {
+        self.take_cards(cards, base);
+        for collected in std::mem::take(&mut self.collected) {
+            let Collected {
+                topic,
+                condition,
+                family,
+                candidates,
+            } = collected;
+            let Some(card) = &mut self.group.topics[topic].card else {
+                continue;
+            };
+            let mut up_to = candidates.complete_to;
+            for candidate in candidates.found {
+                if self.allowance.is_spent() {
+                    // Each is newer than the one before.
+                    up_to = candidate.place.serial - 1;
+                    break;
+                }
+                let mut spent = CANDIDATE_STEPS;
+                if card.is_matched_by(&candidate.pattern, &mut spent) {
+                    let matched = &mut card.judged_mut(condition).matched;
+                    matched.push((family, candidate.place));
+                }
+                self.allowance.spend(spent);
+            }
+            card.judged_mut(condition).up_to[family as usize] = up_to;
+        }
+    }
+}

@@ -72,9 +72,10 @@ impl Hub {
             head,
         ));
         transport.start(Arc::clone(&router) as _);
-        let presence = options
-            .subscriptions
-            .then(|| Reconciler::new(Arc::clone(&transport), Arc::clone(&router)));
+        let presence = options.subscriptions.then(|| {
+            let (transport, router) = (Arc::clone(&transport), Arc::clone(&router));
+            Reconciler::new(options.presence.clone(), transport, router)
+        });
         Self(Arc::new(Shared {
             verifier: Verifier::new(
                 options.issuers.clone(),

@@ -35,8 +35,13 @@ fn tiny_budgets(lane_positions: usize) -> Budgets {
 
 /// How many cases a property gets: the acceptance's number where it is asked for.
 fn config() -> Config {
+    config_of(500)
+}
+
+/// The same, with so many cases where the acceptance's number is not asked for.
+pub(crate) fn config_of(cases: u32) -> Config {
     let full = std::env::var_os("TALARIA_FULL").is_some_and(|value| value == "1");
-    Config::with_cases(if full { 10_000 } else { 500 })
+    Config::with_cases(if full { 10_000.min(20 * cases) } else { cases })
 }
 
 /// A bell that counts how often it rang.

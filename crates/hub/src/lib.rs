@@ -46,6 +46,7 @@ pub use host::{HostError, host_of};
 pub use hub::Hub;
 pub use options::{HubOptions, UnknownCursor};
 pub use outflow::Outflow;
+pub use presence::PresenceOptions;
 pub use respond::{Unanswered, forbid_storing, plain, refusal};
 pub use rule::Rule;
 pub use stream::{Handover, Stream};

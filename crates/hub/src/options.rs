@@ -8,6 +8,7 @@ use crate::Rule;
 use crate::access::Issuers;
 use crate::limits::BudgetOptions;
 use crate::origin::Origins;
+use crate::presence::PresenceOptions;
 
 /// What a subscriber gets first when its `Last-Event-ID` is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +60,8 @@ pub struct HubOptions {
     pub accepted_audiences: Vec<String>,
     /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
     pub subscriptions: bool,
+    /// Whose subscriptions are announced, and what their events may take.
+    pub presence: PresenceOptions,
     /// Which generations of the protocol are spoken.
     pub rule: Rule,
     /// Whether any 0.x publisher may publish public updates on topics that its token does not grant
@@ -87,6 +90,7 @@ impl HubOptions {
             public_origins: Vec::new(),
             accepted_audiences: Vec::new(),
             subscriptions: false,
+            presence: PresenceOptions::default(),
             rule: Rule::default(),
             publish_ungranted: false,
         }

@@ -38,7 +38,7 @@ use self::search::{Next, Search};
 use self::turnstile::Turnstile;
 use crate::interest::{Hashing, Index, Interest, Keys, Selection};
 use crate::lane::{Lane, Look, Seat};
-use crate::presence::{Document, Table, changes};
+use crate::presence::{Document, Members, Table, changes};
 
 /// What routing and reading may cost at a time.
 #[derive(Debug, Clone)]
@@ -193,9 +193,9 @@ impl Router {
         self.state.patient().presence.withdraw(topic);
     }
 
-    /// The id of the newest visible update, `None` before the first of this process, and the
-    /// subscriptions that are active there.
-    pub(crate) fn present(&self) -> (Option<String>, Vec<Arc<Document>>) {
+    /// The newest visible update, `None` before the first of this process, and the subscriptions
+    /// there.
+    pub(crate) fn present(&self) -> (Option<Arc<Frame>>, Members) {
         self.state.patient().presence.snapshot()
     }
 

@@ -9,10 +9,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use talaria_protocol::{EARLIEST, Generation, SubscribeRequest, Subscription, form};
+use talaria_protocol::{EARLIEST, Generation, ProtocolError, SubscribeRequest, Subscription, form};
 use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::accept::{self, EventStream};
 use crate::access::{Access, Role};
@@ -22,10 +21,10 @@ use crate::hub::{Incoming, Shared};
 use crate::interest::Selection;
 use crate::limits::Client;
 use crate::outflow::Outflow;
-use crate::presence::{Announced, Document};
+use crate::presence::Announced;
 use crate::respond::{self, FORM, Refused};
 use crate::stream::{Handover, Stream};
-use crate::{Rule, UnknownCursor};
+use crate::{Connection, Rule, UnknownCursor};
 
 /// How long the head of a stream waits for its cursor to be looked up.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,7 +85,7 @@ pub(crate) async fn subscribe(
         Err(exceeded) => return refuse_for_now(exceeded.into()),
     };
     // Joined first, resolved second: what is committed in between is in the lane.
-    let membership = hub.router.join(selection, 0);
+    let membership = hub.router.join(selection, client.number());
     let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
         return refuse_for_now(Refused::Unavailable);
     };
@@ -97,7 +96,7 @@ pub(crate) async fn subscribe(
         let drain = Arc::clone(&hub.drain);
         // A client that lists the subscriptions once its stream is open finds its own, unless the
         // log is slow to store the beginning (design §7).
-        let announced = announce(hub, &asked.subscriptions, access.as_ref()).await;
+        let announced = announce(hub, request, &asked.subscriptions, access.as_ref()).await?;
         let cursor = Cursor::new(membership, drain, position, deadlines)
             .announced(announced)
             .holding(held);
@@ -126,29 +125,27 @@ pub(crate) async fn subscribe(
 /// Publishes that the subscriptions begin, each matcher once, if the hub does that.
 async fn announce(
     hub: &Shared,
+    request: &Incoming<'_>,
     subscriptions: &[Subscription],
     access: Option<&Access>,
-) -> Option<Announced> {
-    let presence = hub.presence.as_ref()?;
-    // Random for each connection, so that it tells nothing of the token (specification,
-    // "Subscriber Identifier Assignment").
-    let subscriber: Arc<str> = Uuid::new_v4().urn().to_string().into();
-    let mut documents: Vec<Document> = Vec::new();
+) -> Result<Option<Announced>, ProtocolError> {
+    let Some(presence) = hub.presence.as_ref() else {
+        return Ok(None);
+    };
+    let connection = request.parts.extensions.get::<Connection>();
+    let answers_older = hub.options.rule == Rule::Classic;
+    let Some(mut visit) = presence.visit(access, connection, answers_older) else {
+        return Ok(None);
+    };
     let mut seen = HashSet::new();
     for asked in subscriptions {
         if !seen.insert((asked.matcher_type, asked.text.as_str())) {
             continue;
         }
         let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
-        documents.push(Document::new(
-            asked.clone(),
-            Arc::clone(&subscriber),
-            payload.cloned(),
-            hub.options.rule == Rule::Classic,
-        ));
+        visit.add(asked.clone(), payload)?;
     }
-    let drain = Arc::clone(&hub.drain);
-    Some(presence.begin(documents, drain).await)
+    Ok(Some(presence.begin(visit, Arc::clone(&hub.drain)).await))
 }
 
 /// The access that a presented token gives; `None` for an anonymous subscriber, where these are

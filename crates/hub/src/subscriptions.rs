@@ -12,14 +12,21 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use talaria_protocol::error::Shown;
-use talaria_protocol::{Action, EARLIEST, Generation, HUB_PATH, MatcherType, ProtocolError, Topic};
+use talaria_protocol::{
+    Action, EARLIEST, Generation, HUB_PATH, MatcherType, ProtocolError, Subscription, Topic,
+};
 
 use crate::access::Access;
 use crate::cursor::CHUNK_BYTES;
 use crate::hub::{Incoming, Shared};
-use crate::presence::{Context, Document, NAMESPACE, quoted};
+use crate::presence::{
+    Context, Document, Members, MembersFrom, NAMESPACE, collection_of, quoted, topic_of,
+};
 use crate::respond::Refused;
 use crate::subscribe::authorise;
+
+/// How many documents are looked at before others have their turn.
+const LOOKS: usize = 1_024;
 
 /// What stands percent-encoded in an entity tag (B-547).
 const TAG: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -29,9 +36,9 @@ const TAG: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 enum Selected {
     All,
     /// Those with this matcher.
-    Matching(MatcherType, String),
+    Matching(Subscription),
     /// That of one subscriber.
-    One(MatcherType, String, String),
+    One(Subscription, String),
 }
 
 /// Whether the path belongs to the API.
@@ -57,17 +64,21 @@ pub(crate) async fn answer(
             topic: path.to_owned(),
         });
     }
-    let (newest, mut documents) = hub.router.present();
-    documents.retain(|document| selected.includes(document));
-    if matches!(selected, Selected::One(..)) && documents.is_empty() {
-        return Err(Refused::NotFound(path.to_owned()));
-    }
+    let (newest, members) = hub.router.present();
+    let one = match &selected {
+        Selected::One(asked, subscriber) => {
+            let found = members.active(&topic_of(asked, subscriber)).cloned();
+            Some(found.ok_or_else(|| Refused::NotFound(path.to_owned()))?)
+        }
+        Selected::All | Selected::Matching(_) => None,
+    };
     // Before anything was routed, the newest update is one of an earlier run.
     let at_start = || {
         let presence = hub.presence.as_ref()?;
         presence.newest_at_start().map(str::to_owned)
     };
     let cursor = newest
+        .map(|newest| newest.event_id.to_string())
         .or_else(at_start)
         .unwrap_or_else(|| EARLIEST.to_owned());
     let answers = request.answers();
@@ -105,16 +116,14 @@ pub(crate) async fn answer(
             Generation::V1 => "application/json",
         },
     );
-    let body = match (&selected, documents.first()) {
-        (Selected::One(..), Some(document)) => {
-            Body::from(document.json(true, 0, Context::AnsweredAt(&cursor)))
-        }
-        _ => {
+    let body = match one {
+        Some(document) => Body::from(document.json(true, 0, Context::AnsweredAt(&cursor))),
+        None => {
             let id = match (answers, parts.uri.query()) {
                 (Generation::V0, Some(query)) => format!("{path}?{query}"),
                 _ => path.to_owned(),
             };
-            Body::new(Collection::new(&id, &cursor, documents, answers))
+            Body::new(Collection::new(&id, &cursor, members, selected, answers))
         }
     };
     *response.body_mut() = if parts.method == Method::HEAD {
@@ -151,33 +160,42 @@ impl Selected {
                 ))
             })
         };
+        let asked = |matcher_type, text: &str| {
+            let text = decoded(text)?;
+            Ok::<_, Refused>(Subscription { matcher_type, text })
+        };
         match (segments.as_slice(), oldest) {
             ([], _) => Ok(Self::All),
             (segments, _) if segments.contains(&"") => Err(Refused::NotFound(path.to_owned())),
-            ([topic], Generation::V0) => Ok(Self::Matching(MatcherType::Selector, decoded(topic)?)),
+            ([topic], Generation::V0) => Ok(Self::Matching(asked(MatcherType::Selector, topic)?)),
             ([topic, subscriber], Generation::V0) if MatcherType::from_name(topic).is_none() => {
-                let (topic, subscriber) = (decoded(topic)?, decoded(subscriber)?);
-                Ok(Self::One(MatcherType::Selector, topic, subscriber))
+                let asked = asked(MatcherType::Selector, topic)?;
+                Ok(Self::One(asked, decoded(subscriber)?))
             }
-            ([kind, text], _) => Ok(Self::Matching(matcher_type(kind)?, decoded(text)?)),
+            ([kind, text], _) => Ok(Self::Matching(asked(matcher_type(kind)?, text)?)),
             ([kind, text, subscriber], _) => {
-                let kind = matcher_type(kind)?;
-                Ok(Self::One(kind, decoded(text)?, decoded(subscriber)?))
+                let asked = asked(matcher_type(kind)?, text)?;
+                Ok(Self::One(asked, decoded(subscriber)?))
             }
             _ => Err(Refused::NotFound(path.to_owned())),
         }
     }
 
+    /// What the topics of all that are selected begin with.
+    fn prefix(&self) -> String {
+        match self {
+            Self::All => NAMESPACE.to_owned(),
+            Self::Matching(asked) => collection_of(asked),
+            Self::One(asked, subscriber) => topic_of(asked, subscriber),
+        }
+    }
+
+    /// Whether one whose topic has that prefix is selected: a topic of 0.x may be spelt as the name of
+    /// a matcher type.
     fn includes(&self, document: &Document) -> bool {
-        let asked = &document.subscription;
         match self {
             Self::All => true,
-            Self::Matching(kind, text) => asked.matcher_type == *kind && asked.text == *text,
-            Self::One(kind, text, subscriber) => {
-                asked.matcher_type == *kind
-                    && asked.text == *text
-                    && *document.subscriber == **subscriber
-            }
+            Self::Matching(asked) | Self::One(asked, _) => document.subscription == *asked,
         }
     }
 }
@@ -203,11 +221,19 @@ fn decoded(segment: &str) -> Result<String, Refused> {
 struct Collection {
     next: Option<String>,
     first: bool,
-    documents: std::vec::IntoIter<Arc<Document>>,
+    selected: Selected,
+    prefix: String,
+    members: MembersFrom,
 }
 
 impl Collection {
-    fn new(id: &str, cursor: &str, documents: Vec<Arc<Document>>, answers: Generation) -> Self {
+    fn new(
+        id: &str,
+        cursor: &str,
+        members: Members,
+        selected: Selected,
+        answers: Generation,
+    ) -> Self {
         let id = quoted(id);
         let head = match answers {
             Generation::V0 => format!(
@@ -218,13 +244,29 @@ impl Collection {
                 "{{\n  \"id\": {id},\n  \"type\": \"subscriptions\",\n  \"subscriptions\": ["
             ),
         };
+        let prefix = selected.prefix();
         Self {
             next: Some(head),
             first: true,
-            documents: documents.into_iter(),
+            members: members.from(&prefix),
+            selected,
+            prefix,
         }
     }
+
+    /// The next document, or `None` at the end of the list.
+    fn document(&mut self) -> Option<Listed> {
+        let (document, is_active) = self.members.next()?;
+        if !document.topic.starts_with(&self.prefix) {
+            return None;
+        }
+        let is_listed = is_active && self.selected.includes(&document);
+        Some(is_listed.then_some(document))
+    }
 }
+
+/// A document, `None` if it does not belong to the list.
+type Listed = Option<Arc<Document>>;
 
 impl HttpBody for Collection {
     type Data = Bytes;
@@ -232,26 +274,32 @@ impl HttpBody for Collection {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut TaskContext<'_>,
+        task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(mut chunk) = self.next.take() else {
             return Poll::Ready(None);
         };
-        while chunk.len() < CHUNK_BYTES {
-            match self.documents.next() {
-                Some(document) => {
+        for _ in 0..LOOKS {
+            if chunk.len() >= CHUNK_BYTES {
+                self.next = Some(String::new());
+                return Poll::Ready(Some(Ok(Frame::data(chunk.into()))));
+            }
+            match self.document() {
+                Some(Some(document)) => {
                     let separator = if self.first { "\n    " } else { ",\n    " };
                     self.first = false;
                     chunk.push_str(separator);
                     chunk.push_str(&document.json(true, 4, Context::Listed));
                 }
+                Some(None) => {}
                 None => {
                     chunk.push_str(if self.first { "]\n}" } else { "\n  ]\n}" });
                     return Poll::Ready(Some(Ok(Frame::data(chunk.into()))));
                 }
             }
         }
-        self.next = Some(String::new());
-        Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
+        self.next = Some(chunk);
+        task.waker().wake_by_ref();
+        Poll::Pending
     }
 }

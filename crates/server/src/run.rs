@@ -244,6 +244,7 @@ fn options(settings: Settings) -> HubOptions {
     options.rule = settings.rule;
     options.publish_ungranted = settings.publish_ungranted;
     options.subscriptions = settings.subscriptions;
+    options.presence = settings.presence;
     options.repeat_window = settings.repeat_window;
     options.public_origins = settings.public_origins;
     options.accepted_audiences = settings.accepted_audiences;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use talaria_protocol::{MatcherType, Subscription};
+use talaria_protocol::{MatcherType, Subscription, Update};
 use talaria_transport::{Frame, Position, Ring, Route};
 
 use super::alphabet::base;
@@ -33,6 +33,8 @@ enum Operation {
     Withdraw,
     Begin,
     End,
+    /// An update without the hub's mark says that it began, or ended.
+    Forge(bool),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -41,6 +43,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Withdraw),
         3 => Just(Operation::Begin),
         1 => Just(Operation::End),
+        1 => any::<bool>().prop_map(Operation::Forge),
     ]
 }
 
@@ -48,7 +51,8 @@ proptest! {
     #![proptest_config(config())]
 
     /// A subscription is listed from the event of its beginning to that of its end, if it was
-    /// announced and not withdrawn; the cursor of the list is the newest routed update.
+    /// announced and not withdrawn; the cursor of the list is the newest routed update. What others
+    /// publish says nothing, however much it looks like such an event.
     #[test]
     fn the_list_is_what_was_announced_and_has_begun(
         operations in vec((0..SUBSCRIPTIONS, operation()), 1..40),
@@ -65,6 +69,7 @@ proptest! {
         }).collect();
         let mut stages = [Stage::New; SUBSCRIPTIONS];
         let mut newest = None;
+        let mut snapshots = Vec::new();
         let mut routed = 0;
         for (number, operation) in operations {
             let document = &documents[number];
@@ -91,25 +96,38 @@ proptest! {
                 // What was withdrawn is not expected, whatever comes of it after all.
                 (Operation::Begin, Stage::Withdrawn) => Some(true),
                 (Operation::End, Stage::Withdrawn) => Some(false),
+                (Operation::Forge(active), _) => Some(active),
                 _ => None,
             };
             if let Some(active) = event {
                 routed += 1;
                 let id = routed.to_string();
-                let update = document.update(active);
+                let by_hub = !matches!(operation, Operation::Forge(_));
+                let update = Update { by_hub, ..document.update(active) };
                 router.route(&[Arc::new(Frame::new(Position(routed), id.clone(), update))], &mut || {});
                 newest = Some(id);
             }
-            let (cursor, listed) = router.present();
+            let (cursor, members) = router.present();
+            let cursor = cursor.map(|frame| frame.event_id.to_string());
             prop_assert_eq!(&cursor, &newest);
-            let listed: Vec<_> = listed.iter().map(|document| &document.topic).collect();
+            let one = &documents[number].topic;
+            prop_assert_eq!(members.active(one).is_some(), stages[number] == Stage::Active);
+            let listed = members.from("").filter(|(_, is_active)| *is_active);
+            let listed: Vec<_> = listed.map(|(document, _)| document.topic.clone()).collect();
+            snapshots.push((router.present().1, listed.clone()));
             let expected: Vec<_> = documents
                 .iter()
                 .zip(&stages)
                 .filter(|(_, stage)| **stage == Stage::Active)
-                .map(|(document, _)| &document.topic)
+                .map(|(document, _)| document.topic.clone())
                 .collect();
             prop_assert_eq!(listed, expected);
+        }
+        // A list that is read slowly still says what was so at its cursor.
+        for (members, listed) in snapshots {
+            let still = members.from("").filter(|(_, is_active)| *is_active);
+            let still: Vec<_> = still.map(|(document, _)| document.topic.clone()).collect();
+            prop_assert_eq!(still, listed);
         }
     }
 }

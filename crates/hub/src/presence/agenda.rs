@@ -6,21 +6,26 @@
 //! announced yet, and one for each that is gone and whose end is still to be stored. A subscription
 //! that is gone before its beginning was appended leaves nothing behind.
 //!
-//! It does no I/O and knows no time: [`super::Reconciler`] appends, waits and tries again.
+//! It does no I/O and knows no clock: [`super::Reconciler`] appends, waits and tries again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_transport::{AppendError, Appended};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::Document;
+use super::rate::Rate;
+use super::{Document, Visit, Visitor};
 use crate::drain::Drain;
 
 /// The most appends in flight. It keeps subscription events from filling the transport's queue
 /// (65,536 updates), and is about two commits of a history (1 MiB each): one is synced while the
 /// next one gathers.
 pub(crate) const IN_FLIGHT: usize = 2_048;
+/// The bytes of the same, as payloads may be large; one more may exceed them.
+pub(crate) const IN_FLIGHT_BYTES: usize = 8 << 20;
 
 /// Identifies a subscription on the agenda; increasing.
 pub(crate) type Serial = u64;
@@ -29,9 +34,22 @@ pub(crate) type Serial = u64;
 #[derive(Default)]
 pub(crate) struct Agenda {
     next: Serial,
+    /// Holds visits back that came faster than their client may announce.
+    rate: Rate,
     beginnings: BTreeMap<Serial, Beginning>,
     ends: BTreeMap<Serial, End>,
     in_flight: HashMap<Serial, InFlight>,
+    in_flight_bytes: usize,
+}
+
+/// The subscriptions of one subscriber, on the agenda.
+pub(crate) struct Entered {
+    visitor: Visitor,
+    /// The serial of the first document; the others follow.
+    pub(crate) first: Serial,
+    pub(crate) documents: Arc<[Arc<Document>]>,
+    /// Whether the visit is held back for its client's rate.
+    pub(crate) is_held_back: bool,
 }
 
 /// An open subscription whose beginning is not stored.
@@ -78,31 +96,66 @@ pub(crate) enum Due {
 }
 
 impl Agenda {
-    /// Adds the subscriptions of a new subscriber, and returns the first serial; the others follow it.
-    /// The clones of `waiting` are dropped when every beginning was tried once.
-    pub(crate) fn subscribe(&mut self, documents: &[Arc<Document>], waiting: &Waiting) -> Serial {
-        let first = self.next;
-        for document in documents {
-            let beginning = Beginning {
-                document: Arc::clone(document),
-                waiting: Some(waiting.clone()),
-                in_doubt: false,
-            };
-            self.beginnings.insert(self.next, beginning);
-            self.next += 1;
+    /// An agenda that announces this many bytes in a second for each client; 0 for no bound.
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
+        Self {
+            rate: Rate::new(bytes_per_second),
+            ..Self::default()
         }
-        first
     }
 
-    /// Ends a subscription. Returns `false` if no event of it is in the log or may come there, so that
-    /// it can be forgotten.
+    /// Adds the subscriptions of a new subscriber. The clones of `waiting` are dropped when every
+    /// beginning was tried once, or at once if the visit is held back.
+    pub(crate) fn subscribe(&mut self, visit: Visit, waiting: &Waiting, now: Instant) -> Entered {
+        let first = self.next;
+        let documents: Arc<[_]> = visit.documents.as_slice().into();
+        self.next += documents.len() as Serial;
+        let begun = (first, Arc::clone(&documents));
+        let is_held_back = !self.rate.enter(&visit, begun, now);
+        if !is_held_back {
+            self.begin(first, &documents, Some(waiting));
+        }
+        Entered {
+            visitor: visit.visitor,
+            first,
+            documents,
+            is_held_back,
+        }
+    }
+
+    fn begin(&mut self, first: Serial, documents: &[Arc<Document>], waiting: Option<&Waiting>) {
+        for (serial, document) in (first..).zip(documents) {
+            let beginning = Beginning {
+                document: Arc::clone(document),
+                waiting: waiting.cloned(),
+                in_doubt: false,
+            };
+            self.beginnings.insert(serial, beginning);
+        }
+    }
+
+    /// Ends the subscriptions of a subscriber. Returns those of which no event is in the log or may
+    /// come there, so that they can be forgotten.
     #[must_use]
     pub(crate) fn unsubscribe(
         &mut self,
-        serial: Serial,
-        document: &Arc<Document>,
+        entered: &Entered,
         share: &Arc<Drain>,
-    ) -> bool {
+    ) -> Vec<Arc<Document>> {
+        if entered.is_held_back && self.rate.leave(entered.visitor, entered.first) {
+            return Vec::new();
+        }
+        let mut forgotten = Vec::new();
+        for (serial, document) in (entered.first..).zip(&*entered.documents) {
+            if !self.end(serial, document, share) {
+                forgotten.push(Arc::clone(document));
+            }
+        }
+        forgotten
+    }
+
+    /// Ends a subscription. Returns `false` if it can be forgotten.
+    fn end(&mut self, serial: Serial, document: &Arc<Document>, share: &Arc<Drain>) -> bool {
         if let Some(append) = self.in_flight.get_mut(&serial) {
             append.gone = Some(Arc::clone(share));
             return true;
@@ -119,8 +172,11 @@ impl Agenda {
 
     /// What is due next; `None` if nothing is, or if [`IN_FLIGHT`] appends are in flight. Ends come
     /// first: an end removes an entry, so a log that stores only beginnings cannot make the agenda grow.
-    pub(crate) fn next(&mut self) -> Option<Due> {
-        while self.in_flight.len() < IN_FLIGHT {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
+        while let Some((first, documents)) = self.rate.next(now) {
+            self.begin(first, &documents, None);
+        }
+        while self.in_flight.len() < IN_FLIGHT && self.in_flight_bytes < IN_FLIGHT_BYTES {
             let (serial, append) = if let Some((serial, end)) = self.ends.pop_first() {
                 // An append of unknown outcome may have been routed since.
                 if end.document.is_stored(false) {
@@ -154,10 +210,16 @@ impl Agenda {
                 document: Arc::clone(&append.document),
                 active: append.active,
             };
+            self.in_flight_bytes += append.document.event_bytes();
             self.in_flight.insert(serial, append);
             return Some(due);
         }
         None
+    }
+
+    /// When something will be due for which nothing but time is missing.
+    pub(crate) fn due_in(&self, now: Instant) -> Option<Duration> {
+        self.rate.due_in(now)
     }
 
     /// Notes the outcome of an append. Returns the subscription if it is gone and its beginning is not
@@ -173,6 +235,7 @@ impl Agenda {
             gone,
             ..
         } = self.in_flight.remove(&serial)?;
+        self.in_flight_bytes -= document.event_bytes();
         if outcome.is_ok() {
             document.mark_stored(active);
         }
@@ -197,7 +260,8 @@ impl Agenda {
         }
     }
 
-    /// How many subscriptions it holds, and how many appends of these are in flight.
+    /// How many subscriptions it holds that are not held back, and how many appends of these are in
+    /// flight.
     #[cfg(test)]
     pub(crate) fn len(&self) -> (usize, usize) {
         let in_flight = self.in_flight.len();

@@ -1,6 +1,7 @@
 //! The document of one subscription, in its event and in the subscription API.
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,7 +29,7 @@ pub(crate) struct Document {
     pub(crate) subscription: Subscription,
     /// Who asked: one connection.
     pub(crate) subscriber: Arc<str>,
-    payload: Option<Arc<Value>>,
+    payload: Option<Payload>,
     /// Whether it is shown as the JSON-LD of Mercure 0.x (B-556).
     linked: bool,
     /// Whether the log is known to hold its end, and its beginning.
@@ -40,23 +41,12 @@ impl Document {
     pub(crate) fn new(
         subscription: Subscription,
         subscriber: Arc<str>,
-        payload: Option<Arc<Value>>,
+        payload: Option<Payload>,
         answers_older: bool,
     ) -> Self {
         let older = subscription.generation() == Generation::V0;
-        let mut topic = NAMESPACE.to_owned();
-        if !older {
-            // Writing to a string does not fail.
-            _ = write!(topic, "/{}", subscription.matcher_type.name());
-        }
-        _ = write!(
-            topic,
-            "/{}/{}",
-            utf8_percent_encode(&subscription.text, ENCODED),
-            utf8_percent_encode(&subscriber, ENCODED)
-        );
         Self {
-            topic,
+            topic: topic_of(&subscription, &subscriber),
             subscriber,
             payload,
             linked: older && answers_older,
@@ -76,6 +66,20 @@ impl Document {
             by_hub: true,
             ..Update::default()
         }
+    }
+
+    /// What one of its events takes in a log, in bytes, at least.
+    pub(crate) fn event_bytes(&self) -> usize {
+        /// The names and values that are always there, a line's `data: ` and line feed for each; the
+        /// fields `id` and `event` of the stream; and a record's head, id and checksum.
+        const FIXED: usize = 360;
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.bytes);
+        // It is stored as the topic and in the document.
+        2 * self.topic.len()
+            + quoted(&self.subscription.text).len()
+            + quoted(&self.subscriber).len()
+            + payload
+            + FIXED
     }
 
     /// Notes that the log holds its beginning (`active`) or its end: the append was acknowledged, or
@@ -116,7 +120,7 @@ impl Document {
             members.push(("lastEventID", quoted(cursor)));
         }
         if let Some(payload) = &self.payload {
-            let pretty = format!("{payload:#}");
+            let pretty = format!("{:#}", payload.value);
             members.push(("payload", pretty.replace('\n', "\n  ")));
         }
         let lines: Vec<String> = members
@@ -128,6 +132,72 @@ impl Document {
             0 => text,
             indent => text.replace('\n', &format!("\n{}", " ".repeat(indent))),
         }
+    }
+}
+
+/// The topic of a subscription's events, which is its path in the API.
+pub(crate) fn topic_of(subscription: &Subscription, subscriber: &str) -> String {
+    let mut topic = collection_of(subscription);
+    // Writing to a string does not fail.
+    _ = write!(topic, "{}", utf8_percent_encode(subscriber, ENCODED));
+    topic
+}
+
+/// What the topics of all subscribers with this matcher begin with.
+pub(crate) fn collection_of(subscription: &Subscription) -> String {
+    let mut path = NAMESPACE.to_owned();
+    if subscription.generation() == Generation::V1 {
+        _ = write!(path, "/{}", subscription.matcher_type.name());
+    }
+    let text = utf8_percent_encode(&subscription.text, ENCODED);
+    _ = write!(path, "/{text}/");
+    path
+}
+
+/// What a token says about its holder.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    value: Arc<Value>,
+    /// Its bytes in an event.
+    bytes: usize,
+}
+
+impl Payload {
+    /// `None` if it takes more than so many bytes in an event: indented it may be many times as long as
+    /// in the token, so it is not written out to be measured.
+    pub(crate) fn measure(value: &Arc<Value>, most_bytes: usize) -> Option<Self> {
+        let mut counter = Counter {
+            bytes: 0,
+            most_bytes,
+        };
+        serde_json::to_writer_pretty(&mut counter, &**value).ok()?;
+        Some(Self {
+            value: Arc::clone(value),
+            bytes: counter.bytes,
+        })
+    }
+}
+
+/// Counts the bytes of indented JSON as those of an event, and fails beyond so many.
+struct Counter {
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl io::Write for Counter {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        /// Each line is indented by two more, and is a field of its own.
+        const LINE: usize = "data:   ".len();
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        self.bytes += text.len() + lines * LINE;
+        if self.bytes > self.most_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -16,11 +16,13 @@ use talaria_transport::{AppendError, Appended, Transport};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::coop::consume_budget;
 use tokio::task::{Id, JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::agenda::{Agenda, Due, Serial};
+use super::agenda::{Agenda, Due, Entered, Serial};
 use super::pause::Pause;
-use super::{Document, recovery};
+use super::{PresenceOptions, Visit, Visitor, recovery};
+use crate::Connection;
+use crate::access::Access;
 use crate::drain::Drain;
 use crate::router::Router;
 
@@ -30,21 +32,14 @@ const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// What a subscriber's connection holds while it lasts.
 pub(crate) struct Announced {
     shared: Arc<Shared>,
-    /// The serial of the first document; the others follow.
-    first: Serial,
-    documents: Box<[Arc<Document>]>,
+    entered: Entered,
     drain: Arc<Drain>,
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        let mut agenda = self.shared.agenda();
-        let forgotten: Vec<_> = (self.first..)
-            .zip(&self.documents)
-            .filter(|(serial, document)| !agenda.unsubscribe(*serial, document, &self.drain))
-            .collect();
-        drop(agenda);
-        for (_, document) in forgotten {
+        let forgotten = self.shared.agenda().unsubscribe(&self.entered, &self.drain);
+        for document in forgotten {
             self.shared.router.withdraw(&document.topic);
         }
         self.shared.bell.notify_one();
@@ -58,6 +53,8 @@ struct Shared {
     bell: Notify,
     /// Whether the newest outcome says that the log stores nothing at the moment.
     is_away: AtomicBool,
+    /// Whether the log has a line about a client that announces too fast.
+    is_told: AtomicBool,
     router: Arc<Router>,
 }
 
@@ -73,6 +70,7 @@ pub(crate) struct Reconciler {
     transport: Arc<dyn Transport>,
     /// The id of the newest update before anything was routed to this process.
     newest_at_start: Option<String>,
+    options: PresenceOptions,
     task: OnceLock<JoinHandle<()>>,
 }
 
@@ -87,15 +85,21 @@ impl Drop for Reconciler {
 impl Reconciler {
     /// A reconciler whose task starts now, or with the first subscription if there is no runtime
     /// yet. Expects that nothing was routed yet.
-    pub(crate) fn new(transport: Arc<dyn Transport>, router: Arc<Router>) -> Self {
+    pub(crate) fn new(
+        options: PresenceOptions,
+        transport: Arc<dyn Transport>,
+        router: Arc<Router>,
+    ) -> Self {
         let reconciler = Self {
             shared: Arc::new(Shared {
-                agenda: Mutex::default(),
+                agenda: Mutex::new(Agenda::new(options.bytes_per_second)),
                 bell: Notify::new(),
                 is_away: AtomicBool::new(false),
+                is_told: AtomicBool::new(false),
                 router,
             }),
             newest_at_start: transport.newest_id(),
+            options,
             transport,
             task: OnceLock::new(),
         };
@@ -125,19 +129,42 @@ impl Reconciler {
         self.newest_at_start.as_deref()
     }
 
+    /// A visit without subscriptions, for [`Self::begin`]; `None` if such visitors are not announced.
+    pub(crate) fn visit(
+        &self,
+        access: Option<&Access>,
+        connection: Option<&Connection>,
+        answers_older: bool,
+    ) -> Option<Visit> {
+        if access.is_none() && self.options.token_holders_only {
+            return None;
+        }
+        let visitor = Visitor::of(access, connection);
+        let most_bytes = self.options.bytes_per_request;
+        Some(Visit::new(visitor, most_bytes, answers_older))
+    }
+
     /// Publishes that these subscriptions began. Returns when that is stored, at the latest after
-    /// [`HEAD_WAIT`], and at once while the log stores nothing: then the events follow. Whatever
-    /// happens to the caller, the end follows when what it holds is dropped.
-    pub(crate) async fn begin(&self, documents: Vec<Document>, drain: Arc<Drain>) -> Announced {
+    /// [`HEAD_WAIT`], and at once while the log stores nothing or the client announces too fast: then
+    /// the events follow. Whatever happens to the caller, the end follows when what it holds is
+    /// dropped.
+    pub(crate) async fn begin(&self, visit: Visit, drain: Arc<Drain>) -> Announced {
         self.start();
-        let documents: Box<[_]> = documents.into_iter().map(Arc::new).collect();
         let (waiting, mut tried) = mpsc::channel(1);
-        let first = self.shared.agenda().subscribe(&documents, &waiting);
+        let entered = self
+            .shared
+            .agenda()
+            .subscribe(visit, &waiting, Instant::now());
         drop(waiting);
+        if entered.is_held_back && !self.shared.is_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                bytes_per_second = self.options.bytes_per_second,
+                "a client subscribes faster than its subscriptions may be announced, so they are announced later (`subscription_events_per_second`); this is logged once"
+            );
+        }
         let announced = Announced {
             shared: Arc::clone(&self.shared),
-            first,
-            documents,
+            entered,
             drain,
         };
         self.shared.bell.notify_one();
@@ -158,8 +185,10 @@ async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
     let mut serials: HashMap<Id, Serial> = HashMap::new();
     let mut pause = Pause::default();
     loop {
+        let mut due_in = None;
         if pause.is_over() {
             append_due(shared, transport, &mut appends, &mut serials).await;
+            due_in = shared.agenda().due_in(Instant::now());
         }
         tokio::select! {
             Some(finished) = appends.join_next_with_id() => {
@@ -171,6 +200,7 @@ async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
             }
             () = shared.bell.notified() => {}
             () = pause.elapse() => {}
+            () = sleep(due_in.unwrap_or(Duration::MAX)), if due_in.is_some() => {}
         }
     }
 }
@@ -187,7 +217,7 @@ async fn append_due(
         // A log in memory commits within `append`, so others get their turn.
         consume_budget().await;
         // In a statement of its own, so that the agenda is free again.
-        let due = shared.agenda().next();
+        let due = shared.agenda().next(Instant::now());
         match due {
             None => return,
             Some(Due::Forget(document)) => shared.router.withdraw(&document.topic),

@@ -17,6 +17,10 @@ const READ_AGAIN: Duration = Duration::from_secs(2);
 const PAGE_BYTES: usize = 256 * 1024;
 /// How many ends are appended with one commit.
 const ENDS_AT_ONCE: usize = 256;
+/// The bytes of the same; one more may exceed them.
+const ENDS_AT_ONCE_BYTES: usize = 1 << 20;
+/// What the ends may take that are held at a time. Where more is open the log is read again.
+const HELD_BYTES: usize = 32 << 20;
 
 struct Events;
 
@@ -35,26 +39,25 @@ impl Admit for Events {
 /// An end is appended until the log holds it. After an unknown outcome the log is read on, so that an
 /// end that was stored is not stored again.
 pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Position) {
-    let mut open = Open::default();
+    end_by_parts(transport, head, HELD_BYTES).await;
+}
+
+/// The same, with no more than `held_bytes` bytes of ends (or one) in memory: it collects those of the
+/// subscriptions that began first, ends them, and goes on with those that began later.
+async fn end_by_parts(transport: &dyn Transport, head: Position, held_bytes: usize) {
     let mut from = transport.bounds().floor;
-    open.read(transport, &mut from, head, true).await;
-    let count = open.0.len();
+    let mut count = 0;
     let mut pause = Pause::default();
-    while !open.0.is_empty() {
-        let some = open.0.iter().take(ENDS_AT_ONCE);
-        let (topics, ends): (Vec<_>, Vec<_>) = some
-            .map(|(topic, end)| (topic.clone(), end.clone()))
-            .unzip();
-        let outcome = transport.append_all(ends).await;
-        pause.note(&outcome, "the ends of an earlier run's subscriptions");
-        if outcome.is_ok() {
-            topics.iter().for_each(|topic| _ = open.0.remove(topic));
-            continue;
-        }
-        pause.elapse().await;
-        _ = pause.is_over();
+    while from < head {
+        let mut open = Open::new(held_bytes);
+        let mut read = from;
+        open.read(transport, &mut read, head, true).await;
+        // A beginning that is there twice may have been ended with an earlier part.
         let committed = transport.bounds().head;
-        open.read(transport, &mut from, committed, false).await;
+        open.read(transport, &mut read, committed, false).await;
+        from = open.left_out_after.unwrap_or(head);
+        count += open.ends.len();
+        open.end(transport, read, &mut pause).await;
     }
     if count > 0 {
         tracing::info!(
@@ -64,11 +67,53 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
     }
 }
 
-/// The subscriptions that are open in the log, by topic, with the update that ends each.
-#[derive(Default)]
-struct Open(BTreeMap<String, Update>);
+/// The subscriptions that are open in the log, or the first of them.
+struct Open {
+    /// By topic, the update that ends it.
+    ends: BTreeMap<String, Update>,
+    /// What these take.
+    bytes: usize,
+    most_bytes: usize,
+    /// The position before that of the first beginning that is left out.
+    left_out_after: Option<Position>,
+}
 
 impl Open {
+    fn new(most_bytes: usize) -> Self {
+        Self {
+            ends: BTreeMap::new(),
+            bytes: 0,
+            most_bytes,
+            left_out_after: None,
+        }
+    }
+
+    /// Appends the ends until the log, which was read up to `from`, holds all of them.
+    async fn end(mut self, transport: &dyn Transport, mut from: Position, pause: &mut Pause) {
+        while !self.ends.is_empty() {
+            let mut bytes = 0;
+            let some = self.ends.iter().take(ENDS_AT_ONCE);
+            let some = some.take_while(|(topic, end)| {
+                let fits = bytes < ENDS_AT_ONCE_BYTES;
+                bytes += size(topic, end);
+                fits
+            });
+            let (topics, ends): (Vec<_>, Vec<_>) = some
+                .map(|(topic, end)| (topic.clone(), end.clone()))
+                .unzip();
+            let outcome = transport.append_all(ends).await;
+            pause.note(&outcome, "the ends of an earlier run's subscriptions");
+            if outcome.is_ok() {
+                topics.iter().for_each(|topic| self.remove(topic));
+                continue;
+            }
+            pause.elapse().await;
+            _ = pause.is_over();
+            let committed = transport.bounds().head;
+            self.read(transport, &mut from, committed, false).await;
+        }
+    }
+
     /// Follows the log from a position up to another one, and moves the former there. `beginnings`:
     /// whether subscriptions that begin there are of an earlier run. While the log cannot be read, it
     /// tries again: until it can, or until retention has deleted what is damaged.
@@ -124,10 +169,14 @@ impl Open {
             return;
         };
         if document.get("active") != Some(&Value::Bool(true)) {
-            self.0.remove(topic);
+            self.remove(topic);
             return;
         }
-        if !beginnings {
+        if !beginnings || self.left_out_after.is_some() {
+            return;
+        }
+        if self.bytes >= self.most_bytes && !self.ends.is_empty() {
+            self.left_out_after = Some(Position(frame.position.0.saturating_sub(1)));
             return;
         }
         document.insert("active".to_owned(), Value::Bool(false));
@@ -139,6 +188,21 @@ impl Open {
             by_hub: true,
             ..Update::default()
         };
-        self.0.insert(topic.to_owned(), end);
+        // A beginning whose outcome was unknown may be there twice.
+        self.remove(topic);
+        self.bytes += size(topic, &end);
+        self.ends.insert(topic.to_owned(), end);
     }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(end) = self.ends.remove(topic) {
+            self.bytes -= size(topic, &end);
+        }
+    }
+}
+
+/// What an end takes in memory, about.
+fn size(topic: &str, end: &Update) -> usize {
+    const FIXED: usize = 300;
+    2 * topic.len() + end.data.len() + FIXED
 }

@@ -1,28 +1,22 @@
 //! The subscriptions that are active, as of the newest routed update.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use talaria_protocol::event;
 use talaria_transport::Frame;
 
-use super::{Document, NAMESPACE};
+use super::members::Known;
+use super::{Document, Members};
 
 /// Follows the committed subscription events; the router advances it together with what is
 /// visible.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// By topic: what this process has announced and not ended.
-    known: BTreeMap<String, Known>,
+    /// What this process has announced and not ended.
+    known: Members,
     /// The newest routed update.
     newest: Option<Arc<Frame>>,
-}
-
-#[derive(Debug)]
-struct Known {
-    document: Arc<Document>,
-    is_active: bool,
 }
 
 /// What a subscription event says.
@@ -46,17 +40,17 @@ fn change(frame: &Frame) -> Option<Change<'_>> {
     Some(Change { topic, active })
 }
 
-/// The topic of a subscription event; `None` for other updates. Only the hub publishes there.
+/// The topic of a subscription event; `None` for other updates. Only the hub's own mark says what is
+/// one: a publisher may find a topic, or an importer bring one, that looks like it.
 pub(super) fn event_topic(frame: &Frame) -> Option<&str> {
     let topic = frame.topics.first()?;
-    (frame.private && topic.starts_with(NAMESPACE)).then_some(topic)
+    frame.by_hub.then_some(topic)
 }
 
 impl Table {
     /// Expects the events of a subscription.
     pub(crate) fn announce(&mut self, document: Arc<Document>) {
-        let topic = document.topic.clone();
-        self.known.entry(topic).or_insert(Known {
+        self.known.insert(Known {
             document,
             is_active: false,
         });
@@ -72,22 +66,20 @@ impl Table {
     pub(crate) fn advance(&mut self, changes: &[Change<'_>], newest: &Arc<Frame>) {
         for Change { topic, active } in changes {
             if *active {
-                if let Some(known) = self.known.get_mut(*topic) {
+                if let Some(known) = self.known.get_mut(topic) {
                     known.is_active = true;
                     known.document.mark_stored(true);
                 }
-            } else if let Some(known) = self.known.remove(*topic) {
+            } else if let Some(known) = self.known.remove(topic) {
                 known.document.mark_stored(false);
             }
         }
         self.newest = Some(Arc::clone(newest));
     }
 
-    /// The id of the newest routed update, `None` before the first; and what is active there.
-    pub(crate) fn snapshot(&self) -> (Option<String>, Vec<Arc<Document>>) {
-        let newest = self.newest.as_ref().map(|frame| frame.event_id.to_string());
-        let active = self.known.values().filter(|known| known.is_active);
-        let active = active.map(|known| Arc::clone(&known.document));
-        (newest, active.collect())
+    /// The newest routed update, `None` before the first; and the subscriptions there. It takes as long
+    /// for many as for few.
+    pub(crate) fn snapshot(&self) -> (Option<Arc<Frame>>, Members) {
+        (self.newest.clone(), self.known.clone())
     }
 }

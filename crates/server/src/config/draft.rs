@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use talaria_hub::Rule;
+use talaria_hub::access::Role;
 use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
+use talaria_hub::{PresenceOptions, Rule};
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
 use super::address::{self, Ports};
@@ -59,6 +60,8 @@ pub struct Draft {
     pub accepted_audiences: Vec<String>,
     /// [`Settings::subscriptions`].
     pub subscriptions: bool,
+    /// [`Settings::presence`].
+    pub presence: PresenceOptions,
     /// [`Settings::cookie_name`].
     pub cookie_name: Option<String>,
     /// [`Settings::resource_identifier`].
@@ -264,6 +267,11 @@ impl Draft {
             &mut self.notices,
             &mut key_sets,
         )?;
+        if self.presence.token_holders_only && !issuers.serves(Role::Subscriber) {
+            self.notices.push(Notice::warning(
+                "`subscriptions token_holders` announces nobody, because no key verifies the tokens of subscribers: name one, or write `subscriptions`",
+            ));
+        }
         let cors = self.cors_origins.unwrap_or_default();
         let publish = self.publish_origins.unwrap_or_default();
         let timer = |value: Option<Duration>, default: u64| {
@@ -286,6 +294,7 @@ impl Draft {
             publish_ungranted: self.compatibility == Some(Compatibility::Seven),
             anonymous: self.anonymous.unwrap_or(false),
             subscriptions: self.subscriptions,
+            presence: self.presence,
             repeat_window: self.repeat_window.filter(|window| !window.is_zero()),
             public_origins: self.public_origins,
             accepted_audiences,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use talaria_hub::access::{Algorithm, Issuers};
 use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
-use talaria_hub::{Rule, UnknownCursor};
+use talaria_hub::{PresenceOptions, Rule, UnknownCursor};
 use talaria_protocol::{Base, HUB_PATH, Limits};
 use talaria_transport::history::SyncMode;
 
@@ -239,6 +239,8 @@ pub struct Settings {
     pub accepted_audiences: Vec<String>,
     /// Whether subscriptions are announced and listed (B-210).
     pub subscriptions: bool,
+    /// Whose subscriptions are announced, and what their events may take.
+    pub presence: PresenceOptions,
     /// Name of the cookie that carries the token (B-208).
     pub cookie_name: String,
     /// The pinned resource identifier (B-203).

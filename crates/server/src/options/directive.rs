@@ -225,8 +225,39 @@ fn absolute(word: &Word) -> Result<url::Url, ConfigError> {
 
 /// B-210.
 pub fn subscriptions(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    line.without_block()?.at_most(0, "")?;
+    line.without_block()?.at_most(1, "token_holders")?;
+    draft.presence.token_holders_only = match line.args.first() {
+        None => false,
+        Some(word) if word.text == "token_holders" => true,
+        Some(word) => {
+            return Err(word
+                .error(format!("{} does not say whom to announce", show(&word.text)))
+                .remedy("write `subscriptions` to announce every subscriber, or `subscriptions token_holders` to leave anonymous ones out"));
+        }
+    };
     draft.subscriptions = true;
+    Ok(())
+}
+
+pub fn subscription_events_per_request(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    /// What one subscription takes without a payload, and some room for its matcher.
+    const LEAST: u64 = 4096;
+    let word = line.without_block()?.one("a size")?;
+    let size = value::size(word)?;
+    if size < LEAST {
+        return Err(word
+            .error(format!(
+                "{} is too little for the events of a subscription",
+                show(&word.text)
+            ))
+            .remedy(format!("write at least {LEAST}, or remove `subscriptions`")));
+    }
+    draft.presence.bytes_per_request = usize::try_from(size).unwrap_or(usize::MAX);
+    Ok(())
+}
+
+pub fn subscription_events_per_second(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.presence.bytes_per_second = value::size(line.without_block()?.one("a size")?)?;
     Ok(())
 }
 

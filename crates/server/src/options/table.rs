@@ -84,10 +84,33 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
+        default: "512KiB",
+        doc: "With `subscriptions`: the bytes of all subscription events of one subscription request, its \
+              ends and the payload in each included, at most; beyond it 400. There is room for 256 \
+              matchers of 100 bytes.",
+        ..hub(
+            "subscription_events_per_request",
+            "<size>",
+            directive::subscription_events_per_request,
+        )
+    },
+    Opt {
+        default: "1MiB",
+        doc: "With `subscriptions`: the bytes of subscription events in a second for one client (the \
+              subject of its token, else its address), after sixteen seconds' worth at once. What exceeds \
+              it is announced later, or never if it has ended by then; `0` sets no bound.",
+        ..hub(
+            "subscription_events_per_second",
+            "<size>",
+            directive::subscription_events_per_second,
+        )
+    },
+    Opt {
         default: "off",
         doc: "Publishes an update when a subscription begins or ends, and lists the active ones under \
-              `/.well-known/mercure/subscriptions`.",
-        ..hub("subscriptions", "", directive::subscriptions)
+              `/.well-known/mercure/subscriptions`. With `token_holders` those of anonymous subscribers \
+              are left out.",
+        ..hub("subscriptions", "[token_holders]", directive::subscriptions)
     },
     Opt {
         default: "off",

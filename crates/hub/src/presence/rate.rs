@@ -1,0 +1,274 @@
+//! How fast a client's subscriptions are announced.
+//!
+//! A visit is charged, with its beginnings and ends, when it may be announced. A client that has used
+//! up its burst is served none the worse: its stream opens at once, and its subscriptions are announced
+//! later, in the order in which they came. One that leaves before that leaves nothing in the log, so
+//! whoever comes and goes faster than the rate writes no more than the rate. Refusing would hit those
+//! who share the client's address, and make them come back again and again.
+//!
+//! It knows no clock; times are passed to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::agenda::Serial;
+use super::{Document, Visit, Visitor};
+
+/// How many seconds' worth a client may use at once.
+const BURST: Duration = Duration::from_secs(16);
+/// Accounts are looked through for those that are settled when there are twice as many as were left the
+/// last time, and never below so many.
+const FEWEST_ACCOUNTS: usize = 1_024;
+
+/// The subscriptions of a visit, by the serial of the first.
+pub(super) type Begun = (Serial, Arc<[Arc<Document>]>);
+
+/// Who has to wait, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    /// 0 for no bound.
+    bytes_per_second: u64,
+    accounts: HashMap<Visitor, Account>,
+    /// The clients with visits that wait: by when what they used is paid, and the first visit.
+    waiting: BTreeMap<(Instant, Serial), Visitor>,
+    look_through_at: usize,
+}
+
+#[derive(Debug)]
+struct Account {
+    /// When everything that was used is paid for at the client's rate. It may be [`BURST`] ahead
+    /// before a visit has to wait.
+    paid_at: Instant,
+    waiting: BTreeMap<Serial, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    documents: Arc<[Arc<Document>]>,
+    bytes: usize,
+}
+
+impl Account {
+    fn first_key(&self) -> Option<(Instant, Serial)> {
+        self.waiting
+            .keys()
+            .next()
+            .map(|first| (self.paid_at, *first))
+    }
+}
+
+impl Rate {
+    /// So many bytes of events in a second for each client; 0 for no bound.
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
+        Self {
+            bytes_per_second,
+            ..Self::default()
+        }
+    }
+
+    /// Enters a visit. Returns whether it may be announced at once; else [`Self::next`] returns it when
+    /// it may.
+    #[must_use]
+    pub(super) fn enter(&mut self, visit: &Visit, begun: Begun, now: Instant) -> bool {
+        if self.bytes_per_second == 0 {
+            return true;
+        }
+        self.forget_settled(now);
+        let cost = cost(visit.bytes, self.bytes_per_second);
+        let account = self.accounts.entry(visit.visitor);
+        let account = account.or_insert_with(|| Account {
+            paid_at: now,
+            waiting: BTreeMap::new(),
+        });
+        let (serial, documents) = begun;
+        if account.waiting.is_empty() {
+            account.paid_at = account.paid_at.max(now);
+            if account.paid_at <= now + BURST {
+                account.paid_at += cost;
+                return true;
+            }
+            let key = (account.paid_at, serial);
+            self.waiting.insert(key, visit.visitor);
+        }
+        let bytes = visit.bytes;
+        account.waiting.insert(serial, Waiting { documents, bytes });
+        false
+    }
+
+    /// Takes a visit out that has ended. Returns whether it still waited.
+    pub(super) fn leave(&mut self, visitor: Visitor, serial: Serial) -> bool {
+        let Some(account) = self.accounts.get_mut(&visitor) else {
+            return false;
+        };
+        let before = account.first_key();
+        if account.waiting.remove(&serial).is_none() {
+            return false;
+        }
+        let after = account.first_key();
+        if before != after {
+            before.and_then(|key| self.waiting.remove(&key));
+            after.map(|key| self.waiting.insert(key, visitor));
+        }
+        true
+    }
+
+    /// The next visit that waited and may be announced now. Clients take turns: the one that has the
+    /// least to pay comes first.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Begun> {
+        let first = self.waiting.first_entry()?;
+        let (paid_at, serial) = *first.key();
+        if paid_at > now + BURST {
+            return None;
+        }
+        let visitor = first.remove();
+        let account = self.accounts.get_mut(&visitor)?;
+        let visit = account.waiting.remove(&serial)?;
+        account.paid_at = account.paid_at.max(now) + cost(visit.bytes, self.bytes_per_second);
+        if let Some(key) = account.first_key() {
+            self.waiting.insert(key, visitor);
+        }
+        Some((serial, visit.documents))
+    }
+
+    /// When [`Self::next`] will return something, if nothing else happens; `None` if nothing waits.
+    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
+        let ((paid_at, _), _) = self.waiting.first_key_value()?;
+        Some(paid_at.saturating_duration_since(now + BURST))
+    }
+
+    /// Forgets the accounts that are as good as new.
+    fn forget_settled(&mut self, now: Instant) {
+        if self.accounts.len() < self.look_through_at.max(FEWEST_ACCOUNTS) {
+            return;
+        }
+        self.accounts
+            .retain(|_, account| account.paid_at > now || !account.waiting.is_empty());
+        self.accounts.shrink_to(FEWEST_ACCOUNTS);
+        self.look_through_at = 2 * self.accounts.len();
+    }
+
+    /// How many clients are known, and how many visits wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> (usize, usize) {
+        let waiting = self.accounts.values().map(|account| account.waiting.len());
+        (self.accounts.len(), waiting.sum())
+    }
+}
+
+/// How long so many bytes take at a rate.
+fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64)
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    const RATE: u64 = 1_000;
+
+    fn client(number: u32) -> Visitor {
+        let address = IpAddr::from(Ipv4Addr::from_bits(number));
+        Visitor::Address(Some(address.into()))
+    }
+
+    fn visit(number: u32, bytes: usize) -> Visit {
+        let mut visit = Visit::new(client(number), usize::MAX, false);
+        visit.bytes = bytes;
+        visit
+    }
+
+    fn enter(rate: &mut Rate, number: u32, serial: Serial, now: Instant) -> bool {
+        rate.enter(&visit(number, RATE as usize), (serial, Arc::default()), now)
+    }
+
+    fn next(rate: &mut Rate, now: Instant) -> Option<Serial> {
+        rate.next(now).map(|(serial, _)| serial)
+    }
+
+    /// However many visits a client makes, those that are announced take no more than the rate and a
+    /// burst; the others wait for their turn, in their order.
+    #[test]
+    fn a_client_writes_no_more_than_its_rate() {
+        let mut rate = Rate::new(RATE);
+        let start = Instant::now();
+        let at_once = (0..100).filter(|serial| enter(&mut rate, 1, *serial, start));
+        assert_eq!(at_once.count(), 17);
+        assert_eq!(rate.len(), (1, 83));
+        assert_eq!(next(&mut rate, start), None);
+        let mut announced = Vec::new();
+        for second in 1..=10 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(rate.due_in(now), Some(Duration::ZERO));
+            announced.extend(std::iter::from_fn(|| next(&mut rate, now)));
+        }
+        assert_eq!(announced, (17..27).collect::<Vec<_>>());
+        assert_eq!(
+            rate.due_in(start + Duration::from_secs(10)),
+            Some(Duration::from_secs(1))
+        );
+    }
+
+    /// What leaves while it waits costs nothing, wherever it stands.
+    #[test]
+    fn a_visit_that_leaves_before_its_turn_is_not_charged() {
+        let mut rate = Rate::new(RATE);
+        let start = Instant::now();
+        for serial in 0..20 {
+            _ = enter(&mut rate, 1, serial, start);
+        }
+        assert!(!rate.leave(client(1), 16), "it was announced");
+        assert!(rate.leave(client(1), 17), "the first that waits");
+        assert!(!rate.leave(client(1), 17), "it has left");
+        assert!(rate.leave(client(1), 19), "the last");
+        let now = start + Duration::from_secs(1);
+        assert_eq!(next(&mut rate, now), Some(18));
+        assert_eq!((next(&mut rate, now), rate.due_in(now)), (None, None));
+        assert!(!rate.leave(client(2), 1), "never seen");
+    }
+
+    /// A client that comes after another one's thousands is announced at once, and among those that
+    /// wait each has its turn.
+    #[test]
+    fn clients_do_not_wait_for_each_other() {
+        let mut rate = Rate::new(RATE);
+        let start = Instant::now();
+        for serial in 0..5_000 {
+            _ = enter(&mut rate, 1, serial, start);
+        }
+        assert!(enter(&mut rate, 2, 5_000, start));
+        for serial in 5_001..5_030 {
+            _ = enter(&mut rate, 2, serial, start);
+        }
+        let now = start + Duration::from_secs(3);
+        let mut announced: Vec<_> = std::iter::from_fn(|| next(&mut rate, now)).collect();
+        announced.sort_unstable();
+        assert_eq!(announced, [17, 18, 19, 5_017, 5_018, 5_019]);
+    }
+
+    /// Accounts are forgotten once they are paid, so that passers-by leave nothing.
+    #[test]
+    fn accounts_are_forgotten() {
+        let mut rate = Rate::new(RATE);
+        let mut now = Instant::now();
+        for number in 0..100_000 {
+            now += Duration::from_millis(10);
+            assert!(enter(&mut rate, number, number.into(), now));
+        }
+        let (accounts, waiting) = rate.len();
+        assert!(accounts <= FEWEST_ACCOUNTS && waiting == 0, "{accounts}");
+    }
+
+    #[test]
+    fn no_bound_lets_everything_pass() {
+        let mut rate = Rate::new(0);
+        let now = Instant::now();
+        assert!((0..1_000).all(|serial| enter(&mut rate, 1, serial, now)));
+        assert_eq!(rate.len(), (0, 0));
+    }
+}

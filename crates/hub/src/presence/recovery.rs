@@ -206,3 +206,84 @@ fn size(topic: &str, end: &Update) -> usize {
     const FIXED: usize = 300;
     2 * topic.len() + end.data.len() + FIXED
 }
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use talaria_protocol::{MatcherType, Subscription};
+    use talaria_transport::{Memory, MemoryOptions, Ring, Route};
+
+    use super::super::Document;
+    use super::*;
+
+    /// Makes visible, and tells nobody.
+    struct Quiet(Arc<Ring>);
+
+    impl Route for Quiet {
+        fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+            self.0.extend(group);
+            acknowledge();
+        }
+    }
+
+    async fn append(log: &Memory, updates: impl IntoIterator<Item = Update>) {
+        for update in updates {
+            log.append(update).await.expect("it is stored");
+        }
+    }
+
+    /// What the log says of each subscription.
+    async fn said(log: &Memory) -> BTreeMap<String, Vec<bool>> {
+        let mut said: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        let mut from = Position::ORIGIN;
+        while from < log.bounds().head {
+            let page = log.read(from, log.bounds().head, PAGE_BYTES, Arc::new(Events));
+            let page = page.await.expect("everything is kept");
+            for frame in page.frames {
+                let (update, _) = event::decode_update(&frame.bytes).expect("an event");
+                let of_one = said.entry(frame.topics[0].to_string()).or_default();
+                of_one.push(update.data.contains("\"active\": true"));
+            }
+            from = page.looked_up_to;
+        }
+        said
+    }
+
+    /// However little is held at a time, each is ended once: those that ended meanwhile are not, nor
+    /// those of this process, nor twice those whose beginning is there twice.
+    #[tokio::test]
+    async fn what_is_held_is_bounded_and_each_is_ended_once() {
+        for held_bytes in [0, 1_000, 5_000, usize::MAX] {
+            let log = Memory::open(MemoryOptions::default()).expect("threads and randomness");
+            log.start(Arc::new(Quiet(Arc::clone(log.ring()))));
+            let documents: Vec<_> = (0..50)
+                .map(|number| {
+                    let subscription = Subscription {
+                        matcher_type: MatcherType::Exact,
+                        text: format!("{number}"),
+                    };
+                    Document::new(subscription, "urn:uuid:1".into(), None, false)
+                })
+                .collect();
+            let (old, new) = documents.split_at(40);
+            append(&log, old.iter().map(|one| one.update(true))).await;
+            let ended = old.iter().step_by(7);
+            append(&log, ended.clone().map(|one| one.update(false))).await;
+            append(
+                &log,
+                old.iter().skip(1).step_by(7).map(|one| one.update(true)),
+            )
+            .await;
+            let head = log.bounds().head;
+            append(&log, new.iter().map(|one| one.update(true))).await;
+            end_by_parts(&log, head, held_bytes).await;
+            for (topic, said) in said(&log).await {
+                let is_new = new.iter().any(|one| one.topic == topic);
+                let ends = said.iter().filter(|active| !**active).count();
+                assert_eq!(ends, usize::from(!is_new), "{topic}: {said:?}");
+            }
+        }
+    }
+}

@@ -216,4 +216,39 @@ mod tests {
                 .expect("60 channels");
         }
     }
+
+    /// Those who share an address and have a subject each are counted apart; a subject is one wherever
+    /// it comes from.
+    #[test]
+    fn visitors_are_subjects_or_addresses() {
+        let access = |issuer: &str, subject: Option<&str>| Access {
+            generation: talaria_protocol::Generation::V1,
+            expires_at: None,
+            details: Arc::default(),
+            issuer: issuer.to_owned(),
+            subject: subject.map(str::to_owned),
+            ignores_older_claim: false,
+        };
+        let at = |address: &str| {
+            let mut connection = Connection::default();
+            connection.peer = Some((address.parse::<std::net::IpAddr>().expect("one"), 1).into());
+            connection
+        };
+        let ann = access("https://a.example", Some("ann"));
+        let (here, there) = (at("192.0.2.1"), at("198.51.100.1"));
+        let visitor = Visitor::of(Some(&ann), Some(&here));
+        assert_eq!(visitor, Visitor::of(Some(&ann), Some(&there)));
+        for (issuer, subject) in [("https://a.example", "bob"), ("https://b.example", "ann")] {
+            let other = access(issuer, Some(subject));
+            assert_ne!(visitor, Visitor::of(Some(&other), Some(&here)));
+        }
+        let nameless = access("https://a.example", None);
+        let anonymous = Visitor::of(None, Some(&here));
+        assert_eq!(anonymous, Visitor::of(Some(&nameless), Some(&here)));
+        assert_ne!(anonymous, Visitor::of(None, Some(&there)));
+        let one_network = ["2001:db8::1", "2001:db8::ffff:1"]
+            .map(|address| Visitor::of(None, Some(&at(address))));
+        assert_eq!(one_network[0], one_network[1]);
+        assert_eq!(Visitor::of(None, None), Visitor::Address(None));
+    }
 }

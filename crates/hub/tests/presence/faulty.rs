@@ -138,18 +138,33 @@ impl Faulty {
 
     /// The subscription events in the log up to a position, in order.
     pub(crate) async fn events_up_to(&self, up_to: Position) -> Vec<Event> {
-        let mut events = Vec::new();
+        let frames = self.frames_up_to(up_to).await;
+        let events = frames.iter().map(|frame| {
+            let (update, _) = event::decode_update(&frame.bytes).expect("an update");
+            Event::of(&update)
+        });
+        events.collect()
+    }
+
+    /// What the subscription events take: as they are sent, their topics and ids.
+    pub(crate) async fn bytes(&self) -> usize {
+        let frames = self.frames_up_to(self.inner.bounds().head).await;
+        let bytes = frames
+            .iter()
+            .map(|frame| frame.bytes.len() + frame.topics[0].len() + frame.event_id.len());
+        bytes.sum()
+    }
+
+    async fn frames_up_to(&self, up_to: Position) -> Vec<Arc<Frame>> {
+        let mut frames = Vec::new();
         let mut from = Position::ORIGIN;
         while from < up_to {
             let page = self.inner.read(from, up_to, 1 << 20, Arc::new(Everything));
             let page = page.await.expect("everything is kept");
             from = page.looked_up_to;
-            events.extend(page.frames.iter().map(|frame| {
-                let (update, _) = event::decode_update(&frame.bytes).expect("an update");
-                Event::of(&update)
-            }));
+            frames.extend(page.frames);
         }
-        events
+        frames
     }
 
     pub(crate) async fn events(&self) -> Vec<Event> {

@@ -7,8 +7,10 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod faulty;
+mod forged;
 mod outages;
 mod outcomes;
+mod rates;
 mod restarts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use talaria_hub::access::Issuers;
 use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions};
+use talaria_hub::{Hub, HubOptions, PresenceOptions};
 use talaria_protocol::Update;
 use tokio::time::timeout;
 
@@ -64,10 +66,18 @@ impl Event {
     }
 }
 
+/// A hub that announces whatever comes, as fast as it comes.
 fn hub(log: &Arc<Faulty>) -> Hub {
+    let mut presence = PresenceOptions::default();
+    presence.bytes_per_second = 0;
+    hub_with(log, presence)
+}
+
+fn hub_with(log: &Arc<Faulty>, presence: PresenceOptions) -> Hub {
     let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
     options.anonymous = true;
     options.subscriptions = true;
+    options.presence = presence;
     let log = Arc::new(Log(Arc::clone(log)));
     Hub::new(options, log, Arc::new(SystemClock))
 }

@@ -8,7 +8,7 @@ use super::faulty::{Fate, Faulty};
 use super::{hub, said, subscribe, until, until_listed, until_said};
 
 /// A log in which a hub announced subscriptions and died: `gone` of them have ended.
-async fn left_behind(open: usize, gone: usize) -> Arc<Faulty> {
+pub(crate) async fn left_behind(open: usize, gone: usize) -> Arc<Faulty> {
     let log = Faulty::new(|_| Fate::Store);
     let hub = hub(&log);
     let mut streams = Vec::new();
@@ -34,7 +34,7 @@ async fn left_behind(open: usize, gone: usize) -> Arc<Faulty> {
     log
 }
 
-fn all_ended(open: usize) -> BTreeMap<String, Vec<bool>> {
+pub(crate) fn all_ended(open: usize) -> BTreeMap<String, Vec<bool>> {
     let names = (0..open).map(|number| format!("t{number:04}"));
     names.map(|name| (name, vec![true, false])).collect()
 }

@@ -37,6 +37,7 @@ mod matchers;
 mod metadata;
 mod predicate;
 mod presence;
+mod presence_limits;
 mod presence_outages;
 mod publication;
 mod race;

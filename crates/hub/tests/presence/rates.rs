@@ -48,9 +48,12 @@ async fn coming_and_going_writes_no_more_than_the_rate() {
 
 async fn ask(hub: &Hub, names: &[String]) -> (u16, String) {
     let query: Vec<_> = names.iter().map(|name| format!("match={name}")).collect();
-    let request = Request::get(format!("/.well-known/mercure?{}", query.join("&")))
+    let request = Request::builder()
+        .method("QUERY")
+        .uri("/.well-known/mercure")
         .header("host", "hub.example")
-        .body(axum::body::Body::empty())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(query.join("&").into())
         .expect("a request");
     let answer = timeout(PATIENCE, hub.handle(request)).await;
     let answer = answer.expect("a head");

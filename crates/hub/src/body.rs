@@ -7,10 +7,40 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
+use crate::HubOptions;
 use crate::limits::BodyCharge;
 use crate::respond::Refused;
+
+/// How large a body may be, and which directive says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyBound {
+    pub(crate) bytes: usize,
+    pub(crate) directive: &'static str,
+}
+
+impl BodyBound {
+    /// That of every body.
+    pub(crate) fn of_requests(options: &HubOptions) -> Self {
+        Self {
+            bytes: options.max_request_body_size,
+            directive: "max_request_body_size",
+        }
+    }
+
+    /// That of a body without a token. It is less, because anybody may send one.
+    pub(crate) fn of_anonymous(options: &HubOptions) -> Self {
+        let all = Self::of_requests(options);
+        if all.bytes <= options.max_anonymous_body_size {
+            return all;
+        }
+        Self {
+            bytes: options.max_anonymous_body_size,
+            directive: "max_anonymous_body_size",
+        }
+    }
+}
 
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,39 +80,45 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Refused> {
 }
 
 /// Reads a body within its bounds of size and time, and charges for it: what it declares at once, else
-/// what has come.
+/// what has come. A body that declares to be too large is refused without a look at it, so that its
+/// client is not told to go on (`100 Continue`).
 pub(crate) async fn read_body(
     body: &mut Body,
-    max_bytes: usize,
+    bound: BodyBound,
     charge: &mut BodyCharge<'_>,
 ) -> Result<Bytes, Refused> {
     let declared = body.size_hint().exact();
-    let expected = declared.unwrap_or(0).min(max_bytes as u64);
-    charge.grow_to(expected)?;
-    let mut bytes = BytesMut::with_capacity(expected as usize);
-    let mut limited = Limited::new(body, max_bytes);
-    let read = async {
-        while let Some(frame) = limited.frame().await {
-            match frame {
-                Ok(frame) => {
-                    if let Some(data) = frame.data_ref() {
-                        charge.grow_to((bytes.len() + data.len()) as u64)?;
-                        bytes.extend_from_slice(data);
-                    }
-                }
-                Err(error) if error.is::<LengthLimitError>() => {
-                    return Err(Refused::BodyTooLarge {
-                        max: max_bytes,
-                        declared,
-                    });
-                }
-                Err(_) => return Err(Refused::BodyBroken),
-            }
+    let too_large = Refused::BodyTooLarge { bound, declared };
+    if declared.is_some_and(|declared| declared > bound.bytes as u64) {
+        return Err(too_large);
+    }
+    charge.grow_to(declared.unwrap_or(0))?;
+    let collected = collect(body, bound.bytes, charge);
+    match tokio::time::timeout(BODY_TIMEOUT, collected).await {
+        Err(_) => Err(Refused::BodyTimeout),
+        Ok(collected) => collected?.ok_or(too_large),
+    }
+}
+
+/// Copies a body into one buffer, which costs what it holds; pieces of a byte, kept as they came, would
+/// cost a hundred times that. `None` if it is longer than `max_bytes`.
+async fn collect(
+    body: &mut Body,
+    max_bytes: usize,
+    charge: &mut BodyCharge<'_>,
+) -> Result<Option<Bytes>, Refused> {
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refused::BodyBroken)?.into_data() else {
+            continue;
+        };
+        if data.len() > max_bytes - collected.len() {
+            return Ok(None);
         }
-        Ok(bytes.freeze())
-    };
-    let read = tokio::time::timeout(BODY_TIMEOUT, read);
-    read.await.unwrap_or(Err(Refused::BodyTimeout))
+        charge.grow_to((collected.len() + data.len()) as u64)?;
+        collected.extend_from_slice(&data);
+    }
+    Ok(Some(collected.freeze()))
 }
 
 /// Takes the rest of a refused request's body, if that is short: some clients (curl, and so PHP)

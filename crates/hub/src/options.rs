@@ -41,6 +41,9 @@ pub struct HubOptions {
     pub write_timeout: Option<Duration>,
     /// The bound of a request body, in bytes.
     pub max_request_body_size: usize,
+    /// The bound of the body of a `QUERY` without a token, in bytes, if it is less than
+    /// [`Self::max_request_body_size`].
+    pub max_anonymous_body_size: usize,
     /// The origins whose pages may subscribe; `None` for no CORS headers at all.
     pub cors_origins: Option<Origins>,
     /// The origins, besides the hub's own, whose pages may publish by cookie.
@@ -81,6 +84,7 @@ impl HubOptions {
             heartbeat: Some(Duration::from_secs(40)),
             write_timeout: Some(Duration::from_secs(600)),
             max_request_body_size: 1 << 20,
+            max_anonymous_body_size: 256 << 10,
             cors_origins: None,
             publish_origins: Origins::default(),
             limits: Limits::default(),

@@ -37,6 +37,19 @@ struct State {
     /// When the streams on this connection must have ended.
     ends: Vec<Arc<Ending>>,
     cut: bool,
+    flow: Flow,
+}
+
+/// Whether the kernel takes what is written.
+#[derive(Debug, Default)]
+enum Flow {
+    /// It always did.
+    #[default]
+    Free,
+    /// It does again.
+    FreeSince(Instant),
+    /// It takes nothing.
+    Stalled,
 }
 
 impl Outflow {
@@ -51,6 +64,26 @@ impl Outflow {
             std::mem::take(&mut state.waiting)
         });
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// The I/O's side: the kernel takes nothing.
+    pub fn stalls(&self) {
+        self.with(|state| state.flow = Flow::Stalled);
+    }
+
+    /// The I/O's side: the kernel takes bytes again.
+    pub fn flows(&self, now: Instant) {
+        self.with(|state| state.flow = Flow::FreeSince(now));
+    }
+
+    /// The I/O's side: since when the kernel takes what is written, at least: `start` if it always did. `None` while
+    /// it takes nothing.
+    pub fn flows_since(&self, start: Instant) -> Option<Instant> {
+        self.with(|state| match state.flow {
+            Flow::Free => Some(start),
+            Flow::FreeSince(since) => Some(since),
+            Flow::Stalled => None,
+        })
     }
 
     /// The I/O's side: when the connection must be cut, if a stream could not end by itself.

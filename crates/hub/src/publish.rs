@@ -9,7 +9,7 @@ use talaria_protocol::{Action, Generation, Topic, Update, form};
 use talaria_transport::AppendError;
 
 use crate::access::{Access, Role, Source, check_source_origin};
-use crate::body::{check_coding, essence, read_body, received};
+use crate::body::{BodyBound, check_coding, essence, read_body, received};
 use crate::hub::{Incoming, Shared};
 use crate::limits::Client;
 use crate::respond::{self, FORM, Refused};
@@ -47,7 +47,7 @@ pub(crate) async fn publish(
     check_coding(&parts.headers)?;
     // Dropped when all is published, because the updates are made of the body.
     let mut charge = hub.budgets.body(&client);
-    let body = read_body(body, hub.options.max_request_body_size, &mut charge).await?;
+    let body = read_body(body, BodyBound::of_requests(&hub.options), &mut charge).await?;
     if is_batch {
         return batch::publish(hub, &publisher, &body, charge).await;
     }

@@ -19,6 +19,7 @@ mod sentence;
 use crate::Connection;
 use crate::accept::EventStream;
 use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
+use crate::body::BodyBound;
 use crate::host::HostError;
 use crate::limits::Exceeded;
 
@@ -71,8 +72,11 @@ pub(crate) enum Refused {
     BodyTimeout,
     /// 400: the body broke off.
     BodyBroken,
-    /// 413: the bound, and the length if that was declared, in bytes.
-    BodyTooLarge { max: usize, declared: Option<u64> },
+    /// 413: the bound, and the length in bytes if that was declared.
+    BodyTooLarge {
+        bound: BodyBound,
+        declared: Option<u64>,
+    },
     /// 413: too many updates in one request.
     TooManyUpdates { count: usize, most: usize },
     /// 429: the client holds too much, or all do.

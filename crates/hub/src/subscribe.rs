@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::accept::{self, EventStream};
 use crate::access::{Access, Role};
-use crate::body::{check_coding, essence, read_body, received};
+use crate::body::{BodyBound, check_coding, essence, read_body, received};
 use crate::cursor::{Cursor, Deadlines};
 use crate::hub::{Incoming, Shared};
 use crate::interest::Selection;
@@ -49,7 +49,11 @@ pub(crate) async fn subscribe(
         Method::QUERY => {
             check_query_media_type(&parts.headers)?;
             check_coding(&parts.headers)?;
-            read_body(body, hub.options.max_request_body_size, &mut charge).await?
+            let bound = match access {
+                Some(_) => BodyBound::of_requests(&hub.options),
+                None => BodyBound::of_anonymous(&hub.options),
+            };
+            read_body(body, bound, &mut charge).await?
         }
         _ => Bytes::new(),
     };

@@ -1,7 +1,7 @@
 //! One connection: which protocol it speaks, and how it is driven.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,31 +9,40 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use talaria_hub::{Connection, Outflow, Unanswered};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use crate::incoming::{Fault, HEAD_BYTES, Http1, Http2, Layer, TLS};
-use crate::site::Site;
+use crate::admission::{Admission, Guest, Place};
+use crate::config::settings::{HeadSettings, LEAST_HEAD_BYTES};
+use crate::incoming::{Bounds, Fault, Http1, Http2, Layer, TLS};
+use crate::site::{HEALTH_PATH, Site};
 use crate::socket::{Carrier, Counted, Socket};
-use crate::tls;
+use crate::streams::{Answer, Streams};
 
-/// How long a request's head may take, an idle connection included (B-300).
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may be idle between requests (B-300).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client that speaks plain HTTP on an HTTPS port may take to show whether it is HTTP/2.
 const SNIFF: Duration = Duration::from_secs(1);
+/// How long a client that speaks plain HTTP on an HTTPS port is served.
+const WRONG_PORT: Duration = Duration::from_secs(10);
+/// How long a connection is served for which there is no room.
+const GUEST: Duration = Duration::from_secs(1);
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.
 const STREAM_BYTES: usize = 32 * 1024;
-/// Streams of one HTTP/2 connection.
-const MAX_STREAMS: u32 = 1000;
+/// The header fields that hyper takes if nothing is said.
+const USUAL_FIELDS: usize = 100;
+/// What a header field counts in memory besides its bytes: its place in a map, and the free places beside it.
+const FIELD_BYTES: usize = 128;
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -42,10 +51,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[error("unanswered")]
 struct Closed;
 
-/// A connection on which every request is refused, because it is not encrypted and should be. It ends
-/// with the first answer.
-#[derive(Clone)]
-struct WrongPort(Arc<watch::Sender<bool>>);
+/// Why a connection ends with its first answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Once {
+    /// It is not encrypted and should be; every request is refused.
+    WrongPort,
+    /// There is no room for it; every request but that for `/healthz` is refused.
+    Full,
+}
 
 /// What every connection of a listener is served with.
 #[derive(Clone)]
@@ -56,38 +69,121 @@ pub struct Serve {
     pub acceptor: Option<TlsAcceptor>,
     /// How long a peer may take nothing.
     pub dispatch_timeout: Option<Duration>,
+    /// The bounds of each head.
+    pub head: HeadSettings,
+    /// Streams of one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Who is let in.
+    pub admission: Admission,
     /// Ends the connections.
     pub stopped: watch::Receiver<bool>,
 }
 
+/// A connection that is being served.
+struct Served {
+    serve: Serve,
+    peer: SocketAddr,
+    place: Option<Place>,
+    once: Option<Once>,
+}
+
 impl Serve {
     /// Serves a connection until it ends.
-    pub async fn connection(self, stream: TcpStream, peer: SocketAddr) {
-        match self.acceptor.clone() {
-            None => self.plain(stream, peer).await,
-            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, peer)).await,
+    pub async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+        let needed = place.clone();
+        let served = Served {
+            serve: self,
+            peer,
+            place: Some(place),
+            once: None,
+        };
+        tokio::select! {
+            () = served.run(stream) => {}
+            () = needed.needed() => tracing::debug!(%peer, "an idle connection is closed to make room"),
         }
     }
 
-    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
+    /// Serves a connection for which there is no room: once there is, or one request if it is for
+    /// `/healthz`. An orchestrator restarts a hub that does not answer that.
+    pub async fn guest(mut self, stream: TcpStream, peer: SocketAddr, mut guest: Guest) {
+        let place = tokio::select! {
+            place = self.admission.enter_soon(peer) => place,
+            () = guest.shown_out() => return,
+            () = wait_for_stop(self.stopped.clone()) => return,
+        };
+        if let Some(place) = place {
+            drop(guest);
+            return Box::pin(self.connection(stream, peer, place)).await;
+        }
+        let stop = self.stopped.clone();
+        let (answered, stopped) = watch::channel(false);
+        self.stopped = stopped;
+        let served = Served {
+            serve: self,
+            peer,
+            place: None,
+            once: Some(Once::Full),
+        };
+        tokio::select! {
+            _ = timeout(GUEST, Box::pin(served.run_once(stream, answered))) => {}
+            () = guest.shown_out() => {}
+            () = wait_for_stop(stop) => {}
+        }
+    }
+}
+
+impl Served {
+    async fn run(self, stream: TcpStream) {
+        match self.serve.acceptor.clone() {
+            None => self.plain(stream, None).await,
+            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, None)).await,
+        }
+    }
+
+    async fn run_once(self, stream: TcpStream, answered: watch::Sender<bool>) {
+        match self.serve.acceptor.clone() {
+            None => self.plain(stream, Some(answered)).await,
+            Some(acceptor) => self.encrypted(acceptor, stream, Some(answered)).await,
+        }
+    }
+
+    async fn encrypted(
+        self,
+        acceptor: TlsAcceptor,
+        stream: TcpStream,
+        answered: Option<watch::Sender<bool>>,
+    ) {
+        let peer = self.peer;
+        let handshake = self.place.as_ref().map(Place::handshake).transpose();
+        let counted = match handshake {
+            Ok(counted) => counted,
+            Err(exhausted) => {
+                tracing::debug!(%peer, "a TLS handshake was refused: {exhausted}; see max_handshakes");
+                return;
+            }
+        };
+        let deadline = Instant::now() + self.serve.head.timeout;
         let mut first = [0];
         let peeked = tokio::select! {
-            peeked = tokio::time::timeout(tls::HANDSHAKE, stream.peek(&mut first)) => peeked,
-            () = wait_for_stop(self.stopped.clone()) => return,
+            peeked = timeout_at(deadline, stream.peek(&mut first)) => peeked,
+            () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
         match peeked {
             Ok(Ok(1)) if first == [TLS] => {}
-            Ok(Ok(1)) => return self.not_encrypted(stream, peer).await,
+            Ok(Ok(1)) => return self.not_encrypted(stream).await,
             _ => return,
         }
         let handshake = tokio::select! {
-            handshake = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(Counted::from(stream))) => handshake,
-            () = wait_for_stop(self.stopped.clone()) => return,
+            handshake = timeout_at(deadline, acceptor.accept(Counted::from(stream))) => handshake,
+            () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
+        drop(counted);
         match handshake {
             Ok(Ok(carrier)) => {
                 let is_http2 = carrier.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.drive(carrier, is_http2, true, None, peer).await;
+                let first_by = Instant::now() + self.serve.head.timeout;
+                self.drive(carrier, is_http2, true, first_by, answered)
+                    .await;
             }
             // A browser that does not know the root yet, or a name that is not served.
             Ok(Err(error)) => tracing::info!(%peer, "TLS handshake failed: {error}"),
@@ -96,27 +192,30 @@ impl Serve {
     }
 
     /// Tells a client that speaks plain HTTP on an HTTPS port so.
-    async fn not_encrypted(mut self, stream: TcpStream, peer: SocketAddr) {
-        let is_http2 = tokio::time::timeout(SNIFF, begins_with_preface(&stream)).await;
+    async fn not_encrypted(mut self, stream: TcpStream) {
+        let is_http2 = timeout(SNIFF, begins_with_preface(&stream)).await;
         let is_http2 = matches!(is_http2, Ok(Ok(true)));
         let (answered, stopped) = watch::channel(false);
-        let wrong = WrongPort(Arc::new(answered));
-        let stop = std::mem::replace(&mut self.stopped, stopped);
-        let told = self.drive(Counted::from(stream), is_http2, false, Some(wrong), peer);
+        let stop = std::mem::replace(&mut self.serve.stopped, stopped);
+        self.once = Some(Once::WrongPort);
+        let first_by = Instant::now() + WRONG_PORT;
+        let carrier = Counted::from(stream);
+        let told = self.drive(carrier, is_http2, false, first_by, Some(answered));
         tokio::select! {
-            _ = tokio::time::timeout(tls::HANDSHAKE, told) => {}
+            _ = timeout(WRONG_PORT, told) => {}
             () = wait_for_stop(stop) => {}
         }
     }
 
-    async fn plain(self, stream: TcpStream, peer: SocketAddr) {
+    async fn plain(self, stream: TcpStream, answered: Option<watch::Sender<bool>>) {
+        let first_by = Instant::now() + self.serve.head.timeout;
         let is_http2 = tokio::select! {
-            is_http2 = tokio::time::timeout(HEAD_TIMEOUT, begins_with_preface(&stream)) => is_http2,
+            is_http2 = timeout_at(first_by, begins_with_preface(&stream)) => is_http2,
             // The client has not sent a request, so nothing is left unanswered.
-            () = wait_for_stop(self.stopped.clone()) => return,
+            () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
         if let Ok(Ok(is_http2)) = is_http2 {
-            self.drive(Counted::from(stream), is_http2, false, None, peer)
+            self.drive(Counted::from(stream), is_http2, false, first_by, answered)
                 .await;
         }
     }
@@ -126,54 +225,81 @@ impl Serve {
         carrier: C,
         is_http2: bool,
         tls: bool,
-        wrong: Option<WrongPort>,
-        peer: SocketAddr,
+        first_by: Instant,
+        answered: Option<watch::Sender<bool>>,
     ) {
-        let Self {
+        let Serve {
             site,
             dispatch_timeout,
+            head,
+            max_streams,
             stopped,
             ..
-        } = self;
+        } = self.serve;
         let outflow = Outflow::default();
-        let is_wrong = wrong.is_some();
-        let answer = {
-            let outflow = outflow.clone();
-            let connection = Connection::new(tls, peer);
-            service_fn(move |request| {
-                answer(
-                    site.clone(),
-                    outflow.clone(),
-                    connection,
-                    wrong.clone(),
-                    request,
-                )
-            })
+        let streams = Streams::new(dispatch_timeout, outflow.clone());
+        let bounds = Bounds {
+            place: self.place.clone(),
+            timeout: head.timeout,
+            first_by,
         };
+        let requests = Arc::new(Requests {
+            site,
+            head,
+            outflow: outflow.clone(),
+            connection: Connection::new(tls, self.peer),
+            place: self.place,
+            once: self.once,
+            answered,
+        });
+        let followed = is_http2.then(|| streams.clone());
+        let answer = service_fn(move |request| {
+            let under_way = requests.place.as_ref().map(Place::request);
+            let followed = followed.as_ref().and_then(Streams::begin);
+            let answered = Arc::clone(&requests).answer(request);
+            async move {
+                let answered = answered.await?;
+                Ok(answered.map(|body| Answer::new(body, followed, under_way)))
+            }
+        });
         if is_http2 {
-            let carrier = Layer::new(carrier, Http2::new());
+            let carrier = Layer::new(carrier, Http2::new(head), bounds);
             let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
+            let http2 = http2_builder(&streams, &head, max_streams);
             // Boxed, because its state is several times that of HTTP/1.1.
-            Box::pin(serve_http2(socket, answer, &outflow, stopped)).await;
+            Box::pin(serve_http2(
+                http2, socket, answer, &outflow, &streams, stopped,
+            ))
+            .await;
         } else {
-            let requests = Http1::new(is_wrong.then_some(Fault::Plain));
-            let carrier = Layer::new(carrier, requests);
-            let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
-            serve_http1(socket, answer, stopped).await;
+            let is_wrong = self.once == Some(Once::WrongPort);
+            let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
+            let carrier = Layer::new(carrier, reader, bounds);
+            let socket = Socket::new(carrier, outflow, dispatch_timeout);
+            serve_http1(&head, socket, answer, stopped).await;
         }
     }
 }
 
-async fn serve_http1<C, S>(socket: Socket<C>, answer: S, stopped: watch::Receiver<bool>)
-where
+async fn serve_http1<C, S>(
+    head: &HeadSettings,
+    socket: Socket<C>,
+    answer: S,
+    stopped: watch::Receiver<bool>,
+) where
     C: Carrier + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error = Closed> + Send,
+    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
 {
-    let connection = http1::Builder::new()
+    const LEAST: usize = LEAST_HEAD_BYTES as usize;
+    let mut builder = http1::Builder::new();
+    builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(socket, answer);
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(head.bytes.max(LEAST));
+    if head.fields > USUAL_FIELDS {
+        builder.max_headers(head.fields);
+    }
+    let connection = builder.serve_connection(socket, answer);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => log(ended),
@@ -184,24 +310,35 @@ where
     }
 }
 
+fn http2_builder(
+    streams: &Streams,
+    head: &HeadSettings,
+    max_streams: u32,
+) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(head.bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(max_streams)
+        .max_send_buf_size(STREAM_BYTES)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    builder
+}
+
 async fn serve_http2<C, S>(
+    builder: http2::Builder<Streams>,
     socket: Socket<C>,
     answer: S,
     outflow: &Outflow,
+    streams: &Streams,
     stopped: watch::Receiver<bool>,
 ) where
     C: Carrier + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error = Closed> + Send,
+    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
     S::Future: Send + 'static,
 {
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_send_buf_size(STREAM_BYTES)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
-        .serve_connection(socket, answer);
+    let connection = builder.serve_connection(socket, answer);
     let mut connection = pin!(connection);
     let driven = async {
         tokio::select! {
@@ -215,6 +352,7 @@ async fn serve_http2<C, S>(
     tokio::select! {
         () = driven => {}
         () = outflow.late() => outflow.cut(),
+        () = streams.watch() => outflow.cut(),
     }
 }
 
@@ -222,7 +360,7 @@ async fn serve_http2<C, S>(
 pub async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         // The sender lives as long as the program serves.
-        std::future::pending::<Infallible>().await;
+        pending::<Infallible>().await;
     }
 }
 
@@ -254,39 +392,71 @@ async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
     }
 }
 
-fn answer(
+/// What the requests of one connection are answered with.
+struct Requests {
     site: Site,
+    head: HeadSettings,
     outflow: Outflow,
     connection: Connection,
-    wrong: Option<WrongPort>,
-    mut request: Request<Incoming>,
-) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>> {
-    let has_no_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-    let finish = move |response| match has_no_body {
-        true => without_body(response),
-        false => response,
-    };
-    let fault = match &wrong {
-        Some(_) => Some(Fault::Plain),
-        None => Fault::of(request.uri().path()),
-    };
-    if let Some(fault) = fault {
-        let answer = fault.refuse(request.version(), connection.tls, connection.peer);
-        if let Some(WrongPort(answered)) = wrong {
+    place: Option<Place>,
+    once: Option<Once>,
+    /// Told when a connection was answered that ends with its first answer.
+    answered: Option<watch::Sender<bool>>,
+}
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>>;
+
+impl Requests {
+    fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Answered {
+        let has_no_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+        let finish = move |response| match has_no_body {
+            true => without_body(response),
+            false => response,
+        };
+        let memory = match &self.place {
+            Some(place) => place.head(head_bytes(&request)),
+            None => Ok(None),
+        };
+        let fault = match (self.once, &memory) {
+            (Some(Once::WrongPort), _) => Some(Fault::Plain),
+            (Some(Once::Full), _) if request.uri().path() != HEALTH_PATH => {
+                Some(Fault::of(request.uri().path()).unwrap_or(Fault::Full))
+            }
+            (_, Err(_)) => Some(Fault::Busy),
+            _ => Fault::of(request.uri().path()),
+        };
+        if let Some(answered) = &self.answered {
             answered.send_replace(true);
         }
-        return Box::pin(std::future::ready(Ok(finish(answer))));
-    }
-    request.extensions_mut().insert(outflow);
-    request.extensions_mut().insert(connection);
-    // Boxed, because hyper keeps the space of this future as long as the connection.
-    Box::pin(async move {
-        let response = site.answer(request.map(Body::new)).await;
-        match response.extensions().get::<Unanswered>() {
-            Some(Unanswered) => Err(Closed),
-            None => Ok(finish(response)),
+        if let Some(fault) = fault {
+            let Connection { tls, peer, .. } = self.connection;
+            let answer = fault.refuse(request.version(), tls, peer, &self.head);
+            return Box::pin(std::future::ready(Ok(finish(answer))));
         }
-    })
+        request.extensions_mut().insert(self.outflow.clone());
+        request.extensions_mut().insert(self.connection);
+        // Boxed, because hyper keeps the space of this future as long as the connection.
+        Box::pin(async move {
+            let response = self.site.answer(request.map(Body::new)).await;
+            drop(memory);
+            match response.extensions().get::<Unanswered>() {
+                Some(Unanswered) => Err(Closed),
+                None => Ok(finish(response)),
+            }
+        })
+    }
+}
+
+/// The memory of a request's head, about.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
+    let fields = |headers: &HeaderMap| -> usize {
+        let each = headers.iter();
+        each.map(|(name, value)| FIELD_BYTES + name.as_str().len() + value.len())
+            .sum()
+    };
+    target + fields(request.headers())
 }
 
 /// The answer to a `HEAD` request (RFC 9110, section 9.3.2). Over HTTP/2, hyper sends the body otherwise.

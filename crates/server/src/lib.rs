@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod bench;
 mod cli;
 mod clock;
@@ -21,6 +22,7 @@ mod report;
 mod run;
 mod site;
 mod socket;
+mod streams;
 mod systemd;
 mod tls;
 mod transport;

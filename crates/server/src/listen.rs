@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
+use talaria_hub::limits::Exhausted;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::settings::ListenAddress;
 use crate::connection::{self, Serve};
-use crate::site::{Hosts, Site};
+use crate::site::Hosts;
 use crate::tls::Tls;
 
 /// Connections that the kernel may complete before we accept them.
@@ -176,11 +179,13 @@ pub struct Serving {
 
 impl Serving {
     /// Starts to accept.
+    ///
+    /// `serve` says with what the connections of a listener are served, given its hosts, what takes its TLS
+    /// handshakes, and what ends its connections.
     pub fn start(
         listeners: Listeners,
-        site: &Site,
         tls: Option<&Tls>,
-        dispatch_timeout: Option<Duration>,
+        serve: impl Fn(Hosts, Option<TlsAcceptor>, watch::Receiver<bool>) -> Serve,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut accepting = JoinSet::new();
@@ -189,12 +194,8 @@ impl Serving {
             if !listener.hosts.is_empty() {
                 addresses.push(listener.address);
             }
-            let serve = Serve {
-                site: site.for_hosts(listener.hosts),
-                acceptor: tls.filter(|_| listener.tls).map(Tls::acceptor),
-                dispatch_timeout,
-                stopped: stopped.clone(),
-            };
+            let acceptor = tls.filter(|_| listener.tls).map(Tls::acceptor);
+            let serve = serve(listener.hosts, acceptor, stopped.clone());
             accepting.spawn(accept(listener.socket, serve));
         }
         Self {
@@ -255,12 +256,24 @@ impl Connections {
 
 async fn accept(listener: TcpListener, serve: Serve) -> JoinSet<()> {
     let mut connections = JoinSet::new();
+    let mut refusals = Refusals::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     configure(&stream, serve.dispatch_timeout);
-                    connections.spawn(serve.clone().connection(stream, peer));
+                    match serve.admission.enter(peer) {
+                        Ok(place) => {
+                            connections.spawn(serve.clone().connection(stream, peer, place));
+                        }
+                        Err(exhausted) => {
+                            refusals.count(peer, exhausted);
+                            // Whoever is too much for that is closed without a word.
+                            if let Some(guest) = serve.admission.knock() {
+                                connections.spawn(serve.clone().guest(stream, peer, guest));
+                            }
+                        }
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -269,6 +282,29 @@ async fn accept(listener: TcpListener, serve: Serve) -> JoinSet<()> {
             },
             Some(_) = connections.join_next() => {}
             () = connection::wait_for_stop(serve.stopped.clone()) => return connections,
+        }
+    }
+}
+
+/// Connections for which there was no room. They are logged once in a while, because they may be many.
+#[derive(Default)]
+struct Refusals {
+    count: u64,
+    logged: Option<Instant>,
+}
+
+impl Refusals {
+    fn count(&mut self, peer: SocketAddr, exhausted: Exhausted) {
+        const PAUSE: Duration = Duration::from_secs(10);
+        self.count += 1;
+        let now = Instant::now();
+        if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
+            tracing::warn!(
+                count = self.count,
+                %peer,
+                "connections were refused: {exhausted}; see max_connections and max_connections_per_address"
+            );
+            (self.count, self.logged) = (0, Some(now));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The options: the parser of the `mercure` block, the reference page and the help of the flags all
 //! come from one table.
 
+mod connections;
 mod directive;
 mod limits;
 pub mod reference;

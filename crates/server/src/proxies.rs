@@ -50,7 +50,8 @@ impl Proxies {
         self.0.is_empty()
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|range| range.contains(&address))
     }
@@ -69,7 +70,7 @@ impl Proxies {
                 break;
             };
             client = Some(address);
-            if !self.trusts(address) {
+            if !self.contain(address) {
                 break;
             }
         }
@@ -81,7 +82,7 @@ impl Proxies {
     pub fn restore(&self, parts: &mut Parts) {
         let connection = parts.extensions.get::<Connection>().copied();
         let is_trusted =
-            |connection: &Connection| connection.peer.is_some_and(|peer| self.trusts(peer.ip()));
+            |connection: &Connection| connection.peer.is_some_and(|peer| self.contain(peer.ip()));
         let Some(mut connection) = connection.filter(is_trusted) else {
             return;
         };

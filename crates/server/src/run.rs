@@ -6,14 +6,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use talaria_hub::clock::SystemClock;
 use talaria_hub::{Hub, HubOptions, UnknownCursor};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::admission::Admission;
 use crate::config::settings::{HistorySettings, TransportSettings};
 use crate::config::{Level, Loaded, Settings};
+use crate::connection::Serve;
 use crate::key_sets;
 use crate::listen::{Listeners, Serving};
 use crate::log::Log;
@@ -91,6 +94,7 @@ async fn serve_until_signal(
     let redirects = settings.redirects;
     let skip_install_trust = settings.skip_install_trust;
     let proxies = settings.proxies.clone();
+    let connections = settings.connections.clone();
     let key_sets = settings.key_sets.clone();
     let tls = Tls::new(&addresses, &settings.certificate)?;
     let place = settings.transport.clone();
@@ -112,8 +116,18 @@ async fn serve_until_signal(
     let mut upkeep = JoinSet::new();
     key_sets::follow(key_sets, &mut upkeep)?;
     let listeners = Listeners::bind(&addresses, redirects)?;
+    let descriptors = getrlimit(Resource::Nofile).current;
+    let admission = Admission::new(&connections, descriptors, proxies.clone());
     let site = Site::new(hub.clone(), proxies);
-    let serving = Serving::start(listeners, &site, tls.as_ref(), dispatch_timeout);
+    let serving = Serving::start(listeners, tls.as_ref(), |hosts, acceptor, stopped| Serve {
+        site: site.for_hosts(hosts),
+        acceptor,
+        dispatch_timeout,
+        head: connections.head,
+        max_streams: connections.streams,
+        admission: admission.clone(),
+        stopped,
+    });
     if let Some(tls) = tls {
         let tls = Arc::new(tls);
         if !skip_install_trust {
@@ -256,6 +270,8 @@ fn options(settings: Settings) -> HubOptions {
     options.write_timeout = settings.write_timeout;
     options.max_request_body_size =
         usize::try_from(settings.max_request_body_size).unwrap_or(usize::MAX);
+    options.max_anonymous_body_size =
+        usize::try_from(settings.max_anonymous_body_size).unwrap_or(usize::MAX);
     options.cors_origins = Some(settings.cors_origins).filter(|origins| !origins.is_empty());
     options.publish_origins = settings.publish_origins;
     options.limits = settings.limits;
@@ -270,7 +286,6 @@ fn options(settings: Settings) -> HubOptions {
 
 /// Every stream is a file; the soft limit of most systems is for programs of another kind.
 fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {

@@ -12,6 +12,8 @@ use talaria_transport::Health;
 
 use crate::proxies::Proxies;
 
+/// Where the hub says whether it can store updates.
+pub const HEALTH_PATH: &str = "/healthz";
 const WELCOME: &str = include_str!("site/welcome.html");
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
@@ -112,7 +114,7 @@ impl Site {
                 return refusal(StatusCode::BAD_REQUEST, &error.to_string());
             }
         };
-        if parts.uri.path() == "/healthz" {
+        if parts.uri.path() == HEALTH_PATH {
             return self.health();
         }
         if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https)

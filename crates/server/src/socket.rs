@@ -91,7 +91,9 @@ impl<C: Carrier> Socket<C> {
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stall = None;
+            if self.stall.take().is_some() {
+                self.outflow.flows(now().into_std());
+            }
             return outcome;
         }
         ready!(self.poll_stalled_too_long(context));
@@ -103,10 +105,13 @@ impl<C: Carrier> Socket<C> {
     fn poll_stalled_too_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let ends_by = self.outflow.ends_by().map(Instant::from_std);
         let taken = self.io.inner().counted().taken;
-        let stall = self.stall.get_or_insert_with(|| Stall {
-            since: now(),
-            taken,
-            alarm: None,
+        let stall = self.stall.get_or_insert_with(|| {
+            self.outflow.stalls();
+            Stall {
+                since: now(),
+                taken,
+                alarm: None,
+            }
         });
         if stall.taken != taken {
             (stall.taken, stall.since) = (taken, now());

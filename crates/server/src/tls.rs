@@ -20,8 +20,6 @@ use self::local::Local;
 use crate::clock;
 use crate::config::settings::{CertificateSettings, ListenAddress};
 
-/// How long a handshake may take.
-pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The first wait after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(60);
 

@@ -4,7 +4,7 @@ use http::StatusCode;
 use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, HUB_PATH};
 
-use super::{FORM, Refused};
+use super::{BodyBound, FORM, Refused};
 
 /// What other servers say to an unknown path below the hub's (B-312).
 const BODY_NOT_FOUND: &str = "404 page not found";
@@ -50,14 +50,13 @@ impl Refused {
             Self::BodyBroken => {
                 "the body broke off; send as many bytes as Content-Length says".to_owned()
             }
-            Self::BodyTooLarge { max, declared } => {
+            Self::BodyTooLarge { bound, declared } => {
                 let size = declared.map_or_else(
                     || "is larger than".to_owned(),
                     |bytes| format!("of {bytes} bytes is larger than"),
                 );
-                format!(
-                    "the body {size} the {max} bytes allowed; send less, or raise max_request_body_size"
-                )
+                let BodyBound { bytes, directive } = bound;
+                format!("the body {size} the {bytes} bytes allowed; send less, or raise {directive}")
             }
             Self::TooManyUpdates { count, most } => format!(
                 "{count} updates are more than the {most} of one request; send several requests"

@@ -13,8 +13,8 @@ use super::address::{self, Ports};
 use super::error::{ConfigError, show};
 use super::issuer;
 use super::settings::{
-    CertificateSettings, IssuerSettings, KeySource, ListenAddress, Loaded, Notice, OriginSetting,
-    Settings, TransportSettings,
+    CertificateSettings, ConnectionSettings, IssuerSettings, KeySource, ListenAddress, Loaded,
+    Notice, OriginSetting, Settings, TransportSettings,
 };
 use super::source::Place;
 use crate::log::Levels;
@@ -76,6 +76,10 @@ pub struct Draft {
     pub drain_timeout: Option<Duration>,
     /// [`Settings::max_request_body_size`].
     pub max_request_body_size: Option<u64>,
+    /// [`Settings::max_anonymous_body_size`].
+    pub max_anonymous_body_size: Option<u64>,
+    /// [`Settings::connections`].
+    pub connections: ConnectionSettings,
     /// [`Settings::transport`].
     pub transport: Option<TransportSettings>,
     /// [`Settings::cors_origins`].
@@ -313,6 +317,8 @@ impl Draft {
             dispatch_timeout: timer(self.dispatch_timeout, 5),
             drain_timeout: self.drain_timeout.unwrap_or(Duration::from_secs(3)),
             max_request_body_size,
+            max_anonymous_body_size: self.max_anonymous_body_size.unwrap_or(256 * 1024),
+            connections: self.connections,
             transport,
             cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,

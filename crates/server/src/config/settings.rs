@@ -207,6 +207,60 @@ impl From<Word> for OriginSetting {
     }
 }
 
+/// The least bound of a head: what hyper reads at once.
+pub const LEAST_HEAD_BYTES: u64 = 8 * 1024;
+
+/// The bounds of a request's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadSettings {
+    /// Bytes with the target, at most; beyond it 431.
+    pub bytes: usize,
+    /// Header fields, at most; beyond it 431.
+    pub fields: usize,
+    /// How long it may take once it has begun; beyond it 408.
+    pub timeout: Duration,
+}
+
+impl Default for HeadSettings {
+    fn default() -> Self {
+        Self {
+            bytes: 128 * 1024,
+            fields: 100,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What connections may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// Open connections at most; `None` for what the limit of open files leaves.
+    pub most: Option<u64>,
+    /// Those of one address.
+    pub most_of_address: Option<u64>,
+    /// TLS handshakes under way; `None` for a quarter of the connections.
+    pub handshakes: Option<u64>,
+    /// Streams of one HTTP/2 connection.
+    pub streams: u32,
+    /// The bounds of each head.
+    pub head: HeadSettings,
+    /// Bytes of memory of all heads that are incomplete or large.
+    pub head_memory: u64,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            most: None,
+            most_of_address: None,
+            handshakes: None,
+            streams: 250,
+            head: HeadSettings::default(),
+            head_memory: 64 * 1024 * 1024,
+        }
+    }
+}
+
 /// Everything the hub needs to know to serve.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -258,6 +312,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Bytes of a request body at most; beyond it 413 (B-214).
     pub max_request_body_size: u64,
+    /// Bytes of the body of a `QUERY` without a token at most; beyond it 413.
+    pub max_anonymous_body_size: u64,
+    /// What connections may hold.
+    pub connections: ConnectionSettings,
     /// Where updates are kept.
     pub transport: TransportSettings,
     /// Origins whose scripts may read answers (B-207); empty sends no CORS headers.

@@ -1,12 +1,15 @@
 //! Why a request is refused before the site sees it, and the answer.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use axum::body::Body;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode, Version};
 use uuid::Uuid;
+
+use crate::config::settings::HeadSettings;
 
 /// The prefix of the targets of replaced requests. A client cannot guess it, and cannot send it either,
 /// because the layer percent-encodes a raw `"`.
@@ -37,9 +40,15 @@ pub enum Fault {
     Field,
     /// The fields that say where the body ends.
     Length,
-    /// The head is longer than [`super::HEAD_BYTES`], has more fields than [`super::FIELDS`] or, over
-    /// HTTP/2, [`super::HTTP2_FIELDS`], or references to compressed fields make it too long.
+    /// The head is longer or has more fields than is allowed, or references to compressed fields make it too
+    /// long.
     HeadTooLarge,
+    /// The rest of the head did not come in time.
+    HeadTimeout,
+    /// Heads hold all the memory that they may.
+    Busy,
+    /// There is no room for the connection.
+    Full,
     /// The `:authority` of HTTP/2.
     Authority,
     /// What else HTTP/2 calls malformed (RFC 9113, sections 8.2 and 8.3).
@@ -47,7 +56,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Tls,
         Self::Plain,
         Self::Proxied,
@@ -60,6 +69,9 @@ impl Fault {
         Self::Field,
         Self::Length,
         Self::HeadTooLarge,
+        Self::HeadTimeout,
+        Self::Busy,
+        Self::Full,
         Self::Authority,
         Self::Malformed,
     ];
@@ -80,14 +92,34 @@ impl Fault {
         match self {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
-    fn sentence(self, over_tls: bool) -> &'static str {
+    fn sentence(self, over_tls: bool, bounds: &HeadSettings) -> Cow<'static, str> {
+        let HeadSettings {
+            bytes,
+            fields,
+            timeout,
+        } = bounds;
+        Cow::Owned(match self {
+            Self::HeadTooLarge => format!(
+                "the request head has more than {bytes} bytes or {fields} header fields; send fewer and shorter fields, or raise max_header_size or max_header_fields"
+            ),
+            Self::HeadTimeout => format!(
+                "the request head did not come within {} s; send it at once, or raise header_timeout",
+                timeout.as_secs_f64()
+            ),
+            other => return Cow::Borrowed(other.fixed_sentence(over_tls)),
+        })
+    }
+
+    fn fixed_sentence(self, over_tls: bool) -> &'static str {
         match self {
             // Within TLS such a byte is not the beginning of another TLS.
-            Self::Tls if over_tls => Self::Method.sentence(over_tls),
+            Self::Tls if over_tls => Self::Method.fixed_sentence(over_tls),
             Self::Tls => {
                 "this port speaks plain HTTP, and TLS was received; write http:// instead of https://"
             }
@@ -127,9 +159,13 @@ impl Fault {
             Self::Malformed => {
                 "the request is malformed for HTTP/2; send each pseudo-field once and first, field names in lower case, and no Connection, Upgrade or Transfer-Encoding"
             }
-            Self::HeadTooLarge => {
-                "the request head has more than 1114112 bytes or 100 header fields (HTTP/2: 1000); send fewer and shorter fields"
+            Self::Busy => {
+                "request heads hold all the memory that they may (max_header_memory); send a shorter head, or try again"
             }
+            Self::Full => {
+                "the hub serves as many connections as it can (max_connections); try again, and close connections that are not needed"
+            }
+            Self::HeadTooLarge | Self::HeadTimeout => "",
         }
     }
 
@@ -139,15 +175,20 @@ impl Fault {
         version: Version,
         over_tls: bool,
         peer: Option<SocketAddr>,
+        bounds: &HeadSettings,
     ) -> Response<Body> {
-        let (status, sentence) = (self.status(), self.sentence(over_tls));
+        let (status, sentence) = (self.status(), self.sentence(over_tls, bounds));
         let peer = peer.map(tracing::field::display);
         tracing::info!(
             status = status.as_u16(),
             peer,
             "request refused: {sentence}"
         );
-        let mut response = talaria_hub::refusal(status, sentence);
+        let mut response = talaria_hub::refusal(status, &sentence);
+        if matches!(self, Self::Busy | Self::Full) {
+            let soon = HeaderValue::from_static("2");
+            response.headers_mut().insert(RETRY_AFTER, soon);
+        }
         if version < Version::HTTP_2 {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);

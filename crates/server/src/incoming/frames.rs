@@ -2,20 +2,28 @@
 
 use std::borrow::Cow;
 
-use super::HEAD_BYTES;
-
 /// The length of a frame's head (section 4.1).
 pub const FRAME_HEAD_BYTES: usize = 9;
 /// The largest frame that is taken: the default, which hyper leaves alone (section 4.2).
 const FRAME_BYTES: usize = 16 * 1024;
-/// The most CONTINUATION frames of one block: h2 takes 85 and the last one, as many as a head of `HEAD_BYTES` fills
-/// and a quarter more. So a block has at most 1.4 MiB.
-pub const MOST_FRAMES: usize = MOST_FULL_FRAMES + MOST_FULL_FRAMES / 4 + 1;
-const MOST_FULL_FRAMES: usize = HEAD_BYTES / FRAME_BYTES;
 
+/// The most CONTINUATION frames of one block that h2 takes for heads of at most `head_bytes`: as many as such a head
+/// fills and a quarter more, at least 5, and the last one.
+pub fn most_frames(head_bytes: usize) -> usize {
+    let full = (head_bytes / FRAME_BYTES).max(1);
+    (full + full / 4).max(5) + 1
+}
+
+/// The type of frames with bytes of a body.
+pub const DATA: u8 = 0;
+/// The type of frames that are acknowledged.
+pub const SETTINGS: u8 = 4;
+/// The type of frames that are answered.
+pub const PING: u8 = 6;
 /// The type of the frame that begins a block.
 pub const HEADERS: u8 = 1;
-const CONTINUATION: u8 = 9;
+/// The type of the frames that continue a block.
+pub const CONTINUATION: u8 = 9;
 /// A server must not receive this frame, which carries a block, too (section 8.4).
 pub const PUSH_PROMISE: u8 = 5;
 /// The flag of a request without a body.
@@ -31,7 +39,8 @@ pub struct Frame {
     pub length: usize,
     /// Its type.
     pub kind: u8,
-    flags: u8,
+    /// Its flags.
+    pub flags: u8,
     /// The stream, as four bytes.
     pub stream: [u8; 4],
 }
@@ -70,8 +79,8 @@ impl<'a> Block<'a> {
     /// # Errors
     ///
     /// They break off, are more than h2 takes, or depend on their own stream.
-    pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, NotABlock> {
-        let Some(received) = extent(bytes)? else {
+    pub fn read(bytes: &'a [u8], most_frames: usize) -> Result<Option<Self>, NotABlock> {
+        let Some(received) = extent(bytes, most_frames)? else {
             return Ok(None);
         };
         let mut left = &bytes[..received];
@@ -100,9 +109,10 @@ impl<'a> Block<'a> {
 
 /// The length of the frames of a block; `None` if not all of them have come. It copies nothing, because
 /// it is asked again with each read.
-fn extent(bytes: &[u8]) -> Result<Option<usize>, NotABlock> {
+fn extent(bytes: &[u8], most_frames: usize) -> Result<Option<usize>, NotABlock> {
     let mut at = 0;
-    for kind in std::iter::once(HEADERS).chain([CONTINUATION; MOST_FRAMES]) {
+    let continued = std::iter::repeat_n(CONTINUATION, most_frames);
+    for kind in std::iter::once(HEADERS).chain(continued) {
         let Some(frame) = bytes.get(at..).and_then(Frame::read) else {
             return Ok(None);
         };
@@ -151,14 +161,19 @@ pub fn write_block(fragment: &[u8], flags: u8, stream: [u8; 4], into: &mut Vec<u
         if rest.is_empty() {
             flags |= END_HEADERS;
         }
-        let length = u32::try_from(chunk.len()).unwrap_or_default();
-        into.extend_from_slice(&length.to_be_bytes()[1..]);
-        into.extend_from_slice(&[kind, flags]);
-        into.extend_from_slice(&stream);
-        into.extend_from_slice(chunk);
+        write_frame(chunk, kind, flags, stream, into);
         if rest.is_empty() {
             return;
         }
         (kind, flags, left) = (CONTINUATION, 0, rest);
     }
+}
+
+/// Appends a frame.
+pub fn write_frame(payload: &[u8], kind: u8, flags: u8, stream: [u8; 4], into: &mut Vec<u8>) {
+    let length = u32::try_from(payload.len()).unwrap_or_default();
+    into.extend_from_slice(&length.to_be_bytes()[1..]);
+    into.extend_from_slice(&[kind, flags]);
+    into.extend_from_slice(&stream);
+    into.extend_from_slice(payload);
 }

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use httparse::{Error, Header, Request, Status};
 
 use super::follows::Follows;
-use super::{FIELDS, Fault, HEAD_BYTES, TARGET_BYTES, target};
+use super::{Fault, TARGET_BYTES, target};
+use crate::config::settings::HeadSettings;
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1).
 pub const TLS: u8 = 0x16;
@@ -13,6 +14,9 @@ pub const TLS: u8 = 0x16;
 /// How many bytes of empty lines may come before a head (section 2.2): endless ones would be counted
 /// again with each read.
 const EMPTY_BYTES: usize = 64;
+
+/// The fields that there is room for on the stack.
+const USUAL_FIELDS: usize = 100;
 
 /// What a head is.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub struct Complete {
 /// # Errors
 ///
 /// hyper would refuse it, or read something else in it than was sent.
-pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
+pub fn judge(bytes: &[u8], bounds: &HeadSettings) -> Result<Head, Fault> {
     let lines = bytes.iter().take_while(|byte| b"\r\n".contains(byte));
     let start = lines.take(EMPTY_BYTES + 1).count();
     if start > EMPTY_BYTES {
@@ -59,7 +63,7 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
         return Err(Fault::Connect);
     }
     let Some(at) = target_of(&bytes[start..]) else {
-        return parse(bytes);
+        return parse(bytes, bounds);
     };
     let at = start + at;
     let target = target::read(&bytes[at..])?;
@@ -75,7 +79,7 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
         Some(_) => return Err(Fault::Target),
     }
     if target.encoded.is_none() {
-        return parse(bytes);
+        return parse(bytes, bounds);
     }
     let Some(line_end) = bytes[end..].iter().position(|byte| *byte == b'\n') else {
         return Ok(Head::Partial);
@@ -85,7 +89,7 @@ pub fn judge(bytes: &[u8]) -> Result<Head, Fault> {
     line.extend_from_slice(&bytes[..at]);
     target::encode(&bytes[at..end], &mut line);
     line.extend_from_slice(&bytes[end..line_end]);
-    parse_encoded(&line, line_end, &bytes[line_end..])
+    parse_encoded(&line, line_end, &bytes[line_end..], bounds)
 }
 
 /// Where the target begins: after the method and a space.
@@ -94,30 +98,43 @@ fn target_of(line: &[u8]) -> Option<usize> {
     (line[end] == b' ' && http::Method::from_bytes(&line[..end]).is_ok()).then_some(end + 1)
 }
 
-fn parse(bytes: &[u8]) -> Result<Head, Fault> {
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+fn parse(bytes: &[u8], bounds: &HeadSettings) -> Result<Head, Fault> {
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let mut more;
+    let fields = match usual.get_mut(..bounds.fields) {
+        Some(fields) => fields,
+        None => {
+            more = vec![MaybeUninit::uninit(); bounds.fields];
+            more.as_mut_slice()
+        }
+    };
     let mut request = Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
+    let parsed = request.parse_with_uninit_headers(bytes, fields);
     match parsed {
         Ok(Status::Partial) => Ok(Head::Partial),
-        Ok(Status::Complete(length)) => complete(&request, request.headers, length, None),
+        Ok(Status::Complete(length)) => complete(&request, request.headers, length, None, bounds),
         Err(error) => Err(fault(error, request.method.is_some())),
     }
 }
 
 /// The same for a request line whose target was encoded, of `received` bytes before, and for the
 /// fields after it.
-fn parse_encoded(line: &[u8], received: usize, fields: &[u8]) -> Result<Head, Fault> {
+fn parse_encoded(
+    line: &[u8],
+    received: usize,
+    fields: &[u8],
+    bounds: &HeadSettings,
+) -> Result<Head, Fault> {
     let alone = [line, b"\r\n"].concat();
     let mut request = Request::new(&mut []);
     let parsed = request.parse(&alone);
     parsed.map_err(|error| fault(error, request.method.is_some()))?;
-    let mut headers = [httparse::EMPTY_HEADER; FIELDS];
+    let mut headers = vec![httparse::EMPTY_HEADER; bounds.fields];
     match httparse::parse_headers(fields, &mut headers) {
         Ok(Status::Partial) => Ok(Head::Partial),
         Ok(Status::Complete((length, headers))) => {
             let head = [line, &fields[..length]].concat();
-            complete(&request, headers, received + length, Some(head))
+            complete(&request, headers, received + length, Some(head), bounds)
         }
         Err(error) => Err(fault(error, true)),
     }
@@ -139,10 +156,11 @@ fn complete(
     fields: &[Header<'_>],
     length: usize,
     encoded: Option<Vec<u8>>,
+    bounds: &HeadSettings,
 ) -> Result<Head, Fault> {
     let longer = encoded.as_ref().map_or(length, Vec::len);
     let longest = fields.iter().map(|field| field.name.len()).max();
-    if longer >= HEAD_BYTES || longest > Some(usize::from(u16::MAX)) {
+    if longer >= bounds.bytes || longest > Some(usize::from(u16::MAX)) {
         return Err(Fault::HeadTooLarge);
     }
     let target = request.path.unwrap_or_default();

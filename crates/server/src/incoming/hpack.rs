@@ -46,7 +46,8 @@ impl Decoder {
         }
     }
 
-    /// The fields of a block, at most `most` of them, and at most `most_bytes` together as section 4.1 counts
+    /// The fields of a block, at most `most` of them besides the lines into which HTTP/2 splits `Cookie` (RFC 9113,
+    /// section 8.2.3), which may be twice as many, and at most `most_bytes` together as section 4.1 counts
     /// them. They may be twice as long as the block, because the shortest symbols of Huffman's code have
     /// five bits, and longer by twice the table: ordinary clients refer to each entry once, and to some
     /// of the static table.
@@ -62,7 +63,7 @@ impl Decoder {
     ) -> Result<Fields, Malformed> {
         let mut input = Input(block);
         let mut fields = Vec::new();
-        let (mut bytes, mut length) = (0, 0);
+        let (mut bytes, mut length, mut cookies) = (0, 0, 0);
         let most_length = 2 * block.len() + 2 * TABLE_BYTES;
         let mut are_too_many = false;
         while let Some(first) = input.0.first().copied() {
@@ -81,7 +82,11 @@ impl Decoder {
             };
             bytes += size(&field);
             length += field.0.len() + field.1.len();
-            are_too_many |= bytes > most_bytes || length > most_length || fields.len() == most;
+            cookies += usize::from(field.0 == "cookie");
+            are_too_many |= bytes > most_bytes
+                || length > most_length
+                || cookies > 2 * most
+                || fields.len() + 1 > most + cookies;
             if !are_too_many {
                 fields.push(field);
             }

@@ -3,7 +3,8 @@
 use super::follows::Follows;
 use super::head::{Complete, Head, judge};
 use super::layer::{Reader, Rest};
-use super::{Fault, HEAD_BYTES, TARGET_BYTES};
+use super::{Fault, TARGET_BYTES};
+use crate::config::settings::HeadSettings;
 
 /// Held bytes up to this many are judged with each read, so that garbage is answered at once.
 const SHORT: usize = 1024;
@@ -13,6 +14,7 @@ const LONG: usize = TARGET_BYTES + SHORT;
 /// Finds the heads of requests, and where their bodies end.
 pub struct Http1 {
     follows: Follows,
+    bounds: HeadSettings,
     /// What is wrong with any request of this connection.
     wrong: Option<Fault>,
     refused: bool,
@@ -20,9 +22,10 @@ pub struct Http1 {
 
 impl Http1 {
     /// From the beginning of a connection, all of whose requests are at fault if it is `wrong`.
-    pub fn new(wrong: Option<Fault>) -> Self {
+    pub fn new(bounds: HeadSettings, wrong: Option<Fault>) -> Self {
         Self {
             follows: Follows::Head,
+            bounds,
             wrong,
             refused: false,
         }
@@ -31,8 +34,7 @@ impl Http1 {
     /// Replaces everything that was received by a request that stands for the fault. It is the last
     /// one, because the next head could begin anywhere.
     fn refuse(&mut self, fault: Fault, received: &[u8]) -> Rest {
-        self.refused = true;
-        Rest::Replaced(received.len(), replacement(fault, received).into())
+        Rest::Replaced(received.len(), self.give_up(fault, received))
     }
 }
 
@@ -57,7 +59,7 @@ impl Reader for Http1 {
                 Follows::Head => {
                     let judged = match self.wrong {
                         Some(fault) => Err(fault),
-                        None => judge(left),
+                        None => judge(left, &self.bounds),
                     };
                     match judged {
                         Ok(Head::Complete(Complete {
@@ -71,7 +73,7 @@ impl Reader for Http1 {
                                 Some(head) => return (at, Rest::Replaced(length, head)),
                             }
                         }
-                        Ok(Head::Partial) if left.len() < HEAD_BYTES => break,
+                        Ok(Head::Partial) if left.len() < self.bounds.bytes => break,
                         Ok(Head::Partial) => {
                             return (at, self.refuse(Fault::HeadTooLarge, left));
                         }
@@ -88,9 +90,14 @@ impl Reader for Http1 {
         let end = &held[new.saturating_sub(2)..];
         held.len() <= SHORT
             || (new < LONG && held.len() >= LONG)
-            || held.len() >= HEAD_BYTES
+            || held.len() >= self.bounds.bytes
             || end.windows(2).any(|two| two == b"\n\n")
             || end.windows(3).any(|three| three == b"\n\r\n")
+    }
+
+    fn give_up(&mut self, fault: Fault, received: &[u8]) -> Vec<u8> {
+        self.refused = true;
+        replacement(fault, received).into()
     }
 
     fn has_ended(&self) -> bool {
@@ -107,7 +114,7 @@ mod tests {
 
     /// What hyper reads of these bytes, if they come in pieces.
     fn through(sent: &[u8], piece: usize) -> String {
-        let read = layer::through(Http1::new(None), sent, piece);
+        let read = layer::through(Http1::new(HeadSettings::default(), None), sent, piece);
         read.escape_ascii().to_string()
     }
 
@@ -158,9 +165,10 @@ mod tests {
     /// A head that never ends is refused, and costs no more than its bytes.
     #[test]
     fn heads_are_bounded() {
+        let bytes = HeadSettings::default().bytes;
         let target = format!("GET /{}", "a".repeat(LONG));
-        let field = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(HEAD_BYTES));
-        for piece in [1000, 8192, HEAD_BYTES * 2] {
+        let field = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(bytes));
+        for piece in [1000, 8192, bytes * 2] {
             let long = through(target.as_bytes(), piece);
             assert_eq!(long, stands_for(Fault::TargetTooLong));
             let large = through(field.as_bytes(), piece);

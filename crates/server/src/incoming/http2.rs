@@ -8,27 +8,36 @@
 //!
 //! h2 answers a malformed head with a reset, or ends the connection for it. So [`fields::judge`] refuses what
 //! is malformed. What is not a header block at all, and malformed trailers, h2 still ends the connection
-//! or the stream for.
+//! or the stream for. A block that is too long is refused before its end came; its rest is dropped, and no
+//! further one can be read on the connection, because the table does not hold what the rest says.
+//!
+//! Frames that ask for nothing are counted ([`Patience`]); a client that sends too many of them is told to calm
+//! down (`ENHANCE_YOUR_CALM`), and its connection ends.
 
 use bytes::Bytes;
 
+use super::Fault;
 use super::fields::{self, is_head};
 use super::frames::{
-    Block, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock, PUSH_PROMISE, id, write_block,
+    Block, CONTINUATION, END_HEADERS, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock,
+    PUSH_PROMISE, id, most_frames, write_block, write_frame,
 };
 use super::hpack::{self, Decoder, Field};
 use super::layer::{Reader, Rest};
-use super::{Fault, HEAD_BYTES, HTTP2_FIELDS};
+use super::patience::Patience;
+use crate::config::settings::HeadSettings;
 
 const PREFACE_BYTES: usize = 24;
-/// The most fields of a block: those of a request, with `:method`, `:scheme`, `:authority` and `:path`.
-const MOST_FIELDS: usize = HTTP2_FIELDS + 4;
+/// The fields of a request that do not count: `:method`, `:scheme`, `:authority` and `:path`.
+const PSEUDO_FIELDS: usize = 4;
 
 /// Finds the header blocks of requests.
 pub struct Http2 {
     /// Bytes that are not of a header block, up to the next frame's head.
     passing: usize,
+    bounds: HeadSettings,
     decoder: Decoder,
+    patience: Patience,
     state: State,
     /// The newest stream. A block of an older one carries trailers.
     newest: u32,
@@ -40,16 +49,22 @@ enum State {
     Mirroring,
     /// A block was written anew.
     Writing,
+    /// The rest of a block that was refused is dropped: bytes of this frame, and whether it is the last one.
+    Dropping { left: usize, is_last: bool },
+    /// A block was not read to its end, so that no further one can be read.
+    Lost,
     /// h2 ends the connection.
     Broken,
 }
 
 impl Http2 {
     /// From the preface on.
-    pub fn new() -> Self {
+    pub fn new(bounds: HeadSettings) -> Self {
         Self {
             passing: PREFACE_BYTES,
+            bounds,
             decoder: Decoder::new(),
+            patience: Patience::new(),
             state: State::Mirroring,
             newest: 0,
         }
@@ -57,7 +72,7 @@ impl Http2 {
 
     /// Replaces what is not a block by what h2 ends the connection for, so that the two tables never go on
     /// with different entries.
-    fn give_up(&mut self, received: usize, stream: [u8; 4]) -> Rest {
+    fn break_off(&mut self, received: usize, stream: [u8; 4]) -> Rest {
         self.state = State::Broken;
         let mut broken = Vec::new();
         // An index of 0 is an error (RFC 7541, section 6.1).
@@ -65,11 +80,67 @@ impl Http2 {
         Rest::Replaced(received, broken)
     }
 
+    /// What h2 ends a connection for with `ENHANCE_YOUR_CALM`: a block that does not end.
+    fn calm_down(&mut self) -> Vec<u8> {
+        self.state = State::Broken;
+        let stream = (self.newest + 1 | 1).to_be_bytes();
+        let mut endless = Vec::new();
+        write_frame(&[], HEADERS, 0, stream, &mut endless);
+        for _ in 0..=most_frames(self.bounds.bytes) {
+            write_frame(&[], CONTINUATION, 0, stream, &mut endless);
+        }
+        endless
+    }
+
+    /// Refuses the request whose block is too long already, and drops what has come of the block.
+    fn refuse_long(&mut self, begun: &[u8], stream: [u8; 4]) -> Rest {
+        let (mut at, mut last, mut flags) = (0, None, 0);
+        // The head of the last frame may not have come as a whole; it is read with the rest.
+        while at <= begun.len()
+            && let Some(frame) = Frame::read(&begun[at..])
+        {
+            at += FRAME_HEAD_BYTES + frame.length;
+            flags |= frame.flags & END_STREAM;
+            last = Some(frame);
+        }
+        let is_last = last.is_some_and(|frame| frame.flags & END_HEADERS != 0);
+        self.state = State::Dropping {
+            left: at.saturating_sub(begun.len()),
+            is_last,
+        };
+        self.newest = self.newest.max(id(stream));
+        let mut frames = Vec::new();
+        let fields = refused(Fault::HeadTooLarge, false);
+        write_block(&written(&fields), flags, stream, &mut frames);
+        Rest::Replaced(at.min(begun.len()), frames)
+    }
+
+    /// Drops bytes of the block that was refused.
+    fn drop_rest(&mut self, bytes: &[u8], left: usize, is_last: bool) -> Option<Rest> {
+        let (here, left, is_last) = if left > 0 {
+            let here = left.min(bytes.len());
+            (here, left - here, is_last)
+        } else {
+            let frame = Frame::read(bytes)?;
+            if frame.kind != CONTINUATION || !self.patience.allows(frame.kind) {
+                return Some(Rest::Replaced(bytes.len(), self.calm_down()));
+            }
+            let is_last = frame.flags & END_HEADERS != 0;
+            (FRAME_HEAD_BYTES, frame.length, is_last)
+        };
+        self.state = match left {
+            0 if is_last => State::Lost,
+            left => State::Dropping { left, is_last },
+        };
+        Some(Rest::Replaced(here, Vec::new()))
+    }
+
     /// What replaces a complete block, if anything has to.
     fn replacement(&mut self, block: &Block<'_>) -> Option<Rest> {
-        let read = self.decoder.read(&block.fragment, MOST_FIELDS, HEAD_BYTES);
+        let most = self.bounds.fields + PSEUDO_FIELDS;
+        let read = self.decoder.read(&block.fragment, most, self.bounds.bytes);
         let Ok(read) = read else {
-            return Some(self.give_up(block.received, block.stream));
+            return Some(self.break_off(block.received, block.stream));
         };
         let is_request = id(block.stream) > self.newest;
         self.newest = self.newest.max(id(block.stream));
@@ -87,14 +158,19 @@ impl Http2 {
             Err(fault) => refused(fault, is_head),
             Ok(changed) => changed.unwrap_or(read.fields),
         };
-        let mut fragment = Vec::new();
-        fields
-            .iter()
-            .for_each(|field| hpack::write(field, &mut fragment));
         let mut frames = Vec::new();
-        write_block(&fragment, block.flags, block.stream, &mut frames);
+        write_block(&written(&fields), block.flags, block.stream, &mut frames);
         Some(Rest::Replaced(block.received, frames))
     }
+}
+
+/// The fields as a fragment that no table keeps.
+fn written(fields: &[Field]) -> Vec<u8> {
+    let mut fragment = Vec::new();
+    fields
+        .iter()
+        .for_each(|field| hpack::write(field, &mut fragment));
+    fragment
 }
 
 /// The request that stands for one at fault. A `HEAD` request stays one, because its answer has no body.
@@ -128,17 +204,36 @@ impl Reader for Http2 {
                 at += here;
                 continue;
             }
+            if let State::Dropping {
+                left: rest,
+                is_last,
+            } = self.state
+            {
+                match self.drop_rest(left, rest, is_last) {
+                    Some(dropped) => return (at, dropped),
+                    None => break,
+                }
+            }
             let Some(frame) = Frame::read(left) else {
                 break;
             };
             if frame.kind == PUSH_PROMISE {
-                return (at, self.give_up(left.len(), frame.stream));
+                return (at, self.break_off(left.len(), frame.stream));
             }
             if frame.kind != HEADERS {
+                if !self.patience.allows(frame.kind) {
+                    return (at, Rest::Replaced(left.len(), self.calm_down()));
+                }
                 self.passing = FRAME_HEAD_BYTES + frame.length;
                 continue;
             }
-            let replaced = match Block::read(left) {
+            if self.state == State::Lost {
+                return (at, Rest::Replaced(left.len(), self.calm_down()));
+            }
+            let replaced = match Block::read(left, most_frames(self.bounds.bytes)) {
+                Ok(None) if left.len() >= self.bounds.bytes => {
+                    Some(self.refuse_long(left, frame.stream))
+                }
                 Ok(None) => break,
                 Ok(Some(block)) => {
                     let replaced = self.replacement(&block);
@@ -147,7 +242,7 @@ impl Reader for Http2 {
                     }
                     replaced
                 }
-                Err(NotABlock) => Some(self.give_up(left.len(), frame.stream)),
+                Err(NotABlock) => Some(self.break_off(left.len(), frame.stream)),
             };
             if let Some(replaced) = replaced {
                 return (at, replaced);
@@ -159,17 +254,28 @@ impl Reader for Http2 {
     fn is_worth_reading(&self, _: &[u8], _: usize) -> bool {
         true
     }
+
+    fn is_within_head(&self) -> bool {
+        matches!(self.state, State::Dropping { .. })
+    }
+
+    fn give_up(&mut self, _: Fault, _: &[u8]) -> Vec<u8> {
+        self.calm_down()
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.patience.earn(bytes);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::{END_HEADERS, MOST_FRAMES};
     use super::super::layer;
     use super::*;
 
     /// What hyper reads of these bytes, if they come in pieces.
     fn through(sent: &[u8], piece: usize) -> Vec<u8> {
-        layer::through(Http2::new(), sent, piece)
+        layer::through(Http2::new(HeadSettings::default()), sent, piece)
     }
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -188,8 +294,8 @@ mod tests {
                 left = &left[FRAME_HEAD_BYTES + frame.length..];
                 continue;
             }
-            let block = Block::read(left).ok().flatten().unwrap();
-            let read = decoder.read(&block.fragment, MOST_FIELDS, HEAD_BYTES);
+            let block = Block::read(left, 99).ok().flatten().unwrap();
+            let read = decoder.read(&block.fragment, 9_999, 1 << 20);
             let fields = read.unwrap().fields;
             let fields = fields
                 .iter()
@@ -304,7 +410,7 @@ mod tests {
         let changed = frame(1, 5, 1, b"\x82\x86\x04\x02/\"");
         let endless = [
             frame(1, 1, 3, b"\x82"),
-            frame(9, 0, 3, b"").repeat(MOST_FRAMES),
+            frame(9, 0, 3, b"").repeat(most_frames(HeadSettings::default().bytes)),
         ]
         .concat();
         for broken in [

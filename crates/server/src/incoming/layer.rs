@@ -1,9 +1,9 @@
 //! The layer below hyper: what is read passes a [`Reader`] first.
 //!
-//! Of one connection the layer holds the beginning of one head, and one replaced head. Over HTTP/1.1 both
-//! are at most `HEAD_BYTES` and one read; over HTTP/2 the frames of one header block, at most 1.4 MiB, and
-//! its replacement, at most `HEAD_BYTES`. Everything after that waits until hyper has read what is ready,
-//! so one poll costs one read or one replacement.
+//! Of one connection the layer holds the beginning of one head, at most `max_header_size` and one read, and one
+//! replaced head. Everything after that waits until hyper has read what is ready, so one poll costs one
+//! read or one replacement. What all connections hold is bounded by `max_header_memory`, and for how long by
+//! `header_timeout`.
 
 use std::future::Future;
 use std::io;
@@ -13,13 +13,17 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::Fault;
+use crate::admission::{HeadMemory, Place};
 use crate::socket::{Carrier, Counted};
 
 /// How long the rest of a refused request is read: a connection that closes with unread bytes is
 /// reset, and the client never sees the answer.
 const LINGER: Duration = Duration::from_secs(1);
+/// How much more is held at a time, in bytes: a buffer that doubles would hold up to twice the head.
+const HELD_STEP: usize = 4 * 1024;
 
 /// Finds the heads in what is received.
 pub trait Reader: Unpin {
@@ -28,6 +32,18 @@ pub trait Reader: Unpin {
 
     /// Whether bytes that were held back can be more than that, now that those from `new` on came.
     fn is_worth_reading(&self, held: &[u8], new: usize) -> bool;
+
+    /// Whether the rest of a head is awaited of which nothing is held.
+    fn is_within_head(&self) -> bool {
+        false
+    }
+
+    /// What hyper reads instead of everything that follows, because the rest of a head is not awaited any
+    /// more.
+    fn give_up(&mut self, fault: Fault, held: &[u8]) -> Vec<u8>;
+
+    /// Bytes were sent to the client.
+    fn sent(&mut self, _bytes: usize) {}
 
     /// Whether hyper was handed the last request of the connection, because that request is at fault.
     fn has_ended(&self) -> bool {
@@ -44,11 +60,29 @@ pub enum Rest {
     Replaced(usize, Vec<u8>),
 }
 
+/// What bounds a connection's heads.
+pub struct Bounds {
+    /// Who counts their memory; nobody for a connection that is served one request.
+    pub place: Option<Place>,
+    /// How long a head may take once it has begun.
+    pub timeout: Duration,
+    /// When the first one must have come.
+    pub first_by: Instant,
+}
+
 /// A connection whose requests are read ahead of hyper. What hyper may read as it is passes without a
 /// copy, if all of a head comes at once.
 pub struct Layer<C, R> {
     carrier: C,
     reader: R,
+    place: Option<Place>,
+    timeout: Duration,
+    /// When the first head must have come, until it has.
+    first_by: Option<Instant>,
+    /// Rings when the rest of a head must have come.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// What the memory of `held` is counted by.
+    memory: Option<HeadMemory>,
     /// What the reader has not passed on: the beginning of a head whose rest has not come, and what was
     /// received with a replaced head.
     held: BytesMut,
@@ -62,10 +96,15 @@ pub struct Layer<C, R> {
 
 impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
     /// Puts the reader above the connection.
-    pub fn new(carrier: C, reader: R) -> Self {
+    pub fn new(carrier: C, reader: R, bounds: Bounds) -> Self {
         Self {
             carrier,
             reader,
+            place: bounds.place,
+            timeout: bounds.timeout,
+            first_by: Some(bounds.first_by),
+            alarm: None,
+            memory: None,
             held: BytesMut::new(),
             is_worth_reading: false,
             ready: BytesMut::new(),
@@ -77,19 +116,78 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
     fn digest(&mut self) {
         let (passing, rest) = self.reader.read(&self.held);
         self.ready = self.held.split_to(passing);
-        self.take(rest);
+        self.take(passing, rest);
+    }
+
+    /// Holds bytes back.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let needed = self.held.len() + bytes.len();
+        if needed > self.held.capacity() {
+            let capacity = needed.next_multiple_of(HELD_STEP);
+            if let Some(place) = &self.place {
+                self.memory = None;
+                self.memory = place.head(capacity).map_err(|_| Fault::Busy)?;
+            }
+            let mut held = BytesMut::with_capacity(capacity);
+            held.extend_from_slice(&self.held);
+            self.held = held;
+        }
+        self.held.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Hands hyper what stands for the head of which the rest is not awaited any more.
+    fn give_up(&mut self, fault: Fault) {
+        let by = self.reader.give_up(fault, &self.held);
+        self.held = BytesMut::new();
+        self.ready = BytesMut::from(by.as_slice());
+        self.memory = None;
+        self.first_by = None;
+        self.alarm = None;
+        self.is_worth_reading = false;
+    }
+
+    /// Waits for the moment when a head must have come, if one is awaited.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_within = !self.held.is_empty() || self.reader.is_within_head();
+        if !is_within && self.first_by.is_none() {
+            self.alarm = None;
+            return Poll::Pending;
+        }
+        if self.alarm.is_none() {
+            let at = self
+                .first_by
+                .unwrap_or_else(|| Instant::now() + self.timeout);
+            self.alarm = Some(Box::pin(sleep_until(at)));
+        }
+        if let Some(alarm) = &mut self.alarm {
+            ready!(alarm.as_mut().poll(context));
+        }
+        if !is_within {
+            // Nothing was asked, so nothing is answered.
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.give_up(Fault::HeadTimeout);
+        Poll::Ready(Ok(()))
     }
 
     /// Makes the replacement ready. What was received with the head stays held.
-    fn take(&mut self, rest: Rest) {
+    fn take(&mut self, passing: usize, rest: Rest) {
         self.is_worth_reading = false;
         if let Rest::Replaced(received, by) = rest {
             self.held.advance(received);
             self.ready.extend_from_slice(&by);
             self.is_worth_reading = !self.held.is_empty();
         }
+        if passing > 0 || !self.ready.is_empty() {
+            (self.first_by, self.alarm) = (None, None);
+        }
         if self.held.is_empty() {
             self.held = BytesMut::new();
+            self.memory = None;
         }
     }
 
@@ -140,7 +238,13 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
                 // hyper answers the last request, and then closes.
                 return Poll::Pending;
             }
-            ready!(Pin::new(&mut this.carrier).poll_read(context, buffer))?;
+            match Pin::new(&mut this.carrier).poll_read(context, buffer) {
+                Poll::Ready(outcome) => outcome?,
+                Poll::Pending => {
+                    ready!(this.poll_late(context))?;
+                    continue;
+                }
+            }
             let read = &buffer.filled()[start..];
             if read.is_empty() {
                 // What is held is an incomplete head, and the client sends no more of it.
@@ -148,14 +252,22 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
             }
             if this.held.is_empty() {
                 let (passing, rest) = this.reader.read(read);
-                this.held.extend_from_slice(&read[passing..]);
+                let held = this.hold(&read[passing..]);
                 buffer.set_filled(start + passing);
-                this.take(rest);
+                match held {
+                    Ok(()) => this.take(passing, rest),
+                    Err(fault) => this.give_up(fault),
+                }
             } else {
                 let new = this.held.len();
-                this.held.extend_from_slice(read);
+                let held = this.hold(read);
                 buffer.set_filled(start);
-                this.is_worth_reading = this.reader.is_worth_reading(&this.held, new);
+                match held {
+                    Ok(()) => {
+                        this.is_worth_reading = this.reader.is_worth_reading(&this.held, new);
+                    }
+                    Err(fault) => this.give_up(fault),
+                }
             }
             if buffer.filled().len() > start {
                 return Poll::Ready(Ok(()));
@@ -170,7 +282,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.carrier).poll_write(context, bytes)
+        let written = Pin::new(&mut self.carrier).poll_write(context, bytes);
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -178,7 +291,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.carrier).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.carrier).poll_write_vectored(context, bytes);
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -200,10 +314,38 @@ impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
     }
 }
 
+impl<C, R: Reader> Layer<C, R> {
+    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = written {
+            self.reader.sent(count);
+        }
+        written
+    }
+}
+
 impl<C: Carrier, R: Reader> Carrier for Layer<C, R> {
     fn counted(&self) -> &Counted {
         self.carrier.counted()
     }
+}
+
+/// The bounds of connections that no test waits for.
+#[cfg(test)]
+fn unbounded() -> Bounds {
+    Bounds {
+        place: None,
+        timeout: Duration::from_secs(60),
+        first_by: Instant::now() + Duration::from_secs(60),
+    }
+}
+
+/// A runtime whose timers can be set.
+#[cfg(test)]
+fn timer() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap()
 }
 
 /// What is read above a layer, of bytes that come in pieces.
@@ -211,9 +353,11 @@ impl<C: Carrier, R: Reader> Carrier for Layer<C, R> {
 pub fn through(reader: impl Reader, sent: &[u8], piece: usize) -> Vec<u8> {
     use std::task::Waker;
 
+    let runtime = timer();
+    let _inside = runtime.enter();
     let mut context = Context::from_waker(Waker::noop());
     let (mut peer, carrier) = tokio::io::duplex(sent.len());
-    let mut layer = Layer::new(carrier, reader);
+    let mut layer = Layer::new(carrier, reader, unbounded());
     let mut read = Vec::new();
     for piece in sent.chunks(piece) {
         let written = Pin::new(&mut peer).poll_write(&mut context, piece);
@@ -239,6 +383,7 @@ mod tests {
     use super::super::Http2;
     use super::super::frames::write_block;
     use super::*;
+    use crate::config::settings::HeadSettings;
 
     /// One read brings many blocks, each of which becomes 8 KiB: one is replaced at a time, and the next
     /// one waits until hyper has read it.
@@ -253,11 +398,13 @@ mod tests {
             let block = b"\x82\x86\x84\xbe\xbe";
             write_block(block, 1, [0, 0, number, 1], &mut sent);
         }
+        let runtime = timer();
+        let _inside = runtime.enter();
         let mut context = Context::from_waker(Waker::noop());
         let (mut peer, carrier) = tokio::io::duplex(sent.len());
         let written = Pin::new(&mut peer).poll_write(&mut context, &sent);
         assert!(written.is_ready());
-        let mut layer = Layer::new(carrier, Http2::new());
+        let mut layer = Layer::new(carrier, Http2::new(HeadSettings::default()), unbounded());
         let mut total = 0;
         loop {
             let mut space = [0; 8192];

@@ -1,6 +1,6 @@
 //! The one table of options.
 
-use super::{Apply, Opt, Section, directive, transport};
+use super::{Apply, Opt, Section, connections, directive, transport};
 
 const fn row(section: Section, directive: &'static str, arguments: &'static str) -> Opt {
     Opt {
@@ -286,6 +286,73 @@ pub const OPTIONS: &[Opt] = &[
             "max_request_body_size",
             "<size>",
             directive::max_request_body_size,
+        )
+    },
+    Opt {
+        default: "256KiB",
+        doc: "Largest body of a `QUERY` without a token, whatever `max_request_body_size` says; a larger one is \
+              answered 413.",
+        ..hub(
+            "max_anonymous_body_size",
+            "<size>",
+            connections::max_anonymous_body_size,
+        )
+    },
+    Opt {
+        default: "what the limit of open files leaves",
+        doc: "Open connections in all. One address has at most four times what is free. At the limit idle \
+              connections are closed for new ones; without any, a new one is answered 503, but for `/healthz`.",
+        ..hub("max_connections", "<n>", connections::max_connections)
+    },
+    Opt {
+        default: "none",
+        doc: "Open connections of one address (IPv6: one /64), but those of `trusted_proxies`.",
+        ..hub(
+            "max_connections_per_address",
+            "<n>",
+            connections::max_connections_per_address,
+        )
+    },
+    Opt {
+        default: "a quarter of `max_connections`",
+        doc: "TLS handshakes under way in all; one address has at most four times what is free. Further \
+              connections are closed.",
+        ..hub("max_handshakes", "<n>", connections::max_handshakes)
+    },
+    Opt {
+        default: "250",
+        doc: "Requests and streams of one HTTP/2 connection at a time; its client is told, and further ones wait.",
+        ..hub(
+            "max_streams_per_connection",
+            "<n>",
+            connections::max_streams_per_connection,
+        )
+    },
+    Opt {
+        default: "10s",
+        doc: "How long a TLS handshake, the first request's head, and any head once it has begun may take; \
+              a head that takes longer is answered 408.",
+        ..hub("header_timeout", "<duration>", connections::header_timeout)
+    },
+    Opt {
+        default: "128KiB",
+        doc: "Largest head of a request, with its target; a larger one is answered 431.",
+        ..hub("max_header_size", "<size>", connections::max_header_size)
+    },
+    Opt {
+        default: "100",
+        doc: "Header fields of a request; more are answered 431. The lines into which HTTP/2 splits `Cookie` \
+              count as one.",
+        ..hub("max_header_fields", "<n>", connections::max_header_fields)
+    },
+    Opt {
+        default: "64MiB",
+        doc: "Memory of all heads of which the rest has not come, and of large heads of requests under way. One \
+              address has at most four times what is free. Beyond it, 503.",
+        ..hub(
+            "max_header_memory",
+            "<size>",
+            connections::max_header_memory,
         )
     },
     Opt {

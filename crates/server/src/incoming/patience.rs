@@ -1,0 +1,129 @@
+//! How many frames an HTTP/2 client may send that ask for nothing.
+//!
+//! Each SETTINGS and PING is answered, and each RST_STREAM, WINDOW_UPDATE, PRIORITY and frame of an unknown type
+//! is read. Honest clients send a few of them by themselves, and others in return for what they receive:
+//! one or two for a DATA frame, however short. h2 counts empty and tiny DATA frames, and resets of requests
+//! that it has not seen, itself.
+
+use tokio::time::Instant;
+
+use super::frames::{DATA, PING, SETTINGS};
+
+/// What a frame costs: bytes that must have been sent to the client for it.
+const FRAME: u64 = 16;
+/// What one costs that is answered: more than the answer earns.
+const ANSWERED: u64 = 2 * FRAME;
+/// What a client has at first, and again after some time: 1,000 frames.
+const AT_FIRST: u64 = 1_000 * FRAME;
+/// What comes back in a second, until it is as much as at first: 100 frames.
+const EACH_SECOND: u64 = 100 * FRAME;
+/// The most that it can earn.
+const MOST: u64 = 100 * AT_FIRST;
+
+/// What a client may spend.
+#[derive(Debug)]
+pub struct Patience {
+    left: u64,
+    since: Instant,
+}
+
+impl Patience {
+    /// At the beginning of a connection.
+    pub fn new() -> Self {
+        Self {
+            left: AT_FIRST,
+            since: Instant::now(),
+        }
+    }
+
+    /// Bytes were sent to the client.
+    pub fn earn(&mut self, bytes: usize) {
+        self.left = self.left.saturating_add(bytes as u64).min(MOST);
+    }
+
+    /// Whether the client may send a frame of this type, which is then counted.
+    pub fn allows(&mut self, kind: u8) -> bool {
+        self.allows_at(kind, Instant::now())
+    }
+
+    fn allows_at(&mut self, kind: u8, now: Instant) -> bool {
+        let cost = match kind {
+            DATA => return true,
+            SETTINGS | PING => ANSWERED,
+            _ => FRAME,
+        };
+        if self.left < AT_FIRST {
+            let passed = now.saturating_duration_since(self.since).as_millis();
+            let back = u64::try_from(passed).unwrap_or(u64::MAX);
+            let back = back.saturating_mul(EACH_SECOND) / 1_000;
+            if back > 0 {
+                self.since = now;
+                self.left = self.left.saturating_add(back).min(AT_FIRST);
+            }
+        } else {
+            self.since = now;
+        }
+        match self.left.checked_sub(cost) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WINDOW_UPDATE: u8 = 8;
+
+    fn allowed(patience: &mut Patience, kind: u8, answer: usize, now: Instant) -> usize {
+        let mut count = 0;
+        while count < 1_000_000 && patience.allows_at(kind, now) {
+            patience.earn(answer);
+            count += 1;
+        }
+        count
+    }
+
+    /// Floods end, whatever the answers to them earn (17 bytes for PING, 9 for SETTINGS).
+    #[test]
+    fn floods_end() {
+        for (kind, answer, most) in [
+            (PING, 17, 1_100),
+            (SETTINGS, 9, 700),
+            (3, 0, 1_000),
+            (2, 0, 1_000),
+            (WINDOW_UPDATE, 0, 1_000),
+            (99, 0, 1_000),
+        ] {
+            let mut patience = Patience::new();
+            let now = patience.since;
+            let count = allowed(&mut patience, kind, answer, now);
+            assert!((600..=most).contains(&count), "{kind}: {count}");
+            let later = now + Duration::from_secs(1);
+            let again = allowed(&mut patience, WINDOW_UPDATE, 0, later);
+            assert!((99..=101).contains(&again), "{again}");
+        }
+    }
+
+    /// A client may answer each of many short DATA frames by two window updates, much later, too.
+    #[test]
+    fn what_is_received_may_be_acknowledged() {
+        let mut patience = Patience::new();
+        let now = patience.since;
+        for _ in 0..10_000 {
+            patience.earn(9 + 60);
+        }
+        for _ in 0..20_000 {
+            assert!(patience.allows_at(WINDOW_UPDATE, now));
+            assert!(patience.allows_at(DATA, now));
+        }
+        patience.earn(usize::MAX);
+        assert_eq!(allowed(&mut patience, WINDOW_UPDATE, 0, now), 100_000);
+    }
+}

@@ -26,6 +26,8 @@ pub mod kind {
     pub const DATA: u8 = 0;
     /// HEADERS.
     pub const HEADERS: u8 = 1;
+    /// PRIORITY.
+    pub const PRIORITY: u8 = 2;
     /// RST_STREAM.
     pub const RST_STREAM: u8 = 3;
     /// SETTINGS.
@@ -97,6 +99,8 @@ pub struct Frames {
     pub output: Output,
     /// The side that receives.
     pub input: Input,
+    /// The hub's first SETTINGS (section 6.5.1).
+    pub settings: Vec<u8>,
 }
 
 /// The side that sends.
@@ -122,6 +126,7 @@ impl Frames {
                 half: input,
                 bytes: VecDeque::new(),
             },
+            settings: Vec::new(),
         };
         let mut payload = vec![0, INITIAL_WINDOW];
         payload.extend_from_slice(&window.to_be_bytes());
@@ -132,6 +137,7 @@ impl Frames {
             .expect("the connection lives")
             .expect("the connection goes on");
         assert_eq!(first.kind, kind::SETTINGS);
+        frames.settings = first.payload;
         frames
     }
 }
@@ -178,6 +184,11 @@ impl Output {
             self.send(kind, flags, stream, piece).await;
             (kind, flags) = (kind::CONTINUATION, 0);
         }
+    }
+
+    /// Sends these bytes, frames or not.
+    pub async fn raw(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes).await;
     }
 
     /// Lets the hub send this many more bytes on a stream, or on the connection (stream 0).

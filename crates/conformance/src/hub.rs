@@ -240,7 +240,10 @@ impl Home {
     /// The program with this home and nothing else in its environment.
     #[must_use]
     pub fn program(&self) -> Command {
-        let mut command = Command::new(program());
+        self.environment(Command::new(program()))
+    }
+
+    fn environment(&self, mut command: Command) -> Command {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -282,10 +285,7 @@ impl Home {
         directives: &str,
         variables: &[(&str, &str)],
     ) -> Result<Hub, String> {
-        let mut process = self.spawn(server_name, directives, variables, Stdio::piped());
-        let log = Log::collect((process.child.stderr.take()).expect("its standard error is ours"));
-        let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
-        Ok(Hub::at(address.port(), log, process))
+        Self::listening(self.spawn(server_name, directives, variables, Stdio::piped()))
     }
 
     /// As [`Self::start`] with the variables of [`Self::hub`] and `variables`, but the log goes to
@@ -311,6 +311,32 @@ impl Home {
         Hub::at(port, Log::default(), process)
     }
 
+    /// As [`Self::hub`], where the process may have this many open files.
+    ///
+    /// # Errors
+    ///
+    /// What it said instead of an address.
+    pub fn hub_with_files(&self, files: u64, directives: &str) -> Result<Hub, String> {
+        let mut command = self.environment(Command::new("sh"));
+        let script = format!("ulimit -n {files} && exec \"$0\" run");
+        command.args(["-c", &script]).arg(program());
+        let issuer = [("MERCURE_TRUSTED_ISSUERS", ISSUER)];
+        let process = self.serve(
+            command,
+            "http://127.0.0.1:0",
+            directives,
+            &issuer,
+            Stdio::piped(),
+        );
+        Self::listening(process)
+    }
+
+    fn listening(mut process: Process) -> Result<Hub, String> {
+        let log = Log::collect((process.child.stderr.take()).expect("its standard error is ours"));
+        let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
+        Ok(Hub::at(address.port(), log, process))
+    }
+
     fn spawn(
         &self,
         server_name: &str,
@@ -318,9 +344,20 @@ impl Home {
         variables: &[(&str, &str)],
         stderr: Stdio,
     ) -> Process {
-        let child = self
-            .program()
-            .arg("run")
+        let mut command = self.program();
+        command.arg("run");
+        self.serve(command, server_name, directives, variables, stderr)
+    }
+
+    fn serve(
+        &self,
+        mut command: Command,
+        server_name: &str,
+        directives: &str,
+        variables: &[(&str, &str)],
+        stderr: Stdio,
+    ) -> Process {
+        let child = command
             .env("SERVER_NAME", server_name)
             .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
             .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)

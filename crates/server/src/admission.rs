@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const OWN: u64 = 32;
 /// Sealed segments of the history take at most this share of all descriptors, and at most so many.
 const SEGMENTS_SHARE: u64 = 4;
 const SEGMENTS: u64 = 2 * 1024;
+/// The least number of which one address can have some, because some must stay free.
+const LEAST: u64 = 10;
 /// Guests that are served at a time, and as many that are being closed.
 const GUESTS: usize = 16;
 /// How many connections are looked at for an idle one. It is bounded because every accept may look.
@@ -63,7 +65,7 @@ fn most_of(descriptors: Option<u64>) -> u64 {
     descriptors
         .saturating_sub(reserve)
         .max(descriptors / SEGMENTS_SHARE)
-        .max(1)
+        .max(LEAST)
 }
 
 impl Admission {
@@ -79,7 +81,7 @@ impl Admission {
             );
         }
         tracing::info!(connections = most, "connections that are served at a time");
-        let handshakes = settings.handshakes.unwrap_or(most.div_ceil(4));
+        let handshakes = settings.handshakes.unwrap_or(most.div_ceil(4).max(LEAST));
         Self(Arc::new(Shared {
             places: Arc::new(Ledger::new(most, settings.most_of_address)),
             handshakes: Arc::new(Ledger::new(handshakes, None)),
@@ -147,6 +149,7 @@ impl Admission {
             _charge: charge,
             holder,
             under_way: AtomicUsize::new(0),
+            has_asked: AtomicBool::new(false),
             leave: Notify::new(),
             admission: self.clone(),
         });
@@ -159,23 +162,34 @@ impl Admission {
         Place(seat)
     }
 
-    /// Asks the connection that was idle longest, of this holder if one is given, to leave.
+    /// Asks an idle connection, of this holder if one is given, to leave: one on which nothing was ever asked, if
+    /// there is one.
     fn ask_to_leave(&self, of: Option<Holder>) {
+        let mut idle: Option<Arc<Seat>> = None;
         let mut open = lock(&self.0.open);
         for _ in 0..LOOKS.min(open.len()) {
             let Some(seat) = open.pop_front() else {
-                return;
+                break;
             };
             let Some(connection) = seat.upgrade() else {
                 continue;
             };
             open.push_back(seat);
             let is_meant = of.is_none_or(|holder| holder == connection.holder);
-            if is_meant && connection.is_idle() {
-                drop(open);
-                connection.leave.notify_one();
-                return;
+            if !is_meant || !connection.is_idle() {
+                continue;
             }
+            let is_silent = !connection.has_asked.load(Ordering::Relaxed);
+            if is_silent || idle.is_none() {
+                idle = Some(connection);
+            }
+            if is_silent {
+                break;
+            }
+        }
+        drop(open);
+        if let Some(idle) = idle {
+            idle.leave.notify_one();
         }
     }
 }
@@ -193,6 +207,7 @@ struct Seat {
     holder: Holder,
     /// Requests that are not answered in full.
     under_way: AtomicUsize,
+    has_asked: AtomicBool,
     leave: Notify,
     admission: Admission,
 }
@@ -216,6 +231,7 @@ impl Place {
 
     /// Counts a request until the answer has left.
     pub fn request(&self) -> UnderWay {
+        self.0.has_asked.store(true, Ordering::Relaxed);
         self.0.under_way.fetch_add(1, Ordering::AcqRel);
         UnderWay(Arc::clone(&self.0))
     }
@@ -267,5 +283,41 @@ impl Guest {
     pub async fn shown_out(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         _ = (&mut self.shown_out).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Descriptors are left for the history and for the program, however few there are.
+    #[test]
+    fn connections_leave_descriptors() {
+        for (descriptors, most) in [
+            (Some(0), LEAST),
+            (Some(100), 25),
+            (Some(256), 128),
+            (Some(1024), 704),
+            (Some(65_536), 63_424),
+            (None, u64::from(u32::MAX)),
+        ] {
+            assert_eq!(most_of(descriptors), most, "{descriptors:?}");
+        }
+    }
+
+    /// The registry of connections does not grow with those that have ended.
+    #[test]
+    fn ended_connections_are_forgotten() {
+        let admission = Admission::new(
+            &ConnectionSettings::default(),
+            Some(256),
+            Proxies::default(),
+        );
+        for port in 1..10_000 {
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            assert!(admission.enter(peer).is_ok());
+        }
+        assert!(lock(&admission.0.open).len() <= 2 * LOOKS);
+        assert_eq!(admission.0.places.used(), 0);
     }
 }

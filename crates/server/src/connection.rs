@@ -34,7 +34,7 @@ const SNIFF: Duration = Duration::from_secs(1);
 /// How long a client that speaks plain HTTP on an HTTPS port is served.
 const WRONG_PORT: Duration = Duration::from_secs(10);
 /// How long a connection is served for which there is no room.
-const GUEST: Duration = Duration::from_secs(1);
+const GUEST: Duration = Duration::from_secs(3);
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.

@@ -23,7 +23,7 @@ use crate::admission::UnderWay;
 
 /// The last chunk of an answer that may end the stream at once, in bytes. A longer one must leave before, so that
 /// the stream can be reset meanwhile.
-const SHORT: usize = 1024;
+const SHORT: usize = 256;
 
 /// The streams of one HTTP/2 connection. Cloning shares them.
 #[derive(Clone)]

@@ -179,11 +179,12 @@ impl Fault {
     ) -> Response<Body> {
         let (status, sentence) = (self.status(), self.sentence(over_tls, bounds));
         let peer = peer.map(tracing::field::display);
-        tracing::info!(
-            status = status.as_u16(),
-            peer,
-            "request refused: {sentence}"
-        );
+        let number = status.as_u16();
+        match self {
+            // The listener says once in a while how many there are.
+            Self::Full => tracing::debug!(status = number, peer, "request refused: {sentence}"),
+            _ => tracing::info!(status = number, peer, "request refused: {sentence}"),
+        }
         let mut response = talaria_hub::refusal(status, &sentence);
         if matches!(self, Self::Busy | Self::Full) {
             let soon = HeaderValue::from_static("2");

@@ -22,8 +22,10 @@ use crate::socket::{Carrier, Counted};
 /// How long the rest of a refused request is read: a connection that closes with unread bytes is
 /// reset, and the client never sees the answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much more is held at a time, in bytes: a buffer that doubles would hold up to twice the head.
-const HELD_STEP: usize = 4 * 1024;
+/// How much more is held at a time, in bytes, at first and later: a buffer that doubles would hold up to twice the
+/// head.
+const FIRST_STEP: usize = 4 * 1024;
+const STEP: usize = 16 * 1024;
 
 /// Finds the heads in what is received.
 pub trait Reader: Unpin {
@@ -115,7 +117,10 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
     /// Makes what is held ready, up to the first head that is replaced.
     fn digest(&mut self) {
         let (passing, rest) = self.reader.read(&self.held);
-        self.ready = self.held.split_to(passing);
+        if passing > 0 {
+            // Even an empty part would keep the whole buffer.
+            self.ready = self.held.split_to(passing);
+        }
         self.take(passing, rest);
     }
 
@@ -126,7 +131,8 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
     fn hold(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let needed = self.held.len() + bytes.len();
         if needed > self.held.capacity() {
-            let capacity = needed.next_multiple_of(HELD_STEP);
+            let step = if needed > STEP { STEP } else { FIRST_STEP };
+            let capacity = needed.next_multiple_of(step);
             if let Some(place) = &self.place {
                 self.memory = None;
                 self.memory = place.head(capacity).map_err(|_| Fault::Busy)?;

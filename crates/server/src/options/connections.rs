@@ -13,6 +13,11 @@ fn number(line: &Line) -> Result<u64, ConfigError> {
     value::number(line.without_block()?.one("a number")?, 1)
 }
 
+/// A number of which one address has at most four times what is free.
+fn shared_number(line: &Line) -> Result<u64, ConfigError> {
+    value::number(line.without_block()?.one("a number")?, 10)
+}
+
 /// A number that HTTP/2 or a parser must be able to hold.
 fn small_number(line: &Line) -> Result<u32, ConfigError> {
     let number = number(line)?;
@@ -24,7 +29,7 @@ fn small_number(line: &Line) -> Result<u32, ConfigError> {
 }
 
 pub fn max_connections(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.most = Some(number(line)?);
+    draft.connections.most = Some(shared_number(line)?);
     Ok(())
 }
 
@@ -34,7 +39,7 @@ pub fn max_connections_per_address(draft: &mut Draft, line: &Line, _: Environmen
 }
 
 pub fn max_handshakes(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.handshakes = Some(number(line)?);
+    draft.connections.handshakes = Some(shared_number(line)?);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use talaria_hub::{Rule, UnknownCursor};
 
 use super::{KEYS, settings, try_load, with};
 use crate::config::Level;
-use crate::config::settings::TransportSettings;
+use crate::config::settings::{ConnectionSettings, HeadSettings, TransportSettings};
 
 /// B-205 to B-220, B-1022: what holds when nothing is said.
 #[test]
@@ -24,6 +24,8 @@ fn defaults() {
     assert_eq!(settings.rule, Rule::Classic);
     // B-475: what 0.x clients may send.
     assert_eq!(settings.max_request_body_size, 10 * 1024 * 1024);
+    assert_eq!(settings.max_anonymous_body_size, 256 * 1024);
+    assert_eq!(settings.connections, ConnectionSettings::default());
     let history = TransportSettings::History(crate::options::default_history());
     assert_eq!(settings.transport, history);
     assert!(settings.cors_origins.is_empty() && settings.publish_origins.is_empty());
@@ -72,6 +74,45 @@ fn every_directive_takes_effect() {
         settings.limits.granted_topics,
     );
     assert_eq!(limits, (7, 8, 9));
+}
+
+#[test]
+fn every_bound_of_connections_takes_effect() {
+    let settings = settings(
+        "max_connections 1000\nmax_connections_per_address 20\nmax_handshakes 30\nmax_streams_per_connection 40\n\
+         max_header_size 64KiB\nmax_header_fields 50\nheader_timeout 5s\nmax_header_memory 1MiB\n\
+         max_anonymous_body_size 1KiB\n",
+    );
+    let expected = ConnectionSettings {
+        most: Some(1000),
+        most_of_address: Some(20),
+        handshakes: Some(30),
+        streams: 40,
+        head: HeadSettings {
+            bytes: 64 * 1024,
+            fields: 50,
+            timeout: Duration::from_secs(5),
+        },
+        head_memory: 1024 * 1024,
+    };
+    assert_eq!(settings.connections, expected);
+    assert_eq!(settings.max_anonymous_body_size, 1024);
+    for (wrong, remedy) in [
+        ("max_connections 9", "digits"),
+        ("max_connections", "a number"),
+        ("max_connections_per_address 0", "digits"),
+        ("max_handshakes 1", "digits"),
+        ("max_streams_per_connection 5000000000", "at most"),
+        ("max_header_fields 0", "digits"),
+        ("max_header_size 1KiB", "from 8KiB to 16MiB"),
+        ("max_header_size 1GiB", "from 8KiB to 16MiB"),
+        ("header_timeout 0s", "such as 10s"),
+        ("max_header_memory much", "number of bytes"),
+        ("max_anonymous_body_size -1", "number of bytes"),
+    ] {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.contains(remedy), "{wrong}: {error}");
+    }
 }
 
 /// B-124: the last one wins, lists are replaced; B-214: 0 leaves 10 MiB.

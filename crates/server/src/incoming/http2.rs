@@ -83,7 +83,7 @@ impl Http2 {
     /// What h2 ends a connection for with `ENHANCE_YOUR_CALM`: a block that does not end.
     fn calm_down(&mut self) -> Vec<u8> {
         self.state = State::Broken;
-        let stream = (self.newest + 1 | 1).to_be_bytes();
+        let stream = ((self.newest + 1) | 1).to_be_bytes();
         let mut endless = Vec::new();
         write_frame(&[], HEADERS, 0, stream, &mut endless);
         for _ in 0..=most_frames(self.bounds.bytes) {

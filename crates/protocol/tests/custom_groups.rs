@@ -1,6 +1,6 @@
 //! Custom groups of URL Patterns against a general regular expression engine (specification, "URL
 //! Pattern": evaluation follows the standard, which compiles to regular expressions).
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,5 +1,5 @@
 //! What patterns cost, and the bounds of it (specification, "URL Pattern" and "Resource Limits").
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!` makes values")]
 
 use serde_json::{Value, json};

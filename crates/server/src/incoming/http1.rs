@@ -95,6 +95,10 @@ impl Reader for Http1 {
             || end.windows(3).any(|three| three == b"\n\r\n")
     }
 
+    fn is_within_body(&self) -> bool {
+        matches!(self.follows, Follows::Bytes(_) | Follows::Chunks(_))
+    }
+
     fn give_up(&mut self, fault: Fault, received: &[u8]) -> Vec<u8> {
         self.refused = true;
         replacement(fault, received).into()

@@ -40,6 +40,11 @@ pub trait Reader: Unpin {
         false
     }
 
+    /// Whether the rest of a body is awaited.
+    fn is_within_body(&self) -> bool {
+        false
+    }
+
     /// What hyper reads instead of everything that follows, because the rest of a head is not awaited any
     /// more.
     fn give_up(&mut self, fault: Fault, held: &[u8]) -> Vec<u8>;
@@ -313,7 +318,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.carrier).poll_shutdown(context))?;
         }
-        if self.reader.has_ended() {
+        if self.reader.has_ended() || self.reader.is_within_body() {
             ready!(self.poll_linger(context));
         }
         Poll::Ready(Ok(()))

@@ -27,5 +27,5 @@ pub use key_set::{KeySet, KeySetError, Taken};
 pub use mint::mint;
 pub use presentation::{OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present};
 pub use refusal::Refusal;
-pub use source_origin::{SourceOriginError, check_source_origin};
+pub use source_origin::{OwnOrigin, SourceOriginError, check_source_origin};
 pub use verify::{Access, Verifier, generation_of};

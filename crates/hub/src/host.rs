@@ -1,11 +1,18 @@
 //! The authority that a request is for.
 
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Uri, Version};
+use talaria_protocol::error::Shown;
+
+/// The longest host name in bytes (RFC 1035, section 2.3.4, in its text form).
+const MAX_HOST_BYTES: usize = 255;
 
 /// A request without a usable authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// HTTP/1.1 demands the field (RFC 9112, section 3.2), HTTP/2 that or `:authority`.
     #[error("the Host header field is missing; send exactly one")]
@@ -19,34 +26,183 @@ pub enum HostError {
     /// Not text that could be compared.
     #[error("the Host header field is not readable; send host and port in ASCII")]
     Unreadable,
+    /// User information, which may be a password and is not shown (RFC 9110, section 4.2.4).
+    #[error(
+        "the host of the request has user information before an @; send host and port alone, and \
+         the token in the Authorization header"
+    )]
+    UserInformation,
+    /// Not a host and a port (RFC 3986, section 3.2).
+    #[error("the host of the request is {}, {problem}", Shown(.received))]
+    Malformed {
+        /// Its beginning.
+        received: String,
+        /// What is wrong with it, and the remedy.
+        problem: &'static str,
+    },
 }
 
-/// Host and port of a request, as sent; empty only for HTTP/1.0 without the field.
+/// Host and port of a request, or of a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority<'a> {
+    text: &'a str,
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Parses `host[:port]` (RFC 9110, section 7.2; RFC 3986, section 3.2.2).
+    ///
+    /// # Errors
+    /// Anything else: user information, an empty host, a port beyond 65535, brackets without an
+    /// IPv6 address, and characters that no host has. A percent-encoded character is among them: a
+    /// server behind this one might decode it.
+    pub fn parse(text: &'a str) -> Result<Self, HostError> {
+        if text.contains('@') {
+            return Err(HostError::UserInformation);
+        }
+        let malformed = |problem| {
+            Err(HostError::Malformed {
+                received: text.chars().take(MAX_HOST_BYTES).collect(),
+                problem,
+            })
+        };
+        let (host, port) = match text.rsplit_once(':') {
+            // The colons of an IPv6 address are inside its brackets.
+            Some((host, port)) if !port.contains(']') => (host, port),
+            _ => (text, ""),
+        };
+        let port = match port {
+            "" => None,
+            port if port.bytes().all(|byte| byte.is_ascii_digit()) => match port.parse() {
+                Ok(port) => Some(port),
+                Err(_) => return malformed("and its port is not a number up to 65535; correct it"),
+            },
+            _ => return malformed("and its port is not a number; send host and port alone"),
+        };
+        match host.strip_prefix('[') {
+            _ if host.is_empty() => return malformed("without a host; send host and port"),
+            _ if host.len() > MAX_HOST_BYTES => {
+                return malformed("which is longer than any host name; send the hub's own name");
+            }
+            Some(address) if ipv6(address).is_none() => {
+                return malformed("and its brackets do not hold an IPv6 address; correct it");
+            }
+            None if !host.bytes().all(is_of_name) => {
+                return malformed(
+                    "which has characters that no host name has; send it as the URL has it, in ASCII",
+                );
+            }
+            _ => {}
+        }
+        Ok(Self { text, host, port })
+    }
+
+    /// As the client wrote it.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The host in lower case; an IPv6 address in brackets in its one short form, without the zone,
+    /// which is of the client's machine.
+    pub fn host(&self) -> String {
+        let address = self.host.strip_prefix('[').and_then(ipv6);
+        address.map_or_else(
+            || self.host.to_ascii_lowercase(),
+            |address| format!("[{address}]"),
+        )
+    }
+
+    /// The port, if one is named.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The origin of this authority: lower case, and without the scheme's default port.
+    pub fn origin(&self, scheme: &str) -> String {
+        origin(scheme, &self.host(), self.port)
+    }
+}
+
+/// `scheme://host[:port]`, without the scheme's default port.
+pub fn origin(scheme: &str, host: &str, port: Option<u16>) -> String {
+    let default = if scheme == "https" { 443 } else { 80 };
+    match port.filter(|port| *port != default) {
+        None => format!("{scheme}://{host}"),
+        Some(port) => format!("{scheme}://{host}:{port}"),
+    }
+}
+
+/// The address between brackets, `rest` being what follows the first; a zone is left out (RFC 6874).
+fn ipv6(rest: &str) -> Option<Ipv6Addr> {
+    let inner = rest.strip_suffix(']')?;
+    let Some((address, zone)) = inner.split_once('%') else {
+        return inner.parse().ok();
+    };
+    let zone = zone.strip_prefix("25").unwrap_or(zone);
+    let is_zone = !zone.is_empty() && zone.bytes().all(is_unreserved);
+    address.parse().ok().filter(|_| is_zone)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// What a name consists of. Containers and browsers use `_` as well, and the grammar allows the rest.
+fn is_of_name(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        )
+}
+
+/// In a request's extensions: the origin of the site address that answers the request. A server whose
+/// addresses have names sets it, so that a client's `Host` does not choose the hub's identity: a token
+/// for another port of this host is meant for another server.
+#[derive(Debug, Clone)]
+pub struct SiteOrigin(pub Arc<str>);
+
+/// Host and port of a request; `None` only for HTTP/1.0 without them.
 ///
 /// # Errors
-/// HTTP/1.1 without `Host`, HTTP/2 with neither that nor `:authority`, and any request with two.
-pub fn host_of(parts: &Parts) -> Result<&str, HostError> {
+/// HTTP/1.1 without `Host`, HTTP/2 with neither that nor `:authority`, any request with two, and
+/// whatever is not a host with perhaps a port.
+pub fn host_of(parts: &Parts) -> Result<Option<Authority<'_>>, HostError> {
     host(&parts.headers, &parts.uri, parts.version)
 }
 
-fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri, version: Version) -> Result<&'a str, HostError> {
+fn host<'a>(
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+    version: Version,
+) -> Result<Option<Authority<'a>>, HostError> {
     let mut fields = headers.get_all(HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
         return Err(HostError::Repeated);
     }
+    let field = field
+        .map(|field| field.to_str().map_err(|_| HostError::Unreadable))
+        .transpose()?;
     match (field, uri.authority()) {
-        (Some(field), None) => field.to_str().map_err(|_| HostError::Unreadable),
-        (Some(field), Some(authority))
-            if version >= Version::HTTP_2 && field.as_bytes() != authority.as_str().as_bytes() =>
-        {
-            Err(HostError::Contradicting)
+        (Some(field), None) => Authority::parse(field).map(Some),
+        (Some(field), Some(target)) => {
+            let target = Authority::parse(target.as_str())?;
+            if version >= Version::HTTP_2 {
+                let scheme = uri.scheme_str().unwrap_or("http");
+                if Authority::parse(field)?.origin(scheme) != target.origin(scheme) {
+                    return Err(HostError::Contradicting);
+                }
+            }
+            // A client that takes us for a proxy names the host in the target, and that counts
+            // (RFC 9112, section 3.2.2).
+            Ok(Some(target))
         }
-        // HTTP/2 sends it in the target; so does a client that takes us for a proxy.
-        (_, Some(authority)) if field.is_some() || version >= Version::HTTP_2 => {
-            Ok(authority.as_str())
+        (None, Some(target)) if version != Version::HTTP_11 => {
+            Authority::parse(target.as_str()).map(Some)
         }
-        _ if version <= Version::HTTP_10 => Ok(""),
+        (None, None) if version <= Version::HTTP_10 => Ok(None),
         _ => Err(HostError::Missing),
     }
 }
@@ -62,7 +218,7 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        host_of(&parts).map(str::to_owned)
+        host_of(&parts).map(|host| host.map_or_else(String::new, |host| host.as_str().to_owned()))
     }
 
     #[test]
@@ -77,11 +233,120 @@ mod tests {
             of(Version::HTTP_11, "http://b/", &["a"]),
             Ok("b".to_owned())
         );
+        assert_eq!(
+            of(Version::HTTP_11, "http://b/", &[]),
+            Err(HostError::Missing)
+        );
         assert_eq!(of(Version::HTTP_10, "/", &[]), Ok(String::new()));
+        assert_eq!(
+            of(Version::HTTP_10, "http://b/", &[]),
+            Ok("b".to_owned()),
+            "the target names it"
+        );
         assert_eq!(of(Version::HTTP_2, "/", &[]), Err(HostError::Missing));
         assert_eq!(
             of(Version::HTTP_2, "http://b:2/", &[]),
             Ok("b:2".to_owned())
         );
+    }
+
+    /// RFC 9113, section 8.3.1: the two are compared after normalization.
+    #[test]
+    fn host_and_authority_agree() {
+        for (uri, host) in [
+            ("http://b:2/", "B:2"),
+            ("http://b/", "b:80"),
+            ("https://b:443/", "b"),
+            ("http://[::1]/", "[0:0:0:0:0:0:0:1]"),
+        ] {
+            assert!(of(Version::HTTP_2, uri, &[host]).is_ok(), "{uri} {host}");
+        }
+        for (uri, host) in [
+            ("http://b:2/", "b"),
+            ("http://b/", "b:443"),
+            ("http://b/", "c"),
+            ("http://b/", "b."),
+        ] {
+            assert_eq!(
+                of(Version::HTTP_2, uri, &[host]),
+                Err(HostError::Contradicting),
+                "{uri} {host}"
+            );
+        }
+    }
+
+    /// RFC 9110, section 7.2, and RFC 3986, section 3.2: host and port, and nothing else.
+    #[test]
+    fn an_authority_is_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("Hub.Example", "hub.example", None),
+            ("hub.example:0", "hub.example", Some(0)),
+            ("hub.example:65535", "hub.example", Some(65535)),
+            ("hub.example:0080", "hub.example", Some(80)),
+            ("hub.example:", "hub.example", None),
+            ("hub.example.", "hub.example.", None),
+            ("my_container:80", "my_container", Some(80)),
+            ("xn--hb-eka.example", "xn--hb-eka.example", None),
+            ("127.0.0.1:80", "127.0.0.1", Some(80)),
+            ("[2001:DB8:0::1]:80", "[2001:db8::1]", Some(80)),
+            ("[fe80::1%25eth0]", "[fe80::1]", None),
+            ("[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]", None),
+        ] {
+            let parsed = Authority::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(
+                (parsed.host().as_str(), parsed.port(), parsed.as_str()),
+                (host, port, text)
+            );
+        }
+        for (text, words) in [
+            ("", "without a host"),
+            (":80", "without a host"),
+            ("user@hub.example", "user information"),
+            ("user:password@hub.example:80", "user information"),
+            ("hub.example@", "user information"),
+            ("hub.example:65536", "up to 65535"),
+            ("hub.example:99999999999999999999", "up to 65535"),
+            ("hub.example:80:90", "no host name has"),
+            ("hub.example:+80", "not a number"),
+            ("hub.example:-1", "not a number"),
+            ("hub.example:http", "not a number"),
+            ("hub.example: 80", "not a number"),
+            ("hub.example /", "no host name has"),
+            ("hub example", "no host name has"),
+            ("hub.example/", "no host name has"),
+            ("hub.example?", "no host name has"),
+            ("hub.example#", "no host name has"),
+            ("hub%2eexample", "no host name has"),
+            ("hub.example\\", "no host name has"),
+            ("http://hub.example", "not a number"),
+            ("::1", "no host name has"),
+            ("[::1", "IPv6"),
+            ("[::1]x", "IPv6"),
+            ("[::1]80", "IPv6"),
+            ("[]", "IPv6"),
+            ("[hub.example]", "IPv6"),
+            ("[127.0.0.1]", "IPv6"),
+            ("[v1.x]", "IPv6"),
+            ("[::1%25]", "IPv6"),
+            ("[::1%25a%2f]", "IPv6"),
+            ("::1]", "no host name has"),
+        ] {
+            let error = Authority::parse(text).expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+            assert!(!error.contains("password"), "{error}");
+        }
+        let long = "a".repeat(256);
+        let error = Authority::parse(&long).expect_err("too long").to_string();
+        assert!(error.len() < 256, "{error}");
+    }
+
+    #[test]
+    fn an_origin_has_no_default_port() {
+        let of = |text, scheme| Authority::parse(text).expect(text).origin(scheme);
+        assert_eq!(of("A:80", "http"), "http://a");
+        assert_eq!(of("a:80", "https"), "https://a:80");
+        assert_eq!(of("a:443", "https"), "https://a");
+        assert_eq!(of("[::1]:0443", "https"), "https://[::1]");
+        assert_eq!(of("a:8443", "https"), "https://a:8443");
     }
 }

@@ -19,14 +19,16 @@ use crate::body::discard;
 use crate::clock::Clock;
 use crate::cors::{self, Cors};
 use crate::drain::Drain;
-use crate::host::host_of;
+use crate::host::{Authority, HostError, SiteOrigin, host_of};
 use crate::lane::LANE_POSITIONS;
 use crate::limits::{Budgets, Used};
 use crate::presence::Reconciler;
 use crate::repeats::Repeats;
 use crate::respond::{self, Refused};
 use crate::router::Router;
-use crate::{Connection, HubOptions, Rule, metadata, publish, rule, subscribe, subscriptions};
+use crate::{
+    Connection, HubOptions, Rule, host, metadata, publish, rule, subscribe, subscriptions,
+};
 
 /// A Mercure hub. Cloning shares it.
 #[derive(Clone)]
@@ -200,7 +202,7 @@ impl Hub {
             }
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
             (HUB_PATH, method) => Err(Refused::Method(method.clone(), HUB_METHODS)),
-            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(metadata::document(hub, parts)),
+            (METADATA_PATH, &Method::GET | &Method::HEAD) => metadata::document(hub, parts),
             (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
             (METADATA_PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
             (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
@@ -258,26 +260,67 @@ impl Shared {
     }
 
     /// Scheme and authority of a request (B-420).
-    pub(crate) fn origin(parts: &Parts) -> Option<(&'static str, &str)> {
-        let host = host_of(parts).ok().filter(|host| !host.is_empty())?;
+    pub(crate) fn origin(parts: &Parts) -> Option<(&'static str, Authority<'_>)> {
+        let host = host_of(parts).ok().flatten()?;
         Some((if is_tls(parts) { "https" } else { "http" }, host))
     }
 
-    /// What a token's `aud` must contain (specification, "Token Validation").
-    pub(crate) fn audience(&self, parts: &Parts) -> String {
+    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off in front.
+    pub(crate) fn is_https_only(&self) -> bool {
+        let is_https = |url: &str| url.starts_with("https://");
+        let public = &self.options.public_origins;
         match &self.options.resource_identifier {
-            Some(pinned) => pinned.clone(),
-            None => {
-                let (scheme, host) = Self::origin(parts).unwrap_or_default();
-                format!("{scheme}://{host}{HUB_PATH}")
+            Some(pinned) => is_https(pinned),
+            None => !public.is_empty() && public.iter().all(|origin| is_https(origin)),
+        }
+    }
+
+    /// What a token's `aud` must contain (specification, "Token Validation").
+    ///
+    /// # Errors
+    /// Nothing is pinned, and the request does not name a host to derive it from.
+    pub(crate) fn audience(&self, parts: &Parts) -> Result<String, HostError> {
+        let own = self.own_audiences(parts);
+        own.into_iter().next().ok_or(HostError::Missing)
+    }
+
+    /// The hub's own URLs: the pinned one, else those of the request, which are its site address as
+    /// the client wrote it and in its one form. A client that names another port of a site does not
+    /// choose the hub's identity by it.
+    fn own_audiences(&self, parts: &Parts) -> Vec<String> {
+        if let Some(pinned) = &self.options.resource_identifier {
+            return vec![pinned.clone()];
+        }
+        let Some((scheme, authority)) = Self::origin(parts) else {
+            return Vec::new();
+        };
+        let own = authority.origin(scheme);
+        let url = |origin: &str| format!("{origin}{HUB_PATH}");
+        let site = parts.extensions.get::<SiteOrigin>();
+        // `public_urls` lists all that a request can name here.
+        if let Some(SiteOrigin(site)) = site.filter(|_| self.options.public_origins.is_empty())
+            && **site != *own
+        {
+            // Quick starts of both generations name the default port, from which a container's is
+            // published; and this rule takes tokens that name no hub at all.
+            let default = host::origin(scheme, &authority.host(), None);
+            let is_usual = self.options.rule == Rule::Classic && own == default;
+            if !is_usual {
+                return vec![url(site)];
             }
         }
+        let mut urls = vec![url(&format!("{scheme}://{}", authority.as_str()))];
+        let own = url(&own);
+        if !urls.contains(&own) {
+            urls.push(own);
+        }
+        urls
     }
 
     /// All that a token's `aud` may contain one of.
     pub(crate) fn audiences(&self, parts: &Parts) -> Vec<String> {
         let more = self.options.accepted_audiences.iter().cloned();
-        std::iter::once(self.audience(parts)).chain(more).collect()
+        self.own_audiences(parts).into_iter().chain(more).collect()
     }
 
     /// What a presented token allows.
@@ -307,8 +350,10 @@ impl Shared {
         if public.is_empty() {
             return Ok(());
         }
-        let (scheme, host) = Self::origin(parts).unwrap_or_default();
-        let received = format!("{scheme}://{}", host.to_ascii_lowercase());
+        let origin = Self::origin(parts);
+        let received = origin.map_or_else(String::new, |(scheme, host)| {
+            format!("{scheme}://{}", host.as_str().to_ascii_lowercase())
+        });
         if public.contains(&received) {
             return Ok(());
         }
@@ -324,7 +369,7 @@ impl Shared {
             Some(pinned) => url::Url::parse(pinned).ok()?.origin().ascii_serialization(),
             None => {
                 let (scheme, host) = Self::origin(parts)?;
-                format!("{scheme}://{host}")
+                format!("{scheme}://{}", host.as_str())
             }
         };
         Some(format!("{origin}{METADATA_PATH}"))

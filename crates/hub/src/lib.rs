@@ -42,7 +42,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use cursor::{Cursor, Deadlines, End, Step};
-pub use host::{HostError, host_of};
+pub use host::{Authority, HostError, SiteOrigin, host_of, origin as origin_of};
 pub use hub::Hub;
 pub use options::{HubOptions, UnknownCursor};
 pub use outflow::Outflow;

@@ -8,9 +8,13 @@ use serde_json::{Map, Value, json};
 use talaria_protocol::MatcherType;
 
 use crate::hub::Shared;
+use crate::respond::Refused;
 
 /// The document (B-422).
-pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
+///
+/// # Errors
+/// The hub has no identity that could be told: nothing is pinned, and the request names no host.
+pub(crate) fn document(hub: &Shared, parts: &Parts) -> Result<Response<Body>, Refused> {
     let servers: Vec<&str> = hub
         .options
         .issuers
@@ -19,7 +23,10 @@ pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
         .map(|issuer| issuer.identifier.as_str())
         .collect();
     let mut members = Map::new();
-    members.insert("resource".to_owned(), hub.audience(parts).into());
+    members.insert(
+        "resource".to_owned(),
+        hub.audience(parts).map_err(Refused::Host)?.into(),
+    );
     members.insert("bearer_methods_supported".to_owned(), json!(["header"]));
     if !servers.is_empty() {
         members.insert("authorization_servers".to_owned(), json!(servers));
@@ -43,5 +50,5 @@ pub(crate) fn document(hub: &Shared, parts: &Parts) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{}\n", Value::Object(members))));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
-    response
+    Ok(response)
 }

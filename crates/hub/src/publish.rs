@@ -8,8 +8,9 @@ use http::{Response, StatusCode};
 use talaria_protocol::{Action, Generation, Topic, Update, form};
 use talaria_transport::AppendError;
 
-use crate::access::{Access, Role, Source, check_source_origin};
+use crate::access::{Access, OwnOrigin, Role, Source, check_source_origin};
 use crate::body::{BodyBound, check_coding, essence, read_body, received};
+use crate::host::HostError;
 use crate::hub::{Incoming, Shared};
 use crate::limits::Client;
 use crate::respond::{self, FORM, Refused};
@@ -26,8 +27,14 @@ pub(crate) async fn publish(
     let presented = request.presented()?.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that made it do so must be trusted.
-        let (scheme, host) = Shared::origin(parts).unwrap_or_default();
-        check_source_origin(&parts.headers, scheme, host, &hub.options.publish_origins)
+        let (scheme, host) = Shared::origin(parts).ok_or(Refused::Host(HostError::Missing))?;
+        let host = host.as_str();
+        let own = OwnOrigin {
+            scheme,
+            authority: host,
+            https_only: hub.is_https_only(),
+        };
+        check_source_origin(&parts.headers, own, &hub.options.publish_origins)
             .map_err(Refused::Origin)?;
     }
     let publisher = Publisher(hub.verify(parts, presented, Role::Publisher).await?);

@@ -6,8 +6,8 @@
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use talaria_hub::access::{
-    Challenge, PresentationError, Source, SourceOriginError, check_source_origin, cookie_names,
-    present,
+    Challenge, OwnOrigin, PresentationError, Source, SourceOriginError, check_source_origin,
+    cookie_names, present,
 };
 use talaria_hub::origin::Origins;
 
@@ -240,7 +240,44 @@ fn publish_from(
 ) -> Result<(), SourceOriginError> {
     let headers = headers([(name, value.to_owned())]);
     let origins = Origins::for_publish(allowed).expect("origins");
-    check_source_origin(&headers, scheme, authority, &origins)
+    check_source_origin(&headers, own(scheme, authority), &origins)
+}
+
+fn own<'a>(scheme: &'a str, authority: &'a str) -> OwnOrigin<'a> {
+    OwnOrigin {
+        scheme,
+        authority,
+        https_only: false,
+    }
+}
+
+/// Behind a proxy that takes TLS off, too, pages of plain HTTP are anybody's who is in the network.
+#[test]
+fn an_https_hub_is_of_https_alone() {
+    for (origin, authority, is_own) in [
+        ("https://hub.example", "hub.example", true),
+        ("https://hub.example", "hub.example:3000", true),
+        ("http://hub.example", "hub.example", false),
+        ("http://hub.example:3000", "hub.example:3000", false),
+        ("http://hub.example:443", "hub.example", false),
+        ("HTTP://HUB.EXAMPLE", "hub.example", false),
+    ] {
+        for (name, value) in [
+            ("origin", origin.to_owned()),
+            ("referer", format!("{origin}/")),
+        ] {
+            let headers = headers([(name, value)]);
+            let hub = OwnOrigin {
+                scheme: "http",
+                authority,
+                https_only: true,
+            };
+            let result = check_source_origin(&headers, hub, &Origins::default());
+            assert_eq!(result.is_ok(), is_own, "{origin}: {result:?}");
+            let says = result.err().map(|error| error.to_string());
+            assert!(says.is_none_or(|says| says.contains("https://hub.example")));
+        }
+    }
 }
 
 /// B-1044: a page of the hub's own origin may publish, also behind a proxy that took the TLS off.
@@ -318,24 +355,20 @@ fn publish_origins_may_publish() {
         let error = publish_from("referer", value, HUB, &allowed).expect_err(value);
         assert_eq!(error.code(), code);
     }
-    let none = check_source_origin(
-        &HeaderMap::new(),
-        "https",
-        "hub.example",
-        &Origins::default(),
-    );
+    let hub = own("https", "hub.example");
+    let none = check_source_origin(&HeaderMap::new(), hub, &Origins::default());
     assert_eq!(none, Err(SourceOriginError::Missing));
     // An opaque origin is not made good by a Referer.
     let both = headers([
         ("origin", "null".to_owned()),
         ("referer", "https://hub.example/".to_owned()),
     ]);
-    let result = check_source_origin(&both, "https", "hub.example", &Origins::default());
+    let result = check_source_origin(&both, hub, &Origins::default());
     assert_eq!(result.expect_err("null").code(), "origin_not_allowed");
     let twice = headers([
         ("origin", "https://hub.example".to_owned()),
         ("origin", "https://hub.example".to_owned()),
     ]);
-    let result = check_source_origin(&twice, "https", "hub.example", &Origins::default());
+    let result = check_source_origin(&twice, hub, &Origins::default());
     assert_eq!(result, Err(SourceOriginError::Malformed));
 }

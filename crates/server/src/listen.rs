@@ -68,7 +68,7 @@ impl Listeners {
             });
         }
         let mut listeners = Vec::new();
-        for ((ip, port), (hosts, tls)) in sites {
+        for ((ip, port), (mut hosts, tls)) in sites {
             let listener = bind_on(ip, port).map_err(|error| {
                 let shown = ip.map_or_else(
                     || format!(":{port}"),
@@ -85,6 +85,7 @@ impl Listeners {
                 format!("cannot listen on {shown}: {error}\n  {remedy}")
             })?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
+            hosts.listen_on(address.port(), tls);
             listeners.push(Listener {
                 socket: listener,
                 address,

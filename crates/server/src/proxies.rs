@@ -78,13 +78,14 @@ impl Proxies {
     }
 
     /// Gives a request of a trusted proxy the scheme and the host that its client used, and the
-    /// client's address. Of a list the last value counts: the one that the proxy wrote itself.
-    pub fn restore(&self, parts: &mut Parts) {
+    /// client's address. Of a list the last value counts: the one that the proxy wrote itself. Returns
+    /// whether the host is the proxy's.
+    pub fn restore(&self, parts: &mut Parts) -> bool {
         let connection = parts.extensions.get::<Connection>().copied();
         let is_trusted =
             |connection: &Connection| connection.peer.is_some_and(|peer| self.contain(peer.ip()));
         let Some(mut connection) = connection.filter(is_trusted) else {
-            return;
+            return false;
         };
         connection.client = self.client(&parts.headers);
         let last = |name| {
@@ -105,12 +106,14 @@ impl Proxies {
         }
         parts.extensions.insert(connection);
         let host = last("x-forwarded-host").and_then(|host| HeaderValue::try_from(host).ok());
-        if let Some(host) = host {
-            parts.headers.insert(HOST, host);
-            // HTTP/2 has the proxy's name for us there, and it must not contradict.
-            let target = parts.uri.path_and_query().cloned();
-            parts.uri = target.map(Uri::from).unwrap_or_default();
-        }
+        let Some(host) = host else {
+            return false;
+        };
+        parts.headers.insert(HOST, host);
+        // HTTP/2 has the proxy's name for us there, and it must not contradict.
+        let target = parts.uri.path_and_query().cloned();
+        parts.uri = target.map(Uri::from).unwrap_or_default();
+        true
     }
 }
 

@@ -1,13 +1,16 @@
 //! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
 
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use talaria_hub::{Hub, forbid_storing, host_of, plain, refusal};
+use talaria_hub::{
+    Authority, Connection, Hub, SiteOrigin, forbid_storing, host_of, origin_of, plain, refusal,
+};
+use talaria_protocol::error::Shown;
 use talaria_transport::Health;
 
 use crate::proxies::Proxies;
@@ -24,6 +27,9 @@ pub struct Hosts {
     any: bool,
     /// Where requests for other hosts are sent: the port of HTTPS (B-062).
     https: Option<u16>,
+    /// The port of the listener, and whether it speaks HTTPS.
+    port: u16,
+    tls: bool,
 }
 
 impl Hosts {
@@ -45,29 +51,29 @@ impl Hosts {
         self.https = Some(port);
     }
 
-    fn serve(&self, authority: &str) -> bool {
-        self.any || self.names.contains(&canonical(without_port(authority)))
+    /// Says where the listener is, once the system has chosen the port.
+    pub fn listen_on(&mut self, port: u16, tls: bool) {
+        self.port = port;
+        self.tls = tls;
     }
-}
 
-/// A host as [`Hosts`] keeps it: in lower case, an IPv6 address in its one short form, without the
-/// zone, which is of the client's machine.
-fn canonical(host: &str) -> String {
-    let inner = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let address = inner.and_then(|inner| inner.split('%').next()?.parse::<Ipv6Addr>().ok());
-    address.map_or_else(
-        || host.to_ascii_lowercase(),
-        |address| format!("[{address}]"),
-    )
-}
+    /// Whether a request for this host is answered; `None` stands for one that names none.
+    fn serve(&self, host: Option<&str>) -> bool {
+        self.any || host.is_some_and(|host| self.names.contains(host))
+    }
 
-/// The host of an authority; the colons of an IPv6 address are inside its brackets.
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
+    /// The origin of the site address that a request was sent to, `tls` being whether its client did
+    /// so over HTTPS; `None` where every host is served. A proxy that does TLS maps the port of HTTPS
+    /// to that of this listener.
+    fn origin(&self, authority: Authority<'_>, tls: bool) -> Option<SiteOrigin> {
+        if self.any {
+            return None;
+        }
+        let is_own = tls == self.tls || authority.port() == Some(self.port);
+        let scheme = if tls { "https" } else { "http" };
+        let port = Some(self.port).filter(|_| is_own);
+        let origin = origin_of(scheme, &authority.host(), port);
+        Some(SiteOrigin(origin.into()))
     }
 }
 
@@ -117,16 +123,15 @@ impl Site {
         if parts.uri.path() == HEALTH_PATH {
             return self.health();
         }
-        if let (false, Some(port)) = (self.hosts.serve(host), self.hosts.https)
-            && !host.is_empty()
-        {
-            return redirect(host, port, &parts.uri);
-        }
-        if !self.hosts.serve(host) {
-            return self.misdirected(host);
+        let name = host.map(|host| host.host());
+        if !self.hosts.serve(name.as_deref()) {
+            return match (name, self.hosts.https) {
+                (Some(name), Some(port)) => redirect(&name, port, &parts.uri),
+                (name, _) => self.misdirected(name.as_deref().unwrap_or_default()),
+            };
         }
         if Hub::owns(parts.uri.path()) {
-            self.proxies.restore(&mut parts);
+            self.identify(&mut parts);
             return self.hub.handle(Request::from_parts(parts, body)).await;
         }
         match parts.uri.path() {
@@ -142,6 +147,20 @@ impl Site {
                 forbid_storing(missing.headers_mut());
                 missing
             }
+        }
+    }
+
+    /// Tells the hub how the client asked, and by which of the site's addresses.
+    fn identify(&self, parts: &mut Parts) {
+        // The host that a trusted proxy names is the operator's choice, and counts as it is.
+        if self.proxies.restore(parts) {
+            return;
+        }
+        let connection = parts.extensions.get::<Connection>();
+        let tls = connection.is_some_and(|connection| connection.tls);
+        let host = host_of(parts).ok().flatten();
+        if let Some(origin) = host.and_then(|host| self.hosts.origin(host, tls)) {
+            parts.extensions.insert(origin);
         }
     }
 
@@ -165,27 +184,22 @@ impl Site {
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join(", ");
-        // A stranger may send a megabyte of it.
-        let received: String = host.chars().take(64).collect();
+        let received = Shown(host);
         tracing::info!(
-            received,
+            %received,
             served,
             "request for a host that is not served; add it to the site address or SERVER_NAME"
         );
-        let sentence = format!("Host: no site for {received:?} here; send one of: {served}");
+        let sentence = format!("Host: no site for {received} here; send one of: {served}");
         refusal(StatusCode::MISDIRECTED_REQUEST, &sentence)
     }
 }
 
 /// 308, so that a `POST` stays one; the connection closes (B-062).
 fn redirect(host: &str, port: u16, uri: &Uri) -> Response<Body> {
-    let host = without_port(host);
-    let port = match port {
-        443 => String::new(),
-        port => format!(":{port}"),
-    };
+    let origin = origin_of("https", host, Some(port));
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let location = HeaderValue::try_from(format!("https://{host}{port}{target}"));
+    let location = HeaderValue::try_from(format!("{origin}{target}"));
     let mut response = plain(StatusCode::PERMANENT_REDIRECT, "");
     let headers = response.headers_mut();
     forbid_storing(headers);
@@ -209,8 +223,8 @@ mod tests {
             assert_eq!(response.headers()[CONNECTION], "close");
             response.headers()[LOCATION].to_str().unwrap().to_owned()
         };
-        assert_eq!(to("a:8080", 443, "/x?y=1"), "https://a/x?y=1");
-        assert_eq!(to("[::1]:80", 8443, "/"), "https://[::1]:8443/");
+        assert_eq!(to("a", 443, "/x?y=1"), "https://a/x?y=1");
+        assert_eq!(to("[::1]", 8443, "/"), "https://[::1]:8443/");
     }
 
     #[test]
@@ -218,13 +232,44 @@ mod tests {
         let mut hosts = Hosts::default();
         hosts.add(Some("Hub.Example"));
         hosts.add(Some("[::1]"));
-        assert!(hosts.serve("hub.example"));
-        assert!(hosts.serve("HUB.example:3000"));
-        assert!(hosts.serve("[::1]:80"));
-        assert!(hosts.serve("[0:0:0:0:0:0:0:1]"));
-        assert!(hosts.serve("[::1%25lo]:80"));
-        assert!(!hosts.serve("[::2]"));
-        assert!(!hosts.serve("example"));
-        assert!(!hosts.serve(""));
+        let serves = |text: &str| hosts.serve(Some(&Authority::parse(text).unwrap().host()));
+        for host in [
+            "hub.example",
+            "HUB.example:3000",
+            "[::1]:80",
+            "[0:0:0:0:0:0:0:1]",
+            "[::1%25lo]:80",
+        ] {
+            assert!(serves(host), "{host}");
+        }
+        for host in ["[::2]", "example", "hub.example."] {
+            assert!(!serves(host), "{host}");
+        }
+        assert!(!hosts.serve(None));
+    }
+
+    /// The identity of a site is its own address, whichever port its client names; a proxy that does
+    /// TLS maps one port.
+    #[test]
+    fn the_origin_of_a_site_is_its_own() {
+        let mut hosts = Hosts::default();
+        hosts.add(Some("hub.example"));
+        hosts.listen_on(3000, false);
+        let of = |hosts: &Hosts, text, tls| {
+            let origin = hosts.origin(Authority::parse(text).unwrap(), tls);
+            origin.map(|SiteOrigin(origin)| origin.to_string())
+        };
+        for (sent, tls, origin) in [
+            ("hub.example:3000", false, "http://hub.example:3000"),
+            ("HUB.example", false, "http://hub.example:3000"),
+            ("hub.example:9", false, "http://hub.example:3000"),
+            ("hub.example", true, "https://hub.example"),
+            ("hub.example:3000", true, "https://hub.example:3000"),
+            ("hub.example:9", true, "https://hub.example"),
+        ] {
+            assert_eq!(of(&hosts, sent, tls).as_deref(), Some(origin), "{sent}");
+        }
+        hosts.add(None);
+        assert_eq!(of(&hosts, "hub.example", false), None);
     }
 }

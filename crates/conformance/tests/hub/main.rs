@@ -31,6 +31,7 @@ mod health;
 mod history;
 mod http2;
 mod https;
+mod identity;
 mod ids;
 mod key_sets;
 mod laravel;

@@ -83,7 +83,11 @@ pub(super) fn check_audience(
             .ok_or(Refusal::AudNotStrings)?,
         Some(_) => return Err(Refusal::AudNotStrings),
     };
-    if received.iter().any(|audience| audiences.contains(audience)) {
+    let names = |audience: &String| {
+        audiences.contains(audience)
+            || without_default_port(audience).is_some_and(|audience| audiences.contains(&audience))
+    };
+    if received.iter().any(names) {
         Ok(())
     } else {
         Err(Refusal::AudMismatch {
@@ -91,6 +95,19 @@ pub(super) fn check_audience(
             expected: audiences.to_vec(),
         })
     }
+}
+
+/// The same URL without the port of its scheme, if that is written out: configurations of applications
+/// do so (`https://localhost:443/…`), and clients never (RFC 3986, section 6.2.3).
+fn without_default_port(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_once('/')?;
+    let host = match scheme {
+        "http" => authority.strip_suffix(":80"),
+        "https" => authority.strip_suffix(":443"),
+        _ => None,
+    }?;
+    Some(format!("{scheme}://{host}/{path}"))
 }
 
 /// The generation of a token by its claims: modern with a Mercure detail, however broken.

@@ -51,10 +51,21 @@ impl SourceOriginError {
     }
 }
 
+/// The origin under which a request reached the hub.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnOrigin<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// `Host` or `:authority`.
+    pub authority: &'a str,
+    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off: whoever is in
+    /// the network between can write pages of `http`.
+    pub https_only: bool,
+}
+
 /// Checks which page sent a `POST` whose token came from a cookie: by `Origin` or, without that,
 /// by `Referer`. Accepted are the request's own origin and `publish_origins`.
 ///
-/// `scheme` (`http` or `https`) and `authority` (`Host` or `:authority`) are those of the request.
 /// On `http` an `https` origin of the same host counts as the own one, on the request's port or
 /// the default one: a proxy took the TLS off, and may have replaced the port.
 ///
@@ -62,24 +73,33 @@ impl SourceOriginError {
 /// See [`SourceOriginError`].
 pub fn check_source_origin(
     headers: &HeaderMap,
-    scheme: &str,
-    authority: &str,
+    own: OwnOrigin<'_>,
     publish_origins: &Origins,
 ) -> Result<(), SourceOriginError> {
     let received = source_of(headers)?;
-    let own = Url::parse(&format!("{scheme}://{authority}/")).ok();
-    let is_own = match (&own, Url::parse(&received)) {
-        (Some(own), Ok(page)) => is_own(own, &page, &received),
+    let OwnOrigin {
+        scheme, authority, ..
+    } = own;
+    let url = Url::parse(&format!("{scheme}://{authority}/")).ok();
+    let is_own = match (&url, Url::parse(&received)) {
+        (Some(url), Ok(page)) => {
+            let is_safe = !own.https_only || page.scheme() == "https";
+            is_safe && is_own(url, &page, &received)
+        }
         _ => false,
     };
     if is_own || publish_origins.allows(&received) {
         return Ok(());
     }
+    let scheme = if own.https_only { "https" } else { scheme };
     Err(SourceOriginError::NotAllowed {
         received,
-        own: own.map_or_else(
+        own: url.map_or_else(
             || format!("{scheme}://{authority}"),
-            |own| own.origin().ascii_serialization(),
+            |url| match own.https_only {
+                true => format!("https://{}", url.authority()),
+                false => url.origin().ascii_serialization(),
+            },
         ),
         accepted: publish_origins.to_string(),
     })

@@ -36,7 +36,8 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Lets pages of these origins in; with credentials, unless they are all origins (B-363).
+    /// Lets pages of these origins in; with credentials, unless any foreign page could be one of them
+    /// (B-363, [`Origins::allows_credentials`]).
     pub fn new(origins: Origins) -> Self {
         Self { origins }
     }
@@ -146,10 +147,13 @@ impl Cors {
             response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else {
             response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            response.insert(
-                ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            let origin = origin.to_str().unwrap_or_default();
+            if self.origins.allows_credentials(origin) {
+                response.insert(
+                    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                    HeaderValue::from_static("true"),
+                );
+            }
         }
     }
 }

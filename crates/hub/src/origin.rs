@@ -5,6 +5,9 @@ use std::fmt;
 use talaria_protocol::error::Shown;
 use url::{Host, Url};
 
+/// The origin of pages that have none: of files, sandboxed frames and redirects across origins.
+const NULL: &str = "null";
+
 /// A list of origins. `*` among them means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Pattern>);
@@ -38,14 +41,35 @@ impl Origins {
     /// As [`Self::parse`].
     pub fn for_publish<S: AsRef<str>>(values: &[S]) -> Result<Self, String> {
         let origins = Self::parse(values)?;
-        match origins.0.iter().find(|pattern| !pattern.is_confined()) {
+        match origins.unconfined() {
             None => Ok(origins),
             Some(pattern) => Err(format!(
                 "{} would let pages of foreign domains publish with a user's cookie; put the \
                  wildcard in front of a domain of your own, as in https://*.example.com",
-                Shown(&pattern.to_string())
+                Shown(&pattern)
             )),
         }
+    }
+
+    /// The first wildcard that reaches beyond one registrable domain, if there is one.
+    pub fn unconfined(&self) -> Option<String> {
+        let mut patterns = self.0.iter();
+        let pattern = patterns.find(|pattern| !pattern.is_confined())?;
+        Some(pattern.to_string())
+    }
+
+    /// Whether pages of the origin may use what a browser sends by itself, such as cookies: it is
+    /// listed, and not by something that any foreign page fits, which are `*`, a wildcard beyond one
+    /// registrable domain, and `null`, the origin of every sandboxed frame.
+    pub fn allows_credentials(&self, origin: &str) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        let patterns = self.0.iter();
+        let mut trusted = patterns.filter(|pattern| match pattern {
+            Pattern::Any => false,
+            Pattern::Exact(exact) => exact != NULL,
+            Pattern::Around { .. } => pattern.is_confined(),
+        });
+        trusted.any(|pattern| pattern.matches(&origin))
     }
 
     /// Whether the list has the origin, compared without regard to case (B-367).
@@ -92,7 +116,7 @@ impl Pattern {
     fn parse(value: &str) -> Result<Self, String> {
         match value {
             "*" => return Ok(Self::Any),
-            _ if value.eq_ignore_ascii_case("null") => return Ok(Self::Exact("null".to_owned())),
+            _ if value.eq_ignore_ascii_case(NULL) => return Ok(Self::Exact(NULL.to_owned())),
             _ => {}
         }
         let refuse = |problem: &str| Err(format!("origin {} {problem}", Shown(value)));
@@ -159,6 +183,12 @@ impl Pattern {
         let Some((_, domain)) = host.split_once('.') else {
             return false;
         };
+        // A trailing dot names the same domain, and so does the ASCII form of a name.
+        let domain = domain.strip_suffix('.').unwrap_or(domain);
+        // Of this machine alone (RFC 6761, section 6.3).
+        if domain == "localhost" || domain.ends_with(".localhost") {
+            return true;
+        }
         // `*.0.0.1` is no family of subdomains, and a suffix that nobody registered counts as one.
         !matches!(Host::parse(domain), Ok(Host::Ipv4(_)) | Err(_))
             && psl::domain_str(domain).is_some()

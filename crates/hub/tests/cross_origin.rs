@@ -106,6 +106,9 @@ fn wildcards_for_publishing_are_confined() {
         "https://*.example.co.uk",
         "https://example.com:*",
         "http://[::1]:*",
+        "http://*.localhost:3000",
+        "http://*.app.localhost",
+        "https://*.app.local",
         "https://a.example",
         "null",
         "*",
@@ -122,6 +125,16 @@ fn wildcards_for_publishing_are_confined() {
         "https://example*.com",
         "https://*:8443",
         "https://*.github.io",
+        "https://*.GitHub.io",
+        "https://*.com.",
+        "https://*.co.uk.",
+        "https://*.com:8443",
+        "https://*.xn--p1ai",
+        "https://*.рф",
+        "https://*.ck",
+        "https://*.s3.amazonaws.com",
+        "https://app-*.vercel.app",
+        "https://*.local",
         "http://*.0.0.1",
     ] {
         assert!(
@@ -130,9 +143,56 @@ fn wildcards_for_publishing_are_confined() {
         );
         let error = Origins::for_publish(&["https://a.example", value]).expect_err(value);
         assert!(
-            error.contains(value) && error.contains("https://*.example.com"),
+            error.contains(&value.to_lowercase()) && error.contains("https://*.example.com"),
             "{error}"
         );
+    }
+}
+
+/// B-363: whoever could be any foreign page reads without credentials, in a preflight too.
+#[test]
+fn foreign_pages_have_no_credentials() {
+    const TRUE: Option<&str> = Some("true");
+    for (listed, origin, credentials) in [
+        (
+            &["https://*.example.com"][..],
+            "https://a.example.com",
+            TRUE,
+        ),
+        (&["https://a.example.com"], "https://a.example.com", TRUE),
+        (
+            &["http://*.localhost:3000"],
+            "http://a.localhost:3000",
+            TRUE,
+        ),
+        (&["http://localhost:*"], "http://localhost:3000", TRUE),
+        (&["http://127.0.0.1:*"], "http://127.0.0.1:3000", TRUE),
+        (&["capacitor://localhost"], "capacitor://localhost", TRUE),
+        (&["https://*.com"], "https://evil.com", None),
+        (&["https://*.co.uk"], "https://evil.co.uk", None),
+        (&["https://*.github.io"], "https://evil.github.io", None),
+        (&["https://*"], "https://evil.example", None),
+        (&["https://*:8443"], "https://evil.example:8443", None),
+        (&["http://*.0.0.1"], "http://127.0.0.1", None),
+        (&["https://example.*"], "https://example.evil", None),
+        (&["https://*example.com"], "https://evilexample.com", None),
+        (&["null"], "null", None),
+        (&["chrome-extension://*"], "chrome-extension://abc", None),
+        // What another entry lets in keeps its cookies.
+        (&["https://*.com", "https://a.com"], "https://a.com", TRUE),
+        (&["https://*.com", "https://a.com"], "https://b.com", None),
+    ] {
+        let cors = Cors::new(origins(listed));
+        let from = ("origin", origin);
+        let get = ("access-control-request-method", "GET");
+        let asked = preflight(&cors, &[from, get]);
+        let mut actual = HeaderMap::new();
+        cors.decorate(headers(&[from]).get(ORIGIN), &mut actual);
+        for answer in [asked, actual] {
+            let permissions = permissions(&answer);
+            assert_eq!(permissions[0], Some(origin), "{listed:?}");
+            assert_eq!(permissions[3], credentials, "{listed:?} {origin}");
+        }
     }
 }
 
@@ -264,10 +324,10 @@ fn actual_answers_are_decorated() {
     const EXPOSED: Option<&str> =
         Some("Link, Mercure-Last-Event-ID, Accept-Query, Retry-After, WWW-Authenticate");
 
-    let allowed = decorated(&["https://*.example"], Some("https://app.example"));
+    let allowed = decorated(&["https://*.app.example"], Some("https://a.app.example"));
     assert_eq!(
         permissions(&allowed),
-        [Some("https://app.example"), None, None, Some("true")]
+        [Some("https://a.app.example"), None, None, Some("true")]
     );
     assert_eq!(text(&allowed, &ACCESS_CONTROL_EXPOSE_HEADERS), EXPOSED);
 

@@ -57,6 +57,7 @@ async fn a_hub_in_order_has_no_fault() {
     for line in [
         "ok      connection: the certificate is trusted here",
         "ok      discovery: the hub identifies itself as https://localhost",
+        "ok      identity: it does not depend on the Host",
         "ok      token: it is for https://localhost",
         "ok      CORS: pages of https://localhost may use the hub, with cookies",
         "ok      cookie: __Secure-mercure_access_token can reach the hub",
@@ -105,7 +106,11 @@ async fn each_fault_has_its_remedy() {
             "FAULT   stream: the hub answered 401",
             "talaria token check",
         ),
-        ("faults: 5\n", ""),
+        (
+            "FAULT   identity: the hub takes its name from the Host of a request",
+            "resource_identifier",
+        ),
+        ("faults: 6\n", ""),
     ] {
         assert!(
             text.contains(fault) && text.contains(remedy),
@@ -118,6 +123,43 @@ async fn each_fault_has_its_remedy() {
         text.contains("FAULT   connection: ") && text.contains("faults: 1"),
         "{text}"
     );
+}
+
+/// Which hubs let a client choose their identity, and how that is told.
+#[tokio::test]
+async fn an_identity_that_clients_choose_is_a_fault() {
+    const FAULT: &str = "FAULT   identity: the hub takes its name from the ";
+    let home = Home::new();
+    for (name, directives, says) in [
+        ("http://localhost:0", "", "ok      identity"),
+        ("http://:0", "", FAULT),
+        (
+            "http://:0",
+            "resource_identifier http://localhost/.well-known/mercure",
+            "ok      identity",
+        ),
+        (
+            "http://:0",
+            "protocol_version_compatibility 8",
+            "note    identity",
+        ),
+        (
+            "http://localhost:0",
+            "trusted_proxies 127.0.0.1",
+            "FAULT   identity: the hub takes its name from the X-Forwarded-Host",
+        ),
+    ] {
+        let directives = format!("anonymous\ntransport memory\n{directives}");
+        let hub = start(&home, name, &directives);
+        let url = format!("http://localhost:{}", hub.address.port());
+        let text = said(&doctor(&home, &[&url]));
+        assert!(text.contains(says), "{name} {directives}: {text}");
+    }
+    let port = free_port();
+    let public = format!("anonymous\ntransport memory\npublic_urls http://localhost:{port}");
+    let _hub = start(&home, &format!("http://:{port}"), &public);
+    let text = said(&doctor(&home, &[&format!("http://localhost:{port}")]));
+    assert!(text.contains("ok      identity"), "{text}");
 }
 
 /// Copies what a client sends, and holds back what it should receive until the hub is done.

@@ -112,14 +112,18 @@ pub fn hub_url(url: &str) -> Result<Url, String> {
 /// # Errors
 /// When the system's certificates cannot be used.
 pub fn client(url: &Url) -> Result<Client, String> {
+    build(builder(url))
+}
+
+fn builder(url: &Url) -> ClientBuilder {
     if url.scheme() == "http" {
         // Where there are no certificates, plain HTTP needs none.
-        return build(Client::builder().tls_certs_only([]));
+        return Client::builder().tls_certs_only([]);
     }
     let root = tls::directory().ok().map(|folder| folder.join("root.crt"));
     let root = root.and_then(|root| std::fs::read(root).ok());
     let root = root.and_then(|pem| Certificate::from_pem(&pem).ok());
-    build(Client::builder().tls_certs_merge(root))
+    Client::builder().tls_certs_merge(root)
 }
 
 fn build(builder: ClientBuilder) -> Result<Client, String> {
@@ -142,7 +146,26 @@ pub async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, String> {
-    let request = client(url)?
+    send_by(&client(url)?, method, url, headers, body).await
+}
+
+/// The same in HTTP/1.1, whose `Host` may be another than that of the URL.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_http1(method: Method, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+    let client = build(builder(url).http1_only())?;
+    send_by(&client, method, url, headers, Bytes::new()).await
+}
+
+async fn send_by(
+    client: &Client,
+    method: Method,
+    url: &Url,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, String> {
+    let request = client
         .request(method, url.clone())
         .headers(headers)
         .body(body);

@@ -1,6 +1,7 @@
 //! `talaria doctor`: what a hub, and whatever stands in front of it, tells its clients, each fault
 //! with its remedy.
 
+mod identity;
 mod origin;
 mod stream;
 
@@ -114,7 +115,11 @@ async fn examine(args: &Args) -> Result<usize, String> {
     if !connection(&url, findings_).await {
         return Ok(findings.faults);
     }
-    let metadata = discovery(&url, findings_).await;
+    let document = metadata_url(&url);
+    let metadata = discovery(&document, &url, findings_).await;
+    if metadata.is_some() {
+        identity::examine(&document, &url, token.as_ref(), findings_).await;
+    }
     match &origin {
         Some(origin) => {
             permissions(&url, origin, findings_).await;
@@ -182,15 +187,20 @@ async fn connection(url: &Url, findings: &mut Findings) -> bool {
     }
 }
 
-/// The metadata document (specification, "Protected Resource Metadata").
-async fn discovery(url: &Url, findings: &mut Findings) -> Option<Value> {
+/// Where the hub's metadata document lies (RFC 9728, section 3.1).
+fn metadata_url(url: &Url) -> Url {
     let mut address = url.clone();
     address.set_query(None);
     address.set_path(&format!(
         "/.well-known/oauth-protected-resource{}",
         url.path()
     ));
-    let answer = match get(&address, HeaderMap::new()).await {
+    address
+}
+
+/// The metadata document (specification, "Protected Resource Metadata").
+async fn discovery(address: &Url, url: &Url, findings: &mut Findings) -> Option<Value> {
+    let answer = match get(address, HeaderMap::new()).await {
         Ok(answer) if answer.status() == StatusCode::OK => answer,
         Ok(answer) => {
             let status = answer.status();

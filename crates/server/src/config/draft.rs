@@ -286,6 +286,8 @@ impl Draft {
             // A publisher inside the network names the public address, and the reverse.
             accepted_audiences.extend(self.addresses.iter().filter_map(ListenAddress::url));
         }
+        let cors_origins = check_origins(&cors, |values| Origins::parse(values))?;
+        self.notices.extend(without_credentials(&cors_origins));
         let transport = self
             .transport
             .ok_or_else(|| ConfigError::general("there is no transport"))?;
@@ -320,7 +322,7 @@ impl Draft {
             max_anonymous_body_size: self.max_anonymous_body_size.unwrap_or(256 * 1024),
             connections: self.connections,
             transport,
-            cors_origins: check_origins(&cors, |values| Origins::parse(values))?,
+            cors_origins,
             publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
             limits: self.limits,
             budgets,
@@ -365,6 +367,21 @@ fn budgets(
         }
     }
     budgets
+}
+
+/// Says which entries of `cors_origins` let pages in without their cookies, because any foreign page
+/// could be one of them.
+fn without_credentials(origins: &Origins) -> Option<Notice> {
+    let reason = if let Some(wildcard) = origins.unconfined() {
+        format!("{wildcard} reaches beyond one domain of yours")
+    } else if origins.allows("null") && !origins.is_any() {
+        "null is the origin of every sandboxed frame".to_owned()
+    } else {
+        return None;
+    };
+    Some(Notice::warning(format!(
+        "cors_origins: {reason}, so pages that only this entry lets in may read without a cookie alone; write for example https://*.example.com, or have them send the token in the Authorization header"
+    )))
 }
 
 /// Checks a list of origins (B-226, B-1027).

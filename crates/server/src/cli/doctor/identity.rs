@@ -1,0 +1,75 @@
+//! Whether a client chooses the hub's identity by what it writes in its request.
+
+use http::header::{HOST, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::{Findings, client};
+
+/// A name that no hub has (RFC 6761, section 6.4).
+const NOBODY: &str = "talaria-doctor.invalid";
+
+/// Asks for the metadata at `document` under a name that is not the hub's.
+pub(super) async fn examine(
+    document: &Url,
+    hub: &Url,
+    token: Option<&HeaderValue>,
+    findings: &mut Findings,
+) {
+    const SUBJECT: &str = "identity";
+    const REMEDY: &str = "a token that is meant for another hub with the same key is accepted then; write `resource_identifier` with the hub's URL, or list its URLs in `public_urls`";
+    let derives = |name: HeaderName| async move {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(NOBODY));
+        names_nobody(document, headers).await
+    };
+    if derives(HeaderName::from_static("x-forwarded-host")).await {
+        findings.fault(
+            SUBJECT,
+            "the hub takes its name from the X-Forwarded-Host of a client",
+            "have the proxy set that field itself, name only proxies in `trusted_proxies`, and write `resource_identifier` with the hub's URL",
+        );
+    } else if !derives(HOST).await {
+        findings.good(SUBJECT, "it does not depend on the Host of a request");
+    } else if takes_older_clients(hub, token).await {
+        findings.note(
+            SUBJECT,
+            "the hub takes its name from the Host of a request, and serves tokens of Mercure 0.x, which name no hub; write `resource_identifier` once these are gone",
+        );
+    } else {
+        findings.fault(
+            SUBJECT,
+            "the hub takes its name from the Host of a request",
+            REMEDY,
+        );
+    }
+}
+
+async fn names_nobody(document: &Url, headers: HeaderMap) -> bool {
+    let Ok(answer) = client::send_http1(Method::GET, document, headers).await else {
+        return false;
+    };
+    if answer.status() != StatusCode::OK {
+        return false;
+    }
+    let document = answer.bytes().await.ok();
+    let document = document.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    document.is_some_and(|document| {
+        let resource = document["resource"].as_str().unwrap_or_default();
+        resource.contains(NOBODY)
+    })
+}
+
+/// Whether a subscription as of Mercure 0.x is answered.
+async fn takes_older_clients(hub: &Url, token: Option<&HeaderValue>) -> bool {
+    let mut url = hub.clone();
+    url.query_pairs_mut()
+        .append_pair("topic", "urn:talaria:doctor");
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        headers.insert(http::header::AUTHORIZATION, token.clone());
+    }
+    let answer = client::send_http1(Method::HEAD, &url, headers).await;
+    answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+}

@@ -8,6 +8,7 @@ mod algorithm;
 mod cache;
 mod challenge;
 mod claims;
+mod edwards;
 mod issuer;
 mod jwk;
 mod key;

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use talaria_protocol::error::Shown;
 
 use super::algorithm::{Algorithm, Family};
-use super::pem;
+use super::{edwards, pem};
 
 /// Secrets that documentation and example files of Mercure hubs print.
 const WELL_KNOWN: [&str; 2] = ["!ChangeThisMercureHubJWTSecretKey!", "!ChangeMe!"];
@@ -59,6 +59,12 @@ pub enum KeyError {
         /// The algorithm named.
         algorithm: Algorithm,
     },
+    /// A key that belongs to nobody.
+    #[error(
+        "the PEM key is not one of a private key, so that anybody can sign for it; make a new pair, \
+         such as with `openssl genpkey -algorithm ed25519`"
+    )]
+    Weak,
     /// The cryptographic library could not sign.
     #[error("signing with {0} failed; make a new key")]
     Signing(Algorithm),
@@ -131,16 +137,23 @@ impl VerificationKey {
             });
         }
         let der = pem::public_key(material)?;
-        algorithm
+        let key = algorithm
             .verification()
             .and_then(|verification| ParsedPublicKey::new(verification, &der).ok())
-            .and_then(|key| Self::of_public(algorithm, key))
-            .ok_or(KeyError::OtherKind { algorithm })
+            .ok_or(KeyError::OtherKind { algorithm })?;
+        if algorithm == Algorithm::EdDSA && is_weak_point(&key) {
+            return Err(KeyError::Weak);
+        }
+        Self::of_public(algorithm, key).ok_or(KeyError::OtherKind { algorithm })
     }
 
-    /// A key of this algorithm; `None` if RSA of that size is not to be used.
+    /// A key of this algorithm; `None` if it is not to be used: RSA of another size or with a bad
+    /// exponent, an Ed25519 point that anybody can sign for.
     pub(super) fn of_public(algorithm: Algorithm, key: ParsedPublicKey) -> Option<Self> {
-        let usable = algorithm.family() != Family::Rsa || has_usable_size(&key);
+        let usable = match algorithm.family() {
+            Family::Rsa => has_usable_size(&key),
+            _ => algorithm != Algorithm::EdDSA || !is_weak_point(&key),
+        };
         usable.then_some(Self {
             algorithm,
             material: Material::Public(key),
@@ -183,6 +196,14 @@ impl VerificationKey {
 fn has_usable_size(key: &ParsedPublicKey) -> bool {
     key.as_der()
         .is_ok_and(|der| PublicEncryptingKey::from_der(der.as_ref()).is_ok())
+}
+
+/// Whether an Ed25519 key is weak; the last 32 bytes of its DER are the point.
+fn is_weak_point(key: &ParsedPublicKey) -> bool {
+    key.as_der().map_or(true, |der| {
+        let point = der.as_ref().last_chunk::<32>();
+        point.is_none_or(|point| edwards::is_weak(point))
+    })
 }
 
 fn weakness_of(secret: &str, algorithm: Algorithm, hash_bytes: usize) -> Option<String> {

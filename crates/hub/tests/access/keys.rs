@@ -1,9 +1,12 @@
 //! Which keys and issuers are usable (B-223 to B-225, B-238).
 
-use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, KeyPair as _, RsaKeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 use talaria_hub::access::{
-    Algorithm, IssuerError, Issuers, KeyError, Role, VerificationKey, Verifier, mint,
+    Algorithm, IssuerError, Issuers, KeyError, KeySet, Role, VerificationKey, Verifier, mint,
 };
 use talaria_protocol::{Base, Limits};
 
@@ -66,6 +69,127 @@ fn unusable_keys_are_refused_at_start() {
     let whole = certificate(&[0x30, 0]);
     for end in 0..whole.len() {
         refuse(&pem("CERTIFICATE", &whole[..end]), Some("EdDSA"));
+    }
+}
+
+/// The eight points of small order (RFC 8032, section 5.1.7, leaves them to the verifier).
+const SMALL_ORDER: [&str; 8] = [
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+/// The same in other forms, and others that are not below the order of the field.
+const OTHER_FORMS: [&str; 8] = [
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+];
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex
+        .chars()
+        .map(|digit| u8::try_from(digit.to_digit(16).expect("a digit")).expect("a digit"))
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
+/// A point for which anybody can make signatures, on a curve or not, is refused at the start and
+/// skipped in a set; so is RSA that is small, or whose exponent undoes nothing.
+#[test]
+fn keys_that_protect_nothing_are_refused() {
+    let alone = |jwk: serde_json::Value| {
+        let set = KeySet::new(&[]);
+        let json = json!({ "keys": [jwk] }).to_string();
+        set.replace(json.as_bytes()).map(|taken| taken.keys)
+    };
+    let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    for point in SMALL_ORDER.iter().chain(&OTHER_FORMS) {
+        let point = bytes(point);
+        let spki = [
+            &[
+                0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+            ][..],
+            &point,
+        ]
+        .concat();
+        for material in [
+            pem("PUBLIC KEY", &spki),
+            pem("CERTIFICATE", &certificate(&spki)),
+        ] {
+            let error = VerificationKey::new(&material, Some("EdDSA")).expect_err("weak");
+            assert!(
+                error.to_string().contains("make a new"),
+                "{point:?}: {error}"
+            );
+        }
+        alone(json!({ "kty": "OKP", "crv": "Ed25519", "x": base64(&point) })).expect_err("weak");
+    }
+    // A point beside the curve P-256, zero, and one of another length.
+    let on_curve = ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING).public[0].clone();
+    assert!(VerificationKey::new(&on_curve, Some("ES256")).is_ok());
+    for (x, y) in [
+        ([1; 32], [1; 32]),
+        ([0; 32], [0; 32]),
+        ([0xff; 32], [0xff; 32]),
+    ] {
+        let jwk = json!({ "kty": "EC", "crv": "P-256", "x": base64(&x), "y": base64(&y) });
+        alone(jwk).expect_err("not on the curve");
+        let spki = [
+            &[
+                0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+                0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+            ][..],
+            &x,
+            &y,
+        ]
+        .concat();
+        VerificationKey::new(&pem("PUBLIC KEY", &spki), Some("ES256")).expect_err("not on it");
+    }
+    // RSA: the modulus of a real key, with other exponents; a small, an even and a huge modulus.
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let public = pair.public_key().as_ref();
+    let modulus = &public[9..265];
+    let mut even = modulus.to_vec();
+    even[255] &= 0xfe;
+    let small = &modulus[..128];
+    let huge = modulus.repeat(5);
+    let good: (&[u8], &[u8]) = (modulus, &[1, 0, 1]);
+    for ((modulus, exponent), is_good) in [
+        (good, true),
+        ((modulus, &[0]), false),
+        ((modulus, &[1]), false),
+        ((modulus, &[2]), false),
+        ((modulus, &[1, 0, 0]), false),
+        ((modulus, &[1, 0, 0, 0, 0, 0, 1]), false),
+        ((small, &[1, 0, 1]), false),
+        ((&even, &[1, 0, 1]), false),
+        ((&huge, &[1, 0, 1]), false),
+    ] {
+        let number = |bytes: &[u8]| der(0x02, &[&[0], bytes].concat());
+        let pkcs1 = der(0x30, &[number(modulus), der(0x02, exponent)].concat());
+        let key = VerificationKey::new(&pem("RSA PUBLIC KEY", &pkcs1), Some("RS256"));
+        assert_eq!(key.is_ok(), is_good, "{exponent:?} {}", modulus.len());
+        let jwk = json!({ "kty": "RSA", "n": base64(modulus), "e": base64(exponent) });
+        let taken = alone(jwk);
+        assert_eq!(
+            taken.is_ok(),
+            is_good,
+            "{exponent:?} {} {taken:?}",
+            modulus.len()
+        );
     }
 }
 

@@ -24,7 +24,11 @@ pub(crate) fn pem(tag: &str, der: &[u8]) -> String {
 /// One DER element.
 pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).expect("short").to_be_bytes();
-    [&[tag, 0x82], &length[..], content].concat()
+    match length {
+        [0, short @ ..0x80] => [&[tag, short], content].concat(),
+        [0, length] => [&[tag, 0x81, length], content].concat(),
+        [..] => [&[tag, 0x82], &length[..], content].concat(),
+    }
 }
 
 /// A certificate of this key; nobody looks at what the rest of it says.

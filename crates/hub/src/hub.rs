@@ -84,7 +84,8 @@ impl Hub {
                 options.base.clone(),
                 options.limits.clone(),
             )
-            .from_generation(options.rule.oldest()),
+            .from_generation(options.rule.oldest())
+            .with_max_lifetime(options.max_token_lifetime),
             cors: options.cors_origins.clone().map(Cors::new),
             cookie_names: [false, true].map(|tls| all_cookie_names(&options, tls)),
             base,

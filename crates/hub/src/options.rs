@@ -61,6 +61,8 @@ pub struct HubOptions {
     pub public_origins: Vec<String>,
     /// What `aud` may contain besides the resource identifier.
     pub accepted_audiences: Vec<String>,
+    /// How long a token may live; `None` for any time.
+    pub max_token_lifetime: Option<Duration>,
     /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
     pub subscriptions: bool,
     /// Whose subscriptions are announced, and what their events may take.
@@ -93,6 +95,7 @@ impl HubOptions {
             repeat_window: None,
             public_origins: Vec::new(),
             accepted_audiences: Vec::new(),
+            max_token_lifetime: None,
             subscriptions: false,
             presence: PresenceOptions::default(),
             rule: Rule::default(),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use reqwest::header::{CACHE_CONTROL, LOCATION};
 use reqwest::{Client, StatusCode, Url};
 use talaria_hub::access::{KeySet, Taken};
+use talaria_protocol::error::Shown;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cli::explain;
 
@@ -20,6 +21,8 @@ const MAX_BYTES: usize = 1 << 20;
 const USUAL: Duration = Duration::from_secs(3600);
 const LEAST: Duration = Duration::from_secs(60);
 const MOST: Duration = Duration::from_secs(24 * 3600);
+/// Between two fetches that tokens with unknown keys ask for; requests wait for the next one.
+const PAUSE: Duration = Duration::from_secs(3);
 /// The waits after failures, doubled from one to the other.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(300);
@@ -132,7 +135,7 @@ impl Source {
                 }
             };
             // Whichever comes first.
-            _ = timeout(wait, self.set.wanted()).await;
+            _ = timeout(wait, self.set.wanted(sleep(PAUSE))).await;
         }
     }
 
@@ -183,7 +186,7 @@ async fn get(client: &Client, url: &Url) -> Result<(Vec<u8>, Duration), String> 
             .and_then(|target| target.to_str().ok());
         return Err(format!(
             "{url} redirects to {}; configure that address, no redirect is followed",
-            target.unwrap_or("nowhere")
+            target.map_or_else(|| "nowhere".to_owned(), |target| Shown(target).to_string())
         ));
     }
     if response.status() != StatusCode::OK {
@@ -259,13 +262,14 @@ fn named(json: &[u8], issuer: &str) -> Result<Url, String> {
     let own = document["issuer"].as_str().unwrap_or_default();
     if own != issuer {
         return Err(format!(
-            "it is the document of the issuer {own:?}, not of {issuer:?}; they must be equal to the last character"
+            "it is the document of the issuer {}, not of {issuer:?}; they must be equal to the last character",
+            Shown(own)
         ));
     }
     let address = document["jwks_uri"]
         .as_str()
         .ok_or("it names no jwks_uri")?;
-    Url::parse(address).map_err(|_| format!("its jwks_uri {address:?} is no URL"))
+    Url::parse(address).map_err(|_| format!("its jwks_uri {} is no URL", Shown(address)))
 }
 
 #[cfg(test)]

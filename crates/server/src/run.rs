@@ -262,6 +262,7 @@ fn options(settings: Settings) -> HubOptions {
     options.repeat_window = settings.repeat_window;
     options.public_origins = settings.public_origins;
     options.accepted_audiences = settings.accepted_audiences;
+    options.max_token_lifetime = settings.max_token_lifetime;
     options.anonymous = settings.anonymous;
     options.cookie_name = settings.cookie_name;
     options.resource_identifier = settings.resource_identifier;

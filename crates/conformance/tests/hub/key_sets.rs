@@ -203,7 +203,7 @@ async fn a_set_is_fetched_over_https() {
         &hub,
         &format!("fetched the key set of {}", site.url("/other")),
     );
-    said(&hub, "redirects to https://localhost/keys");
+    said(&hub, "redirects to \"https://localhost/keys\"");
     assert_eq!(publish(&hub, first, &old).await, 200);
     assert_eq!(publish(&hub, second, &other).await, 200);
     for (issuer, key) in [(first, &other), (second, &old), (third, &old)] {

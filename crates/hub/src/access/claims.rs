@@ -27,9 +27,9 @@ pub(super) fn expiry_if_any(claims: &Map<String, Value>, now: f64) -> Result<Opt
 }
 
 /// Brings the times of a 0.x token into the form of 1.0: 0.x also takes a string that is a JSON
-/// number, and `null` for an absent claim, and drops the fraction of a second. `iat` is not judged.
+/// number, and `null` for an absent claim, and drops the fraction of a second. `iat` counts for the lifetime alone.
 pub(super) fn read_times_as_0_x_does(claims: &mut Map<String, Value>) {
-    for name in ["exp", "nbf"] {
+    for name in ["exp", "nbf", "iat"] {
         let Some(claim) = claims.get_mut(name) else {
             continue;
         };
@@ -61,6 +61,24 @@ pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<
         Ok(())
     } else {
         Err(Refusal::NotYetValid { nbf, now })
+    }
+}
+
+/// Judges how long a token lives: from `iat`, or from now if it names no time or one to come, until it
+/// expires.
+pub(super) fn check_lifetime(
+    claims: &Map<String, Value>,
+    expires_at: Option<f64>,
+    now: f64,
+    max: f64,
+) -> Result<(), Refusal> {
+    let issued_at = claims.get("iat").and_then(Value::as_f64);
+    let begins = issued_at.map_or(now, |issued_at| issued_at.min(now));
+    let lifetime = expires_at.map(|expires_at| expires_at - begins);
+    if lifetime.is_some_and(|lifetime| lifetime <= max) {
+        Ok(())
+    } else {
+        Err(Refusal::LivesTooLong { lifetime, max })
     }
 }
 

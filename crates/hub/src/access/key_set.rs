@@ -1,19 +1,27 @@
 //! Key sets that issuers publish (RFC 7517): kept here, fetched by others.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use talaria_protocol::error::Shown;
 use tokio::sync::{Notify, watch};
 
+use super::cache::Digest;
 use super::jwk::{self, Jwk};
 use super::{Algorithm, Refusal, VerificationKey};
 
-/// How often an unknown `kid` may have a set fetched anew.
-const AT_MOST_EVERY: Duration = Duration::from_secs(30);
-/// How long a request waits for that.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request waits for a set that it has fetched anew: the pause between two fetches, and an
+/// issuer's answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a token for which a set was fetched in vain has it fetched no more.
+const IN_VAIN: Duration = Duration::from_secs(10);
+/// How many such tokens are remembered.
+const MAX_IN_VAIN: usize = 1024;
 /// Keys that are taken of one set: a token without `kid` is tried with all of them.
 const MAX_KEYS: usize = 64;
+/// Faults of a set that are named; the others are counted.
+const MAX_FAULTS: usize = 8;
 
 /// Why a set was not taken, and the earlier one stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,12 +45,17 @@ pub enum KeySetError {
 pub struct Taken {
     /// How many keys.
     pub keys: usize,
-    /// Which were not, each with the reason.
+    /// Which were not, each with the reason: eight at most, and the number of the others.
     pub skipped: Vec<String>,
 }
 
 /// The keys of one issuer, as of the last time they were fetched. They are shared with no other
 /// issuer, and nothing in a token adds to them.
+///
+/// A token whose key is not here has the set fetched. Anybody can make such tokens, so fetches have a
+/// pause between them. But none is refused for that pause: a request waits for the next fetch that
+/// begins after it came, so that whoever sends tokens with invented keys does not keep a good token
+/// from the key that its issuer has just published.
 #[derive(Debug)]
 pub struct KeySet {
     algorithms: Box<[Algorithm]>,
@@ -63,9 +76,15 @@ type Named = (Option<String>, VerificationKey);
 
 #[derive(Debug, Default)]
 struct Refresh {
-    /// The last time that somebody asked for it.
-    asked: Option<Instant>,
+    /// Whether a fetch is asked for that has not begun.
+    asked: bool,
+    /// Whether one that was asked for is under way.
     under_way: bool,
+    /// How many that were asked for have begun, and how many have ended.
+    begun: u64,
+    ended: u64,
+    /// Tokens for which one was in vain, and when, the oldest first.
+    in_vain: VecDeque<(Digest, Instant)>,
 }
 
 impl KeySet {
@@ -125,40 +144,96 @@ impl KeySet {
         self.end_refresh(|_| {});
     }
 
-    /// Waits until somebody needs a key that is not in the set.
-    pub async fn wanted(&self) {
-        self.wanted.notified().await;
+    /// Waits until a request needs a key that is not in the set, and until `pause`, which is that
+    /// since the last fetch, is over. A fetch must begin then.
+    pub async fn wanted(&self, pause: impl Future<Output = ()>) {
+        tokio::join!(self.wanted.notified(), pause);
+        while !self.begin_refresh() {
+            self.wanted.notified().await;
+        }
     }
 
-    /// Has the set fetched anew and waits for it, a few seconds at most; at once if that was done a
-    /// moment ago.
-    pub(crate) async fn refreshed(&self, now: Instant) {
-        let Some(mut current) = self.begin_refresh(now) else {
-            return;
-        };
-        // Elapsed or not, the caller looks at what there is.
-        _ = tokio::time::timeout(PATIENCE, current.changed()).await;
+    /// Whether a fetch is asked for that has not begun.
+    pub fn is_wanted(&self) -> bool {
+        self.refresh().asked
     }
 
-    /// What there is to wait for.
-    fn begin_refresh(&self, now: Instant) -> Option<watch::Receiver<Arc<Keys>>> {
-        let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
-        let recently = refresh
-            .asked
-            .is_some_and(|asked| now.saturating_duration_since(asked) < AT_MOST_EVERY);
-        if !recently {
-            refresh.asked = Some(now);
+    fn begin_refresh(&self) -> bool {
+        let mut refresh = self.refresh();
+        let is_asked = std::mem::take(&mut refresh.asked);
+        if is_asked {
+            refresh.begun += 1;
             refresh.under_way = true;
+        }
+        is_asked
+    }
+
+    /// Has the set fetched anew for a token and waits for it, some seconds at most: until `judge`,
+    /// which is asked after each change, says something. At once `None` if a fetch was in vain for
+    /// the token a moment ago.
+    pub(super) async fn refreshed_for<T>(
+        &self,
+        token: &Digest,
+        now: Instant,
+        judge: impl Fn() -> Option<T>,
+    ) -> Option<T> {
+        let (fetch, mut current) = self.ask(token, now)?;
+        let judged = async {
+            while current.changed().await.is_ok() {
+                let judged = judge();
+                if judged.is_some() || self.refresh().ended >= fetch {
+                    return judged;
+                }
+            }
+            None
+        };
+        let judged = tokio::time::timeout(PATIENCE, judged).await.ok().flatten();
+        if judged.is_none() {
+            self.note_in_vain(*token, now);
+        }
+        judged
+    }
+
+    /// Asks for a fetch; returns its number, and where the set will be.
+    fn ask(&self, token: &Digest, now: Instant) -> Option<(u64, watch::Receiver<Arc<Keys>>)> {
+        let mut refresh = self.refresh();
+        let mut in_vain = refresh.in_vain.iter();
+        if in_vain
+            .any(|(known, asked)| known == token && now.saturating_duration_since(*asked) < IN_VAIN)
+        {
+            return None;
+        }
+        if !refresh.asked {
+            refresh.asked = true;
             self.wanted.notify_one();
         }
-        refresh.under_way.then(|| self.current.subscribe())
+        // One that is under way may have been answered before the key was published.
+        Some((refresh.begun + 1, self.current.subscribe()))
+    }
+
+    fn note_in_vain(&self, token: Digest, now: Instant) {
+        let mut refresh = self.refresh();
+        if refresh.in_vain.len() >= MAX_IN_VAIN {
+            refresh.in_vain.pop_front();
+        }
+        refresh.in_vain.push_back((token, now));
     }
 
     /// Both under the lock, so that nobody begins to wait for what has just come.
     fn end_refresh(&self, change: impl FnOnce(&mut Arc<Keys>)) {
-        let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refresh = self.refresh();
+        if std::mem::take(&mut refresh.under_way) {
+            refresh.ended = refresh.begun;
+        }
+        if refresh.asked {
+            // The fetch that ends began before it was asked for.
+            self.wanted.notify_one();
+        }
         self.current.send_modify(change);
-        refresh.under_way = false;
+    }
+
+    fn refresh(&self) -> MutexGuard<'_, Refresh> {
+        self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the sets.
@@ -200,13 +275,18 @@ impl KeySet {
         let listed = jwk::listed(json).ok_or(KeySetError::NotASet)?;
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
-        let mut entries = 0;
+        let (mut entries, mut faults) = (0, 0);
         for entry in &listed {
             let kid = entry.get("kid").and_then(|kid| kid.as_str());
             let mut unusable = |reason: &str| {
-                let name =
-                    kid.map_or_else(|| "a key without kid".to_owned(), |kid| format!("{kid:?}"));
-                skipped.push(format!("{name} ({reason})"));
+                faults += 1;
+                if faults <= MAX_FAULTS {
+                    let name = kid.map_or_else(
+                        || "a key without kid".to_owned(),
+                        |kid| Shown(kid).to_string(),
+                    );
+                    skipped.push(format!("{name} ({reason})"));
+                }
             };
             if entries >= MAX_KEYS {
                 unusable("one too many");
@@ -223,6 +303,9 @@ impl KeySet {
                 }
                 Err(reason) => unusable(reason),
             }
+        }
+        if let Some(more @ 1..) = faults.checked_sub(MAX_FAULTS) {
+            skipped.push(format!("and {more} more"));
         }
         if keys.is_empty() {
             let names: Vec<_> = self.algorithms.iter().map(|known| known.name()).collect();

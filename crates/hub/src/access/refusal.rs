@@ -186,6 +186,21 @@ pub enum Refusal {
         /// The hub's time, in Unix seconds.
         now: f64,
     },
+    /// It lives longer than the hub allows.
+    #[error(
+        "the token {}, more than the {max:?} s of max_token_lifetime; have the issuer let it expire \
+         sooner, or raise that directive",
+        match .lifetime {
+            Some(lifetime) => format!("lives {:?} s", milliseconds(*lifetime)),
+            None => "lives for ever (it has no \"exp\")".to_owned(),
+        }
+    )]
+    LivesTooLong {
+        /// From `iat`, or from now, to `exp`, in seconds; `None` without an end.
+        lifetime: Option<f64>,
+        /// The most that is allowed, in seconds.
+        max: f64,
+    },
     /// No `aud`.
     #[error(
         "the token has no \"aud\"; the issuer must set it to this hub ({})",
@@ -252,6 +267,7 @@ impl Refusal {
             Self::Expired { .. } => "expired",
             Self::NbfNotANumber => "nbf_not_a_number",
             Self::NotYetValid { .. } => "not_yet_valid",
+            Self::LivesTooLong { .. } => "lives_too_long",
             Self::AudMissing { .. } => "aud_missing",
             Self::AudNotStrings => "aud_not_strings",
             Self::AudMismatch { .. } => "aud_mismatch",

@@ -1,6 +1,7 @@
 //! Judging a token: form, issuer, signature, claims (specification, "Token Validation").
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -36,6 +37,7 @@ pub struct Verifier {
     base: Base,
     limits: Limits,
     oldest: Generation,
+    max_lifetime: Option<Duration>,
     verified: Arc<Cache<Authentic>>,
 }
 
@@ -48,6 +50,7 @@ impl Verifier {
             base,
             limits,
             oldest: Generation::V1,
+            max_lifetime: None,
             verified: Arc::default(),
         }
     }
@@ -58,6 +61,12 @@ impl Verifier {
         self.oldest = oldest;
         // What another rule accepted is no verdict of this one.
         self.verified = Arc::default();
+        self
+    }
+
+    /// The same verifier, which refuses tokens that live longer than this; `None` takes any.
+    pub fn with_max_lifetime(mut self, max_lifetime: Option<Duration>) -> Self {
+        self.max_lifetime = max_lifetime;
         self
     }
 
@@ -73,7 +82,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The first reason found, in the order length, form, header, `iss`, key, signature, `exp`,
-    /// `nbf`, `aud`, details.
+    /// `nbf`, lifetime, `aud`, details.
     pub fn verify(
         &self,
         token: &str,
@@ -94,12 +103,14 @@ impl Verifier {
             Generation::V1 => {
                 let expires_at = claims::expiry(claims, now_unix)?;
                 claims::check_not_before(claims, now_unix)?;
+                self.check_lifetime(claims, Some(expires_at), now_unix)?;
                 claims::check_audience(claims, audiences)?;
                 Some(expires_at)
             }
             Generation::V0 => {
                 let expires_at = claims::expiry_if_any(claims, now_unix)?;
                 claims::check_not_before(claims, now_unix)?;
+                self.check_lifetime(claims, expires_at, now_unix)?;
                 expires_at
             }
         };
@@ -115,8 +126,8 @@ impl Verifier {
     }
 
     /// Verifies as [`Self::verify`] does; if the token names a key that its issuer may have
-    /// published since, has the issuer asked and judges it again. That takes some seconds at most,
-    /// and happens every 30 s at most (specification, "Token Validation").
+    /// published since, has the issuer asked and judges it again. That takes some seconds at most
+    /// (specification, "Token Validation").
     ///
     /// # Errors
     /// As [`Self::verify`].
@@ -127,12 +138,15 @@ impl Verifier {
         audiences: &[String],
         clock: &dyn Clock,
     ) -> Result<Access, Refusal> {
-        let verdict = self.verify(token, role, audiences, clock.unix_time());
-        let may_be_new = matches!(
-            verdict,
-            Err(Refusal::KidUnknown(_) | Refusal::NoKeySet | Refusal::BadSignature { .. })
-        );
-        if !may_be_new {
+        let verify = || self.verify(token, role, audiences, clock.unix_time());
+        let may_be_new = |verdict: &Result<Access, Refusal>| {
+            matches!(
+                verdict,
+                Err(Refusal::KidUnknown(_) | Refusal::NoKeySet | Refusal::BadSignature { .. })
+            )
+        };
+        let verdict = verify();
+        if !may_be_new(&verdict) {
             return verdict;
         }
         let jws = Jws::split(token)?;
@@ -141,8 +155,22 @@ impl Verifier {
         let Some(IssuerKey::Set(set)) = issuer.key(role) else {
             return verdict;
         };
-        set.refreshed(clock.now()).await;
-        self.verify(token, role, audiences, clock.unix_time())
+        let digest = cache::digest(token, role);
+        let settled = || Some(verify()).filter(|verdict| !may_be_new(verdict));
+        let refreshed = set.refreshed_for(&digest, clock.now(), settled);
+        refreshed.await.unwrap_or_else(verify)
+    }
+
+    fn check_lifetime(
+        &self,
+        claims: &Map<String, Value>,
+        expires_at: Option<f64>,
+        now: f64,
+    ) -> Result<(), Refusal> {
+        match self.max_lifetime {
+            Some(max) => claims::check_lifetime(claims, expires_at, now, max.as_secs_f64()),
+            None => Ok(()),
+        }
     }
 
     /// What a token says, if its issuer signed it: from the cache, where the same keys verified it.

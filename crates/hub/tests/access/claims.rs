@@ -1,7 +1,10 @@
 //! What a header and claims may say (specification, "Token Validation").
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use talaria_hub::access::Role;
+use talaria_protocol::Generation;
 
 use crate::{AUDIENCE, NOW, SECRET, key, signed, verifier, verify, verify_at, with, with_header};
 
@@ -75,4 +78,97 @@ fn a_token_may_grant_nothing() {
     }
     let access = verify(&signed(&with("sub", json!(17)))).expect("sub is not checked");
     assert_eq!(access.subject, None);
+}
+
+/// RFC 3986, section 6.2.3: the port of the scheme may be written out.
+#[test]
+fn an_audience_may_name_the_default_port() {
+    let verifier = verifier(key(SECRET, None));
+    let own = [
+        "https://hub.example/.well-known/mercure".to_owned(),
+        "http://[::1]/.well-known/mercure".to_owned(),
+    ];
+    let code = |aud: &str| {
+        let token = signed(&with("aud", json!(aud)));
+        let verdict = verifier.verify(&token, Role::Publisher, &own, NOW);
+        verdict.map(drop).map_err(|refusal| refusal.code())
+    };
+    for good in [
+        "https://hub.example:443/.well-known/mercure",
+        "http://[::1]:80/.well-known/mercure",
+    ] {
+        assert_eq!(code(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "https://hub.example:80/.well-known/mercure",
+        "http://hub.example:443/.well-known/mercure",
+        "https://hub.example:0443/.well-known/mercure",
+        "https://hub.example:443:443/.well-known/mercure",
+        "https://user@hub.example:443/.well-known/mercure",
+        "https://hub.example:443",
+        "https://hub.example:443/",
+    ] {
+        assert_eq!(code(bad), Err("aud_mismatch"), "{bad}");
+    }
+}
+
+/// `max_token_lifetime` counts from `iat`, which cannot lie in the future, and from now without it.
+#[test]
+fn a_lifetime_may_be_bounded() {
+    const HOUR: f64 = 3600.0;
+    let bounded = |generation| {
+        let most = Some(Duration::from_secs(3600));
+        let verifier = verifier(key(SECRET, None)).from_generation(generation);
+        verifier.with_max_lifetime(most)
+    };
+    let code = |claims: &Value, generation| {
+        let audiences = [AUDIENCE.to_owned()];
+        let verdict = bounded(generation).verify(&signed(claims), Role::Publisher, &audiences, NOW);
+        verdict.map(drop).map_err(|refusal| refusal.code())
+    };
+    let times = |iat: Value, exp: f64| {
+        let mut claims = with("exp", json!(exp));
+        claims["iat"] = iat;
+        claims
+    };
+    const LONG: Result<(), &str> = Err("lives_too_long");
+    for (iat, exp, verdict) in [
+        (json!(NOW), NOW + HOUR, Ok(())),
+        (json!(NOW), NOW + HOUR + 0.5, LONG),
+        (json!(NOW - 600.0), NOW + HOUR - 600.0, Ok(())),
+        (json!(NOW - 601.0), NOW + HOUR - 600.0, LONG),
+        // One that is to come hides nothing.
+        (json!(NOW + 1e6), NOW + 1e6 + HOUR, LONG),
+        (json!(NOW + 1.0), NOW + HOUR, Ok(())),
+        (json!(0), NOW + 1.0, LONG),
+        (Value::Null, NOW + HOUR, Ok(())),
+        (Value::Null, NOW + HOUR + 1.0, LONG),
+        (json!("now"), NOW + HOUR + 1.0, LONG),
+        (json!(NOW), 4_102_444_800.0, LONG),
+    ] {
+        let claims = times(iat.clone(), exp);
+        assert_eq!(code(&claims, Generation::V1), verdict, "{iat} {exp}");
+    }
+    let mut without = times(json!(NOW), NOW + HOUR + 1.0);
+    without.as_object_mut().expect("claims").remove("iat");
+    assert_eq!(code(&without, Generation::V1), LONG);
+    // Of 0.x, whose numbers may be strings, and which need not end.
+    let older = json!({ "mercure": { "publish": ["*"] } });
+    assert_eq!(code(&older, Generation::V0), LONG);
+    let mut older = older;
+    older["exp"] = json!(format!("{}", NOW + HOUR));
+    assert_eq!(code(&older, Generation::V0), Ok(()));
+    older["iat"] = json!(format!("{}", NOW - 1.0));
+    assert_eq!(code(&older, Generation::V0), LONG);
+    let refusal = bounded(Generation::V1).verify(
+        &signed(&times(json!(NOW), NOW + 2.0 * HOUR)),
+        Role::Publisher,
+        &[AUDIENCE.to_owned()],
+        NOW,
+    );
+    let says = refusal.expect_err("long").to_string();
+    assert!(
+        says.contains("lives 7200.0 s") && says.contains("3600.0 s of max_token_lifetime"),
+        "{says}"
+    );
 }

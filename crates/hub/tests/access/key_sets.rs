@@ -1,5 +1,6 @@
 //! Key sets of issuers (specification, "Token Validation"; B-236, B-450 to B-453).
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use talaria_hub::access::{
 };
 use talaria_hub::clock::{Clock, SystemClock};
 use talaria_protocol::{Base, Limits};
+use tokio::task::JoinHandle;
 
 use crate::material::pem;
 use crate::{AUDIENCE, ISSUER, NOW, SECRET, claims};
@@ -216,7 +218,23 @@ impl Clock for At {
     }
 }
 
-/// An unknown `kid` has the set fetched once for all who wait, and at most every 30 s.
+/// Asks for a verdict in a task of its own.
+fn ask(
+    verifier: &Arc<Verifier>,
+    token: String,
+    at: Instant,
+) -> JoinHandle<Result<(), &'static str>> {
+    let verifier = Arc::clone(verifier);
+    tokio::spawn(async move {
+        let audiences = [AUDIENCE.to_owned()];
+        let clock = At(at);
+        let verdict = verifier.verify_or_refresh(&token, Role::Publisher, &audiences, &clock);
+        verdict.await.map(drop).map_err(|refusal| refusal.code())
+    })
+}
+
+/// An unknown `kid` has the set fetched, once for all who wait; a failure ends the waiting too, and
+/// the same token has it fetched again only some seconds later.
 #[tokio::test]
 async fn an_unknown_kid_asks_the_issuer() {
     let set = Arc::new(KeySet::new(&[]));
@@ -224,30 +242,113 @@ async fn an_unknown_kid_asks_the_issuer() {
     set.replace(&published(&[&old.jwk])).expect("a set");
     let verifier = Arc::new(verifier(&set));
     let start = SystemClock.now();
-    let ask = |token: String, after: u64| {
-        let verifier = Arc::clone(&verifier);
-        tokio::spawn(async move {
-            let clock = At(start + Duration::from_secs(after));
-            let audiences = [AUDIENCE.to_owned()];
-            let verdict = verifier.verify_or_refresh(&token, Role::Publisher, &audiences, &clock);
-            verdict.await.map(drop).map_err(|refusal| refusal.code())
-        })
-    };
     let waiting: Vec<_> = (0..3)
-        .map(|second| ask(new.token(Some("new")), second))
+        .map(|_| ask(&verifier, new.token(Some("new")), start))
         .collect();
-    set.wanted().await;
+    set.wanted(ready(())).await;
     set.replace(&published(&[&old.jwk, &new.jwk]))
         .expect("a set");
     for waiting in waiting {
         assert_eq!(waiting.await.expect("it ran"), Ok(()));
     }
-    // Within 30 s nobody is asked, and nobody waits.
-    let soon = ask(curve("x").token(Some("x")), 20).await.expect("it ran");
-    assert_eq!(soon, Err("kid_unknown"));
-    // Later it is, and a failure ends the waiting too.
-    let later = ask(curve("x").token(Some("x")), 40);
-    set.wanted().await;
+    let unknown = curve("x").token(Some("x"));
+    let first = ask(&verifier, unknown.clone(), start);
+    set.wanted(ready(())).await;
+    set.keep();
+    assert_eq!(first.await.expect("it ran"), Err("kid_unknown"));
+    // Nobody is asked, and nobody waits.
+    let soon = start + Duration::from_secs(9);
+    let soon = ask(&verifier, unknown.clone(), soon).await;
+    assert_eq!(soon.expect("it ran"), Err("kid_unknown"));
+    let later = ask(&verifier, unknown, start + Duration::from_secs(11));
+    set.wanted(ready(())).await;
     set.keep();
     assert_eq!(later.await.expect("it ran"), Err("kid_unknown"));
+}
+
+/// Whoever sends tokens with invented keys has the set fetched all the time, but keeps no good token
+/// from the key that its issuer published a moment ago, also while a fetch is under way.
+#[tokio::test]
+async fn a_rotation_fails_no_good_token() {
+    let set = Arc::new(KeySet::new(&[]));
+    let (old, new, other) = (curve("old"), curve("new"), curve("other"));
+    set.replace(&published(&[&old.jwk])).expect("a set");
+    let verifier = Arc::new(verifier(&set));
+    let start = SystemClock.now();
+    let invented: Vec<_> = (0..50)
+        .map(|number| ask(&verifier, other.token(Some(&format!("{number}"))), start))
+        .collect();
+    set.wanted(ready(())).await;
+    // The issuer has answered with the old set already when it publishes the new key.
+    let good = ask(&verifier, new.token(Some("new")), start);
+    while !set.is_wanted() {
+        tokio::task::yield_now().await;
+    }
+    set.replace(&published(&[&old.jwk])).expect("a set");
+    for invented in invented {
+        assert_eq!(invented.await.expect("it ran"), Err("kid_unknown"));
+    }
+    assert!(!good.is_finished(), "it waits for the next fetch");
+    set.wanted(ready(())).await;
+    set.replace(&published(&[&old.jwk, &new.jwk]))
+        .expect("a set");
+    assert_eq!(good.await.expect("it ran"), Ok(()));
+}
+
+/// A fetch pauses after the one before, and begins only when somebody asks.
+#[tokio::test]
+async fn fetches_have_a_pause_between_them() {
+    let set = Arc::new(KeySet::new(&[]));
+    let verifier = Arc::new(verifier(&set));
+    let (over, pause) = tokio::sync::oneshot::channel::<()>();
+    let waiting = ask(&verifier, curve("x").token(Some("x")), SystemClock.now());
+    let fetches = {
+        let set = Arc::clone(&set);
+        tokio::spawn(async move {
+            set.wanted(async { drop(pause.await) }).await;
+        })
+    };
+    while !set.is_wanted() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fetches.is_finished(), "the pause is not over");
+    over.send(()).expect("it waits");
+    fetches.await.expect("it ran");
+    set.keep();
+    assert_eq!(waiting.await.expect("it ran"), Err("no_key_set"));
+}
+
+/// Faults are named eight at a time, short and escaped: an issuer that sends thousands fills no log.
+#[test]
+fn faults_of_a_set_are_bounded() {
+    let set = KeySet::new(&[]);
+    let good = curve("good");
+    let kid = |number: usize| format!("\n\u{202e}{number}{}", "x".repeat(5000));
+    let junk: Vec<Value> = (0..1000)
+        .map(|number| json!({ "kty": "OKP", "kid": kid(number) }))
+        .collect();
+    let mut keys: Vec<&Value> = junk.iter().collect();
+    let none = set
+        .replace(&published(&keys))
+        .expect_err("no key")
+        .to_string();
+    keys.push(&good.jwk);
+    let some = set.replace(&published(&keys)).expect("a key").skipped;
+    assert_eq!(some.len(), 9);
+    for text in [none, some.join(", ")] {
+        assert!(text.contains("and 992 more"), "{text}");
+        assert!(
+            text.len() < 2000 && !text.contains(['\n', '\u{202e}']),
+            "{text}"
+        );
+    }
+    let eight: Vec<&Value> = junk.iter().take(8).chain([&good.jwk]).collect();
+    let skipped = set.replace(&published(&eight)).expect("a key").skipped;
+    assert!(
+        skipped.len() == 8 && !skipped[7].contains("more"),
+        "{skipped:?}"
+    );
 }

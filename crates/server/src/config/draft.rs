@@ -58,6 +58,8 @@ pub struct Draft {
     pub public_origins: Vec<String>,
     /// [`Settings::accepted_audiences`].
     pub accepted_audiences: Vec<String>,
+    /// [`Settings::max_token_lifetime`]; zero for any time.
+    pub max_token_lifetime: Option<Duration>,
     /// [`Settings::subscriptions`].
     pub subscriptions: bool,
     /// [`Settings::presence`].
@@ -304,6 +306,7 @@ impl Draft {
             repeat_window: self.repeat_window.filter(|window| !window.is_zero()),
             public_origins: self.public_origins,
             accepted_audiences,
+            max_token_lifetime: self.max_token_lifetime.filter(|most| !most.is_zero()),
             cookie_name: self
                 .cookie_name
                 .unwrap_or_else(|| "__Secure-mercure_access_token".to_owned()),

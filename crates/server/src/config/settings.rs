@@ -291,6 +291,8 @@ pub struct Settings {
     pub public_origins: Vec<String>,
     /// What `aud` may contain besides the resource identifier.
     pub accepted_audiences: Vec<String>,
+    /// How long a token may live; `None` for any time.
+    pub max_token_lifetime: Option<Duration>,
     /// Whether subscriptions are announced and listed (B-210).
     pub subscriptions: bool,
     /// Whose subscriptions are announced, and what their events may take.

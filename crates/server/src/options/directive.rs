@@ -325,6 +325,11 @@ pub fn max_request_body_size(draft: &mut Draft, line: &Line, _: Environment<'_>)
     Ok(())
 }
 
+pub fn max_token_lifetime(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
+    draft.max_token_lifetime = Some(duration(line)?);
+    Ok(())
+}
+
 pub fn repeat_window(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     draft.repeat_window = Some(duration(line)?);
     Ok(())

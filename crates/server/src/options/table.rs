@@ -144,6 +144,16 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
+        default: "any time",
+        doc: "How long a token may live, from its `iat` (or the present, if it has none) to its `exp`; a longer \
+              one is refused, and so is one of Mercure 0.x without `exp`. 0 for any time.",
+        ..hub(
+            "max_token_lifetime",
+            "<duration>",
+            directive::max_token_lifetime,
+        )
+    },
+    Opt {
         default: "off: stored again, as the specification says",
         doc: "How long a publish with the same `id` by the same token subject (`sub`) is answered with that id \
               and not stored again, so that a publisher may repeat what was never answered.",

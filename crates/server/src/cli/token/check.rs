@@ -42,7 +42,8 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     let audiences = audiences(&settings, url(args, &settings)?.as_deref());
     fetch(&settings)?;
     let verifier = Verifier::new(settings.issuers, settings.base, settings.limits)
-        .from_generation(settings.rule.oldest());
+        .from_generation(settings.rule.oldest())
+        .with_max_lifetime(settings.max_token_lifetime);
     let mut accepted = false;
     let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
     for role in [Role::Publisher, Role::Subscriber] {

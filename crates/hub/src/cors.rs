@@ -1,5 +1,7 @@
 //! Cross-origin resource sharing (B-361 to B-367, B-1011).
 
+use std::net::SocketAddr;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -43,8 +45,14 @@ impl Cors {
     }
 
     /// The answer to a preflight: 204 without a body, with permissions only if origin, method and
-    /// headers are all acceptable. `None` if the request is no preflight.
-    pub fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Response<()>> {
+    /// headers are all acceptable. `None` if the request is no preflight. `peer` is the client's
+    /// address, for the log.
+    pub fn preflight(
+        &self,
+        method: &Method,
+        request: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Option<Response<()>> {
         let requested = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         if method != Method::OPTIONS {
             return None;
@@ -61,6 +69,7 @@ impl Cors {
         let Some(origin) = request.get(ORIGIN) else {
             return Some(response);
         };
+        let peer = peer.map(tracing::field::display);
         let method = METHODS.iter().find(|method| *requested == **method);
         let names = requested_headers(request);
         let (method, names) = match (self.allows(origin), method, names) {
@@ -69,6 +78,7 @@ impl Cors {
                 tracing::info!(
                     reason = "origin_not_allowed",
                     origin = %shown(origin),
+                    peer,
                     accepted_origins = %self.origins,
                     "CORS preflight refused for its origin; add it to cors_origins if its pages may use the hub"
                 );
@@ -78,6 +88,7 @@ impl Cors {
                 tracing::info!(
                     reason = "method_not_allowed",
                     origin = %shown(origin),
+                    peer,
                     received = %shown(requested),
                     accepted_methods = %METHODS.join(" "),
                     "CORS preflight refused for its method; use one of those that the hub answers"
@@ -88,6 +99,7 @@ impl Cors {
                 tracing::info!(
                     reason = "header_not_allowed",
                     origin = %shown(origin),
+                    peer,
                     received = %Shown(&name),
                     accepted_headers = %REQUEST_HEADERS.join(" "),
                     "CORS preflight refused for a request header; have the page not send it, the origin is allowed"
@@ -160,7 +172,7 @@ impl Cors {
 
 /// One line about a preflight where no origin is configured: its page is refused, and the answer says
 /// nothing about it.
-pub(crate) fn log_preflight(method: &Method, request: &HeaderMap) {
+pub(crate) fn log_preflight(method: &Method, request: &HeaderMap, peer: Option<SocketAddr>) {
     if let Some(origin) = request.get(ORIGIN)
         && method == Method::OPTIONS
         && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
@@ -168,6 +180,7 @@ pub(crate) fn log_preflight(method: &Method, request: &HeaderMap) {
         tracing::info!(
             reason = "origin_not_allowed",
             origin = %shown(origin),
+            peer = peer.map(tracing::field::display),
             "CORS preflight refused: this hub has no cors_origins; list the origin there if its pages may use the hub"
         );
     }

@@ -152,10 +152,12 @@ impl Hub {
         let _under_way = Arc::clone(&self.0.drain);
         let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
+        let peer = parts.extensions.get::<Connection>();
+        let peer = peer.and_then(|connection| connection.peer);
         if cors.is_none() {
-            cors::log_preflight(&parts.method, &parts.headers);
+            cors::log_preflight(&parts.method, &parts.headers, peer);
         }
-        let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers));
+        let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers, peer));
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {

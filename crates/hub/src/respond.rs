@@ -179,7 +179,8 @@ impl Refused {
             .get::<Connection>()
             .and_then(|connection| connection.peer);
         let peer = peer.map(tracing::field::display);
-        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        let method = field(parts.method.as_str());
+        let path = field(parts.uri.path());
         match self {
             Self::Presentation(error) => {
                 let reason = error.code();
@@ -208,7 +209,7 @@ impl Refused {
             }
             Self::Scope { action, topic } => tracing::info!(
                 reason = "insufficient_scope",
-                topic,
+                topic = field(topic),
                 method,
                 path,
                 peer,
@@ -216,10 +217,11 @@ impl Refused {
                 action.name()
             ),
             Self::Misdirected { received, accepted } => {
-                let received = Shown(received).to_string();
                 tracing::info!(
-                    received,
+                    reason = "misdirected",
+                    received = field(received),
                     accepted,
+                    peer,
                     "request refused: its origin is not in public_urls; list it as this hub receives it (behind a proxy that takes TLS off, with http://)"
                 );
             }
@@ -308,6 +310,11 @@ impl Refused {
         }
         response
     }
+}
+
+/// What a stranger chose, as a field of the log: short and escaped.
+pub(crate) fn field(value: &str) -> tracing::field::DisplayValue<Shown<'_>> {
+    tracing::field::display(Shown(value))
 }
 
 /// A response of plain text.

@@ -9,6 +9,7 @@ use talaria_protocol::{Generation, HUB_PATH};
 
 use crate::Connection;
 use crate::access::{self, Presented};
+use crate::respond::field;
 
 /// The generation in which a request is answered: under the classic rule 0.x for a subscription
 /// with `topic` parameters and for any request with a 0.x token.
@@ -34,8 +35,8 @@ pub(crate) fn log_ignored_claim(parts: &Parts) {
     let peer = connection.and_then(|connection| connection.peer);
     tracing::info!(
         reason = "older_token",
-        method = parts.method.as_str(),
-        path = parts.uri.path(),
+        method = field(parts.method.as_str()),
+        path = field(parts.uri.path()),
         peer = peer.map(tracing::field::display),
         "token accepted, but it grants nothing: its claim \"mercure\" is of Mercure 0.x, and this hub reads the grants of Mercure 1.0 only; write `protocol_version_compatibility 8` to accept both, or have the application issue 1.0 tokens"
     );

@@ -119,7 +119,7 @@ pub(crate) async fn subscribe(
     put_cursor(&mut response, answers, resolved.as_deref());
     tracing::debug!(
         subscriptions = asked.subscriptions.len(),
-        last_event_id = requested,
+        last_event_id = requested.as_deref().map(respond::field),
         position = position.0,
         "new subscriber"
     );

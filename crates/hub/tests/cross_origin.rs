@@ -222,7 +222,7 @@ fn permissions(answer: &HeaderMap) -> [Option<&str>; 4] {
 
 fn preflight(cors: &Cors, fields: &[(&'static str, &str)]) -> HeaderMap {
     let answer = cors
-        .preflight(&Method::OPTIONS, &headers(fields))
+        .preflight(&Method::OPTIONS, &headers(fields), None)
         .expect("a preflight");
     assert_eq!(answer.status(), 204);
     assert_eq!(
@@ -301,11 +301,11 @@ fn refused_preflights_permit_nothing() {
     }
     // Not preflights.
     assert!(
-        cors.preflight(&Method::OPTIONS, &headers(&[from]))
+        cors.preflight(&Method::OPTIONS, &headers(&[from]), None)
             .is_none()
     );
     assert!(
-        cors.preflight(&Method::GET, &headers(&[from, get]))
+        cors.preflight(&Method::GET, &headers(&[from, get]), None)
             .is_none()
     );
 }

@@ -2,6 +2,7 @@
 
 mod levels;
 mod queue;
+mod sampling;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Writer, format};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
@@ -20,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use levels::{Levels, VARIABLE};
 use queue::Queue;
+use sampling::{Sampled, Sampling};
 
 /// Bytes of one line; what a client sends into a longer one is cut.
 const LINE_BYTES: usize = 16 * 1024;
@@ -29,7 +32,10 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 const LAST_ERROR: Duration = Duration::from_secs(2);
 
 /// The log of this process. Dropping it waits for the last lines, as [`Log::finish`] does.
-pub struct Log(Arc<Queue>);
+pub struct Log {
+    queue: Arc<Queue>,
+    sampling: Arc<Sampling>,
+}
 
 impl Log {
     /// Starts logging; panics are logged too, since the standard hook waits for standard error.
@@ -46,25 +52,37 @@ impl Log {
             // What cannot be formatted would be reported on standard error, which may block.
             .log_internal_errors(false)
             .with_writer(Lines(Arc::clone(&queue)));
+        let sampling = Arc::new(Sampling::default());
+        let layer = layer.with_filter(Sampled(Arc::clone(&sampling)));
         let subscriber = tracing_subscriber::registry()
             .with(Targets::from(levels))
             .with(layer);
         let started = subscriber.try_init();
         started.map_err(|error| format!("the log cannot be started: {error}"))?;
         std::panic::set_hook(Box::new(report_panic));
-        Ok(Self(queue))
+        Ok(Self { queue, sampling })
     }
 
     /// Writes the one error message of a hub that failed, behind what was logged before it, and waits 2 s
     /// at most until it is written.
     pub fn failure(&self, error: &str) {
-        self.0.push(format!("error: {error}\n").as_bytes());
-        self.0.finish(LAST_ERROR);
+        self.queue.push(format!("error: {error}\n").as_bytes());
+        self.queue.finish(LAST_ERROR);
+    }
+
+    /// Logs how many refusals were left out, again and again.
+    pub fn count_refusals(&self) -> impl Future<Output = ()> + use<> {
+        Arc::clone(&self.sampling).run()
+    }
+
+    /// Logs how many were left out of those since the last count.
+    pub fn count_last_refusals(&self) {
+        self.sampling.count(Duration::ZERO);
     }
 
     /// Waits for the last lines, 0.5 s at most: their reader may be gone.
     pub fn finish(&self) {
-        self.0.finish(LAST_LINES);
+        self.queue.finish(LAST_LINES);
     }
 }
 

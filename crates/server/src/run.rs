@@ -115,6 +115,7 @@ async fn serve_until_signal(
     );
     let mut upkeep = JoinSet::new();
     key_sets::follow(key_sets, &mut upkeep)?;
+    upkeep.spawn(log.count_refusals());
     let listeners = Listeners::bind(&addresses, redirects)?;
     let descriptors = getrlimit(Resource::Nofile).current;
     let admission = Admission::new(&connections, descriptors, proxies.clone());
@@ -185,6 +186,7 @@ async fn serve_until_signal(
             std::process::exit(FORCED)
         }
     }
+    log.count_last_refusals();
     tracing::info!("stopped");
     Ok(())
 }

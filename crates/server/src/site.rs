@@ -1,6 +1,7 @@
 //! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -116,7 +117,8 @@ impl Site {
         let host = match host_of(&parts) {
             Ok(host) => host,
             Err(error) => {
-                tracing::info!(status = 400, "request refused: {error}");
+                let peer = peer(&parts).map(tracing::field::display);
+                tracing::info!(status = 400, peer, "request refused: {error}");
                 return refusal(StatusCode::BAD_REQUEST, &error.to_string());
             }
         };
@@ -127,7 +129,10 @@ impl Site {
         if !self.hosts.serve(name.as_deref()) {
             return match (name, self.hosts.https) {
                 (Some(name), Some(port)) => redirect(&name, port, &parts.uri),
-                (name, _) => self.misdirected(name.as_deref().unwrap_or_default()),
+                (name, _) => {
+                    let peer = peer(&parts);
+                    self.misdirected(name.as_deref().unwrap_or_default(), peer)
+                }
             };
         }
         if Hub::owns(parts.uri.path()) {
@@ -176,7 +181,7 @@ impl Site {
     }
 
     /// A publisher that only looks for 200 must not lose its update without a word (B-063).
-    fn misdirected(&self, host: &str) -> Response<Body> {
+    fn misdirected(&self, host: &str, peer: Option<SocketAddr>) -> Response<Body> {
         let served = self
             .hosts
             .names
@@ -186,13 +191,20 @@ impl Site {
             .join(", ");
         let received = Shown(host);
         tracing::info!(
+            reason = "misdirected",
             %received,
             served,
+            peer = peer.map(tracing::field::display),
             "request for a host that is not served; add it to the site address or SERVER_NAME"
         );
         let sentence = format!("Host: no site for {received} here; send one of: {served}");
         refusal(StatusCode::MISDIRECTED_REQUEST, &sentence)
     }
+}
+
+/// The client's address, for the log.
+fn peer(parts: &Parts) -> Option<SocketAddr> {
+    parts.extensions.get::<Connection>()?.peer
 }
 
 /// 308, so that a `POST` stays one; the connection closes (B-062).

@@ -37,6 +37,7 @@ mod key_sets;
 mod laravel;
 mod limits;
 mod log;
+mod log_refusals;
 mod matchers;
 mod metadata;
 mod predicate;

@@ -1,0 +1,155 @@
+//! What strangers cause in the log: short, escaped, and not without end.
+
+use serde_json::json;
+use talaria_conformance::hub::{Home, Hub};
+use talaria_conformance::token::{Token, exact};
+use talaria_conformance::{HUB_PATH, PATIENCE, raw};
+
+/// The lines that a hub said until it stopped.
+async fn said(mut hub: Hub) -> Vec<String> {
+    hub.terminate();
+    assert!(hub.exit(PATIENCE).await.success());
+    hub.log
+        .find(0, PATIENCE, |line| line.ends_with("stopped").then_some(()))
+        .expect("it stopped");
+    hub.log.since(0)
+}
+
+/// Of the same refusals of one address the first are logged, and the others counted; another reason is
+/// logged at once.
+#[tokio::test]
+async fn repeated_refusals_are_counted() {
+    let hub = Hub::start("anonymous\ntransport memory");
+    let mut stranger = hub.client().keep().await;
+    for _ in 0..1032 {
+        assert_eq!(stranger.try_publish(&[("topic", "a")]).await, None);
+    }
+    let narrow = hub.client().bearer(&hub.publisher_token(&[exact("b")]));
+    assert_eq!(narrow.publish(&[("topic", "a")]).await.status, 403);
+    for _ in 0..100 {
+        let elsewhere = hub.client().naming("elsewhere.example");
+        assert_eq!(elsewhere.get("/").await.status, 421);
+        let answer = raw::exchange(hub.address, b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").await;
+        assert_eq!(raw::status(&answer), 400);
+    }
+    let preflight = hub
+        .client()
+        .header("origin", "https://evil.example")
+        .header("access-control-request-method", "GET");
+    for _ in 0..100 {
+        preflight.send("OPTIONS", HUB_PATH, "").await;
+    }
+    let lines = said(hub).await;
+    let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    for (words, most) in [
+        ("it carries no token", 8),
+        ("does not grant the action", 1),
+        ("a host that is not served", 8),
+        ("has user information", 8),
+        ("CORS preflight refused", 8),
+    ] {
+        let found = count(words);
+        assert!(found == most, "{words}: {found}\n{}", lines.join("\n"));
+    }
+    let counted = |reason: &str, more: &str| {
+        let line = lines.iter().find(|line| {
+            line.contains(more) && line.contains(reason) && line.contains("address=127.0.0.1")
+        });
+        assert!(line.is_some(), "{reason}: {}", lines.join("\n"));
+    };
+    counted("reason=\"no_token\"", "… 1,024 more in the last 10 s");
+    counted("reason=\"misdirected\"", "… 92 more in the last 10 s");
+    counted(
+        "reason=\"origin_not_allowed\"",
+        "… 92 more in the last 10 s",
+    );
+}
+
+/// `RUST_LOG=debug` asks for each.
+#[tokio::test]
+async fn whoever_debugs_sees_each_refusal() {
+    let hub = Home::new()
+        .start(
+            "http://127.0.0.1:0",
+            "anonymous\ntransport memory",
+            &[("RUST_LOG", "debug")],
+        )
+        .expect("it starts");
+    let mut stranger = hub.client().keep().await;
+    for _ in 0..30 {
+        stranger.try_publish(&[("topic", "a")]).await;
+    }
+    let lines = said(hub).await;
+    let refused = lines.iter().filter(|line| line.contains("no_token"));
+    assert_eq!(refused.count(), 30);
+}
+
+/// Whatever a client sends, its line is short, and neither ends nor forges one.
+#[tokio::test]
+async fn every_field_is_bounded() {
+    let hub =
+        Hub::start("anonymous\ntransport memory\nsubscriptions\ncors_origins https://a.example");
+    let long = "x".repeat(20_000);
+    let evil = format!("\"\u{1b}[2J level=ERROR {long}");
+    let path = format!("{HUB_PATH}/subscriptions/{long}");
+    let bad = hub.client().bearer(&"y".repeat(60));
+    assert_eq!(bad.get(&path).await.status, 401);
+    let publisher = hub.client().bearer(&hub.publisher_token(&[exact("b")]));
+    let topic = format!("https://example.com/\"{}", "x".repeat(900));
+    assert_eq!(publisher.publish(&[("topic", &topic)]).await.status, 403);
+    for (name, value) in [
+        ("iss", json!(evil)),
+        (
+            "aud",
+            json!([evil, evil, evil, evil, evil, evil, evil, evil, evil, evil]),
+        ),
+        ("aud", json!(evil)),
+        ("authorization_details", json!(evil)),
+    ] {
+        let token = Token::new(&hub.audience).claim(name, value);
+        let client = hub.client().bearer(&hub.sign_as_publisher(&token));
+        assert_eq!(client.publish(&[("topic", "a")]).await.status, 401);
+    }
+    for (name, value) in [
+        ("alg", json!(evil)),
+        ("typ", json!(evil)),
+        ("crit", json!([evil])),
+        ("kid", json!(evil)),
+    ] {
+        let token = Token::new(&hub.audience).parameter(name, value);
+        let client = hub.client().bearer(&hub.sign_as_publisher(&token));
+        client.publish(&[("topic", "a")]).await;
+    }
+    let origin = hub
+        .client()
+        .header("origin", &long)
+        .header("access-control-request-method", "GET");
+    origin.send("OPTIONS", HUB_PATH, "").await;
+    let method = origin.header("access-control-request-headers", &long);
+    method.send("OPTIONS", HUB_PATH, "").await;
+    for request in [
+        format!("GET / HTTP/1.1\r\nHost: {long}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: a{}\r\nConnection: close\r\n\r\n",
+            "\"".repeat(200)
+        ),
+        format!("{long} {HUB_PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+    ] {
+        raw::exchange(hub.address, request.as_bytes()).await;
+    }
+    let lines = said(hub).await;
+    let begun = |line: &&String| ["INFO", "WARN"].iter().any(|level| line.contains(level));
+    assert_eq!(lines.iter().filter(begun).count(), lines.len());
+    for line in &lines {
+        assert!(line.len() < 1500, "{} bytes: {}", line.len(), &line[..1500]);
+        assert!(!line.contains('\u{1b}'), "{line}");
+    }
+    for words in [
+        "insufficient_scope",
+        "iss_unknown",
+        "aud_mismatch",
+        "xxx…\"",
+    ] {
+        assert!(lines.iter().any(|line| line.contains(words)), "{words}");
+    }
+}

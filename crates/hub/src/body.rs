@@ -67,9 +67,14 @@ pub(crate) fn received(headers: &HeaderMap, name: &HeaderName) -> Option<String>
 
 /// Refuses a body that is compressed (RFC 9110, section 15.5.16).
 pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Refused> {
-    let refused = headers.get_all(CONTENT_ENCODING).iter().find(|field| {
-        let coding = field.as_bytes().trim_ascii();
-        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    let is_decoded = |coding: &[u8]| {
+        let coding = coding.trim_ascii();
+        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+    };
+    let mut fields = headers.get_all(CONTENT_ENCODING).iter();
+    let refused = fields.find(|field| {
+        let mut codings = field.as_bytes().split(|byte| *byte == b',');
+        !codings.all(is_decoded)
     });
     match refused {
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! Fetching the key sets of issuers (specification, "Token Validation"; B-236, B-450, B-1024).
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::explain;
+use crate::folders;
 
 /// How long an issuer may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What an answer may have, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+/// What a set may have, in bytes.
+pub const MAX_BYTES: u64 = 1 << 20;
 /// How long a set is good for if its answer says nothing, and at least and at most.
 const USUAL: Duration = Duration::from_secs(3600);
 const LEAST: Duration = Duration::from_secs(60);
@@ -162,17 +164,14 @@ impl Source {
 ///
 /// # Errors
 /// It cannot be read, or is too large.
-async fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
-    let shown = path.display();
-    let json = tokio::fs::read(path)
+async fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let file = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || folders::read(&file, MAX_BYTES));
+    let read = reading
         .await
-        .map_err(|error| format!("{shown}: {error}"))?;
-    if json.len() > MAX_BYTES {
-        return Err(format!(
-            "{shown} has more than {MAX_BYTES} bytes; is it a key set?"
-        ));
-    }
-    Ok(json)
+        .map_err(io::Error::other)
+        .and_then(|read| read);
+    read.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The body of a good answer, and for how long that is good.
@@ -199,7 +198,7 @@ async fn get(client: &Client, url: &Url) -> Result<(Vec<u8>, Duration), String> 
     let good_for = good_for(control.unwrap_or_default());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MAX_BYTES {
+        if (body.len() + chunk.len()) as u64 > MAX_BYTES {
             return Err(format!("{url} answers more than {MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);

@@ -65,7 +65,9 @@ fn in_force(settings: &Settings) -> Vec<String> {
     }
     let mut audiences = vec![match &settings.resource_identifier {
         Some(pinned) => pinned.clone(),
-        None => "the URL of each request".to_owned(),
+        None if takes_any_host(settings) => "the URL of each request".to_owned(),
+        None if !settings.public_origins.is_empty() => "the public URL of each request".to_owned(),
+        None => "the site address of each request".to_owned(),
     }];
     audiences.extend(settings.accepted_audiences.iter().cloned());
     lines.push(format!("audiences (`aud`): {}", audiences.join(", ")));
@@ -107,11 +109,18 @@ fn in_force(settings: &Settings) -> Vec<String> {
     lines
 }
 
+/// Whether a client chooses by its `Host` what the hub takes itself for.
+fn takes_any_host(settings: &Settings) -> bool {
+    settings.resource_identifier.is_none()
+        && settings.public_origins.is_empty()
+        && (settings.addresses.iter()).any(|address| address.host.is_none())
+}
+
 fn insecure(settings: &Settings) -> Vec<&'static str> {
     let mut lines = Vec::new();
-    if settings.resource_identifier.is_none() {
+    if takes_any_host(settings) {
         lines.push(
-            "insecure: the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, so that nobody else chooses it",
+            "insecure: the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, or list the hub's URLs in public_urls, so that nobody else chooses it",
         );
     }
     if settings.rule != Rule::Modern {

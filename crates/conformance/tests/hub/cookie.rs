@@ -2,7 +2,7 @@
 
 use talaria_conformance::client::{Answer, Client};
 use talaria_conformance::hub::{Hub, ORDINARY};
-use talaria_conformance::token::exact;
+use talaria_conformance::token::{Token, exact};
 
 const COOKIE: &str = "__Secure-mercure_access_token";
 
@@ -155,4 +155,34 @@ async fn publish_origins_are_let_in() {
     let header = hub.publisher();
     let answer = publish(header, Some(("origin", "https://elsewhere.example"))).await;
     assert_eq!(answer.status, 200, "the rule is for cookies only");
+}
+
+/// A hub whose public URL is one of HTTPS, behind a proxy that does TLS, takes no cookie from a page of
+/// plain HTTP, which anybody in the network between can write.
+#[tokio::test]
+async fn an_https_hub_takes_no_cookie_from_http() {
+    for directive in [
+        "resource_identifier https://127.0.0.1/.well-known/mercure",
+        "public_urls https://127.0.0.1\ntrusted_proxies 127.0.0.1",
+    ] {
+        let hub = Hub::start(&format!("{ORDINARY}\n{directive}"));
+        let token = Token::new("https://127.0.0.1/.well-known/mercure");
+        let token = hub.sign_as_publisher(&token.grant("publish", &[exact("*")]));
+        let proxied = hub
+            .client()
+            .naming("127.0.0.1")
+            .header("x-forwarded-proto", "https");
+        let client = proxied.cookie(COOKIE, &token);
+        for (name, value, status) in [
+            ("origin", "https://127.0.0.1", 200),
+            ("referer", "https://127.0.0.1/page", 200),
+            ("origin", "http://127.0.0.1", 400),
+            ("origin", "http://127.0.0.1:443", 400),
+            ("origin", "HTTP://127.0.0.1", 400),
+            ("referer", "http://127.0.0.1/page", 400),
+        ] {
+            let answer = publish(client.clone(), Some((name, value))).await;
+            assert_eq!(answer.status, status, "{directive}: {name} {value}");
+        }
+    }
 }

@@ -273,7 +273,7 @@ async fn the_start_says_what_is_in_force() {
     for expected in [
         "rule=\"classic\"",
         "issuer https://localhost: publisher key HS256, subscriber key HS256",
-        "audiences (`aud`): the URL of each request",
+        "audiences (`aud`): the site address of each request",
         "insecure: tokens of Mercure 0.x",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");

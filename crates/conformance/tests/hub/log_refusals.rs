@@ -29,7 +29,11 @@ async fn repeated_refusals_are_counted() {
     for _ in 0..100 {
         let elsewhere = hub.client().naming("elsewhere.example");
         assert_eq!(elsewhere.get("/").await.status, 421);
-        let answer = raw::exchange(hub.address, b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").await;
+        let answer = raw::exchange(
+            hub.address,
+            b"GET / HTTP/1.1\r\nHost: a@b\r\nConnection: close\r\n\r\n",
+        )
+        .await;
         assert_eq!(raw::status(&answer), 400);
     }
     let preflight = hub
@@ -91,7 +95,7 @@ async fn every_field_is_bounded() {
         Hub::start("anonymous\ntransport memory\nsubscriptions\ncors_origins https://a.example");
     let long = "x".repeat(20_000);
     let evil = format!("\"\u{1b}[2J level=ERROR {long}");
-    let path = format!("{HUB_PATH}/subscriptions/{long}");
+    let path = format!("{HUB_PATH}/subscriptions/exact/{long}");
     let bad = hub.client().bearer(&"y".repeat(60));
     assert_eq!(bad.get(&path).await.status, 401);
     let publisher = hub.client().bearer(&hub.publisher_token(&[exact("b")]));

@@ -34,6 +34,7 @@ mod https;
 mod identity;
 mod ids;
 mod key_sets;
+mod keys;
 mod laravel;
 mod limits;
 mod log;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use crate::config::settings::{
 use crate::config::source::{Place, Source, SourceKind};
 use crate::config::variables::{Instead, Variables};
 use crate::config::{Loaded, Notice};
-use crate::folders::{NO_DATA_HOME, data_home};
+use crate::folders::{self, NO_DATA_HOME, data_home};
 use crate::log::{self, Levels};
 use crate::{options, run};
 
@@ -144,7 +144,7 @@ fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
             path.display()
         )
     };
-    match fs::read_to_string(&path) {
+    match folders::read_own(&path, folders::KEY_BYTES).and_then(folders::text) {
         Ok(text) => {
             let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
             if mode & 0o077 != 0 {
@@ -176,12 +176,7 @@ fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
     // Written under another name and linked, so that a hub that starts at the same moment never
     // reads half a key nor replaces ours.
     let draft = directory.join(format!("dev.key.{}", std::process::id()));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
+    let written = folders::create_own(&draft, 0o600)
         .and_then(|mut file| writeln!(file, "{text}"))
         .and_then(|()| fs::hard_link(&draft, &path));
     let _ = fs::remove_file(&draft);

@@ -1,8 +1,11 @@
 //! `talaria token`: mints access tokens (B-030 to B-044) and checks them.
 
+use std::fs::File;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+use crate::folders;
 
 mod check;
 mod mint;
@@ -65,10 +68,11 @@ fn text(argument: &str) -> Result<String, String> {
         return Ok(argument.to_owned());
     };
     let read = match path {
-        "-" => std::io::read_to_string(std::io::stdin()),
-        path => std::fs::read_to_string(path),
+        "-" => folders::read_at_most(std::io::stdin(), folders::KEY_BYTES),
+        // A pipe that a shell made, too.
+        path => File::open(path).and_then(|file| folders::read_at_most(file, folders::KEY_BYTES)),
     };
-    let text = read.map_err(|error| {
+    let text = read.and_then(folders::text).map_err(|error| {
         format!("{argument}: {error}\n  give `@` and the path of a readable text file")
     })?;
     let text = text.strip_suffix('\n').unwrap_or(&text);

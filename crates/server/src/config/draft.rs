@@ -19,6 +19,7 @@ use super::settings::{
 use super::source::Place;
 use crate::log::Levels;
 use crate::proxies::Proxies;
+use crate::{folders, transport};
 
 /// The issuer of modern tokens where none is named (design §6).
 pub const UNNAMED_ISSUER: &str = "https://localhost";
@@ -208,6 +209,26 @@ impl Draft {
         }
     }
 
+    /// Other users of the machine who may read the key of HTTPS, or replace the history.
+    fn warn_of_permissions(&mut self) {
+        let mut exposed = Vec::new();
+        if let Some(CertificateSettings::Files { key, .. }) = &self.certificate {
+            exposed.extend(folders::exposed_key(key));
+        }
+        if let Some(TransportSettings::History(history)) = &self.transport {
+            let folder = transport::directory_of(&history.path);
+            let folders = [history.path.parent(), Some(folder.as_path())];
+            exposed.extend(
+                folders
+                    .into_iter()
+                    .flatten()
+                    .filter_map(folders::exposed_folder),
+            );
+        }
+        self.notices
+            .extend(exposed.into_iter().map(Notice::warning));
+    }
+
     fn bind_addresses(&mut self) {
         for address in &mut self.addresses {
             if address.bind.is_empty() {
@@ -261,6 +282,7 @@ impl Draft {
         self.warn_of_public_origins();
         self.bind_addresses();
         address::check_certificates(&self.addresses, self.certificate.as_ref())?;
+        self.warn_of_permissions();
         let rule = self.rule();
         let default_body = match rule {
             Rule::Classic => 10 * 1024 * 1024,

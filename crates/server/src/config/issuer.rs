@@ -11,6 +11,7 @@ use super::list;
 use super::settings::{IssuerSettings, KeySetSettings, KeySource, Notice};
 use super::site::refuse;
 use super::tree::Line;
+use crate::folders;
 use crate::key_sets::{self, Location};
 use crate::options::Environment;
 
@@ -280,7 +281,7 @@ fn issuer_key(
     }
     if let Location::File(path) = &settings.location {
         // What can be known now is said now.
-        std::fs::read(path)
+        folders::read(path, key_sets::MAX_BYTES)
             .map_err(|error| error.to_string())
             .and_then(|json| fresh.replace(&json).map_err(|error| error.to_string()))
             .map_err(|error| {

@@ -1,5 +1,7 @@
 //! Static keys: where they come from, and what is wrong with them (B-224, B-225, B-232, B-235).
 
+use std::path::Path;
+
 use talaria_hub::access::{Algorithm, IssuerKey, KeyError, VerificationKey};
 
 use super::error::{ConfigError, show};
@@ -8,6 +10,7 @@ use super::lexer::Word;
 use super::settings::{KeySettings, Notice, Secret};
 use super::source::{Place, Source, SourceKind};
 use super::tree::Line;
+use crate::folders;
 use crate::options::Environment;
 
 /// Parses the key and the algorithm after `jwt`, `publisher_jwt` or `subscriber_jwt`; `None` if
@@ -117,7 +120,8 @@ fn replace(word: &Word, environment: Environment<'_>) -> Result<Replaced, Config
             text.push_str(&value.unwrap_or_default());
             place = Place::variable(name);
         } else if let Some(path) = body.strip_prefix("{file.") {
-            let content = std::fs::read_to_string(path).map_err(|error| {
+            let read = folders::read(Path::new(path), folders::KEY_BYTES);
+            let content = read.and_then(folders::text).map_err(|error| {
                 word.error(format!(
                     "the key file {} cannot be read: {error}",
                     show(path)
@@ -166,7 +170,12 @@ pub fn verifier(
             .weakness()
             .map(|weakness| Notice::warning(format!("{place}: {weakness}"))),
     };
-    notices.extend(notice.filter(|notice| !notices.contains(notice)));
+    let exposed = place.key_file().and_then(folders::exposed_key);
+    for notice in notice.into_iter().chain(exposed.map(Notice::warning)) {
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
     Ok(key.into())
 }
 

@@ -1,6 +1,7 @@
 //! Where a piece of configuration text came from, so that an error can point at it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::without_user;
@@ -80,6 +81,13 @@ impl Place {
     /// A variable as a whole, for messages about one that is missing or holds a key.
     pub fn variable(name: &str) -> Self {
         Self::whole(Source::new(SourceKind::Variable, name, "", true))
+    }
+
+    /// The file, if this is one as a whole that holds a key.
+    pub fn key_file(&self) -> Option<&Path> {
+        let is_key = self.span.is_none() && self.source.sensitive;
+        let path = Path::new(&self.source.name);
+        (is_key && matches!(self.source.kind, SourceKind::File)).then_some(path)
     }
 
     /// Whether both begin on one line of one source.

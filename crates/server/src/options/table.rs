@@ -437,7 +437,8 @@ pub const OPTIONS: &[Opt] = &[
         variables: &["MERCURE_CORS_ALLOWED_ORIGINS"],
         default: "none: no CORS headers",
         doc: "Origins whose scripts may use the hub: `*`, `null`, `https://app.example`, \
-              `https://*.app.example`. With `*` no credentials. The variable counts only when the \
+              `https://*.app.example`. Without credentials where any foreign page could be one of them: `*`, \
+              `null`, a wildcard over a public suffix such as `https://*.com`. The variable counts only when the \
               directive is not used.",
         ..hub("cors_origins", "<origin>…", directive::cors_origins)
     },

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::folders::{NO_DATA_HOME, data_home};
+use crate::folders::{self, NO_DATA_HOME, data_home};
 
 /// A certificate that signs others, and its key.
 pub struct Authority {
@@ -87,9 +87,13 @@ impl Authority {
                 path.display()
             )
         };
-        let der = CertificateDer::from_pem_file(certificate)
+        let pem = folders::read_own(certificate, folders::KEY_BYTES)
             .map_err(|error| unusable(certificate, &error))?;
-        let text = fs::read_to_string(key).map_err(|error| unusable(key, &error))?;
+        let der =
+            CertificateDer::from_pem_slice(&pem).map_err(|error| unusable(certificate, &error))?;
+        let text = folders::read_own(key, folders::KEY_BYTES)
+            .and_then(folders::text)
+            .map_err(|error| unusable(key, &error))?;
         let pair = KeyPair::from_pem(&text).map_err(|error| unusable(key, &error))?;
         let expires_at = expiry(&der).ok_or_else(|| unusable(certificate, &"it is damaged"))?;
         let issuer =
@@ -183,12 +187,7 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
 fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), String> {
     let beside = path.with_extension("new");
     let written = (|| {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&beside)?;
+        let mut file = folders::create_own(&beside, mode)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&beside, path)

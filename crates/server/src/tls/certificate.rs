@@ -9,6 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::folders;
+
 /// The site's certificate, which every handshake gets, whatever name it asks for. Orchestrators probe
 /// `/healthz` by a pod's address or name and do not verify; every other client compares the names
 /// itself, and a request for a host that is not served gets 421 (B-063).
@@ -55,8 +57,10 @@ pub fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
             path.display()
         )
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
+    let content = folders::read(certificate, folders::KEY_BYTES)
+        .map_err(|error| unreadable(certificate, "a certificate", &error))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&content)
+        .collect::<Result<_, _>>()
         .map_err(|error| unreadable(certificate, "a certificate", &error))?;
     if chain.is_empty() {
         return Err(unreadable(
@@ -65,7 +69,9 @@ pub fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
             &"there is none in it",
         ));
     }
-    let private = PrivateKeyDer::from_pem_file(key)
+    let content = folders::read(key, folders::KEY_BYTES)
+        .map_err(|error| unreadable(key, "a private key", &error))?;
+    let private = PrivateKeyDer::from_pem_slice(&content)
         .map_err(|error| unreadable(key, "a private key", &error))?;
     certified(chain, private).map_err(|error| {
         format!(

@@ -62,6 +62,9 @@ impl Authority {
         let key = directory.join(format!("{}.key", kind.name));
         if certificate.exists() && key.exists() {
             let read = Self::read(&certificate, &key)?;
+            if let Some(exposed) = folders::exposed_key(&key) {
+                tracing::warn!("{exposed}");
+            }
             let signed = parent.is_none_or(|parent| read.is_signed_by(parent));
             if signed && read.expires_at > now + kind.lifetime / 3 {
                 return Ok(read);

@@ -11,6 +11,7 @@ mod claims;
 mod edwards;
 mod issuer;
 mod jwk;
+mod jws;
 mod key;
 mod key_set;
 mod mint;

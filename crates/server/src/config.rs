@@ -12,6 +12,7 @@ mod key_mistakes;
 pub mod lexer;
 pub mod list;
 pub mod older;
+mod origins;
 pub mod settings;
 pub mod site;
 pub mod source;

@@ -1,5 +1,7 @@
 //! The claims of a token whose signature was verified (specification, "Token Validation").
 
+use std::time::Duration;
+
 use serde_json::{Map, Number, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
@@ -70,8 +72,11 @@ pub(super) fn check_lifetime(
     claims: &Map<String, Value>,
     expires_at: Option<f64>,
     now: f64,
-    max: f64,
+    max: Option<Duration>,
 ) -> Result<(), Refusal> {
+    let Some(max) = max.map(|max| max.as_secs_f64()) else {
+        return Ok(());
+    };
     let issued_at = claims.get("iat").and_then(Value::as_f64);
     let begins = issued_at.map_or(now, |issued_at| issued_at.min(now));
     let lifetime = expires_at.map(|expires_at| expires_at - begins);

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::cache::{self, Cache};
+use super::jws::{Jws, judge_header, judge_type};
 use super::{Issuer, IssuerKey, Issuers, KeySet, Refusal, Role, claims};
 use crate::clock::Clock;
 
@@ -103,14 +102,14 @@ impl Verifier {
             Generation::V1 => {
                 let expires_at = claims::expiry(claims, now_unix)?;
                 claims::check_not_before(claims, now_unix)?;
-                self.check_lifetime(claims, Some(expires_at), now_unix)?;
+                claims::check_lifetime(claims, Some(expires_at), now_unix, self.max_lifetime)?;
                 claims::check_audience(claims, audiences)?;
                 Some(expires_at)
             }
             Generation::V0 => {
                 let expires_at = claims::expiry_if_any(claims, now_unix)?;
                 claims::check_not_before(claims, now_unix)?;
-                self.check_lifetime(claims, expires_at, now_unix)?;
+                claims::check_lifetime(claims, expires_at, now_unix, self.max_lifetime)?;
                 expires_at
             }
         };
@@ -159,18 +158,6 @@ impl Verifier {
         let settled = || Some(verify()).filter(|verdict| !may_be_new(verdict));
         let refreshed = set.refreshed_for(&digest, clock.now(), settled);
         refreshed.await.unwrap_or_else(verify)
-    }
-
-    fn check_lifetime(
-        &self,
-        claims: &Map<String, Value>,
-        expires_at: Option<f64>,
-        now: f64,
-    ) -> Result<(), Refusal> {
-        match self.max_lifetime {
-            Some(max) => claims::check_lifetime(claims, expires_at, now, max.as_secs_f64()),
-            None => Ok(()),
-        }
     }
 
     /// What a token says, if its issuer signed it: from the cache, where the same keys verified it.
@@ -304,120 +291,4 @@ impl Authentic {
         let states = self.details.as_ref().map_or(0, |details| details.states());
         PER_TOKEN_BYTE * token.len() + PER_STATE * states
     }
-}
-
-/// A compact JWS (RFC 7515, section 7.1), still encoded.
-struct Jws<'a> {
-    signed: &'a str,
-    header: &'a str,
-    claims: &'a str,
-    signature: &'a str,
-}
-
-impl<'a> Jws<'a> {
-    fn split(token: &'a str) -> Result<Self, Refusal> {
-        let not_a_jws = || Refusal::NotAJws {
-            parts: token.split('.').count(),
-        };
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(not_a_jws)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(not_a_jws)?;
-        if claims.contains('.') {
-            return Err(not_a_jws());
-        }
-        Ok(Self {
-            signed,
-            header,
-            claims,
-            signature,
-        })
-    }
-
-    fn header(&self) -> Result<Map<String, Value>, Refusal> {
-        json_object(&decode("header", self.header)?).ok_or(Refusal::BadHeaderJson)
-    }
-
-    fn claims(&self) -> Result<Map<String, Value>, Refusal> {
-        json_object(&decode("claims", self.claims)?).ok_or(Refusal::BadClaimsJson)
-    }
-
-    fn judge_signature(
-        &self,
-        key: &IssuerKey,
-        algorithm: &str,
-        kid: Option<&str>,
-        issuer: &Issuer,
-        role: Role,
-    ) -> Result<(), Refusal> {
-        if let IssuerKey::Static(key) = key
-            && algorithm != key.algorithm().name()
-        {
-            return Err(Refusal::AlgNotAllowed {
-                received: algorithm.to_owned(),
-                allowed: key.algorithm(),
-                role,
-            });
-        }
-        let signature = decode("signature", self.signature)?;
-        let signed = self.signed.as_bytes();
-        let verified = match key {
-            IssuerKey::Static(key) => key.verifies(signed, &signature),
-            IssuerKey::Set(set) => {
-                set.judge(kid, algorithm, |key| key.verifies(signed, &signature))?
-            }
-        };
-        if verified {
-            Ok(())
-        } else {
-            Err(Refusal::BadSignature {
-                issuer: issuer.identifier.clone(),
-                role,
-            })
-        }
-    }
-}
-
-/// Judges the header and returns its `alg`, which is still to be compared with the key's.
-fn judge_header(header: &Map<String, Value>) -> Result<&str, Refusal> {
-    let algorithm = match header.get("alg") {
-        Some(Value::String(name)) if name.eq_ignore_ascii_case("none") => {
-            return Err(Refusal::AlgNone);
-        }
-        Some(Value::String(name)) => name,
-        _ => return Err(Refusal::AlgMissing),
-    };
-    // No extension is understood here, so whatever `crit` names is unknown, and an empty or
-    // malformed one is against RFC 7515, section 4.1.11.
-    match header.get("crit") {
-        Some(critical) => Err(Refusal::UnknownCrit(critical.to_string())),
-        None => Ok(algorithm),
-    }
-}
-
-fn judge_type(header: &Map<String, Value>) -> Result<(), Refusal> {
-    match header.get("typ") {
-        Some(Value::String(typ)) if is_access_token(typ) => Ok(()),
-        Some(Value::String(typ)) => Err(Refusal::WrongTyp(typ.clone())),
-        _ => Err(Refusal::TypMissing),
-    }
-}
-
-/// Whether a `typ` is `at+jwt`, `application/` omitted or not, in any case (RFC 7515,
-/// section 4.1.9).
-fn is_access_token(typ: &str) -> bool {
-    const PREFIX: &str = "application/";
-    let subtype = match typ.split_at_checked(PREFIX.len()) {
-        Some((prefix, subtype)) if prefix.eq_ignore_ascii_case(PREFIX) => subtype,
-        _ => typ,
-    };
-    subtype.eq_ignore_ascii_case("at+jwt")
-}
-
-fn decode(part: &'static str, encoded: &str) -> Result<Vec<u8>, Refusal> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(encoded)
-        .map_err(|_| Refusal::NotBase64url { part })
-}
-
-fn json_object(bytes: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(bytes).ok()
 }

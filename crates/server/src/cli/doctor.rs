@@ -115,7 +115,7 @@ async fn examine(args: &Args) -> Result<usize, String> {
     if !connection(&url, findings_).await {
         return Ok(findings.faults);
     }
-    let document = metadata_url(&url);
+    let document = identity::metadata_url(&url);
     let metadata = discovery(&document, &url, findings_).await;
     if metadata.is_some() {
         identity::examine(&document, &url, token.as_ref(), findings_).await;
@@ -185,17 +185,6 @@ async fn connection(url: &Url, findings: &mut Findings) -> bool {
             false
         }
     }
-}
-
-/// Where the hub's metadata document lies (RFC 9728, section 3.1).
-fn metadata_url(url: &Url) -> Url {
-    let mut address = url.clone();
-    address.set_query(None);
-    address.set_path(&format!(
-        "/.well-known/oauth-protected-resource{}",
-        url.path()
-    ));
-    address
 }
 
 /// The metadata document (specification, "Protected Resource Metadata").

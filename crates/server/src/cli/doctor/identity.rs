@@ -10,6 +10,17 @@ use super::{Findings, client};
 /// A name that no hub has (RFC 6761, section 6.4).
 const NOBODY: &str = "talaria-doctor.invalid";
 
+/// Where the hub's metadata document lies (RFC 9728, section 3.1).
+pub(super) fn metadata_url(url: &Url) -> Url {
+    let mut address = url.clone();
+    address.set_query(None);
+    address.set_path(&format!(
+        "/.well-known/oauth-protected-resource{}",
+        url.path()
+    ));
+    address
+}
+
 /// Asks for the metadata at `document` under a name that is not the hub's.
 pub(super) async fn examine(
     document: &Url,

@@ -91,6 +91,49 @@ async fn a_set_in_a_file_is_read_again_for_a_new_key() {
     );
 }
 
+/// Strangers who send tokens with invented keys all the time have the set read, but keep no good token
+/// from the key that its issuer has just published.
+#[tokio::test]
+async fn strangers_fail_no_rotation() {
+    const ISSUER: &str = "https://issuer.example";
+    let home = Home::new();
+    let keys = ["one", "two", "three"].map(Key::new);
+    let path = home.path().join("jwks.json");
+    let put = |key: &Key| {
+        let draft = home.path().join("draft.json");
+        std::fs::write(&draft, set_of(&[key])).expect("a file");
+        std::fs::rename(&draft, &path).expect("a file");
+    };
+    put(&keys[0]);
+    let directives = format!(
+        "anonymous\ntransport memory\nissuer {ISSUER} {{\n publisher {{\n jwks_uri file://{}\n }}\n}}",
+        path.display()
+    );
+    let hub = home
+        .start("http://127.0.0.1:0", &directives, &[])
+        .expect("it starts");
+    let mut strangers = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let client = hub.client();
+        let claims = Token::new(&hub.audience).claim("iss", ISSUER.into());
+        strangers.spawn(async move {
+            let key = Key::new("stranger");
+            for turn in 0_u64.. {
+                let claims = claims.clone().claim("jti", json!([number, turn]));
+                let client = client.clone().bearer(&key.sign(claims));
+                assert_eq!(client.publish(&[("topic", "a")]).await.status, 401);
+            }
+        });
+    }
+    for key in &keys {
+        put(key);
+        assert_eq!(publish(&hub, ISSUER, key).await, 200, "{}", key.kid);
+    }
+    strangers.abort_all();
+    // What the set no longer has is refused at once, and remembered of the token that was presented.
+    assert_eq!(publish(&hub, ISSUER, &keys[0]).await, 401);
+}
+
 /// An issuer's site: `openssl s_server`, whose files are whole responses.
 struct Site {
     process: Child,

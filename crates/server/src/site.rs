@@ -9,7 +9,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use talaria_hub::{
-    Authority, Connection, Hub, SiteOrigin, forbid_storing, host_of, origin_of, plain, refusal,
+    Authority, Connection, HostError, Hub, SiteOrigin, forbid_storing, host_of, origin_of, plain,
+    refusal,
 };
 use talaria_protocol::error::Shown;
 use talaria_transport::Health;
@@ -116,9 +117,20 @@ impl Site {
         let (mut parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
+            // Orchestrators ask with whatever they have for a name, an empty one too.
+            Err(HostError::Malformed { .. } | HostError::UserInformation)
+                if parts.uri.path() == "/healthz" =>
+            {
+                return self.health();
+            }
             Err(error) => {
                 let peer = peer(&parts).map(tracing::field::display);
-                tracing::info!(status = 400, peer, "request refused: {error}");
+                tracing::info!(
+                    reason = "host",
+                    status = 400,
+                    peer,
+                    "request refused: {error}"
+                );
                 return refusal(StatusCode::BAD_REQUEST, &error.to_string());
             }
         };

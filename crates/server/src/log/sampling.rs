@@ -18,11 +18,13 @@ use crate::clock;
 /// For how long events of a kind are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How many of them are logged.
-const LOGGED: u64 = 8;
+const LOGGED: u64 = 64;
 /// Kinds that are counted apart; those of further addresses are counted together.
 const MAX_KINDS: usize = 256;
 /// Counts that are logged at once, one a kind; the others are added up.
 const MAX_COUNTS: usize = 16;
+/// Characters of a sentence that tell kinds apart.
+const MESSAGE: usize = 64;
 /// How often is looked whether a window is over.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -134,7 +136,7 @@ impl<S: Subscriber> Filter<S> for Sampled {
         }
         let kind = Kind {
             place: metadata.callsite(),
-            reason: fields.reason,
+            reason: fields.reason.unwrap_or(fields.message),
             client: fields.address.map(ClientAddress::from),
         };
         self.0.admit(kind, fields.address, clock::monotonic())
@@ -145,7 +147,9 @@ impl<S: Subscriber> Filter<S> for Sampled {
 #[derive(Default)]
 struct Fields {
     of_client: bool,
-    reason: String,
+    reason: Option<String>,
+    /// The beginning of the sentence, which is the reason of an event that names none.
+    message: String,
     address: Option<IpAddr>,
 }
 
@@ -153,11 +157,14 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "reason" {
             self.of_client = true;
-            self.reason = value.to_owned();
+            self.reason = Some(value.to_owned());
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}").chars().take(MESSAGE).collect();
+        }
         if field.name() == "peer" {
             self.of_client = true;
             let peer: Option<SocketAddr> = format!("{value:?}").parse().ok();

@@ -100,7 +100,7 @@ impl World {
             visit.add(asked, payload).expect("no bound");
         }
         let (waiting, _) = mpsc::channel(1);
-        let entered = self.agenda.subscribe(visit, &waiting, self.now);
+        let entered = self.agenda.subscribe(&visit, &waiting, self.now);
         self.open.push(entered);
     }
 

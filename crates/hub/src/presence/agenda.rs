@@ -106,12 +106,12 @@ impl Agenda {
 
     /// Adds the subscriptions of a new subscriber. The clones of `waiting` are dropped when every
     /// beginning was tried once, or at once if the visit is held back.
-    pub(crate) fn subscribe(&mut self, visit: Visit, waiting: &Waiting, now: Instant) -> Entered {
+    pub(crate) fn subscribe(&mut self, visit: &Visit, waiting: &Waiting, now: Instant) -> Entered {
         let first = self.next;
         let documents: Arc<[_]> = visit.documents.as_slice().into();
         self.next += documents.len() as Serial;
         let begun = (first, Arc::clone(&documents));
-        let is_held_back = !self.rate.enter(&visit, begun, now);
+        let is_held_back = !self.rate.enter(visit, begun, now);
         if !is_held_back {
             self.begin(first, &documents, Some(waiting));
         }

@@ -49,9 +49,6 @@ impl Default for Node {
 impl Members {
     /// Adds a subscription, unless its topic is there.
     pub(super) fn insert(&mut self, known: Known) {
-        if self.get(&known.document.topic).is_some() {
-            return;
-        }
         let least = Arc::clone(&known.document);
         if let Some(right) = insert(&mut self.0, known) {
             let node = std::mem::take(&mut self.0);
@@ -61,7 +58,6 @@ impl Members {
 
     /// Takes a subscription out, if it is there.
     pub(super) fn remove(&mut self, topic: &str) -> Option<Known> {
-        self.get(topic)?;
         let removed = remove(&mut self.0, topic);
         while let Node::Branch(children) = &*self.0
             && let [only] = children.as_slice()
@@ -73,7 +69,6 @@ impl Members {
 
     /// A subscription, to be changed.
     pub(super) fn get_mut(&mut self, topic: &str) -> Option<&mut Known> {
-        self.get(topic)?;
         let mut node = &mut self.0;
         loop {
             match Arc::make_mut(node) {
@@ -89,7 +84,7 @@ impl Members {
         }
     }
 
-    pub(super) fn get(&self, topic: &str) -> Option<&Known> {
+    fn get(&self, topic: &str) -> Option<&Known> {
         let mut node = &self.0;
         loop {
             match &**node {
@@ -174,11 +169,11 @@ fn child(children: &[Child], topic: &str) -> usize {
     above.saturating_sub(1)
 }
 
-/// Inserts; returns the right half if the node was full.
+/// Inserts what is not there; returns the right half if the node was full.
 fn insert(node: &mut Arc<Node>, known: Known) -> Option<Child> {
     match Arc::make_mut(node) {
         Node::Leaf(entries) => {
-            let place = place(entries, &known.document.topic).unwrap_or_else(|place| place);
+            let place = place(entries, &known.document.topic).err()?;
             entries.insert(place, known);
             let right = split(entries)?;
             let least = Arc::clone(&right.first()?.document);

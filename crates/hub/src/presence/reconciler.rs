@@ -154,7 +154,7 @@ impl Reconciler {
         let entered = self
             .shared
             .agenda()
-            .subscribe(visit, &waiting, Instant::now());
+            .subscribe(&visit, &waiting, Instant::now());
         drop(waiting);
         if entered.is_held_back && !self.shared.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(

@@ -229,10 +229,9 @@ mod tests {
             subject: subject.map(str::to_owned),
             ignores_older_claim: false,
         };
-        let at = |address: &str| {
-            let mut connection = Connection::default();
-            connection.peer = Some((address.parse::<std::net::IpAddr>().expect("one"), 1).into());
-            connection
+        let at = |address: &str| Connection {
+            peer: Some((address.parse::<std::net::IpAddr>().expect("one"), 1).into()),
+            ..Connection::default()
         };
         let ann = access("https://a.example", Some("ann"));
         let (here, there) = (at("192.0.2.1"), at("198.51.100.1"));

@@ -228,7 +228,12 @@ fn many_patterns() {
 
 fn costly_patterns() {
     let costly = |stream: usize| {
-        (0..200).map(move |n| pattern(format!("/{}/x{stream}y{n}/:id", "{*}?".repeat(24))))
+        (0..200).map(move |n| {
+            pattern(format!(
+                "https://example.com/{}/x{stream}y{n}/:id",
+                "{*}?".repeat(24)
+            ))
+        })
     };
     let topic = |n: usize| format!("https://example.com/{n}/{}", "a".repeat(60));
     for streams in [50, 200] {

@@ -61,10 +61,10 @@ impl Search<'_> {
             let side = index.side(condition);
             for family in families.iter().copied() {
                 let up_to = card.judged(condition).up_to[family as usize];
-                if up_to >= side.newest(family).min(self.last) {
-                    continue;
-                }
-                let Some(key) = card.key(family) else {
+                let key = card.key(family);
+                let (Some(key), true) = (key, up_to < side.newest(family).min(self.last)) else {
+                    // Also of those that come while this group is routed, none need be judged.
+                    card.judged_mut(condition).up_to[family as usize] = up_to.max(self.last);
                     continue;
                 };
                 let lengths = side.lengths(family);

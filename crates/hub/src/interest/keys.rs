@@ -1,23 +1,29 @@
 //! What an interest's matchers are found by, computed before the router's mutex is taken.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
 use talaria_protocol::matcher::{UriTemplate, UrlPattern};
 use talaria_protocol::{Matcher, MatcherSet};
 
 use super::Selection;
 
-/// How hashes are computed. Clients choose what is hashed, so it is keyed.
+#[cfg(talaria_loom)]
+type State = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+#[cfg(not(talaria_loom))]
+type State = std::hash::RandomState;
+
+/// How hashes are computed. Clients choose what is hashed, so it is keyed; but each run of a model
+/// has to be the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Hashing {
-    state: RandomState,
+    state: State,
     /// The base of the polynomial that [`Rolling`] evaluates.
     factor: u64,
 }
 
 impl Default for Hashing {
     fn default() -> Self {
-        let state = RandomState::new();
+        let state = State::default();
         let factor = state.hash_one("prefixes") % (PRIME - 512) + 256;
         Self { state, factor }
     }

@@ -6,8 +6,8 @@
 
 use hashbrown::HashTable;
 
-/// How many small tables one consists of.
-pub(crate) const SHARDS: usize = 64;
+/// How many small tables one consists of; a model has no use for many.
+pub(crate) const SHARDS: usize = if cfg!(talaria_loom) { 1 } else { 64 };
 
 #[derive(Debug)]
 pub(super) struct Table<T>(Box<[HashTable<(u64, T)>]>);

@@ -1,20 +1,17 @@
 //! One connection: which protocol it speaks, and how it is driven.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Request, Response, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
-use talaria_hub::{Connection, Outflow, Unanswered};
+use talaria_hub::{Connection, Outflow};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -23,7 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::admission::{Admission, Guest, Place};
 use crate::config::settings::{HeadSettings, LEAST_HEAD_BYTES};
 use crate::incoming::{Bounds, Fault, Http1, Http2, Layer, TLS};
-use crate::site::{HEALTH_PATH, Site};
+use crate::requests::{Closed, Once, Requests};
+use crate::site::Site;
 use crate::socket::{Carrier, Counted, Socket};
 use crate::streams::{Answer, Streams};
 
@@ -41,24 +39,8 @@ const PING: Duration = Duration::from_secs(20);
 const STREAM_BYTES: usize = 32 * 1024;
 /// The header fields that hyper takes if nothing is said.
 const USUAL_FIELDS: usize = 100;
-/// What a header field counts in memory besides its bytes: its place in a map, and the free places beside it.
-const FIELD_BYTES: usize = 128;
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The response must not be sent: the connection closes, on HTTP/2 the stream is reset.
-#[derive(Debug, thiserror::Error)]
-#[error("unanswered")]
-struct Closed;
-
-/// Why a connection ends with its first answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Once {
-    /// It is not encrypted and should be; every request is refused.
-    WrongPort,
-    /// There is no room for it; every request but that for `/healthz` is refused.
-    Full,
-}
 
 /// What every connection of a listener is served with.
 #[derive(Clone)]
@@ -390,80 +372,4 @@ async fn begins_with_preface(stream: &TcpStream) -> std::io::Result<bool> {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// What the requests of one connection are answered with.
-struct Requests {
-    site: Site,
-    head: HeadSettings,
-    outflow: Outflow,
-    connection: Connection,
-    place: Option<Place>,
-    once: Option<Once>,
-    /// Told when a connection was answered that ends with its first answer.
-    answered: Option<watch::Sender<bool>>,
-}
-
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Closed>> + Send>>;
-
-impl Requests {
-    fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Answered {
-        let has_no_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-        let finish = move |response| match has_no_body {
-            true => without_body(response),
-            false => response,
-        };
-        let memory = match &self.place {
-            Some(place) => place.head(head_bytes(&request)),
-            None => Ok(None),
-        };
-        let fault = match (self.once, &memory) {
-            (Some(Once::WrongPort), _) => Some(Fault::Plain),
-            (Some(Once::Full), _) if request.uri().path() != HEALTH_PATH => {
-                Some(Fault::of(request.uri().path()).unwrap_or(Fault::Full))
-            }
-            (_, Err(_)) => Some(Fault::Busy),
-            _ => Fault::of(request.uri().path()),
-        };
-        if let Some(answered) = &self.answered {
-            answered.send_replace(true);
-        }
-        if let Some(fault) = fault {
-            let Connection { tls, peer, .. } = self.connection;
-            let answer = fault.refuse(request.version(), tls, peer, &self.head);
-            return Box::pin(std::future::ready(Ok(finish(answer))));
-        }
-        request.extensions_mut().insert(self.outflow.clone());
-        request.extensions_mut().insert(self.connection);
-        // Boxed, because hyper keeps the space of this future as long as the connection.
-        Box::pin(async move {
-            let response = self.site.answer(request.map(Body::new)).await;
-            drop(memory);
-            match response.extensions().get::<Unanswered>() {
-                Some(Unanswered) => Err(Closed),
-                None => Ok(finish(response)),
-            }
-        })
-    }
-}
-
-/// The memory of a request's head, about.
-fn head_bytes(request: &Request<Incoming>) -> usize {
-    let target = request.uri().path_and_query();
-    let target = target.map_or(0, |target| target.as_str().len());
-    let fields = |headers: &HeaderMap| -> usize {
-        let each = headers.iter();
-        each.map(|(name, value)| FIELD_BYTES + name.as_str().len() + value.len())
-            .sum()
-    };
-    target + fields(request.headers())
-}
-
-/// The answer to a `HEAD` request (RFC 9110, section 9.3.2). Over HTTP/2, hyper sends the body otherwise.
-fn without_body(response: Response<Body>) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
-        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
-    }
-    Response::from_parts(parts, Body::empty())
 }

@@ -19,6 +19,7 @@ mod log;
 mod options;
 mod proxies;
 mod report;
+mod requests;
 mod run;
 mod site;
 mod socket;

@@ -2,7 +2,9 @@
 //! the machine, with every delivery checked.
 
 pub mod args;
+mod attack;
 mod clock;
+mod cost;
 mod floor;
 mod histogram;
 mod history;
@@ -22,7 +24,7 @@ mod token;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::{BenchArgs, BenchCommand, LoadArgs, RunArgs};
+use args::{BenchArgs, BenchCommand, KeyArgs, LoadArgs, RunArgs};
 use floor::Floor;
 use plan::{Keys, Plan};
 use report::Variant;
@@ -39,6 +41,9 @@ pub fn main(args: &BenchArgs) -> ExitCode {
         Some(BenchCommand::FloorServer) => floor::serve().map(|()| true),
         Some(BenchCommand::Floor(load)) => floor_alone(load),
         Some(BenchCommand::History(args)) => history::main(args),
+        Some(BenchCommand::Attack(args)) => attack::main(args),
+        Some(BenchCommand::Attacker(args)) => attack::attacker::main(args).map(|()| true),
+        Some(BenchCommand::Cost(args)) => cost::main(args).map(|()| true),
         Some(BenchCommand::Run(run)) => hub(run),
         None => hub(&args.run),
     };
@@ -77,7 +82,7 @@ fn hub(run: &RunArgs) -> Result<bool, String> {
          or measure the floor alone with `talaria bench floor`",
     )?;
     let target = Target::parse(url)?;
-    let keys = keys(run)?;
+    let keys = keys(&run.keys)?;
     let mut hub = Variant {
         name: "hub",
         outcomes: Vec::new(),
@@ -120,19 +125,23 @@ fn hub_plan(
     let mut plan = Plan::new(target.clone(), run.load.clone());
     plan.private = run.private;
     let Some(keys) = keys else { return Ok(plan) };
-    let mint = Mint {
-        issuer: run
-            .issuer
-            .clone()
-            .unwrap_or_else(|| "https://localhost".to_owned()),
-        audience: run.audience.clone().unwrap_or_else(|| url.to_owned()),
-        lifetime: run.load.timeout.saturating_add(600),
-    };
+    let mint = mint(&run.keys, url, run.load.timeout);
     plan.with_tokens(&mint, keys)
 }
 
-fn keys(run: &RunArgs) -> Result<Option<Keys>, String> {
-    let publisher = match (&run.key, &run.key_file) {
+fn mint(args: &KeyArgs, url: &str, timeout: u64) -> Mint {
+    Mint {
+        issuer: args
+            .issuer
+            .clone()
+            .unwrap_or_else(|| "https://localhost".to_owned()),
+        audience: args.audience.clone().unwrap_or_else(|| url.to_owned()),
+        lifetime: timeout.saturating_add(600),
+    }
+}
+
+fn keys(args: &KeyArgs) -> Result<Option<Keys>, String> {
+    let publisher = match (&args.key, &args.key_file) {
         (Some(key), _) => key.clone().into_bytes(),
         (None, Some(file)) => std::fs::read(file)
             .map_err(|error| format!("--key-file {}: {error}", file.display()))?
@@ -140,7 +149,7 @@ fn keys(run: &RunArgs) -> Result<Option<Keys>, String> {
             .to_owned(),
         (None, None) => return Ok(None),
     };
-    let subscriber = match &run.subscriber_key {
+    let subscriber = match &args.subscriber_key {
         Some(key) => key.clone().into_bytes(),
         None => publisher.clone(),
     };

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::attack::args::{AttackArgs, AttackerArgs};
+use super::cost::CostArgs;
+
 /// Measures a Mercure hub, or the machine's own limit, with subscribers and publishers of its own.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -25,6 +28,13 @@ pub enum BenchCommand {
     Floor(LoadArgs),
     /// Measure the history on disk by itself: opening, look-ups, replays, durable publishing.
     History(HistoryArgs),
+    /// Attack a running hub, and measure what honest clients beside the attack notice.
+    Attack(AttackArgs),
+    /// Measure what one thing that a client can make a running hub hold or do costs.
+    Cost(CostArgs),
+    /// Attack until standard input closes; `bench attack` starts it by itself.
+    #[command(hide = true)]
+    Attacker(AttackerArgs),
     /// Serve the floor until standard input closes; `bench floor` starts it by itself.
     #[command(hide = true)]
     FloorServer,
@@ -40,22 +50,9 @@ pub struct RunArgs {
     /// The hub's process, for its CPU and memory.
     #[arg(long, visible_alias = "pid", value_name = "PID")]
     pub hub_pid: Option<u32>,
-    /// The HS256 secret to mint the publisher's token with, and one token for each subscriber that
-    /// grants its topic only. Without any key nobody presents a token.
-    #[arg(long, value_name = "SECRET", conflicts_with = "key_file")]
-    pub key: Option<String>,
-    /// A file with the secret, so that it shows in no list of processes.
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// The secret for subscribers' tokens where it differs from the publishers'.
-    #[arg(long, value_name = "SECRET")]
-    pub subscriber_key: Option<String>,
-    /// The tokens' `iss` [default: https://localhost].
-    #[arg(long, value_name = "ISSUER")]
-    pub issuer: Option<String>,
-    /// The tokens' `aud`; the URL when absent.
-    #[arg(long, value_name = "AUDIENCE")]
-    pub audience: Option<String>,
+    /// How to be let in.
+    #[command(flatten)]
+    pub keys: KeyArgs,
     /// Publish private updates.
     #[arg(long)]
     pub private: bool,
@@ -72,6 +69,27 @@ pub struct RunArgs {
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
+}
+
+/// The keys and claims of the tokens that a bench mints.
+#[derive(Debug, Clone, Default, Args)]
+pub struct KeyArgs {
+    /// The HS256 secret to mint the publisher's token with, and one token for each subscriber that
+    /// grants its topic only. Without any key nobody presents a token.
+    #[arg(long, value_name = "SECRET", conflicts_with = "key_file")]
+    pub key: Option<String>,
+    /// A file with the secret, so that it shows in no list of processes.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The secret for subscribers' tokens where it differs from the publishers'.
+    #[arg(long, value_name = "SECRET")]
+    pub subscriber_key: Option<String>,
+    /// The tokens' `iss` [default: https://localhost].
+    #[arg(long, value_name = "ISSUER")]
+    pub issuer: Option<String>,
+    /// The tokens' `aud`; the URL when absent.
+    #[arg(long, value_name = "AUDIENCE")]
+    pub audience: Option<String>,
 }
 
 impl HistoryArgs {
@@ -97,11 +115,11 @@ impl RunArgs {
     /// Names the option and the remedy.
     pub fn check(&self) -> Result<(), String> {
         self.load.check()?;
-        if self.key.is_none() && self.key_file.is_none() {
+        if self.keys.key.is_none() && self.keys.key_file.is_none() {
             let of_tokens = [
-                ("--subscriber-key", self.subscriber_key.is_some()),
-                ("--issuer", self.issuer.is_some()),
-                ("--audience", self.audience.is_some()),
+                ("--subscriber-key", self.keys.subscriber_key.is_some()),
+                ("--issuer", self.keys.issuer.is_some()),
+                ("--audience", self.keys.audience.is_some()),
                 ("--private", self.private),
             ];
             if let Some((option, _)) = of_tokens.iter().find(|(_, is_given)| *is_given) {

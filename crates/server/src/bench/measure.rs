@@ -1,5 +1,6 @@
 //! One measurement: connect, settle, publish, drain, count.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
@@ -157,21 +158,24 @@ pub fn measure(plan: &Arc<Plan>, stalled: usize, pid: Option<u32>) -> Result<Out
 
 impl Outcome {
     fn add(&mut self, received: Received, plan: &Plan, sent: &[Sent]) {
-        self.delivery.merge(&received.latency);
+        for latency in &received.latency {
+            self.delivery.merge(latency);
+        }
         self.duplicates += received.duplicates;
         self.late += received.late;
         self.disconnected += received.disconnected;
         self.first_end = self.first_end.take().or(received.first_end);
         for (subscriber, seen) in received.seen {
             for (publisher, (seen, sent)) in seen.iter().zip(sent).enumerate() {
-                self.lost += seen.lost(plan.due(subscriber, publisher, sent.updates));
+                let due = plan.due(subscriber, publisher, sent.updates);
+                self.lost += seen.lost(due, &BTreeSet::new());
             }
         }
     }
 }
 
 /// Ends the threads of a measurement that fails.
-struct StopOnDrop(Arc<Progress>);
+pub struct StopOnDrop(pub Arc<Progress>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -179,15 +183,27 @@ impl Drop for StopOnDrop {
     }
 }
 
-type Worker<T> = JoinHandle<Result<T, String>>;
+/// A thread of a bench.
+pub type Worker<T> = JoinHandle<Result<T, String>>;
 
-fn join<T>(worker: Worker<T>) -> Result<T, String> {
+/// Waits for a thread of a bench.
+///
+/// # Errors
+/// The thread's own.
+pub fn join<T>(worker: Worker<T>) -> Result<T, String> {
     worker
         .join()
         .unwrap_or_else(|_| Err("a thread of the bench panicked; this is a defect".to_owned()))
 }
 
-fn connect(plan: &Arc<Plan>, progress: &Arc<Progress>) -> Result<Vec<Worker<Received>>, String> {
+/// Starts the receivers and waits until every subscriber is connected.
+///
+/// # Errors
+/// When a subscriber is refused, or `--timeout` is over.
+pub fn connect(
+    plan: &Arc<Plan>,
+    progress: &Arc<Progress>,
+) -> Result<Vec<Worker<Received>>, String> {
     let threads = plan.load.threads.min(plan.load.subscribers);
     let (ready, all_ready) = channel();
     let mut workers = Vec::with_capacity(threads);
@@ -245,7 +261,10 @@ fn publish(
 }
 
 /// Waits until a process' memory keeps still, so that accepting is over when "idle" is measured.
-fn settle(pid: Option<u32>) -> Result<Option<Usage>, String> {
+///
+/// # Errors
+/// When the process has ended.
+pub fn settle(pid: Option<u32>) -> Result<Option<Usage>, String> {
     let Some(pid) = pid else { return Ok(None) };
     let mut usage = Usage::of(pid)?;
     let mut still = 0;

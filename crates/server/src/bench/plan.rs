@@ -14,6 +14,8 @@ pub struct Plan {
     pub load: LoadArgs,
     /// Whether updates are private.
     pub private: bool,
+    /// Whether a subscriber whose stream ends comes back with its `Last-Event-ID`, as browsers do.
+    pub reconnects: bool,
     /// The publishers' token, if any.
     pub publisher_token: Option<String>,
     /// Each subscriber's token; empty when they have none.
@@ -37,6 +39,7 @@ impl Plan {
             target,
             load,
             private: false,
+            reconnects: false,
             publisher_token: None,
             subscriber_tokens: Vec::new(),
             prefix: format!("https://bench.example/{:x}", clock::now_ns()),
@@ -68,10 +71,16 @@ impl Plan {
         }
     }
 
-    /// A subscriber's request.
-    pub fn subscribe(&self, subscriber: usize) -> Vec<u8> {
+    /// A subscriber's request, which resumes after an id unless that is empty.
+    pub fn subscribe(&self, subscriber: usize, last_event_id: &str) -> Vec<u8> {
         let token = self.subscriber_tokens.get(subscriber).map(String::as_str);
-        self.target.subscribe(&self.topic(subscriber), token)
+        self.target
+            .subscribe(&self.topic(subscriber), last_event_id, token)
+    }
+
+    /// Makes the topics longer, by a path of letters.
+    pub fn lengthen(&mut self, path: &str) {
+        self.prefix.push_str(path);
     }
 
     /// How many subscribers get each update.

@@ -1,7 +1,7 @@
 //! Publishers: one keep-alive connection each, in a closed loop or at a fixed rate.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -79,7 +79,8 @@ impl Publisher {
     /// When the hub refuses an update or cannot be reached.
     pub fn run(&self) -> Result<Sent, String> {
         let fail = |problem: String| format!("publisher {}: {problem}", self.number);
-        let mut connection = Connection::open(&self.plan, &self.progress).map_err(fail)?;
+        let patience = Duration::from_nanos(self.progress.left_ns().max(1));
+        let mut connection = Connection::open(self.plan.target.address, patience).map_err(fail)?;
         let audience = self.plan.audience(self.number);
         let topics: Vec<String> = audience.iter().map(|each| self.plan.topic(*each)).collect();
         let mut sent = Sent::default();
@@ -102,7 +103,8 @@ impl Publisher {
             };
             self.plan.target.publish(&mut request, &publish);
             let begin_ns = clock::now_ns();
-            match connection.exchange(request.as_bytes()) {
+            let answered = connection.exchange(request.as_bytes());
+            match answered.and_then(|(response, body)| accepted(&response, &body)) {
                 Ok(()) => {}
                 // The socket's own timeout is the end of the measurement, which is told as such.
                 Err(_) if self.progress.is_over() => break,
@@ -139,17 +141,21 @@ impl Publisher {
     }
 }
 
-struct Connection {
+/// A keep-alive connection that asks one thing after the other.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn open(plan: &Plan, progress: &Progress) -> Result<Self, String> {
+    /// Connects; from then on nothing may take longer than `patience`.
+    ///
+    /// # Errors
+    /// When the hub does not take the connection.
+    pub fn open(address: SocketAddr, patience: Duration) -> Result<Self, String> {
         let explain = |error: std::io::Error| format!("cannot connect: {error}");
-        let stream = TcpStream::connect(plan.target.address).map_err(explain)?;
+        let stream = TcpStream::connect_timeout(&address, patience).map_err(explain)?;
         stream.set_nodelay(true).map_err(explain)?;
-        let patience = Duration::from_nanos(progress.left_ns().max(1));
         stream.set_read_timeout(Some(patience)).map_err(explain)?;
         stream.set_write_timeout(Some(patience)).map_err(explain)?;
         Ok(Self {
@@ -158,7 +164,11 @@ impl Connection {
         })
     }
 
-    fn exchange(&mut self, request: &[u8]) -> Result<(), String> {
+    /// Sends a request and reads the whole response with its body.
+    ///
+    /// # Errors
+    /// When the connection breaks or its patience is over; then nothing can be asked on it any more.
+    pub fn exchange(&mut self, request: &[u8]) -> Result<(Response, Vec<u8>), String> {
         self.stream
             .write_all(request)
             .map_err(|error| format!("the update cannot be sent: {error}"))?;
@@ -176,6 +186,6 @@ impl Connection {
                 body.extend_from_slice(piece);
             }
         }
-        accepted(&response, &body)
+        Ok((response, body))
     }
 }

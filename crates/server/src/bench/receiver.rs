@@ -23,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What one thread's subscribers received.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// From sending to receiving.
-    pub latency: Histogram,
+    /// From sending to receiving, of each publisher's updates.
+    pub latency: Vec<Histogram>,
     /// Updates that came a second time.
     pub duplicates: u64,
     /// Updates that came after later ones.
@@ -48,16 +48,23 @@ pub struct Receiver {
     /// The subscribers that this thread is to connect.
     subscribers: Vec<usize>,
     established: usize,
+    /// Connections that ended and come back, and when they do next.
+    ended: Vec<usize>,
+    return_ns: u64,
     received: Received,
 }
 
 struct Connection {
     stream: Option<TcpStream>,
     unsent: Vec<u8>,
+    /// Whether the hub has accepted its subscription once.
     established: bool,
+    /// Whether the hub has accepted the present stream.
+    is_answered: bool,
     response: Response,
     decoder: Decoder,
     seen: Vec<Seen>,
+    last_event_id: String,
 }
 
 impl Receiver {
@@ -70,6 +77,10 @@ impl Receiver {
         progress: Arc<Progress>,
         subscribers: Vec<usize>,
     ) -> Result<Self, String> {
+        let received = Received {
+            latency: vec![Histogram::default(); plan.load.publishers],
+            ..Received::default()
+        };
         Ok(Self {
             plan,
             progress,
@@ -77,7 +88,9 @@ impl Receiver {
             connections: Vec::with_capacity(subscribers.len()),
             subscribers,
             established: 0,
-            received: Received::default(),
+            ended: Vec::new(),
+            return_ns: 0,
+            received,
         })
     }
 
@@ -91,6 +104,7 @@ impl Receiver {
         let mut said = false;
         while !self.progress.is_over() {
             self.connect()?;
+            self.reconnect();
             if !said && self.established == self.subscribers.len() {
                 said = true;
                 // Nobody listens any more when another thread failed; this one ends soon.
@@ -123,26 +137,57 @@ impl Receiver {
             && self.connections.len() - self.established < CONNECTING
         {
             let index = self.connections.len();
-            let mut stream = TcpStream::connect(self.plan.target.address)
-                .map_err(|error| format!("subscriber {index}: cannot connect: {error}"))?;
-            self.poll
-                .registry()
-                .register(
-                    &mut stream,
-                    Token(index),
-                    Interest::READABLE | Interest::WRITABLE,
-                )
-                .map_err(|error| format!("epoll: {error}"))?;
+            let stream = self
+                .open(index)
+                .map_err(|problem| format!("subscriber {}: {problem}", self.subscribers[index]))?;
             self.connections.push(Connection {
                 stream: Some(stream),
-                unsent: self.plan.subscribe(self.subscribers[index]),
+                unsent: self.plan.subscribe(self.subscribers[index], ""),
                 established: false,
+                is_answered: false,
                 response: Response::default(),
                 decoder: Decoder::default(),
                 seen: vec![Seen::default(); self.plan.load.publishers],
+                last_event_id: String::new(),
             });
         }
         Ok(())
+    }
+
+    fn open(&self, index: usize) -> Result<TcpStream, String> {
+        let mut stream = TcpStream::connect(self.plan.target.address)
+            .map_err(|error| format!("cannot connect: {error}"))?;
+        self.poll
+            .registry()
+            .register(
+                &mut stream,
+                Token(index),
+                Interest::READABLE | Interest::WRITABLE,
+            )
+            .map_err(|error| format!("epoll: {error}"))?;
+        Ok(stream)
+    }
+
+    /// Brings back the subscribers whose streams ended, each after its last event.
+    fn reconnect(&mut self) {
+        if self.ended.is_empty() || clock::now_ns() < self.return_ns {
+            return;
+        }
+        self.return_ns = clock::now_ns() + LOOK.as_nanos() as u64;
+        for index in std::mem::take(&mut self.ended) {
+            let Ok(stream) = self.open(index) else {
+                self.ended.push(index);
+                continue;
+            };
+            let connection = &mut self.connections[index];
+            connection.unsent = self
+                .plan
+                .subscribe(self.subscribers[index], &connection.last_event_id);
+            connection.response = Response::default();
+            connection.decoder = Decoder::default();
+            connection.is_answered = false;
+            connection.stream = Some(stream);
+        }
     }
 
     /// Serves one connection; returns the deliveries that nobody had counted yet.
@@ -164,6 +209,9 @@ impl Receiver {
                 connection.stream = None;
                 self.received.disconnected += 1;
                 self.received.first_end.get_or_insert(problem);
+                if self.plan.reconnects {
+                    self.ended.push(index);
+                }
             }
         }
         self.established += usize::from(connection.established && !before);
@@ -219,8 +267,9 @@ impl Connection {
         let mut deliveries = 0;
         loop {
             let body = self.response.body(&mut input)?;
-            if !self.established && self.response.status() != 0 {
+            if !self.is_answered && self.response.status() != 0 {
                 accepted(&self.response, body.unwrap_or_default())?;
+                self.is_answered = true;
                 self.established = true;
             }
             let Some(body) = body else { break };
@@ -229,7 +278,9 @@ impl Connection {
                 if let Item::Event(event) = item
                     && let Some(stamp) = Stamp::read(&event.data)
                     && let Some(seen) = self.seen.get_mut(stamp.publisher)
+                    && let Some(latency) = received.latency.get_mut(stamp.publisher)
                 {
+                    self.last_event_id = event.id;
                     match seen.note(stamp.sequence) {
                         Arrival::Duplicate => {
                             received.duplicates += 1;
@@ -240,7 +291,7 @@ impl Connection {
                     }
                     deliveries += 1;
                     received.last_ns = now;
-                    received.latency.record(now.saturating_sub(stamp.sent_ns));
+                    latency.record(now.saturating_sub(stamp.sent_ns));
                 }
             }
         }

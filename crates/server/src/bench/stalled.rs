@@ -43,7 +43,7 @@ fn open_one(plan: &Plan, subscriber: usize) -> Result<TcpStream, String> {
         .set_read_timeout(Some(Duration::from_secs(10)))
         .map_err(explain)?;
     stream
-        .write_all(&plan.subscribe(subscriber))
+        .write_all(&plan.subscribe(subscriber, ""))
         .map_err(explain)?;
     // Looking does not read: what arrived stays in the receive buffer.
     let mut status = [0; 12];

@@ -71,9 +71,10 @@ impl Seen {
         }
     }
 
-    /// How many of the updates sent never arrived.
-    pub fn lost(&self, sent: u64) -> u64 {
-        self.missing.len() as u64 + sent.saturating_sub(self.next)
+    /// How many of the updates sent never arrived, besides those that the hub did not answer.
+    pub fn lost(&self, sent: u64, unanswered: &BTreeSet<u64>) -> u64 {
+        let never = self.missing.iter().copied().chain(self.next..sent);
+        never.filter(|each| !unanswered.contains(each)).count() as u64
     }
 }
 
@@ -105,6 +106,9 @@ mod tests {
         let arrivals: Vec<_> = [0, 1, 1, 4, 3, 3].map(|n| seen.note(n)).into();
         use Arrival::{Duplicate, Late, New};
         assert_eq!(arrivals, [New, New, Duplicate, New, Late, Duplicate]);
-        assert_eq!((seen.lost(5), seen.lost(7)), (1, 3));
+        let lost =
+            |sent, unanswered: &[u64]| seen.lost(sent, &unanswered.iter().copied().collect());
+        assert_eq!((lost(5, &[]), lost(7, &[])), (1, 3));
+        assert_eq!((lost(5, &[2]), lost(7, &[2, 6])), (0, 1));
     }
 }

@@ -12,8 +12,10 @@ use url::{Host, Url};
 pub struct Target {
     /// The hub's address.
     pub address: SocketAddr,
-    authority: String,
-    path: String,
+    /// The host and port as the URL has them.
+    pub authority: String,
+    /// The hub's path.
+    pub path: String,
 }
 
 impl Target {
@@ -60,8 +62,8 @@ impl Target {
         })
     }
 
-    /// A subscription's request to one topic.
-    pub fn subscribe(&self, topic: &str, token: Option<&str>) -> Vec<u8> {
+    /// A subscription's request to one topic, which resumes after an id unless that is empty.
+    pub fn subscribe(&self, topic: &str, last_event_id: &str, token: Option<&str>) -> Vec<u8> {
         let query = Serializer::new(String::new())
             .append_pair("match", topic)
             .finish();
@@ -69,6 +71,9 @@ impl Target {
             "GET {}?{query} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n",
             self.path, self.authority
         );
+        if !last_event_id.is_empty() {
+            _ = write!(request, "Last-Event-ID: {last_event_id}\r\n");
+        }
         push_token(&mut request, token);
         request.push_str("\r\n");
         request.into_bytes()
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn requests_are_encoded() {
         let target = Target::parse("http://127.0.0.1:3000/.well-known/mercure").unwrap();
-        let request = target.subscribe("a b&c", Some("t"));
+        let request = target.subscribe("a b&c", "", Some("t"));
         assert_eq!(
             String::from_utf8(request).unwrap(),
             "GET /.well-known/mercure?match=a+b%26c HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n\

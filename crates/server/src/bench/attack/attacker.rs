@@ -1,0 +1,245 @@
+//! The attacker's process, which gives way to the hub and to honest clients.
+
+use std::future::Future;
+use std::io::{self, BufRead as _, Read as _};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::args::{Attack, AttackerArgs};
+use super::client::{Client, FORM, Tally};
+use super::{http2, inputs};
+use crate::bench::process::allow_open_files;
+use crate::bench::target::Target;
+
+/// Connections over all addresses that the attacks with most of them open.
+const MOST_CONNECTIONS: usize = 4000;
+
+/// Attacks until standard input closes, then prints what became of the attempts. The first line of the
+/// input is the token for publishing, which is in no list of processes there.
+///
+/// # Errors
+/// When it cannot start.
+pub fn main(args: &AttackerArgs) -> Result<(), String> {
+    let explain = |error: io::Error| format!("the attacker cannot start: {error}");
+    // Client and hub share this machine's processors; the attacker takes what the others leave.
+    rustix::process::nice(19).map_err(|error| explain(error.into()))?;
+    allow_open_files(0)?;
+    let mut token = String::new();
+    io::stdin().lock().read_line(&mut token).map_err(explain)?;
+    let target = Target::parse(&args.url)?;
+    let tally = Arc::new(Tally::default());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(explain)?;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut ignored = [0; 64];
+        while io::stdin()
+            .read(&mut ignored)
+            .is_ok_and(|length| length > 0)
+        {}
+        _ = ended.send(());
+    });
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for number in 0..args.addresses {
+            let client = Client {
+                local: Ipv4Addr::new(127, 0, 0, number.saturating_add(2)).into(),
+                target: target.clone(),
+                publisher_token: token.trim_end().to_owned(),
+                tally: Arc::clone(&tally),
+            };
+            begin(args.attack, args.addresses, &Arc::new(client), &mut tasks);
+        }
+        _ = end.await;
+        tasks.shutdown().await;
+    });
+    println!("{}", tally.json());
+    Ok(())
+}
+
+/// Begins the attack of one address.
+fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSet<()>) {
+    let connections = MOST_CONNECTIONS.div_ceil(usize::from(addresses));
+    match attack {
+        Attack::Harmless => workers(tasks, client, 8, harmless),
+        Attack::Replay => workers(tasks, client, 4, replay),
+        Attack::Patterns => streams(tasks, client, 200, inputs::optional_groups(0)),
+        Attack::CustomGroups => streams(tasks, client, 50, inputs::custom_groups()),
+        Attack::ManyTopics => {
+            streams(tasks, client, 5, inputs::optional_groups(0));
+            publisher(tasks, client, FORM, inputs::many_topics());
+        }
+        Attack::Multiplexed => workers(tasks, client, 1, async |client: Arc<Client>| {
+            let block = |stream| http2::subscription(&client, &inputs::bounded_groups(stream));
+            http2::keep_streams(&client, 1 << 20, 150, block).await
+        }),
+        Attack::Churn => workers(tasks, client, 1, churn),
+        Attack::Batches => {
+            streams(tasks, client, 31, inputs::sharing());
+            let lines = "Content-Type: application/x-ndjson\r\n";
+            publisher(tasks, client, lines, inputs::batch());
+        }
+        Attack::Readers => workers(tasks, client, 400, reader),
+        Attack::Visits => workers(tasks, client, 16, async |client: Arc<Client>| {
+            client.ask(&client.query(&inputs::topics())).await?;
+            Ok(())
+        }),
+        Attack::Idle => workers(tasks, client, 400, async |client: Arc<Client>| {
+            client.connect().await?.drain().await
+        }),
+        Attack::Connections => streams(tasks, client, connections, "match=a".to_owned()),
+        Attack::Streams => workers(tasks, client, 20, async |client: Arc<Client>| {
+            let block = |_| http2::subscription(&client, "match=a");
+            http2::keep_streams(&client, 1 << 20, 1000, block).await
+        }),
+        Attack::Blocked => workers(tasks, client, 100, async |client: Arc<Client>| {
+            let block = |_| http2::subscription(&client, inputs::EVERYTHING);
+            http2::keep_streams(&client, 0, 10, block).await
+        }),
+        Attack::HalfHeads => workers(tasks, client, 64, async |client: Arc<Client>| {
+            let mut head = client.request("GET", "?match=a", "X: ", &[]);
+            head.truncate(head.len() - 2);
+            head.resize(1 << 20, b'x');
+            client.ask(&head).await?.1.drain().await
+        }),
+        Attack::IndexedFields => workers(tasks, client, 1, indexed_fields),
+        Attack::TinyChunks => workers(tasks, client, 8, tiny_chunks),
+        Attack::LargeQueries => workers(tasks, client, 16, large_query),
+    }
+}
+
+/// Runs an endless loop of attempts in as many tasks. What is refused is tried again at once.
+fn workers<A, F>(tasks: &mut JoinSet<()>, client: &Arc<Client>, count: usize, attempt: A)
+where
+    A: Fn(Arc<Client>) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    for _ in 0..count {
+        let (client, attempt) = (Arc::clone(client), attempt.clone());
+        tasks.spawn(async move {
+            loop {
+                if attempt(Arc::clone(&client)).await.is_err() {
+                    client.tally.broke();
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}
+
+/// Keeps as many streams open, each on a connection of its own, and reads them.
+fn streams(tasks: &mut JoinSet<()>, client: &Arc<Client>, count: usize, form: String) {
+    let form = Arc::new(form);
+    workers(tasks, client, count, move |client: Arc<Client>| {
+        let form = Arc::clone(&form);
+        async move {
+            let (status, mut stream) = client.ask(&client.query(&form)).await?;
+            match status {
+                200 => stream.drain().await,
+                _ => Ok(()),
+            }
+        }
+    });
+}
+
+/// Publishes the same body again and again.
+fn publisher(tasks: &mut JoinSet<()>, client: &Arc<Client>, media_type: &str, body: String) {
+    let token = format!("Authorization: Bearer {}\r\n", client.publisher_token);
+    let request = client.request("POST", "", &format!("{media_type}{token}"), body.as_bytes());
+    let request = Arc::new(request);
+    workers(tasks, client, 1, move |client: Arc<Client>| {
+        let request = Arc::clone(&request);
+        async move { client.ask(&request).await.map(|_| ()) }
+    });
+}
+
+async fn harmless(client: Arc<Client>) -> io::Result<()> {
+    let request = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n",
+        client.target.authority
+    );
+    let mut connection = client.connect().await?;
+    loop {
+        connection.exchange(request.as_bytes()).await?;
+    }
+}
+
+async fn replay(client: Arc<Client>) -> io::Result<()> {
+    let form = format!("last_event_id=earliest&{}", inputs::optional_groups(0));
+    let (status, mut stream) = client.ask(&client.query(&form)).await?;
+    match status {
+        // Nothing matches, so the end of the replay does not show.
+        200 => stream.drain_for(Duration::from_secs(1)).await,
+        _ => Ok(()),
+    }
+}
+
+/// A storm: everybody comes, and when all are answered everybody leaves at once.
+async fn churn(client: Arc<Client>) -> io::Result<()> {
+    let mut coming = JoinSet::new();
+    for visitor in 0..400 {
+        let client = Arc::clone(&client);
+        coming.spawn(async move {
+            let query = client.query(&inputs::ordinary(visitor));
+            client.ask(&query).await
+        });
+    }
+    let come = coming.join_all().await;
+    let broken = come.iter().filter(|each| each.is_err()).count();
+    (0..broken).for_each(|_| client.tally.broke());
+    Ok(())
+}
+
+async fn reader(client: Arc<Client>) -> io::Result<()> {
+    let query = "?last_event_id=earliest&match=https%3A%2F%2Fattack.example%2Fnothing";
+    let (_, mut stream) = client.ask(&client.request("GET", query, "", &[])).await?;
+    stream.drain_for(Duration::from_millis(200)).await
+}
+
+async fn indexed_fields(client: Arc<Client>) -> io::Result<()> {
+    let mut http2 = http2::Http2::connect(&client, 1 << 20).await?;
+    for stream in 0..1000 {
+        // With its table a request is just below what a head may have.
+        let block = http2::repeated(&client, 1000, 900, stream == 0);
+        http2.open(&block, false).await?;
+    }
+    loop {
+        http2.until_a_stream_ends().await?;
+        let block = http2::repeated(&client, 1000, 900, false);
+        http2.open(&block, false).await?;
+    }
+}
+
+async fn tiny_chunks(client: Arc<Client>) -> io::Result<()> {
+    const CHUNK: &str = "1\r\na\r\n";
+    let fields = format!("{FORM}Transfer-Encoding: chunked\r\n");
+    let head = client.request("GET", "", &fields, &[]);
+    // Framed by its chunks, so the request has no length.
+    let head = [b"QUERY", head.strip_prefix(b"GET").unwrap_or(&head)].concat();
+    let mut connection = client.connect().await?;
+    connection.send(&head).await?;
+    let chunks = CHUNK.repeat(10_000);
+    // One byte less than the least bound, then silence.
+    for _ in 0..104 {
+        connection.send(chunks.as_bytes()).await?;
+    }
+    connection.status().await?;
+    Ok(())
+}
+
+async fn large_query(client: Arc<Client>) -> io::Result<()> {
+    let body = vec![b'a'; 10 << 20];
+    let mut request = client.request("QUERY", "", FORM, &body);
+    request.pop();
+    let mut connection = client.connect().await?;
+    for piece in request.chunks(1 << 20) {
+        connection.send(piece).await?;
+    }
+    connection.status().await?;
+    Ok(())
+}

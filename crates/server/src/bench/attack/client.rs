@@ -1,0 +1,185 @@
+//! One attacking address: its connections and HTTP/1.1 requests, and the count of what became of them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::bench::response::Response;
+use crate::bench::target::Target;
+
+/// How long a connection or an answer may take before the attacker tries again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What became of the attackers' attempts, over all addresses.
+#[derive(Debug, Default)]
+pub struct Tally {
+    open: AtomicU64,
+    most_open: AtomicU64,
+    connections: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    broken: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
+impl Tally {
+    /// Counts an answer by its status.
+    pub fn answered(&self, status: u16) {
+        let count = match status {
+            200..300 => &self.accepted,
+            _ => &self.refused,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection or a stream that was refused, ended or reset without an answer, or not answered in time.
+    pub fn broke(&self) {
+        self.broken.fetch_add(1, Relaxed);
+    }
+
+    /// The counts.
+    pub fn json(&self) -> Value {
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        json!({
+            "connections": read(&self.connections),
+            "most_open": read(&self.most_open),
+            "accepted": read(&self.accepted),
+            "refused": read(&self.refused),
+            "broken": read(&self.broken),
+            "sent_bytes": read(&self.sent_bytes),
+        })
+    }
+}
+
+/// One attacking address.
+#[derive(Debug)]
+pub struct Client {
+    /// The address that its connections come from.
+    pub local: IpAddr,
+    /// The hub.
+    pub target: Target,
+    /// A token that grants publishing to every topic, if the hub's key is known.
+    pub publisher_token: String,
+    /// What becomes of its attempts.
+    pub tally: Arc<Tally>,
+}
+
+impl Client {
+    /// Connects to the hub. The connection is reset when it is dropped, so that its port is free again.
+    pub async fn connect(&self) -> io::Result<Connection> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.set_zero_linger()?;
+        socket.bind(SocketAddr::new(self.local, 0))?;
+        let stream = timeout(PATIENCE, socket.connect(self.target.address)).await??;
+        stream.set_nodelay(true)?;
+        self.tally.connections.fetch_add(1, Relaxed);
+        let open = self.tally.open.fetch_add(1, Relaxed) + 1;
+        self.tally.most_open.fetch_max(open, Relaxed);
+        Ok(Connection {
+            stream,
+            tally: Arc::clone(&self.tally),
+        })
+    }
+
+    /// A request to the hub's path; each of `fields` ends its line.
+    pub fn request(&self, method: &str, query: &str, fields: &str, body: &[u8]) -> Vec<u8> {
+        let Target {
+            path, authority, ..
+        } = &self.target;
+        let length = match (method, body.len()) {
+            ("GET", 0) => String::new(),
+            (_, length) => format!("Content-Length: {length}\r\n"),
+        };
+        let head =
+            format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n{fields}{length}\r\n");
+        [head.as_bytes(), body].concat()
+    }
+
+    /// A subscription by `QUERY`, whose body is a form.
+    pub fn query(&self, form: &str) -> Vec<u8> {
+        self.request("QUERY", "", FORM, form.as_bytes())
+    }
+
+    /// Sends a request on a connection of its own; the connection is returned once the head of the answer is there.
+    pub async fn ask(&self, request: &[u8]) -> io::Result<(u16, Connection)> {
+        let mut connection = self.connect().await?;
+        let status = connection.exchange(request).await?;
+        Ok((status, connection))
+    }
+}
+
+/// The field of a request whose body is a form.
+pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// A connection from an attacking address.
+pub struct Connection {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What becomes of its requests.
+    pub tally: Arc<Tally>,
+}
+
+impl Connection {
+    /// Sends bytes.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        timeout(PATIENCE, self.stream.write_all(bytes)).await??;
+        self.tally.sent_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Sends a request and reads until the head of its answer is complete. A hub may answer before it has
+    /// read everything.
+    pub async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
+        let sent = self.send(request).await;
+        match timeout(PATIENCE, self.status()).await? {
+            Ok(status) => Ok(status),
+            Err(error) => Err(sent.err().unwrap_or(error)),
+        }
+    }
+
+    /// Reads until the head of an answer is complete, and its body as well if that has a length.
+    pub async fn status(&mut self) -> io::Result<u16> {
+        let mut response = Response::default();
+        let mut buffer = [0; 4096];
+        while response.status() == 0 {
+            let length = self.stream.read(&mut buffer).await?;
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let mut input = &buffer[..length];
+            while response
+                .body(&mut input)
+                .map_err(io::Error::other)?
+                .is_some()
+            {}
+        }
+        self.tally.answered(response.status());
+        Ok(response.status())
+    }
+
+    /// Reads and forgets until the hub ends the connection.
+    pub async fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 16 * 1024];
+        while self.stream.read(&mut buffer).await? > 0 {}
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// As [`Self::drain`], but not longer than `hold`.
+    pub async fn drain_for(&mut self, hold: Duration) -> io::Result<()> {
+        timeout(hold, self.drain()).await.unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.tally.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -143,12 +143,13 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
     harmless.stop()?;
     let mut memory = Memory::default();
     memory.before = resident(args.hub_pid)?;
-    let attacker = start(args.attack)?;
     let (attacked, most) = watched(args.hub_pid, || {
-        measure(&honest, args, 2, "attack", args.seconds)
+        let attacker = start(args.attack)?;
+        let attacked = measure(&honest, args, 2, "attack", args.seconds)?;
+        Ok::<_, String>((attacked, attacker.stop()?))
     });
-    phases.push(attacked?);
-    let attackers = attacker.stop()?;
+    let (attacked, attackers) = attacked?;
+    phases.push(attacked);
     memory.most = most.max(memory.before);
     memory.after = resident(args.hub_pid)?;
 

@@ -37,12 +37,26 @@ pub enum Attack {
     Blocked,
     /// 64 heads of 1 MiB an address that never end.
     HalfHeads,
-    /// An HTTP/2 connection an address whose requests repeat one field 900 times by its index.
+    /// An HTTP/2 connection an address whose 1,000 requests repeat one field 990 times by its index.
     IndexedFields,
     /// 8 anonymous `QUERY` an address whose bodies come in chunks of one byte.
     TinyChunks,
     /// 16 anonymous `QUERY` an address with bodies of 10 MiB that stop before the last byte.
     LargeQueries,
+}
+
+impl Attack {
+    /// Whether the attackers are not answered, because they wait until the hub gives up.
+    pub fn is_silent(self) -> bool {
+        matches!(
+            self,
+            Self::Idle
+                | Self::HalfHeads
+                | Self::IndexedFields
+                | Self::TinyChunks
+                | Self::LargeQueries
+        )
+    }
 }
 
 /// The hub, the attack, and the honest clients beside it.

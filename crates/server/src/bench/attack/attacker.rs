@@ -17,8 +17,11 @@ use crate::bench::target::Target;
 /// Connections over all addresses that the attacks with most of them open.
 const MOST_CONNECTIONS: usize = 4000;
 
-/// Attacks until standard input closes, then prints what became of the attempts. The first line of the
-/// input is the token for publishing, which is in no list of processes there.
+/// What is printed when the hub has first answered.
+pub const ANSWERED: &str = "answered";
+
+/// Attacks until standard input closes. Prints a line when the hub has first answered, and at the end what became of the
+/// attempts. The first line of the input is the token for publishing, which is in no list of processes there.
 ///
 /// # Errors
 /// When it cannot start.
@@ -35,7 +38,7 @@ pub fn main(args: &AttackerArgs) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(explain)?;
-    let (ended, end) = tokio::sync::oneshot::channel();
+    let (ended, mut end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut ignored = [0; 64];
         while io::stdin()
@@ -55,7 +58,13 @@ pub fn main(args: &AttackerArgs) -> Result<(), String> {
             };
             begin(args.attack, args.addresses, &Arc::new(client), &mut tasks);
         }
-        _ = end.await;
+        tokio::select! {
+            () = tally.first_answer() => {
+                println!("{ANSWERED}");
+                _ = end.await;
+            }
+            _ = &mut end => {}
+        }
         tasks.shutdown().await;
     });
     println!("{}", tally.json());
@@ -202,15 +211,16 @@ async fn reader(client: Arc<Client>) -> io::Result<()> {
 }
 
 async fn indexed_fields(client: Arc<Client>) -> io::Result<()> {
+    /// Just below the fields that a head may have.
+    const REPEATED: usize = 990;
     let mut http2 = http2::Http2::connect(&client, 1 << 20).await?;
     for stream in 0..1000 {
-        // With its table a request is just below what a head may have.
-        let block = http2::repeated(&client, 1000, 900, stream == 0);
+        let block = http2::repeated(&client, REPEATED, stream == 0);
         http2.open(&block, false).await?;
     }
     loop {
         http2.until_a_stream_ends().await?;
-        let block = http2::repeated(&client, 1000, 900, false);
+        let block = http2::repeated(&client, REPEATED, false);
         http2.open(&block, false).await?;
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::bench::response::Response;
@@ -27,9 +28,16 @@ pub struct Tally {
     refused: AtomicU64,
     broken: AtomicU64,
     sent_bytes: AtomicU64,
+    /// Told when the hub has first answered.
+    answered: Notify,
 }
 
 impl Tally {
+    /// Waits until the hub has first answered.
+    pub async fn first_answer(&self) {
+        self.answered.notified().await;
+    }
+
     /// Counts an answer by its status.
     pub fn answered(&self, status: u16) {
         let count = match status {
@@ -37,6 +45,8 @@ impl Tally {
             _ => &self.refused,
         };
         count.fetch_add(1, Relaxed);
+        // One waits at most, and a permit is kept for it.
+        self.answered.notify_one();
     }
 
     /// Counts a connection or a stream that was refused, ended or reset without an answer, or not answered in time.

@@ -1,7 +1,8 @@
 //! The attacker's process, as the bench sees it.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -9,16 +10,20 @@ use clap::ValueEnum as _;
 use serde_json::Value;
 
 use super::args::Attack;
+use super::attacker::ANSWERED;
 
-/// How long an attacker may take to end.
+/// How long an attacker may take to be answered by the hub, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A running attacker, ended when dropped.
-pub struct Attacker(Child);
+pub struct Attacker {
+    child: Child,
+    lines: Receiver<String>,
+}
 
 impl Attacker {
-    /// Starts this program as an attacker.
+    /// Starts this program as an attacker, and waits until the hub has answered it, but not for long: a hub that answers
+    /// nobody is to be measured as well.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -31,7 +36,7 @@ impl Attacker {
         let explain = |error: std::io::Error| format!("the attacker cannot start: {error}");
         let program = std::env::current_exe().map_err(explain)?;
         let name = attack.to_possible_value();
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(["bench", "attacker"])
             .arg(name.as_ref().map_or("", |name| name.get_name()))
             .args(["--url", url, "--addresses", &addresses.to_string()])
@@ -39,10 +44,21 @@ impl Attacker {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(explain)?;
+        let (line, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            // It ends with the attacker.
+            thread::spawn(move || {
+                let printed = BufReader::new(output).lines().map_while(Result::ok);
+                printed.into_iter().try_for_each(|each| line.send(each))
+            });
+        }
         // From here on dropping it ends the process.
-        let mut attacker = Self(child);
-        if let Some(input) = &mut attacker.0.stdin {
+        let mut attacker = Self { child, lines };
+        if let Some(input) = &mut attacker.child.stdin {
             writeln!(input, "{publisher_token}").map_err(explain)?;
+        }
+        if !attack.is_silent() {
+            _ = attacker.lines.recv_timeout(PATIENCE);
         }
         Ok(attacker)
     }
@@ -52,27 +68,21 @@ impl Attacker {
     /// # Errors
     /// When it ended by itself, or does not end.
     pub fn stop(mut self) -> Result<Value, String> {
-        drop(self.0.stdin.take());
-        let looks = PATIENCE.as_millis() / LOOK.as_millis();
-        for _ in 0..looks {
-            if self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
-                let mut counts = String::new();
-                if let Some(output) = &mut self.0.stdout {
-                    _ = output.read_to_string(&mut counts);
-                }
-                return serde_json::from_str(&counts)
-                    .map_err(|_| "the attacker failed; see what it printed".to_owned());
+        drop(self.child.stdin.take());
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            if line != ANSWERED {
+                return serde_json::from_str(&line)
+                    .map_err(|error| format!("the attacker printed {line:?}: {error}"));
             }
-            thread::sleep(LOOK);
         }
-        Err("the attacker does not end".to_owned())
+        Err("the attacker failed or does not end; see what it printed".to_owned())
     }
 }
 
 impl Drop for Attacker {
     fn drop(&mut self) {
         // It may have ended by itself; either way it is to be reaped.
-        _ = self.0.kill();
-        _ = self.0.wait();
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }

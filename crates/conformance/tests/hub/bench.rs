@@ -161,7 +161,7 @@ fn attacked(attack: &str) -> Value {
 /// The table of costs has a figure for each thing.
 #[test]
 fn what_clients_make_the_hub_hold_is_measured() {
-    for thing in ["connection", "stream", "pattern", "visit"] {
+    for thing in ["stream", "visit"] {
         let hub = Hub::start("anonymous\nsubscriptions\ntransport memory");
         let done = Command::new(program())
             .args([

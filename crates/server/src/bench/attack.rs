@@ -94,7 +94,7 @@ struct Phase {
 }
 
 /// The hub's resident bytes.
-#[derive(Default, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Memory {
     /// Before the attack.
     before: u64,
@@ -141,8 +141,7 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
     let harmless = start(Attack::Harmless)?;
     phases.push(measure(&honest, args, 1, "harmless", args.baseline)?);
     harmless.stop()?;
-    let mut memory = Memory::default();
-    memory.before = resident(args.hub_pid)?;
+    let before = resident(args.hub_pid)?;
     let (attacked, most) = watched(args.hub_pid, || {
         let attacker = start(args.attack)?;
         let attacked = measure(&honest, args, 2, "attack", args.seconds)?;
@@ -150,8 +149,11 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
     });
     let (attacked, attackers) = attacked?;
     phases.push(attacked);
-    memory.most = most.max(memory.before);
-    memory.after = resident(args.hub_pid)?;
+    let memory = Memory {
+        before,
+        most: most.max(before),
+        after: resident(args.hub_pid)?,
+    };
 
     let updates = phases.iter().flat_map(|phase| &phase.published);
     let updates: u64 = updates

@@ -230,7 +230,7 @@ mod tests {
                 token: None,
             },
         );
-        let mut wire = target.subscribe("https://example.com/a b", None);
+        let mut wire = target.subscribe("https://example.com/a b", "", None);
         wire.extend_from_slice(publish.repeat(2).as_bytes());
         wire.extend_from_slice(b"PUT / HTTP/1.1\r\n\r\n");
         let mut connection = Connection {

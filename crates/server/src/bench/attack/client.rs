@@ -16,7 +16,7 @@ use crate::bench::response::Response;
 use crate::bench::target::Target;
 
 /// How long a connection or an answer may take before the attacker tries again.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What became of the attackers' attempts, over all addresses.
 #[derive(Debug, Default)]

@@ -12,18 +12,20 @@ use serde_json::Value;
 use super::args::Attack;
 use super::attacker::ANSWERED;
 
-/// How long an attacker may take to be answered by the hub, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an attacker may take to be answered by the hub.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How long it may take to end: it gets only the processor time that others leave.
+const END: Duration = Duration::from_secs(60);
 
 /// A running attacker, ended when dropped.
 pub struct Attacker {
     child: Child,
     lines: Receiver<String>,
+    is_silent: bool,
 }
 
 impl Attacker {
-    /// Starts this program as an attacker, and waits until the hub has answered it, but not for long: a hub that answers
-    /// nobody is to be measured as well.
+    /// Starts this program as an attacker.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -53,23 +55,29 @@ impl Attacker {
             });
         }
         // From here on dropping it ends the process.
-        let mut attacker = Self { child, lines };
+        let mut attacker = Self {
+            child,
+            lines,
+            is_silent: attack.is_silent(),
+        };
         if let Some(input) = &mut attacker.child.stdin {
             writeln!(input, "{publisher_token}").map_err(explain)?;
-        }
-        if !attack.is_silent() {
-            _ = attacker.lines.recv_timeout(PATIENCE);
         }
         Ok(attacker)
     }
 
-    /// Ends the attack and returns what the attacker counted.
+    /// Ends the attack and returns what the attacker counted. An attack that the hub has not answered yet goes on
+    /// for a while until it does, unless it is one that is never answered.
     ///
     /// # Errors
     /// When it ended by itself, or does not end.
     pub fn stop(mut self) -> Result<Value, String> {
+        if !self.is_silent {
+            // A hub that answers nobody is not a failure of the attacker.
+            _ = self.lines.recv_timeout(FIRST_ANSWER);
+        }
         drop(self.child.stdin.take());
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.lines.recv_timeout(END) {
             if line != ANSWERED {
                 return serde_json::from_str(&line)
                     .map_err(|error| format!("the attacker printed {line:?}: {error}"));

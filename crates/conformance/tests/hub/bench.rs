@@ -151,6 +151,7 @@ fn attacked(attack: &str) -> Value {
             "1",
             "--json",
         ])
+        .args(["--nice", "0"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stderr);

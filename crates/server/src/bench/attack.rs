@@ -135,7 +135,7 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
     let _stop = StopOnDrop(Arc::clone(&progress));
     let receivers = connect(&plan, &progress)?;
     let honest = Honest::new(Arc::clone(&plan));
-    let start = |attack| Attacker::start(attack, &args.url, args.addresses, &attackers_token);
+    let start = |attack| Attacker::start(attack, args, &attackers_token);
 
     let mut phases = vec![measure(&honest, args, 0, "alone", args.baseline)?];
     let harmless = start(Attack::Harmless)?;

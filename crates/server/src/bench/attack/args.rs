@@ -95,6 +95,9 @@ pub struct AttackArgs {
     /// Updates that are stored before anything is measured.
     #[arg(long, default_value_t = 5000, value_name = "UPDATES")]
     pub stored: u64,
+    /// How far the attackers' process gives way to others.
+    #[arg(long, default_value_t = 19, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
+    pub nice: i32,
     /// Print one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
@@ -112,4 +115,7 @@ pub struct AttackerArgs {
     /// The attackers' addresses, from 127.0.0.2 on.
     #[arg(long)]
     pub addresses: u8,
+    /// How far it gives way to others.
+    #[arg(long)]
+    pub nice: i32,
 }

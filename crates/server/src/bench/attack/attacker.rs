@@ -28,7 +28,7 @@ pub const ANSWERED: &str = "answered";
 pub fn main(args: &AttackerArgs) -> Result<(), String> {
     let explain = |error: io::Error| format!("the attacker cannot start: {error}");
     // Client and hub share this machine's processors; the attacker takes what the others leave.
-    rustix::process::nice(19).map_err(|error| explain(error.into()))?;
+    rustix::process::nice(args.nice).map_err(|error| explain(error.into()))?;
     allow_open_files(0)?;
     let mut token = String::new();
     io::stdin().lock().read_line(&mut token).map_err(explain)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use serde_json::Value;
 
-use super::args::Attack;
+use super::args::{Attack, AttackArgs};
 use super::attacker::ANSWERED;
 
 /// How long an attacker may take to be answered by the hub.
@@ -29,19 +29,20 @@ impl Attacker {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(
-        attack: Attack,
-        url: &str,
-        addresses: u8,
-        publisher_token: &str,
-    ) -> Result<Self, String> {
+    pub fn start(attack: Attack, args: &AttackArgs, publisher_token: &str) -> Result<Self, String> {
         let explain = |error: std::io::Error| format!("the attacker cannot start: {error}");
         let program = std::env::current_exe().map_err(explain)?;
         let name = attack.to_possible_value();
         let mut child = Command::new(program)
             .args(["bench", "attacker"])
             .arg(name.as_ref().map_or("", |name| name.get_name()))
-            .args(["--url", url, "--addresses", &addresses.to_string()])
+            .args([
+                "--url",
+                &args.url,
+                "--addresses",
+                &args.addresses.to_string(),
+            ])
+            .args(["--nice", &args.nice.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -153,7 +153,7 @@ pub fn table(report: &Report) -> String {
         "honest updates: {} lost, {} doubled; subscribers' streams ended: {}",
         report.lost, report.doubled, report.ended
     );
-    _ = writeln!(text, "attackers (nice 19): {}", report.attackers);
+    _ = writeln!(text, "attackers: {}", report.attackers);
     for why in [&json["first_end"], &json["attack"]["first_failure"]] {
         if let Some(why) = why.as_str() {
             _ = writeln!(text, "first failure: {why}");

@@ -13,7 +13,7 @@ fn number(line: &Line) -> Result<u64, ConfigError> {
     value::number(line.without_block()?.one("a number")?, 1)
 }
 
-/// A number of which one address has at most four times what is free.
+/// A number of which one address cannot have all ([`talaria_hub::limits::Ledger`]).
 fn shared_number(line: &Line) -> Result<u64, ConfigError> {
     value::number(line.without_block()?.one("a number")?, 10)
 }

@@ -310,7 +310,7 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "what the limit of open files leaves",
-        doc: "Open connections in all. One address has at most four times what is free. At the limit idle \
+        doc: "Open connections in all; the last fifth is for addresses that have few. At the limit idle \
               connections are closed for new ones; without any, a new one is answered 503, but for `/healthz`.",
         ..hub("max_connections", "<n>", connections::max_connections)
     },
@@ -325,7 +325,7 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "a quarter of `max_connections`",
-        doc: "TLS handshakes under way in all; one address has at most four times what is free. Further \
+        doc: "TLS handshakes under way in all; the last fifth is for addresses that have few. Further \
               connections are closed.",
         ..hub("max_handshakes", "<n>", connections::max_handshakes)
     },
@@ -357,8 +357,8 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "64MiB",
-        doc: "Memory of all heads of which the rest has not come, and of large heads of requests under way. One \
-              address has at most four times what is free. Beyond it, 503.",
+        doc: "Memory of all heads of which the rest has not come, and of large heads of requests under way; \
+              the last fifth is for addresses that have few. Beyond it, 503.",
         ..hub(
             "max_header_memory",
             "<size>",

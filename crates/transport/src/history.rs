@@ -34,7 +34,7 @@ pub use self::format::decode_sealed;
 use self::log::Log;
 use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
-use self::readers::Readers;
+use self::readers::{Kind, Readers};
 use self::shared::Shared;
 use self::summaries::Summaries;
 use crate::committer::{Committer, Who};
@@ -195,10 +195,11 @@ impl Transport for History {
         filter: Arc<dyn Admit>,
     ) -> Pending<'_, Result<Page, ReadError>> {
         let shared = Arc::clone(&self.shared);
-        let page = self
-            .readers
-            .run(move || read::page(&shared, from, up_to, limit, &*filter));
-        Box::pin(async move { page.await.map_err(|_| Unavailable)? })
+        let kind = Kind::Page(filter.client());
+        let page = self.readers.run(kind, move |is_gone| {
+            read::page(&shared, from, up_to, limit, &*filter, is_gone)
+        });
+        Box::pin(async move { page.await? })
     }
 
     fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
@@ -211,10 +212,10 @@ impl Transport for History {
         Box::pin(async move {
             loop {
                 let (shared, event_id) = (Arc::clone(&self.shared), event_id.to_owned());
-                let found = self
-                    .readers
-                    .run(move || lookup::find(&shared, &event_id, otherwise));
-                if let Some(lookup) = found.await.map_err(|_| Unavailable)?? {
+                let found = self.readers.run(Kind::LookUp, move |_| {
+                    lookup::find(&shared, &event_id, otherwise)
+                });
+                if let Some(lookup) = found.await?? {
                     return Ok(lookup);
                 }
                 self.summaries.complete(&self.shared, &self.readers).await?;

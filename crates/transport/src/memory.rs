@@ -6,7 +6,10 @@
 
 mod chosen;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use talaria_protocol::Update;
 
@@ -20,6 +23,8 @@ use crate::{
 
 /// How many frames are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
+/// The updates that one page judges, at most: that happens on a worker of the runtime.
+const JUDGED: usize = 2_048;
 
 /// What a log in memory keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +105,42 @@ impl Memory {
         })
     }
 
+    fn page(
+        &self,
+        from: Position,
+        up_to: Position,
+        limit: usize,
+        filter: &dyn Admit,
+    ) -> Result<Page, ReadError> {
+        let mut page = Page {
+            frames: Vec::new(),
+            looked_up_to: from,
+        };
+        let (mut bytes, mut judged) = (0, 0);
+        while page.looked_up_to < up_to && judged < JUDGED {
+            let frames = self.ring.page(page.looked_up_to, up_to, PAGE_FRAMES);
+            let frames = frames.ok_or(ReadError::Passed(page.looked_up_to))?;
+            if frames.is_empty() {
+                break;
+            }
+            judged += frames.len();
+            for frame in frames {
+                let verdict = filter.judge(&frame);
+                let admitted = verdict == Verdict::Admitted;
+                let is_full = admitted && bytes > 0 && bytes + frame.bytes.len() > limit;
+                if is_full || verdict == Verdict::Later {
+                    return Ok(page);
+                }
+                page.looked_up_to = frame.position;
+                if admitted {
+                    bytes += frame.bytes.len();
+                    page.frames.push(frame);
+                }
+            }
+        }
+        Ok(page)
+    }
+
     fn look_up(&self, event_id: &str) -> Lookup {
         if !self.options.look_up {
             return Lookup::Unsupported;
@@ -154,36 +195,12 @@ impl Transport for Memory {
         filter: Arc<dyn Admit>,
     ) -> Pending<'_, Result<Page, ReadError>> {
         Box::pin(async move {
-            let mut frames = Vec::new();
-            let mut bytes = 0;
-            let mut looked_up_to = from;
-            while looked_up_to < up_to {
-                let page = self.ring.page(looked_up_to, up_to, PAGE_FRAMES);
-                let page = page.ok_or(ReadError::Passed(looked_up_to))?;
-                if page.is_empty() {
-                    break;
-                }
-                for frame in page {
-                    let verdict = filter.judge(&frame);
-                    let admitted = verdict == Verdict::Admitted;
-                    let is_full = admitted && bytes > 0 && bytes + frame.bytes.len() > limit;
-                    if is_full || verdict == Verdict::Later {
-                        return Ok(Page {
-                            frames,
-                            looked_up_to,
-                        });
-                    }
-                    looked_up_to = frame.position;
-                    if admitted {
-                        bytes += frame.bytes.len();
-                        frames.push(frame);
-                    }
-                }
+            let page = self.page(from, up_to, limit, &*filter)?;
+            // The reader comes back for what follows, which must not keep the worker from others.
+            if page.looked_up_to < up_to {
+                Yield::default().await;
             }
-            Ok(Page {
-                frames,
-                looked_up_to,
-            })
+            Ok(page)
         })
     }
 
@@ -216,6 +233,24 @@ impl Transport for Memory {
     fn health(&self) -> Health {
         let failure = self.committer.failure();
         failure.map_or(Health::Ready, Health::Refusing)
+    }
+}
+
+/// Lets the other tasks of a worker have their turn.
+#[derive(Default)]
+struct Yield {
+    has_yielded: bool,
+}
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -10,15 +10,19 @@ use super::shared::Shared;
 use super::{damage, unreadable};
 use crate::{Admit, Frame, Page, Position, ReadError, Verdict};
 
-/// What one page looks at, at most, so that a reader who finds nothing gives way to others. In
-/// bytes.
-const LOOKED_AT: u64 = 1 << 20;
+/// The bytes that one page reads, at most, so that a reader who finds nothing gives way to others.
+const LOOKED_AT: usize = 1 << 20;
+/// The updates that one page judges and the topics that it looks up, together and at most.
+const LOOKS: usize = 4_096;
 /// Segments that one page looks into by postings, at most.
 const SEGMENTS: usize = 64;
-/// Postings of a topic that are fetched at a time.
+/// Postings of a topic that are fetched at a time: so many, or fewer for each of many topics.
 const POSTINGS: usize = 256;
+const LEAST_POSTINGS: usize = 8;
 /// A reader of more topics looks at every update instead.
 const TOPICS: usize = 512;
+/// What a record takes besides its event, roughly, in bytes.
+const RECORD: usize = 100;
 /// Where hits are closer than this on average, looking at everything is cheaper. In bytes.
 const DENSE: u32 = 1 << 10;
 
@@ -33,6 +37,11 @@ struct Reader<'a> {
     looked_up_to: Position,
     frames: Vec<Arc<Frame>>,
     bytes: usize,
+    /// What the page has cost so far: bytes that were read, updates and topics.
+    looked_at: usize,
+    looks: usize,
+    /// Whether nobody awaits the page any more.
+    is_gone: &'a dyn Fn() -> bool,
 }
 
 /// How looking into a segment ended.
@@ -46,13 +55,15 @@ enum Looked {
     Damage,
 }
 
-/// Reads the updates after `from`, not beyond `up_to`, that the filter admits.
+/// Reads the updates after `from`, not beyond `up_to`, that the filter admits. Ends early once
+/// `is_gone`.
 pub(super) fn page(
     shared: &Shared,
     from: Position,
     up_to: Position,
     limit: usize,
     filter: &dyn Admit,
+    is_gone: &dyn Fn() -> bool,
 ) -> Result<Page, ReadError> {
     let topics = filter
         .exact_topics()
@@ -70,6 +81,9 @@ pub(super) fn page(
         looked_up_to: from,
         frames: Vec::new(),
         bytes: 0,
+        looked_at: 0,
+        looks: 0,
+        is_gone,
     };
     reader.read()?;
     Ok(Page {
@@ -87,7 +101,7 @@ impl Reader<'_> {
             return Err(ReadError::Passed(self.looked_up_to));
         }
         for segment in segments[start..].iter().take(SEGMENTS) {
-            if self.looked_up_to >= self.up_to {
+            if self.looked_up_to >= self.up_to || self.is_over() {
                 break;
             }
             let looked = self.look_into(segment).and_then(|looked| {
@@ -109,6 +123,11 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the page has cost enough, or its reader has left.
+    fn is_over(&self) -> bool {
+        self.looks >= LOOKS || self.looked_at > LOOKED_AT || (self.is_gone)()
     }
 
     fn look_into(&mut self, segment: &Arc<Segment>) -> io::Result<Looked> {
@@ -141,13 +160,15 @@ impl Reader<'_> {
         let (last, end) = (segment.last(), segment.end());
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
+        let most = (LOOKS / topics.len().max(1)).clamp(LEAST_POSTINGS, POSTINGS);
         for topic in topics {
-            let postings = segment.topic(*topic, start, POSTINGS, files)?;
-            if postings.len() == POSTINGS {
-                complete_to = complete_to.min(postings[POSTINGS - 1]);
+            let postings = segment.topic(*topic, start, most, files)?;
+            if postings.len() == most {
+                complete_to = complete_to.min(postings[most - 1]);
             }
             found.extend(postings);
         }
+        self.looks += topics.len();
         // After the postings, so that it is known of an index that was made anew to read them.
         let lost = segment.first_lost(self.looked_up_to, last.min(self.up_to), files)?;
         if lost.is_some() {
@@ -175,7 +196,7 @@ impl Reader<'_> {
                 self.looked_up_to = self.up_to;
                 return Ok(Some(Looked::Enough));
             }
-            if !self.take(frame) {
+            if !self.take(frame) || self.is_over() {
                 return Ok(Some(Looked::Enough));
             }
         }
@@ -201,7 +222,7 @@ impl Reader<'_> {
         let file = segment.file(files)?;
         let mut scanner = Scanner::new(&*file, start.into(), end);
         while expected <= last {
-            if expected > self.up_to || scanner.at() > u64::from(start) + LOOKED_AT {
+            if expected > self.up_to || self.is_over() {
                 return Ok(Looked::Enough);
             }
             let Some((at, entry)) = scanner.next()? else {
@@ -234,6 +255,8 @@ impl Reader<'_> {
     /// Judges a frame and takes it into the page, if it fits; whether it is dealt with.
     fn take(&mut self, frame: Frame) -> bool {
         let position = frame.position;
+        self.looks += 1;
+        self.looked_at += frame.bytes.len() + RECORD;
         match self.filter.judge(&frame) {
             Verdict::Admitted => {
                 if self.bytes > 0 && self.bytes + frame.bytes.len() > self.limit {

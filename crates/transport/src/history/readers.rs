@@ -1,21 +1,48 @@
 //! Threads that read the disk, so that no task of the runtime waits for it.
 
-use std::collections::VecDeque;
+mod turns;
+
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// At least two, so that one slow disk access does not stop all readers.
-const LEAST: usize = 2;
-const MOST: usize = 8;
+use self::turns::{Job, MOST, Ticket, Turns};
+use crate::Unavailable;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// At least two, so that one slow disk access does not stop all readers.
+const LEAST_THREADS: usize = 2;
+const MOST_THREADS: usize = 8;
+
 type Repeated = Box<dyn FnMut() -> bool + Send>;
 
-/// A few threads and what they are to do. A reader has one page under way at a time, so there is
-/// never more to do than there are streams, and one repeated job.
+/// What a job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page for a client: clients that are equal here share their turns.
+    Page(u64),
+    /// What an id stands for. Every other turn is a look-up's while one waits: nobody can resume
+    /// without it, and it costs less than a page.
+    LookUp,
+    /// What look-ups wait for.
+    Preparation,
+}
+
+impl Kind {
+    fn client(self) -> u64 {
+        match self {
+            Self::Page(client) => client,
+            Self::LookUp => 0,
+            Self::Preparation => 1,
+        }
+    }
+}
+
+/// A few threads and what they are to do.
 pub(super) struct Readers {
     shared: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -29,15 +56,76 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    pages: Turns,
+    lookups: Turns,
+    /// Whether the last job was a look-up.
+    was_lookup: bool,
+    /// Whether it was logged that too much waits, since little did.
+    is_told: bool,
     ended: bool,
+}
+
+impl State {
+    fn of(&mut self, kind: Kind) -> &mut Turns {
+        match kind {
+            Kind::Page(_) => &mut self.pages,
+            Kind::LookUp | Kind::Preparation => &mut self.lookups,
+        }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let of_lookups = |state: &mut Self| {
+            let job = state.lookups.pop()?;
+            state.was_lookup = true;
+            Some(job)
+        };
+        if !self.was_lookup
+            && let Some(job) = of_lookups(self)
+        {
+            return Some(job);
+        }
+        self.was_lookup = false;
+        self.pages.pop().or_else(|| of_lookups(self))
+    }
+}
+
+/// The answer of a job. Dropping it takes the job out of the queue, or tells it to stop.
+pub(super) struct Answer<T> {
+    answered: oneshot::Receiver<T>,
+    queue: Arc<Queue>,
+    kind: Kind,
+    ticket: Option<Ticket>,
+}
+
+impl<T> Future for Answer<T> {
+    type Output = Result<T, Unavailable>;
+
+    /// # Errors
+    /// If the job panics, too many wait, or the log is closed first.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = Pin::new(&mut self.answered).poll(context);
+        answered.map(|answer| {
+            self.ticket = None;
+            answer.map_err(|_| Unavailable)
+        })
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            // So that what is dropped with it is dropped outside the lock.
+            let job = self.queue.lock().of(self.kind).cancel(ticket);
+            drop(job);
+        }
+    }
 }
 
 impl Readers {
     pub(super) fn start() -> std::io::Result<Self> {
-        let count = std::thread::available_parallelism().map_or(LEAST, usize::from);
+        let count = std::thread::available_parallelism().map_or(LEAST_THREADS, usize::from);
         let shared = Arc::new(Queue::default());
-        let threads = (0..count.clamp(LEAST, MOST)).map(|_| {
+        let threads = (0..count.clamp(LEAST_THREADS, MOST_THREADS)).map(|_| {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("talaria-read".to_owned())
@@ -47,20 +135,27 @@ impl Readers {
         Ok(Self { shared, threads })
     }
 
-    /// Has a job done. The answer is gone if the job panics or the log is closed first.
+    /// Has a job done. The job is told how to ask whether its answer is no longer awaited, and should
+    /// end early if so.
     pub(super) fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> oneshot::Receiver<T> {
+        kind: Kind,
+        job: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            // A reader that has gone costs the disk nothing.
             if !answer.is_closed() {
-                _ = answer.send(job());
+                let outcome = job(&|| answer.is_closed());
+                // The reader may have gone meanwhile.
+                _ = answer.send(outcome);
             }
         });
-        self.shared.push(job);
-        answered
+        Answer {
+            answered,
+            queue: Arc::clone(&self.shared),
+            kind,
+            ticket: self.shared.push(kind, job),
+        }
     }
 
     /// Has a job done again and again while it returns true. Other jobs have their turn in between.
@@ -71,34 +166,52 @@ impl Readers {
 
 fn repeat(queue: &Arc<Queue>, mut job: Repeated) {
     let again = Arc::clone(queue);
-    queue.push(Box::new(move || {
+    let job = move || {
         if job() {
             repeat(&again, job);
         }
-    }));
+    };
+    queue.push(Kind::Preparation, Box::new(job));
 }
 
 impl Queue {
-    fn push(&self, job: Job) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a job; `None` if the log is being closed.
+    fn push(&self, kind: Kind, job: Job) -> Option<Ticket> {
+        let mut state = self.lock();
         if state.ended {
-            return;
+            return None;
         }
-        state.jobs.push_back(job);
+        let (ticket, excess) = state.of(kind).push(kind.client(), job);
+        let is_news = excess.is_some() && !std::mem::replace(&mut state.is_told, true);
+        if state.pages.len().max(state.lookups.len()) <= MOST / 2 {
+            state.is_told = false;
+        }
         drop(state);
         self.changed.notify_one();
+        if is_news {
+            tracing::warn!(
+                most = MOST,
+                "too many subscribers wait for the history; those of the client with most are told to come back"
+            );
+        }
+        // This wakes its reader.
+        drop(excess);
+        Some(ticket)
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        let mut state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.lock();
         state.ended = true;
-        let undone = std::mem::take(&mut state.jobs);
+        let undone = (
+            std::mem::take(&mut state.pages),
+            std::mem::take(&mut state.lookups),
+        );
         drop(state);
         // This wakes the readers that await one of them.
         drop(undone);
@@ -112,9 +225,9 @@ impl Drop for Readers {
 
 fn work(queue: &Queue) {
     loop {
-        let mut state = queue.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = queue.lock();
         let job = loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(job) = state.next() {
                 break job;
             }
             if state.ended {

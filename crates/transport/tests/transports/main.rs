@@ -10,6 +10,7 @@ mod clock;
 mod damage;
 mod descriptors;
 mod failing;
+mod fairness;
 mod folder;
 mod full;
 mod golden;

@@ -229,6 +229,8 @@ macro_rules! suite {
             pages_are_bounded_and_meet,
             pages_end_where_they_are_told,
             a_reader_of_several_topics_gets_them_all,
+            a_page_judges_a_bounded_number_of_updates,
+            a_page_ends_where_judging_has_cost_enough,
             the_newest_update_is_kept_whatever_its_size,
             an_append_of_several_is_one_group,
             an_append_completes_though_nobody_waits,

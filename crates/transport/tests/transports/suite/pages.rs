@@ -1,6 +1,7 @@
 //! Pages: within the ends they are given, and whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use talaria_protocol::Update;
 use talaria_transport::{Admit, Frame, Position, Transport, Verdict};
@@ -145,6 +146,72 @@ pub fn a_reader_of_several_topics_gets_them_all(open: Open) {
     let _recorder = start(&transport);
     publish_sparse_topics(&transport);
     assert_readers_of_topics_get_them_all(&transport);
+}
+
+/// Admits nothing, and counts what it judges.
+#[derive(Default)]
+pub struct Counting(pub Arc<AtomicUsize>);
+
+impl Admit for Counting {
+    fn judge(&self, _: &Frame) -> Verdict {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Verdict::Refused
+    }
+}
+
+/// A reader who wants nothing of what there is makes the log judge a bounded number of updates a
+/// page, and goes on from there.
+pub fn a_page_judges_a_bounded_number_of_updates(open: Open) {
+    const UPDATES: u64 = 12_000;
+    let transport = open(Kept {
+        max_bytes: 16 << 20,
+        ..Kept::default()
+    });
+    let _recorder = start(&transport);
+    for _ in 0..UPDATES / 1_000 {
+        let updates = vec![update(None, ""); 1_000];
+        block_on(transport.append_all(updates)).expect("they are stored");
+    }
+    let judged = Arc::new(AtomicUsize::new(0));
+    let (mut from, mut pages) = (0, 0);
+    while from < UPDATES {
+        let filter = Counting(Arc::clone(&judged));
+        let page = read(&transport, from, UPDATES, 1 << 20, filter).expect("a page");
+        assert!(page.looked_up_to.0 > from, "a page goes on");
+        let count = judged.swap(0, Ordering::SeqCst);
+        assert_eq!(count as u64, page.looked_up_to.0 - from);
+        assert!(count <= 4_096, "{count} updates in one page");
+        from = page.looked_up_to.0;
+        pages += 1;
+    }
+    assert!(pages >= 3, "{pages} pages");
+}
+
+/// A page ends where its reader says that judging it has cost enough, and the next one goes on with
+/// that update.
+pub fn a_page_ends_where_judging_has_cost_enough(open: Open) {
+    /// Judges a few updates, and admits the even ones.
+    struct Few(AtomicUsize);
+    impl Admit for Few {
+        fn judge(&self, frame: &Frame) -> Verdict {
+            if self.0.fetch_add(1, Ordering::SeqCst) >= 3 {
+                return Verdict::Later;
+            }
+            frame.position.0.is_multiple_of(2).into()
+        }
+    }
+    let transport = open(Kept::default());
+    let _recorder = start(&transport);
+    publish_two_topics(&transport, 5);
+    let (mut from, mut found) = (0, Vec::new());
+    while from < 10 {
+        let few = Few(AtomicUsize::new(0));
+        let page = read(&transport, from, 10, 1 << 20, few).expect("a page");
+        assert_eq!(page.looked_up_to.0, (from + 3).min(10));
+        from = page.looked_up_to.0;
+        found.extend(places(&page.frames));
+    }
+    assert_eq!(found, [2, 4, 6, 8, 10]);
 }
 
 /// The newest update is kept whatever its size, until the next one comes.

@@ -162,11 +162,17 @@ impl<L: Commit> Committer<L> {
 
     fn join_all(
         &self,
-        updates: Vec<Update>,
+        mut updates: Vec<Update>,
     ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
+        // A group is of one kind, and these are one group.
+        let is_event = |update: &Update| update.by_hub && update.id.is_none();
+        let are_events = updates.iter().all(is_event);
+        updates
+            .iter_mut()
+            .for_each(|update| update.by_hub = are_events);
         let mut queue = self.shared.lock();
         queue.refuse_more_than(updates.len(), updates.iter().map(size).sum())?;
         let last = updates.len() - 1;
@@ -271,6 +277,8 @@ struct Awaited<G> {
     group: G,
     /// At least the bytes of its frames, while it is prepared.
     bytes: usize,
+    /// Whether it is of subscription events, while it is prepared.
+    by_hub: bool,
     answers: Vec<oneshot::Sender<Answer>>,
 }
 
@@ -287,16 +295,16 @@ fn commit<L: Commit>(shared: &Shared<L>, at_most: Option<usize>) {
         let mut next: Option<Awaited<L::Prepared>> = None;
         if let Some(flight) = &flying
             && log.is_long(&flight.group)
-            && let Some(group) = next_group(shared, 0, true, hand_over)
+            && let Some(group) = next_group(shared, None, true, hand_over)
         {
             next = Some(prepare(&mut *log, group, None, Some(&flight.group)));
         }
         let landed = flying
             .take()
             .map(|flight| (log.land(flight.group), flight.answers));
-        let prepared_bytes = next.as_ref().map_or(0, |next| next.bytes);
+        let before = next.as_ref().map(|next| (next.bytes, next.by_hub));
         let is_under_way = landed.is_some() || next.is_some();
-        match next_group(shared, prepared_bytes, is_under_way, hand_over) {
+        match next_group(shared, before, is_under_way, hand_over) {
             Some(group) => next = Some(prepare(&mut *log, group, next, None)),
             None if is_under_way => {}
             None => return,
@@ -309,6 +317,7 @@ fn commit<L: Commit>(shared: &Shared<L>, at_most: Option<usize>) {
                         group,
                         answers: next.answers,
                         bytes: 0,
+                        by_hub: next.by_hub,
                     });
                 }
                 Err(error) => refuse(next.answers, &error),
@@ -336,6 +345,7 @@ fn prepare<L: Commit>(
         Some(before) => (Some(before.group), before.answers, before.bytes),
         None => (None, Vec::with_capacity(waiting.len()), 0),
     };
+    let by_hub = waiting.first().is_some_and(|first| first.update.by_hub);
     let mut updates = Vec::with_capacity(waiting.len());
     for waiting in waiting {
         bytes += size(&waiting.update);
@@ -346,6 +356,7 @@ fn prepare<L: Commit>(
         group: log.prepare(updates, before, behind),
         answers,
         bytes,
+        by_hub,
     }
 }
 
@@ -374,12 +385,13 @@ fn tell<L>(shared: &Shared<L>, frames: &[Arc<Frame>], answers: Vec<oneshot::Send
     }
 }
 
-/// Takes as many updates as fit into a group that has `bytes` bytes already; `None` if nothing waits
-/// or fits, or if the thread is to go on. While a group is under way its committer stays the
+/// Takes as many updates as fit into a group that has `before` already: so many bytes, of events or
+/// not; `None` if nothing waits or fits, or if the thread is to go on. Events and updates are groups of
+/// their own, because they are stored apart. While a group is under way its committer stays the
 /// committer.
 fn next_group<L>(
     shared: &Shared<L>,
-    mut bytes: usize,
+    before: Option<(usize, bool)>,
     is_under_way: bool,
     hand_over: bool,
 ) -> Option<Vec<Waiting>> {
@@ -400,8 +412,12 @@ fn next_group<L>(
         shared.relief.notify_one();
         return None;
     }
+    let (mut bytes, mut kind) = before.map_or((0, None), |(bytes, by_hub)| (bytes, Some(by_hub)));
     let mut group: Vec<Waiting> = Vec::new();
     while let Some(next) = queue.waiting.front() {
+        if *kind.get_or_insert(next.update.by_hub) != next.update.by_hub {
+            break;
+        }
         let next_bytes = size(&next.update);
         let must_follow = group.last().is_some_and(|last| last.goes_with_next);
         if bytes > 0 && bytes + next_bytes > shared.group_bytes && !must_follow {

@@ -7,6 +7,7 @@ mod error;
 mod format;
 mod index;
 pub mod inspect;
+mod journal;
 mod log;
 mod lookup;
 mod manifest;
@@ -121,7 +122,9 @@ impl History {
             log.settle();
         }
         let shared = Arc::clone(&log.shared);
+        // Of what was imported it holds nothing.
         let ring = Arc::new(Ring::new(ring_bytes, shared.head()));
+        log.ring = Arc::clone(&ring);
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
         // A group is at most a quarter of the ring, so that its readers find it there, and small
         // beside a segment.

@@ -8,6 +8,7 @@
 pub mod boltdb;
 mod committer;
 pub mod event_id;
+mod events;
 mod frame;
 pub mod history;
 mod memory;
@@ -21,6 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use event_id::{EventIds, RunTag};
+pub use events::EventBounds;
 pub use frame::Frame;
 pub use history::{History, HistoryOptions};
 pub use memory::{Memory, MemoryOptions};
@@ -52,7 +54,9 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Reads committed updates after `from`, not beyond `up_to`, that the filter admits.
     ///
-    /// At most `limit` bytes of them, or one.
+    /// At most `limit` bytes of them, or one. What a page looks at is bounded too, so it may end early
+    /// and empty; the next one goes on from [`Page::looked_up_to`]. Subscription events that are no
+    /// longer kept are passed over.
     fn read(
         &self,
         from: Position,
@@ -105,7 +109,9 @@ pub trait Admit: Send + Sync {
         0
     }
 
-    /// Whether only subscription events are admitted, which are then found without the updates.
+    /// Whether only subscription events are admitted, which are then found without the updates: from
+    /// any position on, since they are kept by bounds of their own ([`EventBounds`]) and not by what
+    /// [`Transport::bounds`] says.
     fn by_hub_only(&self) -> bool {
         false
     }

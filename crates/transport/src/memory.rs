@@ -15,10 +15,11 @@ use talaria_protocol::Update;
 
 use self::chosen::Chosen;
 use crate::committer::{Commit, Committer, Who};
+use crate::events::{Event, EventRanges, Events};
 use crate::sync::Mutex;
 use crate::{
-    Admit, AppendError, Appended, Bounds, EventIds, Frame, Health, Lookup, Page, Pending, Position,
-    ReadError, Ring, Route, RunTag, Transport, Unavailable, Verdict,
+    Admit, AppendError, Appended, Bounds, EventBounds, EventIds, Frame, Health, Lookup, Page,
+    Pending, Position, ReadError, Ring, Route, RunTag, Transport, Unavailable, Verdict,
 };
 
 /// How many frames are copied out of the ring at a time.
@@ -36,6 +37,8 @@ pub struct MemoryOptions {
     pub max_bytes: usize,
     /// Whether cursors are looked up; off for `local`.
     pub look_up: bool,
+    /// What is kept of subscription events, which count in neither of the above.
+    pub events: EventBounds,
 }
 
 impl Default for MemoryOptions {
@@ -44,6 +47,7 @@ impl Default for MemoryOptions {
             size: None,
             max_bytes: 32 << 20,
             look_up: true,
+            events: EventBounds::default(),
         }
     }
 }
@@ -68,11 +72,15 @@ pub struct Memory {
     options: MemoryOptions,
 }
 
-#[derive(Default)]
 struct State {
     head: Position,
     newest: Option<Arc<Frame>>,
     chosen: Chosen,
+    events: Events,
+    /// The positions of events, forgotten or not.
+    ranges: EventRanges,
+    /// Everything up to here is over by `size`.
+    floor: Position,
 }
 
 impl Memory {
@@ -84,12 +92,20 @@ impl Memory {
         let ring = Arc::new(Ring::new(options.max_bytes, Position::ORIGIN));
         let ids = EventIds::random().map_err(std::io::Error::other)?;
         let run = RunTag::random().map_err(std::io::Error::other)?;
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(State {
+            head: Position::ORIGIN,
+            newest: None,
+            chosen: Chosen::default(),
+            events: Events::new(options.events),
+            ranges: EventRanges::default(),
+            floor: Position::ORIGIN,
+        }));
         let places = Places {
             ids: ids.clone(),
             run,
             head: Position::ORIGIN,
             look_up: options.look_up,
+            size: options.size,
             ring: Arc::clone(&ring),
             state: Arc::clone(&state),
         };
@@ -116,14 +132,19 @@ impl Memory {
             frames: Vec::new(),
             looked_up_to: from,
         };
+        let by_hub_only = filter.by_hub_only();
         let (mut bytes, mut judged) = (0, 0);
+        let up_to = up_to.min(self.ring.newest());
         while page.looked_up_to < up_to && judged < JUDGED {
-            let frames = self.ring.page(page.looked_up_to, up_to, PAGE_FRAMES);
-            let frames = frames.ok_or(ReadError::Passed(page.looked_up_to))?;
-            if frames.is_empty() {
-                break;
-            }
+            let frames = if by_hub_only {
+                let state = self.state.lock();
+                state.events.page(page.looked_up_to, up_to, PAGE_FRAMES)
+            } else {
+                let frames = self.ring.page(page.looked_up_to, up_to, PAGE_FRAMES);
+                frames.ok_or(ReadError::Passed(page.looked_up_to))?
+            };
             judged += frames.len();
+            let is_all = frames.len() < PAGE_FRAMES;
             for frame in frames {
                 let verdict = filter.judge(&frame);
                 let admitted = verdict == Verdict::Admitted;
@@ -136,6 +157,10 @@ impl Memory {
                     bytes += frame.bytes.len();
                     page.frames.push(frame);
                 }
+            }
+            if is_all {
+                // What follows are events that were forgotten.
+                page.looked_up_to = up_to;
             }
         }
         Ok(page)
@@ -209,16 +234,14 @@ impl Transport for Memory {
     }
 
     fn bounds(&self) -> Bounds {
-        let head = self.state.lock().head;
+        let state = self.state.lock();
+        let (head, by_size) = (state.head, state.floor);
+        drop(state);
         if !self.options.look_up {
             // No history: a cursor may start at the newest update only.
             return Bounds { floor: head, head };
         }
-        let floor = self.ring.floor();
-        let floor = self
-            .options
-            .size
-            .map_or(floor, |size| floor.max(head.back(size)));
+        let floor = self.ring.floor().max(by_size);
         Bounds { floor, head }
     }
 
@@ -260,6 +283,7 @@ struct Places {
     run: RunTag,
     head: Position,
     look_up: bool,
+    size: Option<u64>,
     ring: Arc<Ring>,
     state: Arc<Mutex<State>>,
 }
@@ -286,9 +310,23 @@ impl Commit for Places {
 
     fn land(&mut self, frames: Self::Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
         if let Some(newest) = frames.last() {
+            let events = frames.iter().filter(|frame| frame.by_hub);
+            let events = events.map(|frame| Event::new(Arc::clone(frame), 0));
+            let events: Vec<_> = events.collect();
             let mut state = self.state.lock();
             state.head = newest.position;
             state.newest = Some(Arc::clone(newest));
+            for event in events {
+                if self.size.is_some() {
+                    state
+                        .ranges
+                        .push(event.frame.position, event.frame.position);
+                }
+                state.events.add(event);
+            }
+            if let Some(size) = self.size {
+                state.count_to(size, self.ring.floor());
+            }
         }
         Ok(frames)
     }
@@ -298,6 +336,21 @@ impl Commit for Places {
         let mut state = self.state.lock();
         state.chosen.forget(floor);
         self.ring.hold_besides(state.chosen.weight());
+        let gone = state.events.evict();
+        drop(state);
+        if !gone.is_empty() {
+            self.ring.forget(&gone);
+        }
+    }
+}
+
+impl State {
+    /// Raises the floor to where the newest `size` updates begin, and at least to another one.
+    fn count_to(&mut self, size: u64, floor: Position) {
+        self.floor = self.floor.max(floor);
+        self.ranges.forget(self.floor);
+        self.floor = self.ranges.floor(self.floor, self.head, size);
+        self.ranges.forget(self.floor);
     }
 }
 

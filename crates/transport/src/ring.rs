@@ -8,8 +8,10 @@ use crate::{Frame, Position};
 
 /// The newest frames of the log.
 ///
-/// Invariant: the frames are dense, so a frame's index is its position minus the first one's. The
-/// newest group always stays, whatever its size.
+/// Invariant: positions increase, and what is missing between the floor and the newest is a
+/// subscription event that was forgotten. The newest group of updates always stays, whatever its size.
+/// Subscription events do not count: they are bounded where they are kept, and forgotten here when
+/// they are forgotten there.
 #[derive(Debug)]
 pub struct Ring {
     frames: RwLock<Frames>,
@@ -18,12 +20,45 @@ pub struct Ring {
 
 #[derive(Debug)]
 struct Frames {
-    queue: VecDeque<Arc<Frame>>,
+    queue: VecDeque<Slot>,
     /// The position before the oldest frame.
     floor: Position,
+    newest: Position,
+    /// Where the newest group of updates begins.
+    newest_group: Position,
     bytes: usize,
     /// What is held elsewhere because of the frames, in bytes.
     besides: usize,
+    /// Slots without a frame.
+    forgotten: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    position: Position,
+    /// `None` once it was forgotten.
+    frame: Option<Arc<Frame>>,
+}
+
+/// What a frame counts in a ring, in bytes.
+fn weight(frame: &Frame) -> usize {
+    if frame.by_hub { 0 } else { frame.weight() }
+}
+
+impl Frames {
+    /// Where a position is in the queue, or where it would be.
+    fn place_of(&self, position: Position) -> Result<usize, usize> {
+        let first = self.queue.front().map_or(position, |slot| slot.position);
+        let place = position.0.saturating_sub(first.0);
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        // While nothing was forgotten the frames are dense.
+        match self.queue.get(place) {
+            Some(slot) if slot.position == position => Ok(place),
+            _ => self
+                .queue
+                .binary_search_by_key(&position, |slot| slot.position),
+        }
+    }
 }
 
 impl Ring {
@@ -32,8 +67,11 @@ impl Ring {
         let frames = Frames {
             queue: VecDeque::new(),
             floor: head,
+            newest: head,
+            newest_group: Position::ORIGIN,
             bytes: 0,
             besides: 0,
+            forgotten: 0,
         };
         Self {
             frames: RwLock::new(frames),
@@ -56,47 +94,88 @@ impl Ring {
         self.frames.read().floor
     }
 
+    /// The position of the newest frame.
+    pub(crate) fn newest(&self) -> Position {
+        self.frames.read().newest
+    }
+
     /// Appends a committed group and returns what had to leave.
     pub fn extend(&self, group: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
         let mut frames = self.frames.write();
-        frames.bytes += group.iter().map(|frame| frame.weight()).sum::<usize>();
-        frames.queue.extend(group.iter().cloned());
+        frames.bytes += group.iter().map(|frame| weight(frame)).sum::<usize>();
+        if let Some(first) = group.first().filter(|first| !first.by_hub) {
+            frames.newest_group = first.position;
+        }
+        frames.newest = group.last().map_or(frames.newest, |last| last.position);
+        frames.queue.extend(group.iter().map(|frame| Slot {
+            position: frame.position,
+            frame: Some(Arc::clone(frame)),
+        }));
         let mut left = Vec::new();
         let most = self.max_bytes.saturating_sub(frames.besides);
-        while frames.bytes > most && frames.queue.len() > group.len() {
-            if let Some(frame) = frames.queue.pop_front() {
-                frames.bytes -= frame.weight();
-                frames.floor = frame.position;
-                left.push(frame);
+        let newest_group = frames.newest_group;
+        while frames.bytes > most
+            && let Some(slot) = frames
+                .queue
+                .pop_front_if(|slot| slot.position < newest_group)
+        {
+            frames.floor = slot.position;
+            match slot.frame {
+                Some(frame) => {
+                    frames.bytes -= weight(&frame);
+                    left.push(frame);
+                }
+                None => frames.forgotten -= 1,
             }
         }
         left
+    }
+
+    /// Forgets subscription events: readers pass over them.
+    pub(crate) fn forget(&self, events: &[Position]) {
+        /// So many empty slots are not worth a pass over the others.
+        const FEW: usize = 1_024;
+        let mut frames = self.frames.write();
+        for position in events {
+            if let Ok(place) = frames.place_of(*position)
+                && let Some(slot) = frames.queue.get_mut(place)
+                && slot.frame.take().is_some()
+            {
+                frames.forgotten += 1;
+            }
+        }
+        if frames.forgotten > FEW && frames.forgotten > frames.queue.len() / 2 {
+            frames.queue.retain(|slot| slot.frame.is_some());
+            frames.forgotten = 0;
+        }
     }
 
     /// The frames after `from`, not beyond `up_to`, at most `limit` of them; `None` if one of them
     /// left the ring.
     pub fn page(&self, from: Position, up_to: Position, limit: usize) -> Option<Vec<Arc<Frame>>> {
         let frames = self.frames.read();
-        let skip = from.0.checked_sub(frames.floor.0)?;
-        let wanted = up_to.0.saturating_sub(from.0).min(limit as u64);
-        let start = usize::try_from(skip)
-            .unwrap_or(usize::MAX)
-            .min(frames.queue.len());
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        Some(frames.queue.range(start..).take(wanted).cloned().collect())
+        if from < frames.floor {
+            return None;
+        }
+        let (Ok(start) | Err(start)) = frames.place_of(from.next());
+        let start = start.min(frames.queue.len());
+        let slots = frames.queue.range(start..);
+        let slots = slots.take_while(|slot| slot.position <= up_to);
+        let present = slots.filter_map(|slot| slot.frame.clone());
+        Some(present.take(limit).collect())
     }
 
-    /// Appends the frames at the positions, in order, to `found`, until one is missing; whether
-    /// all were there.
+    /// Appends the frames at the positions, in order, to `found`, until one left the ring or is
+    /// still to come; whether all were there. Events that were forgotten are passed over.
     pub fn get(&self, positions: &[Position], found: &mut Vec<Arc<Frame>>) -> bool {
         let frames = self.frames.read();
         for position in positions {
-            let index = position.0.checked_sub(frames.floor.next().0);
-            let frame = index.and_then(|index| frames.queue.get(usize::try_from(index).ok()?));
-            match frame {
-                Some(frame) => found.push(Arc::clone(frame)),
-                None => return false,
+            if *position <= frames.floor || *position > frames.newest {
+                return false;
             }
+            let slot = frames.place_of(*position).ok();
+            let slot = slot.and_then(|place| frames.queue.get(place));
+            found.extend(slot.and_then(|slot| slot.frame.clone()));
         }
         true
     }
@@ -110,8 +189,13 @@ mod tests {
     use super::*;
 
     fn frame(position: u64) -> Arc<Frame> {
+        made(position, false)
+    }
+
+    fn made(position: u64, by_hub: bool) -> Arc<Frame> {
         let update = Update {
             topics: vec!["t".to_owned()],
+            by_hub,
             ..Update::default()
         };
         Arc::new(Frame::new(Position(position), position.to_string(), update))
@@ -159,5 +243,45 @@ mod tests {
         assert_eq!(positions(&found), [5, 6]);
         assert!(!ring.get(&[Position(4)], &mut found));
         assert!(!ring.get(&[Position(7)], &mut found));
+    }
+
+    #[test]
+    fn events_cost_no_update_its_place() {
+        let ring = Ring::new(frame(1).weight() * 2, Position::ORIGIN);
+        ring.extend(&[frame(1)]);
+        ring.extend(&[frame(2)]);
+        for position in 3..10_000 {
+            assert!(ring.extend(&[made(position, true)]).is_empty());
+            ring.forget(&[Position(position)]);
+        }
+        let page = ring.page(Position::ORIGIN, Position(10_000), 99);
+        assert_eq!(page.map(|frames| positions(&frames)), Some(vec![1, 2]));
+        assert!(ring.frames.read().queue.len() < 4_000);
+        let left = ring.extend(&[frame(10_000)]);
+        assert_eq!(positions(&left), [1]);
+        assert_eq!(ring.floor(), Position(1));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_passed_over() {
+        let ring = Ring::new(1 << 20, Position::ORIGIN);
+        ring.extend(&[frame(1)]);
+        ring.extend(&(2..=2_000).map(|at| made(at, true)).collect::<Vec<_>>());
+        ring.extend(&[frame(2_001)]);
+        let forgotten: Vec<_> = (2..=1_999).map(Position).collect();
+        for forgotten in [&forgotten[..2], &forgotten[2..]] {
+            ring.forget(forgotten);
+            let mut found = Vec::new();
+            assert!(ring.get(&[1, 2, 3, 2_000, 2_001].map(Position), &mut found));
+            assert_eq!(positions(&found), [1, 2_000, 2_001]);
+        }
+        let page = |from, up_to, limit| {
+            ring.page(Position(from), Position(up_to), limit)
+                .map(|frames| positions(&frames))
+        };
+        assert_eq!(page(0, 2_001, 9), Some(vec![1, 2_000, 2_001]));
+        assert_eq!(page(1, 1_500, 9), Some(vec![]));
+        assert_eq!(page(700, 2_001, 1), Some(vec![2_000]));
+        assert!(!ring.get(&[Position(2_002)], &mut Vec::new()));
     }
 }

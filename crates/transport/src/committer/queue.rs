@@ -37,10 +37,12 @@ impl Queue {
 
     pub(super) fn push(
         &mut self,
-        update: Update,
+        mut update: Update,
         goes_with_next: bool,
     ) -> oneshot::Receiver<Answer> {
         let (acknowledge, acknowledged) = oneshot::channel();
+        // An event has an id that this log makes, so that it need not be stored to be resumed from.
+        update.by_hub &= update.id.is_none();
         self.bytes += size(&update);
         self.waiting.push_back(Waiting {
             update,

@@ -36,7 +36,7 @@ pub enum OpenError {
     },
     /// The file is of a later release.
     #[error(
-        "{path} has format version {version}, this program reads version 1; run the release that wrote it"
+        "{path} has format version {version}, this program reads up to version 2; run the release that wrote it"
     )]
     Version {
         /// The file.

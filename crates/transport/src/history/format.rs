@@ -8,13 +8,17 @@ use bytes::Bytes;
 use super::manifest::Run;
 use crate::{Frame, Position, RunTag};
 
-/// The format that this program writes and reads.
-pub(super) const VERSION: u32 = 1;
+/// The format that this program writes; it reads the earlier ones too.
+pub(super) const VERSION: u32 = 2;
+/// The first format, which has no records of events.
+pub(super) const FIRST_VERSION: u32 = 1;
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER: usize = 88;
 /// Bytes of a group's header.
 pub(super) const GROUP_HEADER: usize = 72;
 const CRC: usize = 4;
+/// Bytes of a record of events.
+pub(super) const EVENTS: usize = 8 + 16 + CRC;
 /// Bytes of a void at least: kind, length, checksum.
 pub(super) const VOID: usize = 8 + CRC;
 
@@ -24,6 +28,7 @@ pub(super) const GROUP_MAGIC: [u8; 4] = *b"\xA7GRP";
 const KIND_UPDATE: u8 = 1;
 const KIND_SNAPSHOT: u8 = 2;
 const KIND_VOID: u8 = 3;
+const KIND_EVENTS: u8 = 4;
 const FLAG_PRIVATE: u8 = 1;
 const FLAG_CHOSEN: u8 = 2;
 const FLAG_BY_HUB: u8 = 4;
@@ -80,7 +85,7 @@ impl SegmentHeader {
         }
         // A later format keeps magic and version where they are, and perhaps nothing else.
         match fields.u32() {
-            Some(VERSION) => {}
+            Some(FIRST_VERSION..=VERSION) => {}
             Some(version) => return Err(HeaderFault::Version(version)),
             None => return Err(HeaderFault::Unreadable),
         }
@@ -186,6 +191,9 @@ pub(super) enum Content<'a> {
     Snapshot,
     /// What a repair gave up.
     Void,
+    /// The positions from the first to the last are those of subscription events, which are stored
+    /// apart. It precedes the update that follows them.
+    Events(Position, Position),
 }
 
 /// A stored update.
@@ -235,6 +243,16 @@ pub(super) fn encode_record(frame: &Frame, time: u64, chosen: bool, out: &mut Ve
     seal(out, start);
 }
 
+/// Appends the record of the events from `first` to `last`.
+pub(super) fn encode_events(first: Position, last: Position, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[KIND_EVENTS, 0, 0, 0]);
+    put_u32(out, EVENTS as u32);
+    put_u64(out, first.0);
+    put_u64(out, last.0);
+    seal(out, start);
+}
+
 /// The record that stands where something was given up, of so many bytes, at least [`VOID`].
 pub(super) fn encode_void(length: u32) -> Vec<u8> {
     let mut out = vec![KIND_VOID, 0, 0, 0];
@@ -252,7 +270,7 @@ impl<'a> Record<'a> {
         fields.take(3)?;
         let length = fields.u32()? as usize;
         let possible = length >= VOID;
-        (matches!(kind, KIND_UPDATE..=KIND_VOID) && possible).then_some(length)
+        (matches!(kind, KIND_UPDATE..=KIND_EVENTS) && possible).then_some(length)
     }
 
     /// Reads the record at the start of the bytes; `None` if it is not whole.
@@ -267,6 +285,11 @@ impl<'a> Record<'a> {
         let content = match fields.u8()? {
             KIND_SNAPSHOT => Content::Snapshot,
             KIND_VOID => Content::Void,
+            KIND_EVENTS => {
+                fields.take(7)?;
+                let (first, last) = (Position(fields.u64()?), Position(fields.u64()?));
+                (first <= last && fields.0.is_empty()).then_some(Content::Events(first, last))?
+            }
             _ => Content::Update(Stored::parse(fields)?),
         };
         Some(Self { content, length })
@@ -398,6 +421,6 @@ pub fn decode_sealed(bytes: &[u8]) -> Option<Frame> {
     seal(&mut whole, 0);
     match Record::parse(&whole)?.content {
         Content::Update(stored) => Some(stored.to_frame()),
-        Content::Snapshot | Content::Void => None,
+        Content::Snapshot | Content::Void | Content::Events(..) => None,
     }
 }

@@ -5,12 +5,14 @@
 
 mod file;
 mod filter;
+mod holes;
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 pub(super) use self::file::{IndexFile, Subject};
 use self::filter::Filter;
+use self::holes::{Hole, Holes};
 use super::format::Stored;
 use crate::{Frame, Position};
 
@@ -75,8 +77,10 @@ impl Hashes {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     first: Position,
-    /// One for each position; zero where the update is lost.
+    /// One for each position that is not an event's; zero where the update is lost.
     offsets: Vec<u32>,
+    /// The positions of events.
+    holes: Holes,
     topics: HashMap<u64, Vec<u32>>,
     chosen: HashMap<u64, Vec<u32>>,
 }
@@ -91,7 +95,7 @@ impl Index {
 
     /// The newest position, the one before the first if there is none.
     pub(super) fn last(&self) -> Position {
-        Position(self.first.0 + self.offsets.len() as u64).back(1)
+        Position(self.first.0 + self.offsets.len() as u64 + self.holes.count()).back(1)
     }
 
     pub(super) fn add_frame(&mut self, frame: &Frame, chosen: bool, at: u64, hashes: &Hashes) {
@@ -114,15 +118,11 @@ impl Index {
         at: u64,
         hashes: &Hashes,
     ) {
-        let (Some(number), Ok(at)) = (position.0.checked_sub(self.first.0), u32::try_from(at))
-        else {
-            return;
-        };
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        if number < self.offsets.len() {
+        let Ok(at) = u32::try_from(at) else { return };
+        if position <= self.last() {
             return;
         }
-        self.offsets.resize(number, 0);
+        self.extend_to(position.back(1));
         self.offsets.push(at);
         for topic in topics {
             let postings = self.topics.entry(hashes.of(topic)).or_default();
@@ -137,23 +137,39 @@ impl Index {
 
     /// Counts what follows, up to a position, as lost.
     pub(super) fn extend_to(&mut self, last: Position) {
-        let count = (last.0 + 1).saturating_sub(self.first.0);
+        let count = last.0.saturating_sub(self.last().0);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > self.offsets.len() {
-            self.offsets.resize(count, 0);
+        self.offsets.resize(self.offsets.len() + count, 0);
+    }
+
+    /// Adds the positions of events; those up to the last one are not taken.
+    pub(super) fn add_events(&mut self, first: Position, last: Position) {
+        if first > self.last() && first <= last {
+            self.extend_to(first.back(1));
+            self.holes.push(first, last);
         }
     }
 
-    /// Where the update at a position begins; `None` if it is lost or not of this segment.
-    pub(super) fn offset(&self, position: Position) -> Option<u32> {
-        let number = usize::try_from(position.0.checked_sub(self.first.0)?).ok()?;
-        self.offsets.get(number).copied().filter(|at| *at != 0)
+    /// The positions of events: first and last ones.
+    pub(super) fn events(&self) -> Vec<(Position, Position)> {
+        let holes = self.holes.iter();
+        holes.map(|hole| (hole.first, hole.last)).collect()
+    }
+
+    /// Where the update at a position begins, or the one behind the events at that position; `None`
+    /// if it is lost or not of this segment.
+    pub(super) fn place(&self, position: Position) -> Option<(Position, u32)> {
+        let (position, before) = self.holes.behind(position);
+        let number = position.0.checked_sub(self.first.0)?.checked_sub(before)?;
+        let at = *self.offsets.get(usize::try_from(number).ok()?)?;
+        (at != 0).then_some((position, at))
     }
 
     /// The position of the update that begins at an offset.
     pub(super) fn position_at(&self, at: u32) -> Option<Position> {
+        let mut positions = self.holes.others(self.first);
         let number = self.offsets.iter().position(|offset| *offset == at)?;
-        Some(Position(self.first.0 + number as u64))
+        positions.nth(number)
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -164,8 +180,8 @@ impl Index {
         self.chosen
             .keys()
             .for_each(|hash| summary.chosen.insert(*hash));
-        for (position, at) in (self.first.0..).zip(&self.offsets) {
-            summary.note_offset(Position(position), *at);
+        for (position, at) in self.holes.others(self.first).zip(&self.offsets) {
+            summary.note_offset(position, *at);
         }
         summary
     }

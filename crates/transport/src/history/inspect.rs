@@ -113,7 +113,7 @@ pub fn verify(disk: &dyn Disk) -> Result<Vec<Fault>, OpenError> {
     Ok(faults)
 }
 
-/// Hands over every kept and readable update, in order; what is not as it was written, so that
+/// Hands over every kept and readable update, in order, without subscription events; what is not as it was written, so that
 /// nothing is left out without a word. A hub may be running on it.
 ///
 /// # Errors
@@ -140,6 +140,7 @@ pub fn export(
             if let Met::Update(stored, _) = met
                 && stored.position > survey.facts.floor
                 && stored.position <= last
+                && !stored.by_hub
                 && outcome.is_ok()
             {
                 outcome = each(Exported {

@@ -1,6 +1,8 @@
 //! The writer's side of the log: groups, segments, and what to do when the disk fails.
 
+mod events;
 mod failure;
+mod group;
 mod housekeeping;
 mod roll;
 mod syncer;
@@ -14,15 +16,16 @@ use self::failure::Trouble;
 use super::Imported;
 use super::clock::{Clock, Moment};
 use super::disk::File;
-use super::format::{GROUP_HEADER, GroupHeader, encode_record};
+use super::format::{EVENTS, GROUP_HEADER};
 use super::index::Facts;
+use super::journal::Journal;
 use super::manifest::Run;
 use super::options::SyncMode;
 use super::retention::Retention;
 use super::segment::Segment;
 use super::shared::{Newest, Shared};
 use crate::committer::Commit;
-use crate::{AppendError, Frame, Health, Position};
+use crate::{AppendError, Frame, Health, Position, Ring};
 
 pub(super) use self::roll::create_segment;
 pub(super) use self::syncer::Syncer;
@@ -30,6 +33,9 @@ pub(super) use self::syncer::Syncer;
 const NOT_WRITTEN: &str = "the history could not be written; the hub's log says why";
 const ALMOST_FULL: &str =
     "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
+/// Where the records of a group begin in its bytes: the header is before them, and what tells of the
+/// events before the group, if there are some.
+const RECORDS: usize = GROUP_HEADER + EVENTS;
 /// A group of at least this many updates is synced on another thread. For fewer, waking it costs more
 /// than preparing the next group takes.
 const SYNCED_ASIDE: usize = 64;
@@ -59,7 +65,12 @@ pub(super) struct Log {
     pub(super) target: u64,
     /// When and at how many bytes of the log the disk's free space was last looked at.
     pub(super) space_seen: Option<(Moment, u64)>,
+    /// The newest position. What lies between it and the last one of the active segment are events.
     pub(super) head: Position,
+    pub(super) journal: Journal,
+    /// When it was last tried to write the journal anew, if it may hold events that were refused.
+    pub(super) journal_in_doubt: Option<Moment>,
+    pub(super) ring: Arc<Ring>,
     pub(super) clock: Clock,
     pub(super) retention: Retention,
     /// When the floor was last written without a publish.
@@ -84,10 +95,12 @@ pub(super) struct Log {
 pub(super) struct Prepared {
     /// The position of its newest update.
     head: Position,
+    /// Whether it is of events.
+    by_hub: bool,
     frames: Vec<Arc<Frame>>,
     /// Whether their ids were chosen by publishers.
     chosen: Vec<bool>,
-    /// Room for the header, then the records.
+    /// Room for what precedes the records, then those.
     bytes: Vec<u8>,
     /// Where in the bytes the records begin.
     offsets: Vec<usize>,
@@ -100,6 +113,8 @@ pub(super) struct Flight {
     group: Prepared,
     /// Of the segment, with the group.
     end: u64,
+    /// Where in its bytes the group begins.
+    start: usize,
     facts: Facts,
     /// Whether it is being synced aside.
     aside: bool,
@@ -137,7 +152,11 @@ impl Commit for Log {
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         self.recover_from_trouble()?;
-        self.make_room()?;
+        self.look_for_room()?;
+        if group.by_hub {
+            return self.write_events(group);
+        }
+        self.roll_if_due()?;
         self.write_group(group)
     }
 
@@ -147,6 +166,10 @@ impl Commit for Log {
         self.delete_what_is_over();
         self.sync_if_due();
         Ok(frames)
+    }
+
+    fn routed(&mut self) {
+        self.forget_events();
     }
 
     fn rest(&mut self) -> Option<Duration> {
@@ -176,42 +199,6 @@ impl Log {
         Ok(())
     }
 
-    /// A group without updates behind a head, whose newest update is of a time.
-    fn new_group(&mut self, head: Position, before: u64) -> Prepared {
-        let mut bytes = self.buffers.pop().unwrap_or_default();
-        bytes.clear();
-        bytes.resize(GROUP_HEADER, 0);
-        Prepared {
-            head,
-            frames: Vec::new(),
-            chosen: Vec::new(),
-            bytes,
-            offsets: Vec::new(),
-            time: self.clock.stamp(before),
-            imported: self.facts.imported,
-        }
-    }
-
-    /// Gives updates their places in a group, and makes their records.
-    fn add_to(&self, group: &mut Prepared, updates: Vec<Update>) {
-        let ids = &self.shared.ids;
-        let mut made = ids
-            .encode_all(self.run.tag, group.head.next(), updates.len())
-            .into_iter();
-        for mut update in updates {
-            group.head = group.head.next();
-            let chosen = update.id.take();
-            // There are as many as updates.
-            let made = made.next().unwrap_or_default();
-            let is_chosen = chosen.is_some();
-            let frame = Frame::new(group.head, chosen.unwrap_or(made), update);
-            group.offsets.push(group.bytes.len());
-            encode_record(&frame, group.time, is_chosen, &mut group.bytes);
-            group.chosen.push(is_chosen);
-            group.frames.push(Arc::new(frame));
-        }
-    }
-
     /// Writes a group behind the last one; large ones are synced aside, so that the next can be
     /// prepared meanwhile.
     fn write_group(&mut self, mut group: Prepared) -> Result<Flight, AppendError> {
@@ -220,43 +207,31 @@ impl Log {
             imported: group.imported,
             time: group.time,
         };
-        self.put_group_header(&mut group.bytes, group.frames.len(), facts);
-        self.allocate(group.bytes.len() as u64);
-        if let Err(error) = self.file.write_at(&group.bytes, self.end) {
+        let start = self.put_group_header(&mut group, facts);
+        let bytes = &group.bytes[start..];
+        let length = bytes.len() as u64;
+        self.allocate(length);
+        if let Err(error) = self.file.write_at(&group.bytes[start..], self.end) {
             return Err(self.write_failed(&error));
         }
         let aside = self.shared.options.sync == SyncMode::Always
             && group.frames.len() >= SYNCED_ASIDE
             && self.syncer.begin(&self.file);
         Ok(Flight {
-            end: self.end + group.bytes.len() as u64,
+            end: self.end + length,
+            start,
             group,
             facts,
             aside,
         })
     }
 
-    fn put_group_header(&self, buffer: &mut [u8], count: usize, facts: Facts) {
-        let header = GroupHeader {
-            // A group is bounded by a quarter of the ring.
-            count: u32::try_from(count).unwrap_or(u32::MAX),
-            run: self.run.tag,
-            number: self.active.number,
-            at: self.end,
-            first: self.head.next(),
-            floor: facts.floor,
-            mark: self.durable,
-            imported: facts.imported,
-            length: u32::try_from(buffer.len() - GROUP_HEADER).unwrap_or(u32::MAX),
-        };
-        let mut bytes = Vec::with_capacity(GROUP_HEADER);
-        header.encode(&mut bytes);
-        buffer[..GROUP_HEADER].copy_from_slice(&bytes);
-    }
-
     /// Waits until a written group is as durable as the mode promises; then it can be read and
     /// looked up.
     fn finish(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
+        if flight.group.by_hub {
+            return self.finish_events(flight.group);
+        }
         if self.shared.options.sync == SyncMode::Always {
             let synced = if flight.aside {
                 self.syncer.end()
@@ -271,7 +246,8 @@ impl Log {
         } else if self.unsynced_since.is_none() {
             self.unsynced_since = Some(self.clock.moment());
         }
-        let start = self.end;
+        let start = self.end - flight.start as u64;
+        let events = self.events_before(&flight.group);
         self.head = flight.group.head;
         self.end = flight.end;
         self.facts = flight.facts;
@@ -284,14 +260,23 @@ impl Log {
         } = flight.group;
         self.buffers.push(bytes);
         let offsets: Vec<u64> = offsets.iter().map(|at| start + *at as u64).collect();
-        self.publish(&frames, &chosen, &offsets);
+        self.publish(events, &frames, &chosen, &offsets);
         Ok(frames)
     }
 
-    /// Makes a committed group known to readers.
-    fn publish(&mut self, frames: &[Arc<Frame>], chosen: &[bool], offsets: &[u64]) {
+    /// Makes a committed group known to readers, and the events before it.
+    fn publish(
+        &mut self,
+        events: Option<(Position, Position)>,
+        frames: &[Arc<Frame>],
+        chosen: &[bool],
+        offsets: &[u64],
+    ) {
         if let Some(written) = self.active.written() {
             let mut written = written.write();
+            if let Some((first, last)) = events {
+                written.index.add_events(first, last);
+            }
             for ((frame, chosen), at) in frames.iter().zip(chosen).zip(offsets) {
                 written
                     .index
@@ -307,9 +292,9 @@ impl Log {
         }
     }
 
-    /// Begins a new segment if the active one is large enough. On a full disk it first deletes what
-    /// is over, since refused publishes may leave no time to do so later.
-    fn make_room(&mut self) -> Result<(), AppendError> {
+    /// Looks now and then whether the disk has room. On a full disk it first deletes what is over, since
+    /// refused publishes may leave no time to do so later.
+    fn look_for_room(&mut self) -> Result<(), AppendError> {
         let bytes = self.active.base + self.end;
         let is_due = self.space_seen.is_none_or(|(since, at)| {
             bytes.abs_diff(at) >= SPACE_SEEN_BYTES || self.clock.is_over(since, SPACE_SEEN_MS)
@@ -322,26 +307,15 @@ impl Log {
             }
             self.space_seen = Some((self.clock.moment(), bytes));
         }
+        Ok(())
+    }
+
+    /// Begins a new segment if the active one is large enough.
+    fn roll_if_due(&mut self) -> Result<(), AppendError> {
         if self.end >= self.target && self.active.last() >= self.active.first {
             self.roll().map_err(|error| self.roll_failed(&error))?;
         }
         Ok(())
-    }
-
-    /// The bytes that kept updates occupy, as if all of a segment were of one size.
-    fn kept_bytes(&self) -> u64 {
-        let floor = self.facts.floor;
-        let segments = self.shared.segments();
-        let oldest = segments.partition_point(|segment| segment.last() <= floor);
-        let start = segments.get(oldest).map_or(self.active.base, |segment| {
-            let deleted = (floor.0 + 1).saturating_sub(segment.first.0);
-            let all = (segment.last().0 + 1)
-                .saturating_sub(segment.first.0)
-                .max(1);
-            let share = u128::from(segment.end()) * u128::from(deleted) / u128::from(all);
-            segment.base + u64::try_from(share).unwrap_or_default()
-        });
-        (self.active.base + self.end).saturating_sub(start)
     }
 
     pub(super) fn check_space(&mut self) -> Result<(), AppendError> {
@@ -361,6 +335,9 @@ impl Log {
 impl Drop for Log {
     /// Leaves the log so that it opens without being read.
     fn drop(&mut self) {
+        if let Err(error) = self.sync_events() {
+            tracing::warn!(%error, "the file of subscription events could not be written");
+        }
         let is_empty = self.active.last() < self.active.first;
         if self.trouble.is_some() || is_empty {
             return;

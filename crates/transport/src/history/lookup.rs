@@ -109,29 +109,46 @@ fn past(shared: &Shared, last: Position) -> Result<Lookup, Unavailable> {
     }
     let segments = shared.segments();
     let segment = segments.partition_point(|segment| segment.last() < last);
-    let Some(segment) = segments.get(segment) else {
-        return Ok(Lookup::Deleted);
+    let id = match segments.get(segment) {
+        Some(segment) => match id_at(shared, segment, last) {
+            Ok(id) => id,
+            Err(error) => {
+                return unreadable::judge(shared, segment, &error).map(|()| Lookup::Deleted);
+            }
+        },
+        None => Id::OfEvent,
     };
-    match event_id_at(shared, segment, last) {
-        Ok(Some(event_id)) => Ok(Lookup::Past {
-            position: last,
-            event_id,
-        }),
-        // It is damaged.
-        Ok(None) => Ok(Lookup::Deleted),
-        Err(error) => unreadable::judge(shared, segment, &error).map(|()| Lookup::Deleted),
-    }
+    let event_id = match id {
+        Id::Stored(event_id) => event_id,
+        Id::OfEvent => match shared.manifest.run_of(last) {
+            Some(run) => shared.ids.encode(run.tag, last),
+            None => return Ok(Lookup::Deleted),
+        },
+        Id::Lost => return Ok(Lookup::Deleted),
+    };
+    Ok(Lookup::Past {
+        position: last,
+        event_id,
+    })
 }
 
-fn event_id_at(
-    shared: &Shared,
-    segment: &Arc<Segment>,
-    position: Position,
-) -> io::Result<Option<String>> {
-    let Some(at) = segment.offset(position, &shared.files)? else {
-        return Ok(None);
+/// The id of a position.
+enum Id {
+    Stored(String),
+    /// The one that the log made for a subscription event.
+    OfEvent,
+    /// Its record is damaged.
+    Lost,
+}
+
+fn id_at(shared: &Shared, segment: &Arc<Segment>, position: Position) -> io::Result<Id> {
+    let Some((place, at)) = segment.place(position, &shared.files)? else {
+        return Ok(Id::Lost);
     };
+    if place != position {
+        return Ok(Id::OfEvent);
+    }
     let file = segment.file(&shared.files)?;
     let frame = read_frame(&*file, at.into(), segment.end())?;
-    Ok(frame.map(|frame| frame.event_id.into()))
+    Ok(frame.map_or(Id::Lost, |frame| Id::Stored(frame.event_id.into())))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::disk::Disk;
+use super::format::{FIRST_VERSION, VERSION};
 use crate::{Position, RunTag};
 
 const NAME: &str = "manifest";
@@ -78,6 +79,12 @@ impl Manifest {
         Some((self.runs[index], next.map(|next| next.first.back(1))))
     }
 
+    /// The run that gave a position.
+    pub(super) fn run_of(&self, position: Position) -> Option<Run> {
+        let next = self.runs.partition_point(|run| run.first <= position);
+        Some(self.runs[next.checked_sub(1)?])
+    }
+
     /// Adds a run that is not known yet.
     pub(super) fn learn(&mut self, run: Run) {
         if !self.runs.iter().any(|known| known.tag == run.tag) {
@@ -87,7 +94,7 @@ impl Manifest {
     }
 
     fn encode(&self) -> String {
-        let mut text = format!("{TITLE}{}\nkey ", super::format::VERSION);
+        let mut text = format!("{TITLE}{}\nkey ", VERSION);
         // Writing to a string cannot fail.
         for byte in self.key {
             _ = write!(text, "{byte:02x}");
@@ -112,7 +119,7 @@ impl Manifest {
             .strip_prefix(TITLE)
             .and_then(|text| text.split_once('\n'));
         if let Some(version) = version.and_then(|(version, _)| version.parse().ok())
-            && version != super::format::VERSION
+            && !(FIRST_VERSION..=VERSION).contains(&version)
         {
             return Read::Version(version);
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::EventBounds;
+
 /// Milliseconds since 1970; a function, so that tests have their own time.
 pub type UnixMillis = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -18,6 +20,8 @@ pub struct HistoryOptions {
     pub max_bytes: Option<u64>,
     /// How long an update is kept; `None` for ever.
     pub max_age: Option<Duration>,
+    /// What is kept of subscription events, which count in none of the above.
+    pub events: EventBounds,
     /// When an update is on the disk.
     pub sync: SyncMode,
     /// The bytes of the newest updates that are held in memory for live readers.
@@ -47,6 +51,7 @@ impl HistoryOptions {
             size: None,
             max_bytes: None,
             max_age: None,
+            events: EventBounds::default(),
             sync: SyncMode::Always,
             ring_bytes: 32 << 20,
             clock,
@@ -60,6 +65,7 @@ impl fmt::Debug for HistoryOptions {
             .field("size", &self.size)
             .field("max_bytes", &self.max_bytes)
             .field("max_age", &self.max_age)
+            .field("events", &self.events)
             .field("sync", &self.sync)
             .field("ring_bytes", &self.ring_bytes)
             .finish_non_exhaustive()

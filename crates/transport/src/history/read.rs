@@ -21,6 +21,8 @@ const POSTINGS: usize = 256;
 const LEAST_POSTINGS: usize = 8;
 /// A reader of more topics looks at every update instead.
 const TOPICS: usize = 512;
+/// Events that are fetched at a time.
+const EVENTS: usize = 256;
 /// What a record takes besides its event, roughly, in bytes.
 const RECORD: usize = 100;
 /// Where hits are closer than this on average, looking at everything is cheaper. In bytes.
@@ -85,7 +87,12 @@ pub(super) fn page(
         looks: 0,
         is_gone,
     };
-    reader.read()?;
+    if filter.by_hub_only() {
+        // The segments have none of them, whatever their floor is.
+        reader.take_events(up_to.min(shared.head()));
+    } else {
+        reader.read()?;
+    }
     Ok(Page {
         frames: reader.frames,
         looked_up_to: reader.looked_up_to,
@@ -94,10 +101,13 @@ pub(super) fn page(
 
 impl Reader<'_> {
     fn read(&mut self) -> Result<(), ReadError> {
+        // Before the segments, so that they have every update up to here.
+        self.up_to = self.up_to.min(self.shared.head());
         let segments = self.shared.segments();
+        let newest = segments.last().map(|newest| newest.last());
         let start = segments.partition_point(|segment| segment.last() <= self.looked_up_to);
         let deleted = |segment: &Arc<Segment>| segment.first > self.looked_up_to.next();
-        if self.looked_up_to < self.up_to && segments.get(start).is_none_or(deleted) {
+        if self.looked_up_to < self.up_to && segments.get(start).is_some_and(deleted) {
             return Err(ReadError::Passed(self.looked_up_to));
         }
         for segment in segments[start..].iter().take(SEGMENTS) {
@@ -122,7 +132,30 @@ impl Reader<'_> {
                 }
             }
         }
+        if newest.is_some_and(|newest| newest <= self.looked_up_to) {
+            // Behind the last update there are events only.
+            self.take_events(self.up_to);
+        }
         Ok(())
+    }
+
+    /// Takes the events up to a position, of which none has a record; whether all are dealt with.
+    fn take_events(&mut self, up_to: Position) -> bool {
+        while self.looked_up_to < up_to {
+            let events = self.shared.events.read();
+            let page = events.page(self.looked_up_to, up_to, EVENTS);
+            drop(events);
+            let is_all = page.len() < EVENTS;
+            for frame in page {
+                if self.is_over() || !self.take(frame) {
+                    return false;
+                }
+            }
+            if is_all {
+                self.looked_up_to = up_to;
+            }
+        }
+        true
     }
 
     /// Whether the page has cost enough, or its reader has left.
@@ -151,8 +184,8 @@ impl Reader<'_> {
         let start = if self.looked_up_to < segment.first {
             0
         } else {
-            match segment.offset(self.looked_up_to, files)? {
-                Some(at) => at + 1,
+            match segment.offset(self.looked_up_to.next(), files)? {
+                Some(at) => at,
                 None => return Ok(None),
             }
         };
@@ -182,38 +215,33 @@ impl Reader<'_> {
         if truncated && (complete_to - start) / (found.len() as u32) < DENSE {
             return Ok(None);
         }
-        if found.is_empty() {
-            self.looked_up_to = last.min(self.up_to);
-            return Ok(Some(Looked::Through));
-        }
         let file = segment.file(files)?;
         for at in found {
             let Some(frame) = read_frame(&*file, at.into(), end.max(segment.end()))? else {
                 // Looking at everything finds out where.
                 return Ok(None);
             };
-            if frame.position > self.up_to {
-                self.looked_up_to = self.up_to;
-                return Ok(Some(Looked::Enough));
-            }
-            if !self.take(frame) || self.is_over() {
+            let before = frame.position.back(1).min(self.up_to);
+            let goes_on = self.take_events(before)
+                && frame.position <= self.up_to
+                && self.take(Arc::new(frame))
+                && !self.is_over();
+            if !goes_on {
                 return Ok(Some(Looked::Enough));
             }
         }
-        if truncated {
+        if truncated || !self.take_events(last.min(self.up_to)) {
             return Ok(Some(Looked::Enough));
         }
-        self.looked_up_to = self.looked_up_to.max(last.min(self.up_to));
         Ok(Some(Looked::Through))
     }
 
     /// Looks at every update of a segment.
     fn scan(&mut self, segment: &Arc<Segment>) -> io::Result<Looked> {
         let files = &self.shared.files;
-        let mut expected = self.looked_up_to.next();
         let (last, end) = (segment.last(), segment.end());
-        let Some(start) = segment.offset(expected, files)? else {
-            return Ok(if expected > last {
+        let Some((mut expected, start)) = segment.place(self.looked_up_to.next(), files)? else {
+            return Ok(if self.looked_up_to >= last {
                 Looked::Through
             } else {
                 Looked::Damage
@@ -222,7 +250,10 @@ impl Reader<'_> {
         let file = segment.file(files)?;
         let mut scanner = Scanner::new(&*file, start.into(), end);
         while expected <= last {
-            if expected > self.up_to || self.is_over() {
+            if !self.take_events(expected.back(1).min(self.up_to))
+                || expected > self.up_to
+                || self.is_over()
+            {
                 return Ok(Looked::Enough);
             }
             let Some((at, entry)) = scanner.next()? else {
@@ -231,9 +262,10 @@ impl Reader<'_> {
             let frame = match entry {
                 Entry::Group(_) => continue,
                 // A group's header is damaged, which costs none of its updates.
-                Entry::Unreadable => match segment.offset(expected, files)? {
-                    Some(next) if u64::from(next) > at => {
-                        scanner.go_to(next.into());
+                Entry::Unreadable => match segment.place(expected, files)? {
+                    Some((next, place)) if u64::from(place) > at => {
+                        expected = next;
+                        scanner.go_to(place.into());
                         continue;
                     }
                     _ => return Ok(Looked::Damage),
@@ -242,9 +274,14 @@ impl Reader<'_> {
                     Content::Update(stored) if stored.position == expected => stored.to_frame(),
                     Content::Update(_) | Content::Void => return Ok(Looked::Damage),
                     Content::Snapshot => continue,
+                    Content::Events(first, last) if first == expected => {
+                        expected = last.next();
+                        continue;
+                    }
+                    Content::Events(..) => return Ok(Looked::Damage),
                 },
             };
-            if !self.take(frame) {
+            if !self.take(Arc::new(frame)) {
                 return Ok(Looked::Enough);
             }
             expected = expected.next();
@@ -253,7 +290,7 @@ impl Reader<'_> {
     }
 
     /// Judges a frame and takes it into the page, if it fits; whether it is dealt with.
-    fn take(&mut self, frame: Frame) -> bool {
+    fn take(&mut self, frame: Arc<Frame>) -> bool {
         let position = frame.position;
         self.looks += 1;
         self.looked_at += frame.bytes.len() + RECORD;
@@ -263,7 +300,7 @@ impl Reader<'_> {
                     return false;
                 }
                 self.bytes += frame.bytes.len();
-                self.frames.push(Arc::new(frame));
+                self.frames.push(frame);
             }
             Verdict::Refused => {}
             Verdict::Later => return false,

@@ -1,12 +1,14 @@
 //! Opening a log: what is torn is cut, what is damaged or missing is refused, and everything is on
 //! the disk before anything is shown.
 
+mod events;
 mod found;
 mod newest;
 
 use std::io;
 use std::sync::Arc;
 
+use self::events::{event_ranges, write_journal};
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
 use self::newest::Recovered;
 pub(super) use self::newest::{closed_index, rewrite};
@@ -15,6 +17,7 @@ use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{Content, Record, SEGMENT_HEADER, SegmentHeader};
 use super::index::{Facts, Hashes, Index, Subject};
+use super::journal::{self, Given, Journal};
 use super::log::{Log, Syncer, create_segment};
 use super::manifest::{Gap, Manifest, Run};
 use super::names;
@@ -22,7 +25,8 @@ use super::options::HistoryOptions;
 use super::retention::Retention;
 use super::segment::{Segment, read_record};
 use super::shared::{Newest, Shared};
-use crate::{Position, RunTag};
+use crate::events::Events;
+use crate::{EventIds, Position, Ring, RunTag};
 
 /// Opens a log for writing.
 pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, OpenError> {
@@ -36,7 +40,10 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     manifest.learn(newest.run);
     let segments = keep(&*disk, &found, &newest, &manifest)?;
     let is_empty = newest.head < first;
-    let run = new_run(newest.head, &*disk)?;
+    let recalled = journal::recall(&*disk, &manifest, newest.run, newest.head);
+    let recalled = recalled.map_err(failed(&*disk, journal::NAME, "reading it"))?;
+    let head = recalled.head;
+    let run = new_run(head, &*disk)?;
     let mut clock = Clock::start(
         Arc::clone(&options.clock),
         (newest.head > newest.facts.floor).then_some(newest.created),
@@ -55,6 +62,21 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         created: clock.believed(),
         key: manifest.key,
     };
+    let mut events = Events::new(options.events);
+    recalled
+        .events
+        .into_iter()
+        .for_each(|event| events.add(event));
+    events.evict();
+    let mut journal = Journal::default();
+    if recalled.exists {
+        let given = Given {
+            run: newest.run.tag,
+            first: newest.head.next(),
+            last: head,
+        };
+        write_journal(&mut journal, &*disk, given, &manifest, &events)?;
+    }
     let name = names::segment(header.number, header.first);
     let file = create_segment(&*disk, &header).or_else(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -98,6 +120,12 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     if newest.event_id.is_some() {
         clock.committed(newest.facts.time);
     }
+    if head > newest.head {
+        // The newest one is an event, whose id the log made.
+        let ids = EventIds::new(&manifest.key);
+        let run = manifest.run_of(head);
+        newest.event_id = run.map(|run| ids.encode(run.tag, head).into());
+    }
     let active = Arc::new(Segment::active(
         header.number,
         header.first,
@@ -112,12 +140,15 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         options,
         kept,
         Newest {
-            head: newest.head,
+            head,
             event_id: newest.event_id,
         },
         newest.facts.floor,
+        events,
     ));
-    log(shared, run, active, file, newest.facts, clock, lock)
+    let mut log = log(shared, run, active, file, newest.facts, clock, lock)?;
+    log.journal = journal;
+    Ok(log)
 }
 
 fn log(
@@ -129,7 +160,9 @@ fn log(
     clock: Clock,
     lock: Box<dyn Send + Sync>,
 ) -> Result<Log, OpenError> {
-    let retention = Retention::start(&shared.options, facts.floor);
+    let ranges = event_ranges(&shared, facts.floor);
+    let ranges = ranges.map_err(failed(&*shared.files.disk, "", "reading an index"))?;
+    let retention = Retention::start(&shared.options, facts.floor, ranges);
     let retention = retention.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
     let syncer = Syncer::start();
     let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
@@ -137,6 +170,9 @@ fn log(
         target: 0,
         space_seen: None,
         head: shared.head(),
+        journal: Journal::default(),
+        journal_in_doubt: None,
+        ring: Arc::new(Ring::new(shared.options.ring_bytes, shared.head())),
         retention,
         floor_recorded: clock.moment(),
         clock,
@@ -168,6 +204,7 @@ fn begin(
     lock: Box<dyn Send + Sync>,
 ) -> Result<Log, OpenError> {
     let run = new_run(Position::ORIGIN, &*disk)?;
+    let events = Events::new(options.events);
     let mut clock = Clock::start(Arc::clone(&options.clock), None);
     clock.now();
     let header = SegmentHeader {
@@ -199,6 +236,7 @@ fn begin(
         vec![Arc::clone(&active)],
         Newest::default(),
         Position::ORIGIN,
+        events,
     );
     let facts = Facts::default();
     log(Arc::new(shared), run, active, file, facts, clock, lock)
@@ -350,24 +388,31 @@ fn read_last(
         subject.number == segment.number && subject.last == segment.last()
     })?;
     let at = match index {
-        Some(index) => index.offset(segment.last())?,
+        Some(index) => index.place(segment.last())?,
         None => {
             let hashes = Hashes::new(&manifest.key);
             let mut index = Index::new(segment.first);
-            super::walk::walk(&*file, segment.number, segment.end(), &mut |met| {
-                if let super::walk::Met::Update(stored, at) = met {
-                    index.add_stored(&stored, at, &hashes);
-                }
-            })?;
-            index.offset(segment.last())
+            super::walk::walk(
+                &*file,
+                segment.number,
+                segment.end(),
+                &mut |met| match met {
+                    super::walk::Met::Update(stored, at) => {
+                        index.add_stored(&stored, at, &hashes);
+                    }
+                    super::walk::Met::Events(first, last, _) => index.add_events(first, last),
+                    _ => {}
+                },
+            )?;
+            index.place(segment.last())
         }
     };
-    let Some(at) = at else { return Ok(None) };
+    let Some((_, at)) = at else { return Ok(None) };
     let bytes = read_record(&*file, at.into(), segment.end())?;
     Ok(
         bytes.and_then(|bytes| match Record::parse(&bytes)?.content {
             Content::Update(stored) => Some((stored.event_id.into(), stored.time)),
-            Content::Snapshot | Content::Void => None,
+            Content::Snapshot | Content::Void | Content::Events(..) => None,
         }),
     )
 }

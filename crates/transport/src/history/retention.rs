@@ -11,6 +11,7 @@ use self::scout::{Question, Scout};
 use super::options::HistoryOptions;
 use super::shared::Shared;
 use crate::Position;
+use crate::events::EventRanges;
 
 /// How long the committer waits for a look at the disk; the answer counts later then. What is in
 /// the system's cache is read a thousand times as fast.
@@ -19,8 +20,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The end of the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
-    /// The newest position.
+    /// The position of the newest update; events do not count.
     pub(super) head: Position,
+    /// The newest position, events included.
+    pub(super) top: Position,
     /// The bytes of all segments.
     pub(super) bytes: u64,
     /// When the newest update was committed, as it was stored, in milliseconds since 1970.
@@ -61,7 +64,8 @@ struct Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Kept,
-    Over,
+    /// It is over, as are those before it.
+    Over(Position),
     /// It is lost, or was committed at a time that is still to come: it is as old as what follows.
     Unknown,
 }
@@ -72,7 +76,7 @@ impl Limits {
             .max_bytes
             .is_some_and(|most| end.bytes.saturating_sub(update.start) > most);
         if is_too_large && update.position < end.head {
-            return Verdict::Over;
+            return Verdict::Over(update.position);
         }
         let Some(age) = self.max_age else {
             return Verdict::Kept;
@@ -81,9 +85,13 @@ impl Limits {
             .witness
             .filter(|known| update.position <= known.position);
         match (update.time > end.now, witnessed) {
-            (false, _) if update.time.saturating_add(age) <= end.now => Verdict::Over,
+            (false, _) if update.time.saturating_add(age) <= end.now => {
+                Verdict::Over(update.position)
+            }
             (false, _) => Verdict::Kept,
-            (true, Some(known)) if known.time.saturating_add(age) <= end.now => Verdict::Over,
+            (true, Some(known)) if known.time.saturating_add(age) <= end.now => {
+                Verdict::Over(update.position)
+            }
             (true, _) => Verdict::Unknown,
         }
     }
@@ -109,6 +117,8 @@ pub(super) struct Retention {
     size: Option<u64>,
     limits: Limits,
     floor: Position,
+    /// Which positions above the floor are those of events, if that counts.
+    events: EventRanges,
     /// The oldest kept update, as long as it is that.
     oldest: Option<Stored>,
     scout: Option<Scout>,
@@ -118,7 +128,11 @@ pub(super) struct Retention {
 
 impl Retention {
     /// The bounds of the options, above a floor.
-    pub(super) fn start(options: &HistoryOptions, floor: Position) -> io::Result<Self> {
+    pub(super) fn start(
+        options: &HistoryOptions,
+        floor: Position,
+        events: EventRanges,
+    ) -> io::Result<Self> {
         let milliseconds = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let limits = Limits {
             max_bytes: options.max_bytes,
@@ -130,6 +144,7 @@ impl Retention {
             size: options.size,
             limits,
             floor,
+            events,
             oldest: None,
             scout: looks.then(Scout::start).transpose()?,
             is_failing: false,
@@ -141,10 +156,17 @@ impl Retention {
         self.floor
     }
 
+    /// Takes the positions of committed events into account.
+    pub(super) fn add_events(&mut self, first: Position, last: Position) {
+        if self.size.is_some() {
+            self.events.push(first.max(self.floor.next()), last);
+        }
+    }
+
     /// Where the floor will be at least once the newest position is this one.
     pub(super) fn floor_at(&self, head: Position) -> Position {
-        let by_size = self.size.map(|size| head.back(size));
-        by_size.map_or(self.floor, |by_size| self.floor.max(by_size))
+        let by_size = self.size;
+        by_size.map_or(self.floor, |size| self.events.floor(self.floor, head, size))
     }
 
     /// Whether a look at the disk has not ended yet.
@@ -155,7 +177,8 @@ impl Retention {
     /// Raises the floor to what the bounds say of this end of the log. A slow disk is not waited
     /// for, unless there is time.
     pub(super) fn advance(&mut self, end: End, shared: &Arc<Shared>, has_time: bool) -> Position {
-        self.floor = self.floor_at(end.head);
+        self.floor = self.floor_at(end.top);
+        self.events.forget(self.floor);
         let patience = if has_time { None } else { Some(PATIENCE) };
         let late = self.scout.as_mut().and_then(Scout::late_answer);
         self.learn(late);
@@ -178,14 +201,14 @@ impl Retention {
             let answer = scout.and_then(|scout| scout.ask(question, patience));
             self.learn(answer);
         }
+        self.events.forget(self.floor);
         self.floor
     }
 
     /// Whether the disk must be looked at: unless the oldest update is known and kept.
     fn must_look(&self, end: End) -> bool {
-        let oldest = self
-            .oldest
-            .filter(|oldest| oldest.position == self.floor.next());
+        // Between the floor and it there are events only.
+        let oldest = self.oldest.filter(|oldest| oldest.position > self.floor);
         oldest.is_none_or(|oldest| self.limits.judge(end, oldest) != Verdict::Kept)
     }
 

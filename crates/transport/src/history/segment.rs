@@ -193,18 +193,46 @@ impl Segment {
         }
     }
 
-    /// Where the update at a position begins; `None` if it is lost or not of this segment.
+    /// Where the update at a position begins, or the one behind the events at that position; `None`
+    /// if it is lost or not of this segment.
+    pub(super) fn place(
+        self: &Arc<Self>,
+        position: Position,
+        files: &Files,
+    ) -> io::Result<Option<(Position, u32)>> {
+        match &self.source {
+            Source::Active { written, .. } => Ok(written.read().index.place(position)),
+            Source::Sealed { .. } => match &self.opened(files)?.finder {
+                Finder::File(index) => index.place(position),
+                Finder::Memory(index) => Ok(index.place(position)),
+            },
+        }
+    }
+
+    /// The offset of [`Self::place`].
     pub(super) fn offset(
         self: &Arc<Self>,
         position: Position,
         files: &Files,
     ) -> io::Result<Option<u32>> {
+        let place = self.place(position, files)?;
+        Ok(place.map(|(_, at)| at))
+    }
+
+    /// The positions of events: first and last ones.
+    pub(super) fn events(self: &Arc<Self>, files: &Files) -> io::Result<Vec<(Position, Position)>> {
         match &self.source {
-            Source::Active { written, .. } => Ok(written.read().index.offset(position)),
-            Source::Sealed { .. } => match &self.opened(files)?.finder {
-                Finder::File(index) => index.offset(position),
-                Finder::Memory(index) => Ok(index.offset(position)),
-            },
+            Source::Active { written, .. } => Ok(written.read().index.events()),
+            Source::Sealed { .. } => {
+                let name = names::index(self.number, self.first);
+                if files.retry(1, || IndexFile::has_no_events(&*files.disk, &name))? {
+                    return Ok(Vec::new());
+                }
+                match &self.opened(files)?.finder {
+                    Finder::File(index) => index.events(),
+                    Finder::Memory(index) => Ok(index.events()),
+                }
+            }
         }
     }
 
@@ -368,13 +396,13 @@ fn rebuild(
         "an index is missing or damaged; it is made anew from its segment"
     );
     let mut index = Index::new(subject.first);
-    walk(file, subject.number, subject.length, &mut |met| {
+    walk(file, subject.number, subject.length, &mut |met| match met {
         // What lies beyond was cut, and a cut may be lost; its places were given anew.
-        if let Met::Update(stored, at) = met
-            && stored.position <= subject.last
-        {
+        Met::Update(stored, at) if stored.position <= subject.last => {
             index.add_stored(&stored, at, &files.hashes);
         }
+        Met::Events(first, last, _) if last <= subject.last => index.add_events(first, last),
+        _ => {}
     })?;
     index.extend_to(subject.last);
     let written = index.write(&*files.disk, name, subject, Facts::default());

@@ -8,6 +8,7 @@ use super::index::Hashes;
 use super::manifest::Manifest;
 use super::options::HistoryOptions;
 use super::segment::{Files, Segment};
+use crate::events::Events;
 use crate::sync::{Mutex, RwLock};
 use crate::{EventIds, Health, Position};
 
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) options: HistoryOptions,
     /// Oldest first; the last one is the active one. Replaced as a whole.
     segments: RwLock<Arc<[Arc<Segment>]>>,
+    /// What is kept of subscription events.
+    pub(super) events: RwLock<Events>,
     newest: Mutex<Newest>,
     /// The position of the newest update.
     head: AtomicU64,
@@ -45,6 +48,7 @@ impl Shared {
         segments: Vec<Arc<Segment>>,
         newest: Newest,
         floor: Position,
+        events: Events,
     ) -> Self {
         let behind_gaps = manifest.gaps.iter().map(|gap| gap.last.0).max();
         Self {
@@ -55,6 +59,7 @@ impl Shared {
             manifest,
             options,
             segments: RwLock::new(segments.into()),
+            events: RwLock::new(events),
             newest: Mutex::new(newest),
             behind_damage: AtomicU64::new(behind_gaps.unwrap_or_default()),
             health: Mutex::new(Health::Ready),

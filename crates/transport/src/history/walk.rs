@@ -13,6 +13,8 @@ pub(super) enum Met<'a> {
     Group(GroupHeader),
     /// An update, and where it begins.
     Update(Stored<'a>, u64),
+    /// The first and the last position of events, and where they are mentioned.
+    Events(Position, Position, u64),
     /// Nothing readable between the two offsets.
     Damage(u64, u64),
 }
@@ -39,8 +41,13 @@ pub(super) fn walk(
                     report(Met::Update(stored, at));
                     continue;
                 }
+                Content::Events(first, until) if first > last => {
+                    last = until;
+                    report(Met::Events(first, until, at));
+                    continue;
+                }
                 Content::Snapshot | Content::Void => continue,
-                Content::Update(_) => at,
+                Content::Update(_) | Content::Events(..) => at,
             },
             Some((at, Entry::Group(_) | Entry::Unreadable)) => at,
         };

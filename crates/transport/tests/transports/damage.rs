@@ -303,12 +303,12 @@ fn a_later_format_is_refused() {
     let (model, _) = stored();
     let newest = segments(&model).pop().expect("a segment");
     let mut bytes = model.bytes(&newest);
-    bytes[8] = 2;
+    bytes[8] = 3;
     let error = try_open(&with(&model, &newest, bytes))
         .err()
         .expect("it is refused");
     assert!(
-        matches!(error, OpenError::Version { version: 2, .. }),
+        matches!(error, OpenError::Version { version: 3, .. }),
         "{error}"
     );
 }

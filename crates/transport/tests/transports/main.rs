@@ -9,6 +9,7 @@ mod boltdb;
 mod clock;
 mod damage;
 mod descriptors;
+mod events;
 mod failing;
 mod fairness;
 mod folder;

@@ -81,6 +81,12 @@ fn every_barrier_is_needed() {
         (Barrier::RenameManifest, &modes),
         (Barrier::DirectoryOfSegment, &modes),
         (Barrier::DirectoryOfManifest, &modes),
+        (Barrier::SyncEventsFile, &modes),
+        (Barrier::SyncEvents, &modes[..1]),
+        (Barrier::SyncEvents, &modes[1..2]),
+        (Barrier::SyncEvents, &modes[2..]),
+        (Barrier::RenameEvents, &modes),
+        (Barrier::DirectoryOfEvents, &modes),
     ];
     for (barrier, modes) in barriers {
         let violated = (0..20_000_u64).find_map(|seed| {

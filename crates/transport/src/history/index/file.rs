@@ -1,9 +1,10 @@
 //! The index of a segment in a file beside it: derived, never synced, rebuilt when in doubt.
 //!
-//! A header, the offsets by position, then two tables (topics, ids): starts of buckets, entries
-//! sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
+//! A header, the offsets by position, the positions of events if there are some, then two tables
+//! (topics, ids): starts of buckets, entries sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
 //! named by a hash's highest bits and holds about one entry, so a look-up reads a few bytes.
 
+mod holes;
 mod summary;
 
 use std::io;
@@ -17,11 +18,18 @@ use crate::history::disk::{Disk, File};
 use crate::history::format::{Fields, put_u32, put_u64, seal};
 
 const MAGIC: [u8; 8] = *b"TALINDEX";
+/// Of a segment without events, and of one with some.
 const VERSION: u32 = 1;
+const VERSION_OF_EVENTS: u32 = 2;
 const HEADER: usize = 8 + 4 + 7 * 8 + 4 * 4;
+/// What an index with events has behind its header: how many ranges and positions.
+const EVENTS_HEADER: u64 = 4 + 8;
+/// First and last position, and the events before.
+const HOLE: u64 = 3 * 8;
 const ENTRY: u64 = 16;
 const WORD: u64 = 4;
-const CHUNK: usize = 64 << 10;
+/// A whole number of every kind of entry.
+const CHUNK: usize = 48 << 10;
 /// More entries of a table than any segment has room for.
 const MOST_ENTRIES: u32 = 1 << 28;
 
@@ -43,6 +51,12 @@ pub(in crate::history) struct IndexFile {
     file: Arc<dyn File>,
     subject: Subject,
     facts: Facts,
+    /// Where the offsets begin.
+    offsets_at: u64,
+    /// How many there are.
+    offsets: u64,
+    /// How many ranges of events follow them.
+    holes: u32,
     topics: Table,
     chosen: Table,
 }
@@ -74,7 +88,13 @@ impl Index {
     fn encode(&self, subject: Subject, facts: Facts) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
-        put_u32(&mut out, VERSION);
+        let has_events = self.holes.len() > 0;
+        let version = if has_events {
+            VERSION_OF_EVENTS
+        } else {
+            VERSION
+        };
+        put_u32(&mut out, version);
         for value in [
             subject.number,
             subject.first.0,
@@ -90,7 +110,16 @@ impl Index {
             put_u32(&mut out, table.len() as u32);
             put_u32(&mut out, postings(table) as u32);
         }
+        if has_events {
+            put_u32(&mut out, self.holes.len() as u32);
+            put_u64(&mut out, self.holes.count());
+        }
         self.offsets.iter().for_each(|at| put_u32(&mut out, *at));
+        for hole in self.holes.iter() {
+            for value in [hole.first.0, hole.last.0, hole.before] {
+                put_u64(&mut out, value);
+            }
+        }
         for table in [&self.topics, &self.chosen] {
             encode_table(table, &mut out);
         }
@@ -169,7 +198,7 @@ impl IndexFile {
             Err(error) => return Err(error),
         };
         let length = file.len()?;
-        let mut header = [0; HEADER];
+        let mut header = [0; HEADER + EVENTS_HEADER as usize];
         if file.read_at(&mut header, 0)? < HEADER {
             return Ok(None);
         }
@@ -179,9 +208,14 @@ impl IndexFile {
 
     fn decode(header: &[u8], file: Arc<dyn File>) -> Option<Self> {
         let mut fields = Fields(header);
-        if fields.take(8)? != MAGIC || fields.u32()? != VERSION {
+        if fields.take(8)? != MAGIC {
             return None;
         }
+        let has_events = match fields.u32()? {
+            VERSION => false,
+            VERSION_OF_EVENTS => true,
+            _ => return None,
+        };
         let subject = Subject {
             number: fields.u64()?,
             first: Position(fields.u64()?),
@@ -196,7 +230,14 @@ impl IndexFile {
         // Not checked yet: an index of more positions than a segment has offsets is none.
         let count = subject.last.0.checked_add(1)?;
         let count = count.checked_sub(subject.first.0)?;
-        let count = u64::from(u32::try_from(count).ok()?);
+        let (holes, events, offsets_at) = if has_events {
+            let mut fields = Fields(header.get(HEADER..)?);
+            let at = HEADER as u64 + EVENTS_HEADER;
+            (fields.u32()?, fields.u64()?, at)
+        } else {
+            (0, 0, HEADER as u64)
+        };
+        let offsets = u64::from(u32::try_from(count.checked_sub(events)?).ok()?);
         let mut table = |at| {
             Some(Table {
                 at,
@@ -204,12 +245,15 @@ impl IndexFile {
                 postings: fields.u32()?,
             })
         };
-        let topics = table(HEADER as u64 + count * WORD)?;
+        let topics = table(offsets_at + offsets * WORD + u64::from(holes) * HOLE)?;
         let chosen = table(topics.end())?;
         Some(Self {
             file,
             subject,
             facts,
+            offsets_at,
+            offsets,
+            holes,
             topics,
             chosen,
         })
@@ -225,16 +269,6 @@ impl IndexFile {
 
     fn end(&self) -> u64 {
         self.chosen.end()
-    }
-
-    /// As [`Index::offset`].
-    pub(in crate::history) fn offset(&self, position: Position) -> io::Result<Option<u32>> {
-        if position < self.subject.first || position > self.subject.last {
-            return Ok(None);
-        }
-        let number = position.0 - self.subject.first.0;
-        let at = self.word(HEADER as u64 + number * WORD)?;
-        Ok(Some(at).filter(|at| *at != 0))
     }
 
     /// As [`Index::topic`].

@@ -162,11 +162,10 @@ fn mend(
 
 /// A header as the manifest and the segment's neighbours have it.
 fn header(segment: &Surveyed, survey: &Survey, manifest: &Manifest) -> SegmentHeader {
-    let run = manifest
-        .runs
-        .iter()
-        .rev()
-        .find(|run| run.first <= segment.first);
+    let mut runs = manifest.runs.iter().rev();
+    // A run may begin behind events that no segment tells of yet.
+    let of_groups = runs.clone().find(|run| Some(run.tag) == segment.run);
+    let run = of_groups.or_else(|| runs.find(|run| run.first <= segment.first));
     SegmentHeader {
         number: segment.number,
         first: segment.first,

@@ -3,7 +3,6 @@
 use std::io;
 
 use super::Fault;
-use crate::Position;
 use crate::history::disk::Disk;
 use crate::history::error::OpenError;
 use crate::history::format::{GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
@@ -12,6 +11,7 @@ use crate::history::manifest::{Gap, Manifest, Read};
 use crate::history::names;
 use crate::history::recovery::{Found, closed_index, failed, find, read_header};
 use crate::history::walk::{Met, walk};
+use crate::{Position, RunTag};
 
 /// A history, as far as it is readable.
 pub(super) struct Survey {
@@ -42,6 +42,8 @@ pub(super) struct Surveyed {
     pub(super) first: Position,
     pub(super) length: u64,
     pub(super) header_is_readable: bool,
+    /// The run that its groups name, if it has some.
+    pub(super) run: Option<RunTag>,
     pub(super) damage: Vec<Damage>,
     /// Where the torn tail of the newest segment begins, if it has one.
     pub(super) torn_at: Option<u64>,
@@ -74,6 +76,7 @@ struct Pass {
     /// lost; its places were given anew.
     limit: Option<Position>,
     mark: u64,
+    run: Option<RunTag>,
     facts: Option<Facts>,
     /// Damage whose end in positions is not known yet.
     open: Option<Damage>,
@@ -232,6 +235,7 @@ impl Survey {
             first,
             length,
             header_is_readable,
+            run: pass.run,
             damage: pass.damage,
             torn_at,
             last: pass.last,
@@ -325,6 +329,7 @@ impl Pass {
             // A group of no updates names the position behind the last one, and records the floor.
             Met::Group(header) if is_cut(header.first.back(u64::from(header.count == 0))) => {}
             Met::Update(stored, _) if is_cut(stored.position) => {}
+            Met::Events(first, ..) if is_cut(first) => {}
             Met::Damage(..) if self.limit.is_some_and(|limit| self.last >= limit) => {}
             Met::Group(header) => self.begin(&header),
             Met::Update(stored, at) => {
@@ -332,6 +337,12 @@ impl Pass {
                 // Given up by a repair, or gone without a trace.
                 self.note_loss(at, stored.position.back(1));
                 self.last = stored.position;
+            }
+            Met::Events(first, last, at) => {
+                self.spare(first);
+                self.close(first.back(1));
+                self.note_loss(at, first.back(1));
+                self.last = self.last.max(last);
             }
             Met::Damage(at, until) => {
                 self.close(self.last);
@@ -354,6 +365,7 @@ impl Pass {
         self.before = header.first.back(1);
         self.group_last = Position(header.first.0 + u64::from(header.count)).back(1);
         self.mark = self.mark.max(header.mark);
+        self.run = Some(header.run);
         self.facts = Some(Facts {
             floor: header.floor,
             imported: header.imported,
@@ -368,6 +380,17 @@ impl Pass {
             damage.lost = (first <= last).then_some(Gap { first, last });
             self.damage.push(damage);
             self.last = self.last.max(last);
+        }
+    }
+
+    /// What was lost ends before a position: the events from there on were only taken for lost, as
+    /// they precede the first update that a group names.
+    fn spare(&mut self, first: Position) {
+        if let Some(damage) = self.damage.last_mut()
+            && let Some(lost) = damage.lost.filter(|lost| lost.last >= first)
+        {
+            let last = first.back(1);
+            damage.lost = (lost.first <= last).then_some(Gap { last, ..lost });
         }
     }
 

@@ -64,6 +64,7 @@ impl Log {
 
     /// Tries to get out of trouble, so that something can be written.
     pub(super) fn recover_from_trouble(&mut self) -> Result<(), AppendError> {
+        self.settle_journal()?;
         let Some(Trouble { tried }) = self.trouble else {
             return Ok(());
         };
@@ -122,10 +123,11 @@ impl Log {
         let mut is_whole = true;
         walk(&*file, number, self.end, &mut |met| match met {
             Met::Update(..) => count += 1,
+            Met::Events(first, last, _) => count += last.0 + 1 - first.0,
             Met::Damage(..) => is_whole = false,
             Met::Group(_) => {}
         })?;
-        if !is_whole || count != (self.head.0 + 1).saturating_sub(first.0) {
+        if !is_whole || count != (self.active.last().0 + 1).saturating_sub(first.0) {
             return Err(io::Error::other(
                 "committed updates are no longer readable; restart the hub, which says what to do",
             ));

@@ -23,7 +23,8 @@ impl Log {
     /// Hides what the bounds no longer keep.
     fn raise_floor(&mut self, has_time: bool) -> Position {
         let end = End {
-            head: self.head,
+            head: self.active.last(),
+            top: self.head,
             bytes: self.active.base + self.end,
             committed: self.facts.time,
             now: self.clock.now(),
@@ -92,6 +93,10 @@ impl Log {
 
     /// Syncs what was written; whether that succeeded.
     pub(super) fn sync(&mut self) -> bool {
+        if let Err(error) = self.sync_events() {
+            tracing::debug!(%error, "the file of subscription events could not be written");
+            return false;
+        }
         if self.durable < self.end {
             if let Err(error) = self.file.sync_data() {
                 self.sync_failed(&error);
@@ -113,11 +118,17 @@ impl Log {
         }
     }
 
+    fn is_failing(&self) -> bool {
+        let has_trouble = self.trouble.is_some() || self.journal_in_doubt.is_some();
+        has_trouble || self.shared.health() != Health::Ready
+    }
+
     /// What is due while nobody publishes; when to come again.
     pub(super) fn keep_house(&mut self) -> Option<Duration> {
         self.remove_again();
+        self.shorten_journal();
         self.retain();
-        if self.trouble.is_some() || self.shared.health() != Health::Ready {
+        if self.is_failing() {
             self.probe();
             if self.trouble.is_none() {
                 self.remove_segments();
@@ -126,10 +137,8 @@ impl Log {
         if self.trouble.is_none() {
             self.sync_if_due();
         }
-        let is_unfinished = self.trouble.is_some()
-            || self.shared.health() != Health::Ready
-            || self.retention.is_looking()
-            || !self.unremoved.is_empty();
+        let is_unfinished =
+            self.is_failing() || self.retention.is_looking() || !self.unremoved.is_empty();
         let ages = self.shared.options.max_age.is_some();
         let interval = match (self.shared.options.sync, self.unsynced_since) {
             (SyncMode::Interval(interval), Some(_)) => Some(interval),

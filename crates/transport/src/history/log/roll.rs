@@ -73,12 +73,13 @@ impl Log {
     /// Begins a new segment. The old one is durable first, whatever the mode says.
     pub(super) fn roll(&mut self) -> io::Result<()> {
         self.finish_segment()?;
+        self.sync_events()?;
         self.unsynced_since = None;
         // Not what a group that is under way says: it may be refused.
         let floor = self.facts.floor.max(self.retention.floor());
         let header = SegmentHeader {
             number: self.active.number + 1,
-            first: self.head.next(),
+            first: self.active.last().next(),
             run: self.run,
             floor,
             imported: self.facts.imported,
@@ -121,11 +122,27 @@ impl Log {
         self.target = segment_bytes(self.kept_bytes());
     }
 
+    /// The bytes that kept updates occupy, as if all of a segment were of one size.
+    fn kept_bytes(&self) -> u64 {
+        let floor = self.facts.floor;
+        let segments = self.shared.segments();
+        let oldest = segments.partition_point(|segment| segment.last() <= floor);
+        let start = segments.get(oldest).map_or(self.active.base, |segment| {
+            let deleted = (floor.0 + 1).saturating_sub(segment.first.0);
+            let all = (segment.last().0 + 1)
+                .saturating_sub(segment.first.0)
+                .max(1);
+            let share = u128::from(segment.end()) * u128::from(deleted) / u128::from(all);
+            segment.base + u64::try_from(share).unwrap_or_default()
+        });
+        (self.active.base + self.end).saturating_sub(start)
+    }
+
     fn subject(&self) -> Subject {
         Subject {
             number: self.active.number,
             first: self.active.first,
-            last: self.head,
+            last: self.active.last(),
             length: self.end,
         }
     }

@@ -9,6 +9,7 @@ use crate::Position;
 use crate::history::disk::Disk;
 use crate::history::error::OpenError;
 use crate::history::format::{HeaderFault, SEGMENT_HEADER, SegmentHeader};
+use crate::history::journal;
 use crate::history::manifest::{Manifest, Read};
 use crate::history::names::{self, Name};
 
@@ -88,7 +89,9 @@ pub(in crate::history) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
 /// Whether a file is one of ours that was being written.
 fn is_leftover(name: &str) -> bool {
     let stem = name.strip_suffix(names::NEW);
-    stem.is_some_and(|stem| stem == "manifest" || names::parse(stem).is_some())
+    stem.is_some_and(|stem| {
+        stem == "manifest" || stem == journal::NAME || names::parse(stem).is_some()
+    })
 }
 
 /// Reads the manifest, or makes it from the segments' headers.

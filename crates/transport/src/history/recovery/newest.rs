@@ -162,8 +162,11 @@ impl Recovered {
             }
         };
         let expected = self.head.next();
-        let follows = header.first == expected || (after_void && header.first > expected);
-        if !follows || header.run != self.run.tag || !is_whole(scanner, &header)? {
+        let Some(first) = is_whole(scanner, &header)? else {
+            return Ok(false);
+        };
+        let follows = first == expected || (after_void && first > expected);
+        if !follows || header.run != self.run.tag {
             return Ok(false);
         }
         let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
@@ -172,15 +175,20 @@ impl Recovered {
         self.facts.imported = header.imported;
         self.mark = self.mark.max(header.mark);
         while scanner.at() < end {
-            if let Some((at, Entry::Record(record))) = scanner.next()?
-                && let Content::Update(stored) = record.content
-            {
-                index.add_stored(&stored, at, hashes);
-                self.head = stored.position;
-                self.facts.time = stored.time;
-                if scanner_is_at_last(&header, stored.position) {
-                    self.event_id = Some(stored.event_id.into());
-                }
+            match scanner.next()? {
+                Some((at, Entry::Record(record))) => match record.content {
+                    Content::Update(stored) => {
+                        index.add_stored(&stored, at, hashes);
+                        self.head = stored.position;
+                        self.facts.time = stored.time;
+                        if scanner_is_at_last(&header, stored.position) {
+                            self.event_id = Some(stored.event_id.into());
+                        }
+                    }
+                    Content::Events(first, last) => index.add_events(first, last),
+                    Content::Snapshot | Content::Void => {}
+                },
+                _ => return Ok(false),
             }
         }
         self.length = end;
@@ -192,23 +200,29 @@ fn scanner_is_at_last(header: &GroupHeader, position: Position) -> bool {
     position.0 + 1 == header.first.0 + u64::from(header.count)
 }
 
-/// Whether all records of a group are readable and dense.
-fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> io::Result<bool> {
+/// If all records of a group are readable and dense: where they begin, with the events before.
+fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> io::Result<Option<Position>> {
     let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
-    let mut expected = header.first;
+    let (mut first, mut expected) = (header.first, header.first);
     while scanner.at() < end {
         match scanner.next()? {
             Some((_, Entry::Record(record))) => match record.content {
                 Content::Update(stored) if stored.position == expected => {
                     expected = expected.next();
                 }
+                Content::Events(begin, last)
+                    if last.next() == header.first && expected == header.first =>
+                {
+                    first = begin;
+                }
                 Content::Snapshot => {}
-                Content::Update(_) | Content::Void => return Ok(false),
+                Content::Update(_) | Content::Void | Content::Events(..) => return Ok(None),
             },
-            _ => return Ok(false),
+            _ => return Ok(None),
         }
     }
-    Ok(scanner.at() == end && expected.0 - header.first.0 == u64::from(header.count))
+    let is_whole = scanner.at() == end && expected.0 - header.first.0 == u64::from(header.count);
+    Ok(is_whole.then_some(first))
 }
 
 /// Cuts the torn tail of the newest segment, unless it had been durable: then it is damage.

@@ -40,7 +40,9 @@ impl<'a> Search<'a> {
         while let Some(over) = self.sweep() {
             self.floor = over;
         }
-        let oldest = self.look(self.floor.next());
+        let oldest = self
+            .look(self.floor.next())
+            .filter(|_| self.floor < self.end.head);
         Answer {
             floor: self.floor,
             oldest,
@@ -68,14 +70,15 @@ impl<'a> Search<'a> {
             };
             match verdict {
                 Verdict::Kept => high = at,
-                Verdict::Over => (low, over) = (at, Some(Position(at))),
+                Verdict::Over(position) => (low, over) = (position.0, Some(position)),
                 Verdict::Unknown => low = at,
             }
         }
         over
     }
 
-    /// Reads an update; `None` if it is lost or cannot be read, which is remembered.
+    /// Reads an update, or the one behind the events at this position; `None` if it is lost or cannot
+    /// be read, which is remembered.
     fn look(&mut self, position: Position) -> Option<Stored> {
         match self.read(position) {
             Ok(found) => found,
@@ -95,7 +98,7 @@ impl<'a> Search<'a> {
         let Some(segment) = self.segments.get(containing) else {
             return Ok(None);
         };
-        let Some(at) = segment.offset(position, self.files)? else {
+        let Some((position, at)) = segment.place(position, self.files)? else {
             return Ok(None);
         };
         let file = segment.file(self.files)?;

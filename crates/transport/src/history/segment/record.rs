@@ -19,7 +19,7 @@ pub(in crate::history) fn read_frame(
     Ok(
         bytes.and_then(|bytes| match Record::parse(&bytes)?.content {
             Content::Update(stored) => Some(stored.to_frame()),
-            Content::Snapshot | Content::Void => None,
+            Content::Snapshot | Content::Void | Content::Events(..) => None,
         }),
     )
 }

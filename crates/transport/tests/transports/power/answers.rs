@@ -84,9 +84,12 @@ impl Answers {
             "{:?} were the bounds of an unreadable disk, and are {bounds:?}",
             self.bounds
         );
-        let newest = stored.last().map(|frame| &*frame.event_id);
+        let newest = stored
+            .last()
+            .filter(|newest| newest.position == bounds.head);
+        let newest = newest.map(|frame| &*frame.event_id);
         promise!(
-            stored.is_empty() || self.newest_id.as_deref() == newest,
+            newest.is_none() || self.newest_id.as_deref() == newest,
             "{:?} is the newest id of an unreadable disk, and is {newest:?}",
             self.newest_id
         );

@@ -14,6 +14,8 @@ use super::random::Random;
 use super::verdict::Violation;
 use crate::suite::{block_on, start, update};
 
+/// The events that some histories keep.
+const FEW_EVENTS: usize = 6;
 /// Processes in the life of a history.
 const PROCESSES: u64 = 5;
 /// What `sync interval` promises to lose at most.
@@ -41,6 +43,9 @@ impl Life {
         options.max_bytes = [None, Some(15_000), Some(100_000)][random.below(3) as usize];
         let ages = [None, None, Some(Duration::from_secs(60))];
         options.max_age = ages[random.below(3) as usize];
+        if random.below(2) == 0 {
+            options.events.count = FEW_EVENTS;
+        }
         Self {
             model: Model::new(seed),
             oracle: Oracle::new(options.clone(), clock.clone()),
@@ -222,10 +227,31 @@ impl Life {
             3
         };
         let length = [0, 100, 6_000][self.random.below(most) as usize];
-        let number = self.oracle.handed_over(length);
+        if self.random.below(4) == 0 {
+            return self.append_event(history);
+        }
+        let number = self.oracle.handed_over(length, false);
         let id = format!("chosen-{number}");
         let id = (self.random.below(4) == 0).then_some(&*id);
         let update = update(id, &format!("{number}:{}", "x".repeat(length)));
+        Asked {
+            number,
+            pending: history.append(update),
+            outcome: None,
+        }
+    }
+
+    /// Appends the beginning or the end of a subscription.
+    fn append_event(&mut self, history: &Arc<dyn Transport>) -> Asked {
+        let number = self.oracle.handed_over(0, true);
+        let subscription = self.random.below(4);
+        let active = self.random.below(2) == 0;
+        let mut update = update(None, "");
+        update.data = format!("{{\"number\":{number},\"active\":{active}}}");
+        update.by_hub = true;
+        update
+            .topics
+            .insert(0, format!("subscription/{subscription}"));
         Asked {
             number,
             pending: history.append(update),

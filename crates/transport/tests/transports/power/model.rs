@@ -38,6 +38,14 @@ pub enum Barrier {
     DirectoryOfSegment,
     /// The directory is synced after the manifest got its name.
     DirectoryOfManifest,
+    /// The file of events is synced before it gets its name.
+    SyncEventsFile,
+    /// The file of events is synced after it was appended to.
+    SyncEvents,
+    /// The file of events gets its name.
+    RenameEvents,
+    /// The directory is synced after the file of events got its name.
+    DirectoryOfEvents,
 }
 
 /// A call that can be told to fail.

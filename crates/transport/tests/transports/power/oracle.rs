@@ -1,6 +1,8 @@
 //! What must hold of a history, whatever happened to it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod events;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use talaria_transport::history::{HistoryOptions, SyncMode};
@@ -48,6 +50,8 @@ struct HandedOver {
     stamp: u64,
     /// The bytes of its data.
     length: usize,
+    /// Whether it is a subscription event.
+    is_event: bool,
 }
 
 #[derive(Clone)]
@@ -58,6 +62,8 @@ struct Acknowledged {
     time: u64,
 }
 
+/// A history that keeps more events than this keeps all.
+const FEW: usize = 100;
 /// More bytes than anything but its data takes of the disk for an update.
 const OVERHEAD: u64 = 1_000;
 /// The longest data, in bytes.
@@ -66,7 +72,8 @@ const LONGEST: u64 = 6_000;
 fn number(frame: &Frame) -> u64 {
     let text = std::str::from_utf8(&frame.bytes).expect("UTF-8");
     let data = text.split("data: ").nth(1).expect("data");
-    data.split(':')
+    let data = data.strip_prefix("{\"number\":").unwrap_or(data);
+    data.split([':', ','])
         .next()
         .expect("a number")
         .parse()
@@ -92,14 +99,19 @@ impl Oracle {
     }
 
     /// The number of an update with so many bytes of data.
-    pub fn handed_over(&mut self, length: usize) -> u64 {
+    pub fn handed_over(&mut self, length: usize, is_event: bool) -> u64 {
         self.handed_over.push(HandedOver {
             time: self.clock.time(),
             is_wrong: self.clock.is_wrong(),
             stamp: self.clock.earliest_stamp(),
             length,
+            is_event,
         });
         self.handed_over.len() as u64
+    }
+
+    fn is_event(&self, number: u64) -> bool {
+        self.handed_over[number as usize - 1].is_event
     }
 
     fn time_of(&self, number: u64) -> u64 {
@@ -196,14 +208,19 @@ impl Oracle {
         let answers = Answers::collect(history, model, self.shown.keys());
         let (bounds, stored) = Self::read(history)?;
         answers.check(history, &stored)?;
-        let places: Vec<u64> = stored.iter().map(|frame| frame.position.0).collect();
-        let dense: Vec<u64> = (bounds.floor.0 + 1..=bounds.head.0).collect();
-        promise!(
-            places == dense,
-            "everything above the floor is there, once, in order: {places:?} of {bounds:?}"
-        );
-        for frame in &stored {
+        let is_ordered = stored.is_sorted_by(|one, next| one.position < next.position);
+        promise!(is_ordered, "each is there once, in order");
+        let by_place: BTreeMap<Position, &Arc<Frame>> =
+            stored.iter().map(|frame| (frame.position, frame)).collect();
+        let events = Self::events(history)?;
+        self.check_events(&events)?;
+        for frame in stored.iter().chain(&events) {
             let number = number(frame);
+            promise!(
+                frame.by_hub == self.is_event(number),
+                "{number} is an event: {}",
+                frame.by_hub
+            );
             promise!(
                 !self.refused.contains(&number),
                 "{number} was refused and is there"
@@ -212,7 +229,7 @@ impl Oracle {
                 promise!(*shown == number, "{} is another update now", frame.event_id);
             }
         }
-        self.check_most(bounds.floor, &stored)?;
+        self.check_most(&stored)?;
         let survives = self.survives.take().unwrap_or(Position(u64::MAX));
         let lost = self.acknowledged.split_off(&bounds.head.next());
         if let Some((position, lost)) = lost.first_key_value() {
@@ -225,9 +242,9 @@ impl Oracle {
             );
         }
         for (position, one) in self.acknowledged.range(bounds.floor.next()..) {
-            let index = (position.0 - bounds.floor.0 - 1) as usize;
-            let Some(found) = stored.get(index) else {
-                return Err(Violation(format!("{} is lost", one.number)));
+            let Some(found) = by_place.get(position) else {
+                promise!(self.is_event(one.number), "{} is lost", one.number);
+                continue;
             };
             promise!(
                 number(found) == one.number && *found.event_id == *one.event_id,
@@ -236,12 +253,15 @@ impl Oracle {
                 one.number
             );
         }
-        if lost.is_empty() {
-            self.check_least(bounds.floor, bounds.head)?;
+        if self.options.events.count > FEW {
+            self.find_lost_events(&events, survives)?;
         }
-        self.check_ids(history, &stored)?;
+        if lost.is_empty() {
+            self.check_least(bounds.floor, bounds.head, &events)?;
+        }
+        self.check_ids(history, &by_place)?;
         // What an opening finds is on the disk when it returns, also what nobody was answered.
-        for frame in &stored {
+        for frame in stored.iter().chain(&events) {
             let found = Acknowledged {
                 number: number(frame),
                 event_id: frame.event_id.to_string(),
@@ -253,11 +273,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nothing is kept that retention deletes.
-    fn check_most(&self, floor: Position, stored: &[Arc<Frame>]) -> Kept {
-        let head = stored.last().map_or(floor, |newest| newest.position);
+    /// Nothing is kept that retention deletes; events do not count.
+    fn check_most(&self, stored: &[Arc<Frame>]) -> Kept {
+        let stored: Vec<_> = stored.iter().filter(|frame| !frame.by_hub).collect();
         if let Some(size) = self.options.size {
-            promise!(floor >= head.back(size), "{size} are kept at most");
+            promise!(stored.len() as u64 <= size, "{size} are kept at most");
         }
         if self.may_keep_more {
             return Ok(());
@@ -280,10 +300,18 @@ impl Oracle {
     }
 
     /// Nothing is deleted that retention keeps.
-    fn check_least(&self, floor: Position, head: Position) -> Kept {
+    fn check_least(&self, floor: Position, head: Position, events: &[Arc<Frame>]) -> Kept {
         let now = self.clock.time();
         let mut bytes = 0;
+        let is_event = |one: &Acknowledged| self.is_event(one.number);
         let known = self.acknowledged.iter().rev();
+        let known = known.filter(|(_, one)| !is_event(one));
+        let acknowledged = self.acknowledged.iter();
+        let acknowledged = acknowledged.filter(|(_, one)| is_event(one));
+        let of_events: BTreeSet<Position> = acknowledged
+            .map(|(position, _)| *position)
+            .chain(events.iter().map(|event| event.position))
+            .collect();
         for (counted, (position, one)) in (1..).zip(known) {
             let HandedOver {
                 time,
@@ -293,6 +321,7 @@ impl Oracle {
             } = &self.handed_over[one.number as usize - 1];
             bytes += *length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
+            let newer = newer - of_events.range(position.next()..).count() as u64;
             // Of the others nobody heard whether they are stored.
             let others = (newer + 1).saturating_sub(counted) * (LONGEST + OVERHEAD);
             let is_over = self.options.size.is_some_and(|size| newer >= size)
@@ -319,13 +348,14 @@ impl Oracle {
         Ok(())
     }
 
-    fn check_ids(&self, history: &Arc<dyn Transport>, stored: &[Arc<Frame>]) -> Kept {
-        let first = stored
-            .first()
-            .map_or(Position::ORIGIN, |frame| frame.position);
-        let at = |position: Position| stored.get(position.0.checked_sub(first.0)? as usize);
+    fn check_ids(
+        &self,
+        history: &Arc<dyn Transport>,
+        stored: &BTreeMap<Position, &Arc<Frame>>,
+    ) -> Kept {
+        let at = |position: Position| stored.get(&position);
         let ids: HashMap<&str, Position> = stored
-            .iter()
+            .values()
             .map(|frame| (&*frame.event_id, frame.position))
             .collect();
         let is_kept = |id: &str| {
@@ -336,20 +366,22 @@ impl Oracle {
             match look_up(history, id) {
                 Lookup::Found(position) => {
                     let found = at(position).map(|found| number(found));
+                    let is_forgotten = found.is_none() && self.is_event(shown.0);
                     promise!(
-                        found == Some(shown.0),
+                        found == Some(shown.0) || is_forgotten,
                         "{id} is that of {} and leads to {found:?} at {position}",
                         shown.0
                     );
                 }
                 Lookup::Past { position, event_id } => {
                     let found = at(position).map(|found| &*found.event_id);
+                    // An event may be forgotten.
                     promise!(
-                        found == Some(&*event_id),
+                        found.is_none_or(|found| *found == *event_id),
                         "{id} resumes at {position} as {event_id}, where {found:?} is"
                     );
                     // Whatever is behind it is of a later run.
-                    let behind = stored.iter().filter(|frame| frame.position > position);
+                    let behind = stored.values().filter(|frame| frame.position > position);
                     let runs = behind.filter_map(|frame| self.shown.get(&*frame.event_id));
                     for (number, process) in runs {
                         promise!(*process > shown.1, "{id} is resumed before {number}");

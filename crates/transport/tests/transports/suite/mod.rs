@@ -188,6 +188,19 @@ impl Admit for Everything {
     }
 }
 
+/// Admits subscription events only, and says so.
+pub struct ByHub;
+
+impl Admit for ByHub {
+    fn judge(&self, frame: &Frame) -> Verdict {
+        frame.by_hub.into()
+    }
+
+    fn by_hub_only(&self) -> bool {
+        true
+    }
+}
+
 /// Admits one topic, and says so.
 pub struct Topic(pub &'static str);
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{CHUNK, ENTRY, HEADER, IndexFile, WORD};
+use super::{CHUNK, ENTRY, IndexFile, WORD};
 use crate::Position;
 use crate::history::format::Fields;
 use crate::history::index::{Filter, Summary};
@@ -38,19 +38,23 @@ impl IndexFile {
     }
 
     fn each_offset(&self, mut each: impl FnMut(Position, u32)) -> io::Result<()> {
-        let (mut position, last) = (self.subject.first, self.subject.last);
-        let count = last.0 + 1 - position.0;
-        self.each_chunk(HEADER as u64, count * WORD, |chunk| {
+        let holes = self.read_holes()?;
+        let mut positions = holes.others(self.subject.first);
+        self.each_chunk(self.offsets_at, self.offsets * WORD, |chunk| {
             let mut fields = Fields(chunk);
             while let Some(at) = fields.u32() {
-                each(position, at);
-                position = position.next();
+                each(positions.next().unwrap_or_default(), at);
             }
         })
     }
 
     /// Reads a part of the file in chunks; an entry is never divided between two of them.
-    fn each_chunk(&self, at: u64, length: u64, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    pub(super) fn each_chunk(
+        &self,
+        at: u64,
+        length: u64,
+        mut each: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         let mut done = 0;
         while done < length {

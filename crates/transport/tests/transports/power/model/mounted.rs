@@ -90,6 +90,7 @@ impl Disk for Mounted {
         state.call()?;
         let barrier = match to {
             "manifest" => Some(Barrier::RenameManifest),
+            "events" => Some(Barrier::RenameEvents),
             to if to.ends_with(".segment") => Some(Barrier::RenameSegment),
             _ => None,
         };
@@ -127,6 +128,7 @@ impl Disk for Mounted {
         });
         let barrier = renamed.map(|to| match to.as_str() {
             "manifest" => Barrier::DirectoryOfManifest,
+            "events" => Barrier::DirectoryOfEvents,
             _ => Barrier::DirectoryOfSegment,
         });
         if barrier.is_some() && barrier == state.removed {
@@ -191,6 +193,10 @@ impl Handle {
         let changed = *self.changed.lock().expect("no panic");
         if self.name.starts_with("manifest") {
             Barrier::SyncManifest
+        } else if self.name.starts_with("events") && !changed.synced {
+            Barrier::SyncEventsFile
+        } else if self.name.starts_with("events") {
+            Barrier::SyncEvents
         } else if self.name.ends_with(".new") && !changed.synced {
             Barrier::SyncHeader
         } else if changed.cut {

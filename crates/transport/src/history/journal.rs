@@ -1,0 +1,232 @@
+//! The journal: a file beside the segments that holds what is kept of subscription events.
+//!
+//! It is appended to, and written anew and renamed when most of it is no longer kept: on a thread of
+//! its own unless it is short, so that no publisher waits for it. Losing it costs events and nothing
+//! else. `docs/history-format.md` describes its bytes.
+
+mod recall;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+pub(super) use self::recall::recall;
+use super::disk::{Disk, File};
+use super::format::{encode_record, put_u32, put_u64, seal};
+use super::manifest::Manifest;
+use crate::events::{Event, Events};
+use crate::{Frame, Position, RunTag};
+
+pub(super) const NAME: &str = "events";
+const NEW: &str = "events.new";
+const MAGIC: [u8; 8] = *b"TALEVENT";
+const VERSION: u32 = 1;
+const HEADER: usize = 8 + 4 + 3 * 8 + 4;
+/// What is written at once, in bytes.
+const CHUNK: usize = 256 << 10;
+/// A journal is not written anew for less, in bytes.
+const SLACK: u64 = 64 << 10;
+
+/// What may be appended while the journal is written anew before that is waited for, in bytes.
+const MOST_MEANWHILE: usize = 4 << 20;
+
+/// Positions behind the last update in the segments that were given to events, kept or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given {
+    pub(super) run: RunTag,
+    pub(super) first: Position,
+    pub(super) last: Position,
+}
+
+/// The writer's side.
+#[derive(Default)]
+pub(super) struct Journal {
+    /// `None` until there is an event, and if it must be written anew before the next one.
+    file: Option<Arc<dyn File>>,
+    end: u64,
+    /// Up to here it is known to be durable.
+    durable: u64,
+    /// It is not written anew before it has this many bytes.
+    least: u64,
+    shortening: Option<Shortening>,
+}
+
+/// A file and its length.
+type Written = (Arc<dyn File>, u64);
+
+/// A shorter journal that is being written.
+struct Shortening {
+    thread: JoinHandle<io::Result<Written>>,
+    /// What was appended meanwhile.
+    meanwhile: Vec<u8>,
+}
+
+/// Appends an event as the journal holds it.
+pub(super) fn encode_entry(run: RunTag, frame: &Frame, time: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    put_u64(out, run.to_u64());
+    encode_record(frame, time, false, out);
+    seal(out, start);
+}
+
+fn encode_header(given: Given) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER);
+    out.extend_from_slice(&MAGIC);
+    put_u32(&mut out, VERSION);
+    for value in [given.run.to_u64(), given.first.0, given.last.0] {
+        put_u64(&mut out, value);
+    }
+    seal(&mut out, 0);
+    out
+}
+
+impl Journal {
+    /// Whether events can be appended.
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Appends entries.
+    pub(super) fn append(&mut self, entries: &[u8]) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            return Err(io::Error::other("the journal is not open"));
+        };
+        file.write_at(entries, self.end)?;
+        self.end += entries.len() as u64;
+        if let Some(shortening) = &mut self.shortening {
+            shortening.meanwhile.extend_from_slice(entries);
+        }
+        Ok(())
+    }
+
+    /// Makes what was appended durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file
+            && self.durable < self.end
+        {
+            file.sync_data()?;
+            self.durable = self.end;
+        }
+        Ok(())
+    }
+
+    /// Gives the file up: what it holds behind its durable part is in doubt.
+    pub(super) fn abandon(&mut self) {
+        self.file = None;
+    }
+
+    /// Whether most of it is no longer kept.
+    pub(super) fn is_long(&self, events: &Events) -> bool {
+        self.end > (2 * events.bytes() as u64 + SLACK).max(self.least)
+    }
+
+    /// Writes the kept events to a new file, which is durable and has the name when this returns.
+    ///
+    /// # Errors
+    /// Then the journal is as it was, or abandoned if nobody knows which of the two files it is.
+    pub(super) fn rewrite(
+        &mut self,
+        disk: &dyn Disk,
+        given: Given,
+        manifest: &Manifest,
+        events: &[Event],
+    ) -> io::Result<()> {
+        self.wait_for_shortening();
+        self.least = self.end + 16 * SLACK;
+        let written = write_new(disk, given, manifest, events)?;
+        self.put_in_place(disk, written)
+    }
+
+    /// Whether a shorter journal is being written.
+    pub(super) fn is_shortening(&self) -> bool {
+        self.shortening.is_some()
+    }
+
+    /// Begins to write a shorter journal.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn begin_shortening(
+        &mut self,
+        write: impl FnOnce() -> io::Result<Written> + Send + 'static,
+    ) -> io::Result<()> {
+        self.least = self.end + 16 * SLACK;
+        let thread = std::thread::Builder::new().name("talaria-events".to_owned());
+        self.shortening = Some(Shortening {
+            thread: thread.spawn(write)?,
+            meanwhile: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Puts the shorter journal in the place of the long one, if it is written.
+    ///
+    /// # Errors
+    /// As [`Self::rewrite`].
+    pub(super) fn end_shortening(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let is_due = |shortening: &mut Shortening| {
+            shortening.thread.is_finished() || shortening.meanwhile.len() > MOST_MEANWHILE
+        };
+        let Some(Shortening { thread, meanwhile }) = self.shortening.take_if(is_due) else {
+            return Ok(());
+        };
+        let written = thread.join();
+        let (file, end) = written.map_err(|_| io::Error::other("writing it has failed"))??;
+        file.write_at(&meanwhile, end)?;
+        file.sync_data()?;
+        self.put_in_place(disk, (file, end + meanwhile.len() as u64))
+    }
+
+    /// Waits for a shorter journal, and forgets it.
+    fn wait_for_shortening(&mut self) {
+        if let Some(shortening) = self.shortening.take() {
+            // Whatever became of it, it is of no use.
+            _ = shortening.thread.join();
+        }
+    }
+
+    fn put_in_place(&mut self, disk: &dyn Disk, (file, end): Written) -> io::Result<()> {
+        self.file = None;
+        disk.rename(NEW, NAME)?;
+        disk.sync()?;
+        self.file = Some(file);
+        (self.end, self.durable, self.least) = (end, end, 0);
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.wait_for_shortening();
+    }
+}
+
+/// Writes the kept events to a new file, durably; it has not got the name yet.
+pub(super) fn write_new(
+    disk: &dyn Disk,
+    given: Given,
+    manifest: &Manifest,
+    events: &[Event],
+) -> io::Result<Written> {
+    let write = || {
+        let file = disk.create(NEW)?;
+        let mut bytes = encode_header(given);
+        let mut end = 0;
+        for event in events {
+            let run = manifest.run_of(event.frame.position);
+            let tag = run.map_or(given.run, |run| run.tag);
+            encode_entry(tag, &event.frame, event.time, &mut bytes);
+            if bytes.len() >= CHUNK {
+                file.write_at(&bytes, end)?;
+                end += bytes.len() as u64;
+                bytes.clear();
+            }
+        }
+        file.write_at(&bytes, end)?;
+        end += bytes.len() as u64;
+        file.sync_data()?;
+        Ok((file, end))
+    };
+    // What was begun takes room that a full disk does not have.
+    write().inspect_err(|_| drop(disk.remove(NEW)))
+}

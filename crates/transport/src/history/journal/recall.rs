@@ -1,0 +1,124 @@
+//! What a journal says when a log is opened: whatever of it is lost is passed over.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::{Given, HEADER, MAGIC, NAME, VERSION};
+use crate::events::Event;
+use crate::history::disk::Disk;
+use crate::history::format::{Content, Fields, Record, is_sealed};
+use crate::history::manifest::{Manifest, Run};
+use crate::{Position, RunTag};
+
+/// The most bytes of a journal that are read.
+const MOST: u64 = 1 << 30;
+/// What an entry has around its record: a tag and a checksum.
+const TAG: usize = 8;
+const CRC: usize = 4;
+
+/// What a journal holds.
+pub(in crate::history) struct Recalled {
+    /// By position.
+    pub(in crate::history) events: Vec<Event>,
+    /// The newest position: of the segments, or of an event behind their last update.
+    pub(in crate::history) head: Position,
+    /// Whether there is a file.
+    pub(in crate::history) exists: bool,
+}
+
+/// Reads the journal of a log whose newest segment is of a run and ends at a position.
+///
+/// # Errors
+/// When the disk cannot be read now. Damage is none.
+pub(in crate::history) fn recall(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    run: Run,
+    recorded: Position,
+) -> io::Result<Recalled> {
+    // What an earlier run gave to events was known when this one began.
+    let mut head = recorded.max(run.first.back(1));
+    let file = match disk.open(NAME) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Recalled {
+                events: Vec::new(),
+                head,
+                exists: false,
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let length = usize::try_from(file.len()?.min(MOST)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    let (given, mut rest) = match decode_header(&bytes) {
+        Some(given) => (Some(given), &bytes[HEADER..]),
+        None => (None, &bytes[..0]),
+    };
+    let mut events: BTreeMap<Position, (RunTag, Event)> = BTreeMap::new();
+    while let Some((tag, event, length)) = decode_entry(rest) {
+        rest = &rest[length..];
+        events.insert(event.frame.position, (tag, event));
+    }
+    if given.is_none() || !rest.is_empty() {
+        tracing::warn!(
+            file = disk.path(NAME),
+            offset = bytes.len() - rest.len(),
+            "the subscription events behind this place are torn or damaged; they are passed over, updates are not concerned"
+        );
+    }
+    if let Some(given) = given.filter(|given| given.run == run.tag && given.first <= head.next()) {
+        head = head.max(given.last);
+    }
+    while events
+        .get(&head.next())
+        .is_some_and(|(tag, _)| *tag == run.tag)
+    {
+        head = head.next();
+    }
+    let is_of_its_run = |tag: RunTag, position: Position| {
+        let last = if tag == run.tag { Some(head) } else { None };
+        manifest.run(tag).is_some_and(|(known, end)| {
+            (known.first..=end.or(last).unwrap_or_default()).contains(&position)
+        })
+    };
+    let events = events
+        .into_iter()
+        .filter(|(position, (tag, _))| is_of_its_run(*tag, *position));
+    Ok(Recalled {
+        events: events.map(|(_, (_, event))| event).collect(),
+        head,
+        exists: true,
+    })
+}
+
+fn decode_header(bytes: &[u8]) -> Option<Given> {
+    let whole = bytes.get(..HEADER).filter(|whole| is_sealed(whole))?;
+    let mut fields = Fields(whole);
+    if fields.take(MAGIC.len())? != MAGIC || fields.u32()? != VERSION {
+        return None;
+    }
+    Some(Given {
+        run: RunTag::from_u64(fields.u64()?),
+        first: Position(fields.u64()?),
+        last: Position(fields.u64()?),
+    })
+}
+
+/// The entry at the start of the bytes, and its length.
+fn decode_entry(bytes: &[u8]) -> Option<(RunTag, Event, usize)> {
+    let record = bytes.get(TAG..)?;
+    let length = TAG + Record::length_of(record)? + CRC;
+    let whole = bytes.get(..length).filter(|whole| is_sealed(whole))?;
+    let tag = RunTag::from_u64(Fields(whole).u64()?);
+    match Record::parse(record)?.content {
+        Content::Update(stored) if stored.by_hub => {
+            let event = Event::new(Arc::new(stored.to_frame()), stored.time);
+            Some((tag, event, length))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,63 @@
+//! Subscription events, when a log is opened.
+
+use std::io;
+
+use super::failed;
+use crate::Position;
+use crate::events::{EventRanges, Events};
+use crate::history::disk::Disk;
+use crate::history::error::OpenError;
+use crate::history::journal::{self, Given, Journal};
+use crate::history::manifest::Manifest;
+use crate::history::shared::Shared;
+
+/// Writes the events that were found anew, since a killed process leaves what is readable and not
+/// durable, and a segment begins only once all before it is durable.
+pub(super) fn write_journal(
+    journal: &mut Journal,
+    disk: &dyn Disk,
+    given: Given,
+    manifest: &Manifest,
+    events: &Events,
+) -> Result<(), OpenError> {
+    let kept: Vec<_> = events.iter().cloned().collect();
+    match journal.rewrite(disk, given, manifest, &kept) {
+        // The file stays as it is, and is written anew before the next event.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            tracing::warn!("the disk has no room for the file of subscription events");
+            Ok(())
+        }
+        written => written.map_err(failed(disk, journal::NAME, "writing it")),
+    }
+}
+
+/// Which positions of a log are those of events, as far back as its size reaches.
+pub(super) fn event_ranges(shared: &Shared, floor: Position) -> io::Result<EventRanges> {
+    let mut ranges = EventRanges::default();
+    let Some(size) = shared.options.size else {
+        return Ok(ranges);
+    };
+    let segments = shared.segments();
+    let recorded = segments.last().map_or(floor, |newest| newest.last());
+    ranges.push(recorded.max(floor).next(), shared.head());
+    let mut updates = 0;
+    for segment in segments.iter().rev() {
+        if segment.last() <= floor || updates >= size || segment.last() < segment.first {
+            continue;
+        }
+        let events = segment.events(&shared.files)?;
+        updates += segment.last().0 + 1 - segment.first.0;
+        for (first, last) in events.into_iter().rev() {
+            updates -= last.0 + 1 - first.0;
+            if last > floor {
+                ranges.push_front(first.max(floor.next()), last);
+            }
+        }
+    }
+    Ok(ranges)
+}

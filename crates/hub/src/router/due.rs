@@ -83,10 +83,14 @@ impl Hit {
 }
 
 /// The interests that a group concerns, each once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hits(Vec<Hit>);
 
 impl Hits {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
     /// Notes what is due. Called under the router's mutex.
     pub(super) fn add(&mut self, interest: &Arc<Interest>, due: &Due, most: usize) {
         match self.0.get_mut(interest.noted_at()) {

@@ -10,6 +10,9 @@ use super::cards::Card;
 use super::due::Due;
 use crate::interest::Hashing;
 
+/// How many topics are found without a table.
+const FEW: usize = 4;
+
 /// A group of updates by topic: ten thousand updates on one topic are looked up once.
 #[derive(Debug, Default)]
 pub(super) struct Group<'a> {
@@ -40,7 +43,10 @@ pub(super) struct Private {
 
 impl<'a> Group<'a> {
     pub(super) fn new(frames: &'a [Arc<Frame>], hashing: &Hashing, most: usize) -> Self {
-        let mut group = Self::default();
+        let mut group = Self {
+            topics: Vec::with_capacity(frames.len()),
+            ..Self::default()
+        };
         let mut places: HashTable<usize> = HashTable::new();
         let mut classes: HashMap<Vec<usize>, usize> = HashMap::new();
         for frame in frames {
@@ -76,8 +82,13 @@ impl<'a> Group<'a> {
         let hash = hashing.text(text);
         let topics = &mut self.topics;
         let same = |place: &usize| topics[*place].text == text;
-        if let Some(place) = places.find(hash, same) {
-            return *place;
+        let known = if topics.len() <= FEW {
+            (0..topics.len()).find(same)
+        } else {
+            places.find(hash, same).copied()
+        };
+        if let Some(place) = known {
+            return place;
         }
         let place = topics.len();
         topics.push(Wanted {
@@ -87,7 +98,15 @@ impl<'a> Group<'a> {
             is_private: false,
             card: None,
         });
-        places.insert_unique(hash, place, |place| topics[*place].hash);
+        // The few are entered when there are more.
+        let entered = match place {
+            ..FEW => 0..0,
+            FEW => 0..FEW + 1,
+            _ => place..place + 1,
+        };
+        for place in entered {
+            places.insert_unique(topics[place].hash, place, |place| topics[*place].hash);
+        }
         place
     }
 }

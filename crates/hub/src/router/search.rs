@@ -96,17 +96,18 @@ impl<'a> Search<'a> {
         hashing: &'a Hashing,
         budgets: &'a Budgets,
     ) -> Self {
+        let topics = group.topics.len();
         Self {
             hashing,
             budgets,
+            walks: Vec::with_capacity(topics + 1),
+            hits: Hits::with_capacity(topics),
             group,
             phase: Phase::Begin,
             last: 0,
             allowance: Allowance::new(budgets.group_steps(updates)),
             collected: Vec::new(),
-            walks: Vec::new(),
             walk_of: HashMap::new(),
-            hits: Hits::default(),
             private_checks: PRIVATE_CHECKS,
             has_patterns: false,
             gone: HashSet::new(),
@@ -252,9 +253,15 @@ impl<'a> Search<'a> {
     /// Decides which sets a topic's public updates lead to.
     fn plan(&mut self, index: &Index, topic: usize, room: &mut usize) {
         *room = room.saturating_sub(1);
-        let Some(due) = self.group.topics[topic].public.take() else {
+        let wanted = &mut self.group.topics[topic];
+        let Some(due) = wanted.public.take() else {
             return;
         };
+        if wanted.card.is_none() {
+            let set = SetName::Exact(wanted.hash, wanted.text);
+            self.walks.push(Walk { set, after: 0, due });
+            return;
+        }
         let mut sets = Vec::new();
         self.sets(index, Condition::Asked, topic, |set, after, is_certain| {
             let due = if is_certain { due.clone() } else { due.skip() };
@@ -265,7 +272,9 @@ impl<'a> Search<'a> {
     }
 
     fn add_walk(&mut self, walk: Walk<'a>) {
-        if self.group.topics.len() > 1 || !self.group.private.is_empty() {
+        // Only one topic leads to the set of an exact one.
+        let is_exact = matches!(walk.set, SetName::Exact(..));
+        if self.group.topics.len() > 1 && !is_exact {
             match self.walk_of.get(&walk.set) {
                 Some(place) => {
                     let known = &mut self.walks[*place];

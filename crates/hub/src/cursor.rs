@@ -357,17 +357,21 @@ impl Cursor {
             return Found::NeedPage { up_to: visible };
         };
         if frames.is_empty() {
+            // What lies there are events that are forgotten.
+            self.position = self.position.max(visible);
             return Found::Nothing;
         }
         let mut looked_up_to = self.position;
+        let mut is_over = false;
         let (progress, turn) = (&mut self.progress, &mut self.turn);
         frames.retain(|frame| {
             // After a frame that is left for later, so are all.
-            if looked_up_to.next() != frame.position {
+            if is_over {
                 return false;
             }
             let verdict = self.membership.interest().judge(frame, progress, turn);
-            if verdict != Verdict::Later {
+            is_over = verdict == Verdict::Later;
+            if !is_over {
                 looked_up_to = frame.position;
             }
             verdict == Verdict::Admitted

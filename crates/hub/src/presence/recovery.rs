@@ -45,7 +45,8 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
 /// The same, with no more than `held_bytes` bytes of ends (or one) in memory: it collects those of the
 /// subscriptions that began first, ends them, and goes on with those that began later.
 async fn end_by_parts(transport: &dyn Transport, head: Position, held_bytes: usize) {
-    let mut from = transport.bounds().floor;
+    // Events are kept below the floor of the updates, too.
+    let mut from = Position::ORIGIN;
     let mut count = 0;
     let mut pause = Pause::default();
     while from < head {

@@ -67,9 +67,9 @@ impl Budgets {
     pub(crate) fn new(lane_positions: usize) -> Self {
         Self {
             lane_positions,
-            update_steps: 1_000_000,
-            further_update_steps: 10_000,
-            most_group_steps: 10_000_000,
+            update_steps: 400_000,
+            further_update_steps: 5_000,
+            most_group_steps: 4_000_000,
             turn_steps: 250_000,
             page_steps: 500_000,
             hold: 2048,

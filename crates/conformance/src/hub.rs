@@ -3,7 +3,7 @@
 //! Everything that the suite assumes about the program is in this file: the verb `run`, the
 //! variables of the official image, and a log line with `listening` and the address.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -297,9 +297,7 @@ impl Home {
     #[must_use]
     pub fn start_unread(&self, directives: &str, variables: &[(&str, &str)], stderr: Stdio) -> Hub {
         // Free a moment ago; the log, which would name a port of the hub's own choice, is not read.
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|listener| Ok(listener.local_addr()?.port()))
-            .expect("there is a free port");
+        let port = crate::free_port();
         let variables = [&[("MERCURE_TRUSTED_ISSUERS", ISSUER)], variables].concat();
         let server_name = format!("http://127.0.0.1:{port}");
         let process = self.spawn(&server_name, directives, &variables, stderr);

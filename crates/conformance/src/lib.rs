@@ -24,6 +24,8 @@ pub mod stream;
 pub mod token;
 
 use std::future::Future;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// The path of the hub, fixed by the specification's discovery section.
@@ -43,6 +45,20 @@ pub async fn within_time<T>(limit: Duration, what: &str, future: impl Future<Out
         Ok(value) => value,
         Err(_) => panic!("waited {limit:?} in vain for: {what}"),
     }
+}
+
+/// A port that was free a moment ago. It is not one of those from which connections are made, of which a
+/// load test nearby has thousands in use.
+#[must_use]
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 200).unwrap_or(0) * 100;
+    let ports = || first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+    let is_free = |port: &u16| TcpListener::bind(("::", *port)).is_ok();
+    std::iter::repeat_with(ports)
+        .take(2_000)
+        .find(is_free)
+        .expect("there is a free port")
 }
 
 /// Whether the counts of an issue's acceptance are asked for (`./test --full` sets `TALARIA_FULL`).

@@ -7,8 +7,6 @@ use talaria_conformance::client::Client;
 use talaria_conformance::hub::{Home, Hub};
 use tokio::net::TcpStream;
 
-use crate::https::free_port;
-
 const DIRECTIVES: &str = "anonymous\ntransport memory";
 
 /// The status of a page that every site has, asked of 127.0.0.1 under this host.
@@ -69,7 +67,7 @@ async fn an_address_restricts_the_host_only() {
 #[tokio::test]
 async fn an_https_address_needs_no_interface() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let name = format!("https://192.0.2.10:{port}");
     let _hub = home
         .start(
@@ -115,7 +113,7 @@ async fn bind_restricts_the_interface() {
         ("default_bind 127.0.0.2", ""),
         ("default_bind 127.0.0.1", "bind 127.0.0.2"),
     ] {
-        let port = free_port();
+        let port = talaria_conformance::free_port();
         file(
             &home,
             &format!(
@@ -131,7 +129,10 @@ async fn bind_restricts_the_interface() {
             "{global} {site}"
         );
     }
-    let (http, https) = (free_port(), free_port());
+    let (http, https) = (
+        talaria_conformance::free_port(),
+        talaria_conformance::free_port(),
+    );
     let options = format!(
         "http_port {http}\nhttps_port {https}\nskip_install_trust\ndefault_bind 127.0.0.1, 127.0.0.2"
     );

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::https::{curl, free_port};
+use crate::https::curl;
 
 /// Another client than that of 127.0.0.1.
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -201,7 +201,7 @@ impl Drop for Killed {
 /// A hub on a port of HTTPS alone.
 fn secure(directives: &str) -> (Home, Hub) {
     let home = Home::new();
-    let name = format!("https://localhost:{}", free_port());
+    let name = format!("https://localhost:{}", talaria_conformance::free_port());
     let directives = format!("anonymous\ntransport memory\n{directives}");
     let options = [(
         "GLOBAL_OPTIONS",

@@ -8,8 +8,6 @@ use talaria_conformance::token::{DETAIL, ISSUER, Token, exact};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::https::free_port;
-
 const ORIGIN: &str = "https://app.example";
 
 fn doctor(home: &Home, arguments: &[&str]) -> Output {
@@ -40,7 +38,7 @@ fn start(home: &Home, name: &str, directives: &str) -> Hub {
 #[tokio::test]
 async fn a_hub_in_order_has_no_fault() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let _hub = start(
         &home,
         &format!("https://localhost:{port}"),
@@ -117,7 +115,7 @@ async fn each_fault_has_its_remedy() {
             "{fault}: {remedy} is not in:\n{text}"
         );
     }
-    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let nobody = format!("http://127.0.0.1:{}", talaria_conformance::free_port());
     let text = said(&doctor(&home, &[&nobody]));
     assert!(
         text.contains("FAULT   connection: ") && text.contains("faults: 1"),
@@ -155,7 +153,7 @@ async fn an_identity_that_clients_choose_is_a_fault() {
         let text = said(&doctor(&home, &[&url]));
         assert!(text.contains(says), "{name} {directives}: {text}");
     }
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let public = format!("anonymous\ntransport memory\npublic_urls http://localhost:{port}");
     let _hub = start(&home, &format!("http://:{port}"), &public);
     let text = said(&doctor(&home, &[&format!("http://localhost:{port}")]));
@@ -226,7 +224,7 @@ async fn a_buffering_proxy_is_found() {
 #[tokio::test]
 async fn publish_and_subscribe_speak_https() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let _hub = start(
         &home,
         &format!("https://localhost:{port}"),

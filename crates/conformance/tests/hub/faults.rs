@@ -8,8 +8,6 @@ use talaria_conformance::{PATIENCE, raw};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::https::free_port;
-
 /// Sends bytes that are at fault, and checks everything about the answer and the log.
 async fn refused(hub: &Hub, request: &[u8], status: u16, words: &str) {
     let shown: String = request
@@ -236,7 +234,7 @@ async fn a_fault_does_not_touch_the_requests_before_it() {
 /// A hub on a port of HTTPS alone.
 pub fn encrypted() -> (Home, Hub) {
     let home = Home::new();
-    let name = format!("https://localhost:{}", free_port());
+    let name = format!("https://localhost:{}", talaria_conformance::free_port());
     let options = [(
         "GLOBAL_OPTIONS",
         "skip_install_trust\nauto_https disable_redirects",

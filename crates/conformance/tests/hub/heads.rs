@@ -109,7 +109,7 @@ async fn end(frames: &mut Frames) -> Option<u8> {
 #[tokio::test]
 async fn slow_handshakes_end() {
     let home = talaria_conformance::hub::Home::new();
-    let name = format!("https://localhost:{}", crate::https::free_port());
+    let name = format!("https://localhost:{}", talaria_conformance::free_port());
     let options = [(
         "GLOBAL_OPTIONS",
         "skip_install_trust\nauto_https disable_redirects",

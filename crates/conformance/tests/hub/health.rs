@@ -7,8 +7,6 @@ use talaria_conformance::client::target;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::raw;
 
-use crate::https::free_port;
-
 const DIRECTIVES: &str = "anonymous\ntransport memory";
 const HOSTS: [&str; 8] = [
     "localhost",
@@ -89,7 +87,10 @@ fn unverified(arguments: &[&str]) -> String {
 #[tokio::test]
 async fn health_answers_over_https_and_before_the_redirect() {
     let home = Home::new();
-    let (http, https) = (free_port(), free_port());
+    let (http, https) = (
+        talaria_conformance::free_port(),
+        talaria_conformance::free_port(),
+    );
     let options = format!("http_port {http}\nhttps_port {https}\nskip_install_trust");
     let _hub = home
         .start("localhost", DIRECTIVES, &[("GLOBAL_OPTIONS", &options)])

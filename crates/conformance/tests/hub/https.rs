@@ -1,6 +1,5 @@
 //! HTTPS with the certificates of a local authority, and with files (B-060 to B-065).
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -8,12 +7,6 @@ use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
 
 const DIRECTIVES: &str = "anonymous\ntransport memory";
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("an address").port()
-}
 
 /// `curl` with the root of the home's authority, which it checks names and dates against.
 pub fn curl(home: &Home, arguments: &[&str]) -> Output {
@@ -48,7 +41,7 @@ fn start(home: &Home, port: u16) -> Hub {
 #[tokio::test]
 async fn a_local_authority_certifies_localhost() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let hub = start(&home, port);
     let url = format!("https://localhost:{port}/.well-known/mercure");
     let metadata = format!(
@@ -92,7 +85,7 @@ async fn a_local_authority_certifies_localhost() {
 #[tokio::test]
 async fn other_names_are_refused() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let _hub = start(&home, port);
     let resolve = format!("other.localhost:{port}:127.0.0.1");
     let url = format!("https://other.localhost:{port}/");
@@ -115,7 +108,7 @@ async fn other_names_are_refused() {
 #[tokio::test]
 async fn the_root_stays() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     start(&home, port).stop().await;
     let root = home
         .path()
@@ -149,7 +142,7 @@ async fn a_certificate_may_come_from_files() {
     let home = Home::new();
     let (certificate, key) = (home.path().join("c.pem"), home.path().join("k.pem"));
     certify(home.path(), "hub.test", ["c.pem", "k.pem"]);
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let file = format!(
         "{{\n auto_https disable_redirects\n}}\nhttps://hub.test:{port} {{\n tls c.pem k.pem\n mercure {{\n anonymous\n transport memory\n }}\n}}\n"
     );
@@ -210,7 +203,7 @@ async fn an_existing_authority_goes_on() {
     let kept = home.path().join("kept.crt");
     std::fs::copy(folder.join("root.crt"), &kept).expect("a copy");
 
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let _hub = start(&home, port);
     let url = format!("https://localhost:{port}/robots.txt");
     assert!(text(&run_curl(&kept, &[&url])).contains("Disallow"));
@@ -225,7 +218,10 @@ async fn an_existing_authority_goes_on() {
 #[tokio::test]
 async fn plain_http_is_sent_to_https() {
     let home = Home::new();
-    let (http, https) = (free_port(), free_port());
+    let (http, https) = (
+        talaria_conformance::free_port(),
+        talaria_conformance::free_port(),
+    );
     let options = format!("http_port {http}\nhttps_port {https}\nskip_install_trust");
     let _hub = home
         .start("localhost", DIRECTIVES, &[("GLOBAL_OPTIONS", &options)])
@@ -261,7 +257,7 @@ async fn plain_http_is_sent_to_https() {
 #[tokio::test]
 async fn the_machine_trusts_its_own_hub() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let name = format!("https://localhost:{port}");
     let hub = home
         .start(&name, DIRECTIVES, &[("GLOBAL_OPTIONS", "")])

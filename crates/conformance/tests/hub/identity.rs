@@ -7,8 +7,6 @@ use talaria_conformance::hub::{Home, Hub, ORDINARY};
 use talaria_conformance::token::{Token, exact};
 use talaria_conformance::{HUB_PATH, raw};
 
-use crate::https::free_port;
-
 const METADATA: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
 
 fn token(hub: &Hub, audience: &str) -> String {
@@ -97,7 +95,10 @@ async fn honest_set_ups_need_no_more_than_they_did() {
     assert_eq!(publish(&hub, &named, origin).await, 200);
     // A publisher inside the network names the public URL.
     let home = Home::new();
-    let (outer, inner) = (free_port(), free_port());
+    let (outer, inner) = (
+        talaria_conformance::free_port(),
+        talaria_conformance::free_port(),
+    );
     let names = format!("http://localhost:{outer}, http://php:{inner}");
     let issuer = [("MERCURE_TRUSTED_ISSUERS", "https://localhost")];
     let hub = home.start(&names, ORDINARY, &issuer).expect("it starts");

@@ -13,7 +13,7 @@ use talaria_conformance::PATIENCE;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
 
-use crate::https::{certify, free_port};
+use crate::https::certify;
 
 /// A key of an issuer.
 struct Key {
@@ -198,7 +198,7 @@ fn said(hub: &Hub, text: &str) {
 #[tokio::test]
 async fn a_set_is_fetched_over_https() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     certify(home.path(), "localhost", ["site.pem", "site.key"]);
     let (old, new, other) = (Key::new("old"), Key::new("new"), Key::new("other"));
     put(
@@ -262,7 +262,7 @@ async fn a_set_is_fetched_over_https() {
 #[tokio::test]
 async fn a_set_is_discovered() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     certify(home.path(), "localhost", ["site.pem", "site.key"]);
     let site = Site::start(home.path(), port);
     let key = Key::new("one");

@@ -46,7 +46,7 @@ async fn a_key_is_a_file_of_a_bounded_size() {
         (path("large"), "more than"),
         (path("missing"), "No such file"),
     ] {
-        let port = crate::https::free_port();
+        let port = talaria_conformance::free_port();
         for directives in [with_key(&file), with_set(&file)] {
             let said = start(&home, &directives).map(drop).expect_err(&file);
             assert!(

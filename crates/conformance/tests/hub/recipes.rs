@@ -4,7 +4,7 @@ use serde_json::json;
 use talaria_conformance::hub::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY};
 use talaria_conformance::token::{DETAIL, Token, exact};
 
-use crate::https::{curl, free_port};
+use crate::https::curl;
 
 const KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
 const KEYS: [(&str, &str); 2] = [
@@ -38,7 +38,7 @@ fn stream(home: &Home, url: &str, query: &str, more: &[&str]) -> String {
 async fn the_older_symfony_recipe() {
     assert_ne!(PUBLISHER_KEY, SUBSCRIBER_KEY);
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let directives = "cors_origins http://127.0.0.1:8000";
     let name = format!("localhost:{port}");
     let _hub = home.start(&name, directives, &KEYS).expect("it starts");
@@ -71,7 +71,10 @@ async fn the_older_symfony_recipe() {
 #[tokio::test]
 async fn the_newer_symfony_recipe() {
     let home = Home::new();
-    let (port, inner) = (free_port(), free_port());
+    let (port, inner) = (
+        talaria_conformance::free_port(),
+        talaria_conformance::free_port(),
+    );
     let directives = "playground\ncors_origins http://127.0.0.1:8000";
     let variables = [
         KEYS[0],
@@ -104,7 +107,7 @@ async fn the_newer_symfony_recipe() {
 #[tokio::test]
 async fn the_quick_starts_of_both_generations() {
     let home = Home::new();
-    let port = free_port();
+    let port = talaria_conformance::free_port();
     let name = format!("https://localhost:{port}");
     let _hub = home.start(&name, "anonymous", &KEYS).expect("it starts");
     // The commands name `https://localhost`; port 443 is elsewhere here.

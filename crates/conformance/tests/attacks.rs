@@ -1,0 +1,123 @@
+//! `talaria bench attack` from end to end, apart from the other tests, which it would starve.
+#![allow(clippy::unwrap_used, reason = "a failed step must stop the test")]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use talaria_conformance::hub::{Hub, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
+
+/// Every attack of `talaria bench attack` that the command line offers.
+const ATTACKS: [&str; 18] = [
+    "harmless",
+    "replay",
+    "patterns",
+    "custom-groups",
+    "many-topics",
+    "multiplexed",
+    "churn",
+    "batches",
+    "readers",
+    "visits",
+    "idle",
+    "connections",
+    "streams",
+    "blocked",
+    "half-heads",
+    "indexed-fields",
+    "tiny-chunks",
+    "large-queries",
+];
+
+/// For a second each, beside a few honest clients: the attackers reach the hub, no honest update is lost or doubled,
+/// and the figures of the verdict exist. Some of them at a time, since most of a run is waiting.
+#[test]
+fn every_attack_reaches_the_hub() {
+    let done = Mutex::new(BTreeMap::new());
+    let next = Mutex::new(ATTACKS.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let attack = next.lock().unwrap().next();
+                    let Some(attack) = attack else { break };
+                    let figures = attacked(attack);
+                    done.lock().unwrap().insert(*attack, figures);
+                }
+            });
+        }
+    });
+    for (attack, figures) in done.into_inner().unwrap() {
+        assert_eq!(figures["lost"], 0, "{attack}: {figures}");
+        assert_eq!(figures["doubled"], 0, "{attack}: {figures}");
+        for phase in ["alone", "harmless"] {
+            for figure in [
+                "publish_p99_ms",
+                "delivery_p99_ms",
+                "resume_p99_ms",
+                "healthz_worst_ms",
+            ] {
+                assert!(
+                    figures[phase][figure].as_f64() > Some(0.0),
+                    "{attack}: {phase} {figure}: {figures}"
+                );
+            }
+        }
+        assert!(
+            figures["memory_mib"]["most"].as_f64() > Some(1.0),
+            "{attack}: {figures}"
+        );
+        let counted = |name: &str| figures["attackers"][name].as_u64().unwrap();
+        assert!(
+            counted("most_open") > 0 && counted("connections") > 0,
+            "{attack}: {figures}"
+        );
+        // What costs the hub much it may answer late; these cost little.
+        let cheap = ["harmless", "readers", "connections", "streams", "blocked"];
+        if cheap.contains(&attack) {
+            assert!(
+                counted("accepted") + counted("refused") > 0,
+                "{attack}: {figures}"
+            );
+        }
+        if attack != "idle" {
+            assert!(counted("sent_bytes") > 0, "{attack}: {figures}");
+        }
+    }
+}
+
+/// The figures of a bounded attack on a hub of its own.
+fn attacked(attack: &str) -> Value {
+    let hub = Hub::start("anonymous\nsubscriptions\ntransport memory");
+    let pid = hub.pid().to_string();
+    let done = Command::new(program())
+        .args([
+            "bench",
+            "attack",
+            attack,
+            "--url",
+            &hub.audience,
+            "--hub-pid",
+            &pid,
+        ])
+        .args(["--key", PUBLISHER_KEY, "--subscriber-key", SUBSCRIBER_KEY])
+        .args([
+            "--subscribers",
+            "10",
+            "--stored",
+            "100",
+            "--baseline",
+            "1",
+            "--seconds",
+            "1",
+            "--json",
+        ])
+        .args(["--nice", "0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    let figures = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{attack}: {said}{figures}");
+    serde_json::from_slice(&done.stdout).unwrap()
+}

@@ -141,12 +141,21 @@ async fn a_stalled_socket_is_cut_at_the_tokens_end() {
     let stream = client.subscribe(&[exact("a")]).await;
     let mut publisher = hub.publisher().keep().await;
     let data = "x".repeat(64 * 1024);
-    for _ in 0..100 {
-        publisher.publish(&[("topic", "a"), ("data", &data)]).await;
-    }
-    within("the end of the connection", async {
+    let published = async {
+        for _ in 0..100 {
+            publisher.publish(&[("topic", "a"), ("data", &data)]).await;
+        }
+        std::future::pending().await
+    };
+    let cut = async {
         while connections(hub.address).contains_key(&stream.local.port()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the end of the connection", async {
+        tokio::select! {
+            () = published => {}
+            () = cut => {}
         }
     })
     .await;

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::args::KeyArgs;
+use super::attack::args::Attack;
 use super::attack::client::{Client, Connection, Tally};
 use super::attack::inputs::form;
 use super::measure::settle;
@@ -86,7 +87,7 @@ pub fn main(args: &CostArgs) -> Result<(), String> {
         local: Ipv4Addr::LOCALHOST.into(),
         target: Target::parse(&args.url)?,
         publisher_token: mint.token(&keys.publisher, "publish", &["*"], "bench-publisher")?,
-        tally: Arc::new(Tally::default()),
+        tally: Arc::new(Tally::new(Attack::Harmless)),
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

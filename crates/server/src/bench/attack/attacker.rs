@@ -17,10 +17,10 @@ use crate::bench::target::Target;
 /// Connections over all addresses that the attacks with most of them open.
 const MOST_CONNECTIONS: usize = 4000;
 
-/// What is printed when the hub has first answered.
-pub const ANSWERED: &str = "answered";
+/// What is printed when the attack has begun.
+pub const BEGUN: &str = "begun";
 
-/// Attacks until standard input closes. Prints a line when the hub has first answered, and at the end what became of the
+/// Attacks until standard input closes. Prints a line when the attack has begun, and at the end what became of the
 /// attempts. The first line of the input is the token for publishing, which is in no list of processes there.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub fn main(args: &AttackerArgs) -> Result<(), String> {
     let mut token = String::new();
     io::stdin().lock().read_line(&mut token).map_err(explain)?;
     let target = Target::parse(&args.url)?;
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(Tally::new(args.attack));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -59,8 +59,8 @@ pub fn main(args: &AttackerArgs) -> Result<(), String> {
             begin(args.attack, args.addresses, &Arc::new(client), &mut tasks);
         }
         tokio::select! {
-            () = tally.first_answer() => {
-                println!("{ANSWERED}");
+            () = tally.begun() => {
+                println!("{BEGUN}");
                 _ = end.await;
             }
             _ = &mut end => {}

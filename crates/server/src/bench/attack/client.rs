@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::args::Attack;
 use crate::bench::response::Response;
 use crate::bench::target::Target;
 
@@ -19,8 +20,9 @@ use crate::bench::target::Target;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What became of the attackers' attempts, over all addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
+    attack: Attack,
     open: AtomicU64,
     most_open: AtomicU64,
     connections: AtomicU64,
@@ -28,14 +30,30 @@ pub struct Tally {
     refused: AtomicU64,
     broken: AtomicU64,
     sent_bytes: AtomicU64,
-    /// Told when the hub has first answered.
-    answered: Notify,
+    /// Told when the attack has begun.
+    begun: Notify,
 }
 
 impl Tally {
-    /// Waits until the hub has first answered.
-    pub async fn first_answer(&self) {
-        self.answered.notified().await;
+    /// Nothing counted yet.
+    pub fn new(attack: Attack) -> Self {
+        Self {
+            attack,
+            open: AtomicU64::default(),
+            most_open: AtomicU64::default(),
+            connections: AtomicU64::default(),
+            accepted: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            broken: AtomicU64::default(),
+            sent_bytes: AtomicU64::default(),
+            begun: Notify::new(),
+        }
+    }
+
+    /// Waits until the attack has begun: the hub has first answered, or, where it does not, has something to
+    /// wait for.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Counts an answer by its status.
@@ -46,7 +64,7 @@ impl Tally {
         };
         count.fetch_add(1, Relaxed);
         // One waits at most, and a permit is kept for it.
-        self.answered.notify_one();
+        self.begun.notify_one();
     }
 
     /// Counts a connection or a stream that was refused, ended or reset without an answer, or not answered in time.
@@ -91,6 +109,9 @@ impl Client {
         let stream = timeout(PATIENCE, socket.connect(self.target.address)).await??;
         stream.set_nodelay(true)?;
         self.tally.connections.fetch_add(1, Relaxed);
+        if self.tally.attack == Attack::Idle {
+            self.tally.begun.notify_one();
+        }
         let open = self.tally.open.fetch_add(1, Relaxed) + 1;
         self.tally.most_open.fetch_max(open, Relaxed);
         Ok(Connection {
@@ -142,6 +163,9 @@ impl Connection {
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(PATIENCE, self.stream.write_all(bytes)).await??;
         self.tally.sent_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        if self.tally.attack.is_silent() {
+            self.tally.begun.notify_one();
+        }
         Ok(())
     }
 

@@ -10,10 +10,10 @@ use clap::ValueEnum as _;
 use serde_json::Value;
 
 use super::args::{Attack, AttackArgs};
-use super::attacker::ANSWERED;
+use super::attacker::BEGUN;
 
-/// How long an attacker may take to be answered by the hub.
-const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How long an attack may take to begin.
+const BEGIN: Duration = Duration::from_secs(30);
 /// How long it may take to end: it gets only the processor time that others leave.
 const END: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,6 @@ const END: Duration = Duration::from_secs(60);
 pub struct Attacker {
     child: Child,
     lines: Receiver<String>,
-    is_silent: bool,
 }
 
 impl Attacker {
@@ -56,30 +55,24 @@ impl Attacker {
             });
         }
         // From here on dropping it ends the process.
-        let mut attacker = Self {
-            child,
-            lines,
-            is_silent: attack.is_silent(),
-        };
+        let mut attacker = Self { child, lines };
         if let Some(input) = &mut attacker.child.stdin {
             writeln!(input, "{publisher_token}").map_err(explain)?;
         }
         Ok(attacker)
     }
 
-    /// Ends the attack and returns what the attacker counted. An attack that the hub has not answered yet goes on
-    /// for a while until it does, unless it is one that is never answered.
+    /// Ends the attack and returns what the attacker counted. An attack that has not begun yet goes on for a
+    /// while until it has.
     ///
     /// # Errors
     /// When it ended by itself, or does not end.
     pub fn stop(mut self) -> Result<Value, String> {
-        if !self.is_silent {
-            // A hub that answers nobody is not a failure of the attacker.
-            _ = self.lines.recv_timeout(FIRST_ANSWER);
-        }
+        // A hub that answers none of them is not a failure of the attacker.
+        _ = self.lines.recv_timeout(BEGIN);
         drop(self.child.stdin.take());
         while let Ok(line) = self.lines.recv_timeout(END) {
-            if line != ANSWERED {
+            if line != BEGUN {
                 return serde_json::from_str(&line)
                     .map_err(|error| format!("the attacker printed {line:?}: {error}"));
             }

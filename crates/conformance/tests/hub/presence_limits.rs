@@ -123,6 +123,29 @@ async fn coming_and_going_writes_a_bounded_history() {
     );
 }
 
+/// Behind a trusted proxy each client has its own rate: one that has used up its rate is announced later,
+/// the others at once.
+#[tokio::test]
+async fn clients_behind_a_proxy_do_not_wait_for_each_other() {
+    let hub = Hub::start(
+        "anonymous\nsubscriptions\nsubscription_events_per_second 1KiB\ntransport memory\ntrusted_proxies 127.0.0.1",
+    );
+    let client = |address| hub.client().header("x-forwarded-for", address);
+    let names: Vec<_> = (0..256).map(|number| format!("t{number}")).collect();
+    let (status, said) = subscribe_to(&client("192.0.2.1"), "match", &names).await;
+    assert_eq!(status, 200, "{said}");
+    until_listed(&hub, 0).await;
+    let _waits = client("192.0.2.1").subscribe(&[exact("waits")]).await;
+    // What the client claims stands before the address that the proxy adds.
+    for address in ["192.0.2.2", "192.0.2.1, 192.0.2.3", "2001:db8::1"] {
+        let _open = client(address).subscribe(&[exact("announced")]).await;
+        let list = until_listed(&hub, 1).await;
+        assert_eq!(list[0]["match"], "announced", "{address}");
+        drop(_open);
+        until_listed(&hub, 0).await;
+    }
+}
+
 fn folder_bytes(path: &Path) -> u64 {
     let entries = fs::read_dir(path).expect("a folder").flatten();
     entries

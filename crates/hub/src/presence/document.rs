@@ -93,7 +93,7 @@ impl Document {
         self.stored[usize::from(active)].load(Ordering::Acquire)
     }
 
-    /// The document, indented by so many spaces from its second line on (B-533, B-556).
+    /// The document, indented by `indent` spaces from its second line on (B-533, B-556).
     pub(crate) fn json(&self, active: bool, indent: usize, context: Context<'_>) -> String {
         let mut members: Vec<(&str, String)> = Vec::new();
         if self.linked && context != Context::Listed {
@@ -163,8 +163,8 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// `None` if it takes more than so many bytes in an event: indented it may be many times as long as
-    /// in the token, so it is not written out to be measured.
+    /// `None` if it takes more than `most_bytes` bytes in an event. Indented it may be many times as long
+    /// as in the token, so it is not written out to be measured.
     pub(crate) fn measure(value: &Arc<Value>, most_bytes: usize) -> Option<Self> {
         let mut counter = Counter {
             bytes: 0,
@@ -178,7 +178,7 @@ impl Payload {
     }
 }
 
-/// Counts the bytes of indented JSON as those of an event, and fails beyond so many.
+/// Counts the bytes of indented JSON as those of an event, and fails beyond `most_bytes`.
 struct Counter {
     bytes: usize,
     most_bytes: usize,

@@ -3,8 +3,8 @@
 //! A visit is charged, with its beginnings and ends, when it may be announced. A client that has used
 //! up its burst is served none the worse: its stream opens at once, and its subscriptions are announced
 //! later, in the order in which they came. One that leaves before that leaves nothing in the log, so
-//! whoever comes and goes faster than the rate writes no more than the rate. Refusing would hit those
-//! who share the client's address, and make them come back again and again.
+//! a client that comes and goes faster than the rate writes no more than the rate. Refusing would hit all
+//! clients that share the address, and make them come back again and again.
 //!
 //! It knows no clock; times are passed to it.
 
@@ -20,7 +20,7 @@ use super::{Document, Visit, Visitor};
 /// How many seconds' worth a client may use at once.
 const BURST: Duration = Duration::from_secs(16);
 /// Accounts are looked through for those that are settled when there are twice as many as were left the
-/// last time, and never below so many.
+/// last time, and at least this many.
 const FEWEST_ACCOUNTS: usize = 1_024;
 
 /// The subscriptions of a visit, by the serial of the first.
@@ -61,7 +61,7 @@ impl Account {
 }
 
 impl Rate {
-    /// So many bytes of events in a second for each client; 0 for no bound.
+    /// A rate of `bytes_per_second` bytes of events for each client; 0 for no bound.
     pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self {
             bytes_per_second,
@@ -158,7 +158,7 @@ impl Rate {
     }
 }
 
-/// How long so many bytes take at a rate.
+/// How long `bytes` bytes take at a rate.
 fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64)
 }

@@ -15,7 +15,7 @@ use crate::limits::ClientAddress;
 /// For whom events are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Visitor {
-    /// Those who present a token that names a subject, by a hash of it and of the token's issuer.
+    /// Clients whose token names a subject, by a hash of it and of the token's issuer.
     Subject(u64),
     /// The others, by address. Where the application that embeds the hub tells no addresses, they
     /// are one.
@@ -31,8 +31,7 @@ impl Visitor {
             (&access.issuer, subject).hash(&mut hasher);
             return Self::Subject(hasher.finish());
         }
-        let peer = connection.and_then(|connection| connection.peer);
-        Self::Address(peer.map(|peer| peer.ip().into()))
+        Self::Address(connection.and_then(Connection::client_address))
     }
 }
 
@@ -249,5 +248,11 @@ mod tests {
             .map(|address| Visitor::of(None, Some(&at(address))));
         assert_eq!(one_network[0], one_network[1]);
         assert_eq!(Visitor::of(None, None), Visitor::Address(None));
+        let proxied = |client: &str| {
+            let client = Some(client.parse().expect("one"));
+            Visitor::of(None, Some(&Connection { client, ..here }))
+        };
+        assert_ne!(proxied("203.0.113.1"), proxied("203.0.113.2"));
+        assert_eq!(proxied("198.51.100.1"), Visitor::of(None, Some(&there)));
     }
 }

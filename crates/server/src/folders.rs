@@ -1,9 +1,10 @@
 //! Where the files of this machine's user lie, and how files that hold keys are read.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -111,21 +112,44 @@ pub fn exposed_key(path: &Path) -> Option<String> {
     ))
 }
 
-/// What is wrong with the permissions of a folder that holds the hub's data, and the remedy.
-pub fn exposed_folder(path: &Path) -> Option<String> {
+/// What is wrong with the permissions of the folders in which the hub's data lies, and the remedy. Of a
+/// path, all folders up to the root count, as they are written and where links lead: who may write to one of
+/// them may put another folder in the place of the next.
+pub fn exposed_folders(data: &[&Path]) -> Vec<String> {
     const STICKY: u32 = 0o1000;
-    let path = if path == Path::new("") {
-        Path::new(".")
-    } else {
-        path
-    };
-    let mode = fs::metadata(path).ok()?.permissions().mode();
-    (mode & 0o002 != 0 && mode & STICKY == 0).then(|| {
-        format!(
-            "{0}: every user of this machine may replace what lies in this folder of the hub's data; run: chmod o-w '{0}'",
-            path.display()
-        )
-    })
+    let mut seen = BTreeSet::new();
+    let mut exposed = Vec::new();
+    for path in data {
+        let written = std::path::absolute(path).ok();
+        // What does not exist yet will lie in the nearest folder that does.
+        let real = written
+            .iter()
+            .flat_map(|path| path.ancestors())
+            .find_map(|path| fs::canonicalize(path).ok());
+        let paths = [written, real].into_iter().flatten();
+        for folder in paths.flat_map(|path| ancestors(&path)) {
+            let Ok(metadata) = fs::metadata(&folder) else {
+                continue;
+            };
+            let mode = metadata.permissions().mode();
+            // In a folder with the sticky bit, such as /tmp, users replace only what is theirs.
+            if metadata.is_dir()
+                && mode & 0o002 != 0
+                && mode & STICKY == 0
+                && seen.insert((metadata.dev(), metadata.ino()))
+            {
+                exposed.push(format!(
+                    "{0}: every user of this machine may replace what lies in this folder, and the hub's data lies there; run: chmod o-w '{0}'",
+                    folder.display()
+                ));
+            }
+        }
+    }
+    exposed
+}
+
+fn ancestors(path: &Path) -> Vec<PathBuf> {
+    path.ancestors().map(Path::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -176,19 +200,66 @@ mod tests {
                 said.is_none_or(|said| said.contains(says.unwrap()) && said.contains("chmod o="))
             );
         }
-        for (mode, exposed) in [
-            (0o700, false),
-            (0o755, false),
-            (0o777, true),
-            (0o1777, false),
-            (0o703, true),
-        ] {
-            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
-            let said = exposed_folder(&folder);
-            assert_eq!(said.is_some(), exposed, "{mode:o}");
-            assert!(said.is_none_or(|said| said.contains("chmod o-w")));
-        }
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Who may write to a folder may replace what is in it, and so all that lies below.
+    #[test]
+    fn folders_that_others_may_write_are_told() {
+        let top = std::env::temp_dir().join(format!("talaria-folders-{}", std::process::id()));
+        _ = fs::remove_dir_all(&top);
+        let caddy = top.join("share/caddy");
+        fs::create_dir_all(&caddy).unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let history = caddy.join("mercure.db");
+        let (link, share) = (top.join("link"), top.join("share"));
+        let linked = top.join("other/caddy/mercure.db");
+        fs::create_dir_all(top.join("other")).unwrap();
+        std::os::unix::fs::symlink(&caddy, top.join("other/caddy")).unwrap();
+        std::os::unix::fs::symlink(&share, &link).unwrap();
+        for (modes, exposed) in [
+            ([0o700, 0o700, 0o700], &[][..]),
+            ([0o755, 0o755, 0o755], &[]),
+            ([0o755, 0o755, 0o777], &[&caddy]),
+            ([0o755, 0o755, 0o703], &[&caddy]),
+            ([0o755, 0o777, 0o700], &[&share]),
+            ([0o777, 0o755, 0o700], &[&top]),
+            ([0o777, 0o777, 0o777], &[&caddy, &share, &top]),
+            ([0o1777, 0o1777, 0o1777], &[]),
+            ([0o755, 0o1777, 0o700], &[]),
+        ] {
+            for (path, mode) in [&top, &share, &caddy].into_iter().zip(modes) {
+                set(path, mode);
+            }
+            // Whether it exists yet or not, once or twice, and behind links.
+            for paths in [
+                &[history.as_path()][..],
+                &[&caddy],
+                &[&caddy, &history],
+                &[&caddy.join("x/../mercure.db")],
+            ] {
+                let said = exposed_folders(paths);
+                assert_eq!(said.len(), exposed.len(), "{modes:?} {said:?}");
+                for (said, folder) in said.iter().zip(exposed) {
+                    assert!(
+                        said.starts_with(&format!("{}: ", folder.display())),
+                        "{said}"
+                    );
+                    assert!(said.contains("chmod o-w"), "{said}");
+                }
+            }
+            for path in [
+                link.join("caddy"),
+                link.join("caddy/new"),
+                linked.parent().unwrap().to_owned(),
+            ] {
+                let said = exposed_folders(&[&path]);
+                assert_eq!(said.len(), exposed.len(), "{path:?} {modes:?} {said:?}");
+            }
+        }
+        fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]

@@ -218,13 +218,7 @@ impl Draft {
         }
         if let Some(TransportSettings::History(history)) = &self.transport {
             let folder = transport::directory_of(&history.path);
-            let folders = [history.path.parent(), Some(folder.as_path())];
-            exposed.extend(
-                folders
-                    .into_iter()
-                    .flatten()
-                    .filter_map(folders::exposed_folder),
-            );
+            exposed.extend(folders::exposed_folders(&[&history.path, &folder]));
         }
         self.notices
             .extend(exposed.into_iter().map(Notice::warning));
@@ -298,7 +292,7 @@ impl Draft {
         )?;
         if self.presence.token_holders_only && !issuers.serves(Role::Subscriber) {
             self.notices.push(Notice::warning(
-                "`subscriptions token_holders` announces nobody, because no key verifies the tokens of subscribers: name one, or write `subscriptions`",
+                "`subscriptions token_holders` announces no subscriber, because no key verifies the tokens of subscribers: name one, or write `subscriptions`",
             ));
         }
         let cors = self.cors_origins.unwrap_or_default();

@@ -41,7 +41,8 @@ impl Origins {
     /// As [`Self::parse`].
     pub fn for_publish<S: AsRef<str>>(values: &[S]) -> Result<Self, String> {
         let origins = Self::parse(values)?;
-        match origins.unconfined() {
+        let foreign = origins.unconfined().next();
+        match foreign {
             None => Ok(origins),
             Some(pattern) => Err(format!(
                 "{} would let pages of foreign domains publish with a user's cookie; put the \
@@ -51,11 +52,11 @@ impl Origins {
         }
     }
 
-    /// The first wildcard that reaches beyond one registrable domain, if there is one.
-    pub fn unconfined(&self) -> Option<String> {
-        let mut patterns = self.0.iter();
-        let pattern = patterns.find(|pattern| !pattern.is_confined())?;
-        Some(pattern.to_string())
+    /// The wildcards that reach beyond one registrable domain.
+    pub fn unconfined(&self) -> impl Iterator<Item = String> {
+        let patterns = self.0.iter();
+        let patterns = patterns.filter(|pattern| !pattern.is_confined());
+        patterns.map(Pattern::to_string)
     }
 
     /// Whether pages of the origin may use what a browser sends by itself, such as cookies: it is

@@ -59,7 +59,7 @@ pub enum KeyError {
         /// The algorithm named.
         algorithm: Algorithm,
     },
-    /// A key that belongs to nobody.
+    /// A key without a private key.
     #[error(
         "the PEM key is not one of a private key, so that anybody can sign for it; make a new pair, \
          such as with `openssl genpkey -algorithm ed25519`"

@@ -54,8 +54,8 @@ pub struct Taken {
 ///
 /// A token whose key is not here has the set fetched. Anybody can make such tokens, so fetches have a
 /// pause between them. But none is refused for that pause: a request waits for the next fetch that
-/// begins after it came, so that whoever sends tokens with invented keys does not keep a good token
-/// from the key that its issuer has just published.
+/// begins after it came, so that a client that sends tokens with invented keys does not keep a good
+/// token from the key that its issuer has just published.
 #[derive(Debug)]
 pub struct KeySet {
     algorithms: Box<[Algorithm]>,

@@ -116,7 +116,7 @@ pub enum Refusal {
     IssMissing,
     /// No trusted issuer has this identifier.
     #[error(
-        "iss is {}, which is no trusted issuer (trusted: {}); configure that issuer, or correct \
+        "iss is {}, which is not a trusted issuer (trusted: {}); configure that issuer, or correct \
          the claim",
         Shown(.received), ShownList(.trusted)
     )]
@@ -203,8 +203,12 @@ pub enum Refusal {
     },
     /// No `aud`.
     #[error(
-        "the token has no \"aud\"; the issuer must set it to this hub ({})",
-        ShownList(.expected)
+        "the token has no \"aud\"; the issuer must set it to {}",
+        if .expected.is_empty() {
+            "this hub's URL".to_owned()
+        } else {
+            format!("this hub ({})", ShownList(.expected))
+        }
     )]
     AudMissing {
         /// The hub's resource identifiers.
@@ -213,11 +217,20 @@ pub enum Refusal {
     /// `aud` is neither a string nor an array of strings.
     #[error("aud is neither a string nor an array of strings; fix the issuer")]
     AudNotStrings,
-    /// The token is for somebody else.
+    /// The token is for another server.
     #[error(
-        "aud is {}, but this hub is {}; correct the claim, or \
-         write `resource_identifier` for the hub's one URL or `accepted_audiences` for a further one",
-        ShownList(.received), ShownList(.expected)
+        "aud is {}, but {}",
+        ShownList(.received),
+        if .expected.is_empty() {
+            "the request names no host, from which this hub derives its own URL; send a Host header \
+             field, or write `resource_identifier` for the hub's one URL".to_owned()
+        } else {
+            format!(
+                "this hub is {}; correct the claim, or write `resource_identifier` for the hub's one \
+                 URL or `accepted_audiences` for a further one",
+                ShownList(.expected)
+            )
+        }
     )]
     AudMismatch {
         /// The claim.

@@ -58,8 +58,8 @@ pub struct OwnOrigin<'a> {
     pub scheme: &'a str,
     /// `Host` or `:authority`.
     pub authority: &'a str,
-    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off: whoever is in
-    /// the network between can write pages of `http`.
+    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off: an attacker
+    /// in the network between can write pages of `http`.
     pub https_only: bool,
 }
 

@@ -49,6 +49,31 @@ fn times_are_exact() {
     assert_eq!(code(&token, NOW - 0.1).map(|_| ()), Err("not_yet_valid"));
 }
 
+/// A request without a host leaves the hub without a URL of its own; the reason says so.
+#[test]
+fn an_audience_without_a_host_is_refused_for_the_host() {
+    let refused = |aud: Value| {
+        let token = signed(&with("aud", aud));
+        let verdict = verifier(key(SECRET, None)).verify(&token, Role::Publisher, &[], NOW);
+        verdict.expect_err("no audience").to_string()
+    };
+    let text = refused(json!(AUDIENCE));
+    for words in [
+        AUDIENCE,
+        "names no host",
+        "Host header",
+        "resource_identifier",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    for text in [text, refused(json!([])), refused(Value::Null)] {
+        assert!(
+            !text.contains("hub is none") && !text.contains("(none)"),
+            "{text}"
+        );
+    }
+}
+
 /// "Token Validation": `aud` is a string or an array with one of the hub's identifiers.
 #[test]
 fn the_audience_may_be_one_of_many() {

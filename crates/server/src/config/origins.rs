@@ -8,15 +8,21 @@ use super::settings::{Notice, OriginSetting};
 /// Says which entries of `cors_origins` let pages in without their cookies, because any foreign page
 /// could be one of them.
 pub fn without_credentials(origins: &Origins) -> Option<Notice> {
-    let reason = if let Some(wildcard) = origins.unconfined() {
-        format!("{wildcard} reaches beyond one domain of yours")
-    } else if origins.allows("null") && !origins.is_any() {
-        "null is the origin of every sandboxed frame".to_owned()
-    } else {
-        return None;
+    let mut reasons: Vec<_> = origins
+        .unconfined()
+        .map(|wildcard| format!("{wildcard} reaches beyond one domain of yours"))
+        .collect();
+    if origins.allows("null") && !origins.is_any() {
+        reasons.push("null is the origin of every sandboxed frame".to_owned());
+    }
+    let entries = match reasons.len() {
+        0 => return None,
+        1 => "this entry lets",
+        _ => "these entries let",
     };
+    let reasons = reasons.join(", and ");
     Some(Notice::warning(format!(
-        "cors_origins: {reason}, so pages that only this entry lets in may read without a cookie alone; write for example https://*.example.com, or have them send the token in the Authorization header"
+        "cors_origins: {reasons}, so pages that only {entries} in may read without a cookie alone; write for example https://*.example.com, or have them send the token in the Authorization header"
     )))
 }
 

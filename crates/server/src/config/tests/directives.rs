@@ -351,3 +351,33 @@ fn global_options_are_read_or_refused() {
     assert_eq!(settings.redirects, Some(8080));
     assert!(settings.skip_install_trust && !settings.proxies.is_empty());
 }
+
+/// Each entry of `cors_origins` that lets pages in without their cookies is named, once.
+#[test]
+fn origins_without_credentials_are_named() {
+    for (list, named) in [
+        ("https://app.example.com https://*.example.com *", &[][..]),
+        ("https://*", &["https://*"]),
+        (
+            "https://* https://a.example http://*.com null",
+            &["https://*", "http://*.com", "null"],
+        ),
+        ("null http://*", &["http://*", "null"]),
+    ] {
+        let extra = format!("transport memory\ncors_origins {list}");
+        let loaded = try_load(
+            None,
+            &[KEYS, &[("MERCURE_EXTRA_DIRECTIVES", &extra)]].concat(),
+        );
+        let notices = loaded.unwrap().notices;
+        let told: Vec<_> = notices
+            .iter()
+            .filter(|notice| notice.text.starts_with("cors_origins: "))
+            .collect();
+        assert_eq!(told.len(), usize::from(!named.is_empty()), "{list}");
+        for name in named {
+            let says = |words: &str| told[0].text.contains(&format!("{name} {words}"));
+            assert!(says("reaches beyond") || says("is the origin"), "{list}");
+        }
+    }
+}

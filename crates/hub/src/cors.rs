@@ -1,7 +1,5 @@
 //! Cross-origin resource sharing (B-361 to B-367, B-1011).
 
-use std::net::SocketAddr;
-
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -11,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use talaria_protocol::error::Shown;
 
 use crate::origin::Origins;
+use crate::{Connection, Sender};
 
 /// The methods that pages of other origins may use.
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "QUERY"];
@@ -45,13 +44,13 @@ impl Cors {
     }
 
     /// The answer to a preflight: 204 without a body, with permissions only if origin, method and
-    /// headers are all acceptable. `None` if the request is no preflight. `peer` is the client's
-    /// address, for the log.
+    /// headers are all acceptable. `None` if the request is not a preflight. `from` is the connection
+    /// that it came over, for the log.
     pub fn preflight(
         &self,
         method: &Method,
         request: &HeaderMap,
-        peer: Option<SocketAddr>,
+        from: Option<&Connection>,
     ) -> Option<Response<()>> {
         let requested = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         if method != Method::OPTIONS {
@@ -69,7 +68,7 @@ impl Cors {
         let Some(origin) = request.get(ORIGIN) else {
             return Some(response);
         };
-        let peer = peer.map(tracing::field::display);
+        let Sender { peer, client } = Sender::of(from);
         let method = METHODS.iter().find(|method| *requested == **method);
         let names = requested_headers(request);
         let (method, names) = match (self.allows(origin), method, names) {
@@ -79,6 +78,7 @@ impl Cors {
                     reason = "origin_not_allowed",
                     origin = %shown(origin),
                     peer,
+                    client,
                     accepted_origins = %self.origins,
                     "CORS preflight refused for its origin; add it to cors_origins if its pages may use the hub"
                 );
@@ -89,6 +89,7 @@ impl Cors {
                     reason = "method_not_allowed",
                     origin = %shown(origin),
                     peer,
+                    client,
                     received = %shown(requested),
                     accepted_methods = %METHODS.join(" "),
                     "CORS preflight refused for its method; use one of those that the hub answers"
@@ -100,6 +101,7 @@ impl Cors {
                     reason = "header_not_allowed",
                     origin = %shown(origin),
                     peer,
+                    client,
                     received = %Shown(&name),
                     accepted_headers = %REQUEST_HEADERS.join(" "),
                     "CORS preflight refused for a request header; have the page not send it, the origin is allowed"
@@ -172,15 +174,17 @@ impl Cors {
 
 /// One line about a preflight where no origin is configured: its page is refused, and the answer says
 /// nothing about it.
-pub(crate) fn log_preflight(method: &Method, request: &HeaderMap, peer: Option<SocketAddr>) {
+pub(crate) fn log_preflight(method: &Method, request: &HeaderMap, from: Option<&Connection>) {
     if let Some(origin) = request.get(ORIGIN)
         && method == Method::OPTIONS
         && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     {
+        let Sender { peer, client } = Sender::of(from);
         tracing::info!(
             reason = "origin_not_allowed",
             origin = %shown(origin),
-            peer = peer.map(tracing::field::display),
+            peer,
+            client,
             "CORS preflight refused: this hub has no cors_origins; list the origin there if its pages may use the hub"
         );
     }

@@ -42,6 +42,20 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// A stable name for the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "host_missing",
+            Self::Repeated => "host_repeated",
+            Self::Contradicting => "host_contradicting",
+            Self::Unreadable => "host_unreadable",
+            Self::UserInformation => "host_user_information",
+            Self::Malformed { .. } => "host_malformed",
+        }
+    }
+}
+
 /// Host and port of a request, or of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {

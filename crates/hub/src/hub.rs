@@ -152,12 +152,11 @@ impl Hub {
         let _under_way = Arc::clone(&self.0.drain);
         let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
-        let peer = parts.extensions.get::<Connection>();
-        let peer = peer.and_then(|connection| connection.peer);
+        let from = parts.extensions.get::<Connection>();
         if cors.is_none() {
-            cors::log_preflight(&parts.method, &parts.headers, peer);
+            cors::log_preflight(&parts.method, &parts.headers, from);
         }
-        let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers, peer));
+        let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers, from));
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
@@ -322,8 +321,13 @@ impl Shared {
 
     /// All that a token's `aud` may contain one of.
     pub(crate) fn audiences(&self, parts: &Parts) -> Vec<String> {
-        let more = self.options.accepted_audiences.iter().cloned();
-        self.own_audiences(parts).into_iter().chain(more).collect()
+        let mut audiences = self.own_audiences(parts);
+        for more in &self.options.accepted_audiences {
+            if !audiences.contains(more) {
+                audiences.push(more.clone());
+            }
+        }
+        audiences
     }
 
     /// What a presented token allows.

@@ -50,6 +50,7 @@ pub use presence::PresenceOptions;
 pub use respond::{Unanswered, forbid_storing, plain, refusal};
 pub use rule::Rule;
 pub use stream::{Handover, Stream};
+use tracing::field::{DisplayValue, display};
 
 /// What a listener tells about the connection of a request, through the request's extensions.
 /// Without it a request came over a plain connection.
@@ -77,9 +78,32 @@ impl Connection {
         }
     }
 
-    /// Whom the requests of the connection come from, for what an address may hold.
+    /// The address that is charged for what the requests of the connection hold.
     pub fn client_address(&self) -> Option<limits::ClientAddress> {
         let peer = || self.peer.map(|peer| peer.ip());
         self.client.or_else(peer).map(Into::into)
+    }
+}
+
+/// Who sent a request, as fields of a log line.
+#[derive(Debug)]
+pub struct Sender {
+    /// The address at the other end of the connection.
+    pub peer: Option<DisplayValue<SocketAddr>>,
+    /// The client's address, if a trusted proxy says another one.
+    pub client: Option<DisplayValue<IpAddr>>,
+}
+
+impl Sender {
+    /// The sender of a request that came over this connection.
+    pub fn of(connection: Option<&Connection>) -> Self {
+        let peer = connection.and_then(|connection| connection.peer);
+        let client = connection.and_then(|connection| connection.client);
+        let own = peer.map(|peer| peer.ip().to_canonical());
+        let client = client.map(|client| client.to_canonical());
+        Self {
+            peer: peer.map(display),
+            client: client.filter(|client| Some(*client) != own).map(display),
+        }
     }
 }

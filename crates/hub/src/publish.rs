@@ -56,7 +56,7 @@ pub(crate) async fn publish(
     let mut charge = hub.budgets.body(&client);
     let body = read_body(body, BodyBound::of_requests(&hub.options), &mut charge).await?;
     if is_batch {
-        return batch::publish(hub, &publisher, &body, charge).await;
+        return batch::publish(hub, request, &publisher, &body, charge).await;
     }
     let pairs = form::parse(&body)?;
     let checks = publisher.checks(hub);

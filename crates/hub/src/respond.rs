@@ -16,12 +16,12 @@ use talaria_protocol::{Action, Blame, Generation, ProtocolError};
 
 mod sentence;
 
-use crate::Connection;
 use crate::accept::EventStream;
 use crate::access::{Challenge, PresentationError, Refusal, SourceOriginError};
 use crate::body::BodyBound;
 use crate::host::HostError;
 use crate::limits::Exceeded;
+use crate::{Connection, Sender};
 
 /// The media type of publishes and of `QUERY` bodies.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -174,17 +174,13 @@ impl Refused {
 
     /// Logs one line for the operator: who was refused, why, and what to do.
     pub(crate) fn log(&self, parts: &Parts) {
-        let peer = parts
-            .extensions
-            .get::<Connection>()
-            .and_then(|connection| connection.peer);
-        let peer = peer.map(tracing::field::display);
+        let Sender { peer, client } = Sender::of(parts.extensions.get());
         let method = field(parts.method.as_str());
         let path = field(parts.uri.path());
         match self {
             Self::Presentation(error) => {
                 let reason = error.code();
-                tracing::info!(reason, method, path, peer, "token refused: {error}");
+                tracing::info!(reason, method, path, peer, client, "token refused: {error}");
             }
             Self::Origin(error) => {
                 let reason = error.code();
@@ -193,6 +189,7 @@ impl Refused {
                     method,
                     path,
                     peer,
+                    client,
                     "publish by cookie refused: {error}"
                 );
             }
@@ -201,11 +198,19 @@ impl Refused {
                 method,
                 path,
                 peer,
+                client,
                 "request refused: it carries no token; send one in the Authorization header or the cookie, or allow subscribers without one by `anonymous`"
             ),
             Self::Token(refusal) => {
                 let reason = refusal.code();
-                tracing::info!(reason, method, path, peer, "token refused: {refusal}");
+                tracing::info!(
+                    reason,
+                    method,
+                    path,
+                    peer,
+                    client,
+                    "token refused: {refusal}"
+                );
             }
             Self::Scope { action, topic } => tracing::info!(
                 reason = "insufficient_scope",
@@ -213,6 +218,7 @@ impl Refused {
                 method,
                 path,
                 peer,
+                client,
                 "request refused: the token does not grant the action {} on this topic",
                 action.name()
             ),
@@ -222,14 +228,14 @@ impl Refused {
                     received = field(received),
                     accepted,
                     peer,
+                    client,
                     "request refused: its origin is not in public_urls; list it as this hub receives it (behind a proxy that takes TLS off, with http://)"
                 );
             }
             Self::Exceeded(exceeded) => {
-                let client = parts
-                    .extensions
-                    .get::<Connection>()
-                    .and_then(Connection::client_address);
+                // The address that is charged.
+                let connection = parts.extensions.get::<Connection>();
+                let client = connection.and_then(Connection::client_address);
                 tracing::warn!(
                     reason = "limit_exceeded",
                     limit = exceeded.directive(),
@@ -241,25 +247,38 @@ impl Refused {
                 );
             }
             Self::NotStored(why) => {
-                tracing::error!(reason = "not_stored", peer, "publish refused: {why}");
+                tracing::error!(
+                    reason = "not_stored",
+                    peer,
+                    client,
+                    "publish refused: {why}"
+                );
             }
             Self::Unknown => tracing::error!(
                 reason = "unknown_outcome",
                 peer,
+                client,
                 "whether an update was stored is unknown; its publisher is not answered"
             ),
             other => {
                 let status = other.status();
                 let text = other.body(status);
                 let status = status.as_u16();
-                tracing::debug!(status, method, path, peer, "{text}");
+                tracing::debug!(status, method, path, peer, client, "{text}");
             }
         }
     }
 
+    fn status_for(&self, answers: Generation) -> StatusCode {
+        match answers {
+            Generation::V0 => self.older_status(),
+            Generation::V1 => self.status(),
+        }
+    }
+
     /// The same as the result of one of several updates.
-    pub(crate) fn as_result(&self) -> Value {
-        let status = self.status();
+    pub(crate) fn as_result(&self, answers: Generation) -> Value {
+        let status = self.status_for(answers);
         json!({ "status": status.as_u16(), "error": self.body(status).trim_end() })
     }
 
@@ -270,10 +289,7 @@ impl Refused {
         answers: Generation,
         resource_metadata: Option<&str>,
     ) -> Response<Body> {
-        let status = match answers {
-            Generation::V0 => self.older_status(),
-            Generation::V1 => self.status(),
-        };
+        let status = self.status_for(answers);
         let mut body = self.body(status);
         if !body.ends_with('\n') {
             body.push('\n');

@@ -77,17 +77,27 @@ impl Proxies {
         client
     }
 
+    fn trust(&self, connection: &Connection) -> bool {
+        connection.peer.is_some_and(|peer| self.contain(peer.ip()))
+    }
+
+    /// The connection of a request, with the client's address if a trusted proxy says it.
+    pub fn connection(&self, parts: &Parts) -> Option<Connection> {
+        let mut connection = *parts.extensions.get::<Connection>()?;
+        if self.trust(&connection) {
+            connection.client = self.client(&parts.headers);
+        }
+        Some(connection)
+    }
+
     /// Gives a request of a trusted proxy the scheme and the host that its client used, and the
     /// client's address. Of a list the last value counts: the one that the proxy wrote itself. Returns
     /// whether the host is the proxy's.
     pub fn restore(&self, parts: &mut Parts) -> bool {
-        let connection = parts.extensions.get::<Connection>().copied();
-        let is_trusted =
-            |connection: &Connection| connection.peer.is_some_and(|peer| self.contain(peer.ip()));
-        let Some(mut connection) = connection.filter(is_trusted) else {
+        let connection = self.connection(parts);
+        let Some(mut connection) = connection.filter(|connection| self.trust(connection)) else {
             return false;
         };
-        connection.client = self.client(&parts.headers);
         let last = |name| {
             let field = parts
                 .headers

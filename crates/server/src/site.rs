@@ -1,7 +1,6 @@
 //! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,7 +8,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use talaria_hub::{
-    Authority, Connection, HostError, Hub, SiteOrigin, forbid_storing, host_of, origin_of, plain,
+    Authority, Connection, Hub, Sender, SiteOrigin, forbid_storing, host_of, origin_of, plain,
     refusal,
 };
 use talaria_protocol::error::Shown;
@@ -110,25 +109,23 @@ impl Site {
         }
     }
 
-    /// Answers any request. `/healthz` says whether updates can be stored (B-656), whatever host it
-    /// is asked by and on the port of the redirects too: an orchestrator asks by a pod's address, and
-    /// restarts a hub that answers 421.
+    /// Answers any request. `/healthz` says whether updates can be stored (B-656), whatever host the
+    /// request names, if it names one, and on the port of the redirects too: an orchestrator asks by a
+    /// pod's address, and restarts a hub that answers 400 or 421. Only a malformed `:authority` of HTTP/2
+    /// is refused before this, because the stream cannot be read on.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
-            // Orchestrators ask with whatever they have for a name, an empty one too.
-            Err(HostError::Malformed { .. } | HostError::UserInformation)
-                if parts.uri.path() == "/healthz" =>
-            {
-                return self.health();
-            }
+            // Orchestrators ask with whatever they have for a name: an empty one, or none.
+            Err(_) if parts.uri.path() == HEALTH_PATH => return self.health(),
             Err(error) => {
-                let peer = peer(&parts).map(tracing::field::display);
+                let Sender { peer, client } = self.sender(&parts);
                 tracing::info!(
-                    reason = "host",
+                    reason = error.code(),
                     status = 400,
                     peer,
+                    client,
                     "request refused: {error}"
                 );
                 return refusal(StatusCode::BAD_REQUEST, &error.to_string());
@@ -142,8 +139,8 @@ impl Site {
             return match (name, self.hosts.https) {
                 (Some(name), Some(port)) => redirect(&name, port, &parts.uri),
                 (name, _) => {
-                    let peer = peer(&parts);
-                    self.misdirected(name.as_deref().unwrap_or_default(), peer)
+                    let sender = self.sender(&parts);
+                    self.misdirected(name.as_deref().unwrap_or_default(), sender)
                 }
             };
         }
@@ -181,6 +178,10 @@ impl Site {
         }
     }
 
+    fn sender(&self, parts: &Parts) -> Sender {
+        Sender::of(self.proxies.connection(parts).as_ref())
+    }
+
     fn health(&self) -> Response<Body> {
         let mut response = match self.hub.health() {
             Health::Ready => plain(StatusCode::OK, ""),
@@ -193,7 +194,8 @@ impl Site {
     }
 
     /// A publisher that only looks for 200 must not lose its update without a word (B-063).
-    fn misdirected(&self, host: &str, peer: Option<SocketAddr>) -> Response<Body> {
+    fn misdirected(&self, host: &str, sender: Sender) -> Response<Body> {
+        let Sender { peer, client } = sender;
         let served = self
             .hosts
             .names
@@ -206,17 +208,13 @@ impl Site {
             reason = "misdirected",
             %received,
             served,
-            peer = peer.map(tracing::field::display),
+            peer,
+            client,
             "request for a host that is not served; add it to the site address or SERVER_NAME"
         );
         let sentence = format!("Host: no site for {received} here; send one of: {served}");
         refusal(StatusCode::MISDIRECTED_REQUEST, &sentence)
     }
-}
-
-/// The client's address, for the log.
-fn peer(parts: &Parts) -> Option<SocketAddr> {
-    parts.extensions.get::<Connection>()?.peer
 }
 
 /// 308, so that a `POST` stays one; the connection closes (B-062).

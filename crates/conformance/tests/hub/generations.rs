@@ -209,6 +209,23 @@ async fn answers_are_of_the_rule() {
         let own = [("topic", "/.well-known/mercure/subscriptions/a")];
         assert_eq!(client.publish(&own).await.status, reserved);
         assert_eq!(client.publish(&[("data", "1")]).await.status, 400);
+        // A line of a batch has the status that the form has.
+        for (grant, line, status) in [
+            ("b", r#"{"topic":"a"}"#, scope),
+            (
+                "*",
+                r#"{"topic":"/.well-known/mercure/subscriptions/a"}"#,
+                reserved,
+            ),
+            ("*", r#"{"data":"1"}"#, 400),
+            ("*", r#"{"topic":"a"}"#, 200),
+        ] {
+            let client = older_publisher(hub, &[grant]);
+            let client = client.header("content-type", "application/x-ndjson");
+            let answer = client.send("POST", "/.well-known/mercure", line).await;
+            let result: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
+            assert_eq!(result["status"], status, "{line}");
+        }
         let subscriber = hub.client();
         let answer = subscriber.get("/.well-known/mercure?topic=a").await;
         assert_eq!(answer.status, 401);

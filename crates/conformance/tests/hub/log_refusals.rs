@@ -69,6 +69,64 @@ async fn repeated_refusals_are_counted() {
     );
 }
 
+/// Behind a trusted proxy refusals are those of its clients: one that is often refused hides no other, and
+/// each line names its client. Different faults of a host are different reasons.
+#[tokio::test]
+async fn refusals_behind_a_proxy_are_those_of_its_clients() {
+    let hub = Hub::start("anonymous\ntransport memory\ntrusted_proxies 127.0.0.1");
+    let mut attacker = hub.client().header("x-forwarded-for", "192.0.2.1");
+    attacker = attacker.keep().await;
+    for _ in 0..100 {
+        assert_eq!(attacker.try_publish(&[("topic", "a")]).await, None);
+    }
+    let own = hub.client().header("x-forwarded-for", "192.0.2.2");
+    assert_eq!(own.publish(&[("topic", "a")]).await.status, 401);
+    assert_eq!(
+        own.clone()
+            .naming("elsewhere.example")
+            .get("/")
+            .await
+            .status,
+        421
+    );
+    let preflight = own.header("origin", "https://a.example");
+    let preflight = preflight.header("access-control-request-method", "GET");
+    preflight.send("OPTIONS", HUB_PATH, "").await;
+    let faults = [
+        ("", "host_missing"),
+        ("Host: a\r\nHost: a\r\n", "host_repeated"),
+        ("Host: \u{e9}\r\n", "host_unreadable"),
+        ("Host: a@b\r\n", "host_user_information"),
+        ("Host: a b\r\n", "host_malformed"),
+    ];
+    for (fields, _) in faults {
+        let request = format!(
+            "GET / HTTP/1.1\r\n{fields}X-Forwarded-For: 192.0.2.3\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw::exchange(hub.address, request.as_bytes()).await;
+        assert_eq!(raw::status(&answer), 400, "{answer}");
+    }
+    raw::exchange(hub.address, b"GET\r\n\r\n").await;
+    let lines = said(hub).await;
+    let text = lines.join("\n");
+    let has = |words: &[&str]| {
+        let mut lines = lines.iter();
+        assert!(
+            lines.any(|line| words.iter().all(|word| line.contains(word))),
+            "{words:?}\n{text}"
+        );
+    };
+    has(&["reason=\"no_token\"", "peer=127.0.0.1", "client=192.0.2.1"]);
+    has(&["… 36 more", "reason=\"no_token\"", "address=192.0.2.1"]);
+    for reason in ["no_token", "misdirected", "origin_not_allowed"] {
+        has(&[&format!("reason=\"{reason}\""), "client=192.0.2.2"]);
+    }
+    for (_, reason) in faults {
+        has(&[&format!("reason=\"{reason}\""), "client=192.0.2.3"]);
+    }
+    has(&["reason=\"http_version\"", "request refused"]);
+}
+
 /// `RUST_LOG=debug` asks for each.
 #[tokio::test]
 async fn whoever_debugs_sees_each_refusal() {

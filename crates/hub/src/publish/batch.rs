@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use talaria_protocol::Update;
 
 use super::{Publisher, store};
-use crate::hub::Shared;
+use crate::hub::{Incoming, Shared};
 use crate::limits::{BodyCharge, Held};
 use crate::respond::Refused;
 
@@ -30,6 +30,7 @@ const LINE_BYTES: usize = 256;
 /// `id`, or `error`. Lines are as those of [`Update::from_json`]; empty ones do not count.
 pub(super) async fn publish(
     hub: &Shared,
+    request: &Incoming<'_>,
     publisher: &Publisher,
     body: &Bytes,
     mut charge: BodyCharge<'_>,
@@ -43,6 +44,7 @@ pub(super) async fn publish(
         });
     }
     charge.grow_to((body.len() + lines.len() * LINE_BYTES) as u64)?;
+    let answers = request.answers();
     let mut updates = Vec::new();
     let mut results: Vec<Option<Value>> = Vec::with_capacity(lines.len());
     for (index, line) in lines.into_iter().enumerate() {
@@ -55,7 +57,7 @@ pub(super) async fn publish(
                 updates.push(update);
                 results.push(None);
             }
-            Err(refused) => results.push(Some(refused.as_result())),
+            Err(refused) => results.push(Some(refused.as_result(answers))),
         }
     }
     let mut ids = store(hub, publisher, updates).await?.into_iter();

@@ -88,6 +88,29 @@ impl Fault {
         Self::ALL.get(index.parse::<usize>().ok()?).copied()
     }
 
+    /// A stable name for the log.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Tls => "tls_on_plain_port",
+            Self::Plain => "plain_on_tls_port",
+            Self::Proxied => "proxy_protocol",
+            Self::Method => "not_a_method",
+            Self::Connect => "connect",
+            Self::Version => "http_version",
+            Self::Target => "target",
+            Self::Fragment => "fragment",
+            Self::TargetTooLong => "target_too_long",
+            Self::Field => "header_field",
+            Self::Length => "body_length",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HeadTimeout => "head_timeout",
+            Self::Busy => "max_header_memory",
+            Self::Full => "max_connections",
+            Self::Authority => "host_malformed",
+            Self::Malformed => "malformed_for_http2",
+        }
+    }
+
     fn status(self) -> StatusCode {
         match self {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -179,11 +202,13 @@ impl Fault {
     ) -> Response<Body> {
         let (status, sentence) = (self.status(), self.sentence(over_tls, bounds));
         let peer = peer.map(tracing::field::display);
-        let number = status.as_u16();
+        let (reason, number) = (self.code(), status.as_u16());
         match self {
             // The listener says once in a while how many there are.
-            Self::Full => tracing::debug!(status = number, peer, "request refused: {sentence}"),
-            _ => tracing::info!(status = number, peer, "request refused: {sentence}"),
+            Self::Full => {
+                tracing::debug!(reason, status = number, peer, "request refused: {sentence}")
+            }
+            _ => tracing::info!(reason, status = number, peer, "request refused: {sentence}"),
         }
         let mut response = talaria_hub::refusal(status, &sentence);
         if matches!(self, Self::Busy | Self::Full) {

@@ -1,4 +1,4 @@
-//! Repeated refusals, which anybody can cause: the first ones are logged, the others are counted.
+//! Repeated refusals, which any client can cause: the first ones are logged, the others are counted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,19 +19,38 @@ use crate::clock;
 const WINDOW: Duration = Duration::from_secs(10);
 /// How many of them are logged.
 const LOGGED: u64 = 64;
-/// Kinds that are counted apart; those of further addresses are counted together.
+/// Lines in a window. Beyond it clients are not told apart, and of each reason one more line is logged, so
+/// that refusals from many addresses hide no other reason.
+const LINES: u64 = 1_024;
+/// Kinds that are counted at a time. A further one takes the place of the rarest.
 const MAX_KINDS: usize = 256;
 /// Counts that are logged at once, one a kind; the others are added up.
 const MAX_COUNTS: usize = 16;
 /// Characters of a sentence that tell kinds apart.
 const MESSAGE: usize = 64;
-/// How often is looked whether a window is over.
+/// How often to check whether a window is over.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Which events are logged. It judges those that have a field `peer` or `reason`, that is those that a
 /// client causes.
 #[derive(Debug, Default)]
-pub struct Sampling(Mutex<HashMap<Kind, Window>>);
+pub struct Sampling(Mutex<Counts>);
+
+/// What was counted, and not told yet.
+#[derive(Debug, Default)]
+struct Counts {
+    kinds: HashMap<Kind, Window>,
+    /// The lines of all kinds.
+    lines: Option<Lines>,
+    /// Kinds that others took the place of, and their events that were not logged.
+    replaced: (usize, u64),
+}
+
+#[derive(Debug)]
+struct Lines {
+    began: Instant,
+    logged: u64,
+}
 
 /// What is counted together: the place in the program, the reason, and the client's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,13 +64,64 @@ struct Kind {
 struct Window {
     began: Instant,
     events: u64,
+    logged: u64,
     /// An address of the client, to be shown.
     address: Option<IpAddr>,
 }
 
 impl Window {
     fn more(&self) -> u64 {
-        self.events.saturating_sub(LOGGED)
+        self.events - self.logged
+    }
+}
+
+impl Counts {
+    /// Counts an event; returns whether it is logged.
+    fn admit(&mut self, mut kind: Kind, mut address: Option<IpAddr>, now: Instant) -> bool {
+        let is_over = |lines: &mut Lines| now.saturating_duration_since(lines.began) >= WINDOW;
+        _ = self.lines.take_if(is_over);
+        let lines = self.lines.get_or_insert(Lines {
+            began: now,
+            logged: 0,
+        });
+        let is_crowded = lines.logged >= LINES;
+        if is_crowded {
+            (kind.client, address) = (None, None);
+        }
+        let most = if is_crowded { 1 } else { LOGGED };
+        let has_lines = lines.logged < LINES + MAX_KINDS as u64;
+        if !self.kinds.contains_key(&kind) && self.kinds.len() >= MAX_KINDS {
+            self.replace();
+        }
+        let window = self.kinds.entry(kind).or_insert(Window {
+            began: now,
+            events: 0,
+            logged: 0,
+            address,
+        });
+        window.events += 1;
+        let is_logged = has_lines && window.logged < most;
+        if is_logged {
+            window.logged += 1;
+            if let Some(lines) = &mut self.lines {
+                lines.logged += 1;
+            }
+        }
+        is_logged
+    }
+
+    /// Makes room: forgets the kind with the fewest events, of these the oldest.
+    fn replace(&mut self) {
+        let rarest = self
+            .kinds
+            .iter()
+            .min_by_key(|(_, window)| (window.events, window.began))
+            .map(|(kind, _)| kind.clone());
+        let window = rarest.and_then(|rarest| self.kinds.remove(&rarest));
+        if let Some(more @ 1..) = window.map(|window| window.more()) {
+            self.replaced.0 += 1;
+            self.replaced.1 += more;
+        }
     }
 }
 
@@ -68,13 +138,16 @@ impl Sampling {
     pub fn count(&self, age: Duration) {
         let now = clock::monotonic();
         let mut over = Vec::new();
-        self.kinds().retain(|kind, window| {
+        let mut counts = self.counts();
+        counts.kinds.retain(|kind, window| {
             let is_over = now.saturating_duration_since(window.began) >= age;
             if is_over && window.more() > 0 {
                 over.push((kind.reason.clone(), window.address, window.more()));
             }
             !is_over
         });
+        let replaced = std::mem::take(&mut counts.replaced);
+        drop(counts);
         over.sort_by_key(|(.., more)| std::cmp::Reverse(*more));
         let others = over.split_off(over.len().min(MAX_COUNTS));
         for (reason, address, more) in over {
@@ -82,33 +155,15 @@ impl Sampling {
             let more = grouped(more);
             tracing::info!(reason, address, "… {more} more in the last 10 s");
         }
-        if !others.is_empty() {
-            let more = grouped(others.iter().map(|(.., more)| more).sum());
-            let kinds = others.len();
+        let kinds = others.len() + replaced.0;
+        if kinds > 0 {
+            let more = others.iter().map(|(.., more)| more).sum::<u64>() + replaced.1;
+            let more = grouped(more);
             tracing::info!(kinds, "… {more} more of other kinds in the last 10 s");
         }
     }
 
-    /// Counts an event; returns whether it is logged.
-    fn admit(&self, kind: Kind, address: Option<IpAddr>, now: Instant) -> bool {
-        let mut kinds = self.kinds();
-        let is_new = !kinds.contains_key(&kind);
-        let (kind, address) = if is_new && kinds.len() >= MAX_KINDS {
-            let client = None;
-            (Kind { client, ..kind }, None)
-        } else {
-            (kind, address)
-        };
-        let window = kinds.entry(kind).or_insert(Window {
-            began: now,
-            events: 0,
-            address,
-        });
-        window.events += 1;
-        window.events <= LOGGED
-    }
-
-    fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Window>> {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +179,7 @@ impl<S: Subscriber> Filter<S> for Sampled {
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
         let is_own = metadata.target() == module_path!();
-        // Whoever asks for more wants each of them.
+        // `RUST_LOG=debug` asks for each of them.
         if is_own || *metadata.level() > Level::INFO || LevelFilter::current() >= LevelFilter::DEBUG
         {
             return true;
@@ -134,12 +189,13 @@ impl<S: Subscriber> Filter<S> for Sampled {
         if !fields.of_client {
             return true;
         }
+        let address = fields.client.or(fields.peer);
         let kind = Kind {
             place: metadata.callsite(),
             reason: fields.reason.unwrap_or(fields.message),
-            client: fields.address.map(ClientAddress::from),
+            client: address.map(ClientAddress::from),
         };
-        self.0.admit(kind, fields.address, clock::monotonic())
+        self.0.counts().admit(kind, address, clock::monotonic())
     }
 }
 
@@ -150,7 +206,9 @@ struct Fields {
     reason: Option<String>,
     /// The beginning of the sentence, which is the reason of an event that names none.
     message: String,
-    address: Option<IpAddr>,
+    peer: Option<IpAddr>,
+    /// The client behind the peer, if that is a trusted proxy.
+    client: Option<IpAddr>,
 }
 
 impl Visit for Fields {
@@ -168,7 +226,12 @@ impl Visit for Fields {
         if field.name() == "peer" {
             self.of_client = true;
             let peer: Option<SocketAddr> = format!("{value:?}").parse().ok();
-            self.address = peer.map(|peer| peer.ip().to_canonical());
+            self.peer = peer.map(|peer| peer.ip().to_canonical());
+        }
+        if field.name() == "client" {
+            // Of IPv6 it may be the network that a client is counted by.
+            let text = format!("{value:?}");
+            self.client = text.split('/').next().and_then(|text| text.parse().ok());
         }
     }
 }
@@ -203,33 +266,80 @@ mod tests {
         }
     }
 
-    /// However many addresses there are, what is remembered is bounded, and so is what is logged.
-    #[test]
-    fn the_kinds_are_bounded() {
-        let sampling = Sampling::default();
+    fn kind(reason: &str, address: Option<IpAddr>) -> Kind {
         let place =
             tracing::callsite!(name: "test", kind: tracing::metadata::Kind::EVENT, fields: );
-        let place = tracing::Callsite::metadata(place).callsite();
+        Kind {
+            place: tracing::Callsite::metadata(place).callsite(),
+            reason: reason.to_owned(),
+            client: address.map(ClientAddress::from),
+        }
+    }
+
+    fn address(network: u32) -> IpAddr {
+        IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(network) << 64 | 1).to_be_bytes())
+    }
+
+    /// However many addresses there are, what is remembered is bounded, and so is what is logged; and
+    /// each event is logged or counted.
+    #[test]
+    fn kinds_and_lines_are_bounded() {
+        let mut counts = Counts::default();
         let now = clock::monotonic();
         let mut logged = 0;
-        for round in 0..20_u32 {
-            for number in 0..2000_u32 {
-                let address = IpAddr::from(
-                    (0x2001_0db8_u128 << 96 | u128::from(number) << 64 | u128::from(round))
-                        .to_be_bytes(),
-                );
-                let kind = Kind {
-                    place: place.clone(),
-                    reason: "no_token".to_owned(),
-                    client: Some(address.into()),
-                };
-                logged += u64::from(sampling.admit(kind, Some(address), now));
-            }
+        for number in 0..20_000_u32 {
+            let address = Some(address(number % 2_000));
+            logged += u64::from(counts.admit(kind("no_token", address), address, now));
+            // Invented reasons are bounded too.
+            let reason = number.to_string();
+            logged += u64::from(counts.admit(kind(&reason, None), None, now));
         }
-        let kinds = sampling.kinds().len();
-        assert_eq!(kinds, MAX_KINDS + 1);
-        assert_eq!(logged, LOGGED * u64::try_from(kinds).unwrap());
+        assert_eq!(logged, LINES + MAX_KINDS as u64);
+        assert_eq!(counts.kinds.len(), MAX_KINDS);
+        let more: u64 = counts.kinds.values().map(Window::more).sum();
+        assert_eq!(logged + more + counts.replaced.1, 40_000);
+    }
+
+    /// Refusals from many addresses hide neither another client's nor another reason's.
+    #[test]
+    fn a_new_kind_has_its_first_line() {
+        let mut counts = Counts::default();
+        let now = clock::monotonic();
+        for number in 0..600 {
+            let address = Some(address(number));
+            assert!(counts.admit(kind("no_token", address), address, now));
+        }
+        let own = Some(address(1_000_000));
+        assert!(counts.admit(kind("no_token", own), own, now), "a client");
+        for number in 0..100_000 {
+            let address = Some(address(number));
+            counts.admit(kind("no_token", address), address, now);
+        }
+        for reason in ["aud_mismatch", "misdirected"] {
+            assert!(counts.admit(kind(reason, own), own, now), "{reason}");
+            assert!(!counts.admit(kind(reason, own), own, now), "{reason}");
+        }
+        let later = now + WINDOW;
+        assert!(counts.admit(kind("no_token", own), own, later));
+    }
+
+    /// A kind that is often refused keeps its count, whatever comes and goes besides.
+    #[test]
+    fn a_frequent_kind_keeps_its_place() {
+        let mut counts = Counts::default();
+        let now = clock::monotonic();
+        let own = Some(address(1_000_000));
+        for _ in 0..LOGGED {
+            assert!(counts.admit(kind("no_token", own), own, now));
+        }
+        for number in 0..600 {
+            let address = Some(address(number));
+            counts.admit(kind("no_token", address), address, now);
+        }
+        assert!(!counts.admit(kind("no_token", own), own, now));
+        assert_eq!(counts.kinds[&kind("no_token", own)].more(), 1);
+        let sampling = Sampling(Mutex::new(counts));
         sampling.count(Duration::ZERO);
-        assert_eq!(sampling.kinds().len(), 0);
+        assert_eq!(sampling.counts().kinds.len(), 0);
     }
 }

@@ -74,8 +74,8 @@ async fn repeated_refusals_are_counted() {
 #[tokio::test]
 async fn refusals_behind_a_proxy_are_those_of_its_clients() {
     let hub = Hub::start("anonymous\ntransport memory\ntrusted_proxies 127.0.0.1");
-    let mut attacker = hub.client().header("x-forwarded-for", "192.0.2.1");
-    attacker = attacker.keep().await;
+    let attacker = hub.client().header("x-forwarded-for", "192.0.2.1");
+    let mut attacker = attacker.keep().await;
     for _ in 0..100 {
         assert_eq!(attacker.try_publish(&[("topic", "a")]).await, None);
     }
@@ -116,7 +116,7 @@ async fn refusals_behind_a_proxy_are_those_of_its_clients() {
             "{words:?}\n{text}"
         );
     };
-    has(&["reason=\"no_token\"", "peer=127.0.0.1", "client=192.0.2.1"]);
+    has(&["reason=\"no_token\"", "127.0.0.1]:", "client=192.0.2.1"]);
     has(&["… 36 more", "reason=\"no_token\"", "address=192.0.2.1"]);
     for reason in ["no_token", "misdirected", "origin_not_allowed"] {
         has(&[&format!("reason=\"{reason}\""), "client=192.0.2.2"]);
@@ -124,7 +124,7 @@ async fn refusals_behind_a_proxy_are_those_of_its_clients() {
     for (_, reason) in faults {
         has(&[&format!("reason=\"{reason}\""), "client=192.0.2.3"]);
     }
-    has(&["reason=\"http_version\"", "request refused"]);
+    has(&["reason=\"not_a_method\"", "request refused"]);
 }
 
 /// `RUST_LOG=debug` asks for each.

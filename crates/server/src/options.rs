@@ -1,8 +1,10 @@
 //! The options: the parser of the `mercure` block, the reference page and the help of the flags all
 //! come from one table.
 
+mod blocks;
 mod connections;
 mod directive;
+mod identity;
 mod limits;
 pub mod reference;
 mod table;
@@ -65,7 +67,7 @@ pub struct Opt {
 
 /// Every option, in the order of the reference page within its section.
 fn all() -> impl Iterator<Item = &'static Opt> + Clone {
-    OPTIONS.iter().chain(limits::BUDGETS)
+    OPTIONS.iter().chain(blocks::BLOCKS).chain(limits::BUDGETS)
 }
 
 /// Applies the lines of a `mercure` block, in order, so that a repeated directive keeps its last

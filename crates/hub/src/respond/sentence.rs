@@ -4,7 +4,8 @@ use http::StatusCode;
 use talaria_protocol::error::Shown;
 use talaria_protocol::{Action, HUB_PATH};
 
-use super::{BodyBound, FORM, Refused};
+use super::{FORM, Refused};
+use crate::body::BodyBound;
 
 /// What other servers say to an unknown path below the hub's (B-312).
 const BODY_NOT_FOUND: &str = "404 page not found";

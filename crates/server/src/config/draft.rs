@@ -1,4 +1,6 @@
-//! Settings while they are collected: what nobody set stays `None` until the end.
+//! Settings while they are collected: what is not set stays `None` until the end.
+
+mod warnings;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,7 +22,6 @@ use super::settings::{
 use super::source::Place;
 use crate::log::Levels;
 use crate::proxies::Proxies;
-use crate::{folders, transport};
 
 /// The issuer of modern tokens where none is named (design §6).
 pub const UNNAMED_ISSUER: &str = "https://localhost";
@@ -193,35 +194,6 @@ impl Draft {
         self.notices.push(Notice::warning(
             "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
         ));
-    }
-
-    /// B-1017: `public_urls` are compared with what this hub receives, and a proxy takes TLS off.
-    fn warn_of_public_origins(&mut self) {
-        let only_https = !self.public_origins.is_empty()
-            && self
-                .public_origins
-                .iter()
-                .all(|origin| origin.starts_with("https://"));
-        let plain = self.addresses.iter().all(|address| !address.tls) && self.proxies.is_empty();
-        if only_https && plain {
-            self.notices.push(Notice::warning(
-                "public_urls lists https:// URLs only, and this hub serves plain HTTP: every request will be answered 421; name the proxy in trusted_proxies, or list the http:// URL that it uses too",
-            ));
-        }
-    }
-
-    /// Other users of the machine who may read the key of HTTPS, or replace the history.
-    fn warn_of_permissions(&mut self) {
-        let mut exposed = Vec::new();
-        if let Some(CertificateSettings::Files { key, .. }) = &self.certificate {
-            exposed.extend(folders::exposed_key(key));
-        }
-        if let Some(TransportSettings::History(history)) = &self.transport {
-            let folder = transport::directory_of(&history.path);
-            exposed.extend(folders::exposed_folders(&[&history.path, &folder]));
-        }
-        self.notices
-            .extend(exposed.into_iter().map(Notice::warning));
     }
 
     fn bind_addresses(&mut self) {

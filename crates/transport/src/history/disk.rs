@@ -2,9 +2,13 @@
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::names;
 
 /// A directory of files, all of them the history's.
 ///
@@ -106,8 +110,11 @@ pub struct Space {
     pub total: u64,
 }
 
-/// A directory of the file system. Files are created with mode 0600, missing directories with
-/// 0700 (B-074).
+/// A directory of the file system, which may be named by a link. Files are created with mode 0600,
+/// missing directories with 0700 (B-074).
+///
+/// Whoever may write into the directory must not have the hub write elsewhere, nor wait: in the place
+/// of a file, a link, a pipe or a device is refused.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -132,6 +139,43 @@ impl Directory {
         options.read(true).write(true).mode(0o600);
         options
     }
+
+    fn open_file(&self, name: &str, options: &mut OpenOptions) -> io::Result<fs::File> {
+        // A pipe without a writer would have this wait for ever.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let path = self.path.join(name);
+        let opened = options.custom_flags(flags.bits().cast_signed()).open(&path);
+        let found = match &opened {
+            Ok(file) => file.metadata(),
+            Err(_) => fs::symlink_metadata(&path),
+        };
+        match found {
+            Ok(found) if !found.is_file() => Err(not_a_file(&path, found.file_type())),
+            _ => opened,
+        }
+    }
+}
+
+/// What is in the place of a file, and the remedy.
+fn not_a_file(path: &Path, found: fs::FileType) -> io::Error {
+    let (kind, remedy) = if found.is_symlink() {
+        (
+            "a symbolic link",
+            "put the file itself there; only the directory of a history may be a link",
+        )
+    } else if found.is_dir() {
+        ("a directory", "move it away")
+    } else if found.is_fifo() {
+        ("a pipe", "remove it")
+    } else if found.is_socket() {
+        ("a socket", "remove it")
+    } else {
+        ("a device", "remove it")
+    };
+    io::Error::other(format!(
+        "{} is {kind}, not a file; {remedy}",
+        path.display()
+    ))
 }
 
 /// Creates a directory and those above it that are missing. `sync` makes the entries of a directory
@@ -172,17 +216,22 @@ impl Disk for Directory {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
+            // Of others, any bytes.
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             let metadata = entry.metadata()?;
-            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+            if metadata.is_file() {
                 files.push((name, metadata.len()));
+            } else if names::parse(&name).is_some() {
+                return Err(not_a_file(&entry.path(), metadata.file_type()));
             }
         }
         Ok(files)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let path = self.path.join(name);
-        match Self::options().open(&path) {
+        match self.open_file(name, &mut Self::options()) {
             // To look into a copy on a disk that cannot be written to.
             Err(error)
                 if matches!(
@@ -190,7 +239,8 @@ impl Disk for Directory {
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                 ) =>
             {
-                Ok(Arc::new(fs::File::open(&path)?))
+                let mut reading = OpenOptions::new();
+                Ok(Arc::new(self.open_file(name, reading.read(true))?))
             }
             opened => Ok(Arc::new(opened?)),
         }
@@ -199,7 +249,7 @@ impl Disk for Directory {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let mut options = Self::options();
         options.create(true).truncate(true);
-        Ok(Arc::new(options.open(self.path.join(name))?))
+        Ok(Arc::new(self.open_file(name, &mut options)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -225,7 +275,7 @@ impl Disk for Directory {
     fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let mut options = Self::options();
         options.create(true).truncate(false);
-        let file = options.open(self.path.join(LOCK))?;
+        let file = self.open_file(LOCK, &mut options)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -18,6 +18,7 @@ mod golden;
 mod groups;
 mod history;
 mod import;
+mod links;
 mod lookups;
 mod memory;
 mod over;

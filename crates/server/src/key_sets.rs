@@ -15,16 +15,22 @@ use tokio::time::{sleep, timeout};
 use crate::cli::explain;
 use crate::folders;
 
-/// How long an issuer may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a fetch may take, with all that it asks an issuer.
+const TIMEOUT: Duration = Duration::from_secs(8);
 /// What a set may have, in bytes.
 pub const MAX_BYTES: u64 = 1 << 20;
 /// How long a set is good for if its answer says nothing, and at least and at most.
 const USUAL: Duration = Duration::from_secs(3600);
 const LEAST: Duration = Duration::from_secs(60);
 const MOST: Duration = Duration::from_secs(24 * 3600);
-/// Between two fetches that tokens with unknown keys ask for; requests wait for the next one.
+/// Between the beginnings of two fetches that tokens with unknown keys ask for; requests wait for the
+/// next one.
 const PAUSE: Duration = Duration::from_secs(3);
+/// How long a request waits for the fetch that it asks for: one may just have begun that takes all its
+/// time, and so may its own.
+pub const PATIENCE: Duration = Duration::from_secs(17);
+const _: () =
+    assert!(PATIENCE.as_secs() > 2 * TIMEOUT.as_secs() && PAUSE.as_secs() <= TIMEOUT.as_secs());
 /// The waits after failures, doubled from one to the other.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(300);
@@ -110,9 +116,30 @@ fn client() -> Result<Client, String> {
 
 impl Source {
     async fn follow(self, client: Option<Client>) {
+        let fetch = || async {
+            let fetched = timeout(TIMEOUT, self.fetch(client.as_ref())).await;
+            fetched.unwrap_or_else(|_| {
+                Err(format!(
+                    "{} did not answer within {} s",
+                    self.location,
+                    TIMEOUT.as_secs()
+                ))
+            })
+        };
+        self.keep_up(fetch, || sleep(PAUSE)).await;
+    }
+
+    /// Fetches the set again and again; `pause` begins with each fetch.
+    async fn keep_up<F, P>(&self, fetch: impl Fn() -> F, pause: impl Fn() -> P)
+    where
+        F: Future<Output = Result<(Taken, Duration), String>>,
+        P: Future<Output = ()>,
+    {
         let mut retry = FIRST_RETRY;
+        self.set.begin();
         loop {
-            let wait = match self.fetch(client.as_ref()).await {
+            let pause = pause();
+            let wait = match fetch().await {
                 Ok((taken, good_for)) => {
                     retry = FIRST_RETRY;
                     tracing::info!(
@@ -137,7 +164,9 @@ impl Source {
                 }
             };
             // Whichever comes first.
-            _ = timeout(wait, self.set.wanted(sleep(PAUSE))).await;
+            if timeout(wait, self.set.wanted(pause)).await.is_err() {
+                self.set.begin();
+            }
         }
     }
 
@@ -272,53 +301,4 @@ fn named(json: &[u8], issuer: &str) -> Result<Url, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_is_good_for_as_long_as_its_answer_says_within_bounds() {
-        let seconds = |control| good_for(control).as_secs();
-        assert_eq!(seconds(""), 3600);
-        assert_eq!(seconds("no-store"), 3600);
-        assert_eq!(seconds("public, Max-Age=600"), 600);
-        assert_eq!(seconds("max-age=\"7200\""), 7200);
-        assert_eq!(seconds("max-age=0"), 60);
-        assert_eq!(seconds("max-age=99999999"), 24 * 3600);
-        assert_eq!(seconds("max-age=-1"), 3600);
-    }
-
-    /// RFC 8414, section 3.1; OpenID Connect Discovery, section 4.
-    #[test]
-    fn the_metadata_document_lies_where_the_standards_say() {
-        let of = |issuer: &str| documents(&Url::parse(issuer).unwrap()).map(String::from);
-        assert_eq!(
-            of("https://a.example"),
-            [
-                "https://a.example/.well-known/oauth-authorization-server",
-                "https://a.example/.well-known/openid-configuration"
-            ]
-        );
-        assert_eq!(
-            of("https://a.example/realms/x/"),
-            [
-                "https://a.example/.well-known/oauth-authorization-server/realms/x",
-                "https://a.example/realms/x/.well-known/openid-configuration"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_metadata_document_must_be_of_the_issuer() {
-        let document = br#"{"issuer":"https://a.example","jwks_uri":"https://a.example/keys"}"#;
-        assert_eq!(
-            named(document, "https://a.example").unwrap().path(),
-            "/keys"
-        );
-        assert!(
-            named(document, "https://a.example/")
-                .unwrap_err()
-                .contains("equal")
-        );
-        assert!(named(b"{}", "x").is_err() && named(b"<", "x").is_err());
-    }
-}
+mod tests;

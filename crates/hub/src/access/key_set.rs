@@ -10,10 +10,10 @@ use tokio::sync::{Notify, watch};
 use super::cache::Digest;
 use super::jwk::{self, Jwk};
 use super::{Algorithm, Refusal, VerificationKey};
+use crate::clock::Clock;
 
-/// How long a request waits for a set that it has fetched anew: the pause between two fetches, and an
-/// issuer's answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a request waits for a set that it has fetched anew, if nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(17);
 /// How long a token for which a set was fetched in vain has it fetched no more.
 const IN_VAIN: Duration = Duration::from_secs(10);
 /// How many such tokens are remembered.
@@ -59,6 +59,7 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct KeySet {
     algorithms: Box<[Algorithm]>,
+    patience: Duration,
     current: watch::Sender<Arc<Keys>>,
     refresh: Mutex<Refresh>,
     wanted: Notify,
@@ -78,9 +79,7 @@ type Named = (Option<String>, VerificationKey);
 struct Refresh {
     /// Whether a fetch is asked for that has not begun.
     asked: bool,
-    /// Whether one that was asked for is under way.
-    under_way: bool,
-    /// How many that were asked for have begun, and how many have ended.
+    /// How many have begun, and how many have ended.
     begun: u64,
     ended: u64,
     /// Tokens for which one was in vain, and when, the oldest first.
@@ -103,10 +102,19 @@ impl KeySet {
         };
         Self {
             algorithms,
+            patience: PATIENCE,
             current: watch::Sender::default(),
             refresh: Mutex::default(),
             wanted: Notify::new(),
         }
+    }
+
+    /// Has requests wait this long at most for the fetch that they ask for. That is one which may be
+    /// under way, the pause after its beginning, and their own.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The algorithms that tokens may use.
@@ -145,27 +153,25 @@ impl KeySet {
     }
 
     /// Waits until a request needs a key that is not in the set, and until `pause`, which is that
-    /// since the last fetch, is over. A fetch must begin then.
+    /// since the last fetch began, is over. A fetch must begin then.
     pub async fn wanted(&self, pause: impl Future<Output = ()>) {
         tokio::join!(self.wanted.notified(), pause);
-        while !self.begin_refresh() {
+        while !self.is_wanted() {
             self.wanted.notified().await;
         }
+        self.begin();
+    }
+
+    /// Notes that a fetch begins that nobody asked for; it is that of whoever asked meanwhile.
+    pub fn begin(&self) {
+        let mut refresh = self.refresh();
+        refresh.asked = false;
+        refresh.begun += 1;
     }
 
     /// Whether a fetch is asked for that has not begun.
     pub fn is_wanted(&self) -> bool {
         self.refresh().asked
-    }
-
-    fn begin_refresh(&self) -> bool {
-        let mut refresh = self.refresh();
-        let is_asked = std::mem::take(&mut refresh.asked);
-        if is_asked {
-            refresh.begun += 1;
-            refresh.under_way = true;
-        }
-        is_asked
     }
 
     /// Has the set fetched anew for a token and waits for it, some seconds at most: until `judge`,
@@ -174,10 +180,10 @@ impl KeySet {
     pub(super) async fn refreshed_for<T>(
         &self,
         token: &Digest,
-        now: Instant,
+        clock: &dyn Clock,
         judge: impl Fn() -> Option<T>,
     ) -> Option<T> {
-        let (fetch, mut current) = self.ask(token, now)?;
+        let (fetch, mut current) = self.ask(token, clock.now())?;
         let judged = async {
             while current.changed().await.is_ok() {
                 let judged = judge();
@@ -187,9 +193,10 @@ impl KeySet {
             }
             None
         };
-        let judged = tokio::time::timeout(PATIENCE, judged).await.ok().flatten();
+        // Without an answer of the issuer nobody knows whether it was in vain.
+        let judged = tokio::time::timeout(self.patience, judged).await.ok()?;
         if judged.is_none() {
-            self.note_in_vain(*token, now);
+            self.note_in_vain(*token, clock.now());
         }
         judged
     }
@@ -222,9 +229,7 @@ impl KeySet {
     /// Both under the lock, so that nobody begins to wait for what has just come.
     fn end_refresh(&self, change: impl FnOnce(&mut Arc<Keys>)) {
         let mut refresh = self.refresh();
-        if std::mem::take(&mut refresh.under_way) {
-            refresh.ended = refresh.begun;
-        }
+        refresh.ended = refresh.begun;
         if refresh.asked {
             // The fetch that ends began before it was asked for.
             self.wanted.notify_one();

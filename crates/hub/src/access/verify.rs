@@ -156,7 +156,7 @@ impl Verifier {
         };
         let digest = cache::digest(token, role);
         let settled = || Some(verify()).filter(|verdict| !may_be_new(verdict));
-        let refreshed = set.refreshed_for(&digest, clock.now(), settled);
+        let refreshed = set.refreshed_for(&digest, clock, settled);
         refreshed.await.unwrap_or_else(verify)
     }
 

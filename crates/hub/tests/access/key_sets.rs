@@ -295,6 +295,38 @@ async fn a_rotation_fails_no_good_token() {
     assert_eq!(good.await.expect("it ran"), Ok(()));
 }
 
+/// Who waited in vain for an issuer that does not answer asks it again: only an answer says that the key
+/// is not there.
+#[tokio::test]
+async fn a_fetch_that_has_not_ended_was_not_in_vain() {
+    let set = Arc::new(KeySet::new(&[]).with_patience(Duration::ZERO));
+    let (old, new) = (curve("old"), curve("new"));
+    set.replace(&published(&[&old.jwk])).expect("a set");
+    let verifier = Arc::new(verifier(&set));
+    let start = SystemClock.now();
+    for _ in 0..2 {
+        let refused = ask(&verifier, new.token(Some("new")), start).await;
+        assert_eq!(refused.expect("it ran"), Err("kid_unknown"));
+        assert!(set.is_wanted(), "it asks");
+        set.begin();
+    }
+}
+
+/// A fetch that nobody asked for is also the one of those who did, if it begins after they came.
+#[tokio::test]
+async fn a_fetch_in_its_turn_serves_those_who_wait() {
+    let set = Arc::new(KeySet::new(&[]));
+    let verifier = Arc::new(verifier(&set));
+    let waiting = ask(&verifier, curve("x").token(Some("x")), SystemClock.now());
+    while !set.is_wanted() {
+        tokio::task::yield_now().await;
+    }
+    set.begin();
+    assert!(!set.is_wanted(), "it has begun");
+    set.keep();
+    assert_eq!(waiting.await.expect("it ran"), Err("no_key_set"));
+}
+
 /// A fetch pauses after the one before, and begins only when somebody asks.
 #[tokio::test]
 async fn fetches_have_a_pause_between_them() {

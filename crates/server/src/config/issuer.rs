@@ -270,7 +270,7 @@ fn issuer_key(
         )
         .remedy("write `jwks_uri <url>`"));
     }
-    let fresh = KeySet::new(&settings.algorithms);
+    let fresh = KeySet::new(&settings.algorithms).with_patience(key_sets::PATIENCE);
     let known = key_sets.iter().find(|known| {
         known.issuer == issuer.identifier
             && known.location == settings.location

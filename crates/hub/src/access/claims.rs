@@ -66,8 +66,11 @@ pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<
     }
 }
 
-/// Judges how long a token lives: from `iat`, or from now if it names no time or one to come, until it
-/// expires.
+/// How far the clock of an issuer may be ahead of ours, in seconds.
+const AHEAD: f64 = 60.0;
+
+/// Judges how long a token lives until it expires: from `iat`, which may be a minute ahead because clocks
+/// differ, or from now if it names no time or a later one.
 pub(super) fn check_lifetime(
     claims: &Map<String, Value>,
     expires_at: Option<f64>,
@@ -78,7 +81,9 @@ pub(super) fn check_lifetime(
         return Ok(());
     };
     let issued_at = claims.get("iat").and_then(Value::as_f64);
-    let begins = issued_at.map_or(now, |issued_at| issued_at.min(now));
+    let begins = issued_at
+        .filter(|issued_at| *issued_at <= now + AHEAD)
+        .unwrap_or(now);
     let lifetime = expires_at.map(|expires_at| expires_at - begins);
     if lifetime.is_some_and(|lifetime| lifetime <= max) {
         Ok(())

@@ -188,12 +188,9 @@ pub enum Refusal {
     },
     /// It lives longer than the hub allows.
     #[error(
-        "the token {}, more than the {max:?} s of max_token_lifetime; have the issuer let it expire \
+        "the token {}, more than the {} s of max_token_lifetime; have the issuer let it expire \
          sooner, or raise that directive",
-        match .lifetime {
-            Some(lifetime) => format!("lives {:?} s", milliseconds(*lifetime)),
-            None => "lives for ever (it has no \"exp\")".to_owned(),
-        }
+        lives(*.lifetime), .max.ceil()
     )]
     LivesTooLong {
         /// From `iat`, or from now, to `exp`, in seconds; `None` without an end.
@@ -247,6 +244,17 @@ pub enum Refusal {
 }
 
 /// Seconds to three places; its `Debug` form is short for any value, other than `Display`.
+/// How long a token lives, in whole seconds.
+fn lives(lifetime: Option<f64>) -> String {
+    // Above it `f64` has no single seconds, and such numbers would fill a line.
+    const LONGEST: f64 = 9_007_199_254_740_992.0;
+    match lifetime {
+        Some(lifetime) if lifetime < LONGEST => format!("lives {} s", lifetime.ceil()),
+        Some(_) => "lives practically for ever (by its \"exp\" and \"iat\")".to_owned(),
+        None => "lives for ever (it has no \"exp\")".to_owned(),
+    }
+}
+
 fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

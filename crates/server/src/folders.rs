@@ -98,8 +98,12 @@ pub fn create_own(path: &Path, mode: u32) -> io::Result<File> {
     options.write(true).create_new(true).mode(mode).open(path)
 }
 
-/// What is wrong with the permissions of a key's file, and the remedy.
+/// What is wrong with the permissions of a key's file, and the remedy. Nothing, where a container has its
+/// secrets: nobody else is in it, and a mount that is read-only takes no `chmod`.
 pub fn exposed_key(path: &Path) -> Option<String> {
+    if is_of_container(path) {
+        return None;
+    }
     let mode = fs::metadata(path).ok()?.permissions().mode();
     let who = match mode & 0o007 {
         0 => return None,
@@ -110,6 +114,15 @@ pub fn exposed_key(path: &Path) -> Option<String> {
         "{0}: every user of this machine {who} this key; run: chmod o= '{0}'",
         path.display()
     ))
+}
+
+fn is_of_container(path: &Path) -> bool {
+    const FOLDERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+    // The file behind a link is what others may read.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    FOLDERS.iter().any(|folder| real.starts_with(folder))
+        || rustix::fs::statvfs(&real)
+            .is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 /// What is wrong with the permissions of the folders in which the hub's data lies, and the remedy. Of a
@@ -260,6 +273,27 @@ mod tests {
             }
         }
         fs::remove_dir_all(&top).unwrap();
+    }
+
+    /// What a container mounts is not warned of, as far as this machine has such mounts.
+    #[test]
+    fn secrets_of_containers_are_not_warned_of() {
+        for (path, is_there) in [
+            ("/run/secrets/mercure_key", true),
+            ("/var/run/secrets/key/none", true),
+            ("/run/secrets.old/key", false),
+            ("/run/nothing", false),
+        ] {
+            assert_eq!(is_of_container(Path::new(path)), is_there, "{path}");
+        }
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        for mount in mounts.lines() {
+            let words: Vec<_> = mount.split(' ').collect();
+            let is_read_only = words[3].split(',').any(|option| option == "ro");
+            if is_read_only && fs::metadata(words[1]).is_ok_and(|found| found.is_file()) {
+                assert_eq!(exposed_key(Path::new(words[1])), None, "{mount}");
+            }
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Fault {
     Field,
     /// The fields that say where the body ends.
     Length,
+    /// A transfer coding that is not taken off.
+    Coding,
     /// The head is longer or has more fields than is allowed, or references to compressed fields make it too
     /// long.
     HeadTooLarge,
@@ -56,7 +58,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Tls,
         Self::Plain,
         Self::Proxied,
@@ -68,6 +70,7 @@ impl Fault {
         Self::TargetTooLong,
         Self::Field,
         Self::Length,
+        Self::Coding,
         Self::HeadTooLarge,
         Self::HeadTimeout,
         Self::Busy,
@@ -116,6 +119,7 @@ impl Fault {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::Busy | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -175,6 +179,9 @@ impl Fault {
             }
             Self::Length => {
                 "Content-Length and Transfer-Encoding do not say where the body ends; send one Content-Length, or Transfer-Encoding: chunked"
+            }
+            Self::Coding => {
+                "Transfer-Encoding names another coding than chunked, such as gzip or deflate, which is not decoded here; send the body as it is, with Transfer-Encoding: chunked or Content-Length alone"
             }
             Self::Authority => {
                 ":authority is not a host; send a name or an address, and perhaps a port, in ASCII"

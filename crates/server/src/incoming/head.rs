@@ -176,11 +176,11 @@ fn complete(
 }
 
 /// What follows the head, by hyper's rules. If a request has both `Transfer-Encoding` and
-/// `Content-Length`, hyper reads the chunks and then closes the connection.
+/// `Content-Length`, hyper reads the chunks and then closes the connection. No coding but `chunked` is
+/// taken off there, nor here.
 fn follows(request: &Request<'_, '_>, fields: &[Header<'_>]) -> Result<Follows, Fault> {
     let mut length = None;
-    // Of the last `Transfer-Encoding` line: whether `chunked` is its last coding.
-    let mut ends_chunked = None;
+    let mut codings = 0;
     for field in fields {
         if field.name.eq_ignore_ascii_case("content-length") {
             let own = body_length(field.value).ok_or(Fault::Length)?;
@@ -189,17 +189,31 @@ fn follows(request: &Request<'_, '_>, fields: &[Header<'_>]) -> Result<Follows, 
             }
             length = Some(own);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            // What is not ASCII is not a coding to hyper, whatever comes last.
+            // HTTP/1.0 does not know the field (RFC 9112, section 6.1).
+            if request.version != Some(1) {
+                return Err(Fault::Length);
+            }
+            // A list may have empty members (RFC 9110, section 5.6.1).
+            let members = field.value.split(|byte| *byte == b',');
+            for coding in members.map(<[u8]>::trim_ascii).filter(|it| !it.is_empty()) {
+                if !coding.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Fault::Coding);
+                }
+                codings += 1;
+            }
+            // hyper goes by the last member of the last line.
             let last = field.value.rsplit(|byte| *byte == b',').next();
-            let is_chunked = |last: &[u8]| last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            ends_chunked = Some(field.value.is_ascii() && last.is_some_and(is_chunked));
+            if last.is_none_or(|last| last.trim_ascii().is_empty()) {
+                return Err(Fault::Length);
+            }
         }
     }
-    match (length, ends_chunked) {
-        (_, Some(true)) if request.version == Some(1) => Ok(Follows::CHUNKS),
-        (_, Some(_)) => Err(Fault::Length),
-        (None | Some(0), None) => Ok(Follows::Head),
-        (Some(length), None) => Ok(Follows::Bytes(length)),
+    match (length, codings) {
+        (None | Some(0), 0) => Ok(Follows::Head),
+        (Some(length), 0) => Ok(Follows::Bytes(length)),
+        (_, 1) => Ok(Follows::CHUNKS),
+        // Chunks within chunks, which the section forbids.
+        _ => Err(Fault::Length),
     }
 }
 

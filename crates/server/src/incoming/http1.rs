@@ -188,10 +188,10 @@ mod tests {
             (end, "1 \r\na\r\n0\r\n\r\n", true),
             (end, "1\t;x\r\na\r\n0\r\n\r\n", true),
             (end, "0000000000000001\r\na\r\n0\r\n\r\n", true),
-            ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n", true),
+            ("transfer-encoding:\t ChunKed \r\n", "0\r\n\r\n", true),
             ("Transfer-Encoding: ,chunked\r\n", "0\r\n\r\n", true),
             (
-                "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+                "Transfer-Encoding: , ,chunked\r\nContent-Length: 1\r\n",
                 "0\r\n\r\n",
                 true,
             ),
@@ -219,11 +219,36 @@ mod tests {
         }
         let tunnel = through(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\nGET /\"0", 9);
         assert_eq!(tunnel, stands_for(Fault::Connect));
-        for field in ["gzip", "chunked, gzip", "\u{e9}, chunked", "chunked\u{e9}"] {
-            let sent = format!("POST / HTTP/1.1\r\nTransfer-Encoding: {field}\r\n\r\n");
+    }
+
+    /// RFC 9112, section 6.1: a coding that is not understood is 501, chunks within chunks are forbidden, and
+    /// HTTP/1.0 has no such field.
+    #[test]
+    fn no_coding_but_chunked_is_taken() {
+        for (fields, fault) in [
+            ("gzip", Fault::Coding),
+            ("gzip, chunked", Fault::Coding),
+            ("deflate,chunked", Fault::Coding),
+            ("identity, chunked", Fault::Coding),
+            ("chunked, gzip", Fault::Coding),
+            ("gzip\r\nTransfer-Encoding: chunked", Fault::Coding),
+            ("chunked\r\nTransfer-Encoding: gzip", Fault::Coding),
+            ("chunked;q=1", Fault::Coding),
+            ("\"chunked\"", Fault::Coding),
+            ("\u{e9}, chunked", Fault::Coding),
+            ("chunked\u{e9}", Fault::Coding),
+            ("chunked, chunked", Fault::Length),
+            ("chunked\r\nTransfer-Encoding: chunked", Fault::Length),
+            ("chunked,", Fault::Length),
+            (",", Fault::Length),
+            ("", Fault::Length),
+        ] {
+            let sent = format!("POST / HTTP/1.1\r\nTransfer-Encoding: {fields}\r\n\r\n");
             let read = through(sent.as_bytes(), sent.len());
-            assert_eq!(read, stands_for(Fault::Length), "{field}");
+            assert_eq!(read, stands_for(fault), "{fields}");
         }
+        let sent = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(through(sent.as_bytes(), 9), stands_for(Fault::Length));
     }
 
     const SNIPPETS: [&str; 16] = [

@@ -140,7 +140,12 @@ impl<'a> Fields<'a> {
 
 fn checked_id(id: &str, checks: Generation) -> Result<String, ProtocolError> {
     check_characters("id", id, checks)?;
-    if id.starts_with(' ') || id.ends_with(' ') {
+    // A header field loses spaces, and programs that trim text more than these.
+    let is_lost: fn(char) -> bool = match checks {
+        Generation::V0 => |c| c == ' ',
+        Generation::V1 => char::is_whitespace,
+    };
+    if id.starts_with(is_lost) || id.ends_with(is_lost) {
         return Err(ProtocolError::malformed(
             "id",
             format!(

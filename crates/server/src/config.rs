@@ -1,6 +1,7 @@
 //! The configuration: from a Caddyfile or from the environment to typed [`settings::Settings`].
 
 mod address;
+mod budgets;
 pub mod draft;
 pub mod envfile;
 mod environment;

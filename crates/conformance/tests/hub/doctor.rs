@@ -144,6 +144,11 @@ async fn an_identity_that_clients_choose_is_a_fault() {
         (
             "http://localhost:0",
             "trusted_proxies 127.0.0.1",
+            "doctor itself counts as a proxy",
+        ),
+        (
+            "http://localhost:0",
+            "trusted_proxies 127.0.0.1",
             "FAULT   identity: the hub takes its name from the X-Forwarded-Host",
         ),
     ] {
@@ -153,6 +158,18 @@ async fn an_identity_that_clients_choose_is_a_fault() {
         let text = said(&doctor(&home, &[&url]));
         assert!(text.contains(says), "{name} {directives}: {text}");
     }
+    // Without a token nobody knows whether it serves those of 0.x, which name no hub.
+    let hub = home
+        .start("http://:0", "transport memory", &[])
+        .expect("it starts");
+    let text = said(&doctor(
+        &home,
+        &[&format!("http://localhost:{}", hub.address.port())],
+    ));
+    assert!(
+        text.contains("note    identity") && text.contains("give --token-file to tell"),
+        "{text}"
+    );
     let port = talaria_conformance::free_port();
     let public = format!("anonymous\ntransport memory\npublic_urls http://localhost:{port}");
     let _hub = start(&home, &format!("http://:{port}"), &public);

@@ -115,6 +115,31 @@ async fn honest_set_ups_need_no_more_than_they_did() {
     assert_eq!(publish(&hub, &client, "http://127.0.0.1").await, 200);
 }
 
+/// Where `public_urls` says what the hub is called, a site address that is not among them is no name of
+/// it, and one that is can be named by whoever comes by another.
+#[tokio::test]
+async fn public_urls_are_all_the_names_there_are() {
+    let home = Home::new();
+    let [outer, inner] = [(); 2].map(|()| talaria_conformance::free_port());
+    let names = format!("http://localhost:{outer}, http://mercure:{inner}");
+    let issuer = [("MERCURE_TRUSTED_ISSUERS", "https://localhost")];
+    let unlisted = "https://localhost http://mercure".to_owned();
+    let listed = format!("http://mercure http://localhost:{outer}");
+    for (urls, status) in [(unlisted, 401), (listed, 200)] {
+        let directives = format!("{ORDINARY}\npublic_urls {urls}");
+        let hub = home.start(&names, &directives, &issuer);
+        let hub = hub.expect("it starts");
+        let address = ([127, 0, 0, 1], inner).into();
+        let inside = Client::new(address, "mercure");
+        let origin = format!("http://localhost:{outer}");
+        assert_eq!(publish(&hub, &inside, &origin).await, status, "{urls}");
+        let origin = format!("http://mercure:{inner}");
+        assert_eq!(publish(&hub, &inside, &origin).await, 401, "{urls}");
+        assert_eq!(publish(&hub, &inside, "http://mercure").await, 200);
+        hub.stop().await;
+    }
+}
+
 /// Configurations write the port of HTTPS and HTTP out, clients do not (RFC 3986, section 6.2.3).
 #[tokio::test]
 async fn a_default_port_may_be_written_out() {

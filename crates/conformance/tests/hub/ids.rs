@@ -12,7 +12,7 @@ const FIELD: &str = "mercure-last-event-id";
 const HISTORIES: [&str; 2] = ["anonymous\ntransport memory", "anonymous\ntransport bolt"];
 
 /// Ids that a field carries, in its bytes or in those that clients make of them.
-const IDS: [&str; 12] = [
+const IDS: [&str; 10] = [
     "urn:x:1",
     "a b",
     "a,b;c=\"d\"\\",
@@ -22,8 +22,6 @@ const IDS: [&str; 12] = [
     "\u{65e5}\u{672c}\u{8a9e}",
     "\u{20ac}",
     "\u{1f980}",
-    "\u{a0}a\u{a0}",
-    "\u{3000}",
     "%20a%20",
 ];
 
@@ -60,7 +58,7 @@ async fn chosen_ids_are_found_again() {
         };
         let mut ids = IDS.to_vec();
         if is_classic {
-            ids.extend(["#1", "a\u{200d}b", "\u{feff}a"]);
+            ids.extend(["#1", "a\u{200d}b", "\u{feff}a", "\u{a0}a\u{a0}", "\u{3000}"]);
         }
         for id in ids {
             assert_eq!(publisher.published(&[("topic", "a"), ("id", id)]).await, id);

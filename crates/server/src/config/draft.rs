@@ -12,6 +12,7 @@ use talaria_hub::{PresenceOptions, Rule};
 use talaria_protocol::{Base, HUB_PATH, Limits};
 
 use super::address::{self, Ports};
+use super::budgets::budgets;
 use super::error::ConfigError;
 use super::issuer;
 use super::origins::{check_origins, without_credentials};
@@ -274,8 +275,15 @@ impl Draft {
         };
         let mut accepted_audiences = self.accepted_audiences;
         if self.resource_identifier.is_none() {
-            // A publisher inside the network names the public address, and the reverse.
-            accepted_audiences.extend(self.addresses.iter().filter_map(ListenAddress::url));
+            // A publisher inside the network names the public address, and the reverse; but no URL that
+            // requests may not come by.
+            let public = &self.public_origins;
+            let is_own = |url: &String| {
+                let origin = url.strip_suffix(HUB_PATH).unwrap_or(url);
+                public.is_empty() || public.iter().any(|listed| listed == origin)
+            };
+            let urls = self.addresses.iter().filter_map(ListenAddress::url);
+            accepted_audiences.extend(urls.filter(is_own));
         }
         let cors_origins = check_origins(&cors, |values| Origins::parse(values))?;
         self.notices.extend(without_credentials(&cors_origins));
@@ -325,40 +333,6 @@ impl Draft {
             notices: self.notices,
         })
     }
-}
-
-/// Makes sure that the largest body that is allowed finds room where nobody else sends one.
-fn budgets(
-    mut budgets: BudgetOptions,
-    max_request_body_size: u64,
-    notices: &mut Vec<Notice>,
-) -> BudgetOptions {
-    let room = max_request_body_size.saturating_mul(2);
-    let total = &mut budgets.body_memory.total;
-    if *total == BudgetOptions::default().body_memory.total {
-        *total = (*total).max(Some(room));
-    }
-    let bodies = &budgets.body_memory;
-    for (name, least, bound) in [
-        ("max_body_memory", room, bodies.total),
-        (
-            "max_body_memory_per_address",
-            max_request_body_size,
-            bodies.per_address,
-        ),
-        (
-            "max_body_memory_per_subject",
-            max_request_body_size,
-            bodies.per_subject,
-        ),
-    ] {
-        if bound.is_some_and(|bound| bound < least) {
-            notices.push(Notice::warning(format!(
-                "{name} is less than {least} bytes, so the largest body that max_request_body_size allows may never find room"
-            )));
-        }
-    }
-    budgets
 }
 
 fn base(pinned: Option<&str>, addresses: &[ListenAddress]) -> Base {

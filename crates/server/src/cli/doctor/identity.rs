@@ -38,22 +38,29 @@ pub(super) async fn examine(
     if derives(HeaderName::from_static("x-forwarded-host")).await {
         findings.fault(
             SUBJECT,
-            "the hub takes its name from the X-Forwarded-Host of a client",
+            "the hub takes its name from the X-Forwarded-Host of a client; where `trusted_proxies` names the address that doctor asks from, as on the hub's own machine, doctor itself counts as a proxy, so ask from elsewhere to be sure",
             "have the proxy set that field itself, name only proxies in `trusted_proxies`, and write `resource_identifier` with the hub's URL",
         );
-    } else if !derives(HOST).await {
+        return;
+    }
+    if !derives(HOST).await {
         findings.good(SUBJECT, "it does not depend on the Host of a request");
-    } else if takes_older_clients(hub, token).await {
-        findings.note(
+        return;
+    }
+    match ask_as_older_client(hub, token).await {
+        Some(StatusCode::OK) => findings.note(
             SUBJECT,
             "the hub takes its name from the Host of a request, and serves tokens of Mercure 0.x, which name no hub; write `resource_identifier` once these are gone",
-        );
-    } else {
-        findings.fault(
+        ),
+        Some(StatusCode::UNAUTHORIZED) if token.is_none() => findings.note(
+            SUBJECT,
+            "the hub takes its name from the Host of a request, which is a fault unless its tokens are of Mercure 0.x, which name no hub; give --token-file to tell, or write `resource_identifier`",
+        ),
+        _ => findings.fault(
             SUBJECT,
             "the hub takes its name from the Host of a request",
             REMEDY,
-        );
+        ),
     }
 }
 
@@ -72,8 +79,8 @@ async fn names_nobody(document: &Url, headers: HeaderMap) -> bool {
     })
 }
 
-/// Whether a subscription as of Mercure 0.x is answered.
-async fn takes_older_clients(hub: &Url, token: Option<&HeaderValue>) -> bool {
+/// What a subscription as of Mercure 0.x is answered.
+async fn ask_as_older_client(hub: &Url, token: Option<&HeaderValue>) -> Option<StatusCode> {
     let mut url = hub.clone();
     url.query_pairs_mut()
         .append_pair("topic", "urn:talaria:doctor");
@@ -82,5 +89,5 @@ async fn takes_older_clients(hub: &Url, token: Option<&HeaderValue>) -> bool {
         headers.insert(http::header::AUTHORIZATION, token.clone());
     }
     let answer = client::send_http1(Method::HEAD, &url, headers).await;
-    answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    answer.ok().map(|answer| answer.status())
 }

@@ -37,11 +37,12 @@ pub struct PresenceOptions {
 }
 
 impl Default for PresenceOptions {
-    /// Requests of 256 matchers of 100 bytes fit, as do a thousand such subscriptions in a second.
+    /// Requests of 256 matchers of 200 bytes fit, as do those whose token has a payload of some hundred
+    /// bytes, and eight such requests at once.
     fn default() -> Self {
         Self {
             token_holders_only: false,
-            bytes_per_request: 512 * 1024,
+            bytes_per_request: 2 * 1024 * 1024,
             bytes_per_second: 1024 * 1024,
         }
     }

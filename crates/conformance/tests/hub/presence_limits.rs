@@ -65,26 +65,37 @@ async fn a_request_whose_events_take_too_much_is_refused() {
     };
     let anonymous = hub.client();
     let text = token(json!("x".repeat(8_000)));
+    // Without a token a body holds less.
+    let short = token(json!(1));
+    let roles: Vec<_> = (0..20)
+        .map(|role| format!("ROLE_EDITOR_OF_{role}"))
+        .collect();
+    let roles = token(json!({ "user": "somebody@example.com", "roles": roles }));
     // Indented, it is a hundred times as long.
-    let deep = (0..100).fold(json!(vec![1; 5_000]), |inner, _| json!([inner]));
+    let deep = (0..100).fold(json!(vec![1; 10_000]), |inner, _| json!([inner]));
     let deep = token(deep);
     for (client, parameter, names) in [
-        (&anonymous, "topic", names(1_000, 1)),
-        (&anonymous, "match", names(256, 300)),
-        (&anonymous, "match", names(20, 4_000)),
-        (&text, "match", names(60, 0)),
+        (&short, "topic", names(1_000, 100)),
+        (&short, "match", names(256, 1_200)),
+        (&short, "match", names(80, 4_000)),
+        (&text, "match", names(240, 0)),
         (&deep, "match", names(1, 0)),
     ] {
         let (status, said) = subscribe_to(client, parameter, &names).await;
         assert_eq!(status, 400, "{said}");
-        for part in ["524288 bytes", "subscription_events_per_request", "payload"] {
+        for part in [
+            "2097152 bytes",
+            "subscription_events_per_request",
+            "payload",
+        ] {
             assert!(said.contains(part), "{said}");
         }
     }
     for (client, parameter, names) in [
-        (&anonymous, "topic", names(380, 1)),
-        (&anonymous, "match", names(256, 30)),
-        (&text, "match", names(25, 0)),
+        (&anonymous, "topic", names(1_000, 1)),
+        (&anonymous, "match", names(256, 120)),
+        (&roles, "match", names(256, 16)),
+        (&text, "match", names(100, 0)),
     ] {
         let (status, said) = subscribe_to(client, parameter, &names).await;
         assert_eq!(status, 200, "{said}");

@@ -187,7 +187,7 @@ mod tests {
         let wide = Value::Array(vec![json!(1); 10_000]);
         let deep = (0..120).fold(wide, |inner, _| json!([inner]));
         assert!(deep.to_string().len() < 21_000);
-        let refused = visit(512 * 1024).add(asked("a"), Some(&Arc::new(deep)));
+        let refused = visit(2 * 1024 * 1024).add(asked("a"), Some(&Arc::new(deep)));
         assert!(refused.is_err());
     }
 
@@ -197,10 +197,21 @@ mod tests {
         let most = crate::PresenceOptions::default().bytes_per_request;
         let mut plain = visit(most);
         for number in 0..256 {
-            let text = format!("https://example.com/{number:080}");
+            let text = format!("https://example.com/{number:0180}");
             plain
                 .add(asked(&text), None)
-                .expect("256 matchers of 100 bytes");
+                .expect("256 matchers of 200 bytes");
+        }
+        let mut roles = visit(most);
+        let names: Vec<_> = (0..20)
+            .map(|number| format!("ROLE_EDITOR_OF_{number}"))
+            .collect();
+        let payload = Arc::new(json!({ "user": "somebody@example.com", "roles": names }));
+        for number in 0..256 {
+            let text = format!("https://example.com/books/{number}");
+            roles
+                .add(asked(&text), Some(&payload))
+                .expect("256 matchers and 20 roles");
         }
         let mut laravel = visit(most);
         let user = Arc::new(json!({ "user_id": 17, "user_info": { "name": "n".repeat(500) } }));

@@ -84,10 +84,10 @@ pub const OPTIONS: &[Opt] = &[
         )
     },
     Opt {
-        default: "512KiB",
+        default: "2MiB",
         doc: "With `subscriptions`: the bytes of all subscription events of one subscription request, its \
               ends and the payload in each included, at most; beyond it 400. There is room for 256 \
-              matchers of 100 bytes.",
+              matchers of 200 bytes, or of 20 and a payload of 500 in the token.",
         ..hub(
             "subscription_events_per_request",
             "<size>",
@@ -141,7 +141,7 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "any time",
-        doc: "How long a token may live, from its `iat` (or the present, if it has none) to its `exp`; a longer \
+        doc: "How long a token may live, from its `iat` (or the present, if it has none, or one more than a minute ahead) to its `exp`; a longer \
               one is refused, and so is one of Mercure 0.x without `exp`. 0 for any time.",
         ..hub(
             "max_token_lifetime",

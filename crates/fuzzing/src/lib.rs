@@ -50,7 +50,7 @@ static BASE: LazyLock<Base> =
 
 /// A publish: what is accepted is encoded, and decoded to the same.
 pub fn publish_form(bytes: &[u8]) {
-    let Ok(pairs) = form::parse(bytes) else {
+    let Ok(pairs) = form::parse(bytes, &Limits::default()) else {
         return;
     };
     for checks in [Generation::V0, Generation::V1] {
@@ -73,7 +73,7 @@ fn published(update: &Update) {
 
 /// A subscription's parameters, of both generations.
 pub fn matcher_parameters(bytes: &[u8]) {
-    let Ok(pairs) = form::parse(bytes) else {
+    let Ok(pairs) = form::parse(bytes, &Limits::default()) else {
         return;
     };
     for rule in [Rule::Classic, Rule::Compatible, Rule::Modern] {

@@ -58,7 +58,7 @@ pub(crate) async fn publish(
     if is_batch {
         return batch::publish(hub, request, &publisher, &body, charge).await;
     }
-    let pairs = form::parse(&body)?;
+    let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
     publisher.check_grants(hub, &update)?;

@@ -62,8 +62,11 @@ pub(crate) async fn subscribe(
         let received = received(&parts.headers, &ACCEPT).unwrap_or_default();
         return Err(Refused::NotAcceptable(received));
     }
-    let mut pairs = form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
-    pairs.extend(form::parse(&body)?);
+    let query = parts.uri.query().unwrap_or_default();
+    let parse =
+        |input| form::parse(input, &hub.options.limits).map_err(ProtocolError::in_subscription);
+    let mut pairs = parse(query.as_bytes())?;
+    pairs.extend(parse(&body)?);
     let asked =
         SubscribeRequest::from_pairs(&pairs, hub.options.rule, &hub.base, &hub.options.limits)?;
     drop(pairs);

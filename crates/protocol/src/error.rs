@@ -68,6 +68,17 @@ impl ProtocolError {
         }
     }
 
+    /// The same error of a subscription, for which a maximum exceeded is a malformed request.
+    pub fn in_subscription(self) -> Self {
+        Self {
+            blame: match self.blame {
+                Blame::TooLarge => Blame::Malformed,
+                blame => blame,
+            },
+            ..self
+        }
+    }
+
     /// The same error of a token's content: what is a malformed request in a query is an unusable
     /// token there.
     pub fn in_token(self) -> Self {

@@ -4,12 +4,28 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::ProtocolError;
+use crate::{Limits, ProtocolError};
 
 /// One decoded name and its value.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Parses a query string or a form body into its pairs, in order.
+/// Parses a query string or a form body into its pairs, in order, if there are no more than
+/// [`Limits::pairs`]. They are counted first, because a pair of two bytes takes fifty in memory.
+///
+/// # Errors
+/// Too large: more pairs. Malformed: as [`pairs`].
+pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Result<Vec<Pair<'a>>, ProtocolError> {
+    let (count, most) = (sequences(input).count(), limits.pairs());
+    if count > most {
+        return Err(ProtocolError::too_large(
+            "request",
+            format!("{count} fields are more than the {most} of one request; send fewer"),
+        ));
+    }
+    pairs(input).collect()
+}
+
+/// The pairs of a query string or a form body one by one, in order, however many there are.
 ///
 /// The algorithm is the URL standard's: `&` alone separates, `+` is a space, a `%` that begins no
 /// escape is literal, a raw `;` is data. Unlike the standard, which would replace them, bytes that
@@ -18,10 +34,8 @@ pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 ///
 /// # Errors
 /// Names the parameter whose bytes are not UTF-8; never the bytes.
-pub fn parse(input: &[u8]) -> Result<Vec<Pair<'_>>, ProtocolError> {
-    input
-        .split(|byte| *byte == b'&')
-        .filter(|sequence| !sequence.is_empty())
+pub fn pairs(input: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, ProtocolError>> {
+    sequences(input)
         .enumerate()
         .map(|(index, sequence)| {
             let equals = sequence.iter().position(|byte| *byte == b'=');
@@ -43,7 +57,12 @@ pub fn parse(input: &[u8]) -> Result<Vec<Pair<'_>>, ProtocolError> {
                 )),
             }
         })
-        .collect()
+}
+
+fn sequences(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    input
+        .split(|byte| *byte == b'&')
+        .filter(|sequence| !sequence.is_empty())
 }
 
 /// Which names came, for the error that misses one: at most eight, and of those that could be
@@ -62,11 +81,15 @@ pub(crate) fn names(pairs: &[Pair<'_>]) -> String {
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte));
-        let quoted = format!("\"{name}\"");
-        if is_name && shown.contains(&quoted) {
+        if !is_name {
+            others += 1;
             continue;
         }
-        if is_name && shown.len() < MOST {
+        let quoted = format!("\"{name}\"");
+        if shown.contains(&quoted) {
+            continue;
+        }
+        if shown.len() < MOST {
             shown.push(quoted);
         } else {
             others += 1;

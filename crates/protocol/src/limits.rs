@@ -33,6 +33,16 @@ pub struct Limits {
     pub token_bytes: usize,
 }
 
+impl Limits {
+    /// Pairs of one query string or form body, of any names: 4,096, or twice the most of one name if
+    /// that is more. Beyond it 400, of a publish 413.
+    pub fn pairs(&self) -> usize {
+        const LEAST: usize = 4096;
+        let most_of_a_name = self.matchers.max(self.selectors).max(self.topics);
+        most_of_a_name.saturating_mul(2).max(LEAST)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

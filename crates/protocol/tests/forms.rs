@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use proptest::prelude::*;
-use talaria_protocol::{Blame, form};
+use talaria_protocol::{Blame, Limits, form};
 
 fn pairs(input: &str) -> Vec<(String, String)> {
-    form::parse(input.as_bytes())
+    form::parse(input.as_bytes(), &Limits::default())
         .unwrap()
         .into_iter()
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
@@ -62,10 +62,44 @@ fn bytes_that_are_not_utf_8_are_refused() {
         (b"data=a+%ed%a0%80", "data"),
         (b"topic=a&da%fft=x", "parameter 2"),
     ] {
-        let error = form::parse(input).expect_err("not UTF-8");
+        let error = form::parse(input, &Limits::default()).expect_err("not UTF-8");
         assert_eq!((error.blame, &*error.field), (Blame::Malformed, field));
         assert!(error.problem.contains("UTF-8"), "{error}");
     }
+}
+
+/// What is not a name that this protocol knows counts as well: each takes memory.
+#[test]
+fn pairs_are_bounded() {
+    let limits = Limits::default();
+    for pair in ["a&", "topic=a&", "=&", "&&%61=%62&", "authorization=&"] {
+        let most = pair.repeat(4096);
+        assert_eq!(form::parse(most.as_bytes(), &limits).unwrap().len(), 4096);
+        let more = pair.repeat(4097);
+        let error = form::parse(more.as_bytes(), &limits).expect_err("too many");
+        assert_eq!(error.blame, Blame::TooLarge);
+        assert_eq!(error.in_subscription().blame, Blame::Malformed);
+    }
+    let separators = "&".repeat(100_000);
+    assert!(
+        form::parse(separators.as_bytes(), &limits)
+            .unwrap()
+            .is_empty()
+    );
+    let error = form::parse("a&".repeat(10_000).as_bytes(), &limits).expect_err("too many");
+    let text = "request: 10000 fields are more than the 4096 of one request; send fewer";
+    assert_eq!(error.to_string(), text);
+}
+
+/// The bound leaves room for what the operator allows of one name.
+#[test]
+fn the_bound_of_pairs_follows_the_other_limits() {
+    let mut limits = Limits::default();
+    limits.matchers = 10_000;
+    let pairs = "match=a&".repeat(10_000);
+    assert!(form::parse(pairs.as_bytes(), &limits).is_ok());
+    limits.matchers = usize::MAX;
+    assert_eq!(limits.pairs(), usize::MAX);
 }
 
 proptest! {
@@ -76,7 +110,7 @@ proptest! {
         let lossy = expected.iter().any(|(name, value)| {
             name.contains('\u{fffd}') || value.contains('\u{fffd}')
         });
-        match form::parse(input.as_bytes()) {
+        match form::parse(input.as_bytes(), &Limits::default()) {
             Ok(pairs) => prop_assert_eq!(pairs, expected),
             Err(_) => prop_assert!(lossy),
         }
@@ -86,7 +120,7 @@ proptest! {
     #[test]
     fn serialised_pairs_come_back(pairs in prop::collection::vec((".{0,8}", ".{0,8}"), 0..5)) {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
-        let parsed = form::parse(body.as_bytes()).unwrap();
+        let parsed = form::parse(body.as_bytes(), &Limits::default()).unwrap();
         let parsed: Vec<_> = parsed.into_iter().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
         prop_assert_eq!(parsed, pairs);
     }

@@ -9,7 +9,7 @@ fn publish(body: &str) -> Result<Update, ProtocolError> {
 
 fn publish_by(checks: Generation, body: &str) -> Result<Update, ProtocolError> {
     let base = Base::new("https://hub.example/.well-known/mercure").unwrap();
-    let pairs = form::parse(body.as_bytes())?;
+    let pairs = form::parse(body.as_bytes(), &Limits::default())?;
     Update::from_form(&pairs, checks, &base, &Limits::default())
 }
 
@@ -398,13 +398,14 @@ fn a_bad_line_is_not_quoted() {
 #[test]
 fn the_field_of_an_error_is_bounded() {
     let name = "n".repeat(100_000);
-    let error = form::parse(format!("{name}=%FF").as_bytes()).expect_err("not UTF-8");
+    let error =
+        form::parse(format!("{name}=%FF").as_bytes(), &Limits::default()).expect_err("not UTF-8");
     assert!(error.to_string().len() < 300, "{}", error.to_string().len());
-    let error = form::parse(b"a%0Ab=%FF")
+    let error = form::parse(b"a%0Ab=%FF", &Limits::default())
         .expect_err("not UTF-8")
         .to_string();
     assert!(error.starts_with(r"a\u{a}b: "), "{error}");
-    let gzip = form::parse(b"\x1f\x8b\x08\0\xff\xfe")
+    let gzip = form::parse(b"\x1f\x8b\x08\0\xff\xfe", &Limits::default())
         .expect_err("not UTF-8")
         .to_string();
     assert!(

@@ -11,7 +11,7 @@ fn request(query: &str) -> Result<SubscribeRequest, ProtocolError> {
 }
 
 fn request_under(rule: Rule, query: &str) -> Result<SubscribeRequest, ProtocolError> {
-    let pairs = form::parse(query.as_bytes())?;
+    let pairs = form::parse(query.as_bytes(), &Limits::default())?;
     SubscribeRequest::from_pairs(&pairs, rule, &base(), &Limits::default())
 }
 

@@ -94,12 +94,15 @@ pub const OLDER_COOKIE: &str = "mercureAuthorization";
 /// The token in the query parameter of Mercure 0.x: the only value, if it is long enough; else the
 /// parameter is ignored (B-617).
 pub(crate) fn in_query(query: &str) -> Option<String> {
-    let pairs = talaria_protocol::form::parse(query.as_bytes()).ok()?;
-    let mut values = pairs.iter().filter(|(name, _)| name == "authorization");
-    match (values.next(), values.next()) {
-        (Some((_, token)), None) if token.len() >= MIN_TOKEN_BYTES => Some(token.to_string()),
-        _ => None,
+    let mut found = None;
+    for pair in talaria_protocol::form::pairs(query.as_bytes()) {
+        let (name, value) = pair.ok()?;
+        if name == "authorization" && found.replace(value).is_some() {
+            return None;
+        }
     }
+    let token = found.filter(|token| token.len() >= MIN_TOKEN_BYTES)?;
+    Some(token.into_owned())
 }
 
 /// The names under which the cookie is read: the configured one and, on a site without TLS, where

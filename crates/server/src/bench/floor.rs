@@ -151,8 +151,7 @@ fn serve_publisher(sockets: &Sockets, mut connection: Connection, mut body: Vec<
 
 /// The event of a publish body, as one chunk.
 fn chunk(body: &[u8], id: &str) -> Vec<u8> {
-    let pairs = form::parse(body).unwrap_or_default();
-    let data = pairs.into_iter().find(|(name, _)| name == "data");
+    let data = form::pairs(body).flatten().find(|(name, _)| name == "data");
     let update = Update {
         data: data.map(|(_, data)| data.into_owned()).unwrap_or_default(),
         ..Update::default()

@@ -25,6 +25,10 @@ pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
 const MOST: usize = 10_000;
 /// What a line is charged besides its bytes, which may be few: its update and its result.
 const LINE_BYTES: usize = 256;
+/// What a topic is charged besides its bytes: its string and the allocation that holds it.
+const TOPIC_BYTES: usize = 48;
+/// What reading a line costs besides its bytes, in the bytes that cost as much.
+const LINE_COST: usize = 512;
 
 /// Publishes what is right with one commit, and says of each line what became of it: `status` and
 /// `id`, or `error`. Lines are as those of [`Update::from_json`]; empty ones do not count.
@@ -35,25 +39,30 @@ pub(super) async fn publish(
     body: &Bytes,
     mut charge: BodyCharge<'_>,
 ) -> Result<Response<Body>, Refused> {
-    let lines = body.split(|byte| *byte == b'\n');
-    let lines: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
-    if lines.len() > MOST {
-        return Err(Refused::TooManyUpdates {
-            count: lines.len(),
-            most: MOST,
-        });
+    let mut turn = Turn::default();
+    let mut count = 0;
+    for line in body.split(|byte| *byte == b'\n') {
+        turn.spend(line.len()).await;
+        count += usize::from(!line.trim_ascii().is_empty());
     }
-    charge.grow_to((body.len() + lines.len() * LINE_BYTES) as u64)?;
+    if count > MOST {
+        return Err(Refused::TooManyUpdates { count, most: MOST });
+    }
+    let mut held = body.len() + count * LINE_BYTES;
+    charge.grow_to(held as u64)?;
     let answers = request.answers();
     let mut updates = Vec::new();
-    let mut results: Vec<Option<Value>> = Vec::with_capacity(lines.len());
-    for (index, line) in lines.into_iter().enumerate() {
-        if index % 100 == 99 {
-            // Others are waiting for this thread.
-            tokio::task::yield_now().await;
+    let mut results: Vec<Option<Value>> = Vec::with_capacity(count);
+    for line in body.split(|byte| *byte == b'\n') {
+        turn.spend(line.len()).await;
+        if line.trim_ascii().is_empty() {
+            continue;
         }
+        turn.spend(LINE_COST).await;
         match judge(hub, publisher, line) {
             Ok(update) => {
+                held += update.topics.len() * TOPIC_BYTES;
+                charge.grow_to(held as u64)?;
                 updates.push(update);
                 results.push(None);
             }
@@ -63,6 +72,7 @@ pub(super) async fn publish(
     let mut ids = store(hub, publisher, updates).await?.into_iter();
     let mut text = String::new();
     for result in results {
+        turn.spend(LINE_COST).await;
         let stored = || json!({ "status": StatusCode::OK.as_u16(), "id": ids.next() });
         text.push_str(&result.unwrap_or_else(stored).to_string());
         text.push('\n');
@@ -75,6 +85,26 @@ pub(super) async fn publish(
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(response)
+}
+
+/// The work of a batch since other tasks had this thread, in bytes.
+#[derive(Default)]
+struct Turn {
+    spent: usize,
+}
+
+impl Turn {
+    /// Counts work that comes next, and lets other tasks run first if there was enough of it. A line
+    /// counts at least one byte.
+    async fn spend(&mut self, bytes: usize) {
+        /// About a tenth of a millisecond.
+        const MOST: usize = 64 * 1024;
+        self.spent += bytes + 1;
+        if self.spent > MOST {
+            self.spent = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// The results of a request, charged to its publisher until they are sent: it may be slow to read them.

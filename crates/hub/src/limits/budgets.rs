@@ -1,4 +1,4 @@
-//! The budgets of a hub: how much of what clients may hold.
+//! The budgets of a hub: how much clients may hold of each resource.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::interest::Selection;
 const TOPIC_BYTES: u64 = 160;
 /// The same of a pattern, whose parts are allocated one by one.
 const PATTERN_BYTES: u64 = 512;
-/// Of the bodies of all clients, those of clients without a token may have one part in so many.
+/// Of the bodies of all clients, those of clients without a token may have this part: a quarter.
 const ANONYMOUS_PART: u64 = 4;
 /// A body is charged at least this much at a time.
 const LEAST_BODY_BYTES: u64 = 4096;
@@ -20,8 +20,8 @@ const LEAST_BODY_BYTES: u64 = 4096;
 /// Bounds of one resource; `None` for no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// For all clients together. Of its last fifth only those get something that have no more than a
-    /// two-hundredth of it.
+    /// For all clients together. While less than a fifth is free, one client may have no more than its
+    /// share, as [`Ledger`] says.
     pub total: Option<u64>,
     /// For one address, of IPv6 a network of 64 bits.
     pub per_address: Option<u64>,
@@ -216,7 +216,7 @@ struct Budget {
     resource: Resource,
     by_address: Arc<Ledger<u64>>,
     by_subject: Arc<Ledger<u64>>,
-    /// Only its own bound counts for a connection: whoever is at the bound of an address opens another.
+    /// Only its own bound counts for a connection: a client could open another to get more.
     by_connection: Option<Arc<Ledger<u64>>>,
 }
 

@@ -9,7 +9,7 @@ use super::ClientAddress;
 use crate::Connection;
 use crate::access::{Access, Presented};
 
-/// The key under which names of clients are hashed, so that nobody can choose two that are equal.
+/// The key under which names of clients are hashed, so that a client cannot choose two that are equal.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Who makes a request, by everything that a budget may count it by.
@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// A number that stands for the client where clients take turns: those that differ in address or
-    /// token subject have different ones, and nobody can choose one's own. The connection does not
+    /// token subject have different ones, and a client cannot choose its own. The connection does not
     /// count, since a client has as many as it likes.
     pub fn number(&self) -> u64 {
         hash(&(self.address, self.subject))

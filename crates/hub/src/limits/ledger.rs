@@ -1,4 +1,4 @@
-//! Who holds how much of something that there is a bounded amount of.
+//! How much each holder has of a bounded amount.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,11 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const RESERVE: u64 = 5;
 /// The part of all that is a holder's share.
 const SHARE: u64 = 200;
+/// A share is at least this much, since an office has one address and sends several requests at once,
+/// but at most a tenth of all.
+const LEAST_SHARE: u64 = 8;
+/// The part of all that a share is at most, if it is more than a two-hundredth.
+const LARGEST_SHARE: u64 = 10;
 
-/// An amount that holders share. Four fifths are for whoever comes first, be it one holder: a proxy
-/// has a single address. Of the last fifth only those get something that have no more than a
-/// two-hundredth of all, so that some is left for those that come: when twenty have taken what they
-/// can, a tenth is free. An operator may set a bound for each holder as well.
+/// An amount that holders share. The first four fifths go to the holders that come first, even all to
+/// one: a proxy has a single address. While less than a fifth is free, a holder may have no more than
+/// its share: a two-hundredth of all, or 8 if that is more, but at most a tenth of all. So twenty
+/// holders that take what they can leave a tenth of an amount of 1,600 or more. An operator may set a
+/// bound for each holder as well.
 #[derive(Debug)]
 pub struct Ledger<K> {
     capacity: u64,
@@ -105,7 +111,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         let held = state.held.get(&holder).copied().unwrap_or(0);
         let held = held.saturating_add(own);
         let share = match left < self.capacity / RESERVE {
-            true => (self.capacity / SHARE).max(1),
+            true => self.share(),
             false => u64::MAX,
         };
         let most = self.most_each.min(share);
@@ -127,6 +133,12 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
             item,
             amount,
         })
+    }
+
+    /// What a holder may have while less than a fifth is free.
+    fn share(&self) -> u64 {
+        let least = LEAST_SHARE.min(self.capacity / LARGEST_SHARE).max(1);
+        least.max(self.capacity / SHARE)
     }
 
     /// What is held in all.
@@ -248,6 +260,27 @@ mod tests {
             assert_eq!(fill(&ledger, newcomer, &mut charges), 400, "{newcomer}");
         }
         assert_eq!(ledger.used(), 80_000);
+    }
+
+    /// An office has one address, and its people come at the same time.
+    #[test]
+    fn a_share_of_a_small_ledger_is_more_than_one() {
+        for (capacity, share) in [
+            (16, 1),
+            (32, 3),
+            (62, 6),
+            (128, 8),
+            (400, 8),
+            (1600, 8),
+            (2000, 10),
+        ] {
+            let ledger = Arc::new(Ledger::new(capacity, None));
+            let mut charges = Vec::new();
+            let first = fill(&ledger, 0, &mut charges);
+            assert_eq!(first, capacity - capacity / 5, "{capacity}");
+            assert_eq!(fill(&ledger, 1, &mut charges), share, "{capacity}");
+            assert!(fill(&ledger, 2, &mut charges) > 0, "{capacity}");
+        }
     }
 
     /// What is too little to be divided goes to the first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
@@ -29,7 +29,7 @@ impl BodyBound {
         }
     }
 
-    /// That of a body without a token. It is less, because anybody may send one.
+    /// That of a body without a token. It is less, because any client may send one.
     pub(crate) fn of_anonymous(options: &HubOptions) -> Self {
         let all = Self::of_requests(options);
         if all.bytes <= options.max_anonymous_body_size {
@@ -45,7 +45,7 @@ impl BodyBound {
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is taken of a body that nobody wants, in bytes, and for how long.
+/// How much of a refused request's body is read, in bytes, and for how long.
 const UNWANTED_BYTES: usize = 64 * 1024;
 const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -98,21 +98,27 @@ pub(crate) async fn read_body(
         return Err(too_large);
     }
     charge.grow_to(declared.unwrap_or(0))?;
-    let collected = collect(body, bound.bytes, charge);
+    let collected = collect(body, declared, bound.bytes, charge);
     match tokio::time::timeout(BODY_TIMEOUT, collected).await {
         Err(_) => Err(Refused::BodyTimeout),
         Ok(collected) => collected?.ok_or(too_large),
     }
 }
 
-/// Copies a body into one buffer, which costs what it holds; pieces of a byte, kept as they came, would
-/// cost a hundred times that. `None` if it is longer than `max_bytes`.
+/// Copies a body into one buffer; pieces of a byte, kept as they came, would cost a hundred times what
+/// they hold. The buffer doubles as the body comes, so that a client that only declares one has
+/// nothing, and never exceeds what is declared and what is charged. `None` if the body is longer than
+/// `max_bytes`.
 async fn collect(
     body: &mut Body,
+    declared: Option<u64>,
     max_bytes: usize,
     charge: &mut BodyCharge<'_>,
 ) -> Result<Option<Bytes>, Refused> {
-    let mut collected = BytesMut::new();
+    let most = declared.map_or(max_bytes, |declared| {
+        usize::try_from(declared).map_or(max_bytes, |declared| declared.min(max_bytes))
+    });
+    let mut collected = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refused::BodyBroken)?.into_data() else {
             continue;
@@ -120,16 +126,21 @@ async fn collect(
         if data.len() > max_bytes - collected.len() {
             return Ok(None);
         }
-        charge.grow_to((collected.len() + data.len()) as u64)?;
+        let needed = collected.len() + data.len();
+        if needed > collected.capacity() {
+            let capacity = (2 * collected.capacity()).min(most).max(needed);
+            charge.grow_to(capacity as u64)?;
+            collected.reserve_exact(capacity - collected.len());
+        }
         collected.extend_from_slice(&data);
     }
-    Ok(Some(collected.freeze()))
+    Ok(Some(collected.into()))
 }
 
 /// Takes the rest of a refused request's body, if that is short: some clients (curl, and so PHP)
 /// fail if an answer comes and the stream is reset while they are still sending.
 pub(crate) async fn discard(body: &mut Body, headers: &HeaderMap) {
-    // Who waits for a word before it sends need not send at all.
+    // A client that waits for `100 Continue` has not sent its body yet.
     if body.is_end_stream() || headers.contains_key(EXPECT) {
         return;
     }

@@ -1,6 +1,7 @@
 //! Updates: what a publisher sends (specification, "Publication").
 
 mod json;
+mod line;
 
 use crate::error::Shown;
 use crate::form::Pair;
@@ -108,14 +109,7 @@ impl<'a> Fields<'a> {
 
     fn check_sizes(&self, limits: &Limits) -> Result<(), ProtocolError> {
         if self.topics.len() > limits.topics {
-            return Err(ProtocolError::too_large(
-                "topic",
-                format!(
-                    "{} topics are more than the {} of one update; publish several",
-                    self.topics.len(),
-                    limits.topics
-                ),
-            ));
+            return Err(too_many_topics(self.topics.len(), limits));
         }
         let named = self.topics.iter().map(|topic| ("topic", *topic));
         let others = [("id", self.id), ("type", self.event_type)];
@@ -136,6 +130,16 @@ impl<'a> Fields<'a> {
         }
         Ok(())
     }
+}
+
+fn too_many_topics(count: usize, limits: &Limits) -> ProtocolError {
+    ProtocolError::too_large(
+        "topic",
+        format!(
+            "{count} topics are more than the {} of one update; publish several",
+            limits.topics
+        ),
+    )
 }
 
 fn checked_id(id: &str, checks: Generation) -> Result<String, ProtocolError> {

@@ -381,7 +381,10 @@ fn a_bad_line_is_not_quoted() {
             r#"{"topic":"a","private":"yes"}"#.to_owned(),
             r#"private: is "yes"; write true or false"#,
         ),
-        (format!("{{\"{secret}\":1}}"), "is no member of an update"),
+        (
+            format!("{{\"{secret}\":1}}"),
+            "is not a member of an update",
+        ),
     ] {
         let error = read(line.as_bytes());
         assert!(error.contains(says), "{error:.300}");
@@ -413,4 +416,54 @@ fn the_field_of_an_error_is_bounded() {
         "{gzip:?}"
     );
     assert!(gzip.is_ascii(), "{gzip:?}");
+}
+
+/// What a line holds beside an update is neither kept nor confused with it, however much there is of it.
+#[test]
+fn a_line_of_many_small_values_is_refused_by_its_count_or_kind() {
+    let base = Base::new("https://hub.example/.well-known/mercure").unwrap();
+    let read =
+        |line: &str| Update::from_json(line.as_bytes(), Generation::V1, &base, &Limits::default());
+    let array = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+    for (line, says) in [
+        (
+            format!("{{\"topic\":{}}}", array("0", 100_000)),
+            "topic: 100000 topics are more than the 1000 of one update; publish several",
+        ),
+        (
+            format!("{{\"topic\":{}}}", array("\"a\"", 1001)),
+            "topic: 1001 topics are more than the 1000 of one update; publish several",
+        ),
+        (
+            format!("{{\"topic\":[{}]}}", array("[]", 100_000)),
+            "topic: is an array; write a string or an array of strings",
+        ),
+        (
+            format!("{{\"data\":{}}}", array("{\"a\":0}", 1000)),
+            "data: is an array; write a string",
+        ),
+        (
+            "{\"id\":{\"a\":0,\"b\":[1]}}".to_owned(),
+            "id: is an object; write a string",
+        ),
+    ] {
+        assert_eq!(read(&line).expect_err("refused").to_string(), says);
+    }
+    let members: Vec<_> = (0..100_000)
+        .map(|number| format!("\"{number}\":0"))
+        .collect();
+    let error = read(&format!("{{{}}}", members.join(","))).expect_err("refused");
+    assert!(
+        error.to_string().contains("\"0\" is not a member"),
+        "{error}"
+    );
+    let absent: Vec<_> = (0..1000)
+        .map(|number| format!("\"{number}\":null"))
+        .collect();
+    let topics = array("\"a\"", 1000);
+    let line = format!(
+        "{{{},\"topic\":\"b\",\"topic\":{topics}}}",
+        absent.join(",")
+    );
+    assert_eq!(read(&line).expect("an update").topics.len(), 1000);
 }

@@ -146,7 +146,7 @@ async fn a_line_of_a_batch_names_what_came() {
     let lines = [
         (
             json!({ "topic[]": "a" }).to_string(),
-            r#""topic[]" is no member"#,
+            r#""topic[]" is not a member"#,
         ),
         (
             json!({ "data": "x" }).to_string(),

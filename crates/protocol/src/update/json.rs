@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::line::{self, Line};
+use super::too_many_topics;
 use crate::authorization::kind_of;
 use crate::error::Shown;
 use crate::form::Pair;
 use crate::{Base, Generation, Limits, ProtocolError, Update};
 
 const MEMBERS: &str = "topic, data, private, id, type and retry";
+const KNOWN: [&str; 6] = ["topic", "data", "private", "id", "type", "retry"];
 
 impl Update {
     /// Reads an update from a JSON object with the members of the form: `topic` (a string, or an
@@ -25,9 +28,21 @@ impl Update {
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
-        let object = object(json)?;
-        let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(object.len());
-        for (name, value) in &object {
+        let line = object(json, limits)?;
+        if let Some(name) = &line.unknown {
+            return Err(ProtocolError::malformed(
+                "line",
+                format!(
+                    "{} is not a member of an update; it has {MEMBERS}",
+                    Shown(name)
+                ),
+            ));
+        }
+        if line.topics > limits.topics {
+            return Err(too_many_topics(line.topics, limits));
+        }
+        let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(line.topics + KNOWN.len());
+        for (name, value) in &line.members {
             match (name.as_str(), value) {
                 (_, Value::Null) | ("private", Value::Bool(false)) => {}
                 ("topic", Value::Array(topics)) => {
@@ -43,18 +58,7 @@ impl Update {
                 ("retry", Value::Number(number)) if number.is_u64() => {
                     pairs.push(("retry".into(), Cow::Owned(number.to_string())));
                 }
-                ("topic" | "data" | "id" | "type" | "private" | "retry", value) => {
-                    return Err(wrong(name, value));
-                }
-                _ => {
-                    return Err(ProtocolError::malformed(
-                        "line",
-                        format!(
-                            "{} is no member of an update; it has {MEMBERS}",
-                            Shown(name)
-                        ),
-                    ));
-                }
+                (_, value) => return Err(wrong(name, value)),
             }
         }
         Self::from_form(&pairs, checks, base, limits)
@@ -62,10 +66,10 @@ impl Update {
 }
 
 /// Reads the object of a line. The error says where the line goes wrong, and quotes nothing of it.
-fn object(json: &[u8]) -> Result<Map<String, Value>, ProtocolError> {
-    let problem = match serde_json::from_slice(json) {
-        Ok(Value::Object(object)) => return Ok(object),
-        Ok(other) => format!("is {}, not a JSON object", kind_of(&other)),
+fn object(json: &[u8], limits: &Limits) -> Result<Line, ProtocolError> {
+    let problem = match line::read(json, &KNOWN, limits.topics) {
+        Ok(Ok(line)) => return Ok(line),
+        Ok(Err(other)) => format!("is {}, not a JSON object", kind_of(&other)),
         Err(error) => format!(
             "is not a JSON object: its syntax is wrong at byte {}",
             error.column()

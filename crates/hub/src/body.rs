@@ -158,3 +158,62 @@ pub(crate) async fn discard(body: &mut Body, headers: &HeaderMap) {
     // Whether it ended or not, the answer is next.
     _ = tokio::time::timeout(UNWANTED_TIMEOUT, rest).await;
 }
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+    use crate::limits::{BudgetOptions, Budgets, Client};
+
+    /// A body of a declared length that comes in pieces of a thousand bytes.
+    struct Declared(usize);
+
+    impl http_body::Body for Declared {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let piece = self.0.min(1000);
+            self.0 -= piece;
+            let data = Bytes::from(vec![b'a'; piece]);
+            Poll::Ready((piece > 0).then(|| Ok(Frame::data(data))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0 as u64)
+        }
+    }
+
+    /// What a body takes in memory is what it is charged with.
+    #[tokio::test]
+    async fn a_declared_body_takes_no_more_than_it_declares() {
+        let budgets = Budgets::new(&BudgetOptions::default());
+        let client = Client {
+            address: None,
+            subject: Some(1),
+            connection: None,
+        };
+        for bytes in [1, 999, 1001, 9_000, 300_001] {
+            let mut charge = budgets.body(&client);
+            let bound = BodyBound {
+                bytes: 1 << 20,
+                directive: "max_request_body_size",
+            };
+            let mut body = Body::new(Declared(bytes));
+            let read = read_body(&mut body, bound, &mut charge).await;
+            let Ok(Ok(buffer)) = read.map(Bytes::try_into_mut) else {
+                panic!("a body of {bytes} bytes is read into one buffer");
+            };
+            assert_eq!((buffer.len(), buffer.capacity()), (bytes, bytes));
+        }
+    }
+}

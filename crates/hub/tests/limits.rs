@@ -508,6 +508,20 @@ async fn a_batch_is_charged_until_its_results_are_sent() {
     assert_eq!(hub.used(), Used::default());
 }
 
+/// The topics of a batch are charged as well, because short ones take more than their bytes.
+#[tokio::test]
+async fn the_topics_of_a_batch_are_charged() {
+    let hub = hub(|budgets| budgets.body_memory.per_subject = Some(1 << 20));
+    let publisher = at("192.0.2.1").with(&token(&json!({ "sub": "p" })));
+    let line = format!("{}\n", json!({ "topic": vec!["a"; 900] }));
+    let answer = publisher.batch(&hub, &line.repeat(5)).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    drop(answer);
+    let told = refused(publisher.batch(&hub, &line.repeat(60)).await).await;
+    assert!(told.contains("max_body_memory_per_subject"), "{told}");
+    assert_eq!(hub.used(), Used::default());
+}
+
 /// A publisher is bounded, too, by what others leave.
 #[tokio::test]
 async fn bodies_of_one_subject_leave_room_for_others() {

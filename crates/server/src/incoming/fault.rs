@@ -105,6 +105,7 @@ impl Fault {
             Self::TargetTooLong => "target_too_long",
             Self::Field => "header_field",
             Self::Length => "body_length",
+            Self::Coding => "transfer_coding",
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTimeout => "head_timeout",
             Self::Busy => "max_header_memory",

@@ -1,6 +1,6 @@
 //! A subscriber: a position in the log, a share in an interest, and its deadlines.
 //!
-//! The cursor does no I/O and owns no task, socket or timer. Whoever drives it (hyper through
+//! The cursor does no I/O and owns no task, socket or timer. Its driver (hyper through
 //! [`crate::Stream`], or a task that owns the socket) asks [`Cursor::next`] when it can carry
 //! more, waits for the bell or [`Cursor::deadline`] when told to, and reads the pages that the
 //! cursor needs.
@@ -178,7 +178,7 @@ impl Cursor {
         for registered in [false, true] {
             if registered {
                 self.membership.register(bell);
-                // A drain that began before the bell was set rang nobody here.
+                // A drain that began before the bell was set did not ring it.
                 if let Some(end) = self.due(now) {
                     return self.end(now, end);
                 }

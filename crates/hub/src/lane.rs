@@ -64,7 +64,7 @@ impl Lane {
         self.0.lock().seats.take()
     }
 
-    /// Takes a reader's place back. Returns whether somebody is left.
+    /// Takes a reader's place back. Returns whether a reader is left.
     pub(crate) fn leave(&self, seat: Seat) -> bool {
         let mut state = self.0.lock();
         let waker = state.seats.give_back(seat);
@@ -120,8 +120,8 @@ impl Lane {
     ) -> Look {
         let mut state = self.0.lock();
         if state.seats.taken() == 1 {
-            // The only reader has seen them. The floor rises with them: whoever joins later with
-            // an older cursor must not believe that the lane still holds them.
+            // The only reader has seen them. The floor rises with them: a reader that joins later
+            // with an older cursor must not believe that the lane still holds them.
             state.drop_up_to(after);
         }
         if after < state.floor {

@@ -33,7 +33,7 @@ impl Members {
         }
     }
 
-    /// Removes an interest; whether nobody is left.
+    /// Removes an interest; whether the set is empty then.
     pub(super) fn remove(&mut self, number: Number) -> bool {
         match self {
             Self::One(only) if only.number == number => *self = Self::default(),

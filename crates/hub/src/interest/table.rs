@@ -1,6 +1,6 @@
 //! A hash table that grows and shrinks in steps.
 //!
-//! It is many small tables that keep each hash beside its value. So whoever inserts or removes moves
+//! It is many small tables that keep each hash beside its value. So an insertion or removal moves
 //! a small part of the values at most and hashes none of them again, which matters because it happens
 //! under the router's mutex.
 

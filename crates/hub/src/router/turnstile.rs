@@ -8,9 +8,9 @@ use talaria_transport::sync::{Mutex, MutexGuard};
 /// publisher that has to be woken up finds it taken again and again. So the patient ones queue in
 /// front of a place of which there is one, and the urgent come past that queue.
 pub(super) struct Turnstile<T> {
-    /// Held by the patient one whose turn it is.
+    /// Held by the patient caller whose turn it is.
     patient: Mutex<()>,
-    /// Held while waiting for the value; whoever has it gets the value next.
+    /// Held while waiting for the value; its holder gets the value next.
     next: Mutex<()>,
     value: Mutex<T>,
 }
@@ -24,13 +24,13 @@ impl<T> Turnstile<T> {
         }
     }
 
-    /// Takes the lock after whoever has it, and before the patient ones that wait.
+    /// Takes the lock after its holder, and before the patient ones that wait.
     pub(super) fn urgent(&self) -> MutexGuard<'_, T> {
         let _next = self.next.lock();
         self.value.lock()
     }
 
-    /// Takes the lock when nobody urgent wants it.
+    /// Takes the lock when no urgent caller wants it.
     pub(super) fn patient(&self) -> Patient<'_, T> {
         let turn = self.patient.lock();
         let value = self.urgent();

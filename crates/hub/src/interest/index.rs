@@ -1,9 +1,9 @@
 //! Finds the interests that an update concerns without a walk over all of them.
 //!
 //! Exact topics are found by hash, patterns by their literal prefix; each distinct pattern is
-//! judged once, outside, by whoever searches. Matchers and grants are indexed alike, so that a
+//! judged once, outside, by the search. Matchers and grants are indexed alike, so that a
 //! private update walks the smaller of the two sets. Everything here takes constant or logarithmic
-//! time for each matcher, whoever comes and goes.
+//! time for each matcher that comes or goes.
 
 use std::sync::Arc;
 
@@ -223,9 +223,9 @@ impl Side {
         self.families[family as usize].newest()
     }
 
-    /// How many lengths the prefixes of a family have.
-    pub(crate) fn lengths(&self, family: Family) -> usize {
-        self.families[family as usize].lengths()
+    /// How many prefixes of a key are looked up among those of a family, at most.
+    pub(crate) fn lengths(&self, family: Family, key: &str) -> usize {
+        self.families[family as usize].lengths().min(key.len() + 1)
     }
 
     /// See [`Patterns::candidates`].

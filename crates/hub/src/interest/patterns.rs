@@ -150,6 +150,7 @@ impl Patterns {
         self.lengths.is_empty()
     }
 
+    /// How many lengths the prefixes have.
     pub(super) fn lengths(&self) -> usize {
         self.lengths.len()
     }

@@ -1,5 +1,7 @@
 //! What is known of the topics that were published lately.
 
+use std::collections::VecDeque;
+
 use hashbrown::HashTable;
 use talaria_protocol::matcher::UrlPattern;
 use talaria_protocol::{Base, Matcher, TopicUrl};
@@ -22,7 +24,8 @@ pub(super) struct Card {
 pub(super) struct Judged {
     /// By [`Family`]: all patterns up to here were judged.
     pub(super) up_to: [Serial; 4],
-    pub(super) matched: Vec<(Family, Place)>,
+    /// Patterns that match. Some may have left the index since.
+    pub(super) matched: VecDeque<(Family, Place)>,
 }
 
 impl Card {

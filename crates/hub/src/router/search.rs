@@ -3,7 +3,7 @@
 //! The index is behind the router's mutex and patterns cost what clients want them to, so a search
 //! goes on in small parts: under the mutex it collects patterns that are new to a topic, or walks over
 //! interests; outside it judges what it collected, within an allowance. What it has not judged by
-//! then it need not know: whoever holds such a pattern is sent to the ring ([`Due::Skip`]).
+//! then it need not know: the holders of such patterns are sent to the ring ([`Due::Skip`]).
 //!
 //! The index may change between two parts. What left it costs nothing. What joined it is the
 //! router's business, which has it start behind the group.
@@ -26,6 +26,8 @@ const CONDITIONS: [Condition; 2] = [Condition::Asked, Condition::Granted];
 /// How many times the conditions of interests may be compared for the private updates of a group,
 /// which happens under the mutex.
 const PRIVATE_CHECKS: usize = 1 << 15;
+/// Lengths of prefixes that are looked up in the time of another unit under the mutex.
+const LENGTHS: usize = 4;
 
 /// A search under way.
 pub(crate) struct Search<'a> {
@@ -204,6 +206,47 @@ impl<'a> Search<'a> {
             .chain(granted.then_some(Condition::Granted))
     }
 
+    /// Forgets matches of patterns that left the index, as far as there is room to look them up, if so
+    /// many patterns match that [`Search::sets`] counts them: it must not count those.
+    fn forget_gone(&mut self, index: &Index, condition: Condition, topic: usize, room: &mut usize) {
+        let many = self.budgets.many_patterns;
+        let Some(card) = &mut self.group.topics[topic].card else {
+            return;
+        };
+        let matched = &mut card.judged_mut(condition).matched;
+        if matched.len() <= many {
+            return;
+        }
+        let side = index.side(condition);
+        let looked_up = matched.len().min((*room).max(many + 1));
+        *room = room.saturating_sub(looked_up);
+        for _ in 0..looked_up {
+            // The others are at the front next time.
+            if let Some((family, place)) = matched.pop_front()
+                && side.members(SetName::Pattern(family, place)).is_some()
+            {
+                matched.push_back((family, place));
+            }
+        }
+    }
+
+    /// How many lengths [`Search::sets`] looks up for a topic at most.
+    fn lengths(&self, index: &Index, condition: Condition, topic: usize) -> usize {
+        let Some(card) = &self.group.topics[topic].card else {
+            return 0;
+        };
+        let judged = card.judged(condition);
+        let side = index.side(condition);
+        let is_many = judged.matched.len() > self.budgets.many_patterns;
+        let each = Family::ALL.into_iter().map(|family| {
+            let newest = side.newest(family).min(self.last);
+            let times = usize::from(is_many) + usize::from(judged.up_to[family as usize] < newest);
+            let lengths = card.key(family).map(|key| side.lengths(family, key));
+            times * lengths.unwrap_or_default()
+        });
+        each.sum()
+    }
+
     /// Calls `found` with each set that a topic leads to, by one condition: after which number it
     /// counts, and whether it is certain that its members meet the condition.
     fn sets(
@@ -253,6 +296,8 @@ impl<'a> Search<'a> {
     /// Decides which sets a topic's public updates lead to.
     fn plan(&mut self, index: &Index, topic: usize, room: &mut usize) {
         *room = room.saturating_sub(1);
+        self.forget_gone(index, Condition::Asked, topic, room);
+        let lengths = self.lengths(index, Condition::Asked, topic);
         let wanted = &mut self.group.topics[topic];
         let Some(due) = wanted.public.take() else {
             return;
@@ -267,7 +312,7 @@ impl<'a> Search<'a> {
             let due = if is_certain { due.clone() } else { due.skip() };
             sets.push(Walk { set, after, due });
         });
-        *room = room.saturating_sub(sets.len());
+        *room = room.saturating_sub(sets.len() + lengths / LENGTHS);
         sets.into_iter().for_each(|walk| self.add_walk(walk));
     }
 

@@ -2,7 +2,7 @@
 
 use talaria_protocol::Base;
 
-use super::{CONDITIONS, Search};
+use super::{CONDITIONS, LENGTHS, Search};
 use crate::interest::{Candidates, Condition, Family, Index};
 use crate::router::cards::Cards;
 
@@ -10,10 +10,8 @@ use crate::router::cards::Cards;
 const LOOK_UP_STEPS: u64 = 60;
 /// What each length of a prefix adds to that.
 const LENGTH_STEPS: u64 = 10;
-/// Lengths that are looked up in the time of another unit under the mutex.
-const LENGTHS: usize = 4;
 /// What collecting a pattern costs.
-const CANDIDATE_STEPS: u64 = 40;
+const CANDIDATE_STEPS: u64 = 20;
 
 /// Patterns that a topic has to be compared with.
 pub(super) struct Collected {
@@ -67,7 +65,7 @@ impl Search<'_> {
                     card.judged_mut(condition).up_to[family as usize] = up_to.max(self.last);
                     continue;
                 };
-                let lengths = side.lengths(family);
+                let lengths = side.lengths(family, key);
                 self.allowance
                     .spend(LOOK_UP_STEPS + LENGTH_STEPS * lengths as u64);
                 *room = room.saturating_sub(lengths / LENGTHS);
@@ -114,7 +112,7 @@ impl Search<'_> {
                 let mut spent = CANDIDATE_STEPS;
                 if card.is_matched_by(&candidate.pattern, &mut spent) {
                     let matched = &mut card.judged_mut(condition).matched;
-                    matched.push((family, candidate.place));
+                    matched.push_back((family, candidate.place));
                 }
                 self.allowance.spend(spent);
             }

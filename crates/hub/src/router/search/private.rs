@@ -1,6 +1,6 @@
 //! Whom private updates concern: an interest has to meet two conditions.
 
-use super::{CONDITIONS, Search};
+use super::{CONDITIONS, LENGTHS, Search};
 use crate::interest::{Condition, Index, Members, Number, Serial, SetName};
 use crate::router::due::Due;
 use crate::router::group::{Private, add};
@@ -45,14 +45,25 @@ impl Search<'_> {
     /// Finds who both asks for private updates and may read them, or leaves it to the readers if
     /// that is much work.
     pub(super) fn compare(&mut self, index: &Index, class: usize, room: &mut usize) {
+        for nth in 0..self.group.private[class].topics.len() {
+            let topic = self.group.private[class].topics[nth];
+            for condition in CONDITIONS {
+                self.forget_gone(index, condition, topic, room);
+            }
+        }
         let Private { topics, due } = &self.group.private[class];
         let due = due.clone();
+        let lengths = topics
+            .iter()
+            .flat_map(|topic| CONDITIONS.map(|condition| self.lengths(index, condition, *topic)));
+        let lengths: usize = lengths.sum();
+        *room = room.saturating_sub(2 * topics.len() + lengths / LENGTHS);
         let known = topics.iter().filter_map(|topic| {
             let card = self.group.topics[*topic].card.as_ref()?;
             let [asked, granted] = CONDITIONS.map(|condition| card.judged(condition));
             Some(asked.matched.len() + granted.matched.len())
         });
-        if 2 * topics.len() + known.sum::<usize>() > self.private_checks {
+        if 2 * topics.len() + lengths + known.sum::<usize>() > self.private_checks {
             return self.leave_to_readers(class, &due);
         }
         let asked = self.standing(index, Condition::Asked, class);

@@ -2,6 +2,7 @@
 //! against models that share no code with them.
 
 mod alphabet;
+mod bounds;
 mod costs;
 mod deadlines;
 mod delivery;

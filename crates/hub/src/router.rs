@@ -9,8 +9,8 @@
 //! - a new lane's floor is the `visible` read while joining, or the end of the group that is being
 //!   routed: everything up to it is found in ring or history, everything after it will be in the
 //!   lane, and its bell is rung when that group is visible;
-//! - whoever was not judged is skipped, not delayed: its lane's floor rises to the update, and its
-//!   readers judge for themselves;
+//! - an interest that was not judged is skipped, not delayed: its lane's floor rises to the update,
+//!   and its readers judge for themselves;
 //! - a reader reads `visible` once, then the lane's floor and positions together, and takes
 //!   nothing beyond that `visible`;
 //! - a reader registers with the bell before the look after which it waits;
@@ -45,7 +45,8 @@ use crate::presence::{Document, Members, Table, changes};
 pub(crate) struct Budgets {
     /// How many positions a lane holds.
     pub(crate) lane_positions: usize,
-    /// What judging patterns may cost for a group of one update, in steps of about a nanosecond.
+    /// What judging patterns may cost for a group of one update, in steps of about four
+    /// nanoseconds.
     pub(crate) update_steps: u64,
     /// What each further update of a group adds to that.
     pub(crate) further_update_steps: u64,
@@ -67,11 +68,11 @@ impl Budgets {
     pub(crate) fn new(lane_positions: usize) -> Self {
         Self {
             lane_positions,
-            update_steps: 400_000,
-            further_update_steps: 5_000,
-            most_group_steps: 4_000_000,
-            turn_steps: 250_000,
-            page_steps: 500_000,
+            update_steps: 300_000,
+            further_update_steps: 3_000,
+            most_group_steps: 3_000_000,
+            turn_steps: 100_000,
+            page_steps: 150_000,
             hold: 2048,
             many_patterns: 256,
             card_bytes: 8 << 20,
@@ -230,8 +231,8 @@ impl Router {
         self.visible.store(last.position.0, Ordering::Release);
         let under_way = state.under_way.take();
         let mut bells = under_way.map(|group| group.joined).unwrap_or_default();
-        // An idle reader must not be passed by the traffic of others, so everybody looks at least
-        // once per half turn of the ring.
+        // An idle reader must not be passed by the traffic of others, so every reader looks at
+        // least once per half turn of the ring.
         let half = (self.ring.max_bytes() / 2).max(1);
         let bytes: usize = group.iter().map(|frame| frame.weight()).sum();
         state.unrung_bytes += bytes.saturating_mul(Index::PARTS);

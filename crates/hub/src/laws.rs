@@ -10,6 +10,7 @@ mod index;
 mod listing;
 mod presence;
 mod readers;
+mod storm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -57,7 +57,12 @@ impl Bell {
 
     /// Whether it rang since it was asked last.
     fn rang(&self) -> bool {
-        self.0.swap(0, Ordering::Relaxed) > 0
+        self.count() > 0
+    }
+
+    /// How often it rang since it was asked last.
+    fn count(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 

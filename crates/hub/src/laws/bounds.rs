@@ -1,11 +1,15 @@
 //! What is cheap for a client to ask for is charged by what it costs the hub: long topics, patterns
 //! that reject at once, prefixes of many lengths, and patterns that left.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use http::Version;
+use http_body::Body as _;
 use talaria_protocol::matcher::UrlPattern;
 use talaria_protocol::{Limits, Matcher, MatcherSet, MatcherType, Update};
-use talaria_transport::{Frame, Position, Ring, Route};
+use talaria_transport::{Frame, Memory, MemoryOptions, Position, Ring, Route};
 
 use super::Bell;
 use super::alphabet::base;
@@ -14,6 +18,7 @@ use crate::cursor::{Cursor, Deadlines, Step};
 use crate::interest::Selection;
 use crate::lane::Look;
 use crate::router::{Budgets, Membership, Router};
+use crate::stream::{Handover, Stream};
 
 /// How many patterns reject a topic in a millisecond, at least.
 const REJECTED: u64 = 20_000;
@@ -142,6 +147,59 @@ fn a_turn_of_patterns_that_reject_at_once_is_bounded() {
         frames.iter().all(|frames| *frames * 256 <= REJECTED),
         "{frames:?} frames"
     );
+}
+
+/// Comparing a long topic with exact ones takes a time that grows with its length.
+#[test]
+fn a_turn_of_long_exact_topics_is_bounded() {
+    let router = router(Budgets::new(64));
+    let long = |n: usize| format!("{}{n}", "a".repeat(4000));
+    publish(&router, (0..1500).map(|n| vec![long(n)]), false);
+    let exact = (2000..2256).map(|n| Matcher::Exact(long(n).into()));
+    let frames = turns(&router, selection(exact));
+    assert!(
+        frames.iter().all(|frames| *frames <= 500),
+        "{frames:?} frames"
+    );
+}
+
+/// The runtime has its turn after each of a stream: a poll of the body takes one.
+#[test]
+fn a_poll_of_a_stream_takes_one_turn() {
+    let router = router(Budgets {
+        turn_steps: 1,
+        ..Budgets::new(64)
+    });
+    let topics = (0..50).map(|n| format!("urn:{n}"));
+    publish(
+        &router,
+        [topics.chain(["own:1".to_owned()]).collect()],
+        false,
+    );
+    let reader = router.join(selection([template("own:{id}")]), 0);
+    let cursor = Cursor::new(reader, Arc::default(), Position(0), Deadlines::default());
+    let mut stream = Stream::new(
+        Handover::new(cursor),
+        Arc::new(Memory::open(MemoryOptions::default()).expect("a log")),
+        Arc::new(SystemClock),
+        None,
+        Version::HTTP_2,
+    );
+    let bell = Arc::new(Bell::default());
+    let waker = bell.waker();
+    let (mut polls, mut chunks) = (0, 0);
+    // The comment, then the update.
+    while chunks < 2 {
+        polls += 1;
+        match Pin::new(&mut stream).poll_frame(&mut Context::from_waker(&waker)) {
+            Poll::Ready(chunk) => {
+                assert!(matches!(chunk, Some(Ok(_))), "a chunk");
+                chunks += 1;
+            }
+            Poll::Pending => assert_eq!(bell.count(), 1, "one turn in poll {polls}"),
+        }
+    }
+    assert!(polls >= 50, "{polls} polls for 51 topics");
 }
 
 /// Patterns that matched a topic and left do not stand between its readers and their lanes.

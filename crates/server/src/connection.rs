@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
+use http::header::CONTENT_TYPE;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -22,7 +24,7 @@ use crate::config::settings::{HeadSettings, LEAST_HEAD_BYTES};
 use crate::incoming::{Bounds, Fault, Http1, Http2, Layer, TLS};
 use crate::requests::{Closed, Once, Requests};
 use crate::site::Site;
-use crate::socket::{Carrier, Counted, Socket};
+use crate::socket::{Carrier, Counted, Socket, has_unread};
 use crate::streams::{Answer, Streams};
 
 /// How long a connection may be idle between requests (B-300).
@@ -33,6 +35,12 @@ const SNIFF: Duration = Duration::from_secs(1);
 const WRONG_PORT: Duration = Duration::from_secs(10);
 /// How long a connection is served for which there is no room.
 const GUEST: Duration = Duration::from_secs(3);
+/// How long one is served that must make room for another of them.
+const DISPLACED: Duration = Duration::from_millis(50);
+/// How long an HTTP/2 connection that closes to make room takes requests that were sent meanwhile.
+const LEAVING: Duration = Duration::from_millis(250);
+/// How long it is waited for, if such a request came.
+const LEAVING_ANSWER: Duration = Duration::from_secs(5);
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.
@@ -72,27 +80,31 @@ struct Served {
 impl Serve {
     /// Serves a connection until it ends.
     pub async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place) {
-        let needed = place.clone();
         let served = Served {
             serve: self,
             peer,
             place: Some(place),
             once: None,
         };
-        tokio::select! {
-            () = served.run(stream) => {}
-            () = needed.needed() => tracing::debug!(%peer, "an idle connection is closed to make room"),
-        }
+        served.run(stream).await;
     }
 
     /// Serves a connection for which there is no room: once there is, or one request if it is for
     /// `/healthz`. An orchestrator restarts a hub that does not answer that.
     pub async fn guest(mut self, stream: TcpStream, peer: SocketAddr, mut guest: Guest) {
+        let mut is_displaced = false;
         let place = tokio::select! {
             place = self.admission.enter_soon(peer) => place,
-            () = guest.shown_out() => return,
+            // What it has asked by now is answered.
+            () = guest.displaced() => {
+                is_displaced = true;
+                None
+            }
             () = wait_for_stop(self.stopped.clone()) => return,
         };
+        if is_displaced && !has_unread(&stream) {
+            return;
+        }
         if let Some(place) = place {
             drop(guest);
             return Box::pin(self.connection(stream, peer, place)).await;
@@ -106,9 +118,10 @@ impl Serve {
             place: None,
             once: Some(Once::Full),
         };
+        let time = if is_displaced { DISPLACED } else { GUEST };
         tokio::select! {
-            _ = timeout(GUEST, Box::pin(served.run_once(stream, answered))) => {}
-            () = guest.shown_out() => {}
+            _ = timeout(time, Box::pin(served.run_once(stream, answered))) => {}
+            () = guest.displaced(), if !is_displaced => {}
             () = wait_for_stop(stop) => {}
         }
     }
@@ -148,6 +161,7 @@ impl Served {
         let mut first = [0];
         let peeked = tokio::select! {
             peeked = timeout_at(deadline, stream.peek(&mut first)) => peeked,
+            () = needed(self.place.as_ref()) => return,
             () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
         match peeked {
@@ -157,6 +171,7 @@ impl Served {
         }
         let handshake = tokio::select! {
             handshake = timeout_at(deadline, acceptor.accept(Counted::from(stream))) => handshake,
+            () = needed(self.place.as_ref()) => return,
             () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
         drop(counted);
@@ -193,6 +208,7 @@ impl Served {
         let first_by = Instant::now() + self.serve.head.timeout;
         let is_http2 = tokio::select! {
             is_http2 = timeout_at(first_by, begins_with_preface(&stream)) => is_http2,
+            () = needed(self.place.as_ref()) => return,
             // The client has not sent a request, so nothing is left unanswered.
             () = wait_for_stop(self.serve.stopped.clone()) => return,
         };
@@ -219,6 +235,10 @@ impl Served {
             ..
         } = self.serve;
         let outflow = Outflow::default();
+        if let Some(place) = &self.place {
+            place.follow(outflow.clone());
+        }
+        let place = self.place.clone();
         let streams = Streams::new(dispatch_timeout, outflow.clone());
         let bounds = Bounds {
             place: self.place.clone(),
@@ -236,11 +256,15 @@ impl Served {
         });
         let followed = is_http2.then(|| streams.clone());
         let answer = service_fn(move |request| {
-            let under_way = requests.place.as_ref().map(Place::request);
+            let place = requests.place.clone();
+            let under_way = place.as_ref().map(Place::request);
             let followed = followed.as_ref().and_then(Streams::begin);
             let answered = Arc::clone(&requests).answer(request);
             async move {
                 let answered = answered.await?;
+                if let Some(place) = place.filter(|_| is_event_stream(&answered)) {
+                    place.streams();
+                }
                 Ok(answered.map(|body| Answer::new(body, followed, under_way)))
             }
         });
@@ -250,15 +274,15 @@ impl Served {
             let http2 = http2_builder(&streams, &head, max_streams);
             // Boxed, because its state is several times that of HTTP/1.1.
             Box::pin(serve_http2(
-                http2, socket, answer, &outflow, &streams, stopped,
+                http2, socket, answer, &outflow, &streams, stopped, place,
             ))
             .await;
         } else {
             let is_wrong = self.once == Some(Once::WrongPort);
             let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
-            let carrier = Layer::new(carrier, reader, bounds);
+            let carrier = Layer::new(carrier, reader, bounds).looking();
             let socket = Socket::new(carrier, outflow, dispatch_timeout);
-            serve_http1(&head, socket, answer, stopped).await;
+            serve_http1(&head, socket, answer, stopped, place).await;
         }
     }
 }
@@ -268,6 +292,7 @@ async fn serve_http1<C, S>(
     socket: Socket<C>,
     answer: S,
     stopped: watch::Receiver<bool>,
+    place: Option<Place>,
 ) where
     C: Carrier + Send + 'static,
     S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
@@ -283,11 +308,16 @@ async fn serve_http1<C, S>(
     }
     let connection = builder.serve_connection(socket, answer);
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => log(ended),
-        () = wait_for_stop(stopped) => {
-            connection.as_mut().graceful_shutdown();
-            log(connection.await);
+    let mut stop = pin!(wait_for_stop(stopped));
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return log(ended),
+            // The layer below hyper decides, which is asked for more as soon as the connection goes on.
+            () = needed(place.as_ref()) => {}
+            () = stop.as_mut() => {
+                connection.as_mut().graceful_shutdown();
+                return log(connection.await);
+            }
         }
     }
 }
@@ -315,6 +345,7 @@ async fn serve_http2<C, S>(
     outflow: &Outflow,
     streams: &Streams,
     stopped: watch::Receiver<bool>,
+    place: Option<Place>,
 ) where
     C: Carrier + Send + 'static,
     S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
@@ -325,6 +356,14 @@ async fn serve_http2<C, S>(
     let driven = async {
         tokio::select! {
             ended = connection.as_mut() => log(ended),
+            () = needed(place.as_ref()) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => log(ended),
+                    () = leave(place.as_ref()) => {}
+                }
+            }
             () = wait_for_stop(stopped) => {
                 connection.as_mut().graceful_shutdown();
                 log(connection.as_mut().await);
@@ -336,6 +375,35 @@ async fn serve_http2<C, S>(
         () = outflow.late() => outflow.cut(),
         () = streams.watch() => outflow.cut(),
     }
+}
+
+/// Ends when another connection needs the place of this one, which is idle.
+async fn needed(place: Option<&Place>) {
+    match place {
+        Some(place) => place.needed().await,
+        None => pending().await,
+    }
+}
+
+/// Gives the place back, and ends when requests that the client sent meanwhile have had their time.
+async fn leave(place: Option<&Place>) {
+    const LOOK: Duration = Duration::from_millis(50);
+    let Some(place) = place else { return };
+    if let Some(_permit) = place.leave() {
+        tokio::time::sleep(LEAVING).await;
+        let answered = async {
+            while !place.is_idle() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // A stream that began meanwhile does not end; its client resumes.
+        _ = timeout(LEAVING_ANSWER, answered).await;
+    }
+}
+
+fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Ends when the program stops listening.

@@ -269,8 +269,8 @@ async fn accept(listener: TcpListener, serve: Serve) -> JoinSet<()> {
                         }
                         Err(exhausted) => {
                             refusals.count(peer, exhausted);
-                            // Whoever is too much for that is closed without a word.
-                            if let Some(guest) = serve.admission.knock() {
+                            // Without room for a guest, the connection is closed unanswered.
+                            if let Some(guest) = serve.admission.guest() {
                                 connections.spawn(serve.clone().guest(stream, peer, guest));
                             }
                         }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,6 +25,20 @@ impl From<TcpStream> for Counted {
     fn from(stream: TcpStream) -> Self {
         Self { stream, taken: 0 }
     }
+}
+
+impl Counted {
+    /// Whether bytes that were not read wait in the kernel, or the end of what the peer sends.
+    pub fn has_unread(&self) -> bool {
+        has_unread(&self.stream)
+    }
+}
+
+/// Whether bytes that were not read wait in the kernel, or the end of what the peer sends. Readiness alone does
+/// not tell: the runtime may not have heard of them yet.
+pub fn has_unread(stream: &TcpStream) -> bool {
+    let mut first = [MaybeUninit::uninit()];
+    socket2::SockRef::from(stream).peek(&mut first).is_ok()
 }
 
 /// What carries a connection: the TCP stream, or TLS on top of it, which holds bytes back itself.

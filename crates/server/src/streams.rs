@@ -36,7 +36,7 @@ struct Shared {
     /// The stream whose request was handed over, and whose task is spawned next.
     begun: Mutex<Option<Arc<Progress>>>,
     following: Mutex<Following>,
-    /// Whether somebody waits until the first stream must have gone on.
+    /// Whether a task waits until the first stream must have gone on.
     is_watched: AtomicBool,
     watch: Notify,
 }
@@ -219,17 +219,17 @@ pub struct Answer {
     followed: Option<Followed>,
     /// Whether only the end of the stream is left, which waits for the last chunk.
     is_ending: bool,
-    _under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
 }
 
 impl Answer {
-    /// Wraps a body. The request is under way until it is dropped.
+    /// Wraps a body. The request is under way until the body and all of its chunks are dropped.
     pub fn new(body: Body, followed: Option<Followed>, under_way: Option<UnderWay>) -> Self {
         Self {
             body,
             followed,
             is_ending: false,
-            _under_way: under_way,
+            under_way,
         }
     }
 }
@@ -252,7 +252,7 @@ impl HttpBody for Answer {
             return Poll::Ready(None);
         };
         let progress = answer.followed.as_ref().map(|Followed(progress)| progress);
-        let frame = frame?.map_data(|bytes| Chunk::new(bytes, progress));
+        let frame = frame?.map_data(|bytes| Chunk::new(bytes, progress, answer.under_way.as_ref()));
         let is_long = frame
             .data_ref()
             .is_some_and(|data| data.remaining() > SHORT);
@@ -281,16 +281,22 @@ impl Drop for Answer {
 pub struct Chunk {
     bytes: Bytes,
     progress: Option<Arc<Progress>>,
+    _under_way: Option<UnderWay>,
 }
 
 impl Chunk {
-    fn new(bytes: Bytes, progress: Option<&Arc<Progress>>) -> Self {
+    fn new(
+        bytes: Bytes,
+        progress: Option<&Arc<Progress>>,
+        under_way: Option<&UnderWay>,
+    ) -> Self {
         if let Some(progress) = progress {
             progress.add(bytes.len());
         }
         Self {
             bytes,
             progress: progress.cloned(),
+            _under_way: under_way.cloned(),
         }
     }
 }

@@ -49,6 +49,8 @@ fn replacement(fault: Fault, received: &[u8]) -> String {
 }
 
 impl Reader for Http1 {
+    const ENDS_BETWEEN_REQUESTS: bool = true;
+
     fn read(&mut self, bytes: &[u8]) -> (usize, Rest) {
         let mut at = 0;
         while at < bytes.len() {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Fault;
@@ -22,6 +23,11 @@ use crate::socket::{Carrier, Counted};
 /// How long the rest of a refused request is read: a connection that closes with unread bytes is
 /// reset, and the client never sees the answer.
 const LINGER: Duration = Duration::from_secs(1);
+/// The same for a connection that is closed to make room.
+const LEAVING: Duration = Duration::from_millis(250);
+/// How long a client that has shut down its side waits for an answer, and how often that is looked at.
+const HALF_CLOSED: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
 /// How much more is held at a time, in bytes, at first and later: a buffer that doubles would hold up to twice the
 /// head.
 const FIRST_STEP: usize = 4 * 1024;
@@ -29,6 +35,9 @@ const STEP: usize = 16 * 1024;
 
 /// Finds the heads in what is received.
 pub trait Reader: Unpin {
+    /// Whether a connection may end whenever no answer is under way, by the end of what hyper reads (HTTP/1.1).
+    const ENDS_BETWEEN_REQUESTS: bool = false;
+
     /// How many of these bytes hyper may read as they are, and what becomes of the others.
     fn read(&mut self, bytes: &[u8]) -> (usize, Rest);
 
@@ -69,7 +78,7 @@ pub enum Rest {
 
 /// What bounds a connection's heads.
 pub struct Bounds {
-    /// Who counts their memory; nobody for a connection that is served one request.
+    /// What counts their memory; `None` for a connection that is served one request.
     pub place: Option<Place>,
     /// How long a head may take once it has begun.
     pub timeout: Duration,
@@ -99,6 +108,17 @@ pub struct Layer<C, R> {
     ready: BytesMut,
     /// Until when the rest of a refused connection is read.
     lingering: Option<Pin<Box<Sleep>>>,
+    /// Whether the connection closes to make room, and what it may be read on by.
+    leaving: Option<Option<OwnedSemaphorePermit>>,
+    /// The client has shut down its side.
+    half_closed: Option<HalfClosed>,
+    has_unread: fn(&C) -> bool,
+}
+
+/// A client that sends nothing more, and may wait for an answer.
+struct HalfClosed {
+    until: Instant,
+    look: Pin<Box<Sleep>>,
 }
 
 impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
@@ -116,7 +136,54 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
             is_worth_reading: false,
             ready: BytesMut::new(),
             lingering: None,
+            leaving: None,
+            half_closed: None,
+            has_unread: |_| false,
         }
+    }
+
+    /// Whether the connection ends here to make room for another: nothing is under way on it, and nothing waits
+    /// to be read.
+    fn leaves(&mut self) -> bool {
+        let Some(place) = &self.place else {
+            return false;
+        };
+        if !R::ENDS_BETWEEN_REQUESTS || !place.must_leave() {
+            return false;
+        }
+        if (self.has_unread)(&self.carrier) {
+            place.stay();
+            return false;
+        }
+        self.leaving = Some(place.leave());
+        true
+    }
+
+    /// Waits until a client that has shut down its side has its answer. A stream would never end: its reader is
+    /// probably gone.
+    fn poll_half_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let awaits_answer = R::ENDS_BETWEEN_REQUESTS
+            && self.held.is_empty()
+            && !self.reader.is_within_body()
+            && self
+                .place
+                .as_ref()
+                .is_some_and(|place| !place.is_idle() && !place.is_streaming());
+        if !awaits_answer {
+            return Poll::Ready(());
+        }
+        let half_closed = self.half_closed.get_or_insert_with(|| HalfClosed {
+            until: Instant::now() + HALF_CLOSED,
+            look: Box::pin(sleep(LOOK)),
+        });
+        while half_closed.look.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            if now >= half_closed.until {
+                return Poll::Ready(());
+            }
+            half_closed.look.as_mut().reset(now + LOOK);
+        }
+        Poll::Pending
     }
 
     /// Makes what is held ready, up to the first head that is replaced.
@@ -204,9 +271,11 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
 
     /// Reads and drops what comes, until the peer closes or has had its time.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let alarm = self
-            .lingering
-            .get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let time = match self.leaving {
+            None => LINGER,
+            Some(_) => LEAVING,
+        };
+        let alarm = self.lingering.get_or_insert_with(|| Box::pin(sleep(time)));
         if alarm.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
@@ -249,9 +318,16 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
                 // hyper answers the last request, and then closes.
                 return Poll::Pending;
             }
+            if this.half_closed.is_some() {
+                ready!(this.poll_half_closed(context));
+                return Poll::Ready(Ok(()));
+            }
             match Pin::new(&mut this.carrier).poll_read(context, buffer) {
                 Poll::Ready(outcome) => outcome?,
                 Poll::Pending => {
+                    if this.leaves() {
+                        return Poll::Ready(Ok(()));
+                    }
                     ready!(this.poll_late(context))?;
                     continue;
                 }
@@ -259,6 +335,7 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
             let read = &buffer.filled()[start..];
             if read.is_empty() {
                 // What is held is an incomplete head, and the client sends no more of it.
+                ready!(this.poll_half_closed(context));
                 return Poll::Ready(Ok(()));
             }
             if this.held.is_empty() {
@@ -268,6 +345,9 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
                 match held {
                     Ok(()) => this.take(passing, rest),
                     Err(fault) => this.give_up(fault),
+                }
+                if let Some(place) = this.place.as_ref().filter(|_| !this.held.is_empty()) {
+                    place.touch();
                 }
             } else {
                 let new = this.held.len();
@@ -318,10 +398,19 @@ impl<C: AsyncRead + AsyncWrite + Unpin, R: Reader> AsyncWrite for Layer<C, R> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.carrier).poll_shutdown(context))?;
         }
-        if self.reader.has_ended() || self.reader.is_within_body() {
+        let may_linger = matches!(self.leaving, Some(Some(_)));
+        if may_linger || self.reader.has_ended() || self.reader.is_within_body() {
             ready!(self.poll_linger(context));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: Carrier, R: Reader> Layer<C, R> {
+    /// Looks into the kernel before the connection is closed to make room.
+    pub fn looking(mut self) -> Self {
+        self.has_unread = |carrier| carrier.counted().has_unread();
+        self
     }
 }
 

@@ -45,7 +45,7 @@ impl BodyBound {
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much of a refused request's body is read, in bytes, and for how long.
+/// What is taken of a body that is not needed, in bytes, and for how long.
 const UNWANTED_BYTES: usize = 64 * 1024;
 const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
 

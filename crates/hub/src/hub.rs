@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::routing::any;
 use http::header::ORIGIN;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use talaria_protocol::{Base, Generation, HUB_PATH};
 use talaria_transport::{Health, Transport};
 
+use crate::accept::{self, EventStream};
 use crate::access::{
     Access, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names, present,
 };
@@ -182,6 +183,26 @@ impl Hub {
         };
         respond::protect(response.headers_mut());
         response
+    }
+
+    /// The answer to a subscription for which a listener has no room: a stream that says `why`, ends and is
+    /// reopened by the browser, which gives up for good at any other status. `None` for a request that is not
+    /// that of an `EventSource`.
+    pub fn subscribe_later(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        why: &str,
+    ) -> Option<Response<Body>> {
+        if method != Method::GET || accept::event_stream(headers) != EventStream::Asked {
+            return None;
+        }
+        let mut response = respond::event_stream(Body::from(respond::come_back(why)));
+        if let Some(cors) = &self.0.cors {
+            cors.decorate(headers.get(ORIGIN), response.headers_mut());
+        }
+        respond::protect(response.headers_mut());
+        Some(response)
     }
 
     async fn dispatch(

@@ -1,4 +1,4 @@
-//! Which connections are let in: how many in all and of one address, and what makes room for new ones.
+//! Which connections are accepted: how many in all and of one address, and what makes room for new ones.
 //!
 //! The descriptors of the process are for connections, but for a reserve: a hub that has none left cannot
 //! open its next segment, and answers no health check.
@@ -40,7 +40,7 @@ const STEPS: usize = 10;
 /// The memory of a head that is not counted, in bytes: that of ordinary requests.
 const SMALL_HEAD: usize = 4 * 1024;
 
-/// Who holds connections.
+/// The owner of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Holder {
     Address(ClientAddress),
@@ -70,7 +70,8 @@ fn most_of(descriptors: Option<u64>) -> u64 {
     let Some(descriptors) = descriptors else {
         return u64::from(u32::MAX);
     };
-    let reserve = (descriptors / SEGMENTS_SHARE).min(SEGMENTS) + OWN + 2 * GUESTS as u64 + LEAVING as u64;
+    let reserve =
+        (descriptors / SEGMENTS_SHARE).min(SEGMENTS) + OWN + 2 * GUESTS as u64 + LEAVING as u64;
     descriptors
         .saturating_sub(reserve)
         .max(descriptors / SEGMENTS_SHARE)

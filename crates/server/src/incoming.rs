@@ -4,6 +4,7 @@
 //! refuses without a body. So a layer below it reads each head first: it percent-encodes what hyper
 //! would refuse, and replaces a head that is at fault by one whose target names the [`Fault`].
 
+mod allowance;
 mod fault;
 mod fields;
 mod follows;
@@ -13,7 +14,6 @@ mod hpack;
 mod http1;
 mod http2;
 mod layer;
-mod patience;
 mod target;
 
 pub use fault::Fault;

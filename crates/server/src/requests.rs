@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 use talaria_hub::{Connection, Outflow, Unanswered};
@@ -79,7 +79,19 @@ impl Requests {
         }
         if let Some(fault) = fault {
             let Connection { tls, peer, .. } = self.connection;
-            let answer = fault.refuse(request.version(), tls, peer, &self.head);
+            let mut answer = fault.refuse(request.version(), tls, peer, &self.head);
+            if fault.is_passing() {
+                let why = fault.sentence(tls, &self.head);
+                let later = self
+                    .site
+                    .subscribe_later(request.method(), request.headers(), &why);
+                if let Some(mut later) = later {
+                    if let Some(close) = answer.headers().get(CONNECTION) {
+                        later.headers_mut().insert(CONNECTION, close.clone());
+                    }
+                    answer = later;
+                }
+            }
             return Box::pin(std::future::ready(Ok(finish(answer))));
         }
         request.extensions_mut().insert(self.outflow.clone());

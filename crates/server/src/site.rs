@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use talaria_hub::{
     Authority, Connection, Hub, Sender, SiteOrigin, forbid_storing, host_of, origin_of, plain,
     refusal,
@@ -162,6 +162,16 @@ impl Site {
                 missing
             }
         }
+    }
+
+    /// What a browser's subscription is answered while there is no room ([`Hub::subscribe_later`]).
+    pub fn subscribe_later(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        why: &str,
+    ) -> Option<Response<Body>> {
+        self.hub.subscribe_later(method, headers, why)
     }
 
     /// Tells the hub how the client asked, and by which of the site's addresses.

@@ -285,11 +285,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    fn new(
-        bytes: Bytes,
-        progress: Option<&Arc<Progress>>,
-        under_way: Option<&UnderWay>,
-    ) -> Self {
+    fn new(bytes: Bytes, progress: Option<&Arc<Progress>>, under_way: Option<&UnderWay>) -> Self {
         if let Some(progress) = progress {
             progress.add(bytes.len());
         }

@@ -126,7 +126,13 @@ impl Fault {
         }
     }
 
-    fn sentence(self, over_tls: bool, bounds: &HeadSettings) -> Cow<'static, str> {
+    /// Whether the same request may be answered later.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Busy | Self::Full)
+    }
+
+    /// What is wrong, and the remedy.
+    pub fn sentence(self, over_tls: bool, bounds: &HeadSettings) -> Cow<'static, str> {
         let HeadSettings {
             bytes,
             fields,
@@ -219,7 +225,7 @@ impl Fault {
             _ => tracing::info!(reason, status = number, peer, "request refused: {sentence}"),
         }
         let mut response = talaria_hub::refusal(status, &sentence);
-        if matches!(self, Self::Busy | Self::Full) {
+        if self.is_passing() {
             let soon = HeaderValue::from_static("2");
             response.headers_mut().insert(RETRY_AFTER, soon);
         }

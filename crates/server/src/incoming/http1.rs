@@ -45,7 +45,33 @@ fn replacement(fault: Fault, received: &[u8]) -> String {
     let is_head = line.is_some_and(|line| line.starts_with(b"HEAD "));
     let method = if is_head { "HEAD" } else { "GET" };
     let target = fault.target();
-    format!("{method} {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n")
+    let is_get = line.is_some_and(|line| line.starts_with(b"GET "));
+    let fields = match fault.is_passing() && is_get {
+        true => kept_fields(received),
+        false => String::new(),
+    };
+    format!("{method} {target} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n{fields}\r\n")
+}
+
+/// The complete fields of a head that decide how a browser is told to come back.
+fn kept_fields(received: &[u8]) -> String {
+    let mut kept = String::new();
+    for line in received.split_inclusive(|byte| *byte == b'\n') {
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let Some((name, value)) = text
+            .strip_suffix('\n')
+            .and_then(|line| line.split_once(':'))
+        else {
+            continue;
+        };
+        let name = name.to_ascii_lowercase();
+        let value = value.trim();
+        let is_plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if is_plain && ["accept", "origin"].contains(&name.as_str()) {
+            kept.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    kept
 }
 
 impl Reader for Http1 {

@@ -11,12 +11,13 @@
 //! or the stream for. A block that is too long is refused before its end came; its rest is dropped, and no
 //! further one can be read on the connection, because the table does not hold what the rest says.
 //!
-//! Frames that ask for nothing are counted ([`Patience`]); a client that sends too many of them is told to calm
+//! Frames that ask for nothing are counted ([`Allowance`]); a client that sends too many of them is told to calm
 //! down (`ENHANCE_YOUR_CALM`), and its connection ends.
 
 use bytes::Bytes;
 
 use super::Fault;
+use super::allowance::Allowance;
 use super::fields::{self, is_head};
 use super::frames::{
     Block, CONTINUATION, END_HEADERS, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock,
@@ -24,7 +25,6 @@ use super::frames::{
 };
 use super::hpack::{self, Decoder, Field};
 use super::layer::{Reader, Rest};
-use super::patience::Patience;
 use crate::config::settings::HeadSettings;
 
 const PREFACE_BYTES: usize = 24;
@@ -37,7 +37,7 @@ pub struct Http2 {
     passing: usize,
     bounds: HeadSettings,
     decoder: Decoder,
-    patience: Patience,
+    allowance: Allowance,
     state: State,
     /// The newest stream. A block of an older one carries trailers.
     newest: u32,
@@ -64,7 +64,7 @@ impl Http2 {
             passing: PREFACE_BYTES,
             bounds,
             decoder: Decoder::new(),
-            patience: Patience::new(),
+            allowance: Allowance::new(),
             state: State::Mirroring,
             newest: 0,
         }
@@ -122,7 +122,7 @@ impl Http2 {
             (here, left - here, is_last)
         } else {
             let frame = Frame::read(bytes)?;
-            if frame.kind != CONTINUATION || !self.patience.allows(frame.kind) {
+            if frame.kind != CONTINUATION || !self.allowance.allows(frame.kind) {
                 return Some(Rest::Replaced(bytes.len(), self.calm_down()));
             }
             let is_last = frame.flags & END_HEADERS != 0;
@@ -221,7 +221,7 @@ impl Reader for Http2 {
                 return (at, self.break_off(left.len(), frame.stream));
             }
             if frame.kind != HEADERS {
-                if !self.patience.allows(frame.kind) {
+                if !self.allowance.allows(frame.kind) {
                     return (at, Rest::Replaced(left.len(), self.calm_down()));
                 }
                 self.passing = FRAME_HEAD_BYTES + frame.length;
@@ -264,7 +264,7 @@ impl Reader for Http2 {
     }
 
     fn sent(&mut self, bytes: usize) {
-        self.patience.earn(bytes);
+        self.allowance.earn(bytes);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The directives that bound what connections may hold, one function each.
 
+use std::time::Duration;
+
 use crate::config::draft::Draft;
 use crate::config::error::{ConfigError, show};
 use crate::config::settings::LEAST_HEAD_BYTES;
@@ -9,47 +11,79 @@ use crate::options::Environment;
 
 type Done = Result<(), ConfigError>;
 
-fn number(line: &Line) -> Result<u64, ConfigError> {
-    value::number(line.without_block()?.one("a number")?, 1)
-}
+/// The most connections that a directive takes.
+const MOST_CONNECTIONS: u64 = 100_000_000;
 
-/// A number of which one address cannot have all ([`talaria_hub::limits::Ledger`]).
-fn shared_number(line: &Line) -> Result<u64, ConfigError> {
-    value::number(line.without_block()?.one("a number")?, 10)
-}
-
-/// A number that HTTP/2 or a parser must be able to hold.
-fn small_number(line: &Line) -> Result<u32, ConfigError> {
-    let number = number(line)?;
-    u32::try_from(number).map_err(|_| {
-        line.name
+/// A number within bounds.
+fn number(line: &Line, least: u64, most: u64) -> Result<u64, ConfigError> {
+    let word = line.without_block()?.one("a number")?;
+    let number = value::number(word, least)?;
+    if number > most {
+        return Err(word
             .error(format!("{number} is too large"))
-            .remedy(format!("write at most {}", u32::MAX))
-    })
+            .remedy(format!("write a number from {least} to {most}")));
+    }
+    Ok(number)
+}
+
+/// A number of connections, or `None` for `off`. One address cannot have all of fewer than ten
+/// ([`talaria_hub::limits::Ledger`]).
+fn number_or_off(line: &Line, least: u64) -> Result<Option<u64>, ConfigError> {
+    match is_off(line)? {
+        true => Ok(None),
+        false => number(line, least, MOST_CONNECTIONS).map(Some),
+    }
+}
+
+fn is_off(line: &Line) -> Result<bool, ConfigError> {
+    Ok(line.without_block()?.one("a value or `off`")?.text == "off")
+}
+
+/// A size of at least `least` bytes, or the largest there is for `off`.
+fn size_or_off(line: &Line, least: u64) -> Result<u64, ConfigError> {
+    let word = line.without_block()?.one("a size or `off`")?;
+    if word.text == "off" {
+        return Ok(u64::MAX);
+    }
+    let size = value::size(word)?;
+    if size < least {
+        return Err(word
+            .error(format!("{} is less than {least} bytes", show(&word.text)))
+            .remedy(format!(
+                "write a size of at least {least} bytes, or `off` for no bound"
+            )));
+    }
+    Ok(size)
 }
 
 pub fn max_connections(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.most = Some(shared_number(line)?);
+    draft.connections.most = number_or_off(line, 10)?;
     Ok(())
 }
 
 pub fn max_connections_per_address(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.most_of_address = Some(number(line)?);
+    draft.connections.most_of_address = number_or_off(line, 1)?;
     Ok(())
 }
 
 pub fn max_handshakes(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.handshakes = Some(shared_number(line)?);
+    draft.connections.handshakes = Some(number_or_off(line, 10)?.unwrap_or(MOST_CONNECTIONS));
     Ok(())
 }
 
 pub fn max_streams_per_connection(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.streams = small_number(line)?;
+    /// What the hub holds of each stream adds up on a connection, which one client opens.
+    const MOST: u64 = 100_000;
+    let number = number(line, 1, MOST)?;
+    draft.connections.streams = u32::try_from(number).unwrap_or(u32::MAX);
     Ok(())
 }
 
 pub fn max_header_fields(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.head.fields = usize::try_from(small_number(line)?).unwrap_or(usize::MAX);
+    /// The parser reserves space for as many fields before it reads a head.
+    const MOST: u64 = 1_000;
+    let number = number(line, 1, MOST)?;
+    draft.connections.head.fields = usize::try_from(number).unwrap_or(usize::MAX);
     Ok(())
 }
 
@@ -68,23 +102,27 @@ pub fn max_header_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Do
 }
 
 pub fn max_header_memory(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.connections.head_memory = value::size(line.without_block()?.one("a size")?)?;
+    /// Less would refuse heads that `max_header_size` allows by default.
+    const LEAST: u64 = 1 << 20;
+    draft.connections.head_memory = size_or_off(line, LEAST)?;
     Ok(())
 }
 
 pub fn header_timeout(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let word = line.without_block()?.one("a duration")?;
     let timeout = value::duration(word)?;
-    if timeout.is_zero() {
+    const LEAST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(3600);
+    if !(LEAST..=MOST).contains(&timeout) {
         return Err(word
-            .error("a head without a bound of time holds its connection for ever")
-            .remedy("write a duration such as 10s"));
+            .error(format!("{} is not a time for heads", show(&word.text)))
+            .remedy("write a duration from 100ms to 1h, such as 10s"));
     }
     draft.connections.head.timeout = timeout;
     Ok(())
 }
 
 pub fn max_anonymous_body_size(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    draft.max_anonymous_body_size = Some(value::size(line.without_block()?.one("a size")?)?);
+    draft.max_anonymous_body_size = Some(size_or_off(line, 1)?);
     Ok(())
 }

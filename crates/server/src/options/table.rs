@@ -246,7 +246,7 @@ pub const OPTIONS: &[Opt] = &[
               answered 413.",
         ..hub(
             "max_anonymous_body_size",
-            "<size>",
+            "<size>|off",
             connections::max_anonymous_body_size,
         )
     },
@@ -254,14 +254,14 @@ pub const OPTIONS: &[Opt] = &[
         default: "what the limit of open files leaves",
         doc: "Open connections in all; the last fifth is for addresses that have few. At the limit idle \
               connections are closed for new ones; without any, a new one is answered 503, but for `/healthz`.",
-        ..hub("max_connections", "<n>", connections::max_connections)
+        ..hub("max_connections", "<n>|off", connections::max_connections)
     },
     Opt {
-        default: "none",
+        default: "off",
         doc: "Open connections of one address (IPv6: one /64), but those of `trusted_proxies`.",
         ..hub(
             "max_connections_per_address",
-            "<n>",
+            "<n>|off",
             connections::max_connections_per_address,
         )
     },
@@ -269,7 +269,7 @@ pub const OPTIONS: &[Opt] = &[
         default: "a quarter of `max_connections`",
         doc: "TLS handshakes under way in all; the last fifth is for addresses that have few. Further \
               connections are closed.",
-        ..hub("max_handshakes", "<n>", connections::max_handshakes)
+        ..hub("max_handshakes", "<n>|off", connections::max_handshakes)
     },
     Opt {
         default: "250",
@@ -293,7 +293,7 @@ pub const OPTIONS: &[Opt] = &[
     },
     Opt {
         default: "100",
-        doc: "Header fields of a request; more are answered 431. The lines into which HTTP/2 splits `Cookie` \
+        doc: "Header fields of a request, 1,000 at most; more are answered 431. The lines into which HTTP/2 splits `Cookie` \
               count as one.",
         ..hub("max_header_fields", "<n>", connections::max_header_fields)
     },
@@ -303,7 +303,7 @@ pub const OPTIONS: &[Opt] = &[
               the last fifth is for addresses that have few. Beyond it, 503.",
         ..hub(
             "max_header_memory",
-            "<size>",
+            "<size>|off",
             connections::max_header_memory,
         )
     },

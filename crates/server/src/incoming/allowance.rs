@@ -22,12 +22,12 @@ const MOST: u64 = 100 * AT_FIRST;
 
 /// What a client may spend.
 #[derive(Debug)]
-pub struct Patience {
+pub struct Allowance {
     left: u64,
     since: Instant,
 }
 
-impl Patience {
+impl Allowance {
     /// At the beginning of a connection.
     pub fn new() -> Self {
         Self {
@@ -81,10 +81,10 @@ mod tests {
 
     const WINDOW_UPDATE: u8 = 8;
 
-    fn allowed(patience: &mut Patience, kind: u8, answer: usize, now: Instant) -> usize {
+    fn allowed(allowance: &mut Allowance, kind: u8, answer: usize, now: Instant) -> usize {
         let mut count = 0;
-        while count < 1_000_000 && patience.allows_at(kind, now) {
-            patience.earn(answer);
+        while count < 1_000_000 && allowance.allows_at(kind, now) {
+            allowance.earn(answer);
             count += 1;
         }
         count
@@ -101,12 +101,12 @@ mod tests {
             (WINDOW_UPDATE, 0, 1_000),
             (99, 0, 1_000),
         ] {
-            let mut patience = Patience::new();
-            let now = patience.since;
-            let count = allowed(&mut patience, kind, answer, now);
+            let mut allowance = Allowance::new();
+            let now = allowance.since;
+            let count = allowed(&mut allowance, kind, answer, now);
             assert!((600..=most).contains(&count), "{kind}: {count}");
             let later = now + Duration::from_secs(1);
-            let again = allowed(&mut patience, WINDOW_UPDATE, 0, later);
+            let again = allowed(&mut allowance, WINDOW_UPDATE, 0, later);
             assert!((99..=101).contains(&again), "{again}");
         }
     }
@@ -114,16 +114,16 @@ mod tests {
     /// A client may answer each of many short DATA frames by two window updates, much later, too.
     #[test]
     fn what_is_received_may_be_acknowledged() {
-        let mut patience = Patience::new();
-        let now = patience.since;
+        let mut allowance = Allowance::new();
+        let now = allowance.since;
         for _ in 0..10_000 {
-            patience.earn(9 + 60);
+            allowance.earn(9 + 60);
         }
         for _ in 0..20_000 {
-            assert!(patience.allows_at(WINDOW_UPDATE, now));
-            assert!(patience.allows_at(DATA, now));
+            assert!(allowance.allows_at(WINDOW_UPDATE, now));
+            assert!(allowance.allows_at(DATA, now));
         }
-        patience.earn(usize::MAX);
-        assert_eq!(allowed(&mut patience, WINDOW_UPDATE, 0, now), 100_000);
+        allowance.earn(usize::MAX);
+        assert_eq!(allowed(&mut allowance, WINDOW_UPDATE, 0, now), 100_000);
     }
 }

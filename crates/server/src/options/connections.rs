@@ -36,7 +36,7 @@ fn number_or_off(line: &Line, least: u64) -> Result<Option<u64>, ConfigError> {
 }
 
 fn is_off(line: &Line) -> Result<bool, ConfigError> {
-    Ok(line.without_block()?.one("a value or `off`")?.text == "off")
+    Ok(line.without_block()?.one("a number or `off`")?.text == "off")
 }
 
 /// A size of at least `least` bytes, or the largest there is for `off`.

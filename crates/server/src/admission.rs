@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use talaria_hub::Outflow;
 use talaria_hub::limits::{Charge, ClientAddress, Exhausted, Ledger};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::config::settings::ConnectionSettings;
 use crate::proxies::Proxies;
@@ -248,7 +249,10 @@ impl Seat {
         let active = self.began + Duration::from_millis(self.active.load(Ordering::Relaxed));
         match self.outflow.get() {
             None => Some(active),
-            Some(outflow) => outflow.flows_since(active).map(|since| since.max(active)),
+            Some(outflow) => {
+                let since = outflow.flows_since(active.into_std())?;
+                Some(Instant::from_std(since).max(active))
+            }
         }
     }
 

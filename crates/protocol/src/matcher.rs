@@ -141,7 +141,7 @@ impl Matcher {
 
     /// Whether the matcher selects the topic; adds the steps that this took, at least one.
     ///
-    /// A step is about a nanosecond or two: a visit to a state, or sixteen bytes that are compared.
+    /// A step is a few nanoseconds: a visit to a state, or sixteen bytes that are compared.
     pub fn matches_in(&self, topic: &Topic<'_>, spent: &mut u64) -> bool {
         match self {
             Self::Any => {

@@ -102,7 +102,7 @@ async fn a_request_without_one_host_is_refused() {
         ("Host: \u{e9}\r\n", "not readable"),
     ] {
         let before = hub.log.len();
-        let request = format!("GET /healthz HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
+        let request = format!("GET /robots.txt HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
         let answer = raw::exchange(hub.address, request.as_bytes()).await;
         assert_eq!(raw::status(&answer), 400, "{answer}");
         let lower = answer.to_ascii_lowercase();

@@ -9,15 +9,15 @@ const RESERVE: u64 = 5;
 /// The part of all that is a holder's share.
 const SHARE: u64 = 200;
 /// A share is at least this much, since an office has one address and sends several requests at once,
-/// but at most a tenth of all.
+/// but at most a hundredth of all.
 const LEAST_SHARE: u64 = 8;
 /// The part of all that a share is at most, if it is more than a two-hundredth.
-const LARGEST_SHARE: u64 = 10;
+const LARGEST_SHARE: u64 = 100;
 
 /// An amount that holders share. The first four fifths go to the holders that come first, even all to
 /// one: a proxy has a single address. While less than a fifth is free, a holder may have no more than
-/// its share: a two-hundredth of all, or 8 if that is more, but at most a tenth of all. So twenty
-/// holders that take what they can leave a tenth of an amount of 1,600 or more. An operator may set a
+/// its share: a two-hundredth of all, or 8 if that is more, but at most a hundredth of all. So twenty
+/// holders that take what they can leave a hundredth, and a tenth of an amount of 1,600 or more. An operator may set a
 /// bound for each holder as well.
 #[derive(Debug)]
 pub struct Ledger<K> {
@@ -267,10 +267,10 @@ mod tests {
     fn a_share_of_a_small_ledger_is_more_than_one() {
         for (capacity, share) in [
             (16, 1),
-            (32, 3),
-            (62, 6),
-            (128, 8),
-            (400, 8),
+            (128, 1),
+            (200, 2),
+            (400, 4),
+            (800, 8),
             (1600, 8),
             (2000, 10),
         ] {

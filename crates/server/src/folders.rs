@@ -32,7 +32,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_opened(path, OFlags::empty(), max)
 }
 
-/// Reads a file of a folder of ours, which is not a link: whoever may write there must not have the
+/// Reads a file of a folder of ours, which is not a link: another user who may write there must not have the
 /// hub read, or write, elsewhere.
 ///
 /// # Errors

@@ -66,7 +66,7 @@ impl Proxies {
         let mut client = None;
         for entry in entries.take(HOPS) {
             let Some(address) = address(entry) else {
-                // Whoever wrote it does not say where the request comes from.
+                // Its author does not say where the request comes from.
                 break;
             };
             client = Some(address);

@@ -210,7 +210,7 @@ mod tests {
             events.add(event(position, &position.to_string(), true));
         }
         assert_eq!(events.evict(), [Position(1), Position(2)]);
-        // The end of one whose beginning is gone is nobody's.
+        // The end of one whose beginning is gone says nothing.
         events.add(event(6, "1", false));
         assert_eq!(events.evict(), [Position(6)]);
         let bytes = event(1, "1", true).frame.weight() + PLACES;

@@ -162,7 +162,7 @@ impl KeySet {
         self.begin();
     }
 
-    /// Notes that a fetch begins that nobody asked for; it is that of whoever asked meanwhile.
+    /// Notes that a fetch begins that no request asked for; it is that of requests which asked meanwhile.
     pub fn begin(&self) {
         let mut refresh = self.refresh();
         refresh.asked = false;
@@ -193,7 +193,7 @@ impl KeySet {
             }
             None
         };
-        // Without an answer of the issuer nobody knows whether it was in vain.
+        // Without an answer of the issuer it is unknown whether it was in vain.
         let judged = tokio::time::timeout(self.patience, judged).await.ok()?;
         if judged.is_none() {
             self.note_in_vain(*token, clock.now());

@@ -22,7 +22,7 @@ pub(super) struct Seats {
 #[derive(Debug, Default)]
 struct Row {
     wakers: Vec<Option<Waker>>,
-    /// The seats below the length of `wakers` that nobody has.
+    /// The seats below the length of `wakers` that no reader has.
     free: Vec<u8>,
 }
 

@@ -4,7 +4,7 @@ use talaria_hub::limits::BudgetOptions;
 
 use super::settings::Notice;
 
-/// Makes sure that the largest body that is allowed finds room where nobody else sends one.
+/// Makes sure that the largest body that is allowed finds room where no other client sends one.
 pub(super) fn budgets(
     mut budgets: BudgetOptions,
     max_request_body_size: u64,

@@ -113,7 +113,7 @@ pub struct Space {
 /// A directory of the file system, which may be named by a link. Files are created with mode 0600,
 /// missing directories with 0700 (B-074).
 ///
-/// Whoever may write into the directory must not have the hub write elsewhere, nor wait: in the place
+/// Another user who may write into the directory must not have the hub write elsewhere, nor wait: in the place
 /// of a file, a link, a pipe or a device is refused.
 #[derive(Debug)]
 pub struct Directory {

@@ -123,7 +123,7 @@ impl Journal {
     /// Writes the kept events to a new file, which is durable and has the name when this returns.
     ///
     /// # Errors
-    /// Then the journal is as it was, or abandoned if nobody knows which of the two files it is.
+    /// Then the journal is as it was, or abandoned if it is unknown which of the two files it is.
     pub(super) fn rewrite(
         &mut self,
         disk: &dyn Disk,

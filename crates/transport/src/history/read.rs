@@ -42,7 +42,7 @@ struct Reader<'a> {
     /// What the page has cost so far: bytes that were read, updates and topics.
     looked_at: usize,
     looks: usize,
-    /// Whether nobody awaits the page any more.
+    /// Whether its reader has left.
     is_gone: &'a dyn Fn() -> bool,
 }
 

@@ -103,7 +103,7 @@ impl Log {
         }
     }
 
-    /// Appending or syncing failed: nobody knows what the file holds, so it is written anew without
+    /// Appending or syncing failed: it is unknown what the file holds, so it is written anew without
     /// these events.
     fn events_failed(&mut self, error: &io::Error) -> AppendError {
         let file = self.shared.files.disk.path(journal::NAME);

@@ -101,6 +101,8 @@ pub struct Frames {
     pub input: Input,
     /// The hub's first SETTINGS (section 6.5.1).
     pub settings: Vec<u8>,
+    /// What came before a frame that was waited for.
+    passed: VecDeque<Frame>,
 }
 
 /// The side that sends.
@@ -127,6 +129,7 @@ impl Frames {
                 bytes: VecDeque::new(),
             },
             settings: Vec::new(),
+            passed: VecDeque::new(),
         };
         let mut payload = vec![0, INITIAL_WINDOW];
         payload.extend_from_slice(&window.to_be_bytes());
@@ -139,6 +142,27 @@ impl Frames {
         assert_eq!(first.kind, kind::SETTINGS);
         frames.settings = first.payload;
         frames
+    }
+
+    /// The next frame of a kind on a stream, while pings are answered. Others wait until they are asked for: the
+    /// hub may reset one stream before it goes on with another.
+    pub async fn next_of(&mut self, kind: u8, stream: u32) -> Frame {
+        let is_wanted = |frame: &Frame| frame.kind == kind && frame.stream == stream;
+        if let Some(at) = self.passed.iter().position(is_wanted) {
+            return self.passed.remove(at).expect("it was found");
+        }
+        loop {
+            let frame = within("a frame", self.input.next()).await;
+            let frame = frame.expect("no reset").expect("the connection goes on");
+            assert!(!frame.is_failure(), "{frame:?}");
+            if frame.kind == kind::PING && frame.flags == 0 {
+                self.output.send(kind::PING, 1, 0, &frame.payload).await;
+            }
+            if is_wanted(&frame) {
+                return frame;
+            }
+            self.passed.push_back(frame);
+        }
     }
 }
 

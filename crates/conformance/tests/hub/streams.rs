@@ -1,7 +1,7 @@
 //! HTTP/2 streams that their client keeps from going on: they end by `dispatch_timeout`, however often the
 //! client answers pings, and the connection and its other streams go on (RFC 9113, sections 5.2 and 6.9).
 
-use talaria_conformance::frames::{Frame, Frames, kind};
+use talaria_conformance::frames::{Frames, kind};
 use talaria_conformance::hub::Hub;
 use talaria_conformance::{HUB_PATH, within};
 
@@ -20,23 +20,8 @@ async fn get(hub: &Hub, frames: &mut Frames, stream: u32, path: &str) {
     frames.output.request(stream, &fields).await;
 }
 
-/// The next frame of a kind, while pings are answered.
-async fn next(frames: &mut Frames, wanted: u8, stream: u32) -> Frame {
-    loop {
-        let frame = within("a frame", frames.input.next()).await;
-        let frame = frame.expect("no reset").expect("the connection goes on");
-        assert!(!frame.is_failure(), "{frame:?}");
-        if frame.kind == kind::PING && frame.flags == 0 {
-            frames.output.send(kind::PING, 1, 0, &frame.payload).await;
-        }
-        if frame.kind == wanted && frame.stream == stream {
-            return frame;
-        }
-    }
-}
-
 async fn reset(frames: &mut Frames, stream: u32) {
-    let frame = next(frames, kind::RST_STREAM, stream).await;
+    let frame = frames.next_of(kind::RST_STREAM, stream).await;
     assert_eq!(frame.payload, CANCEL.to_be_bytes());
 }
 
@@ -57,7 +42,7 @@ async fn the_number_of_streams_is_told() {
             let path = format!("{HUB_PATH}?match=a");
             get(&hub, &mut frames, 2 * number + 1, &path).await;
         }
-        let refused = next(&mut frames, kind::RST_STREAM, 2 * most + 1).await;
+        let refused = frames.next_of(kind::RST_STREAM, 2 * most + 1).await;
         assert_eq!(refused.payload, 7_u32.to_be_bytes(), "REFUSED_STREAM");
     }
 }
@@ -73,7 +58,7 @@ async fn streams_without_a_window_are_reset() {
         get(&hub, &mut frames, 1, &path).await;
         get(&hub, &mut frames, 3, &path).await;
         frames.output.widen(3, 60_000).await;
-        next(&mut frames, kind::DATA, 3).await;
+        frames.next_of(kind::DATA, 3).await;
         let publish = [("topic", "a"), ("data", "for both")];
         hub.publisher().published(&publish).await;
         reset(&mut frames, 1).await;
@@ -82,7 +67,7 @@ async fn streams_without_a_window_are_reset() {
             .await;
         let mut received = String::new();
         while !received.contains("after it") {
-            let frame = next(&mut frames, kind::DATA, 3).await;
+            let frame = frames.next_of(kind::DATA, 3).await;
             received += &String::from_utf8_lossy(&frame.payload);
         }
     }
@@ -94,7 +79,7 @@ async fn a_connection_without_a_window_loses_its_streams() {
     let hub = Hub::start("anonymous\ntransport memory\ndispatch_timeout 1s");
     let mut frames = Frames::connect(hub.address, 1 << 20).await;
     get(&hub, &mut frames, 1, &format!("{HUB_PATH}?match=a")).await;
-    next(&mut frames, kind::DATA, 1).await;
+    frames.next_of(kind::DATA, 1).await;
     let data = "x".repeat(40_000);
     for _ in 0..2 {
         hub.publisher()
@@ -104,7 +89,7 @@ async fn a_connection_without_a_window_loses_its_streams() {
     reset(&mut frames, 1).await;
     // Answers without a body need no window.
     get(&hub, &mut frames, 3, "/healthz").await;
-    next(&mut frames, kind::HEADERS, 3).await;
+    frames.next_of(kind::HEADERS, 3).await;
 }
 
 /// An answer that is not a stream: a long one is reset, and with a short one, of which nothing is left to be
@@ -116,11 +101,11 @@ async fn answers_without_a_window_end() {
     get(&hub, &mut frames, 1, "/").await;
     reset(&mut frames, 1).await;
     get(&hub, &mut frames, 3, "/").await;
-    next(&mut frames, kind::HEADERS, 3).await;
+    frames.next_of(kind::HEADERS, 3).await;
     frames.output.widen(3, 60_000).await;
     let mut length = 0;
     loop {
-        let frame = next(&mut frames, kind::DATA, 3).await;
+        let frame = frames.next_of(kind::DATA, 3).await;
         length += frame.payload.len();
         if frame.ends_stream() {
             break;
@@ -143,9 +128,9 @@ async fn slow_and_silent_streams_stay() {
     let mut frames = Frames::connect(hub.address, 2).await;
     // After the comment of two bytes its window is closed, and nothing waits.
     get(&hub, &mut frames, 1, &format!("{HUB_PATH}?match=nothing")).await;
-    next(&mut frames, kind::DATA, 1).await;
+    frames.next_of(kind::DATA, 1).await;
     get(&hub, &mut frames, 3, &path).await;
-    next(&mut frames, kind::DATA, 3).await;
+    frames.next_of(kind::DATA, 3).await;
     let data = "x".repeat(1000);
     hub.publisher()
         .published(&[("topic", "a"), ("data", &data)])

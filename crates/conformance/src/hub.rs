@@ -186,6 +186,16 @@ impl Hub {
         assert!(self.exit(PATIENCE).await.success());
     }
 
+    /// Stops the hub, and returns all lines of its log: a line may follow the answer that it is about.
+    pub async fn log_to_the_end(mut self) -> Vec<String> {
+        self.terminate();
+        assert!(self.exit(PATIENCE).await.success());
+        self.log
+            .find(0, PATIENCE, |line| line.ends_with("stopped").then_some(()))
+            .expect("it stopped");
+        self.log.since(0)
+    }
+
     /// Waits for the end of the process.
     pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
         let process = self

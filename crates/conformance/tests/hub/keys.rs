@@ -147,7 +147,7 @@ async fn tokens_may_be_bound_to_a_lifetime() {
             let answer = client.publish(&[("topic", "a")]).await;
             assert_eq!(answer.status, status, "{directive}: {}", token.claims);
         }
-        let said = hub.log.since(0).join("\n");
+        let said = hub.log_to_the_end().await.join("\n");
         assert_eq!(said.contains("lives_too_long"), long == 401, "{said}");
         assert_eq!(said.contains("max_token_lifetime;"), long == 401, "{said}");
     }

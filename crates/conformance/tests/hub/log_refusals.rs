@@ -5,16 +5,6 @@ use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
 use talaria_conformance::{HUB_PATH, PATIENCE, raw};
 
-/// The lines that a hub said until it stopped.
-async fn said(mut hub: Hub) -> Vec<String> {
-    hub.terminate();
-    assert!(hub.exit(PATIENCE).await.success());
-    hub.log
-        .find(0, PATIENCE, |line| line.ends_with("stopped").then_some(()))
-        .expect("it stopped");
-    hub.log.since(0)
-}
-
 /// Of the same refusals of one address the first are logged, and the others counted; another reason is
 /// logged at once.
 #[tokio::test]
@@ -43,7 +33,7 @@ async fn repeated_refusals_are_counted() {
     for _ in 0..100 {
         preflight.send("OPTIONS", HUB_PATH, "").await;
     }
-    let lines = said(hub).await;
+    let lines = hub.log_to_the_end().await;
     let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
     for (words, most) in [
         ("it carries no token", 64),
@@ -107,7 +97,7 @@ async fn refusals_behind_a_proxy_are_those_of_its_clients() {
         assert_eq!(raw::status(&answer), 400, "{answer}");
     }
     raw::exchange(hub.address, b"GET\r\n\r\n").await;
-    let lines = said(hub).await;
+    let lines = hub.log_to_the_end().await;
     let text = lines.join("\n");
     let has = |words: &[&str]| {
         let mut lines = lines.iter();
@@ -141,7 +131,7 @@ async fn whoever_debugs_sees_each_refusal() {
     for _ in 0..100 {
         stranger.try_publish(&[("topic", "a")]).await;
     }
-    let lines = said(hub).await;
+    let lines = hub.log_to_the_end().await;
     let refused = lines.iter().filter(|line| line.contains("no_token"));
     assert_eq!(refused.count(), 100);
 }
@@ -199,7 +189,7 @@ async fn every_field_is_bounded() {
     ] {
         raw::exchange(hub.address, request.as_bytes()).await;
     }
-    let lines = said(hub).await;
+    let lines = hub.log_to_the_end().await;
     let begun = |line: &&String| ["INFO", "WARN"].iter().any(|level| line.contains(level));
     assert_eq!(lines.iter().filter(begun).count(), lines.len());
     for line in &lines {

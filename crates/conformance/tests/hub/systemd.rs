@@ -296,7 +296,7 @@ async fn a_manager_that_is_not_there_is_one_warning() {
         }
         let hub = start(&home, ORDINARY, &variables);
         hub.publisher().published(&[("topic", "a")]).await;
-        let said = hub.log.since(0);
+        let said = hub.log_to_the_end().await;
         let warnings: Vec<_> = said
             .iter()
             .filter(|line| line.contains("systemd"))
@@ -313,7 +313,6 @@ async fn a_manager_that_is_not_there_is_one_warning() {
                 && warnings[0].contains(value),
             "{warnings:?}"
         );
-        hub.stop().await;
     }
     let hub = start(&home, ORDINARY, &[("NOTIFY_SOCKET", "")]);
     assert!(!hub.log.since(0).iter().any(|line| line.contains("systemd")));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use talaria_protocol::{Update, event};
 use talaria_transport::{
-    Admit, AppendError, Appended, Bounds, Frame, Lookup, Memory, MemoryOptions, Page, Pending,
-    Position, ReadError, Ring, Route, Transport, Unavailable, Verdict,
+    Admit, AppendError, Appended, Bounds, EventBounds, Frame, Lookup, Memory, MemoryOptions, Page,
+    Pending, Position, ReadError, Ring, Route, Transport, Unavailable, Verdict,
 };
 use tokio::sync::watch;
 
@@ -91,6 +91,10 @@ impl Faulty {
         let mut options = MemoryOptions::default();
         // Reserved, not used: a full run stores 200,000 events.
         options.max_bytes = 1 << 30;
+        options.events = EventBounds {
+            bytes: 1 << 30,
+            count: usize::MAX,
+        };
         let happened = watch::Sender::new(());
         let route = Switch {
             newest: Mutex::default(),

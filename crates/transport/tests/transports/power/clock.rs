@@ -21,7 +21,8 @@ struct Times {
     steps: AtomicU64,
     /// Whether it was ever set by more than time servers do.
     was_far: AtomicBool,
-    /// When it was set wrong last, in milliseconds since 1970.
+    /// When it was set wrong last, in milliseconds since 1970; or the latest time that a log knew which was opened
+    /// since then.
     wrong_since: AtomicU64,
 }
 
@@ -61,12 +62,19 @@ impl Clock {
     }
 
     /// The earliest time that an update may be stamped with: while the clock is wrong the log counts on
-    /// by the machine's own time, which hardly passes here.
+    /// by the machine's own time, which hardly passes here, from the latest time that it knows.
     pub fn earliest_stamp(&self) -> u64 {
         if self.is_wrong() {
             self.0.wrong_since.load(Ordering::Relaxed)
         } else {
             self.time()
+        }
+    }
+
+    /// A log was opened whose newest update is of this time: while the clock is wrong, it knows of no later one.
+    pub fn opened(&self, newest: u64) {
+        if self.is_wrong() {
+            self.0.wrong_since.fetch_min(newest, Ordering::Relaxed);
         }
     }
 

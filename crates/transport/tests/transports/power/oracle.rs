@@ -270,6 +270,10 @@ impl Oracle {
             self.acknowledged.entry(frame.position).or_insert(found);
         }
         self.durable = bounds.head;
+        let known = self.acknowledged.values().rev();
+        let mut newest = known.map(|one| &self.handed_over[one.number as usize - 1]);
+        let newest = newest.find(|one| !one.is_event);
+        self.clock.opened(newest.map_or(0, |newest| newest.stamp));
         Ok(())
     }
 

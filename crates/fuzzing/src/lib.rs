@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use serde_json::Value;
+use talaria_boltdb::Source;
 use talaria_protocol::event::{Decoder, Item, decode_update, encode};
 use talaria_protocol::matcher::UriTemplate;
 use talaria_protocol::{
     Action, AuthorizationDetails, Base, Generation, Limits, Matcher, MatcherType, Rule,
     SubscribeRequest, Topic, Update, form,
 };
-use talaria_transport::boltdb::Source;
 use talaria_transport::history::decode_sealed;
 
 pub use self::matching::matching;

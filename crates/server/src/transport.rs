@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use talaria_boltdb::Source;
 use talaria_hub::clock::{Clock as _, SystemClock};
-use talaria_transport::boltdb::Source;
 use talaria_transport::history::{Directory, History, HistoryOptions, Imports};
 use talaria_transport::{Memory, MemoryOptions, Transport};
 

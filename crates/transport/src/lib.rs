@@ -5,7 +5,6 @@
 //! and are handed to a [`Route`] in commit order. Readers come by with a position.
 #![forbid(unsafe_code)]
 
-pub mod boltdb;
 mod committer;
 pub mod event_id;
 mod events;

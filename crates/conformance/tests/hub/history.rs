@@ -273,7 +273,7 @@ async fn space_is_given_back() {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../transport/tests/fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../boltdb/tests/fixtures")
 }
 
 /// Issue 8, B-520: the existing hub's database, where that hub has it, is imported at start exactly

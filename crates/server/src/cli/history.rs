@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use talaria_transport::boltdb::{DEFAULT_BUCKET, Source};
+use talaria_boltdb::{DEFAULT_BUCKET, Source};
 use talaria_transport::history::inspect::{self, Fault, Stat, Step};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 

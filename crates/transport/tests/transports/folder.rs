@@ -20,13 +20,6 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
-
-    /// Writes a file in it.
-    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).expect("a file");
-        path
-    }
 }
 
 impl Drop for Folder {

@@ -5,7 +5,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod boltdb;
 mod clock;
 mod damage;
 mod descriptors;

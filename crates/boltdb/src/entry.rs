@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 use talaria_protocol::Update;
+use talaria_transport::history::Imported;
 
-use super::tree::Item;
-use crate::history::Imported;
+use crate::tree::Item;
 
 const SEQUENCE_BYTES: usize = size_of::<u64>();
 
 /// An entry of the bucket.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// An update.
     Update {
         imported: Imported,
@@ -25,7 +25,7 @@ pub(super) enum Entry {
 }
 
 /// Reads a key and its value.
-pub(super) fn decode(item: &Item) -> Entry {
+pub(crate) fn decode(item: &Item) -> Entry {
     let Some((sequence, key_id)) = item.key.split_first_chunk::<SEQUENCE_BYTES>() else {
         return Entry::Unreadable { sequence: None };
     };
@@ -101,7 +101,6 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-#[cfg(not(talaria_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,23 +1,20 @@
 //! The reader of existing hubs' databases (B-520, B-1034).
 
-mod damage;
-pub mod writer;
-
 use std::fs::{self, File};
 use std::path::Path;
 
 use proptest::prelude::*;
+use talaria_boltdb::{BoltError, DEFAULT_BUCKET, Source};
 use talaria_protocol::Update;
-use talaria_transport::boltdb::{BoltError, DEFAULT_BUCKET, Source};
 
-use self::writer::{self as bolt, BUCKET, Element, FIXTURES, LEAF, Pair, Writer};
 use crate::folder::Folder;
+use crate::writer::{self as bolt, BUCKET, Element, FIXTURES, LEAF, Pair, Writer};
 
-fn open(path: &Path) -> Result<Option<Source>, BoltError> {
+pub fn open(path: &Path) -> Result<Option<Source>, BoltError> {
     Source::open(path, DEFAULT_BUCKET)
 }
 
-type Read = Result<Vec<(u64, Update)>, BoltError>;
+pub type Read = Result<Vec<(u64, Update)>, BoltError>;
 
 fn read_after(path: &Path, after: u64) -> Read {
     let source = open(path)?.expect("a database");
@@ -27,7 +24,7 @@ fn read_after(path: &Path, after: u64) -> Read {
         .collect()
 }
 
-fn read_bytes(bytes: &[u8]) -> Read {
+pub fn read_bytes(bytes: &[u8]) -> Read {
     read_after(&Folder::new().file("mercure.db", bytes), 0)
 }
 
@@ -42,7 +39,7 @@ fn updates(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, Update)> {
 }
 
 /// What a refusal says; the remedy must be among it.
-fn refusal(read: Read) -> String {
+pub fn refusal(read: Read) -> String {
     let message = read.expect_err("refused").to_string();
     assert!(message.contains("mercure.db"), "{message}");
     assert!(message.contains(';'), "{message}");

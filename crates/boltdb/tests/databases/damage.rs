@@ -4,9 +4,9 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::writer::{self as bolt, BRANCH, Element, FIXTURES, LEAF, Writer};
-use super::{open, read_bytes, refusal};
 use crate::folder::Folder;
+use crate::reader::{open, read_bytes, refusal};
+use crate::writer::{self as bolt, BRANCH, Element, FIXTURES, LEAF, Writer};
 
 /// A database whose bucket begins at a page that `build` writes.
 fn built(build: impl FnOnce(&mut Writer) -> u64) -> Vec<u8> {

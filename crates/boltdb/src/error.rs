@@ -48,13 +48,13 @@ pub enum BoltError {
 }
 
 impl BoltError {
-    pub(super) fn locked(path: &Path) -> Self {
+    pub(crate) fn locked(path: &Path) -> Self {
         Self::Locked {
             path: path.display().to_string(),
         }
     }
 
-    pub(super) fn unreadable(path: &Path, action: &'static str, source: io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, action: &'static str, source: io::Error) -> Self {
         Self::Unreadable {
             path: path.display().to_string(),
             action,
@@ -62,14 +62,14 @@ impl BoltError {
         }
     }
 
-    pub(super) fn not_a_database(path: &Path, what: &'static str) -> Self {
+    pub(crate) fn not_a_database(path: &Path, what: &'static str) -> Self {
         Self::NotADatabase {
             path: path.display().to_string(),
             what,
         }
     }
 
-    pub(super) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Self {
+    pub(crate) fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.display().to_string(),
             offset,

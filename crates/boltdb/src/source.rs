@@ -5,12 +5,6 @@
 //! ones, and buckets, which are trees in a leaf's value or inline in it. Pages carry no checksum,
 //! so a damaged structure is noticed and a damaged value only when it is no JSON.
 
-mod entry;
-mod error;
-mod meta;
-mod pages;
-mod tree;
-
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use self::entry::Entry;
-pub use self::error::BoltError;
-use self::pages::Pages;
-use self::tree::{Cursor, Root};
-use crate::history::Imported;
+use talaria_transport::history::Imported;
+
+use crate::entry::{self, Entry};
+use crate::error::BoltError;
+use crate::pages::Pages;
+use crate::tree::{self, Cursor, Root};
 
 /// The bucket of the existing hub, unless configured (B-250).
 pub const DEFAULT_BUCKET: &str = "updates";

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::pages::{HEADER_BYTES, u32_at, u64_at};
+use crate::pages::{HEADER_BYTES, u32_at, u64_at};
 
 const MAGIC: u32 = 0xED0C_DAED;
 const VERSION: u32 = 2;
@@ -15,19 +15,19 @@ const PAGE_SIZES: std::ops::RangeInclusive<u32> = 10..=24;
 
 /// What a meta page says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// Bytes of a page.
-    pub(super) page_size: u64,
+    pub(crate) page_size: u64,
     /// The page at which the tree of buckets begins.
-    pub(super) root: u64,
+    pub(crate) root: u64,
     /// The first page that is not in use.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     transaction: u64,
 }
 
 impl Meta {
     /// The newer valid one of the two meta pages; `None` if neither is.
-    pub(super) fn newest(file: &File) -> io::Result<Option<Self>> {
+    pub(crate) fn newest(file: &File) -> io::Result<Option<Self>> {
         let first = Self::read(file, 0)?;
         let second = match first {
             Some(meta) => Self::read(file, meta.page_size)?,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::BoltError;
-use super::pages::{Leaf, Node, Pages, u64_at};
+use crate::error::BoltError;
+use crate::pages::{Leaf, Node, Pages, u64_at};
 
 /// Levels of a tree. Each page of a branch has two or more below it, so this is out of reach; it
 /// bounds the memory that a damaged file can cost.
@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: u64 = 256 << 20;
 
 /// Where a tree begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Root {
+pub(crate) enum Root {
     /// At a page of its own.
     Page(u64),
     /// Within a value of another tree.
@@ -24,14 +24,14 @@ pub(super) enum Root {
 
 /// A key and its value.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) key: Vec<u8>,
+pub(crate) struct Item {
+    pub(crate) key: Vec<u8>,
     /// `None` for what is no value that a hub wrote: a bucket, or far too long.
-    pub(super) value: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// A bucket at the top of the database, by its name, and its sequence counter.
-pub(super) fn find_bucket(
+pub(crate) fn find_bucket(
     pages: &Arc<Pages>,
     root: Root,
     name: &[u8],
@@ -60,7 +60,7 @@ pub(super) fn find_bucket(
 
 /// Walks a tree from the first key that is not less than a given one.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     pages: Arc<Pages>,
     /// The pages from the root down, each with the number of its next element.
     levels: Vec<(Node, u64)>,
@@ -71,7 +71,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(pages: Arc<Pages>, root: Root, from: &[u8]) -> Self {
+    pub(crate) fn new(pages: Arc<Pages>, root: Root, from: &[u8]) -> Self {
         Self {
             pages,
             levels: Vec::new(),
@@ -81,7 +81,7 @@ impl Cursor {
     }
 
     /// The next key and value.
-    pub(super) fn next(&mut self) -> Result<Option<Item>, BoltError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, BoltError> {
         let pages = Arc::clone(&self.pages);
         let Some((leaf, node)) = self.next_leaf()? else {
             return Ok(None);

@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::BoltError;
-use super::meta::Meta;
-use super::tree::Root;
+use crate::error::BoltError;
+use crate::meta::Meta;
+use crate::tree::Root;
 
 /// Bytes of a page's header: id, flags, count of elements, following pages.
-pub(super) const HEADER_BYTES: u64 = 16;
+pub(crate) const HEADER_BYTES: u64 = 16;
 const ELEMENT_BYTES: u64 = 16;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
@@ -21,7 +21,7 @@ const WINDOW_BYTES: u64 = 64 << 10;
 
 /// The pages of an open file.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(crate) struct Pages {
     file: File,
     path: PathBuf,
     page_size: u64,
@@ -31,30 +31,30 @@ pub(super) struct Pages {
 
 /// A branch or leaf page, or an inline bucket's leaf page.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) is_leaf: bool,
-    pub(super) count: u64,
+pub(crate) struct Node {
+    pub(crate) is_leaf: bool,
+    pub(crate) count: u64,
     /// Where it begins in the file.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     bytes: u64,
     window: Vec<u8>,
 }
 
 /// A key of a branch page and the page below it.
 #[derive(Debug)]
-pub(super) struct Branch {
-    pub(super) key: Vec<u8>,
-    pub(super) page: u64,
+pub(crate) struct Branch {
+    pub(crate) key: Vec<u8>,
+    pub(crate) page: u64,
 }
 
 /// A key of a leaf page and where its value lies.
 #[derive(Debug)]
-pub(super) struct Leaf {
-    pub(super) key: Vec<u8>,
-    pub(super) is_bucket: bool,
+pub(crate) struct Leaf {
+    pub(crate) key: Vec<u8>,
+    pub(crate) is_bucket: bool,
     /// Where the value begins in the file.
-    pub(super) value_offset: u64,
-    pub(super) value_bytes: u64,
+    pub(crate) value_offset: u64,
+    pub(crate) value_bytes: u64,
 }
 
 impl Node {
@@ -68,7 +68,7 @@ impl Node {
 
 impl Pages {
     /// The pages of a file, and the page at which the tree of buckets begins.
-    pub(super) fn open(file: File, path: &Path, length: u64) -> Result<(Self, Root), BoltError> {
+    pub(crate) fn open(file: File, path: &Path, length: u64) -> Result<(Self, Root), BoltError> {
         let meta = Meta::newest(&file)
             .map_err(|source| BoltError::unreadable(path, "reading its meta pages", source))?
             .ok_or_else(|| {
@@ -84,12 +84,12 @@ impl Pages {
     }
 
     /// The file.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// A page of a tree.
-    pub(super) fn node(&self, page: u64) -> Result<Node, BoltError> {
+    pub(crate) fn node(&self, page: u64) -> Result<Node, BoltError> {
         let offset = page.saturating_mul(self.page_size);
         if !(2..self.count).contains(&page) {
             let what = format!("there is no page {page}; the file has {}", self.count);
@@ -109,7 +109,7 @@ impl Pages {
     }
 
     /// The leaf page that an inline bucket has within a value.
-    pub(super) fn inline_node(&self, offset: u64, bytes: u64) -> Result<Node, BoltError> {
+    pub(crate) fn inline_node(&self, offset: u64, bytes: u64) -> Result<Node, BoltError> {
         if bytes < HEADER_BYTES {
             return Err(self.damaged(offset, "an inline bucket is cut off"));
         }
@@ -150,7 +150,7 @@ impl Pages {
     }
 
     /// An element of a branch page, by its number.
-    pub(super) fn branch(&self, node: &Node, index: u64) -> Result<Branch, BoltError> {
+    pub(crate) fn branch(&self, node: &Node, index: u64) -> Result<Branch, BoltError> {
         let at = HEADER_BYTES + index * ELEMENT_BYTES;
         let element = self.element(node, at)?;
         let key_at = at + u64::from(u32_at(&element, 0));
@@ -161,7 +161,7 @@ impl Pages {
     }
 
     /// An element of a leaf page, by its number.
-    pub(super) fn leaf(&self, node: &Node, index: u64) -> Result<Leaf, BoltError> {
+    pub(crate) fn leaf(&self, node: &Node, index: u64) -> Result<Leaf, BoltError> {
         let at = HEADER_BYTES + index * ELEMENT_BYTES;
         let element = self.element(node, at)?;
         let key_at = at + u64::from(u32_at(&element, 4));
@@ -198,7 +198,7 @@ impl Pages {
     }
 
     /// The value of a leaf's element, or the start of it.
-    pub(super) fn value(&self, node: &Node, leaf: &Leaf, bytes: u64) -> Result<Vec<u8>, BoltError> {
+    pub(crate) fn value(&self, node: &Node, leaf: &Leaf, bytes: u64) -> Result<Vec<u8>, BoltError> {
         self.within(node, leaf.value_offset - node.offset, bytes)
     }
 
@@ -226,7 +226,7 @@ impl Pages {
     }
 
     /// Refuses a key of a page that is less than it may be.
-    pub(super) fn check_order(
+    pub(crate) fn check_order(
         &self,
         node: &Node,
         least: &[u8],
@@ -238,7 +238,7 @@ impl Pages {
         Ok(())
     }
 
-    pub(super) fn damaged(&self, offset: u64, what: impl Into<String>) -> BoltError {
+    pub(crate) fn damaged(&self, offset: u64, what: impl Into<String>) -> BoltError {
         BoltError::damaged(&self.path, offset, what)
     }
 }
@@ -249,10 +249,10 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
 }
 
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }

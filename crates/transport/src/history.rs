@@ -38,7 +38,7 @@ pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
 use self::readers::{Kind, Readers};
 use self::shared::Shared;
 use self::summaries::Summaries;
-use crate::committer::{Committer, Who};
+use crate::committer::{Committer, pipeline};
 use crate::{
     Admit, AppendError, Appended, Bounds, Health, Lookup, Page, Pending, Position, ReadError, Ring,
     Route, Transport, Unavailable,
@@ -129,7 +129,7 @@ impl History {
         // A group is at most a quarter of the ring, so that its readers find it there, and small
         // beside a segment.
         let group_bytes = (ring_bytes / 4).min(GROUP_BYTES);
-        let committer = Committer::start(log, group_bytes, Who::Thread);
+        let committer = pipeline::start(log, group_bytes);
         let committer = committer.map_err(failed("starting the thread that writes"))?;
         Ok(Self {
             ring,

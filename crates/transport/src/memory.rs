@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 use talaria_protocol::Update;
 
 use self::chosen::Chosen;
-use crate::committer::{Commit, Committer, Who};
+use crate::committer::Committer;
+use crate::committer::inline::{self, Inline};
 use crate::events::{Event, EventRanges, Events};
 use crate::sync::Mutex;
 use crate::{
@@ -110,7 +111,7 @@ impl Memory {
             state: Arc::clone(&state),
         };
         // A group is at most a quarter of the ring, so that its readers find it there.
-        let committer = Committer::start(places, options.max_bytes / 4, Who::Publishers)?;
+        let committer = inline::start(places, options.max_bytes / 4)?;
         Ok(Self {
             ring,
             committer,
@@ -288,27 +289,12 @@ struct Places {
     state: Arc<Mutex<State>>,
 }
 
-impl Commit for Places {
-    type Prepared = Vec<Arc<Frame>>;
-    type Flight = Vec<Arc<Frame>>;
-
-    fn prepare(
-        &mut self,
-        updates: Vec<Update>,
-        prepared: Option<Self::Prepared>,
-        _: Option<&Self::Flight>,
-    ) -> Self::Prepared {
-        let mut frames = prepared.unwrap_or_default();
-        let assign = |update| Arc::new(self.assign(update));
-        frames.extend(updates.into_iter().map(assign));
-        frames
-    }
-
-    fn begin(&mut self, frames: Self::Prepared) -> Result<Self::Flight, AppendError> {
-        Ok(frames)
-    }
-
-    fn land(&mut self, frames: Self::Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
+impl Inline for Places {
+    fn store(&mut self, updates: Vec<Update>) -> Vec<Arc<Frame>> {
+        let frames: Vec<_> = updates
+            .into_iter()
+            .map(|update| Arc::new(self.assign(update)))
+            .collect();
         if let Some(newest) = frames.last() {
             let events = frames.iter().filter(|frame| frame.by_hub);
             let events = events.map(|frame| Event::new(Arc::clone(frame), 0));
@@ -328,7 +314,7 @@ impl Commit for Places {
                 state.count_to(size, self.ring.floor());
             }
         }
-        Ok(frames)
+        frames
     }
 
     fn routed(&mut self) {

@@ -5,24 +5,73 @@ use std::collections::VecDeque;
 use talaria_protocol::Update;
 use tokio::sync::oneshot;
 
-use crate::{AppendError, Appended};
+use super::answers::Answer;
+use super::waiting::{Waiting, size};
+use crate::AppendError;
 
-/// Updates that may wait for their group; beyond it publishers are refused.
+/// Updates that may wait for their group; publishers of more are refused.
 const MAX_WAITING: usize = 65_536;
-/// The bytes of the same.
+/// The bytes of the updates that may wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// What waits, and who commits it.
 #[derive(Default)]
 pub(super) struct Queue {
-    pub(super) waiting: VecDeque<Waiting>,
-    pub(super) bytes: usize,
-    pub(super) committer: Role,
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    pub(super) committing: Committing,
     /// Why no update is taken any more.
     pub(super) closed: Option<&'static str>,
 }
 
+/// Who commits at the moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Committing {
+    #[default]
+    Idle,
+    Publisher,
+    Thread,
+}
+
 impl Queue {
-    /// Refuses so many updates of so many bytes, if they find no room.
-    pub(super) fn refuse_more_than(&self, count: usize, bytes: usize) -> Result<(), AppendError> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Drops what waits, so that its publishers learn that the outcome is unknown.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Adds an update.
+    pub(super) fn join(
+        &mut self,
+        update: Update,
+    ) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        self.check_room(1, size(&update))?;
+        Ok(self.push(update, false))
+    }
+
+    /// Adds updates that will be of one group, or none of them.
+    pub(super) fn join_all(
+        &mut self,
+        mut updates: Vec<Update>,
+    ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
+        self.check_room(updates.len(), updates.iter().map(size).sum())?;
+        // A group is of one kind: of subscription events, whose ids the log makes, or of updates.
+        let is_event = |update: &Update| update.by_hub && update.id.is_none();
+        let are_events = updates.iter().all(is_event);
+        updates
+            .iter_mut()
+            .for_each(|update| update.by_hub = are_events);
+        let last = updates.len().saturating_sub(1);
+        let updates = updates.into_iter().enumerate();
+        let joined = updates.map(|(index, update)| self.push(update, index < last));
+        Ok(joined.collect())
+    }
+
+    /// Refuses `count` updates of `bytes` bytes if the queue is closed or full.
+    fn check_room(&self, count: usize, bytes: usize) -> Result<(), AppendError> {
         if let Some(reason) = self.closed {
             return Err(AppendError::Refused(reason));
         }
@@ -35,11 +84,7 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn push(
-        &mut self,
-        mut update: Update,
-        goes_with_next: bool,
-    ) -> oneshot::Receiver<Answer> {
+    fn push(&mut self, mut update: Update, goes_with_next: bool) -> oneshot::Receiver<Answer> {
         let (acknowledge, acknowledged) = oneshot::channel();
         // An event has an id that this log makes, so that it need not be stored to be resumed from.
         update.by_hub &= update.id.is_none();
@@ -51,73 +96,31 @@ impl Queue {
         });
         acknowledged
     }
-}
 
-/// Who commits at the moment.
-#[derive(Default, PartialEq, Eq)]
-pub(super) enum Role {
-    #[default]
-    Nobody,
-    Publisher,
-    Thread,
-}
-
-pub(super) type Answer = Result<Appended, AppendError>;
-
-pub(super) struct Waiting {
-    pub(super) update: Update,
-    pub(super) acknowledge: oneshot::Sender<Answer>,
-    /// Whether the next one must be of the same group.
-    pub(super) goes_with_next: bool,
-}
-
-/// At least what an update occupies while it waits, and at least its frame's weight.
-pub(super) fn size(update: &Update) -> usize {
-    /// Structures, allocator overhead, an id of the hub's, and the names of single fields.
-    const FIXED: usize = 512;
-    const TOPIC: usize = 48;
-    const DATA_FIELD: usize = "data: \n".len();
-    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let line_ends = update
-        .data
-        .bytes()
-        .filter(|byte| matches!(byte, b'\r' | b'\n'));
-    let lines = line_ends.count() + 1;
-    let topics: usize = update.topics.iter().map(|topic| topic.len() + TOPIC).sum();
-    // A frame has its id beside its bytes.
-    FIXED
-        + update.data.len()
-        + lines * DATA_FIELD
-        + 2 * length(&update.id)
-        + length(&update.event_type)
-        + topics
-}
-
-#[cfg(not(talaria_loom))]
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{Frame, Position};
-
-    proptest! {
-        /// Groups and the queue are bounded by an estimate made before there are frames.
-        #[test]
-        fn the_estimate_is_at_least_the_frame(
-            topics in vec(".{0,80}", 1..20),
-            data in "[a\r\n]{0,300}",
-            id in option::of(".{0,300}"),
-            event_type in option::of(".{0,300}"),
-            retry: Option<u64>,
-            private: bool,
-        ) {
-            let update = Update { topics, data, id, event_type, retry, private, by_hub: false };
-            let id = update.id.clone().unwrap_or_else(|| format!("urn:uuid:{}", "0".repeat(36)));
-            let estimate = size(&update);
-            prop_assert!(Frame::new(Position(1), id, update).weight() <= estimate);
+    /// Takes the updates that fit into a group of at most `most` bytes which already has `before`, in
+    /// bytes and of events or not; `None` if nothing waits or fits. Updates that joined at once are
+    /// never divided. Events and updates are groups of their own, because they are stored apart.
+    pub(super) fn take_group(
+        &mut self,
+        most: usize,
+        before: Option<(usize, bool)>,
+    ) -> Option<Vec<Waiting>> {
+        let (mut bytes, mut kind) =
+            before.map_or((0, None), |(bytes, by_hub)| (bytes, Some(by_hub)));
+        let mut group: Vec<Waiting> = Vec::new();
+        while let Some(next) = self.waiting.front() {
+            if *kind.get_or_insert(next.update.by_hub) != next.update.by_hub {
+                break;
+            }
+            let next_bytes = size(&next.update);
+            let must_follow = group.last().is_some_and(|last| last.goes_with_next);
+            if bytes > 0 && bytes + next_bytes > most && !must_follow {
+                break;
+            }
+            bytes += next_bytes;
+            self.bytes -= next_bytes;
+            group.extend(self.waiting.pop_front());
         }
+        Some(group).filter(|group| !group.is_empty())
     }
 }

@@ -24,7 +24,7 @@ use super::options::SyncMode;
 use super::retention::Retention;
 use super::segment::Segment;
 use super::shared::{Newest, Shared};
-use crate::committer::Commit;
+use crate::committer::pipeline::Pipeline;
 use crate::{AppendError, Frame, Health, Position, Ring};
 
 pub(super) use self::roll::create_segment;
@@ -108,8 +108,8 @@ pub(super) struct Prepared {
     imported: u64,
 }
 
-/// A group that was written.
-pub(super) struct Flight {
+/// A group that was written, and is perhaps not durable yet.
+pub(super) struct Begun {
     group: Prepared,
     /// Of the segment, with the group.
     end: u64,
@@ -120,29 +120,29 @@ pub(super) struct Flight {
     aside: bool,
 }
 
-impl Commit for Log {
+impl Pipeline for Log {
     type Prepared = Prepared;
-    type Flight = Flight;
+    type Begun = Begun;
 
     fn prepare(
         &mut self,
         updates: Vec<Update>,
         prepared: Option<Prepared>,
-        behind: Option<&Flight>,
+        begun: Option<&Begun>,
     ) -> Prepared {
-        let mut group = prepared.unwrap_or_else(|| match behind {
-            Some(flight) => self.new_group(flight.group.head, flight.facts.time),
+        let mut group = prepared.unwrap_or_else(|| match begun {
+            Some(begun) => self.new_group(begun.group.head, begun.facts.time),
             None => self.new_group(self.head, self.facts.time),
         });
         self.add_to(&mut group, updates);
         group
     }
 
-    fn is_long(&mut self, flight: &Flight) -> bool {
-        flight.aside && self.syncer.wait_for_most()
+    fn is_long(&mut self, group: &Begun) -> bool {
+        group.aside && self.syncer.wait_for_most()
     }
 
-    fn begin(&mut self, group: Prepared) -> Result<Flight, AppendError> {
+    fn begin(&mut self, group: Prepared) -> Result<Begun, AppendError> {
         let follows = group
             .frames
             .first()
@@ -160,8 +160,8 @@ impl Commit for Log {
         self.write_group(group)
     }
 
-    fn land(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
-        let frames = self.finish(flight)?;
+    fn finish(&mut self, group: Begun) -> Result<Vec<Arc<Frame>>, AppendError> {
+        let frames = self.complete(group)?;
         self.shared.set_health(Health::Ready);
         self.delete_what_is_over();
         self.sync_if_due();
@@ -172,7 +172,7 @@ impl Commit for Log {
         self.forget_events();
     }
 
-    fn rest(&mut self) -> Option<Duration> {
+    fn idle(&mut self) -> Option<Duration> {
         self.keep_house()
     }
 }
@@ -194,14 +194,14 @@ impl Log {
             group.time = entry.time.unwrap_or(now).clamp(group.time, now);
             self.add_to(&mut group, vec![entry.update]);
         }
-        let flight = self.begin(group)?;
-        self.land(flight)?;
+        let begun = self.begin(group)?;
+        self.finish(begun)?;
         Ok(())
     }
 
     /// Writes a group behind the last one; large ones are synced aside, so that the next can be
     /// prepared meanwhile.
-    fn write_group(&mut self, mut group: Prepared) -> Result<Flight, AppendError> {
+    fn write_group(&mut self, mut group: Prepared) -> Result<Begun, AppendError> {
         let facts = Facts {
             floor: self.retention.floor_at(group.head),
             imported: group.imported,
@@ -217,7 +217,7 @@ impl Log {
         let aside = self.shared.options.sync == SyncMode::Always
             && group.frames.len() >= SYNCED_ASIDE
             && self.syncer.begin(&self.file);
-        Ok(Flight {
+        Ok(Begun {
             end: self.end + length,
             start,
             group,
@@ -228,12 +228,12 @@ impl Log {
 
     /// Waits until a written group is as durable as the mode promises; then it can be read and
     /// looked up.
-    fn finish(&mut self, flight: Flight) -> Result<Vec<Arc<Frame>>, AppendError> {
-        if flight.group.by_hub {
-            return self.finish_events(flight.group);
+    fn complete(&mut self, begun: Begun) -> Result<Vec<Arc<Frame>>, AppendError> {
+        if begun.group.by_hub {
+            return self.finish_events(begun.group);
         }
         if self.shared.options.sync == SyncMode::Always {
-            let synced = if flight.aside {
+            let synced = if begun.aside {
                 self.syncer.end()
             } else {
                 self.file.sync_data()
@@ -241,23 +241,23 @@ impl Log {
             if let Err(error) = synced {
                 return Err(self.sync_failed(&error));
             }
-            self.durable = flight.end;
-            self.durable_floor = flight.facts.floor;
+            self.durable = begun.end;
+            self.durable_floor = begun.facts.floor;
         } else if self.unsynced_since.is_none() {
             self.unsynced_since = Some(self.clock.moment());
         }
-        let start = self.end - flight.start as u64;
-        let events = self.events_before(&flight.group);
-        self.head = flight.group.head;
-        self.end = flight.end;
-        self.facts = flight.facts;
+        let start = self.end - begun.start as u64;
+        let events = self.events_before(&begun.group);
+        self.head = begun.group.head;
+        self.end = begun.end;
+        self.facts = begun.facts;
         let Prepared {
             frames,
             chosen,
             bytes,
             offsets,
             ..
-        } = flight.group;
+        } = begun.group;
         self.buffers.push(bytes);
         let offsets: Vec<u64> = offsets.iter().map(|at| start + *at as u64).collect();
         self.publish(events, &frames, &chosen, &offsets);

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Flight, LOOK_AGAIN, Log, NOT_WRITTEN, Prepared, RECORDS};
+use super::{Begun, LOOK_AGAIN, Log, NOT_WRITTEN, Prepared, RECORDS};
 use crate::events::Event;
 use crate::history::journal::{self, Given};
 use crate::history::options::SyncMode;
@@ -15,7 +15,7 @@ const WRITTEN_IN_PLACE: usize = 256 << 10;
 
 impl Log {
     /// Appends a group of events to the journal.
-    pub(super) fn write_events(&mut self, group: Prepared) -> Result<Flight, AppendError> {
+    pub(super) fn write_events(&mut self, group: Prepared) -> Result<Begun, AppendError> {
         if !self.journal.is_open()
             && let Err(error) = self.rewrite_journal()
         {
@@ -25,7 +25,7 @@ impl Log {
         if let Err(error) = self.journal.append(&group.bytes[RECORDS..]) {
             return Err(self.events_failed(&error));
         }
-        Ok(Flight {
+        Ok(Begun {
             end: self.end,
             start: 0,
             facts: self.facts,

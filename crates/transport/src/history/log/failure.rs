@@ -97,7 +97,7 @@ impl Log {
         let nothing = self.new_group(self.head, self.facts.time);
         let time = self.facts.time;
         let written = self.write_group(nothing);
-        let is_written = written.is_ok_and(|flight| self.finish(flight).is_ok());
+        let is_written = written.is_ok_and(|begun| self.complete(begun).is_ok());
         // That of the newest update.
         self.facts.time = time;
         is_written

@@ -17,6 +17,7 @@ mod read;
 mod readers;
 mod recovery;
 mod retention;
+mod run;
 mod scan;
 mod segment;
 mod shared;

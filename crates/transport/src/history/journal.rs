@@ -4,24 +4,21 @@
 //! its own unless it is short, so that no publisher waits for it. Losing it costs events and nothing
 //! else. `docs/history-format.md` describes its bytes.
 
+mod bytes;
 mod recall;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use self::bytes::encode_header;
+pub(super) use self::bytes::{Given, NAME, encode_entry};
 pub(super) use self::recall::recall;
 use super::disk::{Disk, File};
-use super::format::{encode_record, put_u32, put_u64, seal};
 use super::manifest::Manifest;
 use crate::events::{Event, Events};
-use crate::{Frame, Position, RunTag};
 
-pub(super) const NAME: &str = "events";
 const NEW: &str = "events.new";
-const MAGIC: [u8; 8] = *b"TALEVENT";
-const VERSION: u32 = 1;
-const HEADER: usize = 8 + 4 + 3 * 8 + 4;
 /// What is written at once, in bytes.
 const CHUNK: usize = 256 << 10;
 /// A journal is not written anew for less, in bytes.
@@ -29,14 +26,6 @@ const SLACK: u64 = 64 << 10;
 
 /// What may be appended while the journal is written anew before that is waited for, in bytes.
 const MOST_MEANWHILE: usize = 4 << 20;
-
-/// Positions behind the last update in the segments that were given to events, kept or not.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Given {
-    pub(super) run: RunTag,
-    pub(super) first: Position,
-    pub(super) last: Position,
-}
 
 /// The writer's side.
 #[derive(Default)]
@@ -59,25 +48,6 @@ struct Shortening {
     thread: JoinHandle<io::Result<Written>>,
     /// What was appended meanwhile.
     meanwhile: Vec<u8>,
-}
-
-/// Appends an event as the journal holds it.
-pub(super) fn encode_entry(run: RunTag, frame: &Frame, time: u64, out: &mut Vec<u8>) {
-    let start = out.len();
-    put_u64(out, run.to_u64());
-    encode_record(frame, time, false, out);
-    seal(out, start);
-}
-
-fn encode_header(given: Given) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER);
-    out.extend_from_slice(&MAGIC);
-    put_u32(&mut out, VERSION);
-    for value in [given.run.to_u64(), given.first.0, given.last.0] {
-        put_u64(&mut out, value);
-    }
-    seal(&mut out, 0);
-    out
 }
 
 impl Journal {

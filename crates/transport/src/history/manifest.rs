@@ -6,18 +6,12 @@ use std::io;
 
 use super::disk::Disk;
 use super::format::{FIRST_VERSION, VERSION};
+use super::run::Run;
 use crate::{Position, RunTag};
 
 const NAME: &str = "manifest";
 const NEW: &str = "manifest.new";
 const TITLE: &str = "talaria history ";
-
-/// One opening for writing: a random tag and the first position that it could give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) tag: RunTag,
-    pub(super) first: Position,
-}
 
 /// Positions whose updates were given up by a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

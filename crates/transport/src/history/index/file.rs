@@ -4,47 +4,22 @@
 //! (topics, ids): starts of buckets, entries sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
 //! named by a hash's highest bits and holds about one entry, so a look-up reads a few bytes.
 
-mod holes;
-mod summary;
+mod encode;
+mod events;
+mod layout;
+mod whole;
 
 use std::io;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use super::{Facts, Index};
+use self::layout::{
+    CHUNK, ENTRY, EVENTS_HEADER, HEADER, HOLE, MAGIC, MOST_ENTRIES, VERSION, VERSION_OF_EVENTS,
+    WORD, bucket_of, buckets,
+};
+use super::subject::{Facts, Subject};
 use crate::Position;
 use crate::history::disk::{Disk, File};
-use crate::history::format::{Fields, put_u32, put_u64, seal};
-
-const MAGIC: [u8; 8] = *b"TALINDEX";
-/// Of a segment without events, and of one with some.
-const VERSION: u32 = 1;
-const VERSION_OF_EVENTS: u32 = 2;
-const HEADER: usize = 8 + 4 + 7 * 8 + 4 * 4;
-/// What an index with events has behind its header: how many ranges and positions.
-const EVENTS_HEADER: u64 = 4 + 8;
-/// First and last position, and the events before.
-const HOLE: u64 = 3 * 8;
-const ENTRY: u64 = 16;
-const WORD: u64 = 4;
-/// A whole number of every kind of entry.
-const CHUNK: usize = 48 << 10;
-/// More entries of a table than any segment has room for.
-const MOST_ENTRIES: u32 = 1 << 28;
-
-/// What an index file is the index of; it holds for nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::history) struct Subject {
-    /// The segment's number.
-    pub(in crate::history) number: u64,
-    /// Its first position.
-    pub(in crate::history) first: Position,
-    /// Its last position.
-    pub(in crate::history) last: Position,
-    /// Its bytes.
-    pub(in crate::history) length: u64,
-}
+use crate::history::format::Fields;
 
 /// An index file that was found whole.
 pub(in crate::history) struct IndexFile {
@@ -68,108 +43,6 @@ struct Table {
     at: u64,
     entries: u32,
     postings: u32,
-}
-
-impl Index {
-    /// Writes the index of a finished segment under a name.
-    pub(in crate::history) fn write(
-        &self,
-        disk: &dyn Disk,
-        name: &str,
-        subject: Subject,
-        facts: Facts,
-    ) -> io::Result<()> {
-        let new = format!("{name}.new");
-        let file = disk.create(&new)?;
-        file.write_at(&self.encode(subject, facts), 0)?;
-        disk.rename(&new, name)
-    }
-
-    fn encode(&self, subject: Subject, facts: Facts) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&MAGIC);
-        let has_events = self.holes.len() > 0;
-        let version = if has_events {
-            VERSION_OF_EVENTS
-        } else {
-            VERSION
-        };
-        put_u32(&mut out, version);
-        for value in [
-            subject.number,
-            subject.first.0,
-            subject.last.0,
-            subject.length,
-            facts.floor.0,
-            facts.imported,
-            facts.time,
-        ] {
-            put_u64(&mut out, value);
-        }
-        for table in [&self.topics, &self.chosen] {
-            put_u32(&mut out, table.len() as u32);
-            put_u32(&mut out, postings(table) as u32);
-        }
-        if has_events {
-            put_u32(&mut out, self.holes.len() as u32);
-            put_u64(&mut out, self.holes.count());
-        }
-        self.offsets.iter().for_each(|at| put_u32(&mut out, *at));
-        for hole in self.holes.iter() {
-            for value in [hole.first.0, hole.last.0, hole.before] {
-                put_u64(&mut out, value);
-            }
-        }
-        for table in [&self.topics, &self.chosen] {
-            encode_table(table, &mut out);
-        }
-        seal(&mut out, 0);
-        out
-    }
-}
-
-/// How many postings a table stores; a single one stands in its entry.
-fn postings(table: &HashMap<u64, Vec<u32>>) -> usize {
-    let lengths = table.values().map(Vec::len);
-    lengths.filter(|length| *length > 1).sum()
-}
-
-fn encode_table(table: &HashMap<u64, Vec<u32>>, out: &mut Vec<u8>) {
-    let mut entries: Vec<(u64, &[u32])> =
-        table.iter().map(|(hash, list)| (*hash, &**list)).collect();
-    entries.sort_unstable_by_key(|(hash, _)| *hash);
-    let buckets = buckets(entries.len() as u32);
-    let mut next = 0;
-    for bucket in 0..=buckets {
-        while next < entries.len() && bucket_of(entries[next].0, buckets) < bucket {
-            next += 1;
-        }
-        put_u32(out, next as u32);
-    }
-    let mut start = 0;
-    for (hash, list) in &entries {
-        put_u64(out, *hash);
-        match list {
-            [only] => put_u32(out, *only),
-            list => {
-                put_u32(out, start);
-                start += list.len() as u32;
-            }
-        }
-        put_u32(out, list.len() as u32);
-    }
-    for (_, list) in entries.iter().filter(|(_, list)| list.len() > 1) {
-        list.iter().for_each(|at| put_u32(out, *at));
-    }
-}
-
-fn buckets(entries: u32) -> u32 {
-    entries.max(1).next_power_of_two()
-}
-
-fn bucket_of(hash: u64, buckets: u32) -> u32 {
-    // The highest bits; shifted twice, because one bucket needs none of them.
-    (hash >> 32 >> (32 - buckets.trailing_zeros())) as u32
 }
 
 impl IndexFile {

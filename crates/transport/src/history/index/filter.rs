@@ -16,7 +16,7 @@ pub(in crate::history) struct Filter {
 
 impl Filter {
     /// An empty filter with room for `ids` ids. It takes more, and tells those apart less well.
-    pub(super) fn with_room(ids: usize) -> Self {
+    pub(in crate::history) fn with_room(ids: usize) -> Self {
         let words = ids.saturating_mul(BITS).div_ceil(64).min(MOST_WORDS);
         // The natural logarithm of 2, times the bits for each id.
         let best = (words * 64 * 69 / 100).checked_div(ids).unwrap_or_default();

@@ -6,9 +6,10 @@ use crate::history::disk::Disk;
 use crate::history::error::OpenError;
 use crate::history::format::{SegmentHeader, VOID, encode_void};
 use crate::history::log::create_segment;
-use crate::history::manifest::{Gap, Manifest, Run};
+use crate::history::manifest::{Gap, Manifest};
 use crate::history::names;
 use crate::history::recovery::{failed, find, lock, read_header, read_manifest};
+use crate::history::run::Run;
 
 /// One thing that a repair does.
 #[derive(Debug, Clone, PartialEq, Eq)]

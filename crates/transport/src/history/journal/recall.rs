@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
-use super::{Given, HEADER, MAGIC, NAME, VERSION};
+use super::bytes::{HEADER, NAME, decode_entry, decode_header};
 use crate::events::Event;
 use crate::history::disk::Disk;
-use crate::history::format::{Content, Fields, Record, is_sealed};
-use crate::history::manifest::{Manifest, Run};
+use crate::history::manifest::Manifest;
+use crate::history::run::Run;
 use crate::{Position, RunTag};
 
 /// The most bytes of a journal that are read.
 const MOST: u64 = 1 << 30;
-/// What an entry has around its record: a tag and a checksum.
-const TAG: usize = 8;
-const CRC: usize = 4;
 
 /// What a journal holds.
 pub(in crate::history) struct Recalled {
@@ -93,32 +89,4 @@ pub(in crate::history) fn recall(
         head,
         exists: true,
     })
-}
-
-fn decode_header(bytes: &[u8]) -> Option<Given> {
-    let whole = bytes.get(..HEADER).filter(|whole| is_sealed(whole))?;
-    let mut fields = Fields(whole);
-    if fields.take(MAGIC.len())? != MAGIC || fields.u32()? != VERSION {
-        return None;
-    }
-    Some(Given {
-        run: RunTag::from_u64(fields.u64()?),
-        first: Position(fields.u64()?),
-        last: Position(fields.u64()?),
-    })
-}
-
-/// The entry at the start of the bytes, and its length.
-fn decode_entry(bytes: &[u8]) -> Option<(RunTag, Event, usize)> {
-    let record = bytes.get(TAG..)?;
-    let length = TAG + Record::length_of(record)? + CRC;
-    let whole = bytes.get(..length).filter(|whole| is_sealed(whole))?;
-    let tag = RunTag::from_u64(Fields(whole).u64()?);
-    match Record::parse(record)?.content {
-        Content::Update(stored) if stored.by_hub => {
-            let event = Event::new(Arc::new(stored.to_frame()), stored.time);
-            Some((tag, event, length))
-        }
-        _ => None,
-    }
 }

@@ -10,8 +10,9 @@ use crate::history::disk::{Disk, File};
 use crate::history::error::OpenError;
 use crate::history::format::{Content, GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
 use crate::history::index::{Facts, Hashes, Index, IndexFile};
-use crate::history::manifest::{Manifest, Run};
+use crate::history::manifest::Manifest;
 use crate::history::names;
+use crate::history::run::Run;
 use crate::history::scan::{Entry, Scanner};
 
 /// The newest segment, as far as it is whole; all of it is durable.

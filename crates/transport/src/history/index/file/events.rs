@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{HOLE, IndexFile, MAGIC, VERSION, WORD, garbled};
+use super::layout::{HOLE, MAGIC, VERSION, WORD};
+use super::{IndexFile, garbled};
 use crate::Position;
 use crate::history::disk::Disk;
 use crate::history::format::Fields;
-use crate::history::index::{Hole, Holes};
+use crate::history::index::holes::{Hole, Holes};
 
 impl IndexFile {
     /// Whether an index says that its segment has no events; it is not checked as a whole for that.

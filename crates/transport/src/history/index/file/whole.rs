@@ -2,10 +2,12 @@
 
 use std::io;
 
-use super::{CHUNK, ENTRY, IndexFile, WORD};
+use super::IndexFile;
+use super::layout::{CHUNK, ENTRY, WORD};
 use crate::Position;
 use crate::history::format::Fields;
-use crate::history::index::{Filter, Summary};
+use crate::history::index::filter::Filter;
+use crate::history::index::summary::Summary;
 
 impl IndexFile {
     /// As [`Index::position_at`].

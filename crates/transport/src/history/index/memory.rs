@@ -1,0 +1,146 @@
+//! The index of a segment in memory, while the segment is written or where no file can be.
+
+use hashbrown::HashMap;
+
+use super::filter::Filter;
+use super::hashes::Hashes;
+use super::holes::Holes;
+use super::summary::Summary;
+use crate::history::format::Stored;
+use crate::{Frame, Position};
+
+/// The index of a segment, in memory.
+#[derive(Debug, Default)]
+pub(in crate::history) struct Index {
+    first: Position,
+    /// One for each position that is not an event's; zero where the update is lost.
+    pub(super) offsets: Vec<u32>,
+    /// The positions of events.
+    pub(super) holes: Holes,
+    pub(super) topics: HashMap<u64, Vec<u32>>,
+    pub(super) chosen: HashMap<u64, Vec<u32>>,
+}
+
+impl Index {
+    pub(in crate::history) fn new(first: Position) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
+
+    /// The newest position, the one before the first if there is none.
+    pub(in crate::history) fn last(&self) -> Position {
+        Position(self.first.0 + self.offsets.len() as u64 + self.holes.count()).back(1)
+    }
+
+    pub(in crate::history) fn add_frame(
+        &mut self,
+        frame: &Frame,
+        chosen: bool,
+        at: u64,
+        hashes: &Hashes,
+    ) {
+        let topics = frame.topics.iter().map(AsRef::as_ref);
+        let chosen = chosen.then_some(&*frame.event_id);
+        self.add(frame.position, topics, chosen, at, hashes);
+    }
+
+    pub(in crate::history) fn add_stored(&mut self, stored: &Stored<'_>, at: u64, hashes: &Hashes) {
+        let chosen = stored.chosen.then_some(stored.event_id);
+        self.add(stored.position, stored.topics(), chosen, at, hashes);
+    }
+
+    /// Positions that are skipped count as lost, those up to the last one are not taken.
+    fn add<'a>(
+        &mut self,
+        position: Position,
+        topics: impl Iterator<Item = &'a str>,
+        chosen: Option<&str>,
+        at: u64,
+        hashes: &Hashes,
+    ) {
+        let Ok(at) = u32::try_from(at) else { return };
+        if position <= self.last() {
+            return;
+        }
+        self.extend_to(position.back(1));
+        self.offsets.push(at);
+        for topic in topics {
+            let postings = self.topics.entry(hashes.of(topic)).or_default();
+            if postings.last() != Some(&at) {
+                postings.push(at);
+            }
+        }
+        if let Some(id) = chosen {
+            self.chosen.entry(hashes.of(id)).or_default().push(at);
+        }
+    }
+
+    /// Counts what follows, up to a position, as lost.
+    pub(in crate::history) fn extend_to(&mut self, last: Position) {
+        let count = last.0.saturating_sub(self.last().0);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.offsets.resize(self.offsets.len() + count, 0);
+    }
+
+    /// Adds the positions of events; those up to the last one are not taken.
+    pub(in crate::history) fn add_events(&mut self, first: Position, last: Position) {
+        if first > self.last() && first <= last {
+            self.extend_to(first.back(1));
+            self.holes.push(first, last);
+        }
+    }
+
+    /// The positions of events: first and last ones.
+    pub(in crate::history) fn events(&self) -> Vec<(Position, Position)> {
+        let holes = self.holes.iter();
+        holes.map(|hole| (hole.first, hole.last)).collect()
+    }
+
+    /// Where the update at a position begins, or the one behind the events at that position; `None`
+    /// if it is lost or not of this segment.
+    pub(in crate::history) fn place(&self, position: Position) -> Option<(Position, u32)> {
+        let (position, before) = self.holes.behind(position);
+        let number = position.0.checked_sub(self.first.0)?.checked_sub(before)?;
+        let at = *self.offsets.get(usize::try_from(number).ok()?)?;
+        (at != 0).then_some((position, at))
+    }
+
+    /// The position of the update that begins at an offset.
+    pub(in crate::history) fn position_at(&self, at: u32) -> Option<Position> {
+        let mut positions = self.holes.others(self.first);
+        let number = self.offsets.iter().position(|offset| *offset == at)?;
+        positions.nth(number)
+    }
+
+    pub(in crate::history) fn summary(&self) -> Summary {
+        let mut summary = Summary {
+            chosen: Filter::with_room(self.chosen.len()),
+            lost: Vec::new(),
+        };
+        self.chosen
+            .keys()
+            .for_each(|hash| summary.chosen.insert(*hash));
+        for (position, at) in self.holes.others(self.first).zip(&self.offsets) {
+            summary.note_offset(position, *at);
+        }
+        summary
+    }
+
+    /// Candidates for a topic from an offset on, at most `at_most` of them.
+    pub(in crate::history) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+        postings(&self.topics, hash, from, at_most)
+    }
+
+    /// Candidates for a chosen id from an offset on, at most `at_most` of them.
+    pub(in crate::history) fn chosen(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+        postings(&self.chosen, hash, from, at_most)
+    }
+}
+
+fn postings(table: &HashMap<u64, Vec<u32>>, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
+    let postings = table.get(&hash).map_or(&[][..], Vec::as_slice);
+    let start = postings.partition_point(|at| *at < from);
+    postings[start..].iter().take(at_most).copied().collect()
+}

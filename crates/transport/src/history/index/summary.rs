@@ -1,0 +1,39 @@
+//! What is kept in memory of an index on the disk.
+
+use super::filter::Filter;
+use crate::Position;
+
+/// What is kept in memory of a sealed segment once its index was checked.
+#[derive(Debug, Default)]
+pub(in crate::history) struct Summary {
+    /// The hashes of the ids that publishers chose.
+    pub(in crate::history) chosen: Filter,
+    /// The first and last positions of updates that are lost, in order. Their topics are lost too,
+    /// so the postings of a topic say nothing about them.
+    pub(super) lost: Vec<(Position, Position)>,
+}
+
+impl Summary {
+    /// The first lost position after `from`, not beyond `up_to`.
+    pub(in crate::history) fn first_lost(
+        &self,
+        from: Position,
+        up_to: Position,
+    ) -> Option<Position> {
+        let next = self.lost.partition_point(|(_, last)| *last <= from);
+        let (first, _) = self.lost.get(next)?;
+        let first = (*first).max(from.next());
+        (first <= up_to).then_some(first)
+    }
+
+    /// Takes the offset of the next position into account.
+    pub(super) fn note_offset(&mut self, position: Position, at: u32) {
+        if at != 0 {
+            return;
+        }
+        match self.lost.last_mut() {
+            Some((_, last)) if last.next() == position => *last = position,
+            _ => self.lost.push((position, position)),
+        }
+    }
+}

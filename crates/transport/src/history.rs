@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod error;
 mod format;
+mod import;
 mod index;
 pub mod inspect;
 mod journal;
@@ -33,6 +34,7 @@ pub use self::disk::{Directory, Disk, File, Space};
 pub use self::error::OpenError;
 #[doc(hidden)]
 pub use self::format::decode_sealed;
+pub use self::import::{ImportFrom, Imported, Imports};
 use self::log::Log;
 use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
@@ -44,11 +46,6 @@ use crate::{
     Admit, AppendError, Appended, Bounds, Health, Lookup, Page, Pending, Position, ReadError, Ring,
     Route, Transport, Unavailable,
 };
-
-/// What is appended at once while importing, in updates.
-const IMPORT_GROUP: usize = 1_024;
-/// What is written at once at most, unless a single update is larger. In bytes.
-const GROUP_BYTES: usize = 1 << 20;
 
 /// The embedded default transport: what it acknowledged is on the disk.
 ///
@@ -62,26 +59,6 @@ pub struct History {
     committer: Committer<Log>,
     imported: u64,
 }
-
-/// An update of another store, to be appended once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Imported {
-    /// Its sequence number there; increasing.
-    pub sequence: u64,
-    /// When it was committed there, in milliseconds since 1970; `None` if the store does not say.
-    ///
-    /// Its age is counted from then, but from no earlier than the update before it and no later
-    /// than now, because the times of a log never go back.
-    pub time: Option<u64>,
-    /// The update, with its id.
-    pub update: Update,
-}
-
-/// Updates of another store: called with the sequence number of the last one that was imported.
-pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Imports, String>;
-
-/// Updates of another store, in order, or why it cannot be read on.
-pub type Imports = Box<dyn Iterator<Item = Result<Imported, String>>>;
 
 impl History {
     /// Opens a history, or creates it. Whatever is torn is cut and on the disk when this returns.
@@ -119,7 +96,7 @@ impl History {
         log.settle();
         let mut imported = 0;
         if let Some(from) = from {
-            imported = import(&mut log, from)?;
+            imported = import::import(&mut log, from)?;
             log.settle();
         }
         let shared = Arc::clone(&log.shared);
@@ -129,7 +106,7 @@ impl History {
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
         // A group is at most a quarter of the ring, so that its readers find it there, and small
         // beside a segment.
-        let group_bytes = (ring_bytes / 4).min(GROUP_BYTES);
+        let group_bytes = (ring_bytes / 4).min(log::GROUP_BYTES);
         let committer = pipeline::start(log, group_bytes);
         let committer = committer.map_err(failed("starting the thread that writes"))?;
         Ok(Self {
@@ -145,29 +122,6 @@ impl History {
     /// How many updates the opening imported.
     pub fn imported(&self) -> u64 {
         self.imported
-    }
-}
-
-/// Appends what another store has; how many updates.
-fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
-    let mut entries = from(log.facts.imported).map_err(OpenError::Import)?;
-    let mut count = 0;
-    loop {
-        let mut group: Vec<Imported> = Vec::new();
-        let mut bytes = 0;
-        // Bounded in bytes too: an update of the other store may be large.
-        while group.len() < IMPORT_GROUP && bytes < GROUP_BYTES {
-            let Some(entry) = entries.next() else { break };
-            let entry = entry.map_err(OpenError::Import)?;
-            bytes += entry.update.data.len();
-            group.push(entry);
-        }
-        if group.is_empty() {
-            return Ok(count);
-        }
-        count += group.len() as u64;
-        log.import(group)
-            .map_err(|error| OpenError::Import(error.to_string()))?;
     }
 }
 

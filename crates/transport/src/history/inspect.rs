@@ -1,10 +1,13 @@
 //! What an operator may ask of a history: what it holds, whether it is whole, and to repair it.
 
+mod fault;
+mod pass;
 mod repair;
 mod survey;
 
 use std::io;
 
+pub use self::fault::Fault;
 pub use self::repair::{Step, repair};
 use self::survey::{Survey, survey};
 use super::disk::Disk;
@@ -40,19 +43,6 @@ pub struct Stat {
     pub gaps: Vec<(Position, Position)>,
     /// Damage, as [`verify`] reports it.
     pub faults: u64,
-}
-
-/// Something that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The file.
-    pub path: String,
-    /// Where in it, in bytes.
-    pub offset: u64,
-    /// What is wrong.
-    pub what: String,
-    /// The positions that are lost, if any are.
-    pub lost: Option<(Position, Position)>,
 }
 
 /// A kept update, as it is exported.

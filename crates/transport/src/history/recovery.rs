@@ -9,22 +9,23 @@ use std::io;
 use std::sync::Arc;
 
 use self::events::{event_ranges, write_journal};
+use self::found::missing;
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
 use self::newest::Recovered;
-pub(super) use self::newest::{closed_index, rewrite};
+pub(super) use self::newest::closed_index;
 use super::clock::Clock;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{Content, Record, SEGMENT_HEADER, SegmentHeader};
 use super::index::{Facts, Hashes, Index, Subject};
 use super::journal::{self, Given, Journal};
-use super::log::{Log, Syncer, create_segment};
+use super::log::{Log, Syncer};
 use super::manifest::{Gap, Manifest};
 use super::names;
 use super::options::HistoryOptions;
 use super::retention::Retention;
 use super::run::Run;
-use super::segment::{Segment, read_record};
+use super::segment::{Segment, create_segment, read_record};
 use super::shared::{Newest, Shared};
 use crate::events::Events;
 use crate::{EventIds, Position, Ring, RunTag};
@@ -305,13 +306,6 @@ fn keep(
 fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {
     gaps.iter()
         .any(|gap| gap.first <= first && last <= gap.last)
-}
-
-fn missing(disk: &dyn Disk, number: u64, before: Position) -> OpenError {
-    OpenError::Missing {
-        path: disk.path(&format!("{number:010}-*.segment")),
-        what: format!("updates before position {before} are not deleted and in no other segment"),
-    }
 }
 
 /// Leaves the index of the segment that was the newest; it has a successor now.

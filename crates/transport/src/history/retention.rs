@@ -1,5 +1,6 @@
 //! What is kept: by count, bytes and age, exact to the update.
 
+mod limits;
 mod scout;
 mod search;
 
@@ -7,7 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::scout::{Question, Scout};
+pub(super) use self::limits::End;
+use self::limits::{Limits, Stored, Verdict};
+use self::scout::Scout;
+use self::search::{Answer, Question};
 use super::options::HistoryOptions;
 use super::shared::Shared;
 use crate::Position;
@@ -16,100 +20,6 @@ use crate::events::EventRanges;
 /// How long the committer waits for a look at the disk; the answer counts later then. What is in
 /// the system's cache is read a thousand times as fast.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The end of the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct End {
-    /// The position of the newest update; events do not count.
-    pub(super) head: Position,
-    /// The newest position, events included.
-    pub(super) top: Position,
-    /// The bytes of all segments.
-    pub(super) bytes: u64,
-    /// When the newest update was committed, as it was stored, in milliseconds since 1970.
-    pub(super) committed: u64,
-    /// The time of day that ages are judged by, in milliseconds since 1970.
-    pub(super) now: u64,
-}
-
-/// That an update was there at a time although it was committed at one that is still to come. In
-/// milliseconds since 1970.
-#[derive(Debug, Clone, Copy)]
-struct Witness {
-    position: Position,
-    time: u64,
-}
-
-/// The bounds, those that are a look at the disk away first.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    max_bytes: Option<u64>,
-    /// In milliseconds.
-    max_age: Option<u64>,
-    /// If the newest update is of a time that is still to come, since when that is known.
-    witness: Option<Witness>,
-}
-
-/// A stored update, as far as bounds ask.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    position: Position,
-    /// Where it begins, in bytes of all segments.
-    start: u64,
-    /// When it was committed, in milliseconds since 1970.
-    time: u64,
-}
-
-/// What bounds say of an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Kept,
-    /// It is over, as are those before it.
-    Over(Position),
-    /// It is lost, or was committed at a time that is still to come: it is as old as what follows.
-    Unknown,
-}
-
-impl Limits {
-    fn judge(self, end: End, update: Stored) -> Verdict {
-        let is_too_large = self
-            .max_bytes
-            .is_some_and(|most| end.bytes.saturating_sub(update.start) > most);
-        if is_too_large && update.position < end.head {
-            return Verdict::Over(update.position);
-        }
-        let Some(age) = self.max_age else {
-            return Verdict::Kept;
-        };
-        let witnessed = self
-            .witness
-            .filter(|known| update.position <= known.position);
-        match (update.time > end.now, witnessed) {
-            (false, _) if update.time.saturating_add(age) <= end.now => {
-                Verdict::Over(update.position)
-            }
-            (false, _) => Verdict::Kept,
-            (true, Some(known)) if known.time.saturating_add(age) <= end.now => {
-                Verdict::Over(update.position)
-            }
-            (true, _) => Verdict::Unknown,
-        }
-    }
-
-    /// Remembers since when the newest update is of a time that is still to come. If a later one is
-    /// of a time that has come, they are as old as that.
-    fn witness(&mut self, end: End) {
-        let is_known = |known: &Witness| known.time <= end.now && known.position == end.head;
-        let known = self.witness.filter(is_known);
-        let is_to_come = end.committed > end.now;
-        self.witness = is_to_come.then(|| {
-            known.unwrap_or(Witness {
-                position: end.head,
-                time: end.now,
-            })
-        });
-    }
-}
 
 /// The floor that follows from the bounds. The committer owns it, and never waits long for a disk
 /// because of it.
@@ -212,7 +122,7 @@ impl Retention {
         oldest.is_none_or(|oldest| self.limits.judge(end, oldest) != Verdict::Kept)
     }
 
-    fn learn(&mut self, answer: Option<io::Result<scout::Answer>>) {
+    fn learn(&mut self, answer: Option<io::Result<Answer>>) {
         match answer {
             Some(Ok(answer)) => {
                 self.floor = self.floor.max(answer.floor);

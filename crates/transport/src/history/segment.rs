@@ -2,6 +2,7 @@
 
 mod files;
 mod record;
+mod write;
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use self::files::Files;
 pub(super) use self::record::{read_frame, read_record};
+pub(super) use self::write::{create_segment, rewrite};
 use super::disk::File;
 use super::index::{Facts, Index, IndexFile, Subject, Summary};
 use super::names;

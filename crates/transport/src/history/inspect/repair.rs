@@ -5,11 +5,11 @@ use crate::Position;
 use crate::history::disk::Disk;
 use crate::history::error::OpenError;
 use crate::history::format::{SegmentHeader, VOID, encode_void};
-use crate::history::log::create_segment;
 use crate::history::manifest::{Gap, Manifest};
 use crate::history::names;
 use crate::history::recovery::{failed, find, lock, read_header, read_manifest};
 use crate::history::run::Run;
+use crate::history::segment::create_segment;
 
 /// One thing that a repair does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Begun, LOOK_AGAIN, Log, NOT_WRITTEN, Prepared, RECORDS};
+use super::group::{Begun, Prepared, RECORDS};
+use super::writer::{LOOK_AGAIN, Log, NOT_WRITTEN};
 use crate::events::Event;
 use crate::history::journal::{self, Given};
 use crate::history::options::SyncMode;

@@ -2,19 +2,11 @@
 
 use std::io;
 
-use super::{LOOK_AGAIN, Log, NOT_WRITTEN};
-use crate::history::clock::Moment;
+use super::writer::{LOOK_AGAIN, Log, NOT_WRITTEN, Trouble};
 use crate::history::names;
-use crate::history::recovery::rewrite;
+use crate::history::segment::rewrite;
 use crate::history::walk::{Met, walk};
 use crate::{AppendError, Health};
-
-/// The active segment's end is not known to be as it should: nothing is written until it is.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::history) struct Trouble {
-    /// When it was last tried to get out.
-    tried: Moment,
-}
 
 impl Log {
     /// A write failed: cuts what it left. The update is refused once the cut is durable.

@@ -4,15 +4,48 @@ use std::sync::Arc;
 
 use talaria_protocol::Update;
 
-use super::{Log, Prepared, RECORDS};
+use super::writer::Log;
 use crate::history::format::{EVENTS, GROUP_HEADER, GroupHeader, encode_events, encode_record};
 use crate::history::index::Facts;
 use crate::history::journal::encode_entry;
 use crate::{Frame, Position};
 
+/// Where the records of a group begin in its bytes: the header is before them, and what tells of the
+/// events before the group, if there are some.
+pub(super) const RECORDS: usize = GROUP_HEADER + EVENTS;
+
+/// A group as it will be written.
+pub(in crate::history) struct Prepared {
+    /// The position of its newest update.
+    pub(super) head: Position,
+    /// Whether it is of events.
+    pub(super) by_hub: bool,
+    pub(super) frames: Vec<Arc<Frame>>,
+    /// Whether their ids were chosen by publishers.
+    pub(super) chosen: Vec<bool>,
+    /// Room for what precedes the records, then those.
+    pub(super) bytes: Vec<u8>,
+    /// Where in the bytes the records begin.
+    pub(super) offsets: Vec<usize>,
+    pub(in crate::history) time: u64,
+    pub(in crate::history) imported: u64,
+}
+
+/// A group that was written, and is perhaps not durable yet.
+pub(in crate::history) struct Begun {
+    pub(super) group: Prepared,
+    /// Of the segment, with the group.
+    pub(super) end: u64,
+    /// Where in its bytes the group begins.
+    pub(super) start: usize,
+    pub(super) facts: Facts,
+    /// Whether it is being synced aside.
+    pub(super) aside: bool,
+}
+
 impl Log {
     /// A group without updates behind a head, whose newest update is of a time.
-    pub(super) fn new_group(&mut self, head: Position, before: u64) -> Prepared {
+    pub(in crate::history) fn new_group(&mut self, head: Position, before: u64) -> Prepared {
         let mut bytes = self.buffers.pop().unwrap_or_default();
         bytes.clear();
         bytes.resize(RECORDS, 0);
@@ -29,7 +62,7 @@ impl Log {
     }
 
     /// Gives updates their places in a group, and makes their records.
-    pub(super) fn add_to(&self, group: &mut Prepared, updates: Vec<Update>) {
+    pub(in crate::history) fn add_to(&self, group: &mut Prepared, updates: Vec<Update>) {
         let ids = &self.shared.ids;
         let mut made = ids
             .encode_all(self.run.tag, group.head.next(), updates.len())

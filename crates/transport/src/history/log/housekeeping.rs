@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LOOK_AGAIN, Log};
+use super::writer::{LOOK_AGAIN, Log};
 use crate::history::options::SyncMode;
 use crate::history::retention::End;
 use crate::history::segment::Segment;

@@ -3,13 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use super::Log;
-use crate::history::disk::{Disk, File};
+use super::writer::Log;
 use crate::history::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::history::index::Subject;
 use crate::history::names;
 use crate::history::options::SyncMode;
-use crate::history::segment::Segment;
+use crate::history::segment::{Segment, create_segment};
 
 /// Zeros that are written ahead, at most, in bytes.
 const ALLOCATED: u64 = 1 << 20;
@@ -20,25 +19,6 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 /// deletion.
 fn segment_bytes(kept: u64) -> u64 {
     (kept / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end())
-}
-
-/// Creates a segment, durably: under its name there is never one without its header.
-pub(in crate::history) fn create_segment(
-    disk: &dyn Disk,
-    header: &SegmentHeader,
-) -> io::Result<Arc<dyn File>> {
-    let name = names::segment(header.number, header.first);
-    let new = format!("{name}{}", names::NEW);
-    let write = || -> io::Result<Arc<dyn File>> {
-        let file = disk.create(&new)?;
-        file.write_at(&header.encode(), 0)?;
-        file.sync_data()?;
-        disk.rename(&new, &name)?;
-        disk.sync()?;
-        Ok(file)
-    };
-    // What was begun takes room that a full disk does not have.
-    write().inspect_err(|_| drop(disk.remove(&new)))
 }
 
 impl Log {

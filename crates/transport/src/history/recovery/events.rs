@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::failed;
+use super::found::failed;
 use crate::Position;
 use crate::events::{EventRanges, Events};
 use crate::history::disk::Disk;

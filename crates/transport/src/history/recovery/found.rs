@@ -190,3 +190,11 @@ pub(in crate::history) fn read_header(
         }),
     }
 }
+
+/// The error of a log that lacks the segment with a number.
+pub(super) fn missing(disk: &dyn Disk, number: u64, before: Position) -> OpenError {
+    OpenError::Missing {
+        path: disk.path(&format!("{number:010}-*.segment")),
+        what: format!("updates before position {before} are not deleted and in no other segment"),
+    }
+}

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Found, failed, missing, read_header};
+use super::found::{Found, failed, missing, read_header};
 use crate::Position;
 use crate::history::disk::{Disk, File};
 use crate::history::error::OpenError;
@@ -14,6 +14,7 @@ use crate::history::manifest::Manifest;
 use crate::history::names;
 use crate::history::run::Run;
 use crate::history::scan::{Entry, Scanner};
+use crate::history::segment::rewrite;
 
 /// The newest segment, as far as it is whole; all of it is durable.
 pub(super) struct Recovered {
@@ -107,15 +108,6 @@ pub(in crate::history) fn closed_index(
     IndexFile::open(disk, &names::closed(number, first), |subject| {
         (subject.number, subject.first, subject.length) == (number, first, length)
     })
-}
-
-/// Writes a part of a file as it can be read.
-pub(in crate::history) fn rewrite(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
-    let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
-    if file.read_at(&mut bytes, from)? < bytes.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    file.write_at(&bytes, from)
 }
 
 /// An index that is not of a closed segment says that there was a later segment.

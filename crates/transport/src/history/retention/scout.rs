@@ -2,32 +2,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::search::Search;
-use super::{End, Limits, Stored};
-use crate::Position;
-use crate::history::shared::Shared;
-
-/// Where the floor is at an end of the log.
-pub(super) struct Question {
-    pub(super) limits: Limits,
-    pub(super) end: End,
-    /// The floor so far.
-    pub(super) floor: Position,
-    pub(super) shared: Arc<Shared>,
-}
-
-/// The floor, and the oldest update above it unless it is lost or not readable.
-pub(super) struct Answer {
-    pub(super) floor: Position,
-    pub(super) oldest: Option<Stored>,
-    /// Why some updates could not be looked at.
-    pub(super) error: Option<io::Error>,
-}
+use super::search::{Answer, Question, Search};
 
 /// The thread; it ends when this is dropped.
 pub(super) struct Scout {

@@ -4,11 +4,28 @@
 use std::io;
 use std::sync::Arc;
 
-use super::scout::{Answer, Question};
-use super::{End, Limits, Stored, Verdict};
+use super::limits::{End, Limits, Stored, Verdict};
 use crate::Position;
 use crate::history::format::{Content, Record};
 use crate::history::segment::{Files, Segment, read_record};
+use crate::history::shared::Shared;
+
+/// Where the floor is at an end of the log.
+pub(super) struct Question {
+    pub(super) limits: Limits,
+    pub(super) end: End,
+    /// The floor so far.
+    pub(super) floor: Position,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The floor, and the oldest update above it unless it is lost or not readable.
+pub(super) struct Answer {
+    pub(super) floor: Position,
+    pub(super) oldest: Option<Stored>,
+    /// Why some updates could not be looked at.
+    pub(super) error: Option<io::Error>,
+}
 
 /// One search.
 pub(super) struct Search<'a> {

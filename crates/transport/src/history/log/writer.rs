@@ -1,0 +1,91 @@
+//! The writer of a log: what it knows, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::syncer::Syncer;
+use crate::history::clock::{Clock, Moment};
+use crate::history::disk::File;
+use crate::history::index::Facts;
+use crate::history::journal::Journal;
+use crate::history::retention::Retention;
+use crate::history::run::Run;
+use crate::history::segment::Segment;
+use crate::history::shared::Shared;
+use crate::{Position, Ring};
+
+/// Why updates are refused that could not be written.
+pub(super) const NOT_WRITTEN: &str = "the history could not be written; the hub's log says why";
+/// How often to check for expired updates, and whether a failed disk works again.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What is written at once at most, unless a single update is larger. In bytes.
+pub(in crate::history) const GROUP_BYTES: usize = 1 << 20;
+
+/// The only one who writes.
+pub(in crate::history) struct Log {
+    pub(in crate::history) shared: Arc<Shared>,
+    pub(in crate::history) run: Run,
+    pub(in crate::history) active: Arc<Segment>,
+    pub(in crate::history) file: Arc<dyn File>,
+    /// Where the last committed group of the active segment ends.
+    pub(in crate::history) end: u64,
+    /// Up to here the active segment is known to be durable.
+    pub(in crate::history) durable: u64,
+    /// Up to here the active segment's file has room that was written before.
+    pub(in crate::history) allocated: u64,
+    /// When the active segment has this many bytes, the next one begins.
+    pub(in crate::history) target: u64,
+    /// When and at how many bytes of the log the disk's free space was last looked at.
+    pub(in crate::history) space_seen: Option<(Moment, u64)>,
+    /// The newest position. What lies between it and the last one of the active segment are events.
+    pub(in crate::history) head: Position,
+    pub(in crate::history) journal: Journal,
+    /// When it was last tried to write the journal anew, if it may hold events that were refused.
+    pub(in crate::history) journal_in_doubt: Option<Moment>,
+    pub(in crate::history) ring: Arc<Ring>,
+    pub(in crate::history) clock: Clock,
+    pub(in crate::history) retention: Retention,
+    /// When the floor was last written without a publish.
+    pub(in crate::history) floor_recorded: Moment,
+    /// Files that could not be removed yet.
+    pub(in crate::history) unremoved: Vec<String>,
+    /// Of the last committed group.
+    pub(in crate::history) facts: Facts,
+    /// The retention floor that is known to be durable; what is above it is not removed.
+    pub(in crate::history) durable_floor: Position,
+    /// When the oldest update that is not durable was committed.
+    pub(in crate::history) unsynced_since: Option<Moment>,
+    pub(in crate::history) trouble: Option<Trouble>,
+    /// Reused for groups.
+    pub(in crate::history) buffers: Vec<Vec<u8>>,
+    pub(in crate::history) syncer: Syncer,
+    /// Keeps other processes out; dropped last.
+    pub(in crate::history) _lock: Box<dyn Send + Sync>,
+}
+
+/// The active segment's end is not known to be as it should: nothing is written until it is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::history) struct Trouble {
+    /// When it was last tried to get out.
+    pub(super) tried: Moment,
+}
+
+impl Drop for Log {
+    /// Leaves the log so that it opens without being read.
+    fn drop(&mut self) {
+        if let Err(error) = self.sync_events() {
+            tracing::warn!(%error, "the file of subscription events could not be written");
+        }
+        let is_empty = self.active.last() < self.active.first;
+        if self.trouble.is_some() || is_empty {
+            return;
+        }
+        match self.finish_segment() {
+            Ok(()) => self.write_closed_index(),
+            Err(error) => tracing::warn!(
+                %error,
+                "the history was not closed cleanly; the next start reads its newest segment"
+            ),
+        }
+    }
+}

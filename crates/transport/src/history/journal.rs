@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use self::bytes::encode_header;
 pub(super) use self::bytes::{Given, NAME, encode_entry};
-pub(super) use self::recall::recall;
+pub(super) use self::recall::{Recalled, recall};
 use super::disk::{Disk, File};
 use super::manifest::Manifest;
 use crate::events::{Event, Events};

@@ -3,32 +3,35 @@
 
 mod events;
 mod found;
+mod kept;
+mod last;
+mod leftovers;
 mod newest;
 
 use std::io;
 use std::sync::Arc;
 
-use self::events::{event_ranges, write_journal};
-use self::found::missing;
+use self::events::{event_ranges, keep_events};
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
-use self::newest::Recovered;
+use self::kept::{keep, sealed};
+use self::leftovers::{create_active, remove, remove_leftovers, seal};
 pub(super) use self::newest::closed_index;
 use super::clock::Clock;
-use super::disk::Disk;
+use super::disk::{Disk, File};
 use super::error::OpenError;
-use super::format::{Content, Record, SEGMENT_HEADER, SegmentHeader};
-use super::index::{Facts, Hashes, Index, Subject};
-use super::journal::{self, Given, Journal};
+use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::index::Facts;
+use super::journal::{self, Journal};
 use super::log::{Log, Syncer};
-use super::manifest::{Gap, Manifest};
+use super::manifest::Manifest;
 use super::names;
 use super::options::HistoryOptions;
 use super::retention::Retention;
 use super::run::Run;
-use super::segment::{Segment, create_segment, read_record};
+use super::segment::{Segment, create_segment};
 use super::shared::{Newest, Shared};
 use crate::events::Events;
-use crate::{EventIds, Position, Ring, RunTag};
+use crate::{Position, Ring, RunTag};
 
 /// Opens a log for writing.
 pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, OpenError> {
@@ -64,35 +67,8 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         created: clock.believed(),
         key: manifest.key,
     };
-    let mut events = Events::new(options.events);
-    recalled
-        .events
-        .into_iter()
-        .for_each(|event| events.add(event));
-    events.evict();
-    let mut journal = Journal::default();
-    if recalled.exists {
-        let given = Given {
-            run: newest.run.tag,
-            first: newest.head.next(),
-            last: head,
-        };
-        write_journal(&mut journal, &*disk, given, &manifest, &events)?;
-    }
-    let name = names::segment(header.number, header.first);
-    let file = create_segment(&*disk, &header).or_else(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            tracing::warn!("the disk is full; indexes are removed and made again when needed");
-            let indexes = found.indexes.iter();
-            remove(
-                &*disk,
-                indexes.map(|(number, first)| names::index(*number, *first)),
-            );
-            create_segment(&*disk, &header)
-        }
-        _ => Err(error),
-    });
-    let file = file.map_err(failed(&*disk, &name, "creating it"))?;
+    let (events, journal) = keep_events(recalled, options.events, &*disk, &newest, &manifest)?;
+    let file = create_active(&*disk, &found, &header)?;
     seal(&*disk, &newest, number, first);
     manifest.runs.push(run);
     manifest
@@ -103,38 +79,9 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         &*disk,
         closed.map(|(number, first)| names::closed(*number, *first)),
     );
-    let mut base = 0;
-    let mut kept: Vec<Arc<Segment>> = Vec::new();
-    for subject in segments
-        .iter()
-        .filter(|subject| subject.number < header.number)
-    {
-        kept.push(Arc::new(Segment::sealed(*subject, base)));
-        base += subject.length;
-    }
-    if newest.event_id.is_none()
-        && let Some((event_id, time)) = newest_update(&*disk, &kept, &manifest)?
-    {
-        newest.event_id = Some(event_id);
-        // A segment without updates knows only when it was begun.
-        newest.facts.time = time;
-    }
-    if newest.event_id.is_some() {
-        clock.committed(newest.facts.time);
-    }
-    if head > newest.head {
-        // The newest one is an event, whose id the log made.
-        let ids = EventIds::new(&manifest.key);
-        let run = manifest.run_of(head);
-        newest.event_id = run.map(|run| ids.encode(run.tag, head).into());
-    }
-    let active = Arc::new(Segment::active(
-        header.number,
-        header.first,
-        base,
-        Arc::clone(&file),
-        SEGMENT_HEADER as u64,
-    ));
+    let (mut kept, base) = sealed(&segments, header.number);
+    last::learn(&mut newest, &*disk, &kept, &manifest, &mut clock, head)?;
+    let active = Arc::new(Segment::active(&header, base, Arc::clone(&file)));
     kept.push(Arc::clone(&active));
     let shared = Arc::new(Shared::new(
         disk,
@@ -157,7 +104,7 @@ fn log(
     shared: Arc<Shared>,
     run: Run,
     active: Arc<Segment>,
-    file: Arc<dyn super::disk::File>,
+    file: Arc<dyn File>,
     facts: Facts,
     clock: Clock,
     lock: Box<dyn Send + Sync>,
@@ -224,13 +171,7 @@ fn begin(
     manifest
         .write(&*disk)
         .map_err(failed(&*disk, "manifest", "writing it"))?;
-    let active = Arc::new(Segment::active(
-        header.number,
-        header.first,
-        0,
-        Arc::clone(&file),
-        SEGMENT_HEADER as u64,
-    ));
+    let active = Arc::new(Segment::active(&header, 0, Arc::clone(&file)));
     let shared = Shared::new(
         disk,
         manifest,
@@ -250,164 +191,4 @@ fn new_run(head: Position, disk: &dyn Disk) -> Result<Run, OpenError> {
         tag: tag.map_err(failed(disk, "manifest", "choosing a run's tag"))?,
         first: head.next(),
     })
-}
-
-/// The segments that hold what is above the floor, none of them missing.
-fn keep(
-    disk: &dyn Disk,
-    found: &Found,
-    newest: &Recovered,
-    manifest: &Manifest,
-) -> Result<Vec<Subject>, OpenError> {
-    let floor = newest.facts.floor;
-    let mut kept: Vec<Subject> = Vec::new();
-    let mut last = newest.head;
-    let mut next: Option<(u64, Position)> = None;
-    for (&number, &(first, length)) in found.segments.iter().rev() {
-        if let Some((next, position)) = next {
-            if last <= floor {
-                break;
-            }
-            if next != number + 1 {
-                return Err(missing(disk, next - 1, position));
-            }
-            if first > position {
-                return Err(OpenError::Damaged {
-                    path: disk.path(&names::segment(number, first)),
-                    offset: 0,
-                    what: format!("it should begin before position {position}"),
-                });
-            }
-        }
-        let length = if next.is_none() {
-            newest.length
-        } else {
-            length
-        };
-        kept.push(Subject {
-            number,
-            first,
-            last,
-            length,
-        });
-        last = first.back(1);
-        next = Some((number, first));
-    }
-    kept.reverse();
-    let needed = floor.next();
-    if let Some(oldest) = kept.first().filter(|oldest| oldest.first > needed)
-        && !is_gap(&manifest.gaps, needed, oldest.first.back(1))
-    {
-        return Err(missing(disk, oldest.number.saturating_sub(1), oldest.first));
-    }
-    Ok(kept)
-}
-
-fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {
-    gaps.iter()
-        .any(|gap| gap.first <= first && last <= gap.last)
-}
-
-/// Leaves the index of the segment that was the newest; it has a successor now.
-fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Position) {
-    let index = names::index(number, first);
-    let written = match &newest.index {
-        _ if newest.head < first => Ok(()),
-        Some(built) => {
-            let subject = Subject {
-                number,
-                first,
-                last: newest.head,
-                length: newest.length,
-            };
-            built.write(disk, &index, subject, newest.facts)
-        }
-        None => disk.rename(&names::closed(number, first), &index),
-    };
-    if let Err(error) = written {
-        tracing::warn!(%error, index = disk.path(&index), "an index could not be written; it is made when it is needed");
-    }
-}
-
-/// Removes what no segment in use needs, and what was being written. The floor that says so is
-/// durable.
-fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
-    let old = |number: &u64| *number < oldest;
-    let segments = found.segments.iter().filter(|(number, _)| old(number));
-    let segments = segments.map(|(number, (first, _))| names::segment(*number, *first));
-    let indexes = found.indexes.iter().filter(|(number, _)| old(number));
-    let indexes = indexes.map(|(number, first)| names::index(*number, *first));
-    let leftovers = found.leftovers.iter().cloned();
-    remove(disk, segments.chain(indexes).chain(leftovers));
-}
-
-/// Removes files; whatever fails is tried again at the next start.
-fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
-    for name in names {
-        match disk.remove(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, file = disk.path(&name), "a file that is no longer needed could not be removed");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The id and the time of the newest update of the sealed segments; `None` if there is none, or if
-/// it is damaged.
-fn newest_update(
-    disk: &dyn Disk,
-    sealed: &[Arc<Segment>],
-    manifest: &Manifest,
-) -> Result<Option<(Box<str>, u64)>, OpenError> {
-    let segment = sealed
-        .iter()
-        .rev()
-        .find(|segment| segment.last() >= segment.first);
-    let Some(segment) = segment else {
-        return Ok(None);
-    };
-    let name = names::segment(segment.number, segment.first);
-    read_last(disk, segment, &name, manifest).map_err(failed(disk, &name, "reading it"))
-}
-
-fn read_last(
-    disk: &dyn Disk,
-    segment: &Segment,
-    name: &str,
-    manifest: &Manifest,
-) -> io::Result<Option<(Box<str>, u64)>> {
-    let file = disk.open(name)?;
-    let index = names::index(segment.number, segment.first);
-    let index = super::index::IndexFile::open(disk, &index, |subject| {
-        subject.number == segment.number && subject.last == segment.last()
-    })?;
-    let at = match index {
-        Some(index) => index.place(segment.last())?,
-        None => {
-            let hashes = Hashes::new(&manifest.key);
-            let mut index = Index::new(segment.first);
-            super::walk::walk(
-                &*file,
-                segment.number,
-                segment.end(),
-                &mut |met| match met {
-                    super::walk::Met::Update(stored, at) => {
-                        index.add_stored(&stored, at, &hashes);
-                    }
-                    super::walk::Met::Events(first, last, _) => index.add_events(first, last),
-                    _ => {}
-                },
-            )?;
-            index.place(segment.last())
-        }
-    };
-    let Some((_, at)) = at else { return Ok(None) };
-    let bytes = read_record(&*file, at.into(), segment.end())?;
-    Ok(
-        bytes.and_then(|bytes| match Record::parse(&bytes)?.content {
-            Content::Update(stored) => Some((stored.event_id.into(), stored.time)),
-            Content::Snapshot | Content::Void | Content::Events(..) => None,
-        }),
-    )
 }

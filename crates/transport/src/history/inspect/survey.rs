@@ -137,26 +137,7 @@ impl Survey {
         last: Option<Position>,
     ) -> Result<(), OpenError> {
         let name = names::segment(number, first);
-        let header_is_readable = match read_header(disk, number, first) {
-            Ok(header) => {
-                self.facts = Facts {
-                    floor: header.floor,
-                    imported: header.imported,
-                    time: header.created,
-                };
-                true
-            }
-            Err(OpenError::Damaged { path, offset, what }) => {
-                self.faults.push(Fault {
-                    path,
-                    offset,
-                    what,
-                    lost: None,
-                });
-                false
-            }
-            Err(error) => return Err(error),
-        };
+        let header_is_readable = self.read_header(disk, number, first)?;
         let file = disk
             .open(&name)
             .map_err(failed(disk, &name, "opening it"))?;
@@ -172,7 +153,54 @@ impl Survey {
             None => pass.take_torn_tail(),
             Some(_) => None,
         };
-        for damage in &pass.damage {
+        self.report(disk, &name, &pass.damage);
+        self.facts = pass.facts.unwrap_or(self.facts);
+        self.head = self.head.max(pass.last).max(first.back(1));
+        self.segments.push(Surveyed {
+            number,
+            first,
+            length,
+            header_is_readable,
+            run: pass.run,
+            damage: pass.damage,
+            torn_at,
+            last: pass.last,
+        });
+        Ok(())
+    }
+
+    /// Takes over what the header of a segment says; whether it is readable.
+    fn read_header(
+        &mut self,
+        disk: &dyn Disk,
+        number: u64,
+        first: Position,
+    ) -> Result<bool, OpenError> {
+        match read_header(disk, number, first) {
+            Ok(header) => {
+                self.facts = Facts {
+                    floor: header.floor,
+                    imported: header.imported,
+                    time: header.created,
+                };
+                Ok(true)
+            }
+            Err(OpenError::Damaged { path, offset, what }) => {
+                self.faults.push(Fault {
+                    path,
+                    offset,
+                    what,
+                    lost: None,
+                });
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reports what is damaged in a file, unless a repair has given it up.
+    fn report(&mut self, disk: &dyn Disk, name: &str, damage: &[Damage]) {
+        for damage in damage {
             let lost = damage.lost.filter(|lost| !self.is_gap(*lost));
             if lost.is_none() && damage.at == damage.until {
                 continue;
@@ -187,25 +215,12 @@ impl Survey {
                 None => format!("{} bytes are not readable", damage.until - damage.at),
             };
             self.faults.push(Fault {
-                path: disk.path(&name),
+                path: disk.path(name),
                 offset: damage.at,
                 what,
                 lost: lost.map(|lost| (lost.first, lost.last)),
             });
         }
-        self.facts = pass.facts.unwrap_or(self.facts);
-        self.head = self.head.max(pass.last).max(first.back(1));
-        self.segments.push(Surveyed {
-            number,
-            first,
-            length,
-            header_is_readable,
-            run: pass.run,
-            damage: pass.damage,
-            torn_at,
-            last: pass.last,
-        });
-        Ok(())
     }
 
     /// Segments that should be there, by their numbers, by the floor and by their indexes.

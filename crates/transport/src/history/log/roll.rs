@@ -76,11 +76,9 @@ impl Log {
             sealed = sealed.with_index(&written.read().index);
         }
         let active = Arc::new(Segment::active(
-            header.number,
-            header.first,
+            &header,
             self.active.base + self.end,
             Arc::clone(&file),
-            SEGMENT_HEADER as u64,
         ));
         let mut segments = self.shared.segments().to_vec();
         segments.pop();

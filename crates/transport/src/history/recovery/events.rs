@@ -3,17 +3,44 @@
 use std::io;
 
 use super::found::failed;
-use crate::Position;
+use super::newest::Recovered;
 use crate::events::{EventRanges, Events};
 use crate::history::disk::Disk;
 use crate::history::error::OpenError;
-use crate::history::journal::{self, Given, Journal};
+use crate::history::journal::{self, Given, Journal, Recalled};
 use crate::history::manifest::Manifest;
 use crate::history::shared::Shared;
+use crate::{EventBounds, Position};
+
+/// The events that are kept of those that were found, and the journal that holds them.
+pub(super) fn keep_events(
+    recalled: Recalled,
+    bounds: EventBounds,
+    disk: &dyn Disk,
+    newest: &Recovered,
+    manifest: &Manifest,
+) -> Result<(Events, Journal), OpenError> {
+    let mut events = Events::new(bounds);
+    recalled
+        .events
+        .into_iter()
+        .for_each(|event| events.add(event));
+    events.evict();
+    let mut journal = Journal::default();
+    if recalled.exists {
+        let given = Given {
+            run: newest.run.tag,
+            first: newest.head.next(),
+            last: recalled.head,
+        };
+        write_journal(&mut journal, disk, given, manifest, &events)?;
+    }
+    Ok((events, journal))
+}
 
 /// Writes the events that were found anew, since a killed process leaves what is readable and not
 /// durable, and a segment begins only once all before it is durable.
-pub(super) fn write_journal(
+fn write_journal(
     journal: &mut Journal,
     disk: &dyn Disk,
     given: Given,

@@ -8,7 +8,6 @@ use std::sync::{Arc, Weak};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::Segment;
 use crate::history::disk::Disk;
 use crate::history::index::Hashes;
 use crate::sync::Mutex;
@@ -34,12 +33,17 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     )
 }
 
+/// A segment whose files can be closed; whoever reads it opens them again.
+pub(super) trait Close: Send + Sync {
+    fn close(&self);
+}
+
 /// What all segments of a log share.
 pub(in crate::history) struct Files {
     pub(in crate::history) disk: Arc<dyn Disk>,
     pub(in crate::history) hashes: Hashes,
     /// The sealed segments that are open, the longest open first.
-    open: Mutex<VecDeque<Weak<Segment>>>,
+    open: Mutex<VecDeque<Weak<dyn Close>>>,
     /// How many of them there may be.
     most_open: usize,
     /// When it was last reported that the log cannot be read, in milliseconds since 1970.
@@ -70,9 +74,9 @@ impl Files {
     }
 
     /// Counts a segment that was opened, and closes the one that has been open longest.
-    pub(super) fn opened(&self, segment: &Arc<Segment>) {
+    pub(super) fn opened(&self, segment: Weak<dyn Close>) {
         let mut open = self.open.lock();
-        open.push_back(Arc::downgrade(segment));
+        open.push_back(segment);
         let is_over = open.len() > self.most_open;
         drop(open);
         if is_over {

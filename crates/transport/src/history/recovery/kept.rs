@@ -1,0 +1,80 @@
+//! Which segments a log is made of.
+
+use std::sync::Arc;
+
+use super::found::{Found, missing};
+use super::newest::Recovered;
+use crate::Position;
+use crate::history::disk::Disk;
+use crate::history::error::OpenError;
+use crate::history::index::Subject;
+use crate::history::manifest::{Gap, Manifest};
+use crate::history::names;
+use crate::history::segment::Segment;
+
+/// The segments that hold what is above the floor, none of them missing.
+pub(super) fn keep(
+    disk: &dyn Disk,
+    found: &Found,
+    newest: &Recovered,
+    manifest: &Manifest,
+) -> Result<Vec<Subject>, OpenError> {
+    let floor = newest.facts.floor;
+    let mut kept: Vec<Subject> = Vec::new();
+    let mut last = newest.head;
+    let mut next: Option<(u64, Position)> = None;
+    for (&number, &(first, length)) in found.segments.iter().rev() {
+        if let Some((next, position)) = next {
+            if last <= floor {
+                break;
+            }
+            if next != number + 1 {
+                return Err(missing(disk, next - 1, position));
+            }
+            if first > position {
+                return Err(OpenError::Damaged {
+                    path: disk.path(&names::segment(number, first)),
+                    offset: 0,
+                    what: format!("it should begin before position {position}"),
+                });
+            }
+        }
+        let length = if next.is_none() {
+            newest.length
+        } else {
+            length
+        };
+        kept.push(Subject {
+            number,
+            first,
+            last,
+            length,
+        });
+        last = first.back(1);
+        next = Some((number, first));
+    }
+    kept.reverse();
+    let needed = floor.next();
+    if let Some(oldest) = kept.first().filter(|oldest| oldest.first > needed)
+        && !is_gap(&manifest.gaps, needed, oldest.first.back(1))
+    {
+        return Err(missing(disk, oldest.number.saturating_sub(1), oldest.first));
+    }
+    Ok(kept)
+}
+
+fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {
+    gaps.iter()
+        .any(|gap| gap.first <= first && last <= gap.last)
+}
+
+/// The segments of a log before the active one, and their bytes.
+pub(super) fn sealed(subjects: &[Subject], active: u64) -> (Vec<Arc<Segment>>, u64) {
+    let mut base = 0;
+    let mut kept: Vec<Arc<Segment>> = Vec::new();
+    for subject in subjects.iter().filter(|subject| subject.number < active) {
+        kept.push(Arc::new(Segment::sealed(*subject, base)));
+        base += subject.length;
+    }
+    (kept, base)
+}

@@ -2,18 +2,26 @@
 
 use serde_json::{Map, Value};
 use talaria_protocol::Update;
-use talaria_transport::history::Imported;
 
 use crate::tree::Item;
 
 const SEQUENCE_BYTES: usize = size_of::<u64>();
 
-/// An entry of the bucket.
+/// An update of the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its sequence number; increasing.
+    pub sequence: u64,
+    /// The update, with its id if it has one.
+    pub update: Update,
+}
+
+/// What a key and its value say.
 #[derive(Debug)]
-pub(crate) enum Entry {
-    /// An update.
-    Update {
-        imported: Imported,
+pub(crate) enum Decoded {
+    Entry {
+        entry: Entry,
         /// Fields left out because SSE cannot carry them.
         dropped_fields: u64,
     },
@@ -25,13 +33,13 @@ pub(crate) enum Entry {
 }
 
 /// Reads a key and its value.
-pub(crate) fn decode(item: &Item) -> Entry {
+pub(crate) fn decode(item: &Item) -> Decoded {
     let Some((sequence, key_id)) = item.key.split_first_chunk::<SEQUENCE_BYTES>() else {
-        return Entry::Unreadable { sequence: None };
+        return Decoded::Unreadable { sequence: None };
     };
     let sequence = u64::from_be_bytes(*sequence);
     let Some(mut update) = item.value.as_deref().and_then(update) else {
-        return Entry::Unreadable {
+        return Decoded::Unreadable {
             sequence: Some(sequence),
         };
     };
@@ -50,12 +58,8 @@ pub(crate) fn decode(item: &Item) -> Entry {
     // A client ignores an id with NUL; a type may have one.
     update.id = keep(update.id, &['\r', '\n', '\0']);
     update.event_type = keep(update.event_type, &['\r', '\n']);
-    Entry::Update {
-        imported: Imported {
-            sequence,
-            time: None,
-            update,
-        },
+    Decoded::Entry {
+        entry: Entry { sequence, update },
         dropped_fields,
     }
 }
@@ -105,28 +109,20 @@ fn text(value: Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn imported_update(sequence: u64, update: Update) -> Imported {
-        Imported {
-            sequence,
-            time: None,
-            update,
-        }
-    }
-
-    fn decoded(key: &[u8], value: &[u8]) -> Entry {
+    fn decoded(key: &[u8], value: &[u8]) -> Decoded {
         decode(&Item {
             key: key.to_owned(),
             value: Some(value.to_owned()),
         })
     }
 
-    fn kept(key: &[u8], value: &str) -> (Imported, u64) {
+    fn kept(key: &[u8], value: &str) -> (Entry, u64) {
         match decoded(key, value.as_bytes()) {
-            Entry::Update {
-                imported,
+            Decoded::Entry {
+                entry,
                 dropped_fields,
-            } => (imported, dropped_fields),
-            Entry::Unreadable { .. } => panic!("{value} is unreadable"),
+            } => (entry, dropped_fields),
+            Decoded::Unreadable { .. } => panic!("{value} is unreadable"),
         }
     }
 
@@ -135,7 +131,7 @@ mod tests {
     /// B-520.
     #[test]
     fn an_entry_is_read_as_the_hub_wrote_it() {
-        let (imported, dropped) = kept(
+        let (entry, dropped) = kept(
             KEY,
             r#"{"Data":"a\r\nb","ID":"id","Type":"note","Retry":1500,
                 "Topics":["t","u"],"Private":true,"Debug":true}"#,
@@ -150,7 +146,7 @@ mod tests {
             by_hub: false,
         };
         let sequence = 258;
-        assert_eq!((imported, dropped), (imported_update(sequence, update), 0));
+        assert_eq!((entry, dropped), (Entry { sequence, update }, 0));
     }
 
     #[test]
@@ -166,22 +162,22 @@ mod tests {
                 ..Update::default()
             };
             let sequence = 258;
-            assert_eq!(kept(KEY, value), (imported_update(sequence, update), 0));
+            assert_eq!(kept(KEY, value), (Entry { sequence, update }, 0));
         }
     }
 
     /// B-1034.
     #[test]
     fn what_no_field_can_carry_is_dropped_and_counted() {
-        let (imported, dropped) = kept(KEY, r#"{"Data":"d","ID":"a\nb","Type":"x\ry"}"#);
+        let (entry, dropped) = kept(KEY, r#"{"Data":"d","ID":"a\nb","Type":"x\ry"}"#);
         assert_eq!(dropped, 2);
-        let update = imported.update;
+        let update = entry.update;
         assert_eq!((update.id, update.event_type), (None, None));
         assert_eq!(update.data, "d");
 
-        let (imported, dropped) = kept(KEY, r##"{"ID":"a\u0000","Type":"x\u0000"}"##);
-        assert_eq!((imported.update.id, dropped), (None, 1));
-        assert_eq!(imported.update.event_type.as_deref(), Some("x\0"));
+        let (entry, dropped) = kept(KEY, r##"{"ID":"a\u0000","Type":"x\u0000"}"##);
+        assert_eq!((entry.update.id, dropped), (None, 1));
+        assert_eq!(entry.update.event_type.as_deref(), Some("x\0"));
     }
 
     /// B-1034.
@@ -189,21 +185,21 @@ mod tests {
     fn what_1_0_refuses_but_a_field_can_carry_is_kept() {
         for id in ["#1", "earliest", "a\u{1}", "a\u{200B}"] {
             let value = serde_json::json!({"ID": id, "Type": "mercure", "Topics": ["*", "a\n"]});
-            let (imported, dropped) = kept(KEY, &value.to_string());
-            assert_eq!((imported.update.id.as_deref(), dropped), (Some(id), 0));
-            assert_eq!(imported.update.event_type.as_deref(), Some("mercure"));
-            assert_eq!(imported.update.topics, ["*", "a\n"]);
+            let (entry, dropped) = kept(KEY, &value.to_string());
+            assert_eq!((entry.update.id.as_deref(), dropped), (Some(id), 0));
+            assert_eq!(entry.update.event_type.as_deref(), Some("mercure"));
+            assert_eq!(entry.update.topics, ["*", "a\n"]);
         }
     }
 
     #[test]
     fn bytes_that_are_no_utf_8_are_replaced() {
-        let (imported, _) = kept(b"\0\0\0\0\0\0\0\x01a\xFF", "{}");
-        assert_eq!(imported.update.id.as_deref(), Some("a\u{FFFD}"));
-        let Entry::Update { imported, .. } = decoded(KEY, b"{\"Data\":\"a\xFFb\"}") else {
+        let (entry, _) = kept(b"\0\0\0\0\0\0\0\x01a\xFF", "{}");
+        assert_eq!(entry.update.id.as_deref(), Some("a\u{FFFD}"));
+        let Decoded::Entry { entry, .. } = decoded(KEY, b"{\"Data\":\"a\xFFb\"}") else {
             panic!("unreadable");
         };
-        assert_eq!(imported.update.data, "a\u{FFFD}b");
+        assert_eq!(entry.update.data, "a\u{FFFD}b");
     }
 
     /// B-512. Above all, nothing becomes public because its flag is unreadable.
@@ -220,14 +216,14 @@ mod tests {
             r#"{"Topics":[1]}"#,
             r#"{"Private":"true"}"#,
         ] {
-            let entry = decoded(KEY, value.as_bytes());
+            let found = decoded(KEY, value.as_bytes());
             let sequence = Some(258);
             assert!(
-                matches!(entry, Entry::Unreadable { sequence: found } if found == sequence),
-                "{value}: {entry:?}"
+                matches!(found, Decoded::Unreadable { sequence: at } if at == sequence),
+                "{value}: {found:?}"
             );
         }
         let short = decoded(b"short", b"{}");
-        assert!(matches!(short, Entry::Unreadable { sequence: None }));
+        assert!(matches!(short, Decoded::Unreadable { sequence: None }));
     }
 }

@@ -5,12 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::bytes::{HEADER_BYTES, u16_at, u32_at, u64_at};
 use crate::error::BoltError;
 use crate::meta::Meta;
-use crate::tree::Root;
 
-/// Bytes of a page's header: id, flags, count of elements, following pages.
-pub(crate) const HEADER_BYTES: u64 = 16;
 const ELEMENT_BYTES: u64 = 16;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
@@ -68,7 +66,7 @@ impl Node {
 
 impl Pages {
     /// The pages of a file, and the page at which the tree of buckets begins.
-    pub(crate) fn open(file: File, path: &Path, length: u64) -> Result<(Self, Root), BoltError> {
+    pub(crate) fn open(file: File, path: &Path, length: u64) -> Result<(Self, u64), BoltError> {
         let meta = Meta::newest(&file)
             .map_err(|source| BoltError::unreadable(path, "reading its meta pages", source))?
             .ok_or_else(|| {
@@ -80,7 +78,7 @@ impl Pages {
             page_size: meta.page_size,
             count: meta.end.min(length / meta.page_size),
         };
-        Ok((pages, Root::Page(meta.root)))
+        Ok((pages, meta.root))
     }
 
     /// The file.
@@ -241,18 +239,4 @@ impl Pages {
     pub(crate) fn damaged(&self, offset: u64, what: impl Into<String>) -> BoltError {
         BoltError::damaged(&self.path, offset, what)
     }
-}
-
-// bbolt writes the byte order of its machine; those that hubs run on are little-endian.
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
-}
-
-pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use talaria_transport::history::Imported;
-
-use crate::entry::{self, Entry};
+use crate::entry::{self, Decoded, Entry};
 use crate::error::BoltError;
 use crate::pages::Pages;
 use crate::tree::{self, Cursor, Root};
@@ -80,7 +78,7 @@ impl Source {
         }
         let (pages, root) = Pages::open(file, path, length)?;
         let pages = Arc::new(pages);
-        let bucket = tree::find_bucket(&pages, root, bucket.as_bytes())?;
+        let bucket = tree::find_bucket(&pages, Root::Page(root), bucket.as_bytes())?;
         Ok(Some(Self {
             pages,
             bucket,
@@ -128,14 +126,14 @@ pub struct Entries {
 }
 
 impl Iterator for Entries {
-    type Item = Result<Imported, BoltError>;
+    type Item = Result<Entry, BoltError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.cursor.as_mut()?.next().transpose() {
                 Some(Ok(item)) => {
-                    if let Some(imported) = self.tally(entry::decode(&item)) {
-                        return Some(Ok(imported));
+                    if let Some(entry) = self.tally(entry::decode(&item)) {
+                        return Some(Ok(entry));
                     }
                 }
                 Some(Err(error)) => {
@@ -152,18 +150,18 @@ impl Iterator for Entries {
 }
 
 impl Entries {
-    fn tally(&self, entry: Entry) -> Option<Imported> {
+    fn tally(&self, decoded: Decoded) -> Option<Entry> {
         let mut summary = held(&self.summary);
-        match entry {
-            Entry::Update {
-                imported,
+        match decoded {
+            Decoded::Entry {
+                entry,
                 dropped_fields,
             } => {
                 summary.read += 1;
                 summary.dropped_fields += dropped_fields;
-                Some(imported)
+                Some(entry)
             }
-            Entry::Unreadable { sequence } => {
+            Decoded::Unreadable { sequence } => {
                 summary.skipped += 1;
                 if summary.first_skipped.len() < NAMED_SKIPPED {
                     summary.first_skipped.extend(sequence);

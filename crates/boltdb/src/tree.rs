@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::bytes::u64_at;
 use crate::error::BoltError;
-use crate::pages::{Leaf, Node, Pages, u64_at};
+use crate::pages::{Leaf, Node, Pages};
 
 /// Levels of a tree. Each page of a branch has two or more below it, so this is out of reach; it
 /// bounds the memory that a damaged file can cost.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use talaria_boltdb::Source;
 use talaria_hub::clock::{Clock as _, SystemClock};
-use talaria_transport::history::{Directory, History, HistoryOptions, Imports};
+use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 use talaria_transport::{Memory, MemoryOptions, Transport};
 
 use crate::config::settings::{HistorySettings, TransportSettings};
@@ -107,8 +107,14 @@ pub fn import(
     let mut imported_before = 0;
     let mut entries = |after| {
         imported_before = after;
-        let entries = source.entries(after);
-        let entries = entries.map(|entry| entry.map_err(|error| error.to_string()));
+        let entries = source.entries(after).map(|entry| {
+            let entry = entry.map_err(|error| error.to_string())?;
+            Ok(Imported {
+                sequence: entry.sequence,
+                time: None,
+                update: entry.update,
+            })
+        });
         Ok(Box::new(entries) as Imports)
     };
     let history = History::open_importing(disk, options, Some(&mut entries));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use talaria_boltdb::{DEFAULT_BUCKET, Source};
 use talaria_protocol::{Update, event};
-use talaria_transport::history::{Directory, History, HistoryOptions, Imports, OpenError};
+use talaria_transport::history::{
+    Directory, History, HistoryOptions, Imported, Imports, OpenError,
+};
 use talaria_transport::{Frame, Lookup, Position, Transport};
 
 use crate::folder::Folder;
@@ -20,8 +22,15 @@ fn open(folder: &Folder, database: &Path) -> Result<(Arc<dyn Transport>, u64), O
     let source = Source::open(database, DEFAULT_BUCKET).expect("it is readable");
     let mut entries = |after| {
         let entries = source.as_ref().map(|source| source.entries(after));
-        let entries = entries.into_iter().flatten();
-        Ok(Box::new(entries.map(|entry| entry.map_err(|error| error.to_string()))) as Imports)
+        let entries = entries.into_iter().flatten().map(|entry| {
+            let entry = entry.map_err(|error| error.to_string())?;
+            Ok(Imported {
+                sequence: entry.sequence,
+                time: None,
+                update: entry.update,
+            })
+        });
+        Ok(Box::new(entries) as Imports)
     };
     let options = HistoryOptions::new(Arc::new(|| 1_000));
     let history = History::open_importing(Arc::new(directory), options, Some(&mut entries))?;

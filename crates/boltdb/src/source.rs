@@ -36,6 +36,7 @@ pub struct Source {
 
 /// What was read so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Summary {
     /// Entries handed out.
     pub read: u64,

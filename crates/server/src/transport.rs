@@ -108,7 +108,7 @@ pub fn import(
     let mut entries = |after| {
         imported_before = after;
         let entries = source.entries(after).map(|entry| {
-            let entry = entry.map_err(|error| error.to_string())?;
+            let entry = entry?;
             Ok(Imported {
                 sequence: entry.sequence,
                 time: None,

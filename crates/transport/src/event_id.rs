@@ -27,14 +27,14 @@ const TAG_BITS: u32 = 58;
 
 /// Names one run of a log: one opening of an embedded log for writing, one epoch of a shared one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunTag(u64);
+pub(crate) struct RunTag(u64);
 
 impl RunTag {
     /// A random tag.
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
         Ok(Self(getrandom::u64()? >> (u64::BITS - TAG_BITS)))
     }
 
@@ -51,7 +51,7 @@ impl RunTag {
 
 /// Makes and reads the ids of one log.
 #[derive(Clone)]
-pub struct EventIds {
+pub(crate) struct EventIds {
     cipher: Aes128,
 }
 
@@ -63,7 +63,7 @@ impl std::fmt::Debug for EventIds {
 
 impl EventIds {
     /// Ids under a key of 16 bytes.
-    pub fn new(key: &[u8; 16]) -> Self {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
         Self {
             cipher: Aes128::new(key.into()),
         }
@@ -73,20 +73,20 @@ impl EventIds {
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
         let mut key = [0; 16];
         getrandom::fill(&mut key)?;
         Ok(Self::new(&key))
     }
 
     /// The id of a position in a run.
-    pub fn encode(&self, run: RunTag, position: Position) -> String {
+    pub(crate) fn encode(&self, run: RunTag, position: Position) -> String {
         self.encode_all(run, position, 1).pop().unwrap_or_default()
     }
 
     /// The ids of so many positions in a run, from a first one on. The processor encrypts several
     /// blocks at a time, so this is several times faster than one by one.
-    pub fn encode_all(&self, run: RunTag, first: Position, count: usize) -> Vec<String> {
+    pub(crate) fn encode_all(&self, run: RunTag, first: Position, count: usize) -> Vec<String> {
         let positions = (first.0..).take(count);
         let mut network: Vec<(u64, u64)> = positions
             .map(|position| halves(u128::from(run.0) << 64 | u128::from(position)))
@@ -108,7 +108,7 @@ impl EventIds {
 
     /// The run and position of an id; garbage for an id of another log, so the tag must be
     /// compared with the runs that are known. `None` for what no log of ours can have made.
-    pub fn decode(&self, event_id: &str) -> Option<(RunTag, Position)> {
+    pub(crate) fn decode(&self, event_id: &str) -> Option<(RunTag, Position)> {
         let text = event_id.strip_prefix(PREFIX)?;
         let uuid = Uuid::try_parse(text).ok()?.as_u128();
         // Ids are compared as text everywhere else, so only our own spelling is one of ours.

@@ -18,6 +18,7 @@ const PLACES: usize = 256;
 /// How many subscription events are kept. Beyond it those of subscriptions that have ended go first,
 /// the oldest ones, then the oldest of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventBounds {
     /// The bytes that they may occupy in memory; on a disk at most about twice as many.
     pub bytes: usize,

@@ -26,12 +26,13 @@ mod summaries;
 mod unreadable;
 mod walk;
 
+use std::fmt;
 use std::sync::Arc;
 
 use talaria_protocol::Update;
 
 pub use self::disk::{Directory, Disk, File, Space};
-pub use self::error::OpenError;
+pub use self::error::{ImportError, OpenError};
 #[doc(hidden)]
 pub use self::format::decode_sealed;
 pub use self::import::{ImportFrom, Imported, Imports};
@@ -122,6 +123,15 @@ impl History {
     /// How many updates the opening imported.
     pub fn imported(&self) -> u64 {
         self.imported
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History")
+            .field("directory", &self.shared.files.disk.path(""))
+            .field("bounds", &self.bounds())
+            .finish_non_exhaustive()
     }
 }
 

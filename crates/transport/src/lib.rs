@@ -1,23 +1,76 @@
-//! The ordered log of updates and where it lives.
+//! The ordered log of a [Mercure](https://mercure.rocks) hub: where updates are stored until every
+//! subscriber has read them.
 //!
-//! A transport is one ordered log; a [`Position`] is its only address. Updates are appended, get a
-//! position and an event id, become a [`Frame`] (their event stream bytes, made once and shared)
-//! and are handed to a [`Route`] in commit order. Readers come by with a position.
+//! A [`Transport`] is one ordered log, and a [`Position`] is an address in it. An update that is
+//! appended gets the next position and an event id, and becomes a [`Frame`]: the bytes of its event,
+//! made once and shared by all readers. Committed frames go to a [`Route`] in the order of the log. A
+//! reader asks for what follows its position.
+//!
+//! | Transport | Keeps updates |
+//! |---|---|
+//! | [`Memory`] | in memory, until the process ends |
+//! | [`History`] | on a disk; an acknowledged update survives a loss of power |
+//!
+//! Both keep their newest updates in a [`Ring`], from which a hub serves live subscribers.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use talaria_protocol::Update;
+//! use talaria_transport::{Frame, Memory, MemoryOptions, Ring, Route, Transport};
+//!
+//! /// Puts committed updates where subscribers look.
+//! struct Visible(Arc<Ring>);
+//!
+//! impl Route for Visible {
+//!     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+//!         self.0.extend(group);
+//!         acknowledge();
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let log = Memory::open(MemoryOptions::default())?;
+//! log.start(Arc::new(Visible(Arc::clone(log.ring()))));
+//!
+//! let mut update = Update::default();
+//! update.topics = vec!["https://example.com/books/1".to_owned()];
+//! update.data = "sold out".to_owned();
+//! let appended = log.append(update).await?;
+//!
+//! assert_eq!(appended.position, log.bounds().head);
+//! assert_eq!(log.newest_id(), Some(appended.event_id));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Compatibility
+//!
+//! Options and reports may get more fields, so they cannot be written as literals outside of this
+//! crate. What an operation came to ([`AppendError`], [`ReadError`], [`Lookup`], [`Verdict`],
+//! [`Health`]) has no further variants: a hub has to deal with each of them.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations, unreachable_pub)]
 
 mod committer;
-pub mod event_id;
+mod event_id;
 mod events;
 mod frame;
 pub mod history;
 mod memory;
 mod position;
 mod ring;
+// The hub's own locks are of the same kind, so that loom explores both.
 #[doc(hidden)]
 pub mod sync;
 mod transport;
 
-pub use event_id::{EventIds, RunTag};
+pub(crate) use event_id::{EventIds, RunTag};
 pub use events::EventBounds;
 pub use frame::Frame;
 pub use history::{History, HistoryOptions};

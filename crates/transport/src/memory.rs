@@ -6,6 +6,7 @@
 
 mod chosen;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -190,6 +191,15 @@ impl Memory {
             (None, Some(_)) => Lookup::Deleted,
             (None, None) => Lookup::Unknown,
         }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("options", &self.options)
+            .field("bounds", &self.bounds())
+            .finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,7 @@ fn open(folder: &Folder, database: &Path) -> Result<(Arc<dyn Transport>, u64), O
     let mut entries = |after| {
         let entries = source.as_ref().map(|source| source.entries(after));
         let entries = entries.into_iter().flatten().map(|entry| {
-            let entry = entry.map_err(|error| error.to_string())?;
+            let entry = entry?;
             Ok(Imported {
                 sequence: entry.sequence,
                 time: None,

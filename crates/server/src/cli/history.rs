@@ -285,7 +285,7 @@ fn import(args: &Import) -> Result<ExitCode, String> {
             let line = match line {
                 Ok(line) if line.trim().is_empty() => return None,
                 Ok(line) => line,
-                Err(error) => return Some(Err(at(error.to_string()))),
+                Err(error) => return Some(Err(at(error.to_string()).into())),
             };
             // The last sequence number stays: it is that of a database.
             let imported = ndjson::decode(&line).map(|(update, time)| Imported {
@@ -293,7 +293,7 @@ fn import(args: &Import) -> Result<ExitCode, String> {
                 time,
                 update,
             });
-            Some(imported.map_err(at))
+            Some(imported.map_err(|problem| at(problem).into()))
         });
         Ok(Box::new(lines) as Imports)
     };

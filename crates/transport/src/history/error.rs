@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// Why another store cannot be read: the error of that store.
+pub type ImportError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a history cannot be opened. Each names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +58,6 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database to import from cannot be read.
-    #[error("{0}")]
-    Import(String),
+    #[error(transparent)]
+    Import(ImportError),
 }

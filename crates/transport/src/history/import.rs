@@ -2,7 +2,7 @@
 
 use talaria_protocol::Update;
 
-use super::error::OpenError;
+use super::error::{ImportError, OpenError};
 use super::log::{GROUP_BYTES, Log};
 use crate::committer::pipeline::Pipeline as _;
 use crate::{AppendError, Position};
@@ -24,11 +24,11 @@ pub struct Imported {
     pub update: Update,
 }
 
-/// Updates of another store: called with the sequence number of the last one that was imported.
-pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Imports, String>;
+/// Opens another store: called with the sequence number of the last update that was imported from it.
+pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Imports, ImportError>;
 
-/// Updates of another store, in order, or why it cannot be read on.
-pub type Imports = Box<dyn Iterator<Item = Result<Imported, String>>>;
+/// The updates of another store, in order; an error ends the import.
+pub type Imports = Box<dyn Iterator<Item = Result<Imported, ImportError>>>;
 
 /// Appends what another store has; how many updates.
 pub(super) fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
@@ -49,7 +49,7 @@ pub(super) fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenErr
         }
         count += group.len() as u64;
         log.import(group)
-            .map_err(|error| OpenError::Import(error.to_string()))?;
+            .map_err(|error| OpenError::Import(error.into()))?;
     }
 }
 

@@ -14,8 +14,8 @@ use talaria_protocol::Update;
 use talaria_transport::history::inspect::{export, repair, stat, verify};
 use talaria_transport::history::{Directory, History, HistoryOptions, SyncMode};
 use talaria_transport::{
-    Admit, AppendError, Appended, EventBounds, Frame, Health, Lookup, Memory, MemoryOptions,
-    Position, Transport, Verdict,
+    Admit, AppendError, Appended, Frame, Health, Lookup, Memory, MemoryOptions, Position,
+    Transport, Verdict,
 };
 
 use crate::folder::Folder;

@@ -4,6 +4,7 @@ use crate::Position;
 
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The file.
     pub path: String,

@@ -13,6 +13,7 @@ use crate::history::segment::create_segment;
 
 /// One thing that a repair does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What, in a sentence.
     pub what: String,

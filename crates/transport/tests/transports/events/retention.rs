@@ -166,10 +166,8 @@ fn events_do_not_evict_updates_in_memory() {
         let mut options = MemoryOptions::default();
         options.size = size;
         options.max_bytes = 20_000;
-        options.events = EventBounds {
-            bytes: 1 << 20,
-            count: 20,
-        };
+        options.events.bytes = 1 << 20;
+        options.events.count = 20;
         let memory = in_memory(options);
         let _recorder = start(&memory);
         let mut published = Vec::new();

@@ -1,4 +1,7 @@
-//! What the existing hub keeps of an update (B-520).
+//! Entries: updates as the existing hub stores them.
+//!
+//! A key is a sequence number of eight bytes and the id of the update; a value is a JSON object
+//! (B-520).
 
 use serde_json::{Map, Value};
 use talaria_protocol::Update;
@@ -11,28 +14,28 @@ const SEQUENCE_BYTES: usize = size_of::<u64>();
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its sequence number; increasing.
+    /// Its sequence number. Sequence numbers increase.
     pub sequence: u64,
     /// The update, with its id if it has one.
     pub update: Update,
 }
 
-/// What a key and its value say.
+/// The result of decoding a key and its value.
 #[derive(Debug)]
 pub(crate) enum Decoded {
     Entry {
         entry: Entry,
-        /// Fields left out because SSE cannot carry them.
+        /// The number of fields that were left out because SSE cannot carry them.
         dropped_fields: u64,
     },
-    /// Nothing that a hub can have stored, or can read back.
+    /// A hub cannot have stored the entry, or cannot read it.
     Unreadable {
-        /// If the key has one.
+        /// The sequence number, if the key has one.
         sequence: Option<u64>,
     },
 }
 
-/// Reads a key and its value.
+/// Decodes a key and its value.
 pub(crate) fn decode(item: &Item) -> Decoded {
     let Some((sequence, key_id)) = item.key.split_first_chunk::<SEQUENCE_BYTES>() else {
         return Decoded::Unreadable { sequence: None };
@@ -43,8 +46,8 @@ pub(crate) fn decode(item: &Item) -> Decoded {
             sequence: Some(sequence),
         };
     };
-    // Bytes that are no UTF-8 became replacement characters in the value, as in every client. The
-    // key says the same id, should the value have none.
+    // Bytes that are not UTF-8 have become replacement characters in the value, as in every client. The
+    // key has the id too, in case the value does not.
     let key_id = || String::from_utf8_lossy(key_id).into_owned();
     let id = update.id.take().unwrap_or_else(key_id);
     update.id = Some(id).filter(|id| !id.is_empty());
@@ -55,7 +58,7 @@ pub(crate) fn decode(item: &Item) -> Decoded {
         dropped_fields += u64::from(!kept);
         field.filter(|_| kept)
     };
-    // A client ignores an id with NUL; a type may have one.
+    // Clients ignore an id with a NUL; a type may contain one.
     update.id = keep(update.id, &['\r', '\n', '\0']);
     update.event_type = keep(update.event_type, &['\r', '\n']);
     Decoded::Entry {
@@ -64,8 +67,8 @@ pub(crate) fn decode(item: &Item) -> Decoded {
     }
 }
 
-/// The update of a value; `None` where the existing hub could not decode it either. What is
-/// missing or null is empty to it; empty type and zero `retry` mean none (B-356).
+/// Decodes the update of a value; `None` if the existing hub could not decode it either. To that hub a
+/// field that is missing or null is empty, and an empty type or a zero `retry` is not sent (B-356).
 fn update(value: &[u8]) -> Option<Update> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(&String::from_utf8_lossy(value))
     else {
@@ -128,7 +131,7 @@ mod tests {
 
     const KEY: &[u8] = b"\0\0\0\0\0\0\x01\x02id";
 
-    /// B-520.
+    /// Keys and values are those of the existing hub (B-520).
     #[test]
     fn an_entry_is_read_as_the_hub_wrote_it() {
         let (entry, dropped) = kept(
@@ -166,7 +169,7 @@ mod tests {
         }
     }
 
-    /// B-1034.
+    /// Old databases hold ids and types that an event cannot have (B-1034).
     #[test]
     fn what_no_field_can_carry_is_dropped_and_counted() {
         let (entry, dropped) = kept(KEY, r#"{"Data":"d","ID":"a\nb","Type":"x\ry"}"#);
@@ -180,7 +183,7 @@ mod tests {
         assert_eq!(entry.update.event_type.as_deref(), Some("x\0"));
     }
 
-    /// B-1034.
+    /// Old databases hold ids, types and topics that version 1.0 refuses (B-1034).
     #[test]
     fn what_1_0_refuses_but_a_field_can_carry_is_kept() {
         for id in ["#1", "earliest", "a\u{1}", "a\u{200B}"] {
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf_8_are_replaced() {
+    fn bytes_that_are_not_utf_8_are_replaced() {
         let (entry, _) = kept(b"\0\0\0\0\0\0\0\x01a\xFF", "{}");
         assert_eq!(entry.update.id.as_deref(), Some("a\u{FFFD}"));
         let Decoded::Entry { entry, .. } = decoded(KEY, b"{\"Data\":\"a\xFFb\"}") else {
@@ -202,7 +205,8 @@ mod tests {
         assert_eq!(entry.update.data, "a\u{FFFD}b");
     }
 
-    /// B-512. Above all, nothing becomes public because its flag is unreadable.
+    /// Above all, an update does not become public because its flag is unreadable. The existing hub skips
+    /// such entries too (B-512).
     #[test]
     fn what_the_hub_could_not_decode_is_unreadable() {
         for value in [

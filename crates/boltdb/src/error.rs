@@ -1,13 +1,13 @@
-//! Why a BoltDB cannot be read.
+//! The errors of reading a database.
 
 use std::io;
 use std::path::Path;
 
-/// Why a BoltDB cannot be read. Each names the file and the remedy.
+/// Why a database cannot be read. Every message names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoltError {
-    /// A hub has it open.
+    /// A hub has the database open.
     #[error(
         "{path}: the database is in use by another process; stop the old hub, so that its updates can be imported"
     )]
@@ -15,32 +15,34 @@ pub enum BoltError {
         /// The file.
         path: String,
     },
-    /// The file system refuses.
-    #[error("{path}: {action}: {source}; let this user read the file, or name another `path`")]
+    /// The file system reported an error.
+    #[error("{path}: {action}: {source}; let this user read the file, or set another `path`")]
     Unreadable {
         /// The file.
         path: String,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The system's reason.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something else is there.
-    #[error("{path} {what}, and no BoltDB to import from; move it away, or name another `path`")]
+    /// The path leads to something else.
+    #[error(
+        "{path} {what}, so it is not a BoltDB to import from; move it away, or set another `path`"
+    )]
     NotADatabase {
         /// The file.
         path: String,
-        /// What it is.
+        /// What is there instead.
         what: &'static str,
     },
-    /// A page is not what it must be.
+    /// A page is not as bbolt writes it.
     #[error(
         "{path}: the database is damaged at offset {offset}: {what}; put a copy of it in its place, or move it away to start without the rest of its updates"
     )]
     Damaged {
         /// The file.
         path: String,
-        /// Where in it, in bytes.
+        /// The offset in the file, in bytes.
         offset: u64,
         /// What is wrong.
         what: String,

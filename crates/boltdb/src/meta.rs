@@ -1,4 +1,4 @@
-//! Meta pages: where the tree of buckets begins.
+//! The meta pages, which say where the tree of buckets begins.
 
 use std::fs::File;
 use std::io;
@@ -10,13 +10,14 @@ const MAGIC: u32 = 0xED0C_DAED;
 const VERSION: u32 = 2;
 const META_BYTES: usize = 64;
 const CHECKED_BYTES: usize = 56;
-/// Page sizes that bbolt looks for when the first meta page is torn, in bytes: 1 KiB to 16 MiB.
+/// The binary logarithms of the page sizes that bbolt tries when the first meta page is incomplete: 1 KiB
+/// to 16 MiB.
 const PAGE_SIZES: std::ops::RangeInclusive<u32> = 10..=24;
 
-/// What a meta page says.
+/// The contents of a meta page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meta {
-    /// Bytes of a page.
+    /// The bytes of a page.
     pub(crate) page_size: u64,
     /// The page at which the tree of buckets begins.
     pub(crate) root: u64,
@@ -26,7 +27,7 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// The newer valid one of the two meta pages; `None` if neither is.
+    /// The newer valid one of the two meta pages; `None` if neither is valid.
     pub(crate) fn newest(file: &File) -> io::Result<Option<Self>> {
         let first = Self::read(file, 0)?;
         let second = match first {
@@ -37,7 +38,7 @@ impl Meta {
         Ok(both.max_by_key(|meta| meta.transaction))
     }
 
-    /// The second meta page, its place unknown.
+    /// Searches for the second meta page, whose offset is unknown without the first.
     fn probe(file: &File) -> io::Result<Option<Self>> {
         for bits in PAGE_SIZES {
             let offset = 1 << bits;

@@ -1,4 +1,4 @@
-//! Pages and their elements, read where they lie.
+//! Pages and their elements.
 
 use std::fs::File;
 use std::io;
@@ -12,9 +12,9 @@ use crate::meta::Meta;
 const ELEMENT_BYTES: u64 = 16;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
-/// The longest key that bbolt takes.
+/// The longest key that bbolt accepts, in bytes.
 const MAX_KEY_BYTES: u64 = 32_768;
-/// The start of a page is held, so that most elements cost no read of their own.
+/// The bytes at the start of a page that stay in memory, so that most elements need no further read.
 const WINDOW_BYTES: u64 = 64 << 10;
 
 /// The pages of an open file.
@@ -23,16 +23,16 @@ pub(crate) struct Pages {
     file: File,
     path: PathBuf,
     page_size: u64,
-    /// Pages in use and in the file.
+    /// The number of pages in use that are in the file.
     count: u64,
 }
 
-/// A branch or leaf page, or an inline bucket's leaf page.
+/// A branch or leaf page, or the leaf page of an inline bucket.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) is_leaf: bool,
     pub(crate) count: u64,
-    /// Where it begins in the file.
+    /// Its offset in the file.
     pub(crate) offset: u64,
     bytes: u64,
     window: Vec<u8>,
@@ -45,18 +45,18 @@ pub(crate) struct Branch {
     pub(crate) page: u64,
 }
 
-/// A key of a leaf page and where its value lies.
+/// A key of a leaf page and the place of its value.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     pub(crate) key: Vec<u8>,
     pub(crate) is_bucket: bool,
-    /// Where the value begins in the file.
+    /// The offset of the value in the file.
     pub(crate) value_offset: u64,
     pub(crate) value_bytes: u64,
 }
 
 impl Node {
-    /// Bytes of the page that need not be read.
+    /// Bytes of the page that are in memory.
     fn held(&self, at: u64, bytes: u64) -> Option<&[u8]> {
         let start = usize::try_from(at).ok()?;
         let end = usize::try_from(at + bytes).ok()?;
@@ -96,17 +96,17 @@ impl Pages {
         let header: [u8; HEADER_BYTES as usize] = self.array(offset)?;
         let following = u64::from(u32_at(&header, 12));
         if u64_at(&header, 0) != page {
-            let what = format!("page {page} says to be page {}", u64_at(&header, 0));
+            let what = format!("page {page} has the number of page {}", u64_at(&header, 0));
             return Err(self.damaged(offset, what));
         }
         if following >= self.count - page {
-            let what = format!("page {page} goes on over {following} pages, beyond the end");
+            let what = format!("page {page} continues over {following} pages, beyond the end");
             return Err(self.damaged(offset, what));
         }
         self.node_at(offset, (following + 1) * self.page_size, &header)
     }
 
-    /// The leaf page that an inline bucket has within a value.
+    /// The leaf page of an inline bucket, which stands in a value.
     pub(crate) fn inline_node(&self, offset: u64, bytes: u64) -> Result<Node, BoltError> {
         if bytes < HEADER_BYTES {
             return Err(self.damaged(offset, "an inline bucket is cut off"));
@@ -116,7 +116,7 @@ impl Pages {
         if node.is_leaf {
             Ok(node)
         } else {
-            Err(self.damaged(offset, "an inline bucket is no leaf page"))
+            Err(self.damaged(offset, "an inline bucket is not a leaf page"))
         }
     }
 
@@ -195,7 +195,7 @@ impl Pages {
         self.within(node, at, bytes)
     }
 
-    /// The value of a leaf's element, or the start of it.
+    /// The first `bytes` bytes of the value of an element.
     pub(crate) fn value(&self, node: &Node, leaf: &Leaf, bytes: u64) -> Result<Vec<u8>, BoltError> {
         self.within(node, leaf.value_offset - node.offset, bytes)
     }
@@ -223,7 +223,7 @@ impl Pages {
         })
     }
 
-    /// Refuses a key of a page that is less than it may be.
+    /// Checks that a key is not less than `least`.
     pub(crate) fn check_order(
         &self,
         node: &Node,

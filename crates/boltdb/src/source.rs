@@ -1,9 +1,9 @@
-//! Reads the updates of an existing hub's BoltDB (B-520), and never writes to it.
+//! Opens a database and yields its entries.
 //!
-//! The file is a copy-on-write B+tree of etcd-io/bbolt (its README and `internal/common`): two meta
-//! pages of which the newer valid one counts, branch and leaf pages that may go on over following
-//! ones, and buckets, which are trees in a leaf's value or inline in it. Pages carry no checksum,
-//! so a damaged structure is noticed and a damaged value only when it is no JSON.
+//! The file is a copy-on-write B+tree of etcd-io/bbolt (its README and `internal/common`). It has two
+//! meta pages, of which the newer valid one counts; branch and leaf pages, which may continue over the
+//! following pages; and buckets, whose trees begin at a page or stand in the value of a leaf. Pages have
+//! no checksum, so damage to the structure is noticed, but a damaged value only if it is not JSON.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -17,63 +17,67 @@ use crate::error::BoltError;
 use crate::pages::Pages;
 use crate::tree::{self, Cursor, Root};
 
-/// The bucket of the existing hub, unless configured (B-250).
+/// The bucket of the existing hub, unless it is configured otherwise (B-250).
 pub const DEFAULT_BUCKET: &str = "updates";
 
 const LOCK_ATTEMPTS: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// Skipped sequence numbers that a [`Summary`] names.
+/// The most skipped sequence numbers that a [`Summary`] names.
 const NAMED_SKIPPED: usize = 16;
 
-/// A BoltDB, open and kept from being written until this and its [`Entries`] are dropped.
+/// An open database. A hub cannot write to it until this and its [`Entries`] are dropped.
 #[derive(Debug)]
 pub struct Source {
     pages: Arc<Pages>,
-    /// Its root and its sequence counter.
+    /// The root of the bucket and its sequence counter.
     bucket: Option<(Root, u64)>,
     summary: Arc<Mutex<Summary>>,
 }
 
-/// What was read so far.
+/// What was read of a database so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Entries handed out.
+    /// The number of entries that were yielded.
     pub read: u64,
-    /// Ids and types that no SSE field can carry, left out of entries handed out (B-1034).
+    /// The number of ids and types that were left out of those entries, because an SSE field cannot carry
+    /// them (B-1034).
     pub dropped_fields: u64,
-    /// Entries that the old hub could not read either, not handed out.
+    /// The number of entries that were skipped, because the old hub could not read them either.
     pub skipped: u64,
-    /// The sequence numbers of the first of these, 16 at most; of those that have one.
+    /// The sequence numbers of the first skipped entries, at most 16, if they have one.
     pub first_skipped: Vec<u64>,
 }
 
 impl Source {
-    /// Opens the database at a path; `None` if there is no file, or an empty one.
+    /// Opens the database at a path; `None` if the file does not exist or is empty.
     ///
-    /// Blocks; waits up to two seconds for a hub that is just stopping.
+    /// Blocks. Waits up to two seconds for a hub that is just stopping.
     ///
     /// # Errors
-    /// When the file is locked, unreadable, or no BoltDB.
+    /// If the file is locked, unreadable, or not a BoltDB.
     pub fn open(path: &Path, bucket: &str) -> Result<Option<Self>, BoltError> {
         let unreadable = |action| move |source| BoltError::unreadable(path, action, source);
-        // Asked before opening, because opening a pipe would wait for a writer.
+        // Checked before the file is opened, because opening a pipe would wait for a writer.
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable("looking at it")(error)),
+            Err(error) => return Err(unreadable("reading its metadata")(error)),
         };
         if !metadata.is_file() {
             let what = if metadata.is_dir() {
                 "is a directory"
             } else {
-                "is no regular file"
+                "is not a regular file"
             };
             return Err(BoltError::not_a_database(path, what));
         }
         let file = File::open(path).map_err(unreadable("opening it"))?;
         lock(&file, path)?;
-        let length = file.metadata().map_err(unreadable("looking at it"))?.len();
+        let length = file
+            .metadata()
+            .map_err(unreadable("reading its metadata"))?
+            .len();
         if length == 0 {
             return Ok(None);
         }
@@ -87,22 +91,23 @@ impl Source {
         }))
     }
 
-    /// Where the database is, for messages.
+    /// The path of the database.
     pub fn path(&self) -> &Path {
         self.pages.path()
     }
 
-    /// Whether the database has the bucket; if not, there are no entries.
+    /// Whether the database has the bucket. Without it there are no entries.
     pub fn has_bucket(&self) -> bool {
         self.bucket.is_some()
     }
 
-    /// The greatest sequence number that the bucket ever gave, 0 without a bucket.
+    /// The greatest sequence number that the bucket has given to an entry; 0 without a bucket.
     pub fn last_sequence(&self) -> u64 {
         self.bucket.map_or(0, |(_, last)| last)
     }
 
-    /// The entries whose sequence number is greater, in order. One entry is held in memory.
+    /// The entries with sequence numbers greater than `after`, in order. Only one entry at a time is in
+    /// memory.
     pub fn entries(&self, after: u64) -> Entries {
         let first = after.checked_add(1);
         Entries {
@@ -113,13 +118,13 @@ impl Source {
         }
     }
 
-    /// What all [`Entries`] of this source handed out and left out so far.
+    /// What all [`Entries`] of this source have read so far.
     pub fn summary(&self) -> Summary {
         held(&self.summary).clone()
     }
 }
 
-/// Entries of a [`Source`]; ends after an error.
+/// The entries of a [`Source`]. The iterator ends after an error.
 #[derive(Debug)]
 pub struct Entries {
     cursor: Option<Cursor>,
@@ -177,7 +182,7 @@ fn held(summary: &Mutex<Summary>) -> MutexGuard<'_, Summary> {
     summary.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the lock that bbolt takes for reading; a running hub holds the one for writing.
+/// Takes the lock that bbolt takes for reading. A running hub holds the lock for writing.
 fn lock(file: &File, path: &Path) -> Result<(), BoltError> {
     for attempt in 1.. {
         match file.try_lock_shared() {

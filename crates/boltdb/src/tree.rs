@@ -1,4 +1,4 @@
-//! Walks a tree of pages in the order of its keys.
+//! Reads a tree of pages in the order of its keys.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use crate::bytes::u64_at;
 use crate::error::BoltError;
 use crate::pages::{Leaf, Node, Pages};
 
-/// Levels of a tree. Each page of a branch has two or more below it, so this is out of reach; it
-/// bounds the memory that a damaged file can cost.
+/// The most levels of a tree. A branch page has at least two pages below it, so no real tree is that deep;
+/// the bound limits the memory that a damaged file can take.
 const MAX_LEVELS: usize = 32;
-/// What a bucket's value begins with: its root page and its sequence counter.
+/// The bytes at the start of a bucket's value: its root page and its sequence counter.
 const BUCKET_BYTES: u64 = 16;
-/// A longer value is taken for unreadable: the existing hub takes 10 MiB unless told otherwise.
+/// A longer value is treated as unreadable: the existing hub accepts 10 MiB unless configured otherwise.
 const MAX_VALUE_BYTES: u64 = 256 << 20;
 
 /// Where a tree begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Root {
-    /// At a page of its own.
+    /// At a page.
     Page(u64),
     /// Within a value of another tree.
     Inline { offset: u64, bytes: u64 },
@@ -27,11 +27,11 @@ pub(crate) enum Root {
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) key: Vec<u8>,
-    /// `None` for what is no value that a hub wrote: a bucket, or far too long.
+    /// `None` if a hub cannot have written it: it is a bucket, or far too long.
     pub(crate) value: Option<Vec<u8>>,
 }
 
-/// A bucket at the top of the database, by its name, and its sequence counter.
+/// Finds a bucket of the database by its name; returns its root and its sequence counter.
 pub(crate) fn find_bucket(
     pages: &Arc<Pages>,
     root: Root,
@@ -59,19 +59,20 @@ pub(crate) fn find_bucket(
     Ok(Some((root, u64_at(&header, 8))))
 }
 
-/// Walks a tree from the first key that is not less than a given one.
+/// A place in a tree, which moves from key to key.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pages: Arc<Pages>,
-    /// The pages from the root down, each with the number of its next element.
+    /// The pages from the root down, each with the index of its next element.
     levels: Vec<(Node, u64)>,
-    /// Where to begin, until the first key was sought.
+    /// The root, until the first key was sought.
     start: Option<Root>,
-    /// The least key that may follow: in a damaged tree another one would be read twice.
+    /// The least key that may follow. In a damaged tree a lesser key would be read twice.
     least: Vec<u8>,
 }
 
 impl Cursor {
+    /// A cursor at the first key that is not less than `from`.
     pub(crate) fn new(pages: Arc<Pages>, root: Root, from: &[u8]) -> Self {
         Self {
             pages,
@@ -123,7 +124,7 @@ impl Cursor {
         Ok(None)
     }
 
-    /// Goes down to the first key that is not less than the least.
+    /// Descends to the first key that is not less than the least.
     fn seek(&mut self, root: Root) -> Result<(), BoltError> {
         let mut below = Some(root);
         let mut before = Vec::new();
@@ -141,7 +142,7 @@ impl Cursor {
                 };
                 let passes = match page {
                     None => key < self.least,
-                    // The first page below is the one for smaller keys too.
+                    // The first page below also has the keys that are smaller than its own.
                     Some(_) => key <= self.least || *next == 0,
                 };
                 if !passes {
@@ -164,8 +165,8 @@ impl Cursor {
         if self.levels.len() == MAX_LEVELS {
             return Err(self.pages.damaged(node.offset, "a page is below itself"));
         }
-        // bbolt removes a page with its last element, unless it is the root. As keys only grow and
-        // every way down leads to one, reading ends.
+        // bbolt removes a page with its last element, unless it is the root. Every page that is entered
+        // yields a key, and keys increase, so reading always ends.
         if node.count == 0 && !(node.is_leaf && self.levels.is_empty()) {
             return Err(self.pages.damaged(node.offset, "a page is empty"));
         }

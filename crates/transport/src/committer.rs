@@ -1,8 +1,8 @@
 //! Group commit: updates that wait are committed together, in the order in which they came.
 //!
-//! There are two ways to commit. A log in memory is committed [inline](inline), by the publisher that
-//! finds it idle. A log on a disk is committed in a [pipeline](pipeline), by a thread that prepares the
-//! next group while the disk takes the one before it.
+//! There are two committers. A log in memory is committed [inline], by the publisher that finds it
+//! idle. A log on a disk is committed in a [pipeline], by a thread that prepares the next group while
+//! the disk stores the one before it.
 
 mod answers;
 mod handle;

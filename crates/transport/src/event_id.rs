@@ -1,11 +1,11 @@
 //! Event ids that are encrypted positions.
 //!
-//! The specification wants ids that disclose neither time nor order, "or an encrypted form of an
-//! internal ordered identifier" ("Reconnection"). An id is `urn:uuid:` and a version 8 UUID whose
+//! Ids must disclose neither time nor order, and may be "an encrypted form of an internal ordered
+//! identifier" (specification, "Reconnection"). An id is `urn:uuid:` and a version 8 UUID whose
 //! 122 free bits are a run's 58-bit tag and a 64-bit position, encrypted: a Feistel network over
-//! two halves of 61 bits, whose round function is AES under the log's key, each round in a domain of
-//! its own (the construction of NIST's FF1 for binary strings, without its tweak). So every id is a
-//! version 8 UUID, and no index of ids is needed.
+//! two halves of 61 bits, whose round function is AES under the log's key, each round in a separate
+//! domain (the construction of NIST's FF1 for binary strings, without its tweak). So every id is a
+//! version 8 UUID, and the log needs no index of the ids that it made (ADR 0003, ADR 0012).
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
@@ -25,7 +25,7 @@ const HALF: u64 = (1 << HALF_BITS) - 1;
 const ROUNDS: u8 = 10;
 const TAG_BITS: u32 = 58;
 
-/// Names one run of a log: one opening of an embedded log for writing, one epoch of a shared one.
+/// Identifies one run of a log, that is, one opening for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RunTag(u64);
 
@@ -33,23 +33,23 @@ impl RunTag {
     /// A random tag.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system provides no randomness.
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
         Ok(Self(getrandom::u64()? >> (u64::BITS - TAG_BITS)))
     }
 
-    /// The tag as it is stored.
+    /// The number that is stored for the tag.
     pub(crate) fn to_u64(self) -> u64 {
         self.0
     }
 
-    /// A tag that was stored.
+    /// The tag that was stored as this number.
     pub(crate) fn from_u64(stored: u64) -> Self {
         Self(stored & ((1 << TAG_BITS) - 1))
     }
 }
 
-/// Makes and reads the ids of one log.
+/// Makes and decodes the ids of one log.
 #[derive(Clone)]
 pub(crate) struct EventIds {
     cipher: Aes128,
@@ -72,7 +72,7 @@ impl EventIds {
     /// Ids under a random key, for a log that dies with the process.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system provides no randomness.
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
         let mut key = [0; 16];
         getrandom::fill(&mut key)?;
@@ -84,8 +84,8 @@ impl EventIds {
         self.encode_all(run, position, 1).pop().unwrap_or_default()
     }
 
-    /// The ids of so many positions in a run, from a first one on. The processor encrypts several
-    /// blocks at a time, so this is several times faster than one by one.
+    /// The ids of `count` positions in a run, from `first` on. The processor encrypts several blocks at a
+    /// time, so this is several times faster than one by one.
     pub(crate) fn encode_all(&self, run: RunTag, first: Position, count: usize) -> Vec<String> {
         let positions = (first.0..).take(count);
         let mut network: Vec<(u64, u64)> = positions
@@ -106,8 +106,8 @@ impl EventIds {
             .collect()
     }
 
-    /// The run and position of an id; garbage for an id of another log, so the tag must be
-    /// compared with the runs that are known. `None` for what no log of ours can have made.
+    /// The run and position of an id; `None` if no log can have made it. For an id of another log the
+    /// result is garbage, so the caller compares the tag with the runs that it knows.
     pub(crate) fn decode(&self, event_id: &str) -> Option<(RunTag, Position)> {
         let text = event_id.strip_prefix(PREFIX)?;
         let uuid = Uuid::try_parse(text).ok()?.as_u128();
@@ -127,7 +127,7 @@ impl EventIds {
     }
 }
 
-/// What the round function encrypts: the round and a half.
+/// The input of the round function: the round and a half.
 fn block(round: u8, half: u64) -> Block {
     let mut block = [0; 16];
     block[0] = round;
@@ -135,7 +135,7 @@ fn block(round: u8, half: u64) -> Block {
     block.into()
 }
 
-/// The 61 bits that it yields.
+/// The 61 bits that the round function yields.
 fn half_of(block: &Block) -> u64 {
     u128::from_be_bytes((*block).into()) as u64 & HALF
 }
@@ -184,8 +184,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Specification, "Reconnection": opaque ids; every one is a version 8 UUID URN that
-        /// leads back to its position, and to nothing under another key.
+        /// Ids are opaque: every one is a version 8 UUID URN that decodes to its position, and to nothing
+        /// under another key (specification, "Reconnection").
         #[test]
         fn an_id_leads_back_to_its_position(
             key: [u8; 16],

@@ -1,5 +1,5 @@
-//! What is kept of subscription events, which are bounded by themselves: they cost no publisher's
-//! update its place.
+//! The subscription events that are kept. They have their own bounds, so that they never displace a
+//! publisher's update.
 
 mod ranges;
 
@@ -12,22 +12,24 @@ use talaria_protocol::event;
 pub(crate) use self::ranges::EventRanges;
 use crate::{Frame, Position};
 
-/// What a kept event takes besides its frame, in bytes: its places here, and its topic once more.
+/// The bytes that a kept event takes besides its frame: its entries here, and a copy of its topic.
 const PLACES: usize = 256;
 
-/// How many subscription events are kept. Beyond it those of subscriptions that have ended go first,
-/// the oldest ones, then the oldest of all.
+/// How many subscription events are kept.
+///
+/// Beyond these bounds the events of ended subscriptions are removed first, the oldest ones before the
+/// others, then the oldest of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventBounds {
-    /// The bytes that they may occupy in memory; on a disk at most about twice as many.
+    /// The bytes that they take in memory at most; on a disk they take about twice as many at most.
     pub bytes: usize,
-    /// How many there may be.
+    /// How many there are at most.
     pub count: usize,
 }
 
 impl Default for EventBounds {
-    /// Of about 20,000 open subscriptions.
+    /// Room for the events of about 20,000 open subscriptions.
     fn default() -> Self {
         Self {
             bytes: 16 << 20,
@@ -44,9 +46,9 @@ pub(crate) struct Events {
     bytes: usize,
     /// The beginnings of subscriptions that have not ended, by topic.
     open: HashMap<Box<str>, Position>,
-    /// Beginnings and their ends, the longest ended first.
+    /// Beginnings and their ends; those that ended first stand first.
     ended: VecDeque<(Position, Position)>,
-    /// The others: of a subscription whose other event is gone, for instance.
+    /// All other events, for instance of a subscription whose other event was removed.
     single: BTreeSet<Position>,
 }
 
@@ -56,7 +58,7 @@ pub(crate) struct Event {
     pub(crate) frame: Arc<Frame>,
     /// When it was committed, in milliseconds since 1970.
     pub(crate) time: u64,
-    /// Whether it begins a subscription or ends it; `None` if it does not say.
+    /// Whether it begins a subscription (`true`) or ends it; `None` if it says neither.
     active: Option<bool>,
 }
 
@@ -106,7 +108,7 @@ impl Events {
         self.kept.insert(position, event);
     }
 
-    /// Forgets what is beyond the bounds: which positions.
+    /// Removes the events that exceed the bounds; returns their positions.
     pub(crate) fn evict(&mut self) -> Vec<Position> {
         let mut gone = Vec::new();
         while self.kept.len() > self.bounds.count || self.bytes > self.bounds.bytes {
@@ -134,7 +136,7 @@ impl Events {
         }
     }
 
-    /// The events after `from`, not beyond `up_to`, at most `limit` of them.
+    /// The events after `from`, up to and including `up_to`, at most `limit` of them.
     pub(crate) fn page(&self, from: Position, up_to: Position, limit: usize) -> Vec<Arc<Frame>> {
         if from >= up_to {
             return Vec::new();
@@ -143,7 +145,7 @@ impl Events {
         events.map(|(_, event)| Arc::clone(&event.frame)).collect()
     }
 
-    /// What they occupy in memory, in bytes.
+    /// The bytes that they take in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! An update as it is stored in the ring and sent: serialised once, shared by all.
+//! Updates as they are stored and sent: serialized once, shared by all readers.
 
 use bytes::Bytes;
 use talaria_protocol::{Update, event};
@@ -14,20 +14,20 @@ pub struct Frame {
     pub event_id: Box<str>,
     /// The canonical topic and its alternates.
     pub topics: Box<[Box<str>]>,
-    /// Whether only readers with a grant may receive it.
+    /// Whether only readers that are authorized for one of its topics may receive it.
     pub private: bool,
-    /// Whether the hub itself made it: a subscription event.
+    /// Whether it is a subscription event, which the hub itself publishes.
     pub by_hub: bool,
     /// The event stream bytes, id line and blank line included.
     pub bytes: Bytes,
 }
 
 impl Frame {
-    /// Serialises an update for good.
+    /// Serializes an update.
     pub fn new(position: Position, event_id: String, update: Update) -> Self {
         let bytes = event::encode(&update, &event_id);
-        // Frames stay for long, so they are exactly as long as they must be, and copied where
-        // cutting off what is left over would leave a hole that nothing fits into.
+        // Frames stay in memory for long, so they take no spare capacity. Where shrinking the allocation
+        // would leave a hole that no other allocation fits into, the bytes are copied instead.
         let bytes = if has_much_left(bytes.len(), bytes.capacity()) {
             Bytes::copy_from_slice(&bytes)
         } else {
@@ -43,8 +43,8 @@ impl Frame {
         }
     }
 
-    /// What the frame occupies in memory, in bytes: as glibc allocates it, with its counts, its place
-    /// in the ring, and what sharing its bytes takes.
+    /// The memory that the frame takes, in bytes: what glibc allocates for it, its reference counts, its
+    /// place in the ring, and the structure that shares its bytes.
     pub fn weight(&self) -> usize {
         const COUNTS: usize = 16;
         const PLACE: usize = 16;
@@ -72,7 +72,7 @@ fn has_much_left(length: usize, capacity: usize) -> bool {
     allocated(capacity) > allocated(length)
 }
 
-/// What an allocation of `bytes` bytes takes.
+/// The memory that glibc takes for an allocation of `bytes` bytes.
 fn allocated(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16).max(32)
 }

@@ -1,4 +1,29 @@
-//! The history: a durable ordered log in segment files (design, "Transports").
+//! The durable log: updates in segment files, in a directory.
+//!
+//! [`History`] opens a [`Directory`] and appends to it; `docs/history-format.md` describes the files
+//! byte by byte. [`inspect`] reads and repairs a history without a hub (ADR 0011).
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//! use std::time::{SystemTime, UNIX_EPOCH};
+//!
+//! use talaria_transport::history::{Directory, History, HistoryOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = || {
+//!     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+//!     since_1970.map_or(0, |time| time.as_millis() as u64)
+//! };
+//! let mut options = HistoryOptions::new(Arc::new(clock));
+//! options.size = Some(100_000);
+//!
+//! let directory = Directory::open(Path::new("/var/lib/hub/history"))?;
+//! let history = History::open(Arc::new(directory), options)?;
+//! # drop(history);
+//! # Ok(())
+//! # }
+//! ```
 
 mod clock;
 mod damage;
@@ -48,9 +73,9 @@ use crate::{
     Route, Transport, Unavailable,
 };
 
-/// The embedded default transport: what it acknowledged is on the disk.
+/// The log on a disk. What it acknowledged is as durable as its [`SyncMode`] says.
 ///
-/// Dropping it commits what waits and closes the log.
+/// Dropping it commits what waits and closes the log, which can take as long as the disk does.
 pub struct History {
     ring: Arc<Ring>,
     shared: Arc<Shared>,
@@ -62,20 +87,22 @@ pub struct History {
 }
 
 impl History {
-    /// Opens a history, or creates it. Whatever is torn is cut and on the disk when this returns.
+    /// Opens a history, or creates it. An incomplete end, as a crash leaves it, is cut off and the rest
+    /// is durable when this returns.
     ///
-    /// Blocks; waits up to five seconds for another process to let go of it.
+    /// Blocks. Waits up to five seconds for another process to close the history.
     ///
     /// # Errors
-    /// When it is in use, damaged or unreadable.
+    /// If the history is in use, damaged or unreadable.
     pub fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Self, OpenError> {
         Self::open_importing(disk, options, None)
     }
 
-    /// The same, and appends what another store has that was not imported before.
+    /// Opens a history as [`open`](Self::open) does, and appends the updates of another store that were
+    /// not imported before.
     ///
     /// # Errors
-    /// The same, and when the other store cannot be read.
+    /// If the history is in use, damaged or unreadable, or if the other store cannot be read.
     pub fn open_importing(
         disk: Arc<dyn Disk>,
         options: HistoryOptions,
@@ -92,8 +119,7 @@ impl History {
         };
         let ring_bytes = options.ring_bytes;
         let mut log = recovery::open(disk, options)?;
-        // The bounds may have become narrower since the last opening, and what is imported may need
-        // the room.
+        // The bounds may be narrower than at the last opening, and the import may need the room.
         log.settle();
         let mut imported = 0;
         if let Some(from) = from {
@@ -101,12 +127,12 @@ impl History {
             log.settle();
         }
         let shared = Arc::clone(&log.shared);
-        // Of what was imported it holds nothing.
+        // The ring begins after what was imported.
         let ring = Arc::new(Ring::new(ring_bytes, shared.head()));
         log.ring = Arc::clone(&ring);
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
-        // A group is at most a quarter of the ring, so that its readers find it there, and small
-        // beside a segment.
+        // A group is at most a quarter of the ring, so that readers find it there, and small compared to
+        // a segment.
         let group_bytes = (ring_bytes / 4).min(log::GROUP_BYTES);
         let committer = pipeline::start(log, group_bytes);
         let committer = committer.map_err(failed("starting the thread that writes"))?;
@@ -120,7 +146,7 @@ impl History {
         })
     }
 
-    /// How many updates the opening imported.
+    /// The number of updates that were imported when the history was opened.
     pub fn imported(&self) -> u64 {
         self.imported
     }

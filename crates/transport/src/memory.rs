@@ -1,8 +1,9 @@
-//! The log in memory: the ring is the history.
+//! The log in memory, whose ring is all that it keeps.
 //!
-//! `memory` keeps what `max_bytes` holds and looks cursors up; `local` is the same log with the
-//! look-up off (B-252, B-501). A reader that the ring has passed is ended, never skipped over:
-//! what it missed is nowhere.
+//! The `memory` transport keeps the updates that fit into `max_bytes` and looks up event ids. The
+//! `local` transport is the same log without the look-up, because it has no history (B-252, B-501). A
+//! reader whose position has left the ring is ended and not moved on, since the updates that it missed
+//! are lost.
 
 mod chosen;
 
@@ -24,22 +25,23 @@ use crate::{
     Pending, Position, ReadError, Ring, Route, RunTag, Transport, Unavailable, Verdict,
 };
 
-/// How many frames are copied out of the ring at a time.
+/// The frames that are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
-/// The updates that one page judges, at most: that happens on a worker of the runtime.
+/// The most updates that one page judges, because that blocks a worker of the runtime.
 const JUDGED: usize = 2_048;
 
 /// What a log in memory keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryOptions {
-    /// Where a cursor may start: at most this many updates back; `None` for all that is held.
+    /// How many updates back a subscriber may resume; `None` for all that are held.
     pub size: Option<u64>,
-    /// The bytes that updates may occupy, with all that is held because of them; this alone evicts.
+    /// The most bytes that updates take, with the structures that exist because of them. Only this bound
+    /// removes updates.
     pub max_bytes: usize,
-    /// Whether cursors are looked up; off for `local`.
+    /// Whether event ids are looked up; off for `local`.
     pub look_up: bool,
-    /// What is kept of subscription events, which count in neither of the above.
+    /// How many subscription events are kept; they do not count towards the other bounds.
     pub events: EventBounds,
 }
 
@@ -55,7 +57,7 @@ impl Default for MemoryOptions {
 }
 
 impl MemoryOptions {
-    /// The existing `local` transport: no history.
+    /// The options of the `local` transport, which has no history.
     pub fn local() -> Self {
         Self {
             look_up: false,
@@ -81,7 +83,7 @@ struct State {
     events: Events,
     /// The positions of events, forgotten or not.
     ranges: EventRanges,
-    /// Everything up to here is over by `size`.
+    /// Everything up to here is beyond `size`.
     floor: Position,
 }
 
@@ -89,7 +91,7 @@ impl Memory {
     /// Opens an empty log.
     ///
     /// # Errors
-    /// When the system has no randomness or no thread to give.
+    /// If the system provides no randomness or no thread.
     pub fn open(options: MemoryOptions) -> std::io::Result<Self> {
         let ring = Arc::new(Ring::new(options.max_bytes, Position::ORIGIN));
         let ids = EventIds::random().map_err(std::io::Error::other)?;
@@ -161,7 +163,7 @@ impl Memory {
                 }
             }
             if is_all {
-                // What follows are events that were forgotten.
+                // Only events that were removed follow.
                 page.looked_up_to = up_to;
             }
         }
@@ -180,7 +182,7 @@ impl Memory {
         {
             return Lookup::Found(position);
         }
-        // A publisher may have repeated an id that we made; then the repetition may still be kept.
+        // A publisher may have used an id that this log made; that later update may still be kept.
         let places = self.state.lock().chosen.places(event_id, bounds.floor);
         let kept = places.into_iter().find(|position| {
             let mut found = Vec::new();
@@ -232,7 +234,7 @@ impl Transport for Memory {
     ) -> Pending<'_, Result<Page, ReadError>> {
         Box::pin(async move {
             let page = self.page(from, up_to, limit, &*filter)?;
-            // The reader comes back for what follows, which must not keep the worker from others.
+            // The reader comes back at once for the rest; other tasks of the worker have a turn before.
             if page.looked_up_to < up_to {
                 Yield::default().await;
             }
@@ -249,7 +251,7 @@ impl Transport for Memory {
         let (head, by_size) = (state.head, state.floor);
         drop(state);
         if !self.options.look_up {
-            // No history: a cursor may start at the newest update only.
+            // Without a history a subscriber can only resume from the newest update.
             return Bounds { floor: head, head };
         }
         let floor = self.ring.floor().max(by_size);
@@ -341,7 +343,7 @@ impl Inline for Places {
 }
 
 impl State {
-    /// Raises the floor to where the newest `size` updates begin, and at least to another one.
+    /// Raises the floor to where the newest `size` updates begin, and at least to `floor`.
     fn count_to(&mut self, size: u64, floor: Position) {
         self.floor = self.floor.max(floor);
         self.ranges.forget(self.floor);
@@ -358,7 +360,7 @@ impl Places {
         let event_id = match update.id.take() {
             Some(id) => {
                 if self.look_up {
-                    // Before the update is visible, so that its id can be resumed from at once.
+                    // Before the update is visible, so that a subscriber can resume from its id at once.
                     let mut state = self.state.lock();
                     state.chosen.add(&id, position);
                     self.ring.hold_besides(state.chosen.weight());

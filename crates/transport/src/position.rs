@@ -1,9 +1,9 @@
-//! The only address in the log.
+//! Addresses in the log.
 
 use std::fmt;
 
-/// A place in the log: dense and strictly increasing from 1. Zero is the place before the first
-/// update. As a reader's position it means that everything up to it was looked at.
+/// A place in the log. Positions increase from 1 without gaps; zero is the place before the first
+/// update. A reader at a position has read everything up to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
@@ -17,7 +17,7 @@ impl Position {
         Self(self.0.saturating_add(1))
     }
 
-    /// The place `count` earlier, at least the origin.
+    /// The place `count` positions earlier, or the origin.
     #[must_use]
     pub fn back(self, count: u64) -> Self {
         Self(self.0.saturating_sub(count))
@@ -30,11 +30,11 @@ impl fmt::Display for Position {
     }
 }
 
-/// What retention keeps: the updates after `floor`, up to and including `head`.
+/// The updates that retention keeps: those after `floor`, up to and including `head`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// Where a cursor may start at the earliest. A reader under way goes on below it while the
-    /// bytes are there.
+    /// The earliest position from which a subscriber may resume. A reader that is already below it
+    /// continues while the log still has the bytes.
     pub floor: Position,
     /// The newest committed position.
     pub head: Position,

@@ -8,10 +8,10 @@ use crate::{Frame, Position};
 
 /// The newest frames of the log.
 ///
-/// Invariant: positions increase, and what is missing between the floor and the newest is a
-/// subscription event that was forgotten. The newest group of updates always stays, whatever its size.
-/// Subscription events do not count: they are bounded where they are kept, and forgotten here when
-/// they are forgotten there.
+/// Invariant: positions increase. A position between the floor and the newest that is missing belongs
+/// to a subscription event that was removed. The newest group of updates always stays, whatever its
+/// size. Subscription events do not count towards the bytes: they have bounds elsewhere, and are
+/// removed here when they are removed there.
 #[derive(Debug)]
 pub struct Ring {
     frames: RwLock<Frames>,
@@ -27,7 +27,7 @@ struct Frames {
     /// Where the newest group of updates begins.
     newest_group: Position,
     bytes: usize,
-    /// What is held elsewhere because of the frames, in bytes.
+    /// The bytes of other structures that exist because of the frames.
     besides: usize,
     /// Slots without a frame.
     forgotten: usize,
@@ -36,22 +36,22 @@ struct Frames {
 #[derive(Debug)]
 struct Slot {
     position: Position,
-    /// `None` once it was forgotten.
+    /// `None` once the event was removed.
     frame: Option<Arc<Frame>>,
 }
 
-/// What a frame counts in a ring, in bytes.
+/// The bytes that a frame counts for in a ring.
 fn weight(frame: &Frame) -> usize {
     if frame.by_hub { 0 } else { frame.weight() }
 }
 
 impl Frames {
-    /// Where a position is in the queue, or where it would be.
+    /// The index of a position in the queue, or where it would be inserted.
     fn place_of(&self, position: Position) -> Result<usize, usize> {
         let first = self.queue.front().map_or(position, |slot| slot.position);
         let place = position.0.saturating_sub(first.0);
         let place = usize::try_from(place).unwrap_or(usize::MAX);
-        // While nothing was forgotten the frames are dense.
+        // The queue has no gaps until an event is removed.
         match self.queue.get(place) {
             Some(slot) if slot.position == position => Ok(place),
             _ => self
@@ -79,17 +79,17 @@ impl Ring {
         }
     }
 
-    /// The bytes that the ring may hold.
+    /// The most bytes that the ring holds.
     pub fn max_bytes(&self) -> usize {
         self.max_bytes
     }
 
-    /// Says how many bytes are held elsewhere because of the frames; they count as the ring's.
+    /// Sets how many bytes other structures take because of the frames; they count as the ring's.
     pub(crate) fn hold_besides(&self, bytes: usize) {
         self.frames.write().besides = bytes;
     }
 
-    /// The position before the oldest frame: a reader at or after it finds everything here.
+    /// The position before the oldest frame. The ring has everything that follows it.
     pub fn floor(&self) -> Position {
         self.frames.read().floor
     }
@@ -99,7 +99,7 @@ impl Ring {
         self.frames.read().newest
     }
 
-    /// Appends a committed group and returns what had to leave.
+    /// Appends a committed group; returns the frames that had to leave.
     pub fn extend(&self, group: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
         let mut frames = self.frames.write();
         frames.bytes += group.iter().map(|frame| weight(frame)).sum::<usize>();
@@ -131,9 +131,9 @@ impl Ring {
         left
     }
 
-    /// Forgets subscription events: readers pass over them.
+    /// Removes subscription events; readers skip them from now on.
     pub(crate) fn forget(&self, events: &[Position]) {
-        /// So many empty slots are not worth a pass over the others.
+        /// Up to this many empty slots are not worth a pass over the others.
         const FEW: usize = 1_024;
         let mut frames = self.frames.write();
         for position in events {
@@ -150,8 +150,8 @@ impl Ring {
         }
     }
 
-    /// The frames after `from`, not beyond `up_to`, at most `limit` of them; `None` if one of them
-    /// left the ring.
+    /// The frames after `from`, up to and including `up_to`, at most `limit` of them; `None` if one of
+    /// them has left the ring.
     pub fn page(&self, from: Position, up_to: Position, limit: usize) -> Option<Vec<Arc<Frame>>> {
         let frames = self.frames.read();
         if from < frames.floor {
@@ -165,8 +165,8 @@ impl Ring {
         Some(present.take(limit).collect())
     }
 
-    /// Appends the frames at the positions, in order, to `found`, until one left the ring or is
-    /// still to come; whether all were there. Events that were forgotten are passed over.
+    /// Appends the frames at `positions` to `found`, in order; returns whether all were there. Stops at
+    /// one that has left the ring or is still to come, and skips events that were removed.
     pub fn get(&self, positions: &[Position], found: &mut Vec<Arc<Frame>>) -> bool {
         let frames = self.frames.read();
         for position in positions {
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(
             page(25, 30, 9),
             Some(vec![]),
-            "ahead of the ring there is nothing yet"
+            "nothing is committed there yet"
         );
         assert_eq!(page(9, 20, 9), None, "what follows 9 left the ring");
     }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn events_cost_no_update_its_place() {
+    fn events_do_not_displace_updates() {
         let ring = Ring::new(frame(1).weight() * 2, Position::ORIGIN);
         ring.extend(&[frame(1)]);
         ring.extend(&[frame(2)]);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_passed_over() {
+    fn readers_skip_removed_events() {
         let ring = Ring::new(1 << 20, Position::ORIGIN);
         ring.extend(&[frame(1)]);
         ring.extend(&(2..=2_000).map(|at| made(at, true)).collect::<Vec<_>>());

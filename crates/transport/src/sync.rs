@@ -1,7 +1,7 @@
-//! The synchronisation primitives of the code that loom explores.
+//! The synchronization primitives of the code that loom explores.
 //!
-//! A lock whose holder panicked is taken over: the data of ring, lanes and router are consistent
-//! between statements, and one task's panic must not end the others.
+//! A lock stays usable after a panic of its holder: the data of ring, lanes and router are consistent
+//! between statements, and a panic of one task must not end the others.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! What every transport offers, and the words that it answers in.
+//! The trait of all transports, and the types of its answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,25 +18,25 @@ pub trait Transport: Send + Sync + 'static {
     /// The newest part of the log, in memory.
     fn ring(&self) -> &Arc<Ring>;
 
-    /// Names the one who makes committed updates visible; called once, before the first append.
+    /// Sets where committed updates go to become visible; called once, before the first append.
     fn start(&self, route: Arc<dyn Route>);
 
-    /// Appends an update: it gets its position and id, is committed and routed. Completes even if
-    /// the returned future is dropped.
+    /// Appends an update: gives it a position and an id, commits it and routes it. The append completes
+    /// even if the returned future is dropped.
     fn append(&self, update: Update) -> Pending<'static, Result<Appended, AppendError>>;
 
-    /// Appends updates in this order and with one commit: all of them, or none. Completes even if
-    /// the returned future is dropped.
+    /// Appends updates in this order and with one commit: all of them, or none. The append completes
+    /// even if the returned future is dropped.
     fn append_all(
         &self,
         updates: Vec<Update>,
     ) -> Pending<'static, Result<Vec<Appended>, AppendError>>;
 
-    /// Reads committed updates after `from`, not beyond `up_to`, that the filter admits.
+    /// Reads the committed updates after `from`, up to and including `up_to`, that the filter admits.
     ///
-    /// At most `limit` bytes of them, or one. What a page looks at is bounded too, so it may end early
-    /// and empty; the next one goes on from [`Page::looked_up_to`]. Subscription events that are no
-    /// longer kept are passed over.
+    /// A page has at most `limit` bytes of them, or a single one that is larger. The updates that it
+    /// looks at are bounded too, so it may end early and be empty; the next page continues from
+    /// [`Page::looked_up_to`]. It skips subscription events that are no longer kept.
     fn read(
         &self,
         from: Position,
@@ -45,13 +45,14 @@ pub trait Transport: Send + Sync + 'static {
         filter: Arc<dyn Admit>,
     ) -> Pending<'_, Result<Page, ReadError>>;
 
-    /// Resolves a cursor. Never called with the reserved `earliest`.
+    /// Finds the update that has an event id, from which a subscriber resumes. Never called with the
+    /// reserved `earliest`.
     ///
     /// # Errors
-    /// When the log cannot be read now, so that nothing is known about the id.
+    /// If the log cannot be read now, so that nothing is known about the id.
     fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>>;
 
-    /// What retention keeps.
+    /// The positions that retention keeps.
     fn bounds(&self) -> Bounds;
 
     /// The id of the newest committed update, `None` if there is none.
@@ -66,52 +67,53 @@ pub trait Transport: Send + Sync + 'static {
 /// Whether a transport can store updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It can.
+    /// Updates are stored.
     Ready,
-    /// Updates are refused, and why.
+    /// Updates are refused, for this reason.
     Refusing(&'static str),
 }
 
 /// Makes committed updates visible to readers.
 pub trait Route: Send + Sync {
-    /// Routes a group: afterwards its updates are in the ring and visible. `acknowledge` is called
-    /// once they are, and before any reader is woken.
+    /// Routes a group of updates that were committed together: puts them into the ring and makes them
+    /// visible, then calls `acknowledge`, and only then wakes readers.
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut());
 }
 
 /// Judges a frame for one reader: its matchers and its grants.
 pub trait Admit: Send + Sync {
-    /// Whether the reader may and wants to receive the frame. Frames are judged in the log's order.
+    /// Decides whether the reader receives the frame. Frames are judged in the order of the log.
     fn judge(&self, frame: &Frame) -> Verdict;
 
-    /// Whose share of the readers a page takes: clients that are equal here wait for each other.
+    /// The client that reads. Pages of the same client wait for each other, pages of others do not wait
+    /// for them.
     fn client(&self) -> u64 {
         0
     }
 
-    /// Whether only subscription events are admitted, which are then found without the updates: from
-    /// any position on, since they are kept by bounds of their own ([`EventBounds`](crate::EventBounds)) and not by what
-    /// [`Transport::bounds`] says.
+    /// Whether the reader admits subscription events only. They are then read without the updates, from
+    /// any position on: [`EventBounds`](crate::EventBounds) says how many are kept, not
+    /// [`Transport::bounds`].
     fn by_hub_only(&self) -> bool {
         false
     }
 
-    /// The only topics whose updates may be admitted, compared byte for byte; `None` if they
-    /// cannot be named.
+    /// The only topics whose updates the reader may admit, compared byte for byte; `None` if it cannot
+    /// name them.
     fn exact_topics(&self) -> Option<Vec<&str>> {
         None
     }
 }
 
-/// What a reader says of a frame.
+/// What a reader decides about a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It receives the frame.
+    /// The reader receives the frame.
     Admitted,
-    /// It does not.
+    /// The reader does not receive the frame.
     Refused,
-    /// Judging this page has cost enough: the page ends in front of the frame, and the next one goes
-    /// on with it.
+    /// Judging this page has cost enough: the page ends before the frame, and the next page begins with
+    /// it.
     Later,
 }
 
@@ -130,64 +132,64 @@ impl From<bool> for Verdict {
 pub struct Appended {
     /// Its place in the log.
     pub position: Position,
-    /// Its id: the publisher's, or one that the transport made.
+    /// Its event id: the publisher's, or one that the transport made.
     pub event_id: String,
 }
 
-/// Why an update has no acknowledgement.
+/// Why an update was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Not stored, and never will be.
+    /// The update is not stored, and never will be.
     #[error("the update was not stored: {0}")]
     Refused(&'static str),
-    /// Nobody knows; the publisher must not be answered.
+    /// It is unknown whether the update is stored; a hub must not answer the publisher.
     #[error("whether the update was stored is unknown")]
     Unknown,
 }
 
-/// Part of the log, filtered.
+/// A part of the log, filtered for one reader.
 #[derive(Debug)]
 pub struct Page {
     /// The admitted frames, in order.
     pub frames: Vec<Arc<Frame>>,
-    /// Everything up to here was looked at.
+    /// The position up to which the log was read.
     pub looked_up_to: Position,
 }
 
-/// Why a page cannot be had.
+/// Why a page could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The log no longer holds what comes after the reader's position.
+    /// The log no longer holds the updates after the reader's position.
     #[error("the log no longer holds what follows position {0}")]
     Passed(Position),
-    /// The log may hold it; the same read may succeed later.
+    /// The log may hold them; the same read may succeed later.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// The log cannot be read now: the disk fails, or the process has no descriptor left. This says
-/// nothing about what the log holds; the transport has logged the reason.
+/// The log cannot be read now, because the disk fails or the process has no file descriptor left. This
+/// does not say what the log holds. The transport has logged the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the log cannot be read now")]
 pub struct Unavailable;
 
-/// What a cursor stands for.
+/// What an event id stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
-    /// A kept update.
+    /// The update at this position, which is kept.
     Found(Position),
-    /// An id of this log whose update retention deleted.
+    /// An update of this log that retention has deleted.
     Deleted,
-    /// An id that a run of this log gave to an update that did not survive it: resume from the
-    /// run's last update.
+    /// An update that an earlier run of the log lost in a crash; the subscriber resumes from the last
+    /// update of that run.
     Past {
-        /// The run's last position.
+        /// The last position of the run.
         position: Position,
-        /// Its id.
+        /// The event id of that position.
         event_id: String,
     },
-    /// No id of this log, or one whose record is gone.
+    /// The log does not know the id.
     Unknown,
-    /// The transport does not look ids up.
+    /// The transport does not look up ids.
     Unsupported,
 }

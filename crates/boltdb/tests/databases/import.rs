@@ -1,5 +1,5 @@
-//! Updates of an existing hub's database are in the history: in order, with their ids, once each,
-//! and each can be resumed from (B-520, B-1034).
+//! A history imports the updates of a database in order, with their ids and once each, and subscribers
+//! can resume from each of them (B-520, B-1034).
 
 use std::fs;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn a_database_is_imported_once_and_each_id_is_resumed_from() {
         for count in [updates.len() as u64, 0, 0] {
             let (history, imported) = open(&folder, &path).expect("a history");
             assert_eq!(imported, count, "{name}");
-            // A ring that passes for whole would hide what was imported from live readers.
+            // A ring that began earlier would hide what was imported from live readers.
             assert_eq!(history.ring().floor(), history.bounds().head, "{name}");
             assert_holds(&history, &frames(&history), &updates);
         }
@@ -74,8 +74,8 @@ fn a_database_is_imported_once_and_each_id_is_resumed_from() {
     }
 }
 
-/// What the old hub writes after a step back is imported at the next start, behind what was
-/// published here meanwhile.
+/// What the old hub writes after a return to it is imported at the next start, after what was published
+/// here meanwhile.
 #[test]
 fn what_comes_later_is_imported_later() {
     let folder = Folder::new();
@@ -92,7 +92,7 @@ fn what_comes_later_is_imported_later() {
     let own = append(&history).event_id;
     drop(history);
 
-    // The old hub trimmed its oldest meanwhile.
+    // The old hub removed its oldest entries meanwhile.
     folder.file("mercure.db", &stored(51..=130));
     let (history, imported) = open(&folder, &path).expect("a history");
     assert_eq!(imported, 30);
@@ -115,7 +115,7 @@ fn what_comes_later_is_imported_later() {
     assert_eq!(imported, 0);
 }
 
-/// B-1034.
+/// Ids, types and topics that version 1.0 refuses are imported if an event can have them (B-1034).
 #[test]
 fn what_1_0_refuses_is_kept_where_a_field_can_carry_it() {
     let entries = [
@@ -155,8 +155,8 @@ fn what_1_0_refuses_is_kept_where_a_field_can_carry_it() {
     }
 }
 
-/// A database that ends in damage refuses the start; what precedes it is not imported twice once
-/// it is put back.
+/// A damaged database is an error of the start. What precedes the damage is not imported twice once the
+/// database is restored.
 #[test]
 fn damage_refuses_to_open_and_costs_nothing() {
     let name = FIXTURES[0];

@@ -1,4 +1,4 @@
-//! The reader of existing hubs' databases (B-520, B-1034).
+//! Databases of real hubs, and others of the same format, are read (B-520, B-1034).
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -38,7 +38,7 @@ fn updates(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, Update)> {
     numbers.into_iter().map(update).collect()
 }
 
-/// What a refusal says; the remedy must be among it.
+/// The message of an error, which must name the file and a remedy.
 pub fn refusal(read: Read) -> String {
     let message = read.expect_err("refused").to_string();
     assert!(message.contains("mercure.db"), "{message}");
@@ -47,7 +47,7 @@ pub fn refusal(read: Read) -> String {
 }
 
 #[test]
-fn each_database_of_a_real_hub_reads_as_it_must_and_stays_as_it_was() {
+fn databases_of_real_hubs_are_read_and_stay_unchanged() {
     for (name, first) in FIXTURES.into_iter().zip([1, 381, 1]) {
         let expected: Vec<_> = (first..).zip(bolt::expected(name)).collect();
         let folder = Folder::new();
@@ -111,7 +111,7 @@ fn another_bucket_name_finds_nothing_and_says_so() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_with_a_remedy() {
+fn what_is_not_a_database_is_refused_with_a_remedy() {
     let folder = Folder::new();
     fs::create_dir(folder.path().join("directory.mercure.db")).unwrap();
     rustix::fs::mknodat(
@@ -132,7 +132,7 @@ fn what_is_no_database_is_refused_with_a_remedy() {
         assert!(error.to_string().contains(name), "{error}");
     }
     let beside = folder.path().join("text.mercure.db/mercure.db");
-    let error = open(&beside).expect_err("a file is no directory");
+    let error = open(&beside).expect_err("a file is not a directory");
     assert!(matches!(error, BoltError::Unreadable { .. }), "{error}");
 }
 
@@ -185,7 +185,7 @@ fn pages_of_any_size_and_trees_of_any_shape_are_read() {
                 ("z", bolt::bucket(root)),
             ]);
             assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
-            // The second meta page must then be found without the first.
+            // The second meta page must be found without the first.
             bytes[..page_size].fill(0xA5);
             assert_eq!(read_bytes(&bytes).unwrap(), updates(1..=count));
         }
@@ -230,7 +230,7 @@ fn entries_larger_than_a_page_are_read() {
     }
 }
 
-/// B-512: nothing that cannot be read stops the rest, and all of it is counted.
+/// An entry that cannot be read does not stop the rest, and is counted (B-512).
 #[test]
 fn what_no_hub_can_have_stored_is_skipped_and_counted() {
     let sequence = |number: u64| number.to_be_bytes().to_vec();
@@ -254,7 +254,7 @@ fn what_no_hub_can_have_stored_is_skipped_and_counted() {
     let bytes = writer.finish(&[("updates", bolt::bucket(root))]);
     let folder = Folder::new();
     let path = folder.file("mercure.db", &bytes);
-    // The first key sorts behind the first sequence number, so it is read too.
+    // The first key sorts after the first sequence number, so it is read too.
     let source = open(&path).unwrap().expect("a database");
     let read: Vec<_> = source
         .entries(0)

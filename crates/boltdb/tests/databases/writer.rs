@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use talaria_protocol::Update;
 
-/// Databases of real hubs, see `fixtures/README.md`.
+/// Databases of real hubs; `fixtures/README.md` describes them.
 pub const FIXTURES: [&str; 3] = [
     "hub-0.24.2-mixed",
     "hub-0.24.2-pruned",
@@ -23,7 +23,7 @@ pub fn fixture(name: &str) -> Vec<u8> {
     fs::read(fixtures().join(format!("{name}.db"))).unwrap()
 }
 
-/// What a fixture must yield, in order.
+/// The updates that a fixture must yield, in order.
 pub fn expected(name: &str) -> Vec<Update> {
     let text = fs::read(fixtures().join(format!("{name}.json"))).unwrap();
     let updates: Vec<Value> = serde_json::from_slice(&text).unwrap();
@@ -106,7 +106,7 @@ impl Writer {
         (self.bytes.len() / self.page_size) as u64
     }
 
-    /// Writes a page, with those it goes on over.
+    /// Writes a page, with the following ones over which it continues.
     pub fn page(&mut self, flags: u16, elements: &[Element]) -> u64 {
         let id = self.next();
         let mut page = page(id, flags, elements);
@@ -117,7 +117,7 @@ impl Writer {
         id
     }
 
-    /// Writes a tree of so many pairs a leaf and so many pages a branch.
+    /// Writes a tree with `per_leaf` pairs in a leaf and `fan_out` pages below a branch.
     pub fn tree(&mut self, pairs: &[Pair], per_leaf: usize, fan_out: usize) -> u64 {
         let leaf = |(key, value): &Pair| Element::Leaf(0, key.clone(), value.clone());
         let mut level: Vec<(Vec<u8>, u64)> = pairs
@@ -184,7 +184,7 @@ impl Writer {
     }
 }
 
-/// The value of a bucket with pages of its own.
+/// The value of a bucket that begins at a page.
 pub fn bucket(root: u64) -> Vec<u8> {
     [root.to_le_bytes(), 0_u64.to_le_bytes()].concat()
 }

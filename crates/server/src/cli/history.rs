@@ -221,7 +221,7 @@ fn repair(args: &Repair) -> Result<ExitCode, String> {
         return Ok(super::print("nothing is to be repaired\n"));
     }
     let mut text = String::new();
-    for Step { what, lost } in steps {
+    for Step { what, lost, .. } in steps {
         let lost = match lost {
             Some((first, last)) => format!("; positions {first} to {last} are lost"),
             None => String::new(),

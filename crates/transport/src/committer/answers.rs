@@ -6,17 +6,17 @@ use tokio::sync::oneshot;
 
 use crate::{AppendError, Appended, Frame, Pending};
 
-/// What a publisher learns of its update.
+/// What a publisher learns about its update.
 pub(super) type Answer = Result<Appended, AppendError>;
 
-/// The answer to a publisher that joined the queue, or why its update found no place in it.
+/// The future answer to a publisher whose update joined the queue.
 pub(super) fn one(
     joined: Result<oneshot::Receiver<Answer>, AppendError>,
 ) -> Pending<'static, Answer> {
     Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
 }
 
-/// The answer to a publisher whose updates joined the queue together.
+/// The future answer to a publisher whose updates joined the queue together.
 pub(super) fn all(
     joined: Result<Vec<oneshot::Receiver<Answer>>, AppendError>,
 ) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
@@ -29,7 +29,8 @@ pub(super) fn all(
     })
 }
 
-/// The publishers of a group, in its order. Dropped, it tells them that the outcome is unknown.
+/// The publishers of a group, in the order of its updates. Dropping it tells them that the outcome is
+/// unknown.
 #[derive(Default)]
 pub(super) struct Answers(Vec<oneshot::Sender<Answer>>);
 

@@ -1,4 +1,4 @@
-//! What a transport holds of its committer: where updates join, and the thread.
+//! The transport's end of a committer: where updates join the queue, and the thread.
 
 use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
@@ -10,10 +10,10 @@ use super::queue::Queue;
 use super::shared::Shared;
 use crate::{AppendError, Appended, Pending, Route};
 
-/// Has what waits committed; called by a publisher that has just joined.
+/// Called by a publisher whose updates have just joined the queue; makes sure that they are committed.
 pub(super) type Joined<L> = fn(&Shared<L>, MutexGuard<'_, Queue>);
 
-/// The updates that wait, and the committer's thread. Dropping it commits what waits and joins the
+/// The updates that wait, and the committer's thread. Dropping it commits what waits and ends the
 /// thread.
 pub(crate) struct Committer<L> {
     shared: Arc<Shared<L>>,
@@ -22,8 +22,8 @@ pub(crate) struct Committer<L> {
 }
 
 impl<L: Send + 'static> Committer<L> {
-    /// Starts a thread that runs `run` until the queue is closed. A group is at most `group_bytes` of
-    /// content, or what joined at once.
+    /// Starts the thread, which runs `run` until the queue is closed. A group has at most `group_bytes`
+    /// bytes, unless updates that joined at once have more.
     pub(super) fn start(
         log: L,
         group_bytes: usize,

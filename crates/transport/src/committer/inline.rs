@@ -1,9 +1,9 @@
 //! Commits a log in memory: the publisher that finds it idle commits what waits.
 //!
 //! Such a log has nothing to wait for, so a publisher's own task commits: no thread is woken and put
-//! to sleep for a single update. Publishers that come meanwhile join the next group. When the log
-//! does not come to rest, a relief thread takes over, so that no publisher commits for the others
-//! without end.
+//! to sleep for a single update. Publishers that come meanwhile join the next group. If the queue does
+//! not become empty, a relief thread takes over, so that no publisher commits for the others without
+//! end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -28,8 +28,8 @@ pub(crate) trait Inline: Send + 'static {
     fn routed(&mut self);
 }
 
-/// Starts the committer, and with it the relief thread. A group is at most `group_bytes` of content,
-/// or what joined at once.
+/// Starts the committer with its relief thread. A group has at most `group_bytes` bytes, unless updates
+/// that joined at once have more.
 pub(crate) fn start<L: Inline>(log: L, group_bytes: usize) -> std::io::Result<Committer<L>> {
     Committer::start(log, group_bytes, commit_if_idle, relieve)
 }
@@ -39,8 +39,8 @@ fn commit_if_idle<L: Inline>(shared: &Shared<L>, mut queue: MutexGuard<'_, Queue
     if queue.committing == Committing::Idle {
         queue.committing = Committing::Publisher;
         drop(queue);
-        // A panic has been reported by its hook and has closed the queue; this publisher is not
-        // more to blame than others of the group, which learn that the outcome is unknown.
+        // The panic hook has reported the panic, and the queue is closed. This publisher learns that the
+        // outcome is unknown, as the others of the group do: it may not be its update that is at fault.
         let committed = AssertUnwindSafe(|| commit(shared, Some(GROUPS_IN_A_ROW)));
         drop(catch_unwind(committed));
     }
@@ -51,7 +51,7 @@ fn relieve<L: Inline>(shared: &Shared<L>) {
     let has_nothing_to_do = |queue: &mut Queue| match queue.committing {
         Committing::Thread => false,
         Committing::Idle => queue.closed.is_none(),
-        // It commits all that waits or hands over, and tells at the end.
+        // The publisher commits all that waits or hands over, and notifies at the end.
         Committing::Publisher => true,
     };
     loop {
@@ -65,8 +65,8 @@ fn relieve<L: Inline>(shared: &Shared<L>) {
     }
 }
 
-/// Commits group after group until nothing waits, or until the relief thread is to go on after
-/// `at_most` of them.
+/// Commits group after group until nothing waits; after `at_most` groups it hands over to the relief
+/// thread.
 fn commit<L: Inline>(shared: &Shared<L>, at_most: Option<usize>) {
     let _close = CloseOnPanic(shared);
     let mut log = shared.log();
@@ -80,7 +80,7 @@ fn commit<L: Inline>(shared: &Shared<L>, at_most: Option<usize>) {
     }
 }
 
-/// Takes the next group; `None` if nothing waits or the relief thread is to go on.
+/// Takes the next group; `None` if nothing waits or the relief thread takes over.
 fn next_group<L>(shared: &Shared<L>, hand_over: bool) -> Option<Vec<Waiting>> {
     let mut queue = shared.queue();
     if queue.is_empty() {

@@ -1,7 +1,7 @@
-//! Commits a log on a disk: a thread prepares the next group while the disk takes the one before it.
+//! Commits a log on a disk: a thread prepares the next group while the disk stores the one before it.
 //!
-//! What comes while a group is being stored is prepared behind it, and the publishers of a group are
-//! told once the next one has been begun, so that the disk need not wait for either.
+//! Updates that come while a group is being stored are prepared meanwhile, and the publishers of a group
+//! are answered once the next one has been begun, so that the disk waits for neither.
 
 mod stages;
 
@@ -15,8 +15,8 @@ use super::queue::{Committing, Queue};
 use super::shared::{CloseOnPanic, Shared};
 use super::waiting::{Waiting, size, split};
 
-/// Starts the committer and its thread. A group is at most `group_bytes` of content, or what joined at
-/// once.
+/// Starts the committer and its thread. A group has at most `group_bytes` bytes, unless updates that
+/// joined at once have more.
 pub(crate) fn start<L: Pipeline>(log: L, group_bytes: usize) -> std::io::Result<Committer<L>> {
     Committer::start(log, group_bytes, wake_if_idle, run)
 }
@@ -62,12 +62,12 @@ fn idle<L: Pipeline>(shared: &Shared<L>) -> Option<Duration> {
     shared.log().idle()
 }
 
-/// A group at one of its stages, and the publishers that await it.
+/// A group that is prepared, and the publishers that wait for it.
 struct Awaited<G> {
     group: G,
-    /// At least the bytes of its frames, while it is prepared.
+    /// At least the bytes of its frames.
     bytes: usize,
-    /// Whether it is of subscription events, while it is prepared.
+    /// Whether it consists of subscription events.
     by_hub: bool,
     answers: Answers,
 }
@@ -111,7 +111,7 @@ fn commit<L: Pipeline>(shared: &Shared<L>) {
     }
 }
 
-/// Prepares updates, behind those of the same group that are prepared already.
+/// Prepares updates, after those of the same group that are prepared already.
 fn prepare<L: Pipeline>(
     log: &mut L,
     waiting: Vec<Waiting>,
@@ -134,8 +134,8 @@ fn prepare<L: Pipeline>(
     }
 }
 
-/// Takes what fits into a group that has `before` already. While a group is under way the thread goes
-/// on committing though nothing waits.
+/// Takes the updates that fit into a group which already has `before`. The thread becomes idle only if
+/// nothing waits and no group is under way.
 fn next_group<L>(
     shared: &Shared<L>,
     before: Option<(usize, bool)>,

@@ -14,7 +14,7 @@ const MAX_WAITING: usize = 65_536;
 /// The bytes of the updates that may wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
-/// What waits, and who commits it.
+/// The updates that wait, and what commits them.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
@@ -24,7 +24,7 @@ pub(super) struct Queue {
     pub(super) closed: Option<&'static str>,
 }
 
-/// Who commits at the moment.
+/// What commits at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Committing {
     #[default]
@@ -52,13 +52,13 @@ impl Queue {
         Ok(self.push(update, false))
     }
 
-    /// Adds updates that will be of one group, or none of them.
+    /// Adds all updates, which will be one group, or none.
     pub(super) fn join_all(
         &mut self,
         mut updates: Vec<Update>,
     ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
         self.check_room(updates.len(), updates.iter().map(size).sum())?;
-        // A group is of one kind: of subscription events, whose ids the log makes, or of updates.
+        // A group consists either of subscription events, whose ids the log makes, or of updates.
         let is_event = |update: &Update| update.by_hub && update.id.is_none();
         let are_events = updates.iter().all(is_event);
         updates
@@ -75,7 +75,7 @@ impl Queue {
         if let Some(reason) = self.closed {
             return Err(AppendError::Refused(reason));
         }
-        // Nothing is too large for an empty queue: it would be refused for ever.
+        // An empty queue takes updates of any size; else a large one would be refused for ever.
         let is_full = !self.waiting.is_empty()
             && (self.waiting.len() + count > MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES);
         if is_full {
@@ -86,7 +86,8 @@ impl Queue {
 
     fn push(&mut self, mut update: Update, goes_with_next: bool) -> oneshot::Receiver<Answer> {
         let (acknowledge, acknowledged) = oneshot::channel();
-        // An event has an id that this log makes, so that it need not be stored to be resumed from.
+        // The log makes the id of an event, so that subscribers can resume from an event that is not
+        // stored.
         update.by_hub &= update.id.is_none();
         self.bytes += size(&update);
         self.waiting.push_back(Waiting {
@@ -97,9 +98,10 @@ impl Queue {
         acknowledged
     }
 
-    /// Takes the updates that fit into a group of at most `most` bytes which already has `before`, in
-    /// bytes and of events or not; `None` if nothing waits or fits. Updates that joined at once are
-    /// never divided. Events and updates are groups of their own, because they are stored apart.
+    /// Takes the updates that fit into a group of at most `most` bytes; `None` if nothing waits or fits.
+    /// `before` is what the group has already: its bytes, and whether it consists of events. Updates
+    /// that joined at once stay together. Events and updates are never in one group, because they are
+    /// stored apart.
     pub(super) fn take_group(
         &mut self,
         most: usize,

@@ -1,4 +1,4 @@
-//! What the publishers of a log share with the one that commits.
+//! What publishers and committer of a log share.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,11 +15,11 @@ pub(super) struct Shared<L> {
     /// Notified when the committer's thread has something to do, and at the end.
     pub(super) changed: Condvar,
     route: OnceLock<Arc<dyn Route>>,
-    /// Why nothing is stored any more, for those who must not wait for the queue.
+    /// Why nothing is stored any more; readable without waiting for the queue.
     failure: OnceLock<&'static str>,
     /// Held while committing.
     log: Mutex<L>,
-    /// The bytes of a group at most, unless updates that joined at once are more.
+    /// The most bytes of a group, unless updates that joined at once have more.
     pub(super) group_bytes: usize,
 }
 
@@ -53,7 +53,7 @@ impl<L> Shared<L> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes no update any more; what waits is still committed.
+    /// Refuses further updates; what waits is still committed.
     pub(super) fn close(&self) {
         let mut queue = self.queue();
         queue.closed.get_or_insert("the hub is stopping");
@@ -71,14 +71,14 @@ impl<L> Shared<L> {
     }
 }
 
-/// Closes the queue if committing panics. Then it is unknown what was routed, so nothing more is:
-/// what waits is dropped, and its publishers learn that the outcome is unknown.
+/// Closes the queue if committing panics. It is then unknown what was routed, so nothing else is routed
+/// either: what waits is dropped, and its publishers learn that the outcome is unknown.
 pub(super) struct CloseOnPanic<'a, L>(pub(super) &'a Shared<L>);
 
 impl<L> Drop for CloseOnPanic<'_, L> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // It can only be set to this.
+            // No other value is ever set.
             _ = self.0.failure.set(FAILED);
             let mut queue = self.0.queue();
             queue.closed = Some(FAILED);

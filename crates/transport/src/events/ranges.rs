@@ -1,21 +1,21 @@
-//! Which positions are those of subscription events, so that updates can be counted without them.
+//! The positions of subscription events, so that updates can be counted without them.
 
 use std::collections::VecDeque;
 
 use crate::Position;
 
-/// The positions of events above a floor, as ranges. There are at most as many ranges as updates
-/// above the floor, and one.
+/// The positions of events above a floor, as ranges. There is at most one range more than there are
+/// updates above the floor.
 #[derive(Debug, Default)]
 pub(crate) struct EventRanges {
-    /// First and last positions, in order; none touch.
+    /// First and last positions, in order; no two ranges touch.
     ranges: VecDeque<(Position, Position)>,
-    /// How many positions they hold.
+    /// How many positions the ranges hold.
     count: u64,
 }
 
 impl EventRanges {
-    /// Adds positions behind all others.
+    /// Adds positions after all others.
     pub(crate) fn push(&mut self, first: Position, last: Position) {
         if first > last {
             return;
@@ -27,7 +27,7 @@ impl EventRanges {
         }
     }
 
-    /// Adds positions in front of all others.
+    /// Adds positions before all others.
     pub(crate) fn push_front(&mut self, first: Position, last: Position) {
         self.count += last.0 - first.0 + 1;
         match self.ranges.front_mut() {
@@ -36,7 +36,7 @@ impl EventRanges {
         }
     }
 
-    /// Forgets the positions up to a floor.
+    /// Removes the positions up to a floor.
     pub(crate) fn forget(&mut self, floor: Position) {
         while let Some((first, last)) = self.ranges.front_mut() {
             if *first > floor {
@@ -52,8 +52,8 @@ impl EventRanges {
         }
     }
 
-    /// The floor above which the newest `size` updates are, of those above `floor`, in a log that
-    /// ends at `head`. Nothing up to `floor` is here.
+    /// The floor that leaves the newest `size` updates of those between `floor` and `head`. No position
+    /// up to `floor` is in the ranges any more.
     pub(crate) fn floor(&self, floor: Position, head: Position, size: u64) -> Position {
         let updates = (head.0.saturating_sub(floor.0)).saturating_sub(self.count);
         let mut over = updates.saturating_sub(size);
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// As counting one by one has it.
+        /// The result is that of counting one by one.
         #[test]
         fn the_newest_updates_are_above_the_floor(
             events in prop::collection::vec(any::<bool>(), 0..40),

@@ -1,21 +1,23 @@
-//! What the history believes of the time of day, which others set and may set wrong.
+//! The time of day that the history believes, since the clock of the machine may be set wrong.
 //!
-//! Ages follow the believed time. It goes on by itself, and a reading that is near it moves it on.
-//! A reading that is far from it must last before it is believed, so that one wrong reading neither
-//! hides what is kept nor keeps what is old. Until then ages follow the earlier of the two: to keep
-//! an update for too long can be mended, to delete it cannot.
+//! Ages are counted by the believed time. It advances with the monotonic clock, and with readings that
+//! are near it. A reading that is far from it must last before it is believed, so that one wrong
+//! reading neither hides what is kept nor keeps what is old. Until then ages follow the earlier of the
+//! two, because an update that was kept for too long can still be deleted, but not the other way round.
 
 use std::time::Instant;
 
 use super::options::UnixMillis;
 
-/// A reading that is this far from the believed time is believed at once. In milliseconds.
+/// A reading at most this far from the believed time is believed at once. In milliseconds.
 pub(super) const STEP: u64 = 5 * 60 * 1_000;
 /// A jump ahead is believed when it has lasted this share of itself, within bounds.
 const SHARE: i128 = 5_000;
-/// The bounds of the same, in milliseconds: four hours last the least, 35 days and more the most.
+/// The bounds of that time, in milliseconds: a jump of four hours lasts the least, one of 35 days and
+/// more the longest.
 const LASTS: (i128, i128) = (3_000, 600_000);
-/// The clock of one opening.
+
+/// The clock of one opening of a log.
 pub(super) struct Clock {
     read: UnixMillis,
     begun: Instant,
@@ -23,8 +25,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// The clock of a log whose newest segment was begun at a time that was believed then; `None`
-    /// for a log that keeps nothing, which believes the first reading.
+    /// Starts the clock of a log. `created` is the time that was believed when the newest segment was
+    /// begun; `None` for a log that keeps nothing, which believes the first reading.
     pub(super) fn start(read: UnixMillis, created: Option<u64>) -> Self {
         Self {
             read,
@@ -36,23 +38,23 @@ impl Clock {
         }
     }
 
-    /// Takes the time into account that the newest update has, which a reading gave it.
+    /// Tells the clock the time of the newest update, which came from a reading.
     pub(super) fn committed(&mut self, time: u64) {
         self.judge.committed = Some(i128::from(time));
     }
 
-    /// The time of day as it reads, in milliseconds since 1970.
+    /// The reading of the clock, in milliseconds since 1970.
     pub(super) fn reading(&self) -> u64 {
         (self.read)()
     }
 
-    /// The time that ages are judged by: not later than it is, as far as that can be known.
+    /// The time by which ages are counted: as far as can be known, it is not in the future.
     pub(super) fn now(&mut self) -> u64 {
         let reading = self.reading();
         self.judge.judge(reading, self.elapsed())
     }
 
-    /// The believed time; a doubtful reading does not move it.
+    /// The believed time; a doubtful reading does not change it.
     pub(super) fn believed(&self) -> u64 {
         match self.judge.believed {
             Some(believed) => time(believed + i128::from(self.elapsed())),
@@ -60,11 +62,12 @@ impl Clock {
         }
     }
 
-    /// The time of a group that is written now, behind one of a time: what the clock reads, but not a
-    /// little less than that of the group before it, and not far behind what is believed. An update of
-    /// a time that never was would be hidden as soon as the clock is right again.
+    /// The time of a group that is written now, after a group of the time `before`. It is the reading of
+    /// the clock, except that it is never a little earlier than `before`, nor far earlier than the
+    /// believed time: an update with a time that never was would be hidden as soon as the clock is
+    /// right again.
     pub(super) fn stamp(&mut self, before: u64) -> u64 {
-        // A first reading is believed from here on, not from when ages are judged next.
+        // So that a first reading is believed from now on, and not from when ages are counted next.
         self.now();
         let (reading, believed) = (self.reading(), self.believed());
         let time = if believed.saturating_sub(reading) > STEP {
@@ -72,7 +75,7 @@ impl Clock {
         } else {
             reading
         };
-        // Much less is a clock that was set right.
+        // A time that is much earlier comes from a clock that was corrected.
         if before.saturating_sub(time) <= STEP {
             time.max(before)
         } else {
@@ -86,13 +89,13 @@ impl Clock {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether a wait of `wait` milliseconds is over by this clock, which may be set back.
+    /// Whether `wait` milliseconds have passed by this clock, which may be set back.
     pub(super) fn is_over_by_reading(&self, since: Moment, wait: u128) -> bool {
         u128::from(self.reading().abs_diff(since.reading)) >= wait
     }
 
-    /// Whether a wait of `wait` milliseconds is over by this clock or by the machine's, which cannot
-    /// be set back.
+    /// Whether `wait` milliseconds have passed by this clock or by the monotonic one, which cannot be set
+    /// back.
     pub(super) fn is_over(&self, since: Moment, wait: u128) -> bool {
         let by_machine = self.elapsed().saturating_sub(since.elapsed);
         u128::from(by_machine) >= wait || self.is_over_by_reading(since, wait)
@@ -116,32 +119,33 @@ pub(super) struct Moment {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "it only tells how long a doubtful reading of the given clock has lasted"
+    reason = "it only measures how long a doubtful reading of the given clock has lasted"
 )]
 fn instant() -> Instant {
     Instant::now()
 }
 
-/// Judges readings. Times are those of the opening, so that they stay the same while time goes by.
+/// Judges readings. All times are reduced to the moment of the opening, so that they do not change as
+/// time passes.
 #[derive(Debug, Default)]
 struct Judge {
     /// `None` before the first reading.
     believed: Option<i128>,
     doubt: Option<Doubt>,
-    /// When the newest update was committed as the clock read then, which may have been wrong.
+    /// When the newest update was committed, by a reading that may have been wrong.
     committed: Option<i128>,
 }
 
 /// Readings that are far from what is believed, all on one side of it.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
-    /// The one that is nearest to it.
+    /// The reading that is nearest to it.
     nearest: i128,
     since: u64,
 }
 
 impl Judge {
-    /// The time that ages are judged by, `elapsed` milliseconds after the opening.
+    /// The time by which ages are counted, `elapsed` milliseconds after the opening.
     fn judge(&mut self, reading: u64, elapsed: u64) -> u64 {
         let reading = i128::from(reading) - i128::from(elapsed);
         let believed = *self.believed.get_or_insert(reading);
@@ -162,8 +166,8 @@ impl Judge {
                 before.nearest.max(reading)
             };
             let lasted = i128::from(elapsed.saturating_sub(before.since));
-            // Two openings agree that it was that late, so the jump is what came since. Else the
-            // waits would add up over openings that are shorter than they are.
+            // Two openings agree that it was that late, so only the rest is a jump. Otherwise the waits
+            // would add up over openings that are shorter than the waits.
             let agreed = self
                 .committed
                 .filter(|committed| lasted >= LASTS.0 && (believed..=nearest).contains(committed));

@@ -1,4 +1,4 @@
-//! Damage that a reader meets.
+//! Reports the damage that readers find.
 
 use std::io;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::segment::{Segment, read_frame};
 use super::shared::Shared;
 use crate::Position;
 
-/// Reports the damage that begins at a position: from now on cursors start behind it.
+/// Reports the damage that begins at the position `lost`. From now on subscribers resume after it.
 ///
 /// # Errors
-/// When it cannot be read how far the damage reaches; then nothing is reported.
+/// If the extent of the damage cannot be read now; then nothing is reported.
 pub(super) fn report(shared: &Shared, segment: &Arc<Segment>, lost: Position) -> io::Result<()> {
     let files = &shared.files;
     let at = segment.offset(lost, files)?;
@@ -30,6 +30,6 @@ fn is_readable(shared: &Shared, segment: &Arc<Segment>, position: Position) -> i
     };
     let file = segment.file(&shared.files)?;
     let frame = read_frame(&*file, at.into(), segment.end())?;
-    // Events have no record; what follows them tells that they were there.
+    // Events have no record here; the update after them shows that they existed.
     Ok(frame.is_some_and(|frame| frame.position >= position))
 }

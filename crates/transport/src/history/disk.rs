@@ -1,4 +1,4 @@
-//! The directory that holds a history, behind a small trait: the file system, or a model of one.
+//! The directory that holds a history, as a small trait: the file system, or a model of it in tests.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
@@ -10,111 +10,115 @@ use rustix::fs::OFlags;
 
 use super::names;
 
-/// A directory of files, all of them the history's.
+/// A directory whose files belong to a history.
 ///
-/// What was written is durable after [`File::sync_data`], what was created, renamed or removed
-/// after [`Disk::sync`]; nothing is before, and nothing keeps its order.
+/// What was written is durable after [`File::sync_data`]; what was created, renamed or removed is
+/// durable after [`Disk::sync`]. Before that, a loss of power may undo any part of it, in any order.
 pub trait Disk: Send + Sync + 'static {
-    /// Names and lengths in bytes of the files.
+    /// Lists the files: their names, and their lengths in bytes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
     /// Opens an existing file for reading and writing.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Creates an empty file, in place of one of that name.
+    /// Creates an empty file, replacing a file of that name.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Gives a file another name, in place of one of that name.
+    /// Renames a file, replacing a file of the new name.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file; those who have it open read on.
+    /// Removes a file. Readers that have it open can still read it.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes the directory's entries durable.
+    /// Makes the entries of the directory durable.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn sync(&self) -> io::Result<()>;
 
-    /// How much room there is.
+    /// How much room the disk has.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn space(&self) -> io::Result<Space>;
 
-    /// Keeps other processes out until the guard is dropped; `None` if another one is in.
+    /// Locks the directory against other processes until the guard is dropped; `None` if another process
+    /// has locked it.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>>;
 
-    /// Where a file is, for messages.
+    /// The path of a file, for messages.
     fn path(&self, name: &str) -> String;
 }
 
 /// An open file of a [`Disk`].
-#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "no caller asks whether a file is empty"
+)]
 pub trait File: Send + Sync + 'static {
-    /// Reads at an offset as much as there is, up to the buffer's length.
+    /// Reads at an offset until the buffer is full or the file ends; returns the number of bytes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all bytes at an offset.
     ///
     /// # Errors
-    /// Of the file system; then any part of the bytes may have been written.
+    /// The error of the file system; any part of the bytes may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Makes contents and length durable.
     ///
     /// # Errors
-    /// Of the file system; then nobody knows what is durable, and the file must be opened anew.
+    /// The error of the file system. It is then unknown what is durable, and the file must be opened again.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// Cuts or extends the file.
+    /// Truncates or extends the file.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn set_len(&self, length: u64) -> io::Result<()>;
 
-    /// The length in bytes.
+    /// The length of the file in bytes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     fn len(&self) -> io::Result<u64>;
 }
 
-/// Room on a disk, in bytes.
+/// The room on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// What may still be written.
+    /// How much may still be written.
     pub available: u64,
-    /// What there is altogether.
+    /// The size of the disk.
     pub total: u64,
 }
 
-/// A directory of the file system, which may be named by a link. Files are created with mode 0600,
-/// missing directories with 0700 (B-074).
+/// A directory of the file system. A symbolic link may lead to it.
 ///
-/// Another user who may write into the directory must not have the hub write elsewhere, nor wait: in the place
-/// of a file, a link, a pipe or a device is refused.
+/// Files are created with mode 0600 and missing directories with 0700, as the existing hub does
+/// (B-074). Another user with write access to the directory must not be able to make the hub write
+/// elsewhere or wait, so a link, a pipe or a device in the place of a file is an error.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -123,10 +127,10 @@ pub struct Directory {
 const LOCK: &str = "lock";
 
 impl Directory {
-    /// A directory, created if missing.
+    /// Opens a directory, and creates it if it is missing.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The error of the file system.
     pub fn open(path: &Path) -> io::Result<Self> {
         create_directories(path, &mut |parent| fs::File::open(parent)?.sync_all())?;
         Ok(Self {
@@ -141,7 +145,7 @@ impl Directory {
     }
 
     fn open_file(&self, name: &str, options: &mut OpenOptions) -> io::Result<fs::File> {
-        // A pipe without a writer would have this wait for ever.
+        // Opening a pipe without a writer would block for ever.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let path = self.path.join(name);
         let opened = options.custom_flags(flags.bits().cast_signed()).open(&path);
@@ -156,7 +160,7 @@ impl Directory {
     }
 }
 
-/// What is in the place of a file, and the remedy.
+/// The error for something else in the place of a file, with the remedy.
 fn not_a_file(path: &Path, found: fs::FileType) -> io::Error {
     let (kind, remedy) = if found.is_symlink() {
         (
@@ -178,8 +182,8 @@ fn not_a_file(path: &Path, found: fs::FileType) -> io::Error {
     ))
 }
 
-/// Creates a directory and those above it that are missing. `sync` makes the entries of a directory
-/// durable: without it a loss of power may take what was acknowledged in a directory that is new.
+/// Creates a directory and its missing parents. `sync` makes the entries of a directory durable; without
+/// it a loss of power may remove a new directory and what was acknowledged in it.
 fn create_directories(
     path: &Path,
     sync: &mut dyn FnMut(&Path) -> io::Result<()>,
@@ -199,11 +203,11 @@ fn create_directories(
         _ => Path::new("."),
     };
     match sync(parent) {
-        // What may be entered and written need not be readable.
+        // A directory can be writable without being readable.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             tracing::warn!(
                 directory = %parent.display(),
-                "the directory of the new history cannot be synced, because it is not readable"
+                "the parent directory of the new history is not readable, so it cannot be synced"
             );
             Ok(())
         }
@@ -216,7 +220,7 @@ impl Disk for Directory {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            // Of others, any bytes.
+            // Files of other programs may have any name.
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
@@ -232,7 +236,7 @@ impl Disk for Directory {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         match self.open_file(name, &mut Self::options()) {
-            // To look into a copy on a disk that cannot be written to.
+            // A copy on a read-only disk can still be inspected.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -337,7 +341,7 @@ mod tests {
 
     impl Drop for Folder {
         fn drop(&mut self) {
-            // What is left is the system's to clear.
+            // The system removes what is left.
             _ = fs::remove_dir_all(&self.0);
         }
     }
@@ -380,6 +384,6 @@ mod tests {
         let folder = Folder::new("failing");
         let path = folder.0.join("history");
         let failed = create_directories(&path, &mut |_| Err(io::Error::other("failing")));
-        failed.expect_err("nobody knows whether it is there after a loss of power");
+        failed.expect_err("the directory may be gone after a loss of power");
     }
 }

@@ -5,20 +5,22 @@ use std::io;
 /// Why another store cannot be read: the error of that store.
 pub type ImportError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a history cannot be opened. Each names the file and the remedy.
+/// Why a history cannot be opened. Every message names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process has it open.
     #[error(
-        "{path}: the history is in use by another process; stop that one, or give this one another `path`"
+        "{path}: the history is in use by another process; stop that process, or set another `path`"
     )]
     Locked {
         /// The lock file.
         path: String,
     },
-    /// What had been durable is not readable.
-    #[error("{path}: at offset {offset}: {what}; `talaria history repair` says what it would drop")]
+    /// A part that was durable is not readable.
+    #[error(
+        "{path}: at offset {offset}: {what}; `talaria history repair` shows what a repair would drop"
+    )]
     Damaged {
         /// The file.
         path: String,
@@ -27,19 +29,19 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
-    /// A file is gone.
+    /// A file is missing.
     #[error(
-        "{path} is missing: {what}; put it back, or see what `talaria history repair` would drop"
+        "{path} is missing: {what}; put it back, or run `talaria history repair` to see what a repair would drop"
     )]
     Missing {
         /// The file.
         path: String,
-        /// How that is known.
+        /// How the history knows that it existed.
         what: String,
     },
-    /// The file is of a later release.
+    /// A later release wrote the file.
     #[error(
-        "{path} has format version {version}, this program reads up to version 2; run the release that wrote it"
+        "{path} has format version {version}, but this program reads only versions up to 2; run the release that wrote it"
     )]
     Version {
         /// The file.
@@ -47,17 +49,17 @@ pub enum OpenError {
         /// The version it names.
         version: u32,
     },
-    /// The file system refuses.
+    /// The file system reported an error.
     #[error("{path}: {action}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The system's reason.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The database to import from cannot be read.
+    /// The store to import from cannot be read.
     #[error(transparent)]
     Import(ImportError),
 }

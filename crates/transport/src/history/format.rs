@@ -1,7 +1,7 @@
-//! The bytes of a segment file; `docs/history-format.md` describes them one by one.
+//! The bytes of a segment file, as `docs/history-format.md` describes them.
 //!
-//! A segment is a header and then groups, each a header and its records. All numbers are little
-//! endian. Every byte is covered by a CRC32C.
+//! A segment is a header and then groups; a group is a header and then records. All numbers are little
+//! endian. A CRC32C covers every byte.
 
 mod fields;
 mod headers;

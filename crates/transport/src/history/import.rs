@@ -1,4 +1,4 @@
-//! Appends what another store has.
+//! Imports the updates of another store.
 
 use talaria_protocol::Update;
 
@@ -7,18 +7,18 @@ use super::log::{GROUP_BYTES, Log};
 use crate::committer::pipeline::Pipeline as _;
 use crate::{AppendError, Position};
 
-/// What is appended at once while importing, in updates.
+/// The most updates that an import appends at once.
 const IMPORT_GROUP: usize = 1_024;
 
 /// An update of another store, to be appended once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// Its sequence number there; increasing.
+    /// Its sequence number there. Sequence numbers increase.
     pub sequence: u64,
     /// When it was committed there, in milliseconds since 1970; `None` if the store does not say.
     ///
-    /// Its age is counted from then, but from no earlier than the update before it and no later
-    /// than now, because the times of a log never go back.
+    /// Its age counts from then, but from no earlier than the update before it and no later than now,
+    /// because the times of a log never decrease.
     pub time: Option<u64>,
     /// The update, with its id.
     pub update: Update,
@@ -30,14 +30,14 @@ pub type ImportFrom<'a> = &'a mut dyn FnMut(u64) -> Result<Imports, ImportError>
 /// The updates of another store, in order; an error ends the import.
 pub type Imports = Box<dyn Iterator<Item = Result<Imported, ImportError>>>;
 
-/// Appends what another store has; how many updates.
+/// Appends the updates of another store; returns how many.
 pub(super) fn import(log: &mut Log, from: ImportFrom<'_>) -> Result<u64, OpenError> {
     let mut entries = from(log.facts.imported).map_err(OpenError::Import)?;
     let mut count = 0;
     loop {
         let mut group: Vec<Imported> = Vec::new();
         let mut bytes = 0;
-        // Bounded in bytes too: an update of the other store may be large.
+        // Bounded in bytes too, because updates of the other store may be large.
         while group.len() < IMPORT_GROUP && bytes < GROUP_BYTES {
             let Some(entry) = entries.next() else { break };
             let entry = entry.map_err(OpenError::Import)?;
@@ -58,8 +58,8 @@ impl Log {
     pub(super) fn import(&mut self, entries: Vec<Imported>) -> Result<(), AppendError> {
         let mut group = self.new_group(self.head, self.facts.time);
         let now = group.time;
-        // The time of an empty log is that of its opening, and no update's. A time to come is that of a
-        // clock that was wrong.
+        // The time of an empty log is that of its opening and not that of an update. A time in the
+        // future comes from a clock that was wrong.
         group.time = if self.head == Position::ORIGIN {
             0
         } else {

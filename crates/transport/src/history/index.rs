@@ -1,7 +1,7 @@
-//! Where in a segment its updates are: by position, by topic, and by ids that publishers chose.
+//! The index of a segment: where its updates are, by position, by topic, and by chosen id.
 //!
 //! Postings are offsets, in the order of the log. Topics and ids are found by hash, so a posting is
-//! a candidate: whoever reads the record compares.
+//! only a candidate: the reader of the record compares.
 
 mod file;
 mod filter;

@@ -1,4 +1,4 @@
-//! What an operator may ask of a history: what it holds, whether it is whole, and to repair it.
+//! Inspects and repairs a history: what it holds, whether it is damaged, and what a repair gives up.
 
 mod fault;
 mod pass;
@@ -23,29 +23,29 @@ use crate::Position;
 pub struct Stat {
     /// The version of the format.
     pub format: u32,
-    /// Segment files.
+    /// The number of segments.
     pub segments: u64,
-    /// Their bytes.
+    /// The bytes of the segments.
     pub bytes: u64,
-    /// Openings for writing.
+    /// How often the history was opened for writing.
     pub runs: u64,
-    /// Everything up to here is deleted.
+    /// The position up to which everything is deleted.
     pub floor: Position,
     /// The newest position.
     pub head: Position,
-    /// Updates after the floor that are readable.
+    /// The number of readable updates after the floor.
     pub updates: u64,
-    /// The commit times of the oldest and the newest of them, in milliseconds since 1970.
+    /// The commit times of the oldest and the newest of these updates, in milliseconds since 1970.
     pub times: Option<(u64, u64)>,
     /// The sequence number of the last update that was imported from a database.
     pub imported: u64,
-    /// What repairs gave up: first and last positions.
+    /// The first and last positions of what repairs gave up.
     pub gaps: Vec<(Position, Position)>,
-    /// Damage, as [`verify`] reports it.
+    /// The number of faults that [`verify`] reports.
     pub faults: u64,
 }
 
-/// A kept update, as it is exported.
+/// An update that is exported.
 #[derive(Debug)]
 pub struct Exported<'a> {
     /// Its position.
@@ -56,16 +56,16 @@ pub struct Exported<'a> {
     pub event_id: &'a str,
     /// Its topics.
     pub topics: Vec<&'a str>,
-    /// Whether it is private.
+    /// Whether only authorized subscribers may receive it.
     pub private: bool,
     /// Its event stream bytes.
     pub event: &'a [u8],
 }
 
-/// Reads everything and counts it. A hub may be running on it.
+/// Reads a whole history and counts what it holds. A hub may be using it.
 ///
 /// # Errors
-/// When files cannot be read; damage is counted.
+/// If files cannot be read. Damage is counted and is not an error.
 pub fn stat(disk: &dyn Disk) -> Result<Stat, OpenError> {
     let survey = survey(disk)?;
     let mut stat = Stat {
@@ -94,20 +94,20 @@ pub fn stat(disk: &dyn Disk) -> Result<Stat, OpenError> {
     Ok(stat)
 }
 
-/// Reports everything that is not as it was written. A hub may be running on it.
+/// Reads a whole history and reports all damage. A hub may be using it.
 ///
 /// # Errors
-/// When files cannot be read.
+/// If files cannot be read.
 pub fn verify(disk: &dyn Disk) -> Result<Vec<Fault>, OpenError> {
     let Survey { faults, .. } = survey(disk)?;
     Ok(faults)
 }
 
-/// Hands over every kept and readable update, in order, without subscription events; what is not as it was written, so that
-/// nothing is left out without a word. A hub may be running on it.
+/// Passes every kept and readable update to `each`, in order, without subscription events. Returns the
+/// damage, which says what is missing. A hub may be using the history.
 ///
 /// # Errors
-/// When files cannot be read, or what `each` answers.
+/// If files cannot be read, and the error of `each`.
 pub fn export(
     disk: &dyn Disk,
     each: &mut dyn FnMut(Exported<'_>) -> io::Result<()>,
@@ -120,7 +120,7 @@ pub fn export(
         let name = names::segment(number, first);
         let file = match disk.open(&name) {
             Ok(file) => file,
-            // A hub that runs on it has deleted it meanwhile.
+            // A running hub has deleted the segment meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(failed(disk, &name, "opening it")(error)),
         };

@@ -1,8 +1,8 @@
-//! The journal: a file beside the segments that holds what is kept of subscription events.
+//! The journal: the file of the subscription events that are kept, beside the segments (ADR 0017).
 //!
-//! It is appended to, and written anew and renamed when most of it is no longer kept: on a thread of
-//! its own unless it is short, so that no publisher waits for it. Losing it costs events and nothing
-//! else. `docs/history-format.md` describes its bytes.
+//! Events are appended to it. When most of it is no longer kept, a shorter file replaces it; a separate
+//! thread writes a long one, so that no publisher waits for it. Losing the journal costs events and
+//! nothing else. `docs/history-format.md` describes its bytes.
 
 mod bytes;
 mod recall;
@@ -19,23 +19,23 @@ use super::manifest::Manifest;
 use crate::events::{Event, Events};
 
 const NEW: &str = "events.new";
-/// What is written at once, in bytes.
+/// The bytes that are written at once.
 const CHUNK: usize = 256 << 10;
-/// A journal is not written anew for less, in bytes.
+/// The journal is not rewritten to save fewer bytes than this.
 const SLACK: u64 = 64 << 10;
 
-/// What may be appended while the journal is written anew before that is waited for, in bytes.
+/// The bytes that may be appended during a rewrite before the writer waits for its end.
 const MOST_MEANWHILE: usize = 4 << 20;
 
-/// The writer's side.
+/// The journal that is being appended to.
 #[derive(Default)]
 pub(super) struct Journal {
-    /// `None` until there is an event, and if it must be written anew before the next one.
+    /// `None` until there is an event, and if the journal must be rewritten before the next one.
     file: Option<Arc<dyn File>>,
     end: u64,
-    /// Up to here it is known to be durable.
+    /// How many of its bytes are known to be durable.
     durable: u64,
-    /// It is not written anew before it has this many bytes.
+    /// It is not rewritten before it has this many bytes.
     least: u64,
     shortening: Option<Shortening>,
 }
@@ -46,7 +46,7 @@ type Written = (Arc<dyn File>, u64);
 /// A shorter journal that is being written.
 struct Shortening {
     thread: JoinHandle<io::Result<Written>>,
-    /// What was appended meanwhile.
+    /// The bytes that were appended meanwhile.
     meanwhile: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes what was appended durable.
+    /// Makes all appended entries durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if let Some(file) = &self.file
             && self.durable < self.end
@@ -80,20 +80,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives the file up: what it holds behind its durable part is in doubt.
+    /// Stops using the file, because it is unknown what follows its durable part.
     pub(super) fn abandon(&mut self) {
         self.file = None;
     }
 
-    /// Whether most of it is no longer kept.
+    /// Whether most of the journal is no longer kept.
     pub(super) fn is_long(&self, events: &Events) -> bool {
         self.end > (2 * events.bytes() as u64 + SLACK).max(self.least)
     }
 
-    /// Writes the kept events to a new file, which is durable and has the name when this returns.
+    /// Replaces the journal by a new file of the kept events, durably.
     ///
     /// # Errors
-    /// Then the journal is as it was, or abandoned if it is unknown which of the two files it is.
+    /// If writing fails. The journal is then as it was, or abandoned if it is unknown which of the two
+    /// files has the name.
     pub(super) fn rewrite(
         &mut self,
         disk: &dyn Disk,
@@ -115,7 +116,7 @@ impl Journal {
     /// Begins to write a shorter journal.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// If no thread can be started.
     pub(super) fn begin_shortening(
         &mut self,
         write: impl FnOnce() -> io::Result<Written> + Send + 'static,
@@ -129,10 +130,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts the shorter journal in the place of the long one, if it is written.
+    /// Replaces the journal by the shorter one, if that is written.
     ///
     /// # Errors
-    /// As [`Self::rewrite`].
+    /// As for [`Self::rewrite`].
     pub(super) fn end_shortening(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let is_due = |shortening: &mut Shortening| {
             shortening.thread.is_finished() || shortening.meanwhile.len() > MOST_MEANWHILE
@@ -141,16 +142,17 @@ impl Journal {
             return Ok(());
         };
         let written = thread.join();
-        let (file, end) = written.map_err(|_| io::Error::other("writing it has failed"))??;
+        let (file, end) = written
+            .map_err(|_| io::Error::other("the thread that writes the file has panicked"))??;
         file.write_at(&meanwhile, end)?;
         file.sync_data()?;
         self.put_in_place(disk, (file, end + meanwhile.len() as u64))
     }
 
-    /// Waits for a shorter journal, and forgets it.
+    /// Waits until the shorter journal is written, and does not use it.
     fn wait_for_shortening(&mut self) {
         if let Some(shortening) = self.shortening.take() {
-            // Whatever became of it, it is of no use.
+            // Its outcome does not matter, because the file is not used.
             _ = shortening.thread.join();
         }
     }
@@ -171,7 +173,7 @@ impl Drop for Journal {
     }
 }
 
-/// Writes the kept events to a new file, durably; it has not got the name yet.
+/// Writes the kept events to a new file, durably. It does not have the journal's name yet.
 pub(super) fn write_new(
     disk: &dyn Disk,
     given: Given,
@@ -197,6 +199,6 @@ pub(super) fn write_new(
         file.sync_data()?;
         Ok((file, end))
     };
-    // What was begun takes room that a full disk does not have.
+    // The unfinished file takes room that a full disk does not have.
     write().inspect_err(|_| drop(disk.remove(NEW)))
 }

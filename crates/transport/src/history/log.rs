@@ -1,4 +1,5 @@
-//! The writer's side of the log: groups, segments, and what to do when the disk fails.
+//! The writer of the log: it appends groups, begins and deletes segments, and handles failures of the
+//! disk.
 
 mod commit;
 mod events;

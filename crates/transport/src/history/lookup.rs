@@ -1,4 +1,4 @@
-//! What an event id stands for.
+//! Finds the update of an event id.
 
 use std::io;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use super::shared::Shared;
 use super::{damage, unreadable};
 use crate::{Lookup, Position, Unavailable};
 
-/// What an id says by itself, without reading the disk.
+/// What an id stands for, as far as it says without reading the disk.
 pub(super) enum Decoded {
-    /// It was given to an update that is kept.
+    /// The log gave the id to this update, which is kept.
     Kept(Position),
-    /// A publisher may have chosen it; if none did, it stands for this.
+    /// A publisher may have chosen the id; if none did, it stands for this.
     Otherwise(Otherwise),
 }
 
-/// What an id stands for if no kept update was given it by its publisher.
+/// What an id stands for if it is not one that the publisher of a kept update chose.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Otherwise {
     Unknown,
     Deleted,
-    /// The run that made it ended at this position.
+    /// The run that made the id ended at this position.
     Past(Position),
 }
 
@@ -44,8 +44,8 @@ pub(super) fn decode(shared: &Shared, event_id: &str) -> Decoded {
     }
 }
 
-/// Asks the segments, the oldest first: the earliest update with an id wins. `None` if one of them
-/// must be summarized first.
+/// Searches the segments for an id that a publisher chose, the oldest first, since the earliest update
+/// with an id counts. `None` if a segment must be summarized first.
 pub(super) fn find(
     shared: &Shared,
     event_id: &str,
@@ -85,7 +85,7 @@ fn find_in(
     let position = match segment.chosen(event_id, floor, &shared.files)? {
         Chosen::Nowhere => return Ok(None),
         Chosen::At(position) => position,
-        // The hash is enough to tell that it had this id, and not enough to go on from there.
+        // Its hash shows that a lost update had this id, but not where the subscriber can continue.
         Chosen::Lost(position) => {
             if position > shared.cursor_floor() {
                 damage::report(shared, segment, position)?;
@@ -93,7 +93,7 @@ fn find_in(
             return Ok(Some(Lookup::Deleted));
         }
     };
-    // What followed it may be damaged.
+    // The updates after it may be damaged.
     let is_before_damage = position <= shared.cursor_floor();
     Ok(Some(if is_before_damage {
         Lookup::Deleted
@@ -102,7 +102,7 @@ fn find_in(
     }))
 }
 
-/// The client is ahead of what survived of a run: it goes on where the run ended.
+/// The subscriber is ahead of what survived of a run, so it continues where the run ended.
 fn past(shared: &Shared, last: Position) -> Result<Lookup, Unavailable> {
     if last <= shared.cursor_floor() {
         return Ok(Lookup::Deleted);
@@ -135,9 +135,9 @@ fn past(shared: &Shared, last: Position) -> Result<Lookup, Unavailable> {
 /// The id of a position.
 enum Id {
     Stored(String),
-    /// The one that the log made for a subscription event.
+    /// The id that the log made for a subscription event.
     OfEvent,
-    /// Its record is damaged.
+    /// The record with the id is damaged.
     Lost,
 }
 

@@ -1,5 +1,5 @@
-//! The manifest: what belongs to the whole log. It is small, written anew and renamed, and can be
-//! rebuilt from the segments.
+//! The manifest: the facts of a whole log. It is small, replaced as a whole, and can be rebuilt from
+//! the segments.
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,7 +13,7 @@ const NAME: &str = "manifest";
 const NEW: &str = "manifest.new";
 const TITLE: &str = "talaria history ";
 
-/// Positions whose updates were given up by a repair.
+/// Positions whose updates a repair has given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) first: Position,
@@ -25,13 +25,13 @@ pub(super) struct Gap {
 pub(super) struct Manifest {
     /// The key of the event ids.
     pub(super) key: [u8; 16],
-    /// Every run, oldest first, kept for good.
+    /// Every run, the oldest first; runs are never removed.
     pub(super) runs: Vec<Run>,
     /// Every gap, in order.
     pub(super) gaps: Vec<Gap>,
 }
 
-/// What reading a manifest came to.
+/// The result of reading a manifest.
 pub(super) enum Read {
     Manifest(Manifest),
     Missing,
@@ -53,7 +53,7 @@ impl Manifest {
         Ok(Self::decode(&bytes))
     }
 
-    /// Makes this the manifest, durably.
+    /// Replaces the manifest on the disk by this one, durably.
     pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
         let write = || {
             let file = disk.create(NEW)?;
@@ -62,24 +62,24 @@ impl Manifest {
             disk.rename(NEW, NAME)?;
             disk.sync()
         };
-        // What was begun takes room that a full disk does not have.
+        // The unfinished file takes room that a full disk does not have.
         write().inspect_err(|_| drop(disk.remove(NEW)))
     }
 
-    /// The run that a tag names, and its last position if it is not the newest.
+    /// The run with a tag, and its last position unless it is the newest run.
     pub(super) fn run(&self, tag: RunTag) -> Option<(Run, Option<Position>)> {
         let index = self.runs.iter().position(|run| run.tag == tag)?;
         let next = self.runs.get(index + 1);
         Some((self.runs[index], next.map(|next| next.first.back(1))))
     }
 
-    /// The run that gave a position.
+    /// The run that gave out a position.
     pub(super) fn run_of(&self, position: Position) -> Option<Run> {
         let next = self.runs.partition_point(|run| run.first <= position);
         Some(self.runs[next.checked_sub(1)?])
     }
 
-    /// Adds a run that is not known yet.
+    /// Adds a run, unless it is known.
     pub(super) fn learn(&mut self, run: Run) {
         if !self.runs.iter().any(|known| known.tag == run.tag) {
             let place = self.runs.partition_point(|known| known.first <= run.first);

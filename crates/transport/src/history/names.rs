@@ -1,14 +1,14 @@
-//! The names of the files.
+//! The names of a history's files.
 
 use crate::Position;
 
 const SEGMENT: &str = ".segment";
 const INDEX: &str = ".index";
 const CLOSED: &str = ".closed";
-/// Files that were being written.
+/// The end of the names of files that are still being written.
 pub(super) const NEW: &str = ".new";
 
-/// What a file's name says it is.
+/// What a file is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     Segment(u64, Position),
@@ -16,22 +16,22 @@ pub(super) enum Name {
     Closed(u64, Position),
 }
 
-/// A segment, by its number and first position.
+/// The name of a segment, by its number and first position.
 pub(super) fn segment(number: u64, first: Position) -> String {
     format!("{number:010}-{:020}{SEGMENT}", first.0)
 }
 
-/// The index of a segment that has a successor.
+/// The name of the index of a segment that has a successor.
 pub(super) fn index(number: u64, first: Position) -> String {
     format!("{number:010}-{:020}{INDEX}", first.0)
 }
 
-/// The index of a segment that was the newest when the log was closed.
+/// The name of the index of a segment that was the newest when the log was closed.
 pub(super) fn closed(number: u64, first: Position) -> String {
     format!("{number:010}-{:020}{CLOSED}", first.0)
 }
 
-/// Reads a name; `None` for another file's.
+/// Parses a name; `None` if it is not that of a history's file.
 pub(super) fn parse(name: &str) -> Option<Name> {
     let (stem, kind): (_, fn(u64, Position) -> Name) =
         if let Some(stem) = name.strip_suffix(SEGMENT) {
@@ -44,7 +44,7 @@ pub(super) fn parse(name: &str) -> Option<Name> {
     let (number, first) = stem.split_once('-')?;
     let (number, first) = (number.parse().ok()?, Position(first.parse().ok()?));
     let parsed = kind(number, first);
-    // One spelling only, or two files could be one.
+    // Only one spelling is accepted; else two files could be the same segment.
     let spelled = match parsed {
         Name::Segment(..) => segment(number, first),
         Name::Index(..) => index(number, first),

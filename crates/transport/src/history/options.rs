@@ -1,4 +1,4 @@
-//! What a history keeps, and how soon it is on the disk.
+//! The options of a history.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,46 +6,46 @@ use std::time::Duration;
 
 use crate::EventBounds;
 
-/// Milliseconds since 1970; a function, so that tests have their own time.
+/// Reads the time of day, in milliseconds since 1970. A function, so that tests can set the time.
 pub type UnixMillis = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What a history keeps, and how soon it is on the disk.
+/// What a history keeps, and when it is durable.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HistoryOptions {
-    /// Updates kept at most; `None` for all.
+    /// The most updates that are kept; `None` for all.
     pub size: Option<u64>,
-    /// Bytes that kept updates may occupy in segments; `None` for no bound. The newest update is
-    /// kept whatever its size.
+    /// The most bytes that kept updates take in segments; `None` for no bound. The newest update is kept
+    /// whatever its size.
     pub max_bytes: Option<u64>,
     /// How long an update is kept; `None` for ever.
     pub max_age: Option<Duration>,
-    /// What is kept of subscription events, which count in none of the above.
+    /// How many subscription events are kept; they do not count towards the other bounds.
     pub events: EventBounds,
-    /// When an update is on the disk.
+    /// When an update becomes durable.
     pub sync: SyncMode,
-    /// The bytes of the newest updates that are held in memory for live readers.
+    /// The bytes of the newest updates that are kept in memory for live subscribers.
     pub ring_bytes: usize,
     /// The time of day, for commit times and `max_age`.
     pub clock: UnixMillis,
 }
 
-/// When an acknowledged update is on the disk.
+/// When an acknowledged update becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SyncMode {
-    /// Before it is acknowledged: nothing acknowledged is ever lost.
+    /// Before it is acknowledged. No acknowledged update is ever lost.
     #[default]
     Always,
-    /// This much later at the latest. A crash of the process loses nothing, one of the system what
-    /// was acknowledged since.
+    /// At most this much later. A crash of the process loses nothing; a crash of the system loses what
+    /// was acknowledged since the last sync.
     Interval(Duration),
-    /// When the system likes. A crash of the process loses nothing, one of the system may lose
-    /// what was acknowledged since the newest segment began.
+    /// When the operating system decides. A crash of the process loses nothing; a crash of the system can
+    /// lose what was acknowledged since the newest segment began.
     Never,
 }
 
 impl HistoryOptions {
-    /// Everything is kept and synced.
+    /// Options that keep every update, and sync before each acknowledgement.
     pub fn new(clock: UnixMillis) -> Self {
         Self {
             size: None,

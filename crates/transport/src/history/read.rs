@@ -1,4 +1,4 @@
-//! Pages of the log: by postings for readers of named topics, else by looking at every update.
+//! Reads pages of the log: by postings for readers that name their topics, else update by update.
 
 use std::io;
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use super::shared::Shared;
 use super::{damage, unreadable};
 use crate::{Admit, Frame, Page, Position, ReadError, Verdict};
 
-/// The bytes that one page reads, at most, so that a reader who finds nothing gives way to others.
+/// The most bytes that one page reads, so that a reader that finds nothing leaves time to others.
 const LOOKED_AT: usize = 1 << 20;
-/// The updates that one page judges and the topics that it looks up, together and at most.
+/// The most updates that one page judges and topics that it looks up, together.
 const LOOKS: usize = 4_096;
-/// Segments that one page looks into by postings, at most.
+/// The most segments that one page reads.
 const SEGMENTS: usize = 64;
-/// Postings of a topic that are fetched at a time: so many, or fewer for each of many topics.
+/// The most postings of a topic that are fetched at a time; fewer if there are many topics.
 const POSTINGS: usize = 256;
+/// The least postings of a topic that are fetched at a time.
 const LEAST_POSTINGS: usize = 8;
-/// A reader of more topics looks at every update instead.
+/// A reader of more topics reads every update instead.
 const TOPICS: usize = 512;
-/// Events that are fetched at a time.
+/// The events that are fetched at a time.
 const EVENTS: usize = 256;
-/// What a record takes besides its event, roughly, in bytes.
+/// The bytes of a record besides its event, roughly.
 const RECORD: usize = 100;
-/// Where hits are closer than this on average, looking at everything is cheaper. In bytes.
+/// If the postings are closer than this on average, reading every update is cheaper. In bytes.
 const DENSE: u32 = 1 << 10;
 
 /// A page that is being filled.
@@ -39,26 +40,27 @@ struct Reader<'a> {
     looked_up_to: Position,
     frames: Vec<Arc<Frame>>,
     bytes: usize,
-    /// What the page has cost so far: bytes that were read, updates and topics.
+    /// The cost of the page so far, in bytes.
     looked_at: usize,
+    /// The cost of the page so far, in updates and topics.
     looks: usize,
     /// Whether its reader has left.
     is_gone: &'a dyn Fn() -> bool,
 }
 
-/// How looking into a segment ended.
+/// How reading a segment ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Looked {
-    /// At its end; the next one follows.
+    /// At its end; the next segment follows.
     Through,
-    /// The page is full, or enough was looked at.
+    /// The page is full, or has cost enough.
     Enough,
-    /// What follows is not readable.
+    /// The next update is not readable.
     Damage,
 }
 
-/// Reads the updates after `from`, not beyond `up_to`, that the filter admits. Ends early once
-/// `is_gone`.
+/// Reads the updates after `from`, up to and including `up_to`, that the filter admits. Ends early once
+/// `is_gone` says that the reader has left.
 pub(super) fn page(
     shared: &Shared,
     from: Position,
@@ -88,7 +90,7 @@ pub(super) fn page(
         is_gone,
     };
     if filter.by_hub_only() {
-        // The segments have none of them, whatever their floor is.
+        // Events are not in the segments, so the floor does not matter.
         reader.take_events(up_to.min(shared.head()));
     } else {
         reader.read()?;
@@ -101,7 +103,7 @@ pub(super) fn page(
 
 impl Reader<'_> {
     fn read(&mut self) -> Result<(), ReadError> {
-        // Before the segments, so that they have every update up to here.
+        // The head is read before the segments, so that they have every update up to it.
         self.up_to = self.up_to.min(self.shared.head());
         let segments = self.shared.segments();
         let newest = segments.last().map(|newest| newest.last());
@@ -123,7 +125,7 @@ impl Reader<'_> {
             match looked {
                 Ok(Looked::Through) => {}
                 Ok(Looked::Enough) => break,
-                // What was found comes first; the next page meets it again.
+                // The page ends with what was found; the next page finds the damage or the error again.
                 Ok(Looked::Damage) | Err(_) if !self.frames.is_empty() => break,
                 Ok(Looked::Damage) => return Err(ReadError::Passed(self.looked_up_to)),
                 Err(error) => {
@@ -133,13 +135,13 @@ impl Reader<'_> {
             }
         }
         if newest.is_some_and(|newest| newest <= self.looked_up_to) {
-            // Behind the last update there are events only.
+            // Only events follow the last update.
             self.take_events(self.up_to);
         }
         Ok(())
     }
 
-    /// Takes the events up to a position, of which none has a record; whether all are dealt with.
+    /// Takes the events up to a position, none of which has a record; returns whether it took all.
     fn take_events(&mut self, up_to: Position) -> bool {
         while self.looked_up_to < up_to {
             let events = self.shared.events.read();
@@ -158,7 +160,7 @@ impl Reader<'_> {
         true
     }
 
-    /// Whether the page has cost enough, or its reader has left.
+    /// Whether the page has cost enough, or the reader has left.
     fn is_over(&self) -> bool {
         self.looks >= LOOKS || self.looked_at > LOOKED_AT || (self.is_gone)()
     }
@@ -178,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Finds the updates of the topics by postings; `None` if looking at everything is better.
+    /// Finds the updates of the topics by postings; `None` if reading every update is better.
     fn look_up(&mut self, segment: &Arc<Segment>, topics: &[u64]) -> io::Result<Option<Looked>> {
         let files = &self.shared.files;
         let start = if self.looked_up_to < segment.first {
@@ -189,7 +191,8 @@ impl Reader<'_> {
                 None => return Ok(None),
             }
         };
-        // Before the postings, so that what is committed meanwhile is not passed over.
+        // The end is read before the postings, so that updates that are committed meanwhile are not
+        // skipped.
         let (last, end) = (segment.last(), segment.end());
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
@@ -202,10 +205,10 @@ impl Reader<'_> {
             found.extend(postings);
         }
         self.looks += topics.len();
-        // After the postings, so that it is known of an index that was made anew to read them.
+        // Asked after the postings, because reading those may have rebuilt the index.
         let lost = segment.first_lost(self.looked_up_to, last.min(self.up_to), files)?;
         if lost.is_some() {
-            // It may have been one of these topics; looking at everything stops in front of it.
+            // The lost update may have one of these topics; reading every update stops before it.
             return Ok(None);
         }
         found.sort_unstable();
@@ -218,7 +221,7 @@ impl Reader<'_> {
         let file = segment.file(files)?;
         for at in found {
             let Some(frame) = read_frame(&*file, at.into(), end.max(segment.end()))? else {
-                // Looking at everything finds out where.
+                // Reading every update finds out where the damage begins.
                 return Ok(None);
             };
             let before = frame.position.back(1).min(self.up_to);
@@ -236,7 +239,7 @@ impl Reader<'_> {
         Ok(Some(Looked::Through))
     }
 
-    /// Looks at every update of a segment.
+    /// Reads every update of a segment.
     fn scan(&mut self, segment: &Arc<Segment>) -> io::Result<Looked> {
         let files = &self.shared.files;
         let (last, end) = (segment.last(), segment.end());
@@ -261,7 +264,7 @@ impl Reader<'_> {
             };
             let frame = match entry {
                 Entry::Group(_) => continue,
-                // A group's header is damaged, which costs none of its updates.
+                // The header of a group is damaged, but its updates are still readable.
                 Entry::Unreadable => match segment.place(expected, files)? {
                     Some((next, place)) if u64::from(place) > at => {
                         expected = next;
@@ -289,7 +292,8 @@ impl Reader<'_> {
         Ok(Looked::Through)
     }
 
-    /// Judges a frame and takes it into the page, if it fits; whether it is dealt with.
+    /// Judges a frame and adds it to the page if it is admitted; returns false if it must wait for the
+    /// next page.
     fn take(&mut self, frame: Arc<Frame>) -> bool {
         let position = frame.position;
         self.looks += 1;

@@ -1,4 +1,4 @@
-//! Threads that read the disk, so that no task of the runtime waits for it.
+//! The threads that read the disk, so that no task of the runtime waits for it.
 
 mod turns;
 
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use self::turns::{Job, MOST, Ticket, Turns};
 use crate::Unavailable;
 
-/// At least two, so that one slow disk access does not stop all readers.
+/// At least two threads, so that one slow access does not stop all readers.
 const LEAST_THREADS: usize = 2;
 const MOST_THREADS: usize = 8;
 
@@ -25,10 +25,10 @@ type Repeated = Box<dyn FnMut() -> bool + Send>;
 pub(super) enum Kind {
     /// A page for a client: clients that are equal here share their turns.
     Page(u64),
-    /// What an id stands for. Every other turn is a look-up's while one waits: nobody can resume
-    /// without it, and it costs less than a page.
+    /// The look-up of an id. Every other turn belongs to a look-up while one waits: a subscriber cannot
+    /// resume without it, and it costs less than a page.
     LookUp,
-    /// What look-ups wait for.
+    /// A step that look-ups wait for.
     Preparation,
 }
 
@@ -42,7 +42,7 @@ impl Kind {
     }
 }
 
-/// A few threads and what they are to do.
+/// The threads, and their jobs.
 pub(super) struct Readers {
     shared: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -60,7 +60,7 @@ struct State {
     lookups: Turns,
     /// Whether the last job was a look-up.
     was_lookup: bool,
-    /// Whether it was logged that too much waits, since little did.
+    /// Whether it was logged that too many jobs wait, since there was room last.
     is_told: bool,
     ended: bool,
 }
@@ -89,7 +89,7 @@ impl State {
     }
 }
 
-/// The answer of a job. Dropping it takes the job out of the queue, or tells it to stop.
+/// The answer of a job. Dropping it removes the job from the queue, or tells it to stop.
 pub(super) struct Answer<T> {
     answered: oneshot::Receiver<T>,
     queue: Arc<Queue>,
@@ -101,7 +101,7 @@ impl<T> Future for Answer<T> {
     type Output = Result<T, Unavailable>;
 
     /// # Errors
-    /// If the job panics, too many wait, or the log is closed first.
+    /// If the job panics, too many jobs wait, or the log is closed first.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = Pin::new(&mut self.answered).poll(context);
         answered.map(|answer| {
@@ -114,7 +114,7 @@ impl<T> Future for Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            // So that what is dropped with it is dropped outside the lock.
+            // The job is dropped after the lock is released.
             let job = self.queue.lock().of(self.kind).cancel(ticket);
             drop(job);
         }
@@ -135,8 +135,8 @@ impl Readers {
         Ok(Self { shared, threads })
     }
 
-    /// Has a job done. The job is told how to ask whether its answer is no longer awaited, and should
-    /// end early if so.
+    /// Runs a job on a thread. The job gets a function that says whether its answer is no longer wanted;
+    /// then it should end early.
     pub(super) fn run<T: Send + 'static>(
         &self,
         kind: Kind,
@@ -146,7 +146,7 @@ impl Readers {
         let job = Box::new(move || {
             if !answer.is_closed() {
                 let outcome = job(&|| answer.is_closed());
-                // The reader may have gone meanwhile.
+                // The reader may have left meanwhile.
                 _ = answer.send(outcome);
             }
         });
@@ -158,7 +158,7 @@ impl Readers {
         }
     }
 
-    /// Has a job done again and again while it returns true. Other jobs have their turn in between.
+    /// Runs a job on a thread again and again while it returns true, with other jobs in between.
     pub(super) fn repeat(&self, job: impl FnMut() -> bool + Send + 'static) {
         repeat(&self.shared, Box::new(job));
     }
@@ -195,10 +195,10 @@ impl Queue {
         if is_news {
             tracing::warn!(
                 most = MOST,
-                "too many subscribers wait for the history; those of the client with most are told to come back"
+                "too many subscribers wait for the history; the client with the most is told to retry later"
             );
         }
-        // This wakes its reader.
+        // Dropping it wakes its reader.
         drop(excess);
         Some(ticket)
     }
@@ -213,11 +213,11 @@ impl Drop for Readers {
             std::mem::take(&mut state.lookups),
         );
         drop(state);
-        // This wakes the readers that await one of them.
+        // Dropping the jobs wakes the readers that wait for them.
         drop(undone);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic there has been reported by its hook; there is nothing to add.
+            // The panic hook has reported a panic of the thread.
             _ = thread.join();
         }
     }
@@ -239,7 +239,7 @@ fn work(queue: &Queue) {
                 .unwrap_or_else(PoisonError::into_inner);
         };
         drop(state);
-        // One reader's panic must not end the others; its hook has reported it.
+        // A panic of one reader must not end the others; the panic hook has reported it.
         _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

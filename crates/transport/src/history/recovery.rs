@@ -1,5 +1,5 @@
-//! Opening a log: what is torn is cut, what is damaged or missing is refused, and everything is on
-//! the disk before anything is shown.
+//! Opens a log. An incomplete end is cut off, damaged or missing segments are an error, and everything is
+//! durable before readers see it.
 
 mod events;
 mod found;
@@ -55,10 +55,10 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     );
     clock.now();
     let oldest = segments.first().map_or(number, |oldest| oldest.number);
-    // Before anything is written, since its room may be what is missing.
+    // Before anything is written, since the disk may lack their room.
     remove_leftovers(&*disk, &found, oldest);
     let header = SegmentHeader {
-        // One that holds nothing is replaced, so that openings leave nothing behind.
+        // An empty segment is replaced, so that openings do not accumulate files.
         number: if is_empty { number } else { number + 1 },
         first: newest.head.next(),
         run,
@@ -145,7 +145,7 @@ fn log(
     Ok(log)
 }
 
-/// Begins an empty log.
+/// Creates an empty log.
 fn begin(
     disk: Arc<dyn Disk>,
     options: HistoryOptions,

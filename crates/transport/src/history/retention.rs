@@ -1,4 +1,4 @@
-//! What is kept: by count, bytes and age, exact to the update.
+//! Retention: which updates are kept, by count, bytes and age, exact to the update.
 
 mod limits;
 mod scout;
@@ -17,27 +17,27 @@ use super::shared::Shared;
 use crate::Position;
 use crate::events::EventRanges;
 
-/// How long the committer waits for a look at the disk; the answer counts later then. What is in
-/// the system's cache is read a thousand times as fast.
+/// How long the committer waits for the thread that reads the disk; a later answer counts the next time.
+/// Reading from the cache of the system takes a thousandth of this.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The floor that follows from the bounds. The committer owns it, and never waits long for a disk
-/// because of it.
+/// The floor that follows from the bounds. It belongs to the committer, which never waits long for the
+/// disk because of it.
 pub(super) struct Retention {
     size: Option<u64>,
     limits: Limits,
     floor: Position,
-    /// Which positions above the floor are those of events, if that counts.
+    /// The positions of events above the floor, if there is a bound on the count.
     events: EventRanges,
-    /// The oldest kept update, as long as it is that.
+    /// The oldest kept update, if it is known.
     oldest: Option<Stored>,
     scout: Option<Scout>,
-    /// Whether the disk was not readable when it was last looked at.
+    /// Whether the last read of the disk failed.
     is_failing: bool,
 }
 
 impl Retention {
-    /// The bounds of the options, above a floor.
+    /// Starts retention with the bounds of the options and the floor of the log.
     pub(super) fn start(
         options: &HistoryOptions,
         floor: Position,
@@ -61,31 +61,31 @@ impl Retention {
         })
     }
 
-    /// Everything up to here is deleted.
+    /// The position up to which everything is deleted.
     pub(super) fn floor(&self) -> Position {
         self.floor
     }
 
-    /// Takes the positions of committed events into account.
+    /// Adds the positions of committed events.
     pub(super) fn add_events(&mut self, first: Position, last: Position) {
         if self.size.is_some() {
             self.events.push(first.max(self.floor.next()), last);
         }
     }
 
-    /// Where the floor will be at least once the newest position is this one.
+    /// The least floor of the log when `head` is its newest position.
     pub(super) fn floor_at(&self, head: Position) -> Position {
         let by_size = self.size;
         by_size.map_or(self.floor, |size| self.events.floor(self.floor, head, size))
     }
 
-    /// Whether a look at the disk has not ended yet.
+    /// Whether a read of the disk has not ended yet.
     pub(super) fn is_looking(&self) -> bool {
         self.scout.as_ref().is_some_and(Scout::is_looking)
     }
 
-    /// Raises the floor to what the bounds say of this end of the log. A slow disk is not waited
-    /// for, unless there is time.
+    /// Raises the floor to what the bounds require at this end of the log. Waits for a slow disk only if
+    /// `has_time`.
     pub(super) fn advance(&mut self, end: End, shared: &Arc<Shared>, has_time: bool) -> Position {
         self.floor = self.floor_at(end.top);
         self.events.forget(self.floor);
@@ -115,9 +115,9 @@ impl Retention {
         self.floor
     }
 
-    /// Whether the disk must be looked at: unless the oldest update is known and kept.
+    /// Whether the disk must be read, because the oldest update is unknown or no longer kept.
     fn must_look(&self, end: End) -> bool {
-        // Between the floor and it there are events only.
+        // Only events lie between the floor and the oldest update.
         let oldest = self.oldest.filter(|oldest| oldest.position > self.floor);
         oldest.is_none_or(|oldest| self.limits.judge(end, oldest) != Verdict::Kept)
     }
@@ -134,13 +134,13 @@ impl Retention {
         }
     }
 
-    /// Says once why some updates could not be looked at.
+    /// Logs once why some updates could not be read.
     fn report(&mut self, error: Option<io::Error>) {
         let was_failing = std::mem::replace(&mut self.is_failing, error.is_some());
         if let Some(error) = error.filter(|_| !was_failing) {
             tracing::error!(
                 %error,
-                "retention cannot read some updates; they are kept until they can be read or what follows them is over"
+                "retention cannot read some updates; it keeps them until they are readable or later updates are deleted"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Position, RunTag};
 
-/// One opening for writing: a random tag and the first position that it could give.
+/// One opening for writing: its random tag and the first position that it can give to an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) tag: RunTag,

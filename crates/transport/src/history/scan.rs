@@ -1,28 +1,28 @@
-//! Walks through a segment, entry by entry.
+//! Reads a segment entry by entry.
 
 use std::io;
 
 use super::disk::File;
 use super::format::{GROUP_HEADER, GROUP_MAGIC, GroupHeader, Record};
 
-/// How much is read at a time, unless a record is larger. In bytes.
+/// The bytes that are read at a time, unless a record is larger.
 const CHUNK: usize = 64 << 10;
 
-/// What stands at a place of a segment.
+/// What was read at an offset of a segment.
 pub(super) enum Entry<'a> {
     Group(GroupHeader),
     Record(Record<'a>),
-    /// Neither, or not all of it is there.
+    /// Neither of them, or a part is missing.
     Unreadable,
 }
 
-/// A place in a segment, and what was read around it.
+/// An offset in a segment, and the bytes that were read around it.
 pub(super) struct Scanner<'a> {
     file: &'a dyn File,
     buffer: Vec<u8>,
-    /// Where the buffer begins.
+    /// The offset of the buffer.
     start: u64,
-    /// The next entry's place.
+    /// The offset of the next entry.
     at: u64,
     /// Nothing is read from here on.
     end: u64,
@@ -39,17 +39,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The place of the entry that comes next.
+    /// The offset of the next entry.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Goes on from another place.
+    /// Continues from another offset.
     pub(super) fn go_to(&mut self, at: u64) {
         self.at = at;
     }
 
-    /// The next entry and its place; `None` at the end. Stays in front of what is unreadable.
+    /// The next entry and its offset; `None` at the end. Does not advance past an unreadable entry.
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, Entry<'_>)>> {
         let at = self.at;
         if at >= self.end {
@@ -78,7 +78,7 @@ impl<'a> Scanner<'a> {
         Ok(Some((at, entry)))
     }
 
-    /// The next place from `from` on where a readable group header stands that `accept`s.
+    /// The next readable group header from the offset `from` on that `accept` accepts.
     pub(super) fn find_group(
         &mut self,
         from: u64,
@@ -114,7 +114,8 @@ impl<'a> Scanner<'a> {
         self.buffer.get(offset..).unwrap_or_default()
     }
 
-    /// Sees to it that so many bytes follow the place, if the file has them.
+    /// Reads on, if necessary, so that the buffer has `wanted` bytes from the offset on, or as many as
+    /// there are.
     fn fill(&mut self, wanted: usize) -> io::Result<()> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         if self.here().len() >= wanted.min(left) {

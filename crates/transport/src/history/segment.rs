@@ -1,4 +1,4 @@
-//! A segment: a file of groups, and the index that finds its updates.
+//! A segment: a file of groups, and the index that finds the updates in it.
 
 mod files;
 mod record;
@@ -18,10 +18,11 @@ use super::index::{Index, Subject};
 use crate::Position;
 use crate::sync::RwLock;
 
-/// Candidates for a chosen id that are fetched at a time: all but the first have its hash by chance.
+/// The candidates for a chosen id that are fetched at a time. Usually the first one has the id; others
+/// only share its hash.
 const CANDIDATES: usize = 16;
 
-/// A part of the log in a file.
+/// A part of the log, in a file.
 pub(super) struct Segment {
     pub(super) number: u64,
     /// The position of its first update.
@@ -32,20 +33,20 @@ pub(super) struct Segment {
 }
 
 enum Source {
-    /// The newest one, still written to.
+    /// The newest segment, which is being written.
     Active {
         file: Arc<dyn File>,
         written: RwLock<Written>,
     },
-    /// A later one exists.
+    /// A segment that has a successor.
     Sealed(Arc<Sealed>),
 }
 
-/// Where the earliest kept update of a segment is that has an id chosen by its publisher.
+/// The earliest kept update of a segment with an id that its publisher chose.
 pub(super) enum Chosen {
     Nowhere,
     At(Position),
-    /// The index names it, and its record is not readable.
+    /// The index has the update, but its record is not readable.
     Lost(Position),
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Written {
 }
 
 impl Segment {
-    /// A segment that was just begun, behind `base` bytes of others.
+    /// A segment that was just created, after `base` bytes of other segments.
     pub(super) fn active(header: &SegmentHeader, base: u64, file: Arc<dyn File>) -> Self {
         let written = RwLock::new(Written {
             index: Index::new(header.first),
@@ -71,7 +72,7 @@ impl Segment {
         }
     }
 
-    /// A segment that has a successor, behind `base` bytes of others.
+    /// A segment that has a successor, after `base` bytes of other segments.
     pub(super) fn sealed(subject: Subject, base: u64) -> Self {
         Self {
             number: subject.number,
@@ -81,7 +82,7 @@ impl Segment {
         }
     }
 
-    /// Keeps the summary of the index that the segment had while it was active.
+    /// Keeps a summary of the index that the segment had while it was active.
     pub(super) fn with_index(self, index: &Index) -> Self {
         if let Source::Sealed(sealed) = &self.source {
             *sealed.summary.write() = Some(index.summary());
@@ -108,8 +109,8 @@ impl Segment {
         }
     }
 
-    /// Checks the index, unless that was done, so that the segment can be asked without the disk.
-    /// Opens no file for longer than that takes.
+    /// Checks and summarizes the index, unless that was done, so that [`may_hold`](Self::may_hold) needs
+    /// no disk. Keeps no file open.
     pub(super) fn summarize(&self, files: &Files) -> io::Result<()> {
         match &self.source {
             Source::Active { .. } => Ok(()),
@@ -117,8 +118,8 @@ impl Segment {
         }
     }
 
-    /// The first lost update after `from`, not beyond `up_to`, as the index says that postings were
-    /// last read from.
+    /// The first lost update after `from`, up to and including `up_to`, as the index says from which
+    /// postings were read last.
     pub(super) fn first_lost(
         &self,
         from: Position,
@@ -137,7 +138,7 @@ impl Segment {
         })
     }
 
-    /// What is committed of it, if it is the active one.
+    /// What is committed of the segment, if it is the active one.
     pub(super) fn written(&self) -> Option<&RwLock<Written>> {
         match &self.source {
             Source::Active { written, .. } => Some(written),
@@ -145,7 +146,7 @@ impl Segment {
         }
     }
 
-    /// The position of its last update; the one before its first if it has none.
+    /// The position of its last update, or the one before its first if it is empty.
     pub(super) fn last(&self) -> Position {
         match &self.source {
             Source::Active { written, .. } => written.read().index.last(),
@@ -168,8 +169,8 @@ impl Segment {
         }
     }
 
-    /// Where the update at a position begins, or the one behind the events at that position; `None`
-    /// if it is lost or not of this segment.
+    /// The position and offset of the update at a position, or of the next update if an event has the
+    /// position; `None` if the update is lost or not in this segment.
     pub(super) fn place(
         &self,
         position: Position,
@@ -187,7 +188,7 @@ impl Segment {
         Ok(place.map(|(_, at)| at))
     }
 
-    /// The positions of events: first and last ones.
+    /// The positions of events, as ranges.
     pub(super) fn events(&self, files: &Files) -> io::Result<Vec<(Position, Position)>> {
         match &self.source {
             Source::Active { written, .. } => Ok(written.read().index.events()),
@@ -195,7 +196,7 @@ impl Segment {
         }
     }
 
-    /// At most `at_most` candidates for a topic from an offset on.
+    /// At most `at_most` candidates for a topic, from an offset on.
     pub(super) fn topic(
         &self,
         hash: u64,
@@ -209,7 +210,7 @@ impl Segment {
         }
     }
 
-    /// Finds the earliest update after `floor` that has the id, chosen by its publisher.
+    /// Finds the earliest update after `floor` with this id, chosen by its publisher.
     pub(super) fn chosen(
         &self,
         event_id: &str,
@@ -217,7 +218,7 @@ impl Segment {
         files: &Files,
     ) -> io::Result<Chosen> {
         let hash = files.hashes.of(event_id);
-        // What lies below the floor may have the id any number of times.
+        // Deleted updates may have the id any number of times.
         let mut from = if floor < self.first {
             0
         } else {
@@ -249,7 +250,7 @@ impl Segment {
         }
     }
 
-    /// Candidates for a chosen id from an offset on.
+    /// Candidates for a chosen id, from an offset on.
     fn candidates(&self, hash: u64, from: u32, files: &Files) -> io::Result<Vec<u32>> {
         match &self.source {
             Source::Active { written, .. } => {
@@ -259,7 +260,7 @@ impl Segment {
         }
     }
 
-    /// The position of the update that begins at an offset.
+    /// The position of the update at an offset.
     fn position_at(&self, at: u32, files: &Files) -> io::Result<Option<Position>> {
         match &self.source {
             Source::Active { written, .. } => Ok(written.read().index.position_at(at)),

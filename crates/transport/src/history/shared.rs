@@ -1,4 +1,4 @@
-//! What writer and readers of a log share.
+//! The state that writer and readers of a log share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,23 +12,23 @@ use crate::events::Events;
 use crate::sync::{Mutex, RwLock};
 use crate::{EventIds, Health, Position};
 
-/// What writer and readers of a log share.
+/// The state that writer and readers of a log share.
 pub(super) struct Shared {
     pub(super) files: Files,
     pub(super) ids: EventIds,
-    /// Key and runs; the last run is this opening's.
+    /// The key and the runs; the last run is that of this opening.
     pub(super) manifest: Manifest,
     pub(super) options: HistoryOptions,
-    /// Oldest first; the last one is the active one. Replaced as a whole.
+    /// The segments, oldest first; the last one is active. The list is replaced as a whole.
     segments: RwLock<Arc<[Arc<Segment>]>>,
-    /// What is kept of subscription events.
+    /// The subscription events that are kept.
     pub(super) events: RwLock<Events>,
     newest: Mutex<Newest>,
     /// The position of the newest update.
     head: AtomicU64,
-    /// Everything up to here is deleted. The committer raises it; reading it never waits.
+    /// Everything up to here is deleted. Only the committer raises it; reading it never waits.
     floor: AtomicU64,
-    /// Behind the newest damage: no cursor crosses it.
+    /// The last position of the newest damage, which no subscriber may resume across.
     behind_damage: AtomicU64,
     health: Mutex<Health>,
 }
@@ -93,7 +93,7 @@ impl Shared {
         *self.health.lock()
     }
 
-    /// Says it once when it changes.
+    /// Sets the health, and logs a change once.
     pub(super) fn set_health(&self, health: Health) {
         let before = std::mem::replace(&mut *self.health.lock(), health);
         match (before, health) {
@@ -107,23 +107,24 @@ impl Shared {
         }
     }
 
-    /// Hides everything up to a position.
+    /// Deletes everything up to a position for readers.
     pub(super) fn raise_floor(&self, floor: Position) {
         self.floor.fetch_max(floor.0, Ordering::AcqRel);
     }
 
-    /// Everything up to here was deleted.
+    /// The position up to which everything is deleted.
     pub(super) fn floor(&self) -> Position {
         Position(self.floor.load(Ordering::Acquire))
     }
 
-    /// Where a cursor may start: behind what was deleted and behind damage.
+    /// The earliest position from which a subscriber may resume: after what was deleted and after damage.
     pub(super) fn cursor_floor(&self) -> Position {
         let behind_damage = Position(self.behind_damage.load(Ordering::Acquire));
         self.floor().max(behind_damage)
     }
 
-    /// Reports damage, with the offset unless that is lost too; from now on cursors start behind it.
+    /// Reports damage from the position `lost` to `behind`, and its offset in the file unless that is lost
+    /// too. From now on subscribers resume after it.
     pub(super) fn report_damage(
         &self,
         file: &str,
@@ -138,7 +139,7 @@ impl Shared {
                 offset = at,
                 first = lost.0,
                 last = behind.0,
-                "stored updates are damaged and cannot be delivered; cursors before them start behind them; `talaria history verify` shows all damage"
+                "stored updates are damaged and cannot be delivered, so subscribers that resume before them continue after them; `talaria history verify` lists all damage"
             );
         }
     }

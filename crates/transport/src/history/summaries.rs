@@ -1,7 +1,7 @@
-//! Summarizes the segments of earlier runs, once a look-up needs it.
+//! Summarizes the segments of earlier runs when the first look-up needs it.
 //!
-//! Each index is read once, which takes long in a large log. So one pass serves all look-ups that
-//! come meanwhile, and readers of pages have their turn after each segment.
+//! A pass reads each index once, which takes long in a large log. So one pass serves all look-ups that
+//! come meanwhile, and other readers have a turn after each segment.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::unreadable;
 use crate::Unavailable;
 use crate::sync::Mutex;
 
-/// The pass that is under way, if there is one.
+/// The pass that is under way, if there is one, and the look-ups that wait for it.
 pub(super) struct Summaries {
     under_way: Mutex<bool>,
     ended: watch::Sender<Result<(), Unavailable>>,
@@ -29,10 +29,10 @@ impl Default for Summaries {
 }
 
 impl Summaries {
-    /// Waits for the pass that is under way, or for one that begins now.
+    /// Waits for the pass that is under way, or starts one and waits for it.
     ///
     /// # Errors
-    /// When an index cannot be read now.
+    /// If an index cannot be read now.
     pub(super) async fn complete(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -64,17 +64,17 @@ impl Summaries {
     }
 }
 
-/// Goes through the segments; however that ends, it tells the look-ups that wait.
+/// A pass over the segments. Dropping it tells its outcome to the look-ups that wait.
 struct Pass {
     shared: Arc<Shared>,
     summaries: Arc<Summaries>,
-    /// The number of the last segment that was dealt with.
+    /// The number of the last segment that was summarized.
     done: u64,
     outcome: Result<(), Unavailable>,
 }
 
 impl Pass {
-    /// Summarizes the next segment; whether there may be more.
+    /// Summarizes the next segment; returns whether there may be more.
     fn go_on(&mut self) -> bool {
         let floor = self.shared.floor();
         let segments = self.shared.segments();

@@ -1,4 +1,4 @@
-//! What an I/O error says about the log: nothing, unless retention has just deleted the segment.
+//! I/O errors of readers. They say nothing about the log, unless retention has just deleted a segment.
 
 use std::io;
 use std::sync::Arc;
@@ -8,14 +8,15 @@ use super::segment::Segment;
 use super::shared::Shared;
 use crate::Unavailable;
 
-/// How often an unreadable log is reported, in milliseconds: every client that comes back meets it.
+/// An unreadable log is reported at most once in this time, since every client that retries finds it. In
+/// milliseconds.
 const REPORTED_EACH_MS: u64 = 1_000;
 
-/// Judges an error of reading a segment or its index: `Ok` if retention was faster, so that the
-/// segment is no longer part of the log.
+/// Judges an error of reading a segment or its index: `Ok` if retention has deleted the segment, so
+/// that it is no longer part of the log.
 ///
 /// # Errors
-/// When the segment is part of the log and cannot be read now, which is logged.
+/// If the segment is part of the log and cannot be read now, which is logged.
 pub(super) fn judge(
     shared: &Shared,
     segment: &Arc<Segment>,
@@ -35,7 +36,7 @@ pub(super) fn judge(
         tracing::error!(
             %error,
             file = shared.files.disk.path(&name),
-            "a segment or its index cannot be read; subscribers that need it are told to come back"
+            "a segment or its index cannot be read; subscribers that need it are told to retry later"
         );
     }
     Err(Unavailable)

@@ -1,4 +1,4 @@
-//! Goes through a segment that need not be whole.
+//! Reads a segment that may be damaged.
 
 use std::io;
 
@@ -7,19 +7,19 @@ use super::format::{Content, GroupHeader, SEGMENT_HEADER, Stored};
 use super::scan::{Entry, Scanner};
 use crate::Position;
 
-/// What was met in a segment.
+/// What a walk finds in a segment.
 pub(super) enum Met<'a> {
     /// A group begins.
     Group(GroupHeader),
-    /// An update, and where it begins.
+    /// An update, and its offset.
     Update(Stored<'a>, u64),
-    /// The first and the last position of events, and where they are mentioned.
+    /// The first and the last position of events, and the offset of their record.
     Events(Position, Position, u64),
-    /// Nothing readable between the two offsets.
+    /// Nothing is readable between these two offsets.
     Damage(u64, u64),
 }
 
-/// Reports everything in a segment, in order. After damage it goes on with the next group.
+/// Reports everything in a segment, in order. After damage the walk continues with the next group.
 pub(super) fn walk(
     file: &dyn File,
     number: u64,

@@ -1,6 +1,6 @@
-//! Where the ids that publishers chose are in the ring.
+//! The positions of the event ids that publishers chose, in the ring.
 //!
-//! The ring has the ids themselves, so only their hashes are kept here.
+//! The ring holds the ids themselves, so only their hashes are kept here.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -8,24 +8,24 @@ use std::hash::BuildHasher as _;
 
 use crate::Position;
 
-/// What an id costs at most, in bytes: its place in a table that is half empty, in a queue that is
-/// half empty, and a repetition's.
+/// The most bytes that an id takes: an entry in a half-empty table, one in a half-empty queue, and one
+/// for a repetition.
 const WEIGHT: usize = 96;
 
 /// The ids' places.
 #[derive(Default)]
 pub(super) struct Chosen {
-    /// Its key is not known, so a publisher cannot make hashes collide.
+    /// Publishers do not know its key, so they cannot make hashes collide.
     hashes: RandomState,
     places: HashMap<u64, Places>,
     /// All of them, oldest first.
     held: VecDeque<(u64, Position)>,
 }
 
-/// Where ids of one hash are: nearly always one place.
+/// The positions of the ids with one hash: nearly always a single one.
 #[expect(
     clippy::box_collection,
-    reason = "it is nearly always missing, and takes a quarter of the room then"
+    reason = "it is nearly always missing, and a box takes a quarter of the room then"
 )]
 struct Places {
     first: Position,
@@ -49,7 +49,7 @@ impl Chosen {
             });
     }
 
-    /// Forgets what is up to a position.
+    /// Removes the ids up to a position.
     pub(super) fn forget(&mut self, floor: Position) {
         let is_over = |held: &mut (u64, Position)| held.1 <= floor;
         while let Some((hash, _)) = self.held.pop_front_if(is_over) {
@@ -63,9 +63,8 @@ impl Chosen {
         }
     }
 
-    /// Where an id may be after a position, the earliest first; the caller compares the ids.
-    ///
-    /// The first two, of which the second is needed only if two ids have one hash.
+    /// The first two positions after `floor` that an id may have, the earliest first. The caller compares
+    /// the ids; the second position is needed only if two ids share a hash.
     pub(super) fn places(&self, id: &str, floor: Position) -> Vec<Position> {
         let Some(places) = self.places.get(&self.hashes.hash_one(id)) else {
             return Vec::new();
@@ -82,7 +81,7 @@ impl Chosen {
             .collect()
     }
 
-    /// The bytes that this holds at most.
+    /// The most bytes that this takes.
     pub(super) fn weight(&self) -> usize {
         self.held.len() * WEIGHT
     }

@@ -1,4 +1,4 @@
-//! What a log does with a group, stage by stage.
+//! The stages in which a log on a disk stores a group.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ pub(crate) trait Pipeline: Send + 'static {
     /// A group that is being stored.
     type Begun;
 
-    /// Turns updates into frames behind those that are `prepared` already, else behind those of the
-    /// group that is `begun`, if there is one.
+    /// Turns updates into frames. They follow those that are `prepared` already, else those of the group
+    /// that is `begun`, else the end of the log.
     fn prepare(
         &mut self,
         updates: Vec<Update>,
@@ -26,8 +26,8 @@ pub(crate) trait Pipeline: Send + 'static {
     /// Begins to store a group; called when none is being stored.
     fn begin(&mut self, group: Self::Prepared) -> Result<Self::Begun, AppendError>;
 
-    /// Waits for most of the time that storing a group takes; whether it is worth while to prepare
-    /// what has come meanwhile before waiting for the rest.
+    /// Waits for most of the time that storing a group takes; returns whether there is time to prepare
+    /// the updates that have come meanwhile.
     fn is_long(&mut self, group: &Self::Begun) -> bool;
 
     /// Waits until a group is stored.
@@ -36,6 +36,6 @@ pub(crate) trait Pipeline: Send + 'static {
     /// Called after a group was routed.
     fn routed(&mut self);
 
-    /// Does what is due when nothing waits; after what time to call it again.
+    /// Does what is due while nothing waits; returns after what time to call it again.
     fn idle(&mut self) -> Option<Duration>;
 }

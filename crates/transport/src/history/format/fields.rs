@@ -1,9 +1,9 @@
-//! Numbers, texts and checksums, as all files of a history have them.
+//! Numbers, texts and checksums, the same in all files of a history.
 
 /// Bytes of a checksum.
 pub(super) const CRC: usize = 4;
 
-/// Fields that are taken from the front.
+/// Bytes from which fields are taken, from the front.
 #[derive(Debug, Clone)]
 pub(in crate::history) struct Fields<'a>(pub(in crate::history) &'a [u8]);
 
@@ -47,18 +47,18 @@ pub(in crate::history) fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Lengths are bounded long before, by the limits of a request and of a group.
+/// The length as it is stored. The limits of a request and of a group keep it within the type.
 pub(super) fn length_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-/// Appends the checksum of what was appended since `start`.
+/// Appends the checksum of the bytes from `start` on.
 pub(in crate::history) fn seal(out: &mut Vec<u8>, start: usize) {
     let checksum = crc32c::crc32c(&out[start..]);
     put_u32(out, checksum);
 }
 
-/// Whether the last four bytes are the checksum of those before.
+/// Whether the last four bytes are the checksum of those before them.
 pub(in crate::history) fn is_sealed(bytes: &[u8]) -> bool {
     bytes
         .split_last_chunk::<CRC>()

@@ -4,9 +4,9 @@ use super::fields::{Fields, is_sealed, put_u32, put_u64, seal};
 use crate::history::run::Run;
 use crate::{Position, RunTag};
 
-/// The format that this program writes; it reads the earlier ones too.
+/// The version of the format that this program writes; it reads the earlier ones too.
 pub(in crate::history) const VERSION: u32 = 2;
-/// The first format, which has no records of events.
+/// The first version of the format, which has no records of events.
 pub(in crate::history) const FIRST_VERSION: u32 = 1;
 /// Bytes of a segment's header.
 pub(in crate::history) const SEGMENT_HEADER: usize = 88;
@@ -14,10 +14,10 @@ pub(in crate::history) const SEGMENT_HEADER: usize = 88;
 pub(in crate::history) const GROUP_HEADER: usize = 72;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"TALARIA\n";
-/// No kind of record begins like this.
+/// The start of a group's header; no record begins like it.
 pub(in crate::history) const GROUP_MAGIC: [u8; 4] = *b"\xA7GRP";
 
-/// What a segment says about itself, and about the log, so that the manifest can be rebuilt.
+/// The header of a segment. It has enough about the log that the manifest can be rebuilt from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::history) struct SegmentHeader {
     pub(in crate::history) number: u64,
@@ -67,7 +67,7 @@ impl SegmentHeader {
         if fields.take(8) != Some(&SEGMENT_MAGIC) {
             return Err(HeaderFault::Unreadable);
         }
-        // A later format keeps magic and version where they are, and perhaps nothing else.
+        // A later format keeps the places of magic and version, and perhaps nothing else.
         match fields.u32() {
             Some(FIRST_VERSION..=VERSION) => {}
             Some(version) => return Err(HeaderFault::Version(version)),
@@ -95,10 +95,10 @@ impl SegmentHeader {
     }
 }
 
-/// What precedes the records that were written and synced together.
+/// The header of the records that were written and synced together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::history) struct GroupHeader {
-    /// How many updates; a closing group has none.
+    /// The number of updates; zero in a group that only records facts.
     pub(in crate::history) count: u32,
     pub(in crate::history) run: RunTag,
     /// The segment's number.
@@ -107,13 +107,13 @@ pub(in crate::history) struct GroupHeader {
     pub(in crate::history) at: u64,
     /// The position of the first update.
     pub(in crate::history) first: Position,
-    /// The retention floor once the group is committed.
+    /// The retention floor after the group.
     pub(in crate::history) floor: Position,
-    /// The mark: up to here the segment was known to be durable when the group was written.
+    /// The mark: how many bytes of the segment were known to be durable when the group was written.
     pub(in crate::history) mark: u64,
     /// The sequence number of the last imported update.
     pub(in crate::history) imported: u64,
-    /// Bytes of the records that follow.
+    /// The bytes of the records that follow.
     pub(in crate::history) length: u32,
 }
 
@@ -138,7 +138,7 @@ impl GroupHeader {
         seal(out, start);
     }
 
-    /// Reads a header; `None` if these are not the bytes of one.
+    /// Decodes a header; `None` if the bytes are not one.
     pub(in crate::history) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         if fields.take(4)? != GROUP_MAGIC {

@@ -7,7 +7,7 @@ use crate::{Frame, Position};
 
 /// Bytes of a record of events.
 pub(in crate::history) const EVENTS: usize = 8 + 16 + CRC;
-/// Bytes of a void at least: kind, length, checksum.
+/// The least bytes of a void: kind, length, checksum.
 pub(in crate::history) const VOID: usize = 8 + CRC;
 
 const KIND_UPDATE: u8 = 1;
@@ -22,20 +22,20 @@ const FLAG_BY_HUB: u8 = 4;
 #[derive(Debug, Clone)]
 pub(in crate::history) struct Record<'a> {
     pub(in crate::history) content: Content<'a>,
-    /// The bytes of the whole record.
+    /// The length of the whole record, in bytes.
     pub(in crate::history) length: usize,
 }
 
-/// What a record holds.
+/// The content of a record.
 #[derive(Debug, Clone)]
 pub(in crate::history) enum Content<'a> {
     Update(Stored<'a>),
-    /// The subscriptions at the head of a segment; it has no position. Skipped by this version.
+    /// The subscriptions at the start of a segment, which have no position. This version skips them.
     Snapshot,
-    /// What a repair gave up.
+    /// Bytes that a repair gave up.
     Void,
-    /// The positions from the first to the last are those of subscription events, which are stored
-    /// apart. It precedes the update that follows them.
+    /// The first and the last position of subscription events, which are stored elsewhere. The record
+    /// stands before the update that follows them.
     Events(Position, Position),
 }
 
@@ -43,12 +43,12 @@ pub(in crate::history) enum Content<'a> {
 #[derive(Debug, Clone)]
 pub(in crate::history) struct Stored<'a> {
     pub(in crate::history) position: Position,
-    /// When it was committed, in milliseconds since 1970; never decreasing.
+    /// When it was committed, in milliseconds since 1970. Times never decrease.
     pub(in crate::history) time: u64,
     pub(in crate::history) private: bool,
     /// Whether it is a subscription event of the hub.
     pub(in crate::history) by_hub: bool,
-    /// Whether its id was not made by this log and so must be indexed.
+    /// Whether its publisher chose the id, which must then be indexed.
     pub(in crate::history) chosen: bool,
     pub(in crate::history) event_id: &'a str,
     topics: Fields<'a>,
@@ -64,7 +64,7 @@ pub(in crate::history) fn encode_record(frame: &Frame, time: u64, chosen: bool, 
     let chosen = if chosen { FLAG_CHOSEN } else { 0 };
     let by_hub = if frame.by_hub { FLAG_BY_HUB } else { 0 };
     out.extend_from_slice(&[KIND_UPDATE, private | chosen | by_hub]);
-    // More than any request may name; only an old database could have them.
+    // No request may name that many; only an imported update could.
     let topics = &frame.topics[..frame.topics.len().min(u16::MAX.into())];
     put_u16(out, topics.len() as u16);
     let length_at = out.len();
@@ -72,7 +72,7 @@ pub(in crate::history) fn encode_record(frame: &Frame, time: u64, chosen: bool, 
     put_u64(out, frame.position.0);
     put_u64(out, time);
     put_u32(out, length_of(frame.event_id.as_bytes()));
-    // No trace context and no reserved bits yet.
+    // There is no trace context yet, and no reserved bit is used.
     put_u32(out, 0);
     put_u32(out, length_of(&frame.bytes));
     out.extend_from_slice(frame.event_id.as_bytes());
@@ -96,7 +96,7 @@ pub(in crate::history) fn encode_events(first: Position, last: Position, out: &m
     seal(out, start);
 }
 
-/// The record that stands where something was given up, of so many bytes, at least [`VOID`].
+/// A record of `length` bytes, at least [`VOID`], for the place of bytes that a repair gives up.
 pub(in crate::history) fn encode_void(length: u32) -> Vec<u8> {
     let mut out = vec![KIND_VOID, 0, 0, 0];
     put_u32(&mut out, length);
@@ -106,7 +106,7 @@ pub(in crate::history) fn encode_void(length: u32) -> Vec<u8> {
 }
 
 impl<'a> Record<'a> {
-    /// The length of the record at the start of the bytes, unless there is none.
+    /// The length of the record at the start of the bytes; `None` if they do not begin with one.
     pub(in crate::history) fn length_of(bytes: &[u8]) -> Option<usize> {
         let mut fields = Fields(bytes);
         let kind = fields.u8()?;
@@ -116,7 +116,7 @@ impl<'a> Record<'a> {
         (matches!(kind, KIND_UPDATE..=KIND_EVENTS) && possible).then_some(length)
     }
 
-    /// Reads the record at the start of the bytes; `None` if it is not whole.
+    /// Decodes the record at the start of the bytes; `None` if it is incomplete or damaged.
     pub(in crate::history) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let whole = bytes.get(..Self::length_of(bytes)?)?;
         is_sealed(whole).then(|| Self::parse_sealed(whole))?
@@ -171,7 +171,7 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// The topics, canonical one first.
+    /// The topics, the canonical one first.
     pub(in crate::history) fn topics(&self) -> impl Iterator<Item = &'a str> {
         let mut fields = self.topics.clone();
         (0..self.topic_count).map_while(move |_| {
@@ -180,7 +180,7 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// The frame, its bytes copied, so that it does not hold on to what was read around it.
+    /// The frame. Its bytes are copied, so that it does not keep alive what was read around it.
     pub(in crate::history) fn to_frame(&self) -> Frame {
         Frame {
             position: self.position,
@@ -193,8 +193,8 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The update that a log holds at the start of these bytes, once their checksum is made right: for
-/// fuzzing, which would never hit upon one.
+/// Decodes the update at the start of these bytes after correcting their checksum. For fuzzing, which
+/// would never guess a checksum.
 #[doc(hidden)]
 pub fn decode_sealed(bytes: &[u8]) -> Option<Frame> {
     let length = Record::length_of(bytes)?.checked_sub(CRC)?;

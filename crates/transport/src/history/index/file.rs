@@ -1,8 +1,10 @@
-//! The index of a segment in a file beside it: derived, never synced, rebuilt when in doubt.
+//! The index of a segment in a file beside it. It is derived from the segment, never synced, and rebuilt
+//! when in doubt.
 //!
-//! A header, the offsets by position, the positions of events if there are some, then two tables
-//! (topics, ids): starts of buckets, entries sorted by hash, postings. The last four bytes are the CRC32C of everything before. A bucket is
-//! named by a hash's highest bits and holds about one entry, so a look-up reads a few bytes.
+//! The file has a header, the offsets by position, the positions of events if there are any, and two
+//! tables (topics, ids), each with the starts of its buckets, its entries sorted by hash, and its
+//! postings. The last four bytes are the CRC32C of everything before. The highest bits of a hash name
+//! its bucket, which has about one entry, so that a look-up reads a few bytes.
 
 mod encode;
 mod events;
@@ -21,32 +23,32 @@ use crate::Position;
 use crate::history::disk::{Disk, File};
 use crate::history::format::Fields;
 
-/// An index file that was found whole.
+/// An index file that is complete and undamaged.
 pub(in crate::history) struct IndexFile {
     file: Arc<dyn File>,
     subject: Subject,
     facts: Facts,
     /// Where the offsets begin.
     offsets_at: u64,
-    /// How many there are.
+    /// The number of offsets.
     offsets: u64,
-    /// How many ranges of events follow them.
+    /// The number of ranges of events, which follow the offsets.
     holes: u32,
     topics: Table,
     chosen: Table,
 }
 
-/// Where a table is in the file.
+/// The place of a table in the file.
 #[derive(Debug, Clone, Copy)]
 struct Table {
-    /// Where its starts of buckets begin.
+    /// Where the starts of its buckets begin.
     at: u64,
     entries: u32,
     postings: u32,
 }
 
 impl IndexFile {
-    /// Opens an index file; `None` unless it is whole and says what the segment is.
+    /// Opens an index file; `None` unless it is undamaged and belongs to the expected segment.
     pub(in crate::history) fn open(
         disk: &dyn Disk,
         name: &str,
@@ -59,7 +61,7 @@ impl IndexFile {
         Ok(Some(index).filter(|_| is_whole))
     }
 
-    /// The same, of an index that was found whole before.
+    /// Opens an index file that this process has found undamaged before.
     pub(in crate::history) fn reopen(
         disk: &dyn Disk,
         name: &str,
@@ -100,7 +102,7 @@ impl IndexFile {
             imported: fields.u64()?,
             time: fields.u64()?,
         };
-        // Not checked yet: an index of more positions than a segment has offsets is none.
+        // The checksum is not checked yet, so a count may be larger than a segment can have.
         let count = subject.last.0.checked_add(1)?;
         let count = count.checked_sub(subject.first.0)?;
         let (holes, events, offsets_at) = if has_events {
@@ -199,7 +201,7 @@ impl IndexFile {
         Ok(Vec::new())
     }
 
-    /// How many of the list's offsets are below `from`.
+    /// The number of offsets of the list that are below `from`.
     fn lower_bound(&self, list_at: u64, count: u32, from: u32) -> io::Result<u32> {
         let (mut low, mut high) = (0, if from == 0 { 0 } else { count });
         while low < high {
@@ -234,7 +236,7 @@ impl IndexFile {
     }
 }
 
-/// The error of an index that was whole when it was opened, and is not any more.
+/// The error of an index that was undamaged when it was opened, but no longer is.
 fn garbled() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
@@ -256,7 +258,7 @@ impl Table {
     }
 }
 
-/// Whether the file ends with the checksum of what precedes it.
+/// Whether the file ends with the checksum of the bytes before.
 fn is_whole(file: &dyn File, length: u64) -> io::Result<bool> {
     let Some(content) = length.checked_sub(WORD) else {
         return Ok(false);

@@ -1,7 +1,7 @@
-//! Tells ids that no publisher chose in a segment from those that one may have, without the disk.
+//! A filter of the ids that publishers chose in a segment, so that most look-ups need no disk.
 
-/// Bits for each id, as long as [`MOST_WORDS`] allows them: with 2,500 such filters, one
-/// look-up of an unknown id in ten thousand reads an index.
+/// The bits for each id, unless [`MOST_WORDS`] allows fewer. With 2,500 such filters, one look-up of an
+/// unknown id in ten thousand reads an index.
 const BITS: usize = 48;
 /// The most words of a filter: 64 KiB, a 256th of the largest segment.
 const MOST_WORDS: usize = 8 << 10;
@@ -15,7 +15,7 @@ pub(in crate::history) struct Filter {
 }
 
 impl Filter {
-    /// An empty filter with room for `ids` ids. It takes more, and tells those apart less well.
+    /// An empty filter with room for `ids` ids. With more it has more false positives.
     pub(in crate::history) fn with_room(ids: usize) -> Self {
         let words = ids.saturating_mul(BITS).div_ceil(64).min(MOST_WORDS);
         // The natural logarithm of 2, times the bits for each id.
@@ -32,7 +32,7 @@ impl Filter {
         }
     }
 
-    /// Whether an id with this hash may be among them; `false` is certain.
+    /// Whether the filter may hold an id with this hash; `false` is certain.
     pub(in crate::history) fn may_hold(&self, hash: u64) -> bool {
         !self.words.is_empty()
             && places(hash, self.words.len(), self.probes)
@@ -65,10 +65,10 @@ mod tests {
         (filter, hash)
     }
 
-    /// Nothing that was put in is ever denied, whatever the size; a small filter is nearly exact,
-    /// and a crowded one stays within its bound and still denies most ids.
+    /// A filter finds every id that was inserted, whatever its size. A small filter has nearly no false
+    /// positives; a crowded one stays within its bound and still rejects most other ids.
     #[test]
-    fn what_was_put_in_is_found_and_little_else() {
+    fn inserted_ids_are_found_and_few_others() {
         for (ids, wrong) in [
             (0, 0),
             (1, 0),

@@ -1,13 +1,13 @@
-//! The hashes by which topics and ids are found.
+//! The hashes of topics and ids in an index.
 
 use siphasher::sip::SipHasher13;
 
-/// Hashes topics and ids, the same way for the life of a log.
+/// Hashes topics and ids. The hashes of a log never change.
 #[derive(Clone)]
 pub(in crate::history) struct Hashes(SipHasher13);
 
 impl Hashes {
-    /// The hashes of the log with this key: whoever does not know it cannot make them collide.
+    /// The hashes of the log with this key. Without the key a publisher cannot make hashes collide.
     pub(in crate::history) fn new(key: &[u8; 16]) -> Self {
         Self(SipHasher13::new_with_key(key))
     }

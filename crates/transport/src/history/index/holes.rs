@@ -1,4 +1,4 @@
-//! The positions of a segment that are those of events: they have no record there.
+//! The positions of events among those of a segment, which has no records of them.
 
 use crate::Position;
 
@@ -7,7 +7,7 @@ use crate::Position;
 pub(super) struct Hole {
     pub(super) first: Position,
     pub(super) last: Position,
-    /// The events of the segment before it.
+    /// The number of events of the segment before it.
     pub(super) before: u64,
 }
 
@@ -16,13 +16,13 @@ impl Hole {
         self.before + (self.last.0 - self.first.0) + 1
     }
 
-    /// As [`Holes::behind`], if this is the last hole that begins at a position or before it.
+    /// The result of [`Holes::behind`], if this is the last hole that begins at or before the position.
     pub(super) fn place_behind(self, position: Position) -> (Position, u64) {
         (position.max(self.last.next()), self.end())
     }
 }
 
-/// All of a segment, in order; none touch.
+/// All holes of a segment, in order; no two of them touch.
 #[derive(Debug, Default)]
 pub(super) struct Holes(Vec<Hole>);
 
@@ -31,7 +31,7 @@ impl Holes {
         self.0.len()
     }
 
-    /// The events of the segment.
+    /// The number of events in the segment.
     pub(super) fn count(&self) -> u64 {
         self.0.last().map_or(0, Hole::end)
     }
@@ -40,7 +40,7 @@ impl Holes {
         self.0.iter()
     }
 
-    /// Adds positions behind the last.
+    /// Adds positions after the last.
     pub(super) fn push(&mut self, first: Position, last: Position) {
         let before = self.count();
         match self.0.last_mut() {
@@ -53,15 +53,14 @@ impl Holes {
         }
     }
 
-    /// The first position from another one on that is not an event's, and how many events are before
-    /// it.
+    /// The first position from `position` on that is not an event's, and the number of events before it.
     pub(super) fn behind(&self, position: Position) -> (Position, u64) {
         let next = self.0.partition_point(|hole| hole.first <= position);
         let hole = next.checked_sub(1).and_then(|hole| self.0.get(hole));
         hole.map_or((position, 0), |hole| hole.place_behind(position))
     }
 
-    /// All positions from the first one on that are not events'.
+    /// All positions from `first` on that are not those of events.
     pub(super) fn others(&self, first: Position) -> impl Iterator<Item = Position> {
         let mut holes = self.0.iter().peekable();
         let mut next = first;

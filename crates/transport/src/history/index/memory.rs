@@ -1,4 +1,4 @@
-//! The index of a segment in memory, while the segment is written or where no file can be.
+//! The index of a segment in memory: of the active one, and of one whose index cannot be written.
 
 use hashbrown::HashMap;
 
@@ -13,7 +13,7 @@ use crate::{Frame, Position};
 #[derive(Debug, Default)]
 pub(in crate::history) struct Index {
     first: Position,
-    /// One for each position that is not an event's; zero where the update is lost.
+    /// One offset for each position that is not an event's; zero if the update is lost.
     pub(super) offsets: Vec<u32>,
     /// The positions of events.
     pub(super) holes: Holes,
@@ -29,7 +29,7 @@ impl Index {
         }
     }
 
-    /// The newest position, the one before the first if there is none.
+    /// The newest position, or the one before the first if the index is empty.
     pub(in crate::history) fn last(&self) -> Position {
         Position(self.first.0 + self.offsets.len() as u64 + self.holes.count()).back(1)
     }
@@ -51,7 +51,7 @@ impl Index {
         self.add(stored.position, stored.topics(), chosen, at, hashes);
     }
 
-    /// Positions that are skipped count as lost, those up to the last one are not taken.
+    /// Adds an update. Positions that are skipped count as lost; one that is not after the last is ignored.
     fn add<'a>(
         &mut self,
         position: Position,
@@ -77,14 +77,14 @@ impl Index {
         }
     }
 
-    /// Counts what follows, up to a position, as lost.
+    /// Counts the positions after the last one, up to `last`, as lost.
     pub(in crate::history) fn extend_to(&mut self, last: Position) {
         let count = last.0.saturating_sub(self.last().0);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         self.offsets.resize(self.offsets.len() + count, 0);
     }
 
-    /// Adds the positions of events; those up to the last one are not taken.
+    /// Adds the positions of events; ignores them if they are not after the last one.
     pub(in crate::history) fn add_events(&mut self, first: Position, last: Position) {
         if first > self.last() && first <= last {
             self.extend_to(first.back(1));
@@ -92,14 +92,14 @@ impl Index {
         }
     }
 
-    /// The positions of events: first and last ones.
+    /// The positions of events, as ranges.
     pub(in crate::history) fn events(&self) -> Vec<(Position, Position)> {
         let holes = self.holes.iter();
         holes.map(|hole| (hole.first, hole.last)).collect()
     }
 
-    /// Where the update at a position begins, or the one behind the events at that position; `None`
-    /// if it is lost or not of this segment.
+    /// The position and offset of the update at a position, or of the next update if an event has the
+    /// position; `None` if the update is lost or not in this segment.
     pub(in crate::history) fn place(&self, position: Position) -> Option<(Position, u32)> {
         let (position, before) = self.holes.behind(position);
         let number = position.0.checked_sub(self.first.0)?.checked_sub(before)?;
@@ -107,7 +107,7 @@ impl Index {
         (at != 0).then_some((position, at))
     }
 
-    /// The position of the update that begins at an offset.
+    /// The position of the update at an offset.
     pub(in crate::history) fn position_at(&self, at: u32) -> Option<Position> {
         let mut positions = self.holes.others(self.first);
         let number = self.offsets.iter().position(|offset| *offset == at)?;
@@ -128,12 +128,12 @@ impl Index {
         summary
     }
 
-    /// Candidates for a topic from an offset on, at most `at_most` of them.
+    /// At most `at_most` candidates for a topic, from an offset on.
     pub(in crate::history) fn topic(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
         postings(&self.topics, hash, from, at_most)
     }
 
-    /// Candidates for a chosen id from an offset on, at most `at_most` of them.
+    /// At most `at_most` candidates for a chosen id, from an offset on.
     pub(in crate::history) fn chosen(&self, hash: u64, from: u32, at_most: usize) -> Vec<u32> {
         postings(&self.chosen, hash, from, at_most)
     }

@@ -1,8 +1,8 @@
-//! What an index is the index of, and what it knows besides.
+//! The segment of an index, and facts about the log that stand in the index.
 
 use crate::Position;
 
-/// What an index file is the index of; it holds for nothing else.
+/// The segment that an index file belongs to; it is valid for no other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::history) struct Subject {
     /// The segment's number.
@@ -15,7 +15,7 @@ pub(in crate::history) struct Subject {
     pub(in crate::history) length: u64,
 }
 
-/// What opening a log wants to know of its newest segment without reading it.
+/// The facts that the opening of a log needs about the newest segment, without reading it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::history) struct Facts {
     /// The retention floor.

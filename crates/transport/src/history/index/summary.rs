@@ -1,20 +1,20 @@
-//! What is kept in memory of an index on the disk.
+//! The part of an index that is kept in memory.
 
 use super::filter::Filter;
 use crate::Position;
 
-/// What is kept in memory of a sealed segment once its index was checked.
+/// The part of a sealed segment's index that is kept in memory after it was checked.
 #[derive(Debug, Default)]
 pub(in crate::history) struct Summary {
     /// The hashes of the ids that publishers chose.
     pub(in crate::history) chosen: Filter,
-    /// The first and last positions of updates that are lost, in order. Their topics are lost too,
-    /// so the postings of a topic say nothing about them.
+    /// The first and last positions of lost updates, in order. Their topics are lost too, so the postings
+    /// of a topic do not include them.
     pub(super) lost: Vec<(Position, Position)>,
 }
 
 impl Summary {
-    /// The first lost position after `from`, not beyond `up_to`.
+    /// The first lost position after `from`, up to and including `up_to`.
     pub(in crate::history) fn first_lost(
         &self,
         from: Position,
@@ -26,7 +26,7 @@ impl Summary {
         (first <= up_to).then_some(first)
     }
 
-    /// Takes the offset of the next position into account.
+    /// Adds the offset of the next position.
     pub(super) fn note_offset(&mut self, position: Position, at: u32) {
         if at != 0 {
             return;

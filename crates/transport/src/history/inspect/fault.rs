@@ -1,14 +1,14 @@
-//! What an inspection reports.
+//! The damage that an inspection reports.
 
 use crate::Position;
 
-/// Something that is not as it was written.
+/// A part of a history that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
     /// The file.
     pub path: String,
-    /// Where in it, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
     /// What is wrong.
     pub what: String,

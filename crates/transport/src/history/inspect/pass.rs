@@ -1,4 +1,4 @@
-//! One pass over a segment: what is damaged, and which positions that costs.
+//! A pass over one segment, which finds the damage and the positions that are lost.
 
 use crate::history::format::{GROUP_HEADER, GroupHeader};
 use crate::history::index::Facts;
@@ -11,14 +11,14 @@ use crate::{Position, RunTag};
 pub(super) struct Damage {
     pub(super) at: u64,
     pub(super) until: u64,
-    /// The positions that are lost, as far as they are known.
+    /// The positions that are lost, if they are known.
     pub(super) lost: Option<Gap>,
-    /// Where the group begins that is not whole, and the position before it.
+    /// Where the damaged group begins, and the position before it.
     group: u64,
     before: Position,
 }
 
-/// What one pass over a segment finds.
+/// What a pass over a segment has found.
 #[derive(Default)]
 pub(super) struct Pass {
     /// Where the current group begins and ends, and the positions before it and at its end.
@@ -27,8 +27,8 @@ pub(super) struct Pass {
     before: Position,
     group_last: Position,
     pub(super) last: Position,
-    /// The segment's last position, if a later one or a clean stop tells. What lies beyond was cut, and a cut may be
-    /// lost; its places were given anew.
+    /// The last position of the segment, if a later segment or a clean stop shows it. Later updates were
+    /// cut off, although the cut may have been lost; their positions were given out again.
     limit: Option<Position>,
     mark: u64,
     pub(super) run: Option<RunTag>,
@@ -39,7 +39,7 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// A pass over a segment that begins at a position, up to its last one if that is known.
+    /// A pass over a segment that begins at `first`, up to the position `limit` if that is known.
     pub(super) fn new(first: Position, limit: Option<Position>) -> Self {
         Self {
             last: first.back(1),
@@ -51,7 +51,7 @@ impl Pass {
     pub(super) fn meet(&mut self, met: Met<'_>) {
         let is_cut = |first: Position| self.limit.is_some_and(|limit| first > limit);
         match met {
-            // A group of no updates names the position behind the last one, and records the floor.
+            // A group without updates names the position after the last one; it only records the floor.
             Met::Group(header) if is_cut(header.first.back(u64::from(header.count == 0))) => {}
             Met::Update(stored, _) if is_cut(stored.position) => {}
             Met::Events(first, ..) if is_cut(first) => {}
@@ -59,7 +59,7 @@ impl Pass {
             Met::Group(header) => self.begin(&header),
             Met::Update(stored, at) => {
                 self.close(stored.position.back(1));
-                // Given up by a repair, or gone without a trace.
+                // Positions that a repair gave up, or that are gone without a trace.
                 self.note_loss(at, stored.position.back(1));
                 self.last = stored.position;
             }
@@ -98,7 +98,7 @@ impl Pass {
         });
     }
 
-    /// Ends open damage at a position that is the last one it can have cost.
+    /// Ends open damage, which can have cost the positions up to `last`.
     fn close(&mut self, last: Position) {
         if let Some(mut damage) = self.open.take() {
             let first = self.last.next();
@@ -108,7 +108,7 @@ impl Pass {
         }
     }
 
-    /// What was lost ends before a position: the events from there on were only taken for lost, as
+    /// Corrects the last loss to end before `first`: the events from there on only seemed lost, because
     /// they precede the first update that a group names.
     fn spare(&mut self, first: Position) {
         if let Some(damage) = self.damage.last_mut()
@@ -119,7 +119,7 @@ impl Pass {
         }
     }
 
-    /// Notes that what follows the last position up to another is not there.
+    /// Notes that the positions after the last one, up to `last`, are missing.
     fn note_loss(&mut self, at: u64, last: Position) {
         if self.last < last {
             self.damage.push(Damage {
@@ -143,8 +143,8 @@ impl Pass {
         self.note_loss(self.group_end, last);
     }
 
-    /// What was never said to be durable is torn, as a crash leaves it, and no damage: the next
-    /// start cuts it. Where it begins.
+    /// Removes the incomplete end from the damage and returns where it begins. It was never known to be
+    /// durable, a crash leaves it, and the next start cuts it off, so it is not damage.
     pub(super) fn take_torn_tail(&mut self) -> Option<u64> {
         let mark = self.mark;
         let is_torn = |damage: &Damage| damage.until > damage.at && damage.group >= mark;

@@ -1,4 +1,4 @@
-//! Makes a damaged history usable: what cannot be read is given up, positions never move.
+//! Repairs a damaged history. Unreadable updates are given up; the positions of others stay.
 
 use super::survey::{Survey, Surveyed, survey};
 use crate::Position;
@@ -11,20 +11,20 @@ use crate::history::recovery::{failed, find, lock, read_header, read_manifest};
 use crate::history::run::Run;
 use crate::history::segment::create_segment;
 
-/// One thing that a repair does.
+/// A step of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
-    /// What, in a sentence.
+    /// What it does, for people to read.
     pub what: String,
-    /// The positions that it gives up.
+    /// The first and last position that it gives up, if any.
     pub lost: Option<(Position, Position)>,
 }
 
-/// Says what a repair would do, and does it if told to. No hub may be running on it.
+/// Lists the steps of a repair, and takes them if `apply` is true. No hub may be using the history.
 ///
 /// # Errors
-/// When it is in use, or files cannot be read or written.
+/// If the history is in use, or files cannot be read or written.
 pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
     let _lock = lock(disk)?;
     let survey = survey(disk)?;
@@ -40,7 +40,7 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
     if !orphans.is_empty() {
         steps.push(Step {
             what: format!(
-                "forget that there were segments after number {newest}; how many updates they had is not known"
+                "forget the segments after number {newest}; how many updates they had is unknown"
             ),
             lost: None,
         });
@@ -53,7 +53,7 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
         None => read_manifest(disk, &found)?,
     };
     manifest.gaps.extend(gaps);
-    // First, so that a repair that is interrupted is not taken for loss without a trace.
+    // First, so that an interrupted repair does not leave a loss that is not recorded.
     manifest
         .write(disk)
         .map_err(failed(disk, "manifest", "writing it"))?;
@@ -70,13 +70,13 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
     Ok(steps)
 }
 
-/// What is lost and not yet recorded, with the steps that record it.
+/// The losses that are not recorded yet. Adds the steps that record them.
 fn gaps(survey: &Survey, steps: &mut Vec<Step>) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for segment in &survey.segments {
         if !segment.header_is_readable {
             steps.push(Step {
-                what: format!("write the header of segment {} anew", segment.number),
+                what: format!("write the header of segment {} again", segment.number),
                 lost: None,
             });
         }
@@ -97,7 +97,7 @@ fn gaps(survey: &Survey, steps: &mut Vec<Step>) -> Vec<Gap> {
     }
     for hole in &survey.missing {
         steps.push(Step {
-            what: format!("go on without the missing segment {}", hole.number),
+            what: format!("continue without the missing segment {}", hole.number),
             lost: Some((hole.lost.first, hole.lost.last)),
         });
         gaps.push(hole.lost);
@@ -105,7 +105,7 @@ fn gaps(survey: &Survey, steps: &mut Vec<Step>) -> Vec<Gap> {
     gaps
 }
 
-/// Writes over what is not readable in a segment.
+/// Overwrites the unreadable parts of a segment.
 fn mend(
     disk: &dyn Disk,
     segment: &Surveyed,
@@ -137,7 +137,7 @@ fn mend(
             return Err(OpenError::Damaged {
                 path: disk.path(&name),
                 offset: damage.at,
-                what: "too few bytes to give up; put the file back from a copy".to_owned(),
+                what: "there are too few damaged bytes to mark as given up; restore the file from a copy".to_owned(),
             });
         }
         write(&encode_void(length), damage.at)?;
@@ -148,7 +148,7 @@ fn mend(
     }
     file.sync_data()
         .map_err(failed(disk, &name, "syncing it"))?;
-    // An index of what was there before finds what is no longer there.
+    // The old index would find updates that are gone.
     let index = names::index(segment.number, segment.first);
     let closed = names::closed(segment.number, segment.first);
     for name in [index, closed] {
@@ -162,10 +162,10 @@ fn mend(
     Ok(())
 }
 
-/// A header as the manifest and the segment's neighbours have it.
+/// The header of a segment, made from the manifest and the other segments.
 fn header(segment: &Surveyed, survey: &Survey, manifest: &Manifest) -> SegmentHeader {
     let mut runs = manifest.runs.iter().rev();
-    // A run may begin behind events that no segment tells of yet.
+    // A run may begin after events that no segment mentions yet.
     let of_groups = runs.clone().find(|run| Some(run.tag) == segment.run);
     let run = of_groups.or_else(|| runs.find(|run| run.first <= segment.first));
     SegmentHeader {
@@ -182,7 +182,7 @@ fn header(segment: &Surveyed, survey: &Survey, manifest: &Manifest) -> SegmentHe
     }
 }
 
-/// Puts segments without updates where some are missing, so that their numbers are dense.
+/// Creates empty segments in place of missing ones, so that the numbers have no gaps.
 fn fill_holes(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(), OpenError> {
     for hole in &survey.missing {
         for number in hole.number..hole.number + hole.count {
@@ -206,7 +206,8 @@ fn fill_holes(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(
     Ok(())
 }
 
-/// Puts a segment behind the newest one if that is damaged: only the newest must be whole.
+/// Creates a segment after the newest one if that is damaged, since an opening requires the newest to be
+/// undamaged.
 fn add_successor(disk: &dyn Disk, survey: &Survey, manifest: &Manifest) -> Result<(), OpenError> {
     let Some(newest) = survey.segments.last() else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Reads a whole history without changing it.
+//! Reads a whole history, without changing it.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::history::recovery::{Found, closed_index, failed, find, read_header};
 use crate::history::walk::walk;
 use crate::{Position, RunTag};
 
-/// A history, as far as it is readable.
+/// What is readable of a history, and what is not.
 pub(super) struct Survey {
     pub(super) segments: Vec<Surveyed>,
     pub(super) manifest: Option<Manifest>,
@@ -23,32 +23,32 @@ pub(super) struct Survey {
     pub(super) facts: Facts,
     pub(super) head: Position,
     pub(super) faults: Vec<Fault>,
-    /// Segments whose numbers are missing, and the number and position that follow.
+    /// The segments that are missing.
     pub(super) missing: Vec<Hole>,
 }
 
-/// Positions that no segment holds, before a segment.
+/// Missing segments before a segment, and their positions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hole {
     /// The first number that is missing.
     pub(super) number: u64,
-    /// How many are.
+    /// How many numbers are missing.
     pub(super) count: u64,
     pub(super) lost: Gap,
 }
 
-/// A segment and what is wrong with it.
+/// A segment, and its damage.
 pub(super) struct Surveyed {
     pub(super) number: u64,
     pub(super) first: Position,
     pub(super) length: u64,
     pub(super) header_is_readable: bool,
-    /// The run that its groups name, if it has some.
+    /// The run that its groups name, if it has groups.
     pub(super) run: Option<RunTag>,
     pub(super) damage: Vec<Damage>,
-    /// Where the torn tail of the newest segment begins, if it has one.
+    /// Where the incomplete end of the newest segment begins, if there is one.
     pub(super) torn_at: Option<u64>,
-    /// The newest readable position, the one before the first if there is none.
+    /// The newest readable position, or the one before the first if nothing is readable.
     last: Position,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
             None => closed_at(disk, number, first, length)?,
         };
         match survey.read_segment(disk, number, first, length, last) {
-            // A hub that runs on it has deleted it meanwhile.
+            // A running hub has deleted the segment meanwhile.
             Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             read => read?,
         }
@@ -82,7 +82,7 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
     Ok(survey)
 }
 
-/// The last position of the newest segment, if a clean stop left it.
+/// The last position of the newest segment, if the log was closed cleanly.
 fn closed_at(
     disk: &dyn Disk,
     number: u64,
@@ -113,9 +113,8 @@ impl Survey {
             Read::Missing | Read::Unreadable => self.faults.push(Fault {
                 path: disk.path("manifest"),
                 offset: 0,
-                what:
-                    "it is missing or not readable; the next start makes it anew from the segments"
-                        .to_owned(),
+                what: "it is missing or not readable; the next start rebuilds it from the segments"
+                    .to_owned(),
                 lost: None,
             }),
         }
@@ -169,7 +168,7 @@ impl Survey {
         Ok(())
     }
 
-    /// Takes over what the header of a segment says; whether it is readable.
+    /// Takes the facts from the header of a segment; returns whether it is readable.
     fn read_header(
         &mut self,
         disk: &dyn Disk,
@@ -198,7 +197,7 @@ impl Survey {
         }
     }
 
-    /// Reports what is damaged in a file, unless a repair has given it up.
+    /// Reports the damage of a file, unless a repair has given it up.
     fn report(&mut self, disk: &dyn Disk, name: &str, damage: &[Damage]) {
         for damage in damage {
             let lost = damage.lost.filter(|lost| !self.is_gap(*lost));
@@ -223,7 +222,7 @@ impl Survey {
         }
     }
 
-    /// Segments that should be there, by their numbers, by the floor and by their indexes.
+    /// Finds missing segments by the numbers, the floor and the indexes.
     fn find_missing(&mut self, disk: &dyn Disk, found: &Found) {
         let mut holes = Vec::new();
         let floor = self.facts.floor;
@@ -274,14 +273,14 @@ impl Survey {
                 path: disk.path(&names::index(number, first)),
                 offset: 0,
                 what: format!(
-                    "it says that there was a segment after number {newest}, which is missing"
+                    "it shows that there was a segment after number {newest}, which is missing"
                 ),
                 lost: None,
             });
         }
     }
 
-    /// A damaged index costs time and nothing else.
+    /// Reports damaged indexes, which cost time and nothing else.
     fn check_indexes(&mut self, disk: &dyn Disk, found: &Found) -> Result<(), OpenError> {
         for (&number, &first) in &found.indexes {
             let name = names::index(number, first);
@@ -293,7 +292,7 @@ impl Survey {
                 self.faults.push(Fault {
                     path: disk.path(&name),
                     offset: 0,
-                    what: "it is not readable; it is made anew when it is needed".to_owned(),
+                    what: "it is not readable and is rebuilt when it is needed".to_owned(),
                     lost: None,
                 });
             }

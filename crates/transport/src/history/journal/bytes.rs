@@ -14,11 +14,11 @@ const MAGIC: [u8; 8] = *b"TALEVENT";
 const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER: usize = 8 + 4 + 3 * 8 + 4;
-/// What an entry has around its record: a tag and a checksum.
+/// The bytes around the record of an entry: a tag and a checksum.
 const TAG: usize = 8;
 const CRC: usize = 4;
 
-/// Positions behind the last update in the segments that were given to events, kept or not.
+/// The positions after the last update of the segments that were given to events, kept or not.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::history) struct Given {
     pub(in crate::history) run: RunTag,
@@ -26,7 +26,7 @@ pub(in crate::history) struct Given {
     pub(in crate::history) last: Position,
 }
 
-/// Appends an event as the journal holds it.
+/// Appends the entry of an event.
 pub(in crate::history) fn encode_entry(run: RunTag, frame: &Frame, time: u64, out: &mut Vec<u8>) {
     let start = out.len();
     put_u64(out, run.to_u64());
@@ -58,7 +58,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Option<Given> {
     })
 }
 
-/// The entry at the start of the bytes, and its length.
+/// Decodes the entry at the start of the bytes; also returns its length.
 pub(super) fn decode_entry(bytes: &[u8]) -> Option<(RunTag, Event, usize)> {
     let record = bytes.get(TAG..)?;
     let length = TAG + Record::length_of(record)? + CRC;

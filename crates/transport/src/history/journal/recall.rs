@@ -1,4 +1,4 @@
-//! What a journal says when a log is opened: whatever of it is lost is passed over.
+//! Reads the journal when a log is opened. Damaged events are skipped.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,27 +13,27 @@ use crate::{Position, RunTag};
 /// The most bytes of a journal that are read.
 const MOST: u64 = 1 << 30;
 
-/// What a journal holds.
+/// What was read of a journal.
 pub(in crate::history) struct Recalled {
-    /// By position.
+    /// The events, by position.
     pub(in crate::history) events: Vec<Event>,
-    /// The newest position: of the segments, or of an event behind their last update.
+    /// The newest position: the last one of the segments, or that of an event after it.
     pub(in crate::history) head: Position,
-    /// Whether there is a file.
+    /// Whether the file exists.
     pub(in crate::history) exists: bool,
 }
 
-/// Reads the journal of a log whose newest segment is of a run and ends at a position.
+/// Reads the journal of a log whose newest segment belongs to `run` and ends at `recorded`.
 ///
 /// # Errors
-/// When the disk cannot be read now. Damage is none.
+/// If the disk cannot be read now. Damage is not an error.
 pub(in crate::history) fn recall(
     disk: &dyn Disk,
     manifest: &Manifest,
     run: Run,
     recorded: Position,
 ) -> io::Result<Recalled> {
-    // What an earlier run gave to events was known when this one began.
+    // When this run began, it knew which positions earlier runs had given to events.
     let mut head = recorded.max(run.first.back(1));
     let file = match disk.open(NAME) {
         Ok(file) => file,
@@ -63,7 +63,7 @@ pub(in crate::history) fn recall(
         tracing::warn!(
             file = disk.path(NAME),
             offset = bytes.len() - rest.len(),
-            "the subscription events behind this place are torn or damaged; they are passed over, updates are not concerned"
+            "subscription events after this offset are incomplete or damaged and are skipped; updates are not affected"
         );
     }
     if let Some(given) = given.filter(|given| given.run == run.tag && given.first <= head.next()) {

@@ -1,4 +1,4 @@
-//! Commits groups: they are prepared, written, made durable, and then known to readers.
+//! Commits groups: writes them, makes them durable, and then visible to readers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::history::options::SyncMode;
 use crate::history::shared::Newest;
 use crate::{AppendError, Frame, Health, Position};
 
-/// A group of at least this many updates is synced on another thread. For fewer, waking it costs more
-/// than preparing the next group takes.
+/// A group of at least this many updates is synced on another thread. For fewer, waking the thread costs
+/// more than preparing the next group meanwhile saves.
 const SYNCED_ASIDE: usize = 64;
 
 impl Pipeline for Log {
@@ -45,7 +45,7 @@ impl Pipeline for Log {
             .first()
             .is_none_or(|first| first.position == self.head.next());
         if !follows {
-            // The group before it was refused, so its places were never given.
+            // The group before it was refused, so this group has the wrong positions.
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         self.recover_from_trouble()?;
@@ -75,7 +75,7 @@ impl Pipeline for Log {
 }
 
 impl Log {
-    /// Writes a group behind the last one; large ones are synced aside, so that the next can be
+    /// Writes a group after the last one. Another thread syncs a large group, so that the next one can be
     /// prepared meanwhile.
     pub(super) fn write_group(&mut self, mut group: Prepared) -> Result<Begun, AppendError> {
         let facts = Facts {
@@ -102,8 +102,8 @@ impl Log {
         })
     }
 
-    /// Waits until a written group is as durable as the mode promises; then it can be read and
-    /// looked up.
+    /// Waits until a written group is as durable as the mode promises, and makes it visible to readers and
+    /// look-ups.
     pub(super) fn complete(&mut self, begun: Begun) -> Result<Vec<Arc<Frame>>, AppendError> {
         if begun.group.by_hub {
             return self.finish_events(begun.group);
@@ -140,7 +140,7 @@ impl Log {
         Ok(frames)
     }
 
-    /// Makes a committed group known to readers, and the events before it.
+    /// Adds a committed group, and the events before it, to what readers see.
     fn publish(
         &mut self,
         events: Option<(Position, Position)>,

@@ -1,4 +1,4 @@
-//! Subscription events: they get their places in the log, and are stored in the journal.
+//! Subscription events: they have positions in the log, but are stored in the journal (ADR 0017).
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::history::options::SyncMode;
 use crate::history::shared::Newest;
 use crate::{AppendError, Frame, Health};
 
-/// A journal of events of fewer bytes is written anew in place: waking a thread costs more.
+/// A journal with fewer bytes of events is rewritten on this thread, because waking another costs more.
 const WRITTEN_IN_PLACE: usize = 256 << 10;
 
 impl Log {
@@ -35,7 +35,7 @@ impl Log {
         })
     }
 
-    /// Waits until events are as durable as the mode promises; then they can be read.
+    /// Waits until events are as durable as the mode promises, and makes them visible to readers.
     pub(super) fn finish_events(
         &mut self,
         group: Prepared,
@@ -72,7 +72,7 @@ impl Log {
         Ok(frames)
     }
 
-    /// Forgets the events that the bounds no longer keep, in the ring too, and shortens the journal.
+    /// Removes the events that exceed the bounds, from the ring too, and shortens the journal.
     pub(super) fn forget_events(&mut self) {
         let gone = self.shared.events.write().evict();
         if !gone.is_empty() {
@@ -81,7 +81,7 @@ impl Log {
         self.shorten_journal();
     }
 
-    /// Writes the journal anew if most of it is no longer kept: aside, unless it is short.
+    /// Rewrites the journal if most of it is no longer kept; another thread writes a long one.
     pub(super) fn shorten_journal(&mut self) {
         let kept = self.shared.events.read();
         let (is_long, bytes) = (self.journal.is_long(&kept), kept.bytes());
@@ -104,8 +104,8 @@ impl Log {
         }
     }
 
-    /// Appending or syncing failed: it is unknown what the file holds, so it is written anew without
-    /// these events.
+    /// Handles a failed append or sync: it is unknown what the file holds, so it is rewritten without these
+    /// events.
     fn events_failed(&mut self, error: &io::Error) -> AppendError {
         let file = self.shared.files.disk.path(journal::NAME);
         tracing::error!(%error, file, "subscription events could not be written");
@@ -117,14 +117,15 @@ impl Log {
                 AppendError::Refused(NOT_WRITTEN)
             }
             Err(error) => {
-                tracing::error!(%error, file, "publishing stays off until the disk works again");
+                tracing::error!(%error, file, "updates are refused until the disk works again");
                 self.journal_in_doubt = Some(self.clock.moment());
                 AppendError::Unknown
             }
         }
     }
 
-    /// Gets events out of doubt that were refused, so that their places can be given again.
+    /// Removes refused events from the journal, if it may hold some, so that their positions can be given
+    /// out again.
     pub(super) fn settle_journal(&mut self) -> Result<(), AppendError> {
         let Some(tried) = self.journal_in_doubt else {
             return Ok(());
@@ -141,10 +142,10 @@ impl Log {
         Ok(())
     }
 
-    /// Makes events durable; if that fails, all that are kept are written anew.
+    /// Makes events durable. If that fails, the journal is rewritten with all that are kept.
     pub(super) fn sync_events(&mut self) -> io::Result<()> {
         if let Err(error) = self.journal.sync() {
-            tracing::error!(%error, "the disk did not take subscription events");
+            tracing::error!(%error, "subscription events could not be synced");
             self.journal.abandon();
         }
         let has_events = self.shared.events.read().iter().next().is_some();
@@ -160,7 +161,7 @@ impl Log {
         self.journal.rewrite(disk, given, manifest, &events)
     }
 
-    /// What a journal must hold now.
+    /// The contents that the journal should have now.
     fn kept_events(&self) -> (Given, Vec<Event>) {
         let given = Given {
             run: self.run.tag,

@@ -1,4 +1,4 @@
-//! When the disk fails: nothing that was refused appears, nothing acknowledged is lost.
+//! Failures of the disk. No refused update ever appears, and no acknowledged update is lost.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::history::walk::{Met, walk};
 use crate::{AppendError, Health};
 
 impl Log {
-    /// A write failed: cuts what it left. The update is refused once the cut is durable.
+    /// Handles a failed write: cuts off what it left. The updates are refused once the cut is durable.
     pub(super) fn write_failed(&mut self, error: &io::Error) -> AppendError {
         tracing::error!(%error, file = self.path(), "a group could not be written");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
@@ -25,9 +25,10 @@ impl Log {
         }
     }
 
-    /// A sync failed: that file handle is finished, and what it had not synced is in doubt.
+    /// Handles a failed sync: the file must be opened again, and it is unknown whether what was not synced
+    /// is on the disk.
     pub(super) fn sync_failed(&mut self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, file = self.path(), "the disk did not take what was written");
+        tracing::error!(%error, file = self.path(), "what was written could not be synced");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         self.enter_trouble();
         match self.mend() {
@@ -38,23 +39,23 @@ impl Log {
                 AppendError::Refused(NOT_WRITTEN)
             }
             Err(error) => {
-                tracing::error!(%error, file = self.path(), "publishing stays off until the disk works again");
+                tracing::error!(%error, file = self.path(), "updates are refused until the disk works again");
                 AppendError::Unknown
             }
         }
     }
 
-    /// A new segment could not be begun. It may be there all the same, so nothing is written to the
-    /// old one any more.
+    /// Handles the failure to create a segment. It may exist all the same, so nothing is written to the old
+    /// one any more.
     pub(super) fn roll_failed(&mut self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, file = self.path(), "no new segment could be begun");
+        tracing::error!(%error, file = self.path(), "a new segment could not be created");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         self.enter_trouble();
         // Nothing of the group was written.
         AppendError::Refused(NOT_WRITTEN)
     }
 
-    /// Tries to get out of trouble, so that something can be written.
+    /// Tries to repair the end of the log, if it is in doubt, so that the log can be written again.
     pub(super) fn recover_from_trouble(&mut self) -> Result<(), AppendError> {
         self.settle_journal()?;
         let Some(Trouble { tried }) = self.trouble else {
@@ -70,7 +71,7 @@ impl Log {
         })
     }
 
-    /// Looks whether the disk works again, though nobody publishes.
+    /// Checks whether the disk works again, without waiting for a publish.
     pub(super) fn probe(&mut self) {
         if self.recover_from_trouble().is_err() {
             return;
@@ -78,19 +79,19 @@ impl Log {
         if self.shared.health() == Health::Ready || self.check_space().is_err() {
             return;
         }
-        // Only writing shows whether it works.
+        // Only a write shows whether the disk works.
         if self.write_nothing() {
             self.shared.set_health(Health::Ready);
         }
     }
 
-    /// Writes a group of no updates, which records the floor; whether that succeeded.
+    /// Writes a group without updates, which records the floor; returns whether that succeeded.
     pub(super) fn write_nothing(&mut self) -> bool {
         let nothing = self.new_group(self.head, self.facts.time);
         let time = self.facts.time;
         let written = self.write_group(nothing);
         let is_written = written.is_ok_and(|begun| self.complete(begun).is_ok());
-        // That of the newest update.
+        // The time of the facts stays that of the newest update.
         self.facts.time = time;
         is_written
     }
@@ -100,14 +101,14 @@ impl Log {
         self.trouble = Some(Trouble { tried });
     }
 
-    /// Brings the disk to the state that readers know: the active segment, opened anew, ends with
-    /// its last committed group, and is durable.
+    /// Brings the disk to the state that readers know: opens the active segment again, cuts it after its
+    /// last committed group, and makes it durable.
     fn mend(&mut self) -> io::Result<()> {
         let files = &self.shared.files;
         let (number, first) = (self.active.number, self.active.first);
         let name = names::segment(number, first);
         let file = files.retry(usize::MAX, || files.disk.open(&name))?;
-        // What a failed sync left in the cache may pass for written and never be.
+        // After a failed sync the system may consider cached pages as written that never were.
         rewrite(&*file, self.durable.min(self.end), self.end)?;
         file.set_len(self.end)?;
         file.sync_data()?;
@@ -121,7 +122,7 @@ impl Log {
         })?;
         if !is_whole || count != (self.active.last().0 + 1).saturating_sub(first.0) {
             return Err(io::Error::other(
-                "committed updates are no longer readable; restart the hub, which says what to do",
+                "committed updates are no longer readable; restart the hub to see what to do",
             ));
         }
         self.file = file;
@@ -130,7 +131,7 @@ impl Log {
         Ok(())
     }
 
-    /// Goes on in a new segment.
+    /// Continues in a new segment.
     fn resume(&mut self) -> io::Result<()> {
         self.roll()?;
         self.trouble = None;

@@ -1,4 +1,4 @@
-//! Groups as they will be written: places, ids and bytes.
+//! Groups: the positions, ids and bytes of updates that are written together.
 
 use std::sync::Arc;
 
@@ -10,41 +10,41 @@ use crate::history::index::Facts;
 use crate::history::journal::encode_entry;
 use crate::{Frame, Position};
 
-/// Where the records of a group begin in its bytes: the header is before them, and what tells of the
-/// events before the group, if there are some.
+/// Where the records of a group begin in its bytes. Before them stand the header and, if events precede
+/// the group, their record.
 pub(super) const RECORDS: usize = GROUP_HEADER + EVENTS;
 
-/// A group as it will be written.
+/// A group that is ready to be written.
 pub(in crate::history) struct Prepared {
     /// The position of its newest update.
     pub(super) head: Position,
-    /// Whether it is of events.
+    /// Whether it consists of events.
     pub(super) by_hub: bool,
     pub(super) frames: Vec<Arc<Frame>>,
-    /// Whether their ids were chosen by publishers.
+    /// For each frame, whether its publisher chose the id.
     pub(super) chosen: Vec<bool>,
-    /// Room for what precedes the records, then those.
+    /// Room for the header and the record of events, then the records.
     pub(super) bytes: Vec<u8>,
-    /// Where in the bytes the records begin.
+    /// Where each record begins in the bytes.
     pub(super) offsets: Vec<usize>,
     pub(in crate::history) time: u64,
     pub(in crate::history) imported: u64,
 }
 
-/// A group that was written, and is perhaps not durable yet.
+/// A group that was written, but may not be durable yet.
 pub(in crate::history) struct Begun {
     pub(super) group: Prepared,
-    /// Of the segment, with the group.
+    /// The end of the segment, including the group.
     pub(super) end: u64,
-    /// Where in its bytes the group begins.
+    /// Where the group begins in its bytes.
     pub(super) start: usize,
     pub(super) facts: Facts,
-    /// Whether it is being synced aside.
+    /// Whether another thread is syncing it.
     pub(super) aside: bool,
 }
 
 impl Log {
-    /// A group without updates behind a head, whose newest update is of a time.
+    /// A group without updates that follows the position `head`, whose update has the time `before`.
     pub(in crate::history) fn new_group(&mut self, head: Position, before: u64) -> Prepared {
         let mut bytes = self.buffers.pop().unwrap_or_default();
         bytes.clear();
@@ -61,7 +61,7 @@ impl Log {
         }
     }
 
-    /// Gives updates their places in a group, and makes their records.
+    /// Adds updates to a group: gives them positions and ids, and encodes their records.
     pub(in crate::history) fn add_to(&self, group: &mut Prepared, updates: Vec<Update>) {
         let ids = &self.shared.ids;
         let mut made = ids
@@ -70,7 +70,7 @@ impl Log {
         for mut update in updates {
             group.head = group.head.next();
             let chosen = update.id.take();
-            // There are as many as updates.
+            // There are as many ids as updates.
             let made = made.next().unwrap_or_default();
             let is_chosen = chosen.is_some();
             let frame = Frame::new(group.head, chosen.unwrap_or(made), update);
@@ -86,14 +86,15 @@ impl Log {
         }
     }
 
-    /// The positions of the events before a group that no record tells of.
+    /// The positions of the events before a group that no record mentions yet.
     pub(super) fn events_before(&self, group: &Prepared) -> Option<(Position, Position)> {
         let first = self.active.last().next();
         let last = group.frames.first()?.position.back(1);
         (first <= last).then_some((first, last))
     }
 
-    /// Puts what precedes the records before them; where the group begins in its bytes.
+    /// Writes the header and the record of events before the records; returns where the group begins in
+    /// its bytes.
     pub(super) fn put_group_header(&self, group: &mut Prepared, facts: Facts) -> usize {
         let behind = self.active.last().next();
         let mut events = Vec::new();

@@ -1,5 +1,5 @@
-//! What the writer does besides writing: it deletes, syncs later, and looks whether a disk works
-//! again. None of it needs that anything can be published.
+//! The other work of the writer: deleting, delayed syncing, and checking whether a failed disk works
+//! again. It is done whether or not updates can be published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,15 @@ use crate::history::segment::Segment;
 use crate::{Health, Position};
 
 impl Log {
-    /// Hides and deletes what the bounds no longer keep, and looks whether there is room, before
-    /// anything is shown.
+    /// Deletes what the bounds no longer keep, and checks the free space, before readers see the log.
     pub(in crate::history) fn settle(&mut self) {
         self.raise_floor(true);
         self.retain();
-        // The hub's health is then right before the first publish.
+        // Only its effect on the health matters, which is then right before the first publish.
         _ = self.check_space();
     }
 
-    /// Hides what the bounds no longer keep.
+    /// Raises the floor to what the bounds keep.
     fn raise_floor(&mut self, has_time: bool) -> Position {
         let end = End {
             head: self.active.last(),
@@ -34,8 +33,8 @@ impl Log {
         floor
     }
 
-    /// Deletes what retention no longer keeps: at once for readers, on the disk once a header that
-    /// says so is durable.
+    /// Deletes what retention no longer keeps: for readers at once, on the disk when a group header with the
+    /// new floor is durable.
     pub(super) fn delete_what_is_over(&mut self) {
         let floor = self.raise_floor(false);
         let segments = self.shared.segments();
@@ -52,8 +51,8 @@ impl Log {
         self.remove_segments();
     }
 
-    /// The same without a publish, whatever the disk refuses: what is hidden is recorded, and
-    /// segments go that are wholly hidden, the active one too.
+    /// Deletes what retention no longer keeps without waiting for a publish, even if the disk is full:
+    /// records the floor, and removes the segments below it, including the active one.
     pub(super) fn retain(&mut self) {
         let floor = self.raise_floor(false);
         if self.trouble.is_some() {
@@ -64,7 +63,7 @@ impl Log {
         let is_over =
             |segment: &Arc<Segment>| segment.last() <= floor && segment.last() >= segment.first;
         if is_over(&self.active) {
-            // The new segment's header makes the floor durable.
+            // The header of the new segment makes the floor durable.
             if let Err(error) = self.roll() {
                 self.roll_failed(&error);
                 self.remove_hidden_indexes();
@@ -81,8 +80,8 @@ impl Log {
         self.remove_segments();
     }
 
-    /// Whether the floor should be written though nothing can be deleted: what was hidden by age
-    /// stays hidden if the next start finds a clock that was set back.
+    /// Whether to record the floor although no segment can be removed: what is deleted by age must stay
+    /// deleted if the next start finds a clock that was set back.
     fn must_record(&self, floor: Position) -> bool {
         self.shared.options.max_age.is_some()
             && floor > self.facts.floor
@@ -91,7 +90,7 @@ impl Log {
                 .is_over(self.floor_recorded, LOOK_AGAIN.as_millis())
     }
 
-    /// Syncs what was written; whether that succeeded.
+    /// Syncs what was written; returns whether that succeeded.
     pub(super) fn sync(&mut self) -> bool {
         if let Err(error) = self.sync_events() {
             tracing::debug!(%error, "the file of subscription events could not be written");
@@ -123,7 +122,7 @@ impl Log {
         has_trouble || self.shared.health() != Health::Ready
     }
 
-    /// What is due while nobody publishes; when to come again.
+    /// Does what is due while nothing is published; returns after what time to call it again.
     pub(super) fn keep_house(&mut self) -> Option<Duration> {
         self.remove_again();
         self.shorten_journal();

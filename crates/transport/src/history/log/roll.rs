@@ -1,4 +1,4 @@
-//! The next segment, and the end of the oldest ones.
+//! Begins the next segment, and removes the oldest ones.
 
 use std::io;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use crate::history::names;
 use crate::history::options::SyncMode;
 use crate::history::segment::{Segment, create_segment};
 
-/// Zeros that are written ahead, at most, in bytes.
+/// The most zeros that are written ahead, in bytes.
 const ALLOCATED: u64 = 1 << 20;
-/// The least and the most bytes of a segment; large updates may exceed both.
+/// The least and the most bytes of a segment; a large update may exceed both.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 
-/// The bytes of a segment in a log that keeps `kept` bytes: a quarter, so that little outlives its
-/// deletion.
+/// The bytes of a segment in a log that keeps `kept` bytes: a quarter of them, so that little stays on
+/// the disk after its deletion.
 fn segment_bytes(kept: u64) -> u64 {
     (kept / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end())
 }
 
 impl Log {
-    /// Writes zeros where the next groups will be, unless there are some: to sync what overwrites
-    /// them takes the disk two thirds of the time that a growing file takes.
+    /// Writes zeros where the next groups will be, unless that was done. A sync of bytes that overwrite
+    /// them takes two thirds of the time that a growing file takes.
     pub(super) fn allocate(&mut self, bytes: u64) {
         let end = self.end + bytes;
         if self.shared.options.sync != SyncMode::Always || end <= self.allocated {
@@ -31,12 +31,12 @@ impl Log {
         }
         let ahead = (self.target / 4).min(ALLOCATED);
         let zeros = vec![0; usize::try_from(ahead).unwrap_or_default()];
-        // Where that fails the file grows group by group, and may be longer all the same.
+        // If that fails, the file grows group by group; it may be longer all the same.
         _ = self.file.write_at(&zeros, end);
         self.allocated = end + zeros.len() as u64;
     }
 
-    /// Makes the active segment durable, and no longer than what it holds.
+    /// Makes the active segment durable, and removes what was written ahead.
     pub(super) fn finish_segment(&mut self) -> io::Result<()> {
         let is_longer = self.allocated > self.end;
         if is_longer {
@@ -50,12 +50,12 @@ impl Log {
         Ok(())
     }
 
-    /// Begins a new segment. The old one is durable first, whatever the mode says.
+    /// Begins a new segment. The old one becomes durable first, in every mode.
     pub(super) fn roll(&mut self) -> io::Result<()> {
         self.finish_segment()?;
         self.sync_events()?;
         self.unsynced_since = None;
-        // Not what a group that is under way says: it may be refused.
+        // Without the floor of a group that is under way, which may be refused.
         let floor = self.facts.floor.max(self.retention.floor());
         let header = SegmentHeader {
             number: self.active.number + 1,
@@ -67,7 +67,8 @@ impl Log {
             key: self.shared.manifest.key,
         };
         let files = &self.shared.files;
-        // Readers can open their files again; without a segment nothing can be published.
+        // Closing files for a descriptor is acceptable: readers can open them again, but nothing can be
+        // published without a segment.
         let file = files.retry(usize::MAX, || create_segment(&*files.disk, &header))?;
         let subject = self.subject();
         self.write_index(&names::index(subject.number, subject.first));
@@ -95,12 +96,12 @@ impl Log {
         Ok(())
     }
 
-    /// Decides how long the active segment becomes.
+    /// Decides how long the active segment may become.
     pub(in crate::history) fn set_target(&mut self) {
         self.target = segment_bytes(self.kept_bytes());
     }
 
-    /// The bytes that kept updates occupy, as if all of a segment were of one size.
+    /// The bytes that kept updates take, estimated as if all updates of a segment had the same size.
     fn kept_bytes(&self) -> u64 {
         let floor = self.facts.floor;
         let segments = self.shared.segments();
@@ -125,12 +126,12 @@ impl Log {
         }
     }
 
-    /// Leaves the index of the active segment beside it, for an opening that need not read it.
+    /// Writes the index of the active segment beside it, so that the next opening need not read it.
     pub(super) fn write_closed_index(&self) {
         self.write_index(&names::closed(self.active.number, self.active.first));
     }
 
-    /// Writes the active segment's index. It can be made again from the segment at any time.
+    /// Writes the index of the active segment. It can be rebuilt from the segment at any time.
     fn write_index(&self, name: &str) {
         let Some(written) = self.active.written() else {
             return;
@@ -138,18 +139,18 @@ impl Log {
         let written = written.read();
         let disk = &*self.shared.files.disk;
         if let Err(error) = written.index.write(disk, name, self.subject(), self.facts) {
-            // What was begun takes room that a full disk does not have.
+            // The unfinished file takes room that a full disk does not have.
             drop(disk.remove(&format!("{name}{}", names::NEW)));
-            tracing::warn!(%error, index = disk.path(name), "an index could not be written; it is made when it is needed");
+            tracing::warn!(%error, index = disk.path(name), "an index could not be written and is rebuilt when it is needed");
         }
     }
 }
 
 impl Log {
-    /// Removes the segments that lie wholly below a floor that is known to be durable.
+    /// Removes the segments below the floor that is known to be durable.
     pub(super) fn remove_segments(&mut self) {
         let segments = self.shared.segments();
-        // The active one stays.
+        // The active segment stays.
         let sealed = &segments[..segments.len().saturating_sub(1)];
         let kept = sealed.partition_point(|segment| segment.last() <= self.durable_floor);
         if kept > 0 {
@@ -164,7 +165,7 @@ impl Log {
         }
     }
 
-    /// Tries again what could not be removed.
+    /// Tries again to remove the files that could not be removed.
     pub(super) fn remove_again(&mut self) {
         let disk = &*self.shared.files.disk;
         self.unremoved.retain(|name| match disk.remove(name) {
@@ -173,8 +174,8 @@ impl Log {
         });
     }
 
-    /// Removes the indexes of segments that are hidden, while the segments must stay because no
-    /// floor can be written: they can be made again, and their room may be what is missing.
+    /// Removes the indexes of deleted segments whose files must stay, because the floor cannot be
+    /// recorded. Indexes can be rebuilt, and their room may be what the disk lacks.
     pub(super) fn remove_hidden_indexes(&mut self) {
         let floor = self.retention.floor();
         let segments = self.shared.segments();
@@ -193,7 +194,7 @@ impl Log {
                 tracing::warn!(
                     %error,
                     file = disk.path(&name),
-                    "what is no longer kept could not be removed; it is tried again"
+                    "a file that is no longer needed could not be removed; the hub tries again"
                 );
                 self.unremoved.push(name);
             }

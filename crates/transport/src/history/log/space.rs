@@ -1,21 +1,22 @@
-//! The room on the disk: publishing is refused before it is full.
+//! The free space of the disk. Updates are refused before the disk is full.
 
 use super::writer::Log;
 use crate::{AppendError, Health};
 
 const ALMOST_FULL: &str =
     "the disk is almost full; free space, or let the history keep less (size, max_bytes, max_age)";
-/// The disk's free space is checked again after this time, or after this many bytes.
+/// The free space is checked again after this time, in milliseconds, or after this many bytes.
 const SPACE_SEEN_MS: u128 = 100;
 const SPACE_SEEN_BYTES: u64 = 1 << 20;
-/// Publishing is refused below this much free space, or [`FREE_SHARE`] of the disk if that is less.
+/// Updates are refused if less than this is free, in bytes, or less than [`FREE_SHARE`] of the disk if
+/// that is smaller.
 const FREE_BYTES: u64 = 1 << 30;
-/// One twentieth of the disk.
+/// The divisor of the disk's size: one twentieth.
 const FREE_SHARE: u64 = 20;
 
 impl Log {
-    /// Looks now and then whether the disk has room. On a full disk it first deletes what is over, since
-    /// refused publishes may leave no time to do so later.
+    /// Checks from time to time whether the disk has room. On a full disk it first deletes what retention
+    /// no longer keeps, since refused publishes may leave no time to do so later.
     pub(super) fn look_for_room(&mut self) -> Result<(), AppendError> {
         let bytes = self.active.base + self.end;
         let is_due = self.space_seen.is_none_or(|(since, at)| {
@@ -35,7 +36,7 @@ impl Log {
     pub(super) fn check_space(&mut self) -> Result<(), AppendError> {
         let is_full = match self.shared.files.disk.space() {
             Ok(space) => space.available < FREE_BYTES.min(space.total / FREE_SHARE),
-            // Writing will tell.
+            // The next write shows whether there is room.
             Err(_) => false,
         };
         if is_full {

@@ -1,4 +1,4 @@
-//! A thread that syncs a file while the writer prepares what comes next.
+//! A thread that syncs a file while the writer prepares the next group.
 
 use std::io;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 
 use crate::history::disk::File;
 
-/// The share of a sync, in percent, after which the next group is prepared: what comes later is
-/// added when it has ended.
+/// The share of the usual time of a sync, in percent, after which the next group is prepared. Updates
+/// that come later are added when the sync has ended.
 const MOST: u32 = 50;
-/// Nothing is usual before the first one.
+/// The least bound on the time that a single sync adds to the average.
 const FIRST: Duration = Duration::from_millis(1);
 
-/// What syncing came to, and how long it took.
+/// The result of a sync, and how long it took.
 type Outcome = (io::Result<()>, Duration);
 
-/// The thread; it ends when this is dropped.
+/// The thread that syncs. It ends when this is dropped.
 pub(in crate::history) struct Syncer {
     files: Option<SyncSender<Arc<dyn File>>>,
     outcomes: Receiver<Outcome>,
-    /// An outcome that came while most of the sync was waited for.
+    /// An outcome that came during [`wait_for_most`](Self::wait_for_most).
     early: Option<Outcome>,
-    /// How long a sync takes, more or less.
+    /// The moving average of the time that a sync takes.
     usual: Duration,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,7 +38,7 @@ impl Syncer {
                 while let Ok(file) = asked.recv() {
                     #[expect(
                         clippy::disallowed_methods,
-                        reason = "nothing depends on it but speed"
+                        reason = "it only decides how long to wait before preparing the next group"
                     )]
                     let begun = Instant::now();
                     let synced = file.sync_data();
@@ -56,7 +56,7 @@ impl Syncer {
         })
     }
 
-    /// Begins to sync a file; whether it did. One at a time.
+    /// Begins to sync a file; returns whether it did. Only one sync may be under way.
     pub(super) fn begin(&self, file: &Arc<dyn File>) -> bool {
         let asked = self
             .files
@@ -65,19 +65,19 @@ impl Syncer {
         matches!(asked, Some(Ok(())))
     }
 
-    /// Waits while most of the usual time goes by; whether the file is still being synced.
+    /// Waits for most of the usual time; returns whether the sync is still under way.
     pub(super) fn wait_for_most(&mut self) -> bool {
         let most = self.usual * MOST / 100;
         self.early = self.outcomes.recv_timeout(most).ok();
         self.early.is_none()
     }
 
-    /// Waits until the file is synced.
+    /// Waits for the end of the sync.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let outcome = self.early.take().map_or_else(|| self.outcomes.recv(), Ok);
         let failed = || io::Error::other("the thread that syncs has failed");
         let (synced, took) = outcome.map_err(|_| failed())?;
-        // One sync that is ten times as long as usual should not count for more than that.
+        // A single sync counts for at most ten times the average.
         self.usual = (self.usual * 7 + took.min(self.usual * 10 + FIRST)) / 8;
         synced
     }
@@ -87,7 +87,7 @@ impl Drop for Syncer {
     fn drop(&mut self) {
         self.files = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by its hook; there is nothing to add.
+            // The panic hook has reported a panic of the thread.
             _ = thread.join();
         }
     }

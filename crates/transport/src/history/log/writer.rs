@@ -1,4 +1,4 @@
-//! The writer of a log: what it knows, and how it ends.
+//! The state of the writer, and how it closes the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What is written at once at most, unless a single update is larger. In bytes.
 pub(in crate::history) const GROUP_BYTES: usize = 1 << 20;
 
-/// The only one who writes.
+/// The writer of a log; nothing else writes to it.
 pub(in crate::history) struct Log {
     pub(in crate::history) shared: Arc<Shared>,
     pub(in crate::history) run: Run,
@@ -29,49 +29,50 @@ pub(in crate::history) struct Log {
     pub(in crate::history) file: Arc<dyn File>,
     /// Where the last committed group of the active segment ends.
     pub(in crate::history) end: u64,
-    /// Up to here the active segment is known to be durable.
+    /// How many bytes of the active segment are known to be durable.
     pub(in crate::history) durable: u64,
-    /// Up to here the active segment's file has room that was written before.
+    /// Up to which offset the file of the active segment was written ahead.
     pub(in crate::history) allocated: u64,
-    /// When the active segment has this many bytes, the next one begins.
+    /// The next segment begins when the active one has this many bytes.
     pub(in crate::history) target: u64,
-    /// When and at how many bytes of the log the disk's free space was last looked at.
+    /// When the free space of the disk was last checked, and how many bytes the log had then.
     pub(in crate::history) space_seen: Option<(Moment, u64)>,
-    /// The newest position. What lies between it and the last one of the active segment are events.
+    /// The newest position. The positions between the last one of the active segment and this one are
+    /// those of events.
     pub(in crate::history) head: Position,
     pub(in crate::history) journal: Journal,
-    /// When it was last tried to write the journal anew, if it may hold events that were refused.
+    /// If the journal may hold events that were refused: when the last attempt to rewrite it was made.
     pub(in crate::history) journal_in_doubt: Option<Moment>,
     pub(in crate::history) ring: Arc<Ring>,
     pub(in crate::history) clock: Clock,
     pub(in crate::history) retention: Retention,
-    /// When the floor was last written without a publish.
+    /// When the floor was last recorded without a publish.
     pub(in crate::history) floor_recorded: Moment,
     /// Files that could not be removed yet.
     pub(in crate::history) unremoved: Vec<String>,
-    /// Of the last committed group.
+    /// The facts of the last committed group.
     pub(in crate::history) facts: Facts,
-    /// The retention floor that is known to be durable; what is above it is not removed.
+    /// The retention floor that is known to be durable. No file with updates above it is removed.
     pub(in crate::history) durable_floor: Position,
     /// When the oldest update that is not durable was committed.
     pub(in crate::history) unsynced_since: Option<Moment>,
     pub(in crate::history) trouble: Option<Trouble>,
-    /// Reused for groups.
+    /// Buffers that groups use again.
     pub(in crate::history) buffers: Vec<Vec<u8>>,
     pub(in crate::history) syncer: Syncer,
-    /// Keeps other processes out; dropped last.
+    /// Locks out other processes; dropped last.
     pub(in crate::history) _lock: Box<dyn Send + Sync>,
 }
 
-/// The active segment's end is not known to be as it should: nothing is written until it is.
+/// The end of the active segment may be wrong; nothing is written until it is known to be right.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::history) struct Trouble {
-    /// When it was last tried to get out.
+    /// When the last attempt to repair it was made.
     pub(super) tried: Moment,
 }
 
 impl Drop for Log {
-    /// Leaves the log so that it opens without being read.
+    /// Closes the log, so that the next opening need not read a segment.
     fn drop(&mut self) {
         if let Err(error) = self.sync_events() {
             tracing::warn!(%error, "the file of subscription events could not be written");

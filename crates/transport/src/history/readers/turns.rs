@@ -1,23 +1,23 @@
-//! Work that waits, so that each client has the same share of the threads however much it asks for.
+//! Jobs that wait. Every client has the same share of the threads, however much it asks for.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Jobs that wait at most; a client with more than the others loses the newest of its own first.
+/// The most jobs that wait. Beyond it the client with the most jobs loses its newest one.
 pub(super) const MOST: usize = 65_536;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// Where a job waits.
+/// The place of a job that waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     client: u64,
     number: u64,
 }
 
-/// Jobs by client; clients take turns, and each has its jobs done in the order in which it asked.
+/// Jobs by client. Clients take turns, and the jobs of a client keep their order.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// The client of each turn; every client with a job has one.
+    /// The client of each turn; every client with a job has one turn.
     turns: BTreeMap<u64, u64>,
     clients: HashMap<u64, Waiting>,
     /// Numbers turns and jobs.
@@ -35,8 +35,8 @@ impl Turns {
         self.jobs
     }
 
-    /// Adds a job. The second value is a job that had to give way, perhaps this one; dropping it
-    /// tells the client so.
+    /// Adds a job. The second value is a job that was rejected for it, perhaps this one; dropping it tells
+    /// its client.
     pub(super) fn push(&mut self, client: u64, job: Job) -> (Ticket, Option<Job>) {
         let number = self.number();
         let ticket = Ticket { client, number };
@@ -70,7 +70,7 @@ impl Turns {
         Some(job)
     }
 
-    /// Takes a job out, unless its turn has come.
+    /// Removes a job, unless its turn has come.
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Option<Job> {
         let waiting = self.clients.get_mut(&ticket.client)?;
         let job = waiting.jobs.remove(&ticket.number)?;
@@ -149,15 +149,15 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_longest_queue_gives_way() {
+    fn beyond_the_bound_the_longest_queue_loses_its_newest_job() {
         let (mut turns, done) = (Turns::default(), Done::default());
         for number in 0..MOST as u64 {
             assert!(turns.push(1, job(&done, 1, number)).1.is_none());
         }
-        // Its own newest one.
+        // The newest job of that client.
         let (ticket, dropped) = turns.push(1, job(&done, 1, u64::MAX));
         assert!(dropped.is_some() && turns.cancel(ticket).is_none());
-        // Another client's stays.
+        // The job of another client stays.
         let (_, dropped) = turns.push(2, job(&done, 2, 0));
         assert!(dropped.is_some());
         assert_eq!(turns.len(), MOST);

@@ -1,4 +1,4 @@
-//! Subscription events, when a log is opened.
+//! The subscription events of a log that is being opened.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::history::manifest::Manifest;
 use crate::history::shared::Shared;
 use crate::{EventBounds, Position};
 
-/// The events that are kept of those that were found, and the journal that holds them.
+/// Keeps the events within the bounds; returns them, and the journal that has them.
 pub(super) fn keep_events(
     recalled: Recalled,
     bounds: EventBounds,
@@ -38,8 +38,8 @@ pub(super) fn keep_events(
     Ok((events, journal))
 }
 
-/// Writes the events that were found anew, since a killed process leaves what is readable and not
-/// durable, and a segment begins only once all before it is durable.
+/// Rewrites the journal. A killed process may leave events that are readable but not durable, and
+/// everything before a new segment must be durable.
 fn write_journal(
     journal: &mut Journal,
     disk: &dyn Disk,
@@ -49,7 +49,7 @@ fn write_journal(
 ) -> Result<(), OpenError> {
     let kept: Vec<_> = events.iter().cloned().collect();
     match journal.rewrite(disk, given, manifest, &kept) {
-        // The file stays as it is, and is written anew before the next event.
+        // The file stays as it is, and is rewritten before the next event.
         Err(error)
             if matches!(
                 error.kind(),
@@ -63,7 +63,7 @@ fn write_journal(
     }
 }
 
-/// Which positions of a log are those of events, as far back as its size reaches.
+/// The positions of the events of a log, as far back as the bound on its count of updates reaches.
 pub(super) fn event_ranges(shared: &Shared, floor: Position) -> io::Result<EventRanges> {
     let mut ranges = EventRanges::default();
     let Some(size) = shared.options.size else {

@@ -1,4 +1,4 @@
-//! What is there before a log is opened: its files, its manifest, its headers, and who has it.
+//! What an opening finds in the directory: lock, files, manifest and headers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +13,13 @@ use crate::history::journal;
 use crate::history::manifest::{Manifest, Read};
 use crate::history::names::{self, Name};
 
-/// How often another process is asked to let go, and how long it may take each time.
+/// How often to try to lock the directory, and how long to wait after each attempt.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The files of a log, as found.
 pub(in crate::history) struct Found {
-    /// By number: first position and length.
+    /// Segments, by number: first position and length.
     pub(in crate::history) segments: BTreeMap<u64, (Position, u64)>,
     /// Indexes, by number.
     pub(in crate::history) indexes: BTreeMap<u64, Position>,
@@ -27,7 +27,7 @@ pub(in crate::history) struct Found {
     pub(in crate::history) leftovers: Vec<String>,
 }
 
-/// Turns an error of the file system into one that names the file.
+/// Makes an error of the file system one that names the file and the action.
 pub(in crate::history) fn failed(
     disk: &dyn Disk,
     name: &str,
@@ -41,7 +41,7 @@ pub(in crate::history) fn failed(
     }
 }
 
-/// Waits up to five seconds for another process to let go.
+/// Locks the directory. Waits up to five seconds for another process.
 pub(in crate::history) fn lock(disk: &dyn Disk) -> Result<Box<dyn Send + Sync>, OpenError> {
     for _ in 0..LOCK_TRIES {
         let locked = disk.lock().map_err(failed(disk, "lock", "locking it"))?;
@@ -55,7 +55,7 @@ pub(in crate::history) fn lock(disk: &dyn Disk) -> Result<Box<dyn Send + Sync>, 
     })
 }
 
-/// Lists the log's files.
+/// Lists the files of the log.
 pub(in crate::history) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
     let mut found = Found {
         segments: BTreeMap::new(),
@@ -79,14 +79,14 @@ pub(in crate::history) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
             Some(Name::Index(number, first)) => drop(found.indexes.insert(number, first)),
             Some(Name::Closed(number, first)) => drop(found.closed.insert(number, first)),
             None if is_leftover(&name) => found.leftovers.push(name),
-            // Somebody else's.
+            // Files of other programs are left alone.
             None => {}
         }
     }
     Ok(found)
 }
 
-/// Whether a file is one of ours that was being written.
+/// Whether a file is an unfinished one of the log.
 fn is_leftover(name: &str) -> bool {
     let stem = name.strip_suffix(names::NEW);
     stem.is_some_and(|stem| {
@@ -94,7 +94,7 @@ fn is_leftover(name: &str) -> bool {
     })
 }
 
-/// Reads the manifest, or makes it from the segments' headers.
+/// Reads the manifest, or rebuilds it from the headers of the segments.
 pub(in crate::history) fn read_manifest(
     disk: &dyn Disk,
     found: &Found,
@@ -104,7 +104,7 @@ pub(in crate::history) fn read_manifest(
     match read {
         Read::Manifest(_) if found.segments.is_empty() => Err(OpenError::Missing {
             path: disk.path(&names::segment(1, Position(1))),
-            what: "there is a manifest and not one segment".to_owned(),
+            what: "there is a manifest but no segment".to_owned(),
         }),
         Read::Manifest(manifest) => Ok(manifest),
         Read::Version(version) => Err(OpenError::Version {
@@ -154,12 +154,12 @@ fn rebuild_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenErro
     }
     tracing::warn!(
         manifest = disk.path("manifest"),
-        "the manifest is missing or damaged; it is made anew from the segments"
+        "the manifest is missing or damaged and is rebuilt from the segments"
     );
     manifest.ok_or_else(|| {
         fault.unwrap_or_else(|| OpenError::Missing {
             path: disk.path("manifest"),
-            what: "there is nothing to make it from".to_owned(),
+            what: "there is no segment to rebuild it from".to_owned(),
         })
     })
 }
@@ -186,7 +186,7 @@ pub(in crate::history) fn read_header(
         Ok(_) | Err(HeaderFault::Unreadable) => Err(OpenError::Damaged {
             path: disk.path(&name),
             offset: 0,
-            what: "the segment's header is not readable, or not this file's".to_owned(),
+            what: "the header of the segment is not readable or belongs to another file".to_owned(),
         }),
     }
 }

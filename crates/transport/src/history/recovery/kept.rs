@@ -1,4 +1,4 @@
-//! Which segments a log is made of.
+//! The segments of a log that is being opened.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::history::manifest::{Gap, Manifest};
 use crate::history::names;
 use crate::history::segment::Segment;
 
-/// The segments that hold what is above the floor, none of them missing.
+/// The segments with updates above the floor; an error if one of them is missing.
 pub(super) fn keep(
     disk: &dyn Disk,
     found: &Found,
@@ -68,7 +68,7 @@ fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {
         .any(|gap| gap.first <= first && last <= gap.last)
 }
 
-/// The segments of a log before the active one, and their bytes.
+/// The segments before the active one, and their bytes.
 pub(super) fn sealed(subjects: &[Subject], active: u64) -> (Vec<Arc<Segment>>, u64) {
     let mut base = 0;
     let mut kept: Vec<Arc<Segment>> = Vec::new();

@@ -1,4 +1,4 @@
-//! The newest update of a log, when it is opened.
+//! The newest update of a log that is being opened.
 
 use std::io;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::history::segment::{Segment, read_record};
 use crate::history::walk::{Met, walk};
 use crate::{EventIds, Position};
 
-/// Learns the id and the time of the newest update, and the id of the newest position, which may be an
-/// event's.
+/// Finds the id and the time of the newest update, and the id of the newest position, which may be that
+/// of an event.
 pub(super) fn learn(
     newest: &mut Recovered,
     disk: &dyn Disk,
@@ -30,14 +30,14 @@ pub(super) fn learn(
         && let Some((event_id, time)) = newest_update(disk, sealed, manifest)?
     {
         newest.event_id = Some(event_id);
-        // A segment without updates knows only when it was begun.
+        // A segment without updates has only the time of its creation.
         newest.facts.time = time;
     }
     if newest.event_id.is_some() {
         clock.committed(newest.facts.time);
     }
     if head > newest.head {
-        // The newest one is an event, whose id the log made.
+        // The newest position is that of an event, whose id the log made.
         let ids = EventIds::new(&manifest.key);
         let run = manifest.run_of(head);
         newest.event_id = run.map(|run| ids.encode(run.tag, head).into());

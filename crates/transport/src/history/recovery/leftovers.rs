@@ -1,4 +1,4 @@
-//! The files that an opening replaces or no longer needs.
+//! The files that an opening replaces or removes.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::history::index::Subject;
 use crate::history::names;
 use crate::history::segment::create_segment;
 
-/// Creates the active segment. On a full disk it first removes the indexes, whose room may be enough.
+/// Creates the active segment. If the disk is full, removes the indexes, whose room may suffice, and tries
+/// again.
 pub(super) fn create_active(
     disk: &dyn Disk,
     found: &Found,
@@ -22,7 +23,7 @@ pub(super) fn create_active(
     let name = names::segment(header.number, header.first);
     let file = create_segment(disk, header).or_else(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            tracing::warn!("the disk is full; indexes are removed and made again when needed");
+            tracing::warn!("the disk is full; indexes are removed and rebuilt when needed");
             let indexes = found.indexes.iter();
             remove(
                 disk,
@@ -35,7 +36,7 @@ pub(super) fn create_active(
     file.map_err(failed(disk, &name, "creating it"))
 }
 
-/// Leaves the index of the segment that was the newest; it has a successor now.
+/// Writes the index of the segment that was the newest, since it has a successor now.
 pub(super) fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Position) {
     let index = names::index(number, first);
     let written = match &newest.index {
@@ -52,12 +53,11 @@ pub(super) fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Posi
         None => disk.rename(&names::closed(number, first), &index),
     };
     if let Err(error) = written {
-        tracing::warn!(%error, index = disk.path(&index), "an index could not be written; it is made when it is needed");
+        tracing::warn!(%error, index = disk.path(&index), "an index could not be written and is rebuilt when it is needed");
     }
 }
 
-/// Removes what no segment in use needs, and what was being written. The floor that says so is
-/// durable.
+/// Removes the files below the floor, which is durable, and unfinished files.
 pub(super) fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
     let old = |number: &u64| *number < oldest;
     let segments = found.segments.iter().filter(|(number, _)| old(number));
@@ -68,7 +68,7 @@ pub(super) fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
     remove(disk, segments.chain(indexes).chain(leftovers));
 }
 
-/// Removes files; whatever fails is tried again at the next start.
+/// Removes files. The next start tries again if that fails.
 pub(super) fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
     for name in names {
         match disk.remove(&name) {

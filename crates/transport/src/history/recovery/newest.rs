@@ -1,5 +1,4 @@
-//! The newest segment: the only one that is read when a log is opened, and the only one that may
-//! be torn.
+//! The newest segment: the only one that an opening reads, and the only one whose end may be incomplete.
 
 use std::io;
 use std::sync::Arc;
@@ -16,24 +15,24 @@ use crate::history::run::Run;
 use crate::history::scan::{Entry, Scanner};
 use crate::history::segment::rewrite;
 
-/// The newest segment, as far as it is whole; all of it is durable.
+/// The newest segment, up to its last complete group. All of it is durable.
 pub(super) struct Recovered {
     pub(super) run: Run,
     pub(super) head: Position,
-    /// Of the newest update, if the segment was read and has one.
+    /// The id of the newest update, if the segment was read and has one.
     pub(super) event_id: Option<Box<str>>,
     pub(super) facts: Facts,
-    /// When it was begun, in milliseconds since 1970.
+    /// When the segment was created, in milliseconds since 1970.
     pub(super) created: u64,
     /// Where its last group ends.
     pub(super) length: u64,
-    /// Up to here it is known to have been durable.
+    /// How many bytes are known to have been durable.
     mark: u64,
     /// `None` if the segment was closed and its index lies beside it.
     pub(super) index: Option<Index>,
 }
 
-/// Reads the newest segment, cuts what is torn, and makes the rest durable.
+/// Reads the newest segment, cuts off an incomplete end, and makes the rest durable.
 pub(super) fn recover(
     disk: &dyn Disk,
     found: &Found,
@@ -44,7 +43,7 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     check_successor(disk, found, number, length)?;
     let header = read_header(disk, number, first)?;
-    // Whatever it says is in the segment too.
+    // An error does not matter: everything in this index is in the segment too.
     if let Ok(Some(closed)) = closed_index(disk, number, first, length) {
         return Ok(Recovered {
             run: header.run,
@@ -86,11 +85,11 @@ pub(super) fn recover(
     if recovered.length < length {
         cut(disk, &name, &file, &recovered, &mut scanner, number, length)?;
     }
-    // A killed process leaves what is readable and not durable; after a failed sync the system may
-    // even take it for written, so it is written once more.
+    // A killed process may leave bytes that are readable but not durable. After a failed sync the system
+    // may even consider them as written, so they are written once more.
     let mark = recovered.mark.min(recovered.length);
     rewrite(&*file, mark, recovered.length).map_err(failed(disk, &name, "writing it"))?;
-    // So is its length: a cut that comes back with the power would count for `max_bytes`.
+    // The length too: a tail that reappears after a loss of power would count towards `max_bytes`.
     file.set_len(recovered.length)
         .map_err(failed(disk, &name, "cutting it"))?;
     file.sync_data()
@@ -110,7 +109,8 @@ pub(in crate::history) fn closed_index(
     })
 }
 
-/// An index that is not of a closed segment says that there was a later segment.
+/// Checks that no later segment is missing: an index, except that of a closed segment, shows that its
+/// segment had a successor.
 fn check_successor(
     disk: &dyn Disk,
     found: &Found,
@@ -130,13 +130,13 @@ fn check_successor(
     });
     match index.map_err(failed(disk, &name, "reading it"))? {
         Some(index) => Err(missing(disk, number + 1, index.subject().last.next())),
-        // It is derived, and says nothing if it is damaged.
+        // A damaged index shows nothing.
         None => Ok(()),
     }
 }
 
 impl Recovered {
-    /// Takes the next group if all of it is whole; whether it did.
+    /// Takes the next group if it is complete; returns whether it did.
     fn take_group(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -193,7 +193,8 @@ fn scanner_is_at_last(header: &GroupHeader, position: Position) -> bool {
     position.0 + 1 == header.first.0 + u64::from(header.count)
 }
 
-/// If all records of a group are readable and dense: where they begin, with the events before.
+/// The first position of a group, including the events before it; `None` unless all its records are
+/// readable and follow each other.
 fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> io::Result<Option<Position>> {
     let end = header.at + GROUP_HEADER as u64 + u64::from(header.length);
     let (mut first, mut expected) = (header.first, header.first);
@@ -218,7 +219,7 @@ fn is_whole(scanner: &mut Scanner<'_>, header: &GroupHeader) -> io::Result<Optio
     Ok(is_whole.then_some(first))
 }
 
-/// Cuts the torn tail of the newest segment, unless it had been durable: then it is damage.
+/// Cuts off the incomplete end of the newest segment. If it had been durable, it is damage and an error.
 fn cut(
     disk: &dyn Disk,
     name: &str,
@@ -237,7 +238,7 @@ fn cut(
             path: disk.path(name),
             offset: at,
             what: format!(
-                "what follows position {} is not readable, though the group at offset {} says that it was on the disk",
+                "the updates after position {} are not readable, but the group at offset {} shows that they were on the disk",
                 recovered.head, later.at
             ),
         });
@@ -248,13 +249,13 @@ fn cut(
             file = disk.path(name),
             offset = at,
             bytes = length - at,
-            "the end of the newest segment is torn, as a crash leaves it; it is cut"
+            "the end of the newest segment is incomplete, as a crash leaves it, and is cut off"
         );
     }
     file.set_len(at).map_err(failed(disk, name, "cutting it"))
 }
 
-/// Whether a part of a file is what was written ahead and never used.
+/// Whether a part of a file has only the zeros that were written ahead.
 fn is_zero(file: &dyn File, mut from: u64, to: u64) -> io::Result<bool> {
     let mut buffer = vec![0; 64 << 10];
     while from < to {

@@ -1,57 +1,56 @@
-//! The bounds of what is kept, and what they say of an update.
+//! The bounds on what is kept, and how they judge an update.
 
 use crate::Position;
 
-/// The end of the log.
+/// The state at the end of the log.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::history) struct End {
-    /// The position of the newest update; events do not count.
+    /// The position of the newest update, without events.
     pub(in crate::history) head: Position,
-    /// The newest position, events included.
+    /// The newest position, including events.
     pub(in crate::history) top: Position,
     /// The bytes of all segments.
     pub(in crate::history) bytes: u64,
-    /// When the newest update was committed, as it was stored, in milliseconds since 1970.
+    /// The stored commit time of the newest update, in milliseconds since 1970.
     pub(in crate::history) committed: u64,
-    /// The time of day that ages are judged by, in milliseconds since 1970.
+    /// The time by which ages are counted, in milliseconds since 1970.
     pub(in crate::history) now: u64,
 }
 
-/// That an update was there at a time although it was committed at one that is still to come. In
-/// milliseconds since 1970.
+/// A time at which an update existed, for an update whose commit time is in the future.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Witness {
     pub(super) position: Position,
     time: u64,
 }
 
-/// The bounds, those that are a look at the disk away first.
+/// The bounds that need a read of the disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_bytes: Option<u64>,
     /// In milliseconds.
     pub(super) max_age: Option<u64>,
-    /// If the newest update is of a time that is still to come, since when that is known.
+    /// If the commit time of the newest update is in the future: when that was noticed.
     pub(super) witness: Option<Witness>,
 }
 
-/// A stored update, as far as bounds ask.
+/// The facts about a stored update that bounds need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stored {
     pub(super) position: Position,
-    /// Where it begins, in bytes of all segments.
+    /// Its offset, in the bytes of all segments.
     pub(super) start: u64,
     /// When it was committed, in milliseconds since 1970.
     pub(super) time: u64,
 }
 
-/// What bounds say of an update.
+/// What the bounds say about an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Kept,
-    /// It is over, as are those before it.
+    /// The update and all before it are deleted.
     Over(Position),
-    /// It is lost, or was committed at a time that is still to come: it is as old as what follows.
+    /// The update is lost or its commit time is in the future, so it is as old as the next one.
     Unknown,
 }
 
@@ -81,13 +80,13 @@ impl Limits {
         }
     }
 
-    /// Remembers since when the newest update is of a time that is still to come. If a later one is
-    /// of a time that has come, they are as old as that.
+    /// Notes the present time if the commit time of the newest update is in the future. Once a later
+    /// update has a time that is not, earlier ones are as old as that update.
     pub(super) fn witness(&mut self, end: End) {
         let is_known = |known: &Witness| known.time <= end.now && known.position == end.head;
         let known = self.witness.filter(is_known);
-        let is_to_come = end.committed > end.now;
-        self.witness = is_to_come.then(|| {
+        let is_in_the_future = end.committed > end.now;
+        self.witness = is_in_the_future.then(|| {
             known.unwrap_or(Witness {
                 position: end.head,
                 time: end.now,

@@ -1,4 +1,4 @@
-//! A thread that looks at the disk for retention, so that a slow read delays no publish.
+//! The thread that reads the disk for retention, so that a slow read does not delay a publish.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::search::{Answer, Question, Search};
 
-/// The thread; it ends when this is dropped.
+/// The thread that reads the disk. It ends when this is dropped.
 pub(super) struct Scout {
     questions: Option<SyncSender<Question>>,
     answers: Receiver<io::Result<Answer>>,
@@ -25,9 +25,11 @@ impl Scout {
             .spawn(move || {
                 while let Ok(question) = asked.recv() {
                     let look = || Search::new(&question).run();
-                    // A panic has been reported by its hook.
+                    // The panic hook has reported the panic.
                     let found = catch_unwind(AssertUnwindSafe(look));
-                    let found = found.map_err(|_| io::Error::other("a look failed"));
+                    let found = found.map_err(|_| {
+                        io::Error::other("the search for expired updates has panicked")
+                    });
                     if answer.send(found).is_err() {
                         return;
                     }
@@ -41,12 +43,12 @@ impl Scout {
         })
     }
 
-    /// Whether a question has no answer yet.
+    /// Whether a question has not been answered yet.
     pub(super) fn is_looking(&self) -> bool {
         self.is_looking
     }
 
-    /// The answer to a question that was not waited for, if it has come.
+    /// The answer to an earlier question, if it has come now.
     pub(super) fn late_answer(&mut self) -> Option<io::Result<Answer>> {
         if !self.is_looking {
             return None;
@@ -56,8 +58,8 @@ impl Scout {
         Some(answer)
     }
 
-    /// Asks, unless another question is still being looked into, and waits for the answer no longer
-    /// than `patience`; `None` for as long as it takes.
+    /// Asks a question, unless another one is still unanswered. Waits for the answer at most for
+    /// `patience`, or without a limit if that is `None`.
     pub(super) fn ask(
         &mut self,
         question: Question,
@@ -66,7 +68,11 @@ impl Scout {
         if self.is_looking {
             return None;
         }
-        let gone = || Some(Err(io::Error::other("the thread that looks is gone")));
+        let gone = || {
+            Some(Err(io::Error::other(
+                "the thread that searches for expired updates has ended",
+            )))
+        };
         let sent = self.questions.as_ref().map(|asked| asked.send(question));
         if !matches!(sent, Some(Ok(()))) {
             return gone();
@@ -93,7 +99,7 @@ impl Drop for Scout {
     fn drop(&mut self) {
         self.questions = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by its hook; there is nothing to add.
+            // The panic hook has reported a panic of the thread.
             _ = thread.join();
         }
     }

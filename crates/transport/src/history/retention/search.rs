@@ -1,5 +1,5 @@
-//! The search for the floor: from the oldest update on, in strides that double, so that a new bound
-//! costs a few looks however long the log is.
+//! The search for the floor. It begins at the oldest update, and its strides double, so that it reads only
+//! a few updates however long the log is.
 
 use std::io;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use crate::history::format::{Content, Record};
 use crate::history::segment::{Files, Segment, read_record};
 use crate::history::shared::Shared;
 
-/// Where the floor is at an end of the log.
+/// A question: where is the floor, at this end of the log?
 pub(super) struct Question {
     pub(super) limits: Limits,
     pub(super) end: End,
-    /// The floor so far.
+    /// The floor until now.
     pub(super) floor: Position,
     pub(super) shared: Arc<Shared>,
 }
 
-/// The floor, and the oldest update above it unless it is lost or not readable.
+/// The answer: the floor, and the oldest update above it unless that is lost or not readable.
 pub(super) struct Answer {
     pub(super) floor: Position,
     pub(super) oldest: Option<Stored>,
-    /// Why some updates could not be looked at.
+    /// Why some updates could not be read.
     pub(super) error: Option<io::Error>,
 }
 
@@ -50,10 +50,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Finds the last update that is over. One that cannot be read now is as old as what follows it,
-    /// as one that is lost, and is looked at again the next time.
+    /// Finds the last update that must be deleted. One that cannot be read now is as old as the next one,
+    /// like one that is lost, and is read again the next time.
     pub(super) fn run(mut self) -> Answer {
-        // What is unknown may have hidden what is over before it; the next sweep begins behind.
+        // An unknown update may have hidden expired ones after it, so another sweep begins there.
         while let Some(over) = self.sweep() {
             self.floor = over;
         }
@@ -67,9 +67,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The last update above the floor that was found to be over, if one is.
+    /// The last expired update above the floor that this sweep found.
     fn sweep(&mut self) -> Option<Position> {
-        // Up to `low` nothing is known to be kept, from `high` on everything is or does not exist.
+        // Up to `low` no update is known to be kept; from `high` on every update is kept or does not
+        // exist.
         let (mut low, mut high) = (self.floor.0, self.end.head.0 + 1);
         let mut over = None;
         let mut stride = 1;
@@ -94,12 +95,12 @@ impl<'a> Search<'a> {
         over
     }
 
-    /// Reads an update, or the one behind the events at this position; `None` if it is lost or cannot
-    /// be read, which is remembered.
+    /// Reads the update at a position, or the next one if an event has the position; `None` if it is lost
+    /// or cannot be read. An error is kept for the answer.
     fn look(&mut self, position: Position) -> Option<Stored> {
         match self.read(position) {
             Ok(found) => found,
-            // It was deleted while this looked for it.
+            // The segment was deleted meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 self.error = Some(error);

@@ -1,4 +1,4 @@
-//! The disk of a log, and which of its segments are open.
+//! The disk of a log, and the segments that are open.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,20 +12,20 @@ use crate::history::disk::Disk;
 use crate::history::index::Hashes;
 use crate::sync::Mutex;
 
-/// The most sealed segments that have their two files open at a time: all of 16 GiB.
+/// The most sealed segments whose two files are open at a time; they can hold 16 GiB.
 const OPEN_SEGMENTS: u64 = 1_024;
-/// Open segments take at most one in this many of the descriptors that the process may have.
+/// Open segments take at most one of this many descriptors of the process.
 const SHARE: u64 = 4;
 const FILES_OF_SEGMENT: u64 = 2;
 
-/// How many sealed segments may be open if the process may have `descriptors` open files; `None`
-/// for no limit.
+/// How many sealed segments may be open if the process may open `descriptors` files; `None` for no
+/// limit.
 fn most_open(descriptors: Option<u64>) -> usize {
     let share = descriptors.unwrap_or(u64::MAX) / SHARE / FILES_OF_SEGMENT;
     share.clamp(1, OPEN_SEGMENTS) as usize
 }
 
-/// Whether the process or the system has no descriptor left.
+/// Whether an error says that the process or the system has no descriptor left.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -33,20 +33,20 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     )
 }
 
-/// A segment whose files can be closed; whoever reads it opens them again.
+/// A segment whose files can be closed; a later reader opens them again.
 pub(super) trait Close: Send + Sync {
     fn close(&self);
 }
 
-/// What all segments of a log share.
+/// The state that all segments of a log share.
 pub(in crate::history) struct Files {
     pub(in crate::history) disk: Arc<dyn Disk>,
     pub(in crate::history) hashes: Hashes,
-    /// The sealed segments that are open, the longest open first.
+    /// The sealed segments that are open; those that were opened first stand first.
     open: Mutex<VecDeque<Weak<dyn Close>>>,
-    /// How many of them there may be.
+    /// How many segments may be open.
     most_open: usize,
-    /// When it was last reported that the log cannot be read, in milliseconds since 1970.
+    /// When an unreadable log was last reported, in milliseconds since 1970.
     reported: AtomicU64,
 }
 
@@ -61,7 +61,8 @@ impl Files {
         }
     }
 
-    /// Whether a report at `now` is not too close to the last one, in milliseconds.
+    /// Whether an unreadable log may be reported at `now`: the last report is at least `each` ago, in
+    /// milliseconds.
     pub(in crate::history) fn may_report(&self, now: u64, each: u64) -> bool {
         let last = self.reported.load(Ordering::Relaxed);
         let is_due = last == 0 || now.abs_diff(last) >= each;
@@ -73,7 +74,7 @@ impl Files {
                 .is_ok()
     }
 
-    /// Counts a segment that was opened, and closes the one that has been open longest.
+    /// Counts a segment that was opened; closes the one that has been open longest if there are too many.
     pub(super) fn opened(&self, segment: Weak<dyn Close>) {
         let mut open = self.open.lock();
         open.push_back(segment);
@@ -84,8 +85,8 @@ impl Files {
         }
     }
 
-    /// Does what opens files. If no descriptor is left, closes up to `most` segments, one at a time,
-    /// and tries again after each.
+    /// Calls `open`, which opens files. If no descriptor is left, closes up to `most` segments, one at a
+    /// time, and calls it again after each.
     pub(in crate::history) fn retry<T>(
         &self,
         most: usize,
@@ -103,13 +104,13 @@ impl Files {
         outcome
     }
 
-    /// Closes the segment that has been open longest; whether there was one.
+    /// Closes the segment that has been open longest; returns whether there was one.
     fn close_longest(&self) -> bool {
         loop {
             let Some(longest) = self.open.lock().pop_front() else {
                 return false;
             };
-            // One that retention deleted was closed by its last reader.
+            // The last reader of a deleted segment has closed it.
             if let Some(segment) = longest.upgrade() {
                 segment.close();
                 return true;
@@ -122,7 +123,7 @@ impl Files {
 mod tests {
     use super::*;
 
-    /// Open segments leave most descriptors to connections, however few there are.
+    /// However few descriptors there are, open segments leave most of them to connections.
     #[test]
     fn open_segments_take_a_share_of_the_descriptors() {
         for (descriptors, most) in [

@@ -6,7 +6,7 @@ use crate::Frame;
 use crate::history::disk::File;
 use crate::history::format::{Content, Record};
 
-/// What is read of a record before its length is known, in bytes.
+/// The bytes that are read of a record before its length is known.
 const FIRST_LOOK: usize = 1 << 10;
 
 /// Reads the update at an offset; `None` if it is not readable.
@@ -24,7 +24,7 @@ pub(in crate::history) fn read_frame(
     )
 }
 
-/// Reads the bytes of a record, not yet checked; `None` if there is not all of it.
+/// Reads the bytes of a record without checking them; `None` if a part is missing.
 pub(in crate::history) fn read_record(
     file: &dyn File,
     at: u64,

@@ -1,4 +1,4 @@
-//! A segment that has a successor: its files are opened when somebody reads it.
+//! Segments that have a successor. Their files are opened when a reader needs them.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +16,9 @@ use crate::sync::{Mutex, RwLock};
 pub(super) struct Sealed {
     pub(super) subject: Subject,
     opened: Mutex<Option<Arc<Opened>>>,
-    /// Whether this process has found the index file whole; later openings rely on it.
+    /// Whether this process has checked the index file; later openings skip the check.
     is_checked: AtomicBool,
-    /// What the index says, whether it came from the file or from memory.
+    /// The summary of the index, whether that came from the file or from memory.
     pub(super) summary: RwLock<Option<Summary>>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Opened {
 /// Finds the updates of a segment.
 pub(super) enum Finder {
     File(IndexFile),
-    /// The index could not be written.
+    /// In memory, because the index file could not be written.
     Memory(Index),
 }
 
@@ -91,8 +91,7 @@ impl Sealed {
         self.summary.read().is_some()
     }
 
-    /// Checks the index, unless that was done, so that the segment can be asked without the disk.
-    /// Opens no file for longer than that takes.
+    /// Checks and summarizes the index, unless that was done. Keeps no file open.
     pub(super) fn summarize(&self, files: &Files) -> io::Result<()> {
         let opened = self.opened.lock();
         if opened.is_none() && !self.is_summarized() {
@@ -101,7 +100,7 @@ impl Sealed {
         Ok(())
     }
 
-    /// The open files; opens them if they are not.
+    /// The open files; opens them if necessary.
     pub(super) fn opened(self: &Arc<Self>, files: &Files) -> io::Result<Arc<Opened>> {
         let mut opened = self.opened.lock();
         if let Some(opened) = &*opened {
@@ -115,7 +114,7 @@ impl Sealed {
         Ok(found)
     }
 
-    /// The positions of events: first and last ones.
+    /// The positions of events, as ranges.
     pub(super) fn events(self: &Arc<Self>, files: &Files) -> io::Result<Vec<(Position, Position)>> {
         let name = names::index(self.subject.number, self.subject.first);
         if files.retry(1, || IndexFile::has_no_events(&*files.disk, &name))? {
@@ -124,7 +123,7 @@ impl Sealed {
         self.opened(files)?.finder.events()
     }
 
-    /// Opens the files, makes the index anew if it is not whole, and keeps the summary of the index.
+    /// Opens the files, rebuilds the index if it is damaged or missing, and keeps a summary of it.
     fn load(&self, files: &Files) -> io::Result<Opened> {
         let subject = self.subject;
         let file = files
@@ -163,7 +162,7 @@ impl Close for Sealed {
     }
 }
 
-/// Makes the index of a sealed segment anew, and its summary.
+/// Rebuilds the index of a sealed segment from the segment; also returns its summary.
 fn rebuild(
     files: &Files,
     file: &dyn File,
@@ -172,11 +171,12 @@ fn rebuild(
 ) -> io::Result<(Finder, Summary)> {
     tracing::warn!(
         index = files.disk.path(name),
-        "an index is missing or damaged; it is made anew from its segment"
+        "an index is missing or damaged and is rebuilt from its segment"
     );
     let mut index = Index::new(subject.first);
     walk(file, subject.number, subject.length, &mut |met| match met {
-        // What lies beyond was cut, and a cut may be lost; its places were given anew.
+        // Later updates were cut off, although the cut may have been lost; their positions were given
+        // out again.
         Met::Update(stored, at) if stored.position <= subject.last => {
             index.add_stored(&stored, at, &files.hashes);
         }
@@ -190,7 +190,7 @@ fn rebuild(
     let summary = index.summary();
     let finder = match written {
         Ok(Some(file)) => Finder::File(file),
-        // Read-only or full: it works from memory as well.
+        // On a read-only or full disk the index in memory serves as well.
         _ => Finder::Memory(index),
     };
     Ok((finder, summary))

@@ -1,4 +1,4 @@
-//! Creates segments, and writes parts of them again.
+//! Creates segments, and rewrites parts of them.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::history::disk::{Disk, File};
 use crate::history::format::SegmentHeader;
 use crate::history::names;
 
-/// Creates a segment, durably: under its name there is never one without its header.
+/// Creates a segment, durably. A file with its name always has the header.
 pub(in crate::history) fn create_segment(
     disk: &dyn Disk,
     header: &SegmentHeader,
@@ -22,11 +22,11 @@ pub(in crate::history) fn create_segment(
         disk.sync()?;
         Ok(file)
     };
-    // What was begun takes room that a full disk does not have.
+    // The unfinished file takes room that a full disk does not have.
     write().inspect_err(|_| drop(disk.remove(&new)))
 }
 
-/// Writes a part of a file as it can be read.
+/// Writes the bytes of a part of a file again, as they are read.
 pub(in crate::history) fn rewrite(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
     if file.read_at(&mut bytes, from)? < bytes.len() {

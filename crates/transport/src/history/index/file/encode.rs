@@ -1,4 +1,4 @@
-//! Writes an index.
+//! Writes index files.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::history::index::memory::Index;
 use crate::history::index::subject::{Facts, Subject};
 
 impl Index {
-    /// Writes the index of a finished segment under a name.
+    /// Writes the index of a finished segment to a file of this name.
     pub(in crate::history) fn write(
         &self,
         disk: &dyn Disk,
@@ -68,7 +68,7 @@ impl Index {
     }
 }
 
-/// How many postings a table stores; a single one stands in its entry.
+/// The number of postings that a table stores; a single posting stands in its entry.
 fn postings(table: &HashMap<u64, Vec<u32>>) -> usize {
     let lengths = table.values().map(Vec::len);
     lengths.filter(|length| *length > 1).sum()

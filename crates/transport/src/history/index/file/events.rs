@@ -1,4 +1,4 @@
-//! Which positions an index file says to be those of events.
+//! The positions of events, as an index file has them.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::history::format::Fields;
 use crate::history::index::holes::{Hole, Holes};
 
 impl IndexFile {
-    /// Whether an index says that its segment has no events; it is not checked as a whole for that.
+    /// Whether an index says that its segment has no events. Does not check the rest of the file.
     pub(in crate::history) fn has_no_events(disk: &dyn Disk, name: &str) -> io::Result<bool> {
         let file = match disk.open(name) {
             Ok(file) => file,
@@ -90,7 +90,7 @@ fn decode_hole(bytes: &[u8]) -> Option<Hole> {
         last: Position(fields.u64()?),
         before: fields.u64()?,
     };
-    // So that nothing is subtracted from less.
+    // Within these bounds the arithmetic on positions cannot overflow.
     (hole.first <= hole.last && hole.last.0 < u64::MAX / 2 && hole.before < u64::MAX / 2)
         .then_some(hole)
 }

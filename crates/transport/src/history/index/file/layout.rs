@@ -1,17 +1,17 @@
-//! What stands where in an index file.
+//! The layout of an index file.
 
 pub(super) const MAGIC: [u8; 8] = *b"TALINDEX";
-/// Of a segment without events, and of one with some.
+/// The version of an index without events, and of one with some.
 pub(super) const VERSION: u32 = 1;
 pub(super) const VERSION_OF_EVENTS: u32 = 2;
 pub(super) const HEADER: usize = 8 + 4 + 7 * 8 + 4 * 4;
-/// What an index with events has behind its header: how many ranges and positions.
+/// The bytes after the header of an index with events: the numbers of ranges and of positions.
 pub(super) const EVENTS_HEADER: u64 = 4 + 8;
-/// First and last position, and the events before.
+/// The bytes of a range of events: first and last position, and the number of events before.
 pub(super) const HOLE: u64 = 3 * 8;
 pub(super) const ENTRY: u64 = 16;
 pub(super) const WORD: u64 = 4;
-/// A whole number of every kind of entry.
+/// The bytes that are read at a time: a whole number of entries of each kind.
 pub(super) const CHUNK: usize = 48 << 10;
 /// More entries of a table than any segment has room for.
 pub(super) const MOST_ENTRIES: u32 = 1 << 28;

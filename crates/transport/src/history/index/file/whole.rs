@@ -1,4 +1,4 @@
-//! What is read of a whole index file: once, for what is kept of it in memory.
+//! Reads of a whole index file, for the part of it that is kept in memory.
 
 use std::io;
 
@@ -50,7 +50,7 @@ impl IndexFile {
         })
     }
 
-    /// Reads a part of the file in chunks; an entry is never divided between two of them.
+    /// Reads a part of the file in chunks, which never divide an entry.
     pub(super) fn each_chunk(
         &self,
         at: u64,

@@ -1,4 +1,4 @@
-//! What a log in memory really takes, measured in a process of its own.
+//! The memory that a log in memory takes, measured in a separate process.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::future::Future as _;
@@ -59,7 +59,7 @@ const KINDS: [Kind; 5] = [
         ..of_one_topic()
     }),
 ];
-/// Names the kind to the process that holds it.
+/// The variable that tells the process which kind to store.
 const VARIABLE: &str = "TALARIA_FOOTPRINT";
 
 fn of_one_topic() -> Update {
@@ -69,12 +69,12 @@ fn of_one_topic() -> Update {
     }
 }
 
-/// `max_bytes` bounds all that is held because of the updates: their bytes, ids that publishers
+/// `max_bytes` bounds all memory that exists because of the updates: their bytes, ids that publishers
 /// chose, and topics.
 #[test]
 fn max_bytes_is_all_that_is_held() {
     for (kind, ..) in KINDS {
-        // What was freed before would hide what is held, so each has a process of its own.
+        // Memory that was freed before would hide what is held, so each kind has a separate process.
         let program = std::env::current_exe().expect("this program");
         let held = Command::new(program)
             .args(["--exact", "hold", "--nocapture"])
@@ -87,7 +87,7 @@ fn max_bytes_is_all_that_is_held() {
     }
 }
 
-/// What such a process does.
+/// Runs in the separate process: stores the updates of one kind and measures.
 #[test]
 fn hold() {
     let Ok(wanted) = std::env::var(VARIABLE) else {

@@ -1,4 +1,4 @@
-//! A clock that is wrong now and then: what is kept stays, and what is old goes.
+//! Clocks that are wrong at times: updates to be kept stay, and old ones are deleted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +63,7 @@ fn keeps(history: &Arc<dyn Transport>, first: u64) {
     assert_eq!(history.bounds().floor, Position(first - 1));
 }
 
-/// Waits until the committer has looked a few times; what it would do is done then.
+/// Waits until the committer has been idle a few times; what it had to do is done then.
 fn looks(history: &Arc<dyn Transport>) {
     for _ in 0..3 {
         append(history, None);
@@ -71,8 +71,8 @@ fn looks(history: &Arc<dyn Transport>) {
     }
 }
 
-/// One reading, or as many as an update takes, is years ahead: nothing is hidden, and nothing is kept
-/// for longer than it should be.
+/// A single reading, or all readings of a single update, are years ahead: nothing is deleted for it, and
+/// nothing is kept for longer.
 #[test]
 fn a_reading_far_ahead_hides_nothing_and_keeps_nothing() {
     for wrong in [NOON + HOUR, NOON + 10 * YEAR, u64::MAX] {
@@ -93,13 +93,13 @@ fn a_reading_far_ahead_hides_nothing_and_keeps_nothing() {
             std::thread::yield_now();
         }
         keeps(&history, 2);
-        // The wrong one is as old as what follows it.
+        // The update with the wrong time is as old as the next one.
         world.set(NOON + 1_000 + AGE);
         world.wait_until_over(&history);
     }
 }
 
-/// The same if it is the first reading, or the last, or there are several in a row.
+/// The same holds if the wrong reading is the first or the last, or if there are several in a row.
 #[test]
 fn a_wrong_reading_may_be_the_first_or_the_last() {
     for (before, wrong, behind) in [(0, 1, 2), (2, 1, 0), (2, 5, 2), (0, 3, 0), (1, 1, 1)] {
@@ -111,7 +111,7 @@ fn a_wrong_reading_may_be_the_first_or_the_last() {
         keeps(&history, 1);
         world.set(NOON + 1_000);
         (0..behind).for_each(|_| drop(append(&history, None)));
-        // If nothing follows, its age counts from when the clock was right again.
+        // If no update follows, its age counts from when the clock was right again.
         if behind == 0 {
             append(&history, None);
         }
@@ -121,14 +121,14 @@ fn a_wrong_reading_may_be_the_first_or_the_last() {
     }
 }
 
-/// A process reads times of long ago and comes to its end before it would believe them: what was
-/// published meanwhile is as young as it is.
+/// A process reads times far in the past and ends before it believes them: updates that it stored have
+/// their true age.
 #[test]
 fn what_was_published_while_a_reading_was_far_behind_is_kept() {
     for wrong in [NOON - HOUR, NOON - YEAR, 0] {
         let world = World::new();
-        // An empty history would believe the first reading, and a first update that is kept keeps the
-        // others.
+        // An empty history would believe the first reading, and the first update, if kept, keeps the
+        // others too.
         world.set(NOON - 2 * AGE);
         append(&world.open(), None);
         world.set(NOON);
@@ -141,13 +141,13 @@ fn what_was_published_while_a_reading_was_far_behind_is_kept() {
         let history = world.open();
         looks(&history);
         keeps(&history, 2);
-        // The machine's time counts meanwhile, however slow it is.
+        // The monotonic clock counts meanwhile, although it hardly advances in this test.
         world.set(NOON + 3 * AGE);
         world.wait_until_over(&history);
     }
 }
 
-/// An update that is dated years ahead, and nothing follows it.
+/// An update has a time years ahead, and no update follows it.
 #[test]
 fn the_newest_update_may_have_the_wrong_time() {
     let world = World::new();
@@ -156,14 +156,14 @@ fn the_newest_update_may_have_the_wrong_time() {
     world.set(NOON + 10 * YEAR);
     append(&history, None);
     world.set(NOON + 1_000);
-    // It looks once a second; whatever it sees until then is in time.
+    // The log checks once a second, so all readings until then count as in time.
     std::thread::sleep(Duration::from_millis(1_500));
     keeps(&history, 1);
     world.set(NOON + 2_000 + AGE);
     world.wait_until_over(&history);
 }
 
-/// A start while the clock is wrong: nothing is hidden by it, or for ever.
+/// A start while the clock is wrong neither deletes updates nor keeps them for ever.
 #[test]
 fn a_wrong_reading_at_the_opening_changes_nothing() {
     for wrong in [0, NOON - HOUR, NOON + HOUR, NOON + 10 * YEAR] {
@@ -172,7 +172,7 @@ fn a_wrong_reading_at_the_opening_changes_nothing() {
         (0..3).for_each(|_| drop(append(&history, None)));
         drop(history);
         world.set(wrong);
-        // Again and again, as a machine that loses its time at each start.
+        // Repeatedly, as on a machine that loses its time at each start.
         for _ in 0..3 {
             let history = world.open();
             keeps(&history, 1);
@@ -188,7 +188,7 @@ fn a_wrong_reading_at_the_opening_changes_nothing() {
     }
 }
 
-/// A clock that is set back by hours: nothing is hidden by it, and ages count from there.
+/// A clock that is set back by hours does not delete updates, and ages count from then on.
 #[test]
 fn a_step_back_delays_nothing() {
     for back in [10_000, HOUR, 3 * HOUR, YEAR] {
@@ -208,7 +208,7 @@ fn a_step_back_delays_nothing() {
     }
 }
 
-/// A clock that was far behind for a moment.
+/// A clock that was far behind for a moment changes nothing.
 #[test]
 fn a_reading_far_behind_changes_nothing() {
     for wrong in [0, 1_000, NOON - YEAR, NOON - HOUR] {
@@ -230,7 +230,7 @@ fn a_reading_far_behind_changes_nothing() {
     }
 }
 
-/// Time that has really passed while the hub was stopped: what is over goes once the reading has
+/// Time has passed while the hub was stopped: updates that are too old are deleted once the reading has
 /// lasted for some seconds.
 #[test]
 fn time_passes_while_the_hub_is_stopped() {
@@ -245,8 +245,8 @@ fn time_passes_while_the_hub_is_stopped() {
     }
 }
 
-/// The hub starts once a day for less than it takes to believe a jump of some days: what the update
-/// of the day before says is believed earlier, so waits do not add up.
+/// The hub runs once a day, for less time than it takes to believe a jump of several days. The time of the
+/// update of the day before is believed earlier, so that the waits do not add up.
 #[test]
 fn short_runs_do_not_add_their_waits_up() {
     const DAY: u64 = 24 * HOUR;
@@ -262,14 +262,14 @@ fn short_runs_do_not_add_their_waits_up() {
     while history.bounds().floor < Position(1) {
         std::thread::yield_now();
     }
-    // The last one is believed to be of this moment, until the jump of a day is.
+    // The last update counts as new until the jump of a day is believed.
     keeps(&history, 3);
 }
 
-/// The time of the newest update is known after starts that stored nothing: one of a time to come is
-/// as old as the log has known it.
+/// The time of the newest update is known after starts that stored nothing. If it is in the future, the
+/// update is as old as the log has known it.
 #[test]
-fn a_lone_update_of_a_time_to_come_is_over_after_restarts() {
+fn a_lone_update_of_a_future_time_expires_after_restarts() {
     for starts in 0..3 {
         let world = World::new();
         let history = world.open();

@@ -1,4 +1,4 @@
-//! Damaged files: what came before is there or the start is refused, never is anything wrong.
+//! Damaged files: the updates before the damage are there or the start is refused; no update is wrong.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub fn open(model: &Model) -> Arc<dyn Transport> {
     try_open(model).expect("it opens")
 }
 
-/// Three segments of four updates each, each in a group of its own; the process was killed.
+/// Three segments of four updates each, every update in a separate group; the process was killed.
 pub fn stored() -> (Model, Vec<Arc<Frame>>) {
     let model = Model::new(1);
     let mut count = 0;
@@ -102,7 +102,7 @@ fn flips(
     })
 }
 
-/// The last group torn or flipped anywhere: everything before it is there.
+/// If the last group is incomplete or a bit in it flipped, everything before it is there.
 #[test]
 fn a_torn_or_flipped_last_group_costs_nothing_before_it() {
     let (model, expected) = stored();
@@ -125,8 +125,8 @@ fn a_torn_or_flipped_last_group_costs_nothing_before_it() {
     }
 }
 
-/// A flip below the mark is no torn tail: the start is refused, with file, offset and remedy, until
-/// a repair is told to drop it.
+/// A flip below the mark is damage and not an incomplete end: the start is refused with file, offset and
+/// remedy, until a repair drops it.
 #[test]
 fn damage_below_the_mark_is_refused() {
     let (model, expected) = stored();
@@ -160,7 +160,7 @@ fn damage_below_the_mark_is_refused() {
     }
 }
 
-/// An index that is torn, flipped, missing or another segment's: all updates are found.
+/// All updates are found if an index is incomplete, damaged, missing or of another segment.
 #[test]
 fn a_damaged_index_changes_nothing() {
     let (model, expected) = stored();
@@ -193,9 +193,9 @@ fn a_damaged_index_changes_nothing() {
     check(&missing);
 }
 
-/// A manifest that is torn, flipped or missing is made anew: ids mean what they meant.
+/// A manifest that is incomplete, damaged or missing is rebuilt, and ids keep their meaning.
 #[test]
-fn a_damaged_manifest_is_made_anew() {
+fn a_damaged_manifest_is_rebuilt() {
     let (model, expected) = stored();
     let bytes = model.bytes("manifest");
     let check = |damaged: &Model, at: usize| match try_open(damaged) {
@@ -208,7 +208,7 @@ fn a_damaged_manifest_is_made_anew() {
                 );
             }
         }
-        // A flip can make it a later version's.
+        // A flip can change the version to a later one.
         Err(error) => assert!(matches!(error, OpenError::Version { .. }), "{at}: {error}"),
     };
     for (at, flipped) in flips(&model, "manifest", 0..bytes.len()) {
@@ -239,8 +239,8 @@ fn verify_finds_every_flip() {
     }
 }
 
-/// Damage inside a sealed segment does not stop a start; a read reports it, and from then on
-/// cursors from before it start behind it.
+/// Damage inside a sealed segment does not stop a start. A read reports it, and from then on subscribers that
+/// resume before it continue after it.
 #[test]
 fn damage_in_a_sealed_segment_costs_what_lies_before_it() {
     let (model, expected) = stored();
@@ -265,13 +265,13 @@ fn damage_in_a_sealed_segment_costs_what_lies_before_it() {
             );
             assert_same(&frames(&history), &expected[6..]);
         } else {
-            // The flip is in the group's header, which readers of updates do not need.
+            // The flip is in the header of the group, which readers of updates do not need.
             assert_same(&page.frames, &expected);
         }
     }
 }
 
-/// A missing segment is a refusal, wherever it is missing, and a repair says what is lost.
+/// The start is refused if any segment is missing, and a repair says what is lost.
 #[test]
 fn a_missing_segment_is_refused() {
     let (model, expected) = stored();
@@ -280,7 +280,7 @@ fn a_missing_segment_is_refused() {
         damaged.take(&segments(&model)[index]);
         let is_newest = index == 2;
         if is_newest {
-            // Only the next start would know: it left the index of the one before.
+            // Only the index of the segment before shows that there was another one.
             let before = segments(&model)[1].replace(".segment", ".index");
             assert!(damaged.names().contains(&before));
         }

@@ -1,4 +1,4 @@
-//! Few descriptors: no request of a client takes those that others need, for good.
+//! Few descriptors: no request of a client takes those that others need for long.
 
 use std::io;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl File for Handle {
     }
 }
 
-/// Segments of two updates each; the first of each has an id that its publisher chose.
+/// Segments of two updates each, of which the first has a chosen id.
 fn stored(errno: i32) -> Scarce {
     let disk = Scarce::new(Model::new(1).mount(), errno);
     for segment in 0..SEGMENTS {
@@ -162,7 +162,7 @@ fn find_all(history: &Arc<dyn Transport>) {
     }
 }
 
-/// An unknown id has every index read, and leaves no file open.
+/// The look-up of an unknown id reads every index, and leaves no file open.
 #[test]
 fn an_unknown_id_leaves_nothing_open() {
     let disk = stored(EMFILE);
@@ -189,7 +189,7 @@ fn readers_close_what_was_opened_for_others() {
     }
 }
 
-/// Publishing goes on in a new segment though readers have the last descriptors.
+/// Publishing continues in a new segment although readers have the last descriptors.
 #[test]
 fn a_segment_is_begun_with_descriptors_of_readers() {
     for errno in [EMFILE, ENFILE] {

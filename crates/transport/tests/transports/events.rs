@@ -1,5 +1,5 @@
-//! Subscription events lie beside the history: they cost no publisher's update its place, and are
-//! bounded by themselves.
+//! Subscription events are stored beside the history: they have their own bounds, and never displace a
+//! publisher's update.
 
 mod journal;
 mod pages;
@@ -36,7 +36,7 @@ fn in_memory(options: MemoryOptions) -> Arc<dyn Transport> {
     Arc::new(Memory::open(options).expect("a log"))
 }
 
-/// The event that begins a subscription or ends it.
+/// The event of the beginning or the end of a subscription.
 fn event(subscription: u64, active: bool) -> Update {
     Update {
         topics: vec![format!("/.well-known/mercure/subscriptions/{subscription}")],
@@ -113,7 +113,7 @@ fn bytes_of(model: &Model, kind: &str) -> usize {
     files.map(|name| model.bytes(&name).len()).sum()
 }
 
-/// The newest id is that of the newest position, an event's too.
+/// The newest id is that of the newest position, also if it is an event's.
 fn check_newest(history: &Arc<dyn Transport>) {
     let head = history.bounds().head;
     if let Some(id) = history.newest_id() {

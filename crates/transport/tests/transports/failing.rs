@@ -1,5 +1,5 @@
-//! A disk that is full or fails: publishers are refused with a reason, readers go on, nothing
-//! acknowledged is lost, and writing resumes without a restart.
+//! A disk that is full or fails: publishers are refused with a reason, readers continue, acknowledged
+//! updates are kept, and writing resumes without a restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::suite::{Everything, append, block_on, places, read, start, update};
 
 fn open(model: &Model, clock: &Arc<AtomicU64>) -> Arc<dyn Transport> {
     let clock = Arc::clone(clock);
-    // Time passes whenever somebody looks, so that a look again is due at once.
+    // Time passes with each reading, so that the next attempt is due at once.
     let time = move || clock.fetch_add(1_000, Ordering::Relaxed);
     let options = HistoryOptions::new(Arc::new(time));
     Arc::new(History::open(model.mount(), options).expect("it opens"))
@@ -25,7 +25,7 @@ fn refused(transport: &Arc<dyn Transport>) -> &'static str {
     }
 }
 
-/// At 1 GiB or a twentieth of the disk publishers are refused, before it is full.
+/// Publishers are refused before the disk is full, at 1 GiB or a twentieth of it.
 #[test]
 fn an_almost_full_disk_refuses() {
     let model = Model::new(1);
@@ -46,7 +46,7 @@ fn an_almost_full_disk_refuses() {
     assert_eq!(append(&transport, None).position, Position(2));
 }
 
-/// A small disk may be filled to a twentieth; a gibibyte of it would be most of it.
+/// A small disk may be filled to a twentieth, since a gibibyte would be most of it.
 #[test]
 fn a_small_disk_may_be_filled_further() {
     let model = Model::new(1);
@@ -61,7 +61,7 @@ fn a_small_disk_may_be_filled_further() {
     assert!(reason.contains("the disk is almost full"), "{reason}");
 }
 
-/// Every call fails for a while: what is refused or unknown is not there later, the rest is.
+/// Every call fails for a while: acknowledged updates are there later, refused ones are not.
 #[test]
 fn a_failing_disk_refuses_and_recovers() {
     for seed in 0..5 {
@@ -97,8 +97,8 @@ fn a_failing_disk_refuses_and_recovers() {
     }
 }
 
-/// Writes fail, or syncs do: publishers are not told that anything was stored, readers go on, and
-/// writing resumes without a restart. What was acknowledged survives the loss of power, alone.
+/// If writes or syncs fail, publishers get no acknowledgement, readers continue, and writing resumes without
+/// a restart. Exactly the acknowledged updates survive a loss of power.
 #[test]
 fn writing_resumes_when_a_kind_of_call_works_again() {
     for failing in [Call::Write, Call::Sync] {
@@ -132,7 +132,7 @@ fn writing_resumes_when_a_kind_of_call_works_again() {
     }
 }
 
-/// A second process does not get in, and is told why; it does once the first one is gone.
+/// A second process cannot open the history and is told why, until the first one has closed it.
 #[test]
 fn a_second_process_is_kept_out() {
     let model = Model::new(1);
@@ -144,5 +144,5 @@ fn a_second_process_is_kept_out() {
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     assert!(error.to_string().contains("another process"), "{error}");
     drop(first);
-    History::open(model.mount(), options()).expect("nobody is in");
+    History::open(model.mount(), options()).expect("no other process has it open");
 }

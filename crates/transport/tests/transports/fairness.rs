@@ -1,5 +1,5 @@
-//! The readers' threads are shared fairly: a client that asks for much, or asks and leaves, keeps
-//! nobody else from reading.
+//! The threads that read are shared fairly: a client that asks for much, or asks and leaves, does not keep
+//! other clients from reading.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use talaria_transport::{
 use crate::power::model::Model;
 use crate::suite::{Counting, Everything, append, block_on, places, read, start, update};
 
-/// Updates of the log.
+/// The updates in the log.
 const UPDATES: u64 = 100;
 /// More threads than the history reads with.
 const THREADS: usize = 16;
 
-/// Lets as many pages go on as it is told to.
+/// A gate that lets as many pages continue as a test says.
 #[derive(Default)]
 struct Gate {
     state: Mutex<Passes>,
@@ -121,7 +121,7 @@ impl World {
             .read(Position::ORIGIN, up_to, 1 << 20, Arc::new(filter))
     }
 
-    /// Keeps every thread busy; how many there are.
+    /// Keeps every thread busy; returns how many there are.
     fn occupy(&self) -> (usize, Vec<Pending<'_>>) {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = threads.clamp(2, 8).min(THREADS);
@@ -140,7 +140,7 @@ impl Drop for World {
     }
 }
 
-/// Runs a future on a thread, and fails if it takes as long as nobody should have to wait.
+/// Runs a future on a thread, and fails if it takes far too long.
 fn soon<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     let (done, finished) = channel();
     std::thread::spawn(move || done.send(block_on(future)));
@@ -148,7 +148,7 @@ fn soon<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> 
     answer.expect("it has its turn")
 }
 
-/// Of 400 pages of one client, one is read before another client's page, however long they wait.
+/// Of 400 pages of one client that wait, only one is read before the page of another client.
 #[test]
 fn each_client_has_its_turn() {
     let world = World::new();
@@ -162,7 +162,7 @@ fn each_client_has_its_turn() {
     assert!(world.gate.came().contains(&2), "{:?}", world.gate.came());
 }
 
-/// What an id stands for is found while pages of many clients wait.
+/// An id is looked up while pages of many clients wait.
 #[test]
 fn a_look_up_does_not_wait_for_pages() {
     let world = World::new();
@@ -178,8 +178,8 @@ fn a_look_up_does_not_wait_for_pages() {
         block_on(look_up)
     });
     begun.recv().expect("it was asked for");
-    // Each lets a thread go on to what comes next: a look-up, what it needs to know of a segment
-    // before, and a page in between.
+    // Each lets a thread continue with the next job: the look-up, the summary of a segment that it needs,
+    // and a page in between.
     world.gate.let_through(8);
     let found = soon(async move { found.join() }).expect("no panic");
     assert_eq!(found, Ok(Lookup::Found(Position(UPDATES / 2 + 1))));
@@ -187,7 +187,7 @@ fn a_look_up_does_not_wait_for_pages() {
     assert!(came <= THREADS + 8, "{came} pages were read meanwhile");
 }
 
-/// A page whose reader has left is not read on, and one that was not begun is not begun.
+/// A page whose reader has left is not read to its end, or not at all if it was not begun.
 #[test]
 fn a_page_stops_when_its_reader_leaves() {
     let world = World::new();
@@ -205,7 +205,7 @@ fn a_page_stops_when_its_reader_leaves() {
     assert!(judged <= threads, "{judged} by {threads}");
 }
 
-/// What a reader that has left wanted is not kept until its turn.
+/// The job of a reader that has left is dropped before its turn.
 #[test]
 fn a_reader_that_leaves_takes_its_filter_along() {
     let world = World::new();
@@ -222,9 +222,9 @@ fn a_reader_that_leaves_takes_its_filter_along() {
     assert_eq!(Arc::strong_count(&filter), 1);
 }
 
-/// A client that fills the queue is told to come back; another one's page is read.
+/// A client that fills the queue is told to retry; the page of another client is read.
 #[test]
-fn a_full_queue_is_the_problem_of_those_who_filled_it() {
+fn a_full_queue_rejects_the_client_that_filled_it() {
     let world = World::new();
     let (_, _busy) = world.occupy();
     let mut pages: Vec<_> = (0..70_000).map(|_| world.page(3)).collect();
@@ -245,7 +245,7 @@ fn a_full_queue_is_the_problem_of_those_who_filled_it() {
         .wait_until("another client's page", |passes| passes.came.contains(&2));
 }
 
-/// Named topics are looked up one by one, so what a page of many topics reads is bounded as well.
+/// A page of many topics is bounded too, because each topic is looked up.
 #[test]
 fn a_page_of_many_topics_is_bounded() {
     const TOPICS: usize = 300;
@@ -285,12 +285,12 @@ fn a_page_of_many_topics_is_bounded() {
         let page = read(&history, from, head, 1, Many { topics, counting });
         from = page.expect("a page").looked_up_to.0;
         let judged = judged.load(std::sync::atomic::Ordering::SeqCst);
-        // Of 1,500 bytes, within a MiB.
+        // Updates of 1,500 bytes, within a MiB.
         assert!((1..=700).contains(&judged), "{judged} in one page");
     }
 }
 
-/// In memory a page is read on a worker of the runtime, so a long one lets other tasks go on.
+/// In memory a page is read on a worker of the runtime, so a long page lets other tasks run.
 #[test]
 fn a_long_page_in_memory_yields() {
     let memory = Memory::open(MemoryOptions::default()).expect("a log");

@@ -1,4 +1,4 @@
-//! A folder of a test's own.
+//! A folder for one test.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is the system's to clear.
+        // The system removes what is left.
         _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,5 +1,4 @@
-//! A full disk: nothing can be published, and retention goes on, so that there is room again without
-//! help.
+//! A full disk: updates are refused, but retention continues, so that the log frees room by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +16,7 @@ const HOUR: u64 = 60 * MINUTE;
 /// The disk, in bytes; a twentieth of it is left free.
 const DISK: u64 = 2 << 20;
 
-/// A history whose time is the test's.
+/// A history whose clock the test sets.
 struct World {
     model: Model,
     disk: Shaky,
@@ -45,7 +44,7 @@ impl World {
         Arc::new(history.expect("it opens"))
     }
 
-    /// Publishes until that is refused.
+    /// Publishes until an update is refused.
     fn fill(&self, history: &Arc<dyn Transport>) -> Position {
         self.disk.set_capacity(Some(DISK));
         loop {
@@ -64,7 +63,7 @@ impl World {
         self.time.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
-    /// What the next process finds after this one was killed.
+    /// Opens the history in the next process, after this one was killed.
     fn kill(&mut self, history: Arc<dyn Transport>) {
         let capacity = self.disk.capacity();
         self.model.crash(Crash::Kill);
@@ -84,8 +83,8 @@ const MODES: [SyncMode; 3] = [
     SyncMode::Never,
 ];
 
-/// Everything becomes too old: it is hidden and deleted, the segment that is written to as well,
-/// though nothing can be published; and then publishing goes on.
+/// When everything becomes too old, it is deleted, including the active segment, although updates are
+/// refused. Then publishing continues.
 #[test]
 fn age_frees_a_full_disk() {
     for mode in MODES {
@@ -106,7 +105,7 @@ fn age_frees_a_full_disk() {
     }
 }
 
-/// The same while there is not one byte of room: what is derived goes first.
+/// The same happens without a byte of room: indexes are removed first.
 #[test]
 fn age_frees_a_disk_without_any_room() {
     for mode in MODES {
@@ -127,7 +126,7 @@ fn age_frees_a_disk_without_any_room() {
     }
 }
 
-/// Publishers that do not let up leave the committer no rest; a refused one deletes what is over.
+/// If publishers never pause, the committer is never idle; then a refused publish deletes what is too old.
 #[test]
 fn refused_publishes_do_not_keep_retention_from_running() {
     let mut world = World::new();
@@ -151,8 +150,8 @@ fn refused_publishes_do_not_keep_retention_from_running() {
     assert_eq!(history.health(), Health::Ready);
 }
 
-/// What the error advises: a restart with smaller bounds frees the disk before it is used, after a
-/// stop and after a kill, with room for a few bytes and without.
+/// A restart with smaller bounds, which the error advises, frees the disk before it is used: after a stop
+/// and after a kill, with room for a few bytes and without.
 #[test]
 fn a_restart_with_smaller_bounds_frees_a_full_disk() {
     let bounds: [Bound; 3] = [
@@ -222,7 +221,7 @@ fn an_import_finds_the_room_that_smaller_bounds_make() {
     assert_eq!(history.bounds().head, Position(head.0 + 3));
 }
 
-/// Health says at the opening that publishes will be refused, and that they no longer will be.
+/// After the opening, the health says that updates will be refused, and later that they no longer will.
 #[test]
 fn a_full_disk_is_known_at_the_opening() {
     let world = World::new();
@@ -239,8 +238,8 @@ fn a_full_disk_is_known_at_the_opening() {
     wait_until_ready(&history);
 }
 
-/// What was hidden while nothing could be published stays hidden after a kill, even if the clock was
-/// set back meanwhile.
+/// What was deleted for readers while updates were refused stays deleted after a kill, even if the clock
+/// was set back meanwhile.
 #[test]
 fn what_was_hidden_on_a_full_disk_stays_hidden() {
     let mut world = World::new();
@@ -257,7 +256,7 @@ fn what_was_hidden_on_a_full_disk_stays_hidden() {
     eventually("the old are hidden", || {
         history.bounds().floor >= old.position
     });
-    // It is recorded, by a few bytes.
+    // A few bytes record it.
     eventually("the floor is recorded", || world.disk.synced() != before);
     world.kill(history);
     drop(recorder);
@@ -271,7 +270,7 @@ fn what_was_hidden_on_a_full_disk_stays_hidden() {
     );
 }
 
-/// A segment that cannot be begun is no reason to keep what is over, and is begun later.
+/// Retention continues if a segment cannot be created, and the segment is created later.
 #[test]
 fn a_failed_roll_does_not_keep_what_is_over() {
     let mut world = World::new();
@@ -294,7 +293,7 @@ fn a_failed_roll_does_not_keep_what_is_over() {
     assert_eq!(append(&history, None).position, Position(21));
 }
 
-/// A file that cannot be removed is removed when it can be, without a restart.
+/// A file that cannot be removed now is removed later, without a restart.
 #[test]
 fn what_could_not_be_removed_is_removed_later() {
     let mut world = World::new();
@@ -316,7 +315,7 @@ fn what_could_not_be_removed_is_removed_later() {
     assert_eq!(world.disk.files(".index"), 0);
 }
 
-/// The promise of `sync interval` holds while publishing is refused.
+/// The promise of `sync interval` holds while updates are refused.
 #[test]
 fn what_was_acknowledged_is_synced_on_a_full_disk() {
     let mut world = World::new();
@@ -333,8 +332,8 @@ fn what_was_acknowledged_is_synced_on_a_full_disk() {
     assert_eq!(world.open().bounds().head, head);
 }
 
-/// The floor cannot be recorded, and no file is in doubt: the indexes of what is hidden go, which
-/// makes the room that recording it takes.
+/// If the floor cannot be recorded, the indexes of deleted segments are removed, which makes the room for
+/// recording it.
 #[test]
 fn a_floor_that_cannot_be_recorded_makes_its_own_room() {
     let mut world = World::new();

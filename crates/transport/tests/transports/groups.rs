@@ -1,4 +1,4 @@
-//! Groups that are prepared while the one before them is on its way to the disk.
+//! Groups that are prepared while the one before them is being stored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use talaria_transport::{AppendError, Position, Transport};
 use crate::power::model::{Crash, Model};
 use crate::suite::{Everything, append, block_on, eventually, places, read, start, update};
 
-/// The places of a refused group were never given, so what was prepared behind it is not stored
-/// there: neither a place is left out, nor is anything acknowledged that is not found.
+/// A refused group takes no positions, so the group that was prepared after it is refused too: no position
+/// is left out, and no update is acknowledged that is not found.
 #[test]
 fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
     let model = Model::new(1);
@@ -22,8 +22,8 @@ fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
             Arc::clone(&written),
             Arc::clone(&is_prepared),
         );
-        // The writer asks for the time when it prepares a group; while the sync is held up, that
-        // is the group behind.
+        // The writer reads the clock when it prepares a group; while the sync is held up, that is the
+        // next group.
         move || {
             if model.writes() > written.load(Ordering::SeqCst) {
                 is_prepared.store(true, Ordering::SeqCst);
@@ -39,7 +39,7 @@ fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
     recorder.shut();
     let first = transport.append(update(None, "first"));
     recorder.wait_until_entered(1);
-    // Enough updates to be synced aside, and no room in their group for another one.
+    // Enough updates that another thread syncs them, and no room in their group for another one.
     let together = (0..100).map(|_| update(None, &"x".repeat(200)));
     let together = transport.append_all(together.collect());
     let behind = transport.append(update(Some("behind"), "behind"));

@@ -1,4 +1,4 @@
-//! The history keeps what every transport promises, and what it keeps over restarts.
+//! The history keeps the promises of every transport, and keeps updates across restarts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ fn open_in(folder: &Folder, options: HistoryOptions) -> Arc<dyn Transport> {
 }
 
 fn open(kept: Kept) -> Arc<dyn Transport> {
-    // Removed at the end of the process: the laws close their transports.
+    // The folders are removed at the end of the process, because the laws close their transports.
     static FOLDERS: Mutex<Vec<Folder>> = Mutex::new(Vec::new());
     let folder = Folder::new();
     let mut options = options();
@@ -53,7 +53,7 @@ fn all(transport: &Arc<dyn Transport>) -> Vec<Arc<Frame>> {
     frames
 }
 
-/// Everything is there after a restart, before anybody publishes.
+/// Everything is there after a restart, before the first publish.
 #[test]
 fn a_restart_keeps_everything() {
     let folder = Folder::new();
@@ -83,7 +83,7 @@ fn a_restart_keeps_everything() {
     }
 }
 
-/// Many segments: retention deletes them, postings find a rare topic in all of them.
+/// Retention deletes segments, and postings find a rare topic in all that remain.
 #[test]
 fn a_rare_topic_is_found_in_every_segment() {
     let folder = Folder::new();
@@ -133,9 +133,9 @@ fn a_rare_topic_is_found_in_every_segment() {
     assert!(segments() < 5, "space is given back");
 }
 
-/// `max_age` hides what is older, without a publish, within a second.
+/// `max_age` deletes older updates within a second, without a publish.
 #[test]
-fn age_hides_what_is_old() {
+fn age_deletes_what_is_old() {
     let folder = Folder::new();
     let time = Arc::new(AtomicU64::new(1_000));
     let clock = Arc::clone(&time);
@@ -150,7 +150,7 @@ fn age_hides_what_is_old() {
         look_up(&transport, &old.event_id),
         Lookup::Found(Position(1))
     );
-    // The log looks once a second.
+    // The log checks once a second.
     time.store(3_000, Ordering::Relaxed);
     while look_up(&transport, &old.event_id) != Lookup::Deleted {
         std::thread::yield_now();
@@ -164,7 +164,7 @@ fn age_hides_what_is_old() {
     assert_eq!((bounds.floor, bounds.head), (Position(2), Position(2)));
 }
 
-/// What was cut from the end does not come back, and its ids lead to the end of their run.
+/// Updates that were cut off from the end do not come back, and their ids lead to the end of their run.
 #[test]
 fn an_id_that_did_not_survive_leads_to_the_end_of_its_run() {
     let folder = Folder::new();
@@ -192,7 +192,7 @@ fn an_id_that_did_not_survive_leads_to_the_end_of_its_run() {
     assert_eq!(look_up(&transport, &lost.event_id), expected);
 }
 
-/// A reader whose place was deleted is told so.
+/// A reader whose position was deleted gets an error.
 #[test]
 fn a_reader_that_retention_passed_is_told() {
     let folder = Folder::new();
@@ -211,7 +211,7 @@ fn a_reader_that_retention_passed_is_told() {
     assert_eq!(error, ReadError::Passed(Position::ORIGIN));
 }
 
-/// B-074: a second process is refused.
+/// A second process cannot open the history, as with the existing hub (B-074).
 #[test]
 fn a_second_one_is_refused() {
     let folder = Folder::new();

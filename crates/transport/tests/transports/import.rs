@@ -1,4 +1,4 @@
-//! Updates of another store are as old in the history as they were there.
+//! Imported updates keep the age that they had in the other store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,8 @@ fn times(folder: &Folder) -> Vec<u64> {
     times
 }
 
-/// An imported update is as old as it was elsewhere, so `max_age` judges it from its own time. Times
-/// never go back within a log and never lie ahead; without a time an update is as old as its import.
+/// An imported update keeps its commit time, which `max_age` counts from. Times never decrease within a log
+/// and are never in the future; an update without a time gets that of the import.
 #[test]
 fn imported_updates_keep_their_times() {
     let cases: &[(&[Option<u64>], &[u64])] = &[
@@ -59,7 +59,7 @@ fn imported_updates_keep_their_times() {
     ];
     for (imported, expected) in cases {
         let folder = Folder::new();
-        // A log that was opened before, but holds nothing, does not make them younger.
+        // An earlier opening of a log that is still empty does not make them younger.
         drop(import_times(&folder, 9_999, &[]));
         drop(import_times(&folder, 10_000, imported));
         assert_eq!(times(&folder), *expected, "{imported:?}");

@@ -1,4 +1,4 @@
-//! What lies in the place of a history's file and is none is refused, and nothing behind it is touched.
+//! A link, pipe or directory in the place of a history's file is refused, and nothing behind it is touched.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,10 +16,10 @@ use talaria_transport::history::{Directory, History, HistoryOptions};
 use crate::folder::Folder;
 use crate::suite::{append, start};
 
-/// Far more than an opening takes, but for the one that waits for a pipe.
+/// Far more time than an opening takes, unless it waits for a pipe.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Opens a history; says why not, if it cannot be.
+/// Opens a history; returns the error if that fails.
 fn open(path: &Path) -> Result<Arc<dyn Transport>, String> {
     let path = path.to_owned();
     let (tell, told) = mpsc::channel();
@@ -30,13 +30,13 @@ fn open(path: &Path) -> Result<Arc<dyn Transport>, String> {
             .and_then(|directory| {
                 History::open(Arc::new(directory), options).map_err(|error| error.to_string())
             });
-        // Nobody listens any more once it took too long.
+        // The test has ended if this took too long.
         _ = tell.send(opened.map(|history| Arc::new(history) as Arc<dyn Transport>));
     });
     told.recv_timeout(LONG).expect("the opening does not hang")
 }
 
-/// Leaves a history of one update in a directory.
+/// Writes a history of one update to a directory.
 fn leave(path: &Path) {
     let transport = open(path).expect("a history");
     let _recorder = start(&transport);
@@ -53,7 +53,7 @@ fn segment(directory: &Path) -> PathBuf {
         .expect("a segment")
 }
 
-/// The refusal names the file, what is there and what helps.
+/// The error names the file, what is there, and a remedy.
 fn assert_refused(directory: &Path, file: &Path, kind: &str) {
     let said = open(directory).map(drop).expect_err(kind);
     for part in [&*file.display().to_string(), kind, "; "] {
@@ -61,7 +61,7 @@ fn assert_refused(directory: &Path, file: &Path, kind: &str) {
     }
 }
 
-/// Removes the link, unless the history has cleared away what was being written.
+/// Removes the link, unless the history has removed unfinished files.
 fn remove_link(file: &Path) {
     match fs::remove_file(file) {
         Err(_) if file.extension().is_some_and(|end| end == "new") => {}
@@ -88,7 +88,7 @@ fn links_in_the_place_of_files_are_not_followed() {
         if kept {
             fs::rename(&file, &elsewhere).expect("it is moved");
         } else {
-            fs::write(&elsewhere, "of somebody else").expect("a file");
+            fs::write(&elsewhere, "of another user").expect("a file");
         }
         let before = fs::read(&elsewhere).expect("it is there");
         symlink(&elsewhere, &file).expect("a link");

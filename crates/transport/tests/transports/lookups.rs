@@ -1,4 +1,4 @@
-//! What an id costs that a client makes up: nothing that grows with the log, after the first.
+//! The look-up of an id that a client made up: after the first one, its cost does not grow with the log.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -64,9 +64,9 @@ fn an_unknown_id_opens_nothing_after_the_first() {
     assert!(bytes <= 2_000 * segments, "{bytes} bytes");
 }
 
-/// Segments that are sealed while the hub runs are known without reading them.
+/// Segments that are sealed while the hub runs are summarized without reading them.
 #[test]
-fn what_is_sealed_meanwhile_is_known() {
+fn segments_sealed_meanwhile_are_known() {
     let disk = Watched::new(Model::new(1).mount());
     let mut options = HistoryOptions::new(Arc::new(|| 1_000));
     options.ring_bytes = 64 << 10;
@@ -88,8 +88,8 @@ fn what_is_sealed_meanwhile_is_known() {
     }
 }
 
-/// Clients that present unknown ids while the first look-up reads the indexes keep no reader of
-/// pages waiting, and all of them are answered; those that hang up meanwhile do not matter.
+/// While the first look-up reads the indexes, clients with unknown ids do not keep readers of pages
+/// waiting, and all of them are answered, whether or not others hang up meanwhile.
 #[test]
 fn unknown_ids_leave_the_readers_to_others() {
     let disk = stored(8);
@@ -110,7 +110,7 @@ fn unknown_ids_leave_the_readers_to_others() {
         for look_up in &mut look_ups {
             assert!(look_up.as_mut().poll(&mut context).is_pending());
         }
-        // What was handed over so far has had its turn once this is answered.
+        // When this is answered, all earlier jobs have had their turn.
         let (answer, answered) = mpsc::channel();
         let reader = Arc::clone(&history);
         std::thread::spawn(move || answer.send(read(&reader, 24, 25, 1 << 20, Everything)));
@@ -131,7 +131,7 @@ fn unknown_ids_leave_the_readers_to_others() {
     assert_eq!(page.frames.len(), 25);
 }
 
-/// Readers that hung up while they waited cost the disk nothing.
+/// The disk is not read for readers that hung up while they waited.
 #[test]
 fn nothing_is_read_for_readers_that_hung_up() {
     let disk = stored(8);

@@ -1,4 +1,4 @@
-//! What the transports promise, and what is special about each.
+//! The promises of all transports, and those of each.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The log in memory keeps what every transport promises, and what is special about it.
+//! The log in memory keeps the promises of every transport, and some of its own kind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -23,7 +23,7 @@ fn open(kept: Kept) -> Arc<dyn Transport> {
 
 crate::suite!(open);
 
-/// `local` has no history: no cursor is looked up (B-501), but the newest id is known.
+/// The `local` transport has no history: it looks up no ids, but knows the newest one (B-501).
 #[test]
 fn local_looks_nothing_up() {
     let transport: Arc<dyn Transport> =
@@ -37,7 +37,7 @@ fn local_looks_nothing_up() {
     assert_eq!(transport.newest_id().as_deref(), Some("mine"));
 }
 
-/// What left the ring is nowhere: a reader that needs it is told so, never skipped over.
+/// Updates that left the ring are lost: a reader that needs them gets an error and is not moved on.
 #[test]
 fn a_reader_that_the_ring_passed_is_told() {
     let transport = open(Kept {
@@ -59,7 +59,7 @@ fn a_reader_that_the_ring_passed_is_told() {
     assert_eq!(kept.last().map(|frame| frame.position), Some(bounds.head));
 }
 
-/// A single update may exceed the ring; it is kept until the next one comes.
+/// A single update may be larger than the ring; it is kept until the next one comes.
 #[test]
 fn an_update_larger_than_the_ring_is_kept() {
     let transport = open(Kept {
@@ -76,8 +76,7 @@ fn an_update_larger_than_the_ring_is_kept() {
     assert_eq!(look_up(&transport, "large"), Lookup::Unknown);
 }
 
-/// How large an update may be is the publish request's bound; the queue of those that wait does
-/// not add one.
+/// The publish request bounds the size of an update; the queue does not.
 #[test]
 fn an_update_larger_than_the_queue_is_stored() {
     let transport = open(Kept::default());
@@ -90,7 +89,7 @@ fn an_update_larger_than_the_queue_is_stored() {
     assert_eq!(appended.position, Position(1));
 }
 
-/// Appends while the committer is occupied, until one is refused or more than `most` wait; the
+/// Appends while the committer is busy, until an update is refused or more than `most` wait; returns the
 /// futures of those that wait.
 fn fill(
     transport: &Arc<dyn Transport>,
@@ -111,8 +110,8 @@ fn fill(
     waiting
 }
 
-/// What waits is bounded in updates and in bytes: beyond it publishers are refused, several updates
-/// at once as a whole. What was committed does not count any more.
+/// The updates that wait are bounded in number and in bytes. Beyond the bounds publishers are refused;
+/// updates that are appended together are refused as a whole. Committed updates no longer count.
 #[test]
 fn what_waits_is_bounded_and_makes_room_once_it_is_committed() {
     const BYTES: usize = 64 << 20;
@@ -150,7 +149,7 @@ fn what_waits_is_bounded_and_makes_room_once_it_is_committed() {
             for pending in waiting {
                 block_on(pending).expect("it is stored");
             }
-            // The one that nobody waits for is stored as well.
+            // The update of a publisher that hung up is stored as well.
             let next = append(&transport, None).position.0;
             assert_eq!(next, head.0 + stored + 2, "round {round}");
         }
@@ -168,8 +167,8 @@ impl Route for Failing {
     }
 }
 
-/// Nobody knows what was routed when routing panicked, so that update's outcome is unknown and no
-/// further one is taken; the publisher's task goes on, and the log can be dropped.
+/// If routing panics, it is unknown what was routed, so the outcome of that update is unknown and further
+/// ones are refused. The publisher's task continues, and the log can be dropped.
 #[test]
 fn a_panic_while_routing_closes_the_log() {
     let transport = open(Kept::default());
@@ -182,7 +181,7 @@ fn a_panic_while_routing_closes_the_log() {
     assert!(matches!(transport.health(), Health::Refusing(_)));
 }
 
-/// The health of a log whose committer is gone says so, on the history too.
+/// The health of a log whose committer has panicked says so, also for the history.
 #[test]
 fn a_log_that_has_failed_is_not_ready() {
     let folder = Folder::new();
@@ -198,7 +197,7 @@ fn a_log_that_has_failed_is_not_ready() {
         assert_eq!(transport.health(), Health::Ready);
         let failed = block_on(transport.append(update(None, "panic")));
         assert_eq!(failed.unwrap_err(), AppendError::Unknown);
-        // Its thread is unwinding while the publisher is told.
+        // The thread is still unwinding when the publisher gets its answer.
         while transport.health() == Health::Ready {
             std::thread::yield_now();
         }
@@ -206,7 +205,7 @@ fn a_log_that_has_failed_is_not_ready() {
     }
 }
 
-/// Appends another update while it routes one, so that the log never comes to rest by itself.
+/// Appends another update while it routes one, so that the log never becomes idle.
 struct Restless {
     transport: Mutex<Weak<dyn Transport>>,
     left: AtomicUsize,
@@ -229,8 +228,8 @@ impl Route for Restless {
     }
 }
 
-/// A publisher commits for the others while the log keeps up; then a thread takes over, and every
-/// update is routed all the same.
+/// A publisher commits for others for a few groups; then the relief thread takes over, and every update is
+/// routed all the same.
 #[test]
 fn a_publisher_does_not_commit_for_others_without_end() {
     const UPDATES: usize = 100;

@@ -1,4 +1,4 @@
-//! What is over by `max_age` leaves the disk, and what is stored keeps its order in time.
+//! Updates older than `max_age` leave the disk, and commit times keep the order of the log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,8 +24,8 @@ fn segments(model: &Model) -> Vec<String> {
     names.filter(|name| name.ends_with(".segment")).collect()
 }
 
-/// Without a publish, the bytes of what is too old are removed, the newest segment's too; what
-/// is not too old stays.
+/// The bytes of updates that are too old are removed without a publish, also those of the newest
+/// segment; other updates stay.
 #[test]
 fn what_is_too_old_leaves_the_disk() {
     let model = Model::new(1);
@@ -70,14 +70,14 @@ fn what_is_too_old_leaves_the_disk() {
     );
 }
 
-/// A clock that is set back by a little, as time servers do it, gives no update a time before that
-/// of an earlier one: what came later is not deleted first.
+/// When a time server sets the clock back a little, no update gets a time before that of an earlier one,
+/// so that later updates are not deleted first.
 #[test]
 fn stored_times_keep_the_order_of_the_log() {
     let model = Model::new(1);
     let clock = Arc::new(AtomicU64::new(1_000_000));
     for back in [300, 2_000, 0] {
-        // The last one is a clock that is behind at the start.
+        // In the last case the clock is behind at the start.
         let transport = open(&model, &clock, Duration::from_secs(86_400));
         let _recorder = start(&transport);
         append(&transport, None);
@@ -96,8 +96,8 @@ fn stored_times_keep_the_order_of_the_log() {
     assert!(times.is_sorted(), "{times:?}");
 }
 
-/// A segment that cannot be read, wherever it is, keeps nothing else from leaving; it goes too once
-/// what follows it is over.
+/// A segment that cannot be read, wherever it is, does not keep others from being deleted. It is deleted
+/// once the updates after it are too old.
 #[test]
 fn an_unreadable_segment_stops_nothing() {
     for unreadable in 0..3 {
@@ -131,8 +131,8 @@ fn an_unreadable_segment_stops_nothing() {
     }
 }
 
-/// A segment that cannot be read, and nothing that follows is over: it is kept, and judged once it
-/// can be read.
+/// A segment that cannot be read is kept while no later update is too old, and judged once it can be
+/// read.
 #[test]
 fn an_unreadable_segment_is_looked_at_again() {
     let model = Model::new(1);
@@ -162,7 +162,7 @@ fn an_unreadable_segment_is_looked_at_again() {
     assert_eq!(transport.bounds().floor, Position(1));
 }
 
-/// What a group of no updates recorded is not taken for damage: segments went, and the hub stopped.
+/// A group without updates, which records that segments were deleted, is not reported as damage.
 #[test]
 fn a_clean_stop_after_deletion_is_whole() {
     let model = Model::new(1);

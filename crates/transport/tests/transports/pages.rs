@@ -1,4 +1,4 @@
-//! Pages of the history: from the segment that is written to and from those that are sealed.
+//! Pages of the history, from the active segment and from sealed ones.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn open(model: &Model, options: HistoryOptions) -> Arc<dyn Transport> {
     Arc::new(History::open(model.mount(), options).expect("it opens"))
 }
 
-/// What is not visible yet may be there already; no page goes beyond the end that it was given.
+/// Updates may be stored that are not visible yet; no page goes beyond the end that it was given.
 #[test]
 fn pages_of_sealed_segments_end_where_they_are_told() {
     let model = Model::new(1);
@@ -31,8 +31,8 @@ fn pages_of_sealed_segments_end_where_they_are_told() {
     assert_pages_end_where_they_are_told(&open(&model, options()));
 }
 
-/// Where the postings of one topic are cut off, those of another go on; what lies behind the cut
-/// is left to the next page.
+/// If the postings of one topic are cut off, those of another may go further; what lies after the cut is left
+/// to the next page.
 #[test]
 fn a_reader_of_several_topics_gets_them_all_from_sealed_segments() {
     let model = Model::new(1);
@@ -43,7 +43,7 @@ fn a_reader_of_several_topics_gets_them_all_from_sealed_segments() {
     assert_readers_of_topics_get_them_all(&open(&model, options()));
 }
 
-/// Design, "the earliest wins": also where each use of an id is in a segment of its own, and as
+/// The earliest kept update with an id counts, also if each use of the id is in another segment, and while
 /// retention deletes one after the other.
 #[test]
 fn a_repeated_id_stands_for_the_earliest_kept_of_all_segments() {
@@ -69,7 +69,7 @@ fn a_repeated_id_stands_for_the_earliest_kept_of_all_segments() {
     ] {
         let mut options = options();
         options.size = Some(kept);
-        // In a copy, because what is not kept is removed.
+        // In a copy, because the opening removes what is not kept.
         let transport = open(&model.copy(), options);
         let repeated = repeated.map_or(Lookup::Unknown, |place| Lookup::Found(Position(place)));
         assert_eq!(look_up(&transport, "repeated"), repeated, "{kept} kept");

@@ -1,6 +1,5 @@
-//! Power is lost, processes are killed, disks fail, also to read, and clocks are set wrong, at random: what was acknowledged is kept as
-//! the mode of `sync` promises, what was refused does not appear, and nothing that was shown gets
-//! another meaning.
+//! Random losses of power, kills, failures of the disk and wrong clocks. Acknowledged updates are kept as
+//! the mode of `sync` promises, refused ones do not appear, and no id or position changes its meaning.
 //!
 //! 40 seeds in each mode, 10,000 with `TALARIA_FULL=1`; `TALARIA_SEED=n` runs one.
 
@@ -25,7 +24,7 @@ fn count(ordinary: u64, full: u64) -> u64 {
     }
 }
 
-/// Every life in a mode keeps its promises.
+/// Every life of a history keeps the promises of its mode.
 fn keeps_its_promises(mode: SyncMode) {
     let one = std::env::var("TALARIA_SEED")
         .ok()
@@ -44,28 +43,28 @@ fn keeps_its_promises(mode: SyncMode) {
     }
 }
 
-/// No acknowledged update is lost; no refused one appears, nothing shown is renumbered, and no
-/// start is refused.
+/// No acknowledged update is lost, no refused one appears, no visible one gets another position, and every
+/// start succeeds.
 #[test]
 fn sync_always_loses_nothing_acknowledged() {
     keeps_its_promises(SyncMode::Always);
 }
 
-/// The same, but that a loss of power loses the end of the log: updates that were acknowledged
-/// within the interval.
+/// The same holds, except that a loss of power may lose the updates that were acknowledged within the
+/// interval.
 #[test]
 fn sync_interval_loses_an_interval_at_most() {
     keeps_its_promises(INTERVAL);
 }
 
-/// The same, but that a loss of power loses the end of the log: updates that were acknowledged since
-/// the newest segment began.
+/// The same holds, except that a loss of power may lose the updates that were acknowledged since the newest
+/// segment began.
 #[test]
 fn sync_never_loses_a_segment_at_most() {
     keeps_its_promises(SyncMode::Never);
 }
 
-/// Every barrier is needed: without it some seed breaks a promise. A panic is no evidence of that.
+/// Every barrier is needed: without it some seed breaks a promise. A panic does not count as one.
 #[test]
 fn every_barrier_is_needed() {
     let modes = [SyncMode::Always, INTERVAL, SyncMode::Never];

@@ -1,5 +1,5 @@
-//! Files of segments that this run sealed and that changed before anything read them: an index is
-//! checked before it is relied on, and what an index says of losses is what readers are told.
+//! Files of segments that this run sealed and that changed before they were read: an index is checked
+//! before it is used, and readers learn the losses that it shows.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::suite::{Everything, Topic, append, block_on, look_up, places, read, s
 
 const TOPIC: &str = "https://example.com/books/1";
 const UPDATES: u64 = 200;
-/// The header of an index, and where it names its first and its last position.
+/// The bytes of the header of an index, and the offsets of its first and its last position.
 const HEADER: usize = 84;
 const FIRST: usize = 20;
 const LAST: usize = 28;
 
-/// A history of several segments that are all of this run; the second is sealed. Every tenth update
-/// has the topic, and each an id of its own.
+/// A history of several segments of this run, of which the second is sealed. Every tenth update has the
+/// topic, and each has a chosen id.
 fn world() -> (Model, Arc<dyn Transport>) {
     let model = Model::new(1);
     let mut options = HistoryOptions::new(Arc::new(|| 1_000));
@@ -55,7 +55,7 @@ fn tenths() -> Vec<u64> {
     (1..=UPDATES / 10).map(|tenth| 10 * tenth).collect()
 }
 
-/// Whatever became of an index, it is made anew and costs nothing.
+/// An index that was damaged in any way is rebuilt, and nothing is lost.
 #[test]
 fn an_index_of_this_run_is_checked_before_it_is_used() {
     type Break = fn(&mut [u8], usize);
@@ -95,9 +95,9 @@ fn an_index_of_this_run_is_checked_before_it_is_used() {
     }
 }
 
-/// An index that is made anew names what is lost now; the one from memory did not.
+/// A rebuilt index shows what is lost now; the one from memory did not.
 #[test]
-fn damage_found_by_an_index_that_is_made_anew_is_told() {
+fn damage_found_by_a_rebuilt_index_is_reported() {
     // A record of the topic, one of another, and one after an earlier page has read the segment.
     for (is_of_topic, is_read_before) in [(true, false), (false, false), (true, true)] {
         let (model, history) = world();
@@ -114,7 +114,7 @@ fn damage_found_by_an_index_that_is_made_anew_is_told() {
         bytes[at] ^= 4;
         model.put(&segment, bytes);
         model.take(&index);
-        // With a page from inside the segment, the look at its offsets makes the index anew.
+        // A page that begins inside the segment reads the offsets, which rebuilds the index.
         let from = if is_read_before { *second.start() } else { 0 };
         let outcome = read(&history, from, UPDATES, 1 << 30, Topic(TOPIC));
         let reached = match outcome {

@@ -1,4 +1,4 @@
-//! A disk that is full, slow or stubborn when it is told to be, in front of another one.
+//! A disk in front of another one, which is full, slow or keeps files when a test says so.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -7,11 +7,11 @@ use talaria_transport::history::{Disk, File, Space};
 
 #[derive(Default)]
 struct State {
-    /// Bytes that all files together may have.
+    /// The most bytes of all files together.
     capacity: Option<u64>,
     /// Whether reading waits.
     stalled: bool,
-    /// How many wait.
+    /// How many readers wait.
     waiting: usize,
     /// Whether nothing can be removed.
     stubborn: bool,
@@ -55,22 +55,22 @@ impl Shaky {
         self.0.state.lock().expect("no panic")
     }
 
-    /// Bounds the bytes of all files.
+    /// Bounds the bytes of all files together.
     pub fn set_capacity(&self, capacity: Option<u64>) {
         self.state().capacity = capacity;
     }
 
-    /// Lets nothing be removed, or everything.
+    /// Decides whether files can be removed.
     pub fn set_stubborn(&self, stubborn: bool) {
         self.state().stubborn = stubborn;
     }
 
-    /// Lets no segment be created, or any.
+    /// Decides whether segments can be created.
     pub fn set_barren(&self, barren: bool) {
         self.state().barren = barren;
     }
 
-    /// Lets readers wait, or go on.
+    /// Makes readers wait, or lets them continue.
     pub fn set_stalled(&self, stalled: bool) {
         self.state().stalled = stalled;
         self.0.changed.notify_all();
@@ -79,8 +79,13 @@ impl Shaky {
     /// Returns once a reader waits.
     pub fn wait_for_reader(&self) {
         let state = self.state();
-        let nobody = |state: &mut State| state.waiting == 0;
-        drop(self.0.changed.wait_while(state, nobody).expect("no panic"));
+        let none_waits = |state: &mut State| state.waiting == 0;
+        drop(
+            self.0
+                .changed
+                .wait_while(state, none_waits)
+                .expect("no panic"),
+        );
     }
 
     /// The indexes that were opened so far.
@@ -123,7 +128,7 @@ impl Shaky {
         })
     }
 
-    /// Refuses what would make files longer than there is room.
+    /// Refuses a write that needs more room than there is.
     fn take(&self, more: u64) -> io::Result<()> {
         let capacity = self.state().capacity;
         match capacity {

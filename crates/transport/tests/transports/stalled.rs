@@ -1,5 +1,5 @@
-//! A disk that does not answer those who read: who only asks where the log begins and ends, and who
-//! publishes, does not wait for it.
+//! A disk that does not answer reads. Publishing, and asking where the log begins and ends, do not wait for
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +63,7 @@ impl Drop for Unstall {
     }
 }
 
-/// Does something on a thread, and fails if that takes as long as nobody should have to wait.
+/// Runs a function on a thread, and fails if that takes far too long.
 fn without_waiting<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, finished) = channel();
     std::thread::spawn(move || done.send(job()));
@@ -71,10 +71,10 @@ fn without_waiting<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) 
     answer.expect("it does not wait for the disk")
 }
 
-/// Where the log begins and ends, its newest id, its health, and publishing, while every read waits;
-/// with each bound, whose floor would have to be looked for.
+/// Bounds, newest id, health and publishing work while every read waits, with each bound whose floor needs
+/// a read.
 #[test]
-fn a_stalled_read_stops_neither_publishers_nor_those_who_ask_for_bounds() {
+fn a_stalled_read_delays_neither_publishing_nor_bounds() {
     let bounds: [Bound; 4] = [
         ("age", |options| {
             options.max_age = Some(Duration::from_secs(60));
@@ -111,7 +111,7 @@ fn a_stalled_read_stops_neither_publishers_nor_those_who_ask_for_bounds() {
         world.disk.set_stalled(false);
         let page = reading.join().expect("a reader").expect("a page");
         assert_eq!(places(&page.frames), [100], "{name}");
-        // What could not be looked for is found once the disk answers.
+        // The floor is found once the disk answers.
         let is_over = |bounds: Bounds| match name {
             "age" => bounds.floor == Position(100),
             "bytes" => bounds.floor > Position::ORIGIN,
@@ -124,7 +124,7 @@ fn a_stalled_read_stops_neither_publishers_nor_those_who_ask_for_bounds() {
     }
 }
 
-/// A bound that is new to a long log costs a few looks, not one in every segment.
+/// A new bound on a long log costs a few reads, not one in every segment.
 #[test]
 fn a_new_bound_opens_few_indexes() {
     const SEGMENTS: u64 = 100;

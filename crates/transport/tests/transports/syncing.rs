@@ -1,4 +1,4 @@
-//! The modes of `sync`: when what was acknowledged is on the disk, and what never waits for it.
+//! The modes of `sync`: when an acknowledged update is durable, and what never waits for the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,16 +20,16 @@ fn open(model: &Model, sync: SyncMode, clock: &Arc<AtomicU64>) -> Arc<dyn Transp
     Arc::new(History::open(model.mount(), options).expect("it opens"))
 }
 
-/// What the next process finds after a loss of power.
+/// The head that the next process finds after a loss of power.
 fn head_after_power_loss(model: &Model, clock: &Arc<AtomicU64>) -> Position {
     model.crash(Crash::PowerLoss);
     open(model, SyncMode::Always, clock).bounds().head
 }
 
-/// Only `always` waits for the disk: with the others a publisher is answered though no sync works,
-/// until the interval is over.
+/// Only `always` waits for the disk. In the other modes publishers are answered although syncs fail, until
+/// the interval is over.
 #[test]
-fn a_later_sync_holds_up_nobody() {
+fn only_sync_always_waits_for_the_disk() {
     for (sync, waits) in [
         (SyncMode::Always, true),
         (SyncMode::Interval(Duration::from_secs(3_600)), false),
@@ -47,23 +47,23 @@ fn a_later_sync_holds_up_nobody() {
     }
 }
 
-/// Under steady traffic the log never comes to rest, so the publish that finds the interval over
-/// is not answered before what the interval has passed over is on the disk.
+/// Under steady traffic the log is never idle, so the publish that finds the interval over is answered
+/// only after the older updates are durable.
 #[test]
-fn what_an_interval_has_passed_over_is_synced_by_the_next_publish() {
+fn the_next_publish_syncs_when_the_interval_is_over() {
     for seed in 0..10 {
         let model = Model::new(seed);
         let clock = Arc::new(AtomicU64::new(1_000));
         let interval = SyncMode::Interval(Duration::from_secs(3_600));
         let transport = open(&model, interval, &clock);
         let recorder = start(&transport);
-        // Each is within an interval of the one before it, which counts for nothing: the oldest
-        // one that is not durable is what waits.
+        // Each publish comes within an interval of the one before, which does not matter: the interval
+        // counts from the oldest update that is not durable.
         for _ in 0..4 {
             append(&transport, None);
             clock.fetch_add(1_000_000, Ordering::Relaxed);
         }
-        // What is done after an update was routed comes too late for this one.
+        // A sync after the update was routed comes too late for this check.
         recorder.shut();
         let entered = recorder.entered();
         let pending = transport.append(update(None, "x"));
@@ -72,14 +72,14 @@ fn what_an_interval_has_passed_over_is_synced_by_the_next_publish() {
         recorder.open();
         block_on(pending).expect("it was stored");
         let found = open(&model, SyncMode::Always, &clock).bounds().head;
-        // The log's own thread may have come by between the last two; then the newest need not wait.
+        // The thread of the log may have synced between the last two; then the newest update need not wait.
         assert!(found >= Position(4), "seed {seed}: {found}");
     }
 }
 
-/// After the last publish the log's own thread syncs what is due.
+/// After the last publish the thread of the log syncs what is due.
 #[test]
-fn what_an_interval_has_passed_over_is_synced_though_nobody_publishes() {
+fn the_log_syncs_without_a_publish_when_the_interval_is_over() {
     let model = Model::new(1);
     let clock = Arc::new(AtomicU64::new(1_000));
     let interval = SyncMode::Interval(Duration::from_millis(1));
@@ -92,8 +92,8 @@ fn what_an_interval_has_passed_over_is_synced_though_nobody_publishes() {
     assert_eq!(head_after_power_loss(&model, &clock), Position(1));
 }
 
-/// An interval begins with the first update that it is for: what comes right after a sync waits for
-/// the next one.
+/// An interval begins with the first update that is not durable: an update right after a sync waits for the
+/// next one.
 #[test]
 fn an_interval_begins_anew_after_a_sync() {
     let model = Model::new(1);
@@ -114,7 +114,7 @@ fn an_interval_begins_anew_after_a_sync() {
     assert!(model.is_durable(), "the next interval is over");
 }
 
-/// Whatever the mode, a clean stop and the beginning of a segment leave nothing to lose.
+/// In every mode, all updates are durable after a clean stop and at the beginning of a segment.
 #[test]
 fn a_clean_stop_and_a_new_segment_leave_nothing_to_lose() {
     for sync in [
@@ -144,7 +144,7 @@ fn a_clean_stop_and_a_new_segment_leave_nothing_to_lose() {
                 };
                 block_on(transport.append(update)).expect("it is stored");
             }
-            // The newest one was appended to the new segment, alone.
+            // Only the newest update is in the new segment.
             let durable = transport.bounds().head.back(1);
             let found = head_after_power_loss(&model, &clock);
             assert!(found >= durable, "{sync:?}, seed {seed}");

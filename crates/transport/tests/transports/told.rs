@@ -1,4 +1,4 @@
-//! Readers and clients are told of damage, whatever they ask for: none passes over it silently.
+//! Damage is reported to readers and clients, whatever they ask for; no reader skips it silently.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ impl Admit for Topics {
 
 const TOPIC: &str = "https://example.com/books/1";
 
-/// Reads from the beginning until the log has no more or is damaged: the positions, and behind
-/// which one it was damaged.
+/// Reads from the beginning to the end of the log or to damage; returns the positions, and the one after
+/// which the log was damaged.
 fn read_on(
     history: &Arc<dyn Transport>,
     topics: &'static [&'static str],
@@ -49,7 +49,7 @@ fn read_on(
     (found, None)
 }
 
-/// The model without the index of the second segment, whose bytes are these.
+/// The model without the index of the second segment, which has these bytes.
 fn with_second(model: &Model, bytes: Vec<u8>) -> Model {
     let second = segments(model)[1].clone();
     let damaged = with(model, &second, bytes);
@@ -57,8 +57,8 @@ fn with_second(model: &Model, bytes: Vec<u8>) -> Model {
     damaged
 }
 
-/// An index that is made anew cannot name the topics of what is lost, so readers of named topics
-/// end in front of it, as readers of everything do, and whatever their topics are.
+/// A rebuilt index does not have the topics of lost updates, so readers of named topics end before them,
+/// whatever their topics are, as readers of everything do.
 #[test]
 fn a_reader_of_a_topic_is_told_of_damage() {
     let (model, _) = stored();
@@ -95,7 +95,7 @@ fn a_reader_of_a_topic_is_told_of_damage() {
         }
         check(&with_second(&model, damaged), lost[0], behind);
     }
-    // Anywhere in a group, its header included, which alone tells where the record begins.
+    // Anywhere in a group, including its header, which alone says where the record begins.
     for at in (groups[1]..groups[2]).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
@@ -104,7 +104,7 @@ fn a_reader_of_a_topic_is_told_of_damage() {
     // The end is cut off.
     let cut = bytes[..groups[3] + 80].to_vec();
     check(&with_second(&model, cut), 8, 8);
-    // What a repair gave up.
+    // Bytes that a repair gave up.
     let mut damaged = bytes;
     damaged[groups[1] + 72 + 50] ^= 4;
     let repaired = with_second(&model, damaged);
@@ -112,7 +112,7 @@ fn a_reader_of_a_topic_is_told_of_damage() {
     check(&repaired, 6, 6);
 }
 
-/// Several places are damaged: each ends the readers that come to it, and none is passed over.
+/// If several places are damaged, each of them ends the readers that reach it.
 #[test]
 fn each_damaged_place_is_told() {
     let (model, _) = stored();
@@ -133,7 +133,7 @@ fn each_damaged_place_is_told() {
     assert_eq!(places(&page.frames), [8, 9, 10, 11, 12]);
 }
 
-/// The segment that is written to is damaged in place.
+/// Damage in the active segment ends readers too.
 #[test]
 fn damage_in_the_active_segment_is_told() {
     let folder = Folder::new();
@@ -154,8 +154,8 @@ fn damage_in_the_active_segment_is_told() {
     assert_eq!(history.bounds().floor, Position(5));
 }
 
-/// A chosen id whose record is damaged, or that precedes damage, is a deleted one: it is not
-/// unknown, and not the place where the id was used again.
+/// An id that a publisher chose counts as deleted if its record is damaged or precedes damage. It is not
+/// unknown, nor does it stand for the update that used the id again.
 #[test]
 fn an_id_before_damage_is_deleted() {
     let model = Model::new(1);
@@ -177,11 +177,11 @@ fn an_id_before_damage_is_deleted() {
         assert_eq!(look_up(&history, "twice"), Lookup::Deleted);
         assert_eq!(history.bounds().floor, Position(2));
         assert_eq!(look_up(&history, "before"), Lookup::Deleted);
-        assert_eq!(look_up(&history, "nobody's"), Lookup::Unknown);
+        assert_eq!(look_up(&history, "unknown"), Lookup::Unknown);
     }
 }
 
-/// How far damage reaches is found out once, not at each look-up of an id that was lost with it.
+/// The extent of damage is measured once, not at each look-up of an id that was lost with it.
 #[test]
 fn known_damage_is_not_measured_again() {
     let model = Model::new(1);

@@ -1,5 +1,5 @@
-//! An I/O error is no answer about data: what cannot be read now is unavailable, and once it can be
-//! read again everything is as it was.
+//! An I/O error says nothing about the data: what cannot be read now is unavailable, and everything is as
+//! it was once it can be read again.
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn stored() -> (Model, String) {
     run(&model, &[None, Some("twice"), None]);
     let before = model.copy();
     let lost = run(&before, &[None, None, None, None])[3].event_id.clone();
-    // The same run with one update less.
+    // The same run, with one update less.
     let newest = before
         .names()
         .into_iter()
@@ -54,7 +54,7 @@ fn stored() -> (Model, String) {
 }
 
 fn ids(lost: &str) -> [&str; 4] {
-    ["first", "twice", "nobody's", lost]
+    ["first", "twice", "unknown", lost]
 }
 
 fn ask(history: &Arc<dyn Transport>, id: &str) -> Result<Lookup, Unavailable> {
@@ -65,7 +65,7 @@ fn is_log(name: &str) -> bool {
     name.ends_with(".segment") || name.ends_with(".index")
 }
 
-/// What each of the ids stands for, and what readers of everything and of a topic get.
+/// Checks what each of the ids stands for, and what readers of everything and of a topic get.
 fn assert_all_is_there(history: &Arc<dyn Transport>, lost: &str) {
     assert_eq!(
         history.bounds().floor,
@@ -74,7 +74,7 @@ fn assert_all_is_there(history: &Arc<dyn Transport>, lost: &str) {
     );
     assert_eq!(look_up(history, "first"), Lookup::Found(Position(1)));
     assert_eq!(look_up(history, "twice"), Lookup::Found(Position(5)));
-    assert_eq!(look_up(history, "nobody's"), Lookup::Unknown);
+    assert_eq!(look_up(history, "unknown"), Lookup::Unknown);
     let past = look_up(history, lost);
     assert!(
         matches!(
@@ -92,8 +92,8 @@ fn assert_all_is_there(history: &Arc<dyn Transport>, lost: &str) {
     assert_eq!(places(&topic.frames), (1..=12).collect::<Vec<_>>());
 }
 
-/// Files cannot be opened: no id is unknown, deleted or found at a later place, no reader is told
-/// that what it wants is gone. It may still be told what is open already.
+/// While files cannot be opened, no id is unknown, deleted or found at a later position, and no reader is
+/// told that updates are gone. It may still read segments that are open already.
 #[test]
 fn opening_fails() {
     const EIO: i32 = 5;
@@ -142,7 +142,7 @@ fn opening_fails() {
     }
 }
 
-/// Files are open and cannot be read, all of it or at a single place.
+/// Open files cannot be read, as a whole or at a single offset.
 #[test]
 fn reading_fails() {
     let (model, lost) = stored();
@@ -186,7 +186,7 @@ fn reading_fails() {
     assert_all_is_there(&history, &lost);
 }
 
-/// How far damage reaches is not known while what follows cannot be read: nothing is given up.
+/// While the updates after damage cannot be read, its extent is unknown and nothing is given up.
 #[test]
 fn damage_is_not_widened() {
     let (model, _) = stored();
@@ -198,7 +198,7 @@ fn damage_is_not_widened() {
     let second = second.expect("a segment");
     let mut bytes = model.bytes(&second);
     let groups = crate::damage::groups(&bytes);
-    // Position 4; 5 begins behind the header of the next group.
+    // Position 4; 5 begins after the header of the next group.
     bytes[groups[0] + 72 + 50] ^= 1;
     model.put(&second, bytes);
     let disk = Watched::new(model.mount());
@@ -232,7 +232,7 @@ fn a_missing_file_is_not_retention() {
         .map(|name| (name.clone(), model.bytes(&name)))
         .collect();
     files.iter().for_each(|(name, _)| model.take(name));
-    for id in ["twice", "nobody's", &lost] {
+    for id in ["twice", "unknown", &lost] {
         assert_eq!(ask(&history, id), Err(Unavailable), "{id}");
     }
     let page = read(&history, 3, 12, 1 << 20, Everything);
@@ -246,7 +246,7 @@ fn a_missing_file_is_not_retention() {
     assert_all_is_there(&history, &lost);
 }
 
-/// What retention deletes while it is being opened is gone, and that is no failure.
+/// A segment that retention deletes while it is being opened is gone, which is not a failure.
 #[test]
 fn what_retention_deletes_meanwhile_is_gone() {
     for is_look_up in [true, false] {
@@ -285,7 +285,7 @@ fn what_retention_deletes_meanwhile_is_gone() {
     }
 }
 
-/// An opening that cannot read what it needs fails, and tells so; it does not go on without.
+/// An opening that cannot read what it needs fails with an error; it does not continue without it.
 #[test]
 fn an_opening_that_cannot_read_fails() {
     let (model, _) = stored();

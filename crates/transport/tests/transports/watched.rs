@@ -1,4 +1,4 @@
-//! A disk in front of another that counts what is read, and fails or waits where it is told to.
+//! A disk in front of another one. It counts what is read, and fails or waits when a test says so.
 
 use std::collections::HashSet;
 use std::io;
@@ -7,19 +7,19 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use talaria_transport::history::{Disk, File, Space};
 
-/// What fails: a call's file, and its offset unless the file is being opened.
+/// Decides which calls fail: by the file, and by the offset unless the file is being opened.
 type Fault = dyn Fn(&str, Option<u64>) -> Option<io::Error> + Send + Sync;
-/// What happens before a file is opened.
+/// Called before a file is opened.
 type Before = dyn Fn(&str) + Send + Sync;
 
 #[derive(Default)]
 pub struct Watch {
     opens: AtomicU64,
-    /// Bytes that were read.
+    /// The bytes that were read.
     bytes: AtomicU64,
     fault: Mutex<Option<Arc<Fault>>>,
     before: Mutex<Option<Arc<Before>>>,
-    /// Files whose opening waits.
+    /// The files whose opening waits.
     shut: Mutex<HashSet<String>>,
     changed: Condvar,
 }
@@ -31,7 +31,7 @@ impl Watch {
         (take(&self.opens), take(&self.bytes))
     }
 
-    /// Calls fail from now on as the function says.
+    /// From now on calls fail if the function says so.
     pub fn fail(
         &self,
         fault: impl Fn(&str, Option<u64>) -> Option<io::Error> + Send + Sync + 'static,
@@ -39,7 +39,7 @@ impl Watch {
         *self.fault.lock().unwrap() = Some(Arc::new(fault));
     }
 
-    /// Nothing fails any more.
+    /// From now on no call fails.
     pub fn heal(&self) {
         *self.fault.lock().unwrap() = None;
     }

@@ -1,8 +1,8 @@
-//! Crashes, failures and damage.
+//! The journal of events: crashes, failures and damage.
 
 use super::*;
 
-/// The beginning of a subscription comes before its end, each once, over crashes.
+/// After crashes, the beginning of a subscription still comes before its end, and each of them once.
 #[test]
 fn events_survive_a_crash_in_order() {
     let model = Model::new(3);
@@ -22,8 +22,8 @@ fn events_survive_a_crash_in_order() {
     }
 }
 
-/// A journal that is lost, torn or damaged anywhere costs events and nothing else; the log opens, every
-/// update is there, and every id is a place to go on from.
+/// A journal that is lost, incomplete or damaged anywhere costs events and nothing else: the log opens, has
+/// every update, and subscribers can resume from every id.
 #[test]
 fn a_lost_journal_costs_events_only() {
     let model = Model::new(1);
@@ -77,9 +77,9 @@ fn a_lost_journal_costs_events_only() {
     }
 }
 
-/// A journal of another log is nobody's.
+/// The journal of another log is ignored.
 #[test]
-fn a_foreign_journal_is_passed_over() {
+fn a_foreign_journal_is_ignored() {
     let (one, other) = (Model::new(1), Model::new(2));
     for model in [&one, &other] {
         let history = open(model, options());
@@ -93,7 +93,7 @@ fn a_foreign_journal_is_passed_over() {
     let history = open(&one, options());
     let _recorder = start(&history);
     assert_eq!(events(&history), [0; 0]);
-    // Nor at positions that this log gives later.
+    // Its events do not appear at positions that this log gives out later either.
     for _ in 0..10 {
         append(&history, None);
     }
@@ -101,8 +101,8 @@ fn a_foreign_journal_is_passed_over() {
     assert_eq!(updates(&history), (1..=11).collect::<Vec<_>>());
 }
 
-/// A header that is damaged is written anew with the run of its groups, though events that no segment
-/// tells of lie between two runs.
+/// A repair writes a damaged header with the run of its groups, although events that no segment mentions
+/// stand between two runs.
 #[test]
 fn a_repaired_header_has_the_run_of_its_groups() {
     let model = Model::new(1);
@@ -129,7 +129,7 @@ fn a_repaired_header_has_the_run_of_its_groups() {
     }
 }
 
-/// A long journal is written anew while publishers and events go on, and loses nothing of either.
+/// A long journal is rewritten while updates and events continue, and loses neither.
 #[test]
 fn a_journal_is_shortened_while_events_go_on() {
     let model = Model::new(1);
@@ -158,8 +158,8 @@ fn a_journal_is_shortened_while_events_go_on() {
     assert!(longest < 4_000_000, "{longest} bytes");
 }
 
-/// Writes fail, or syncs do: events and then updates are refused until they work again, and what was
-/// refused is never there, though its place is given again.
+/// If writes or syncs fail, events and then updates are refused until they work again. What was refused
+/// never appears, although its positions are given out again.
 #[test]
 fn refused_events_never_appear() {
     for failing in [Call::Write, Call::Sync] {
@@ -167,7 +167,7 @@ fn refused_events_never_appear() {
             let model = Model::new(seed);
             let clock = Arc::new(AtomicU64::new(0));
             let reading = Arc::clone(&clock);
-            // Time passes whenever somebody looks, so that a look again is due at once.
+            // Time passes with each reading, so that the next attempt is due at once.
             let time = move || reading.fetch_add(1_000, Ordering::Relaxed);
             let options = HistoryOptions::new(Arc::new(time));
             let history = open(&model, options.clone());

@@ -1,9 +1,9 @@
-//! Events among updates: their order, and what readers and tools make of them.
+//! Events among updates: their order for readers, and what the tools say about them.
 
 use super::*;
 
-/// Readers of everything, of topics and of events alone get the same, in the log's order, whatever
-/// the page's limit is; after a restart too.
+/// Readers of everything, of topics and of events get updates and events in the order of the log, whatever
+/// the limit of a page, also after a restart.
 #[test]
 fn pages_hold_updates_and_events_in_order() {
     let model = Model::new(1);
@@ -60,7 +60,7 @@ fn pages_hold_updates_and_events_in_order() {
     publish(&in_memory(MemoryOptions::default()));
 }
 
-/// A group is of one kind: an event beside updates, or with an id that it brings along, is an update.
+/// A group consists of updates or of events: an event among updates, or with a chosen id, is an update.
 #[test]
 fn a_batch_of_both_kinds_is_of_updates() {
     let model = Model::new(1);
@@ -76,8 +76,8 @@ fn a_batch_of_both_kinds_is_of_updates() {
     assert_eq!(look_up(&history, "chosen"), Lookup::Found(Position(3)));
 }
 
-/// `verify` finds no fault in a log with events, `stat` counts updates, `export` leaves events out, and
-/// damage beside events is told and repaired as ever.
+/// In a log with events `verify` finds no fault, `stat` counts only updates, and `export` has only updates.
+/// Damage beside events is reported and repaired as usual.
 #[test]
 fn tools_know_the_place_of_events() {
     let model = Model::new(1);
@@ -102,7 +102,7 @@ fn tools_know_the_place_of_events() {
     let history = open(&model.copy(), options());
     let published = updates(&history);
     assert_eq!(exported, published);
-    // The third update of the first segment, behind a record of events.
+    // The third update of the first segment, after a record of events.
     let mut names = model.names();
     names.retain(|name| name.ends_with(".segment"));
     let first = names[0].clone();
@@ -134,8 +134,8 @@ fn tools_know_the_place_of_events() {
     }
 }
 
-/// A burst of visits does not keep a publisher's update from being stored: groups of events are groups
-/// like others.
+/// A burst of visits does not keep a publisher's update from being stored, because groups of events are
+/// bounded like others.
 #[test]
 fn updates_are_stored_between_events() {
     for transport in [

@@ -1,9 +1,9 @@
-//! What bounds delete, of updates and of events.
+//! Bounds on updates and on events do not affect each other.
 
 use super::*;
 
-/// However many events come between, before and after them, exactly as many updates are kept as
-/// `size` says, also over restarts and with a narrower bound.
+/// Exactly `size` updates are kept, however many events come between, before and after them, also across
+/// restarts and with a narrower bound.
 #[test]
 fn events_do_not_evict_updates_by_size() {
     let model = Model::new(1);
@@ -38,7 +38,7 @@ fn events_do_not_evict_updates_by_size() {
     }
 }
 
-/// Indexes that are lost are made again, with the positions of events.
+/// Lost indexes are rebuilt with the positions of events.
 #[test]
 fn events_do_not_evict_updates_though_indexes_are_lost() {
     let model = Model::new(1);
@@ -66,7 +66,7 @@ fn events_do_not_evict_updates_though_indexes_are_lost() {
     assert_eq!(updates(&history), published[5..]);
 }
 
-/// Events take no room of what `max_bytes` gives to updates, and hardly any in the segments.
+/// Events do not count towards `max_bytes`, and take hardly any room in the segments.
 #[test]
 fn events_do_not_evict_updates_by_bytes() {
     const UPDATES: u64 = 20;
@@ -99,7 +99,7 @@ fn events_do_not_evict_updates_by_bytes() {
         before <= of_updates + 4 * events,
         "{before} bytes in segments"
     );
-    // Of 50 kept events.
+    // The bytes of 50 kept events.
     let journal = bytes_of(&model, "events");
     assert!(journal < 200_000, "{journal} bytes");
     drop(history);
@@ -107,8 +107,8 @@ fn events_do_not_evict_updates_by_bytes() {
     assert_eq!(updates(&history), published);
 }
 
-/// Updates grow old by themselves: neither sooner nor later because of events, and what is over
-/// leaves the disk though only events came after it.
+/// Events do not change the age of updates, and updates that are too old leave the disk although only
+/// events came after them.
 #[test]
 fn events_do_not_change_what_age_deletes() {
     let folder = Folder::new();
@@ -150,7 +150,7 @@ fn events_do_not_change_what_age_deletes() {
                 .any(|part| part == text.as_bytes())
         })
     });
-    // Events are not concerned, and an id of one is resumed from.
+    // Events are not affected, and subscribers can resume from their ids.
     assert_eq!(events(&history).len(), 32);
     let last = happen(&history, 102, true);
     assert_eq!(
@@ -159,7 +159,7 @@ fn events_do_not_change_what_age_deletes() {
     );
 }
 
-/// In memory neither the ring's bytes nor `size` are used up by events.
+/// In memory, events count neither towards the bytes of the ring nor towards `size`.
 #[test]
 fn events_do_not_evict_updates_in_memory() {
     for size in [None, Some(10)] {
@@ -184,7 +184,7 @@ fn events_do_not_evict_updates_in_memory() {
     }
 }
 
-/// The newest update stays in a ring that it exceeds, until the next update comes.
+/// An update that is larger than the ring stays until the next update comes.
 #[test]
 fn events_do_not_evict_the_newest_update() {
     let mut small = options();
@@ -203,7 +203,7 @@ fn events_do_not_evict_the_newest_update() {
     }
 }
 
-/// The ring of a history is the newest updates', and events that are no longer kept leave it.
+/// The ring of a history holds the newest updates, and events that are no longer kept leave it.
 #[test]
 fn events_do_not_flush_the_ring() {
     let mut options = options();
@@ -222,10 +222,10 @@ fn events_do_not_flush_the_ring() {
     assert!(page.len() <= 20 + 12, "{} frames", page.len());
 }
 
-/// Beyond the bounds those of subscriptions that have ended go first; while one is open its
-/// beginning stays, and who resumes passes over what is gone.
+/// Beyond the bounds, events of ended subscriptions are removed first, and the beginnings of open ones stay.
+/// Subscribers that resume skip what is gone.
 #[test]
-fn what_has_ended_is_forgotten_first() {
+fn events_of_ended_subscriptions_are_removed_first() {
     let mut kept = options();
     kept.events.count = 5;
     let mut memory = MemoryOptions::default();
@@ -245,7 +245,7 @@ fn what_has_ended_is_forgotten_first() {
         let found = events(&transport);
         assert_eq!(found.first(), Some(&open.position.0));
         assert_eq!(found.last(), Some(&last.position.0));
-        // Its id is still a place to go on from.
+        // Subscribers can still resume from its id.
         let place = look_up(&transport, &gone.event_id);
         assert_eq!(place, Lookup::Found(gone.position));
         let head = transport.bounds().head.0;

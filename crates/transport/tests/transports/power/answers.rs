@@ -1,5 +1,4 @@
-//! What a history answers while its disk cannot be read now and then: the truth, or that it cannot
-//! say.
+//! The answers of a history while its disk fails at times: the truth, or that it cannot say.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ const FAULTS: u64 = 150;
 /// The topic of every update.
 const TOPIC: &str = "https://example.com/books/1";
 
-/// The answer about an id, nothing if it cannot be given now.
+/// The answer about an id; `None` if it cannot be given now.
 fn try_look_up(history: &Arc<dyn Transport>, id: &str) -> Option<Lookup> {
     block_on(history.position_of(id)).ok()
 }
@@ -24,7 +23,7 @@ fn is_unavailable(error: &ReadError) -> bool {
     matches!(error, ReadError::Unavailable(_))
 }
 
-/// Answers of a history whose disk failed meanwhile.
+/// The answers of a history whose disk failed meanwhile.
 pub struct Answers {
     bounds: Bounds,
     newest_id: Option<String>,
@@ -44,7 +43,7 @@ impl Answers {
         let mut pages = Vec::new();
         for is_by_topic in [false, true] {
             let mut from = bounds.floor;
-            // Errors are answers too, so whether it gets through does not matter.
+            // An error is an answer too, so success does not matter.
             for _ in 0..20 {
                 let (at, to) = (from.0, bounds.head.0);
                 let page = if is_by_topic {
@@ -72,7 +71,7 @@ impl Answers {
         }
     }
 
-    /// Compares them with what the same history holds, as a disk that works shows it.
+    /// Compares the answers with what the same history says once the disk works.
     pub fn check(
         &self,
         history: &Arc<dyn Transport>,
@@ -104,7 +103,7 @@ impl Answers {
                     let of_page =
                         |frame: &&Arc<Frame>| frame.position > *from && frame.position <= end;
                     let ids = |frames: &mut dyn Iterator<Item = &Arc<Frame>>| -> Vec<_> {
-                        // What was deleted meanwhile is not compared.
+                        // Updates that were deleted meanwhile are not compared.
                         let kept = frames.filter(|frame| frame.position > bounds.floor);
                         kept.map(|frame| (frame.position, frame.event_id.clone()))
                             .collect()
@@ -121,7 +120,7 @@ impl Answers {
         for (id, lookup) in &self.lookups {
             let Some(lookup) = lookup else { continue };
             let truth = look_up(history, id);
-            // Retention may go on behind this.
+            // Retention may delete meanwhile.
             let floor = history.bounds().floor;
             let is_deleted_since = matches!(lookup, Lookup::Found(position) if *position <= floor);
             promise!(

@@ -1,9 +1,9 @@
-//! The time of day, and a clock that others set wrong.
+//! The true time of day, and a clock that may be set wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// What time servers set a clock by at most, in milliseconds.
+/// The most that time servers set a clock by, in milliseconds.
 pub const STEP: u64 = 2_000;
 /// In milliseconds.
 pub const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -55,8 +55,8 @@ impl Clock {
         self.0.ahead.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether it was ever far from the time. What is believed of it since then may be far from it, as
-    /// long as the machine's own time, which hardly passes here, does not bear the reading out.
+    /// Whether the clock was ever far from the time. The believed time may then stay wrong, because the
+    /// monotonic clock, which would confirm a reading, hardly advances here.
     pub fn was_far(&self) -> bool {
         self.0.was_far.load(Ordering::Relaxed)
     }
@@ -83,7 +83,7 @@ impl Clock {
         self.0.steps.load(Ordering::Relaxed)
     }
 
-    /// Time goes by, in milliseconds.
+    /// Lets time pass, in milliseconds.
     pub fn pass(&self, passes: u64) {
         self.0.time.fetch_add(passes, Ordering::Relaxed);
     }

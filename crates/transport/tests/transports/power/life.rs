@@ -1,4 +1,4 @@
-//! The life of a history: processes that publish, crash and open it again, as a seed has it.
+//! The life of a history: processes that publish, crash and open it again, decided by a seed.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -21,7 +21,7 @@ const PROCESSES: u64 = 5;
 /// What `sync interval` promises to lose at most.
 pub const INTERVAL: SyncMode = SyncMode::Interval(Duration::from_secs(10));
 
-/// One history's life, as a seed has it.
+/// The life of one history.
 pub struct Life {
     random: Random,
     pub model: Model,
@@ -56,7 +56,7 @@ impl Life {
         }
     }
 
-    /// Lives on, until a promise is broken.
+    /// Runs the life to its end, or until a promise is broken.
     pub fn live(&mut self) -> Result<(), Violation> {
         for _ in 0..PROCESSES {
             if self.random.below(4) == 0 {
@@ -66,7 +66,7 @@ impl Life {
                 self.oracle.check(&history, &self.model)?;
                 self.publish(&history)?;
                 if self.random.below(4) == 0 {
-                    // A clean stop; what follows it must not matter.
+                    // A clean stop; a loss of power after it must not matter.
                     let is_ready = history.health() == Health::Ready;
                     drop(history);
                     if is_ready && self.model.is_alive() {
@@ -86,8 +86,8 @@ impl Life {
         self.oracle.check(&history, &self.model)
     }
 
-    /// The clock is set by a little as time servers do it, or right; once in a life it is wrong for
-    /// a while as those of machines that have lost the time.
+    /// Sets the clock by a little, as time servers do, or right. Once in a life it is wrong for a while, as on
+    /// a machine that has lost the time.
     fn step(&mut self) {
         let little = [-500, -(STEP as i64)];
         let wrong = [-30 * DAY, 60 * DAY, 3_650 * DAY];
@@ -112,11 +112,11 @@ impl Life {
         self.model.crash(crash);
     }
 
-    /// Opens the history; only a process that dies, or whose disk fails, may fail.
+    /// Opens the history, which may fail only if the process dies or the disk fails.
     fn open(&mut self) -> Result<Option<Arc<dyn Transport>>, Violation> {
         self.step();
         let mut faults = [self.random.below(150), 0][(self.random.below(4).min(1)) as usize];
-        // So few that an opening comes to its end now and then.
+        // Few enough that some openings succeed.
         let mut read_faults = [self.random.below(60), 0][(self.random.below(4).min(1)) as usize];
         loop {
             self.model.set_faults(faults);
@@ -133,7 +133,7 @@ impl Life {
                 Err(OpenError::Io { source, .. }) if source.to_string().contains("dead") => {
                     return Ok(None);
                 }
-                // The same machine tries again, with what a failed sync left in its cache.
+                // The same machine tries again, with the cache that a failed sync left.
                 Err(OpenError::Io { source, .. }) if source.to_string().contains("fails") => {
                     faults = 0;
                 }
@@ -159,7 +159,7 @@ impl Life {
         }
         if self.random.below(3) == 0 {
             self.model.set_read_faults(self.random.below(300));
-            // Where the log had to look at what it wrote, it may refuse to go on.
+            // If the log has to read what it wrote, it may refuse to continue.
             is_failing = true;
         }
         if self.random.below(3) == 0 {
@@ -167,7 +167,7 @@ impl Life {
         }
         for _ in 0..self.random.below(25) {
             self.step();
-            // Some groups are large enough to be synced aside, while the next one is prepared.
+            // Some groups are so large that another thread syncs them while the next one is prepared.
             let is_burst = self.random.below(8) == 0;
             let count = 1 + self.random.below(if is_burst { 80 } else { 4 });
             // The first one is being routed while time passes and the others gather, so that a seed
@@ -195,7 +195,7 @@ impl Life {
     }
 }
 
-/// An update that was handed over.
+/// An update that was appended.
 struct Asked {
     number: u64,
     pending: Pending<'static, Outcome>,
@@ -205,7 +205,7 @@ struct Asked {
 type Outcome = Result<Appended, AppendError>;
 
 impl Asked {
-    /// Whether it is answered.
+    /// Whether its publisher has an answer.
     fn poll(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(outcome) = self.pending.as_mut().poll(&mut context) {

@@ -1,5 +1,5 @@
-//! A disk that forgets: what was written is durable once it was synced, and until then any part of
-//! it may be lost, in any order.
+//! A model of a disk: what was written is durable once it was synced, and until then any part of it may be
+//! lost, in any order.
 
 mod losses;
 mod mounted;
@@ -26,7 +26,7 @@ pub enum Barrier {
     SyncGroups,
     /// A segment is synced after it was cut.
     SyncCut,
-    /// What a killed process left is synced before it is shown.
+    /// What a killed process left is synced before readers see it.
     SyncFound,
     /// The manifest is synced before it gets its name.
     SyncManifest,
@@ -95,11 +95,11 @@ struct State {
     /// Handles of an earlier process are dead.
     process: u64,
     locked: bool,
-    /// After so many calls the process is dead.
+    /// The process dies after this many calls.
     calls_left: Option<u64>,
     /// How many of a thousand calls fail.
     faults: u64,
-    /// How many of a thousand calls that read fail, from a random sequence of their own.
+    /// How many of a thousand calls that read fail, from a separate random sequence.
     read_faults: u64,
     read_random: Random,
     /// These calls fail.
@@ -114,13 +114,13 @@ struct State {
     next_sync: NextSync,
 }
 
-/// What becomes of the next sync.
+/// What happens to the next sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextSync {
     Goes,
-    /// It is held up once it comes.
+    /// It will be held up.
     IsHeld,
-    /// It has come.
+    /// It is being held up.
     Waits,
     Fails,
 }
@@ -184,7 +184,7 @@ impl Model {
         self.0.0.lock().expect("the model does not panic")
     }
 
-    /// Lets a barrier do nothing.
+    /// Makes a barrier do nothing.
     pub fn remove_barrier(&self, barrier: Barrier) {
         self.state().removed = Some(barrier);
     }
@@ -242,7 +242,7 @@ impl Model {
         segments.all(|(_, inode)| state.inodes[*inode].pending.is_empty())
     }
 
-    /// Ends the process after so many calls.
+    /// Ends the process after `calls` calls.
     pub fn crash_after(&self, calls: u64) {
         self.state().calls_left = Some(calls);
     }
@@ -252,12 +252,12 @@ impl Model {
         !self.state().is_dead()
     }
 
-    /// The process lives, unless it is told to crash once more; whether it was about to die.
+    /// Cancels the end of the process; returns whether it was going to end.
     pub fn live_on(&self) -> bool {
         self.state().calls_left.take() == Some(0)
     }
 
-    /// What the next process finds.
+    /// Ends the process, and leaves what the next one finds.
     pub fn crash(&self, crash: Crash) {
         let mut state = self.state();
         state.process += 1;
@@ -276,7 +276,7 @@ impl Model {
         state.inodes[state.cached[name]].cached.clone()
     }
 
-    /// Puts a file there, durably.
+    /// Creates a file, durably.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
         state.inodes.push(Inode {
@@ -289,7 +289,7 @@ impl Model {
         state.durable.insert(name.to_owned(), inode);
     }
 
-    /// Takes a file away, durably.
+    /// Removes a file, durably.
     pub fn take(&self, name: &str) {
         let mut state = self.state();
         state.cached.remove(name);
@@ -316,7 +316,7 @@ impl Model {
 }
 
 impl State {
-    /// Whether the process lives on after this call; an error if the call fails, or died before.
+    /// Returns whether the process survives this call; an error if the call fails or the process is dead.
     fn call(&mut self) -> io::Result<()> {
         match &mut self.calls_left {
             Some(0) => return Err(error("the process is dead")),
@@ -329,7 +329,7 @@ impl State {
         Ok(())
     }
 
-    /// An error if a call that reads fails: an input/output error, or no descriptor is left.
+    /// An error if a call that reads fails: an I/O error, or no descriptor is left.
     fn read_call(&mut self) -> io::Result<()> {
         const EIO: i32 = 5;
         const EMFILE: i32 = 24;
@@ -347,7 +347,7 @@ impl State {
         Ok(())
     }
 
-    /// Holds a sync up if it was asked for; an error if it is to fail.
+    /// Holds up a sync if a test has asked for it; an error if the sync is to fail.
     fn pass_sync<'a>(
         mut state: MutexGuard<'a, Self>,
         model: &'a Model,
@@ -382,7 +382,7 @@ impl State {
         self.cached.clone_from(&self.durable);
     }
 
-    /// Any of the changes to the directory that are not durable never will be.
+    /// Loses any of the changes to the directory that are not durable.
     fn lose_entries(&mut self) {
         for entry in std::mem::take(&mut self.pending) {
             if self.random.below(2) == 0 {

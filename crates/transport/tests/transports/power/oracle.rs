@@ -1,4 +1,4 @@
-//! What must hold of a history, whatever happened to it.
+//! The promises of a history, whatever happens to it.
 
 mod events;
 
@@ -30,12 +30,12 @@ pub struct Oracle {
     /// Every id that was shown, the number of its update, and the process that showed it.
     shown: HashMap<String, (u64, u64)>,
     process: u64,
-    /// Up to here everything is on the disk, whatever the mode.
+    /// Everything up to here is durable in every mode.
     durable: Position,
     /// When the newest update was handed over that this process acknowledged while its disk worked,
     /// in milliseconds since 1970.
     traffic: Option<u64>,
-    /// Up to here nothing may be lost of what was acknowledged, since power was.
+    /// No acknowledged update up to here may be missing after the last loss of power.
     survives: Option<Position>,
     /// What retention could not read is kept until the next publish.
     may_keep_more: bool,
@@ -98,7 +98,7 @@ impl Oracle {
         }
     }
 
-    /// The number of an update with so many bytes of data.
+    /// Notes an update with `length` bytes of data; returns its number.
     pub fn handed_over(&mut self, length: usize, is_event: bool) -> u64 {
         self.handed_over.push(HandedOver {
             time: self.clock.time(),
@@ -118,7 +118,7 @@ impl Oracle {
         self.handed_over[number as usize - 1].time
     }
 
-    /// What became of an update, on a disk that has worked so far or one that has not.
+    /// Notes the answer to a publisher, on a disk that has worked so far or on one that has not.
     pub fn answered(
         &mut self,
         number: u64,
@@ -157,19 +157,19 @@ impl Oracle {
         self.handed_over[number as usize - 1].is_wrong
     }
 
-    /// It was opened, on a disk that failed now and then or on one that did not.
+    /// Notes an opening, on a disk that fails at times or on one that does not.
     pub fn opened(&mut self, failing: bool) {
         self.may_keep_more = failing;
     }
 
-    /// It was closed, on a disk that works.
+    /// Notes a clean stop on a disk that works.
     pub fn closed(&mut self) {
         if let Some((last, _)) = self.acknowledged.last_key_value() {
             self.durable = self.durable.max(*last);
         }
     }
 
-    /// Power is lost or not, while the newest segment on the disk begins with a position.
+    /// Notes a crash, while the newest segment on the disk begins with a position.
     pub fn crashed(&mut self, crash: Crash, newest_segment: Position) {
         // A segment begins once the one before it is on the disk.
         self.durable = self.durable.max(newest_segment.back(1));
@@ -183,13 +183,13 @@ impl Oracle {
         self.process += 1;
     }
 
-    /// Up to here nothing that was acknowledged may be lost with the power now.
+    /// No acknowledged update up to here may be lost with the power now.
     fn surviving(&self) -> Position {
         let by_mode = match (self.options.sync, self.traffic) {
             (SyncMode::Always, _) => Position(u64::MAX),
             // What is older than the interval was on the disk before the newest was acknowledged.
             (SyncMode::Interval(interval), Some(traffic)) => {
-                // Where the clock is set back, the interval begins anew.
+                // When the clock is set back, the interval begins again.
                 let steps = self.clock.steps() - self.steps;
                 let interval = interval.as_millis() as u64 * (1 + steps);
                 let old = self.acknowledged.iter().rev();
@@ -202,9 +202,9 @@ impl Oracle {
         by_mode.max(self.durable)
     }
 
-    /// Compares what is there with what happened, right after an opening.
+    /// Compares the history with what happened, right after an opening.
     pub fn check(&mut self, history: &Arc<dyn Transport>, model: &Model) -> Kept {
-        // First, because what was read once stays open.
+        // First, because files that were read stay open.
         let answers = Answers::collect(history, model, self.shown.keys());
         let (bounds, stored) = Self::read(history)?;
         answers.check(history, &stored)?;
@@ -260,7 +260,7 @@ impl Oracle {
             self.check_least(bounds.floor, bounds.head, &events)?;
         }
         self.check_ids(history, &by_place)?;
-        // What an opening finds is on the disk when it returns, also what nobody was answered.
+        // What an opening finds is durable when it returns, also updates without an answer.
         for frame in stored.iter().chain(&events) {
             let found = Acknowledged {
                 number: number(frame),
@@ -277,7 +277,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nothing is kept that retention deletes; events do not count.
+    /// Nothing is kept that retention must delete; events do not count.
     fn check_most(&self, stored: &[Arc<Frame>]) -> Kept {
         let stored: Vec<_> = stored.iter().filter(|frame| !frame.by_hub).collect();
         if let Some(size) = self.options.size {
@@ -290,7 +290,7 @@ impl Oracle {
         if let (Some(most), true) = (self.options.max_bytes, stored.len() > 1) {
             promise!(bytes as u64 <= most, "{most} bytes are kept at most");
         }
-        // To keep for too long can be mended.
+        // An update that is kept for too long can still be deleted.
         let is_doubtful = self.clock.is_wrong() || self.clock.was_far();
         if let (Some(age), false) = (self.options.max_age, is_doubtful) {
             let over = self.clock.time().saturating_sub(age.as_millis() as u64);
@@ -303,7 +303,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nothing is deleted that retention keeps.
+    /// Nothing is deleted that retention must keep.
     fn check_least(&self, floor: Position, head: Position, events: &[Arc<Frame>]) -> Kept {
         let now = self.clock.time();
         let mut bytes = 0;
@@ -326,7 +326,7 @@ impl Oracle {
             bytes += *length as u64 + OVERHEAD;
             let newer = head.0.saturating_sub(position.0);
             let newer = newer - of_events.range(position.next()..).count() as u64;
-            // Of the others nobody heard whether they are stored.
+            // Publishers of the others got no answer.
             let others = (newer + 1).saturating_sub(counted) * (LONGEST + OVERHEAD);
             let is_over = self.options.size.is_some_and(|size| newer >= size)
                 || self
@@ -379,12 +379,12 @@ impl Oracle {
                 }
                 Lookup::Past { position, event_id } => {
                     let found = at(position).map(|found| &*found.event_id);
-                    // An event may be forgotten.
+                    // An event may be removed.
                     promise!(
                         found.is_none_or(|found| *found == *event_id),
                         "{id} resumes at {position} as {event_id}, where {found:?} is"
                     );
-                    // Whatever is behind it is of a later run.
+                    // Everything after it belongs to a later run.
                     let behind = stored.values().filter(|frame| frame.position > position);
                     let runs = behind.filter_map(|frame| self.shown.get(&*frame.event_id));
                     for (number, process) in runs {

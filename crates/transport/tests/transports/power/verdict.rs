@@ -1,5 +1,5 @@
-//! Tells a broken promise from a panic: of the log, which shows a fault and not what it costs, or of
-//! the model itself.
+//! Distinguishes a broken promise from a panic of the log or of the model, which is a fault but does not
+//! show what it costs.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, Once, PoisonError};
@@ -18,20 +18,20 @@ macro_rules! promise {
 }
 pub(super) use promise;
 
-/// What became of a life.
+/// The outcome of a life.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Kept,
     Violated(String),
-    /// Something panicked, so what was observed says nothing about a promise.
+    /// A panic, so that the observations say nothing about a promise.
     Panicked(String),
 }
 
-/// What panicked on threads of logs, in this process.
+/// The panics on threads of logs, in this process.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Notes the panics of threads that logs own: to whoever asks them they look like a disk that fails.
-/// Those that a test brings about there are its own.
+/// Records panics on the threads of logs, which publishers and readers cannot tell from a failing disk.
+/// Panics that a test causes there are not counted.
 fn note(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Appends, groups and pages: one order, and nothing lost on the way.
+//! Appends, groups and pages: one order, and nothing is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ impl Admit for Even {
     }
 }
 
-/// Pages hold what the filter admits, within both ends and the limit, or one update; their ends
-/// meet.
+/// A page has the updates that the filter admits, within both ends and the limit, or a single one; the next
+/// page continues where it ended.
 pub fn pages_are_bounded_and_meet(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
@@ -49,8 +49,8 @@ pub fn pages_are_bounded_and_meet(open: Open) {
     );
 }
 
-/// A publisher that hangs up changes nothing.
-pub fn an_append_completes_though_nobody_waits(open: Open) {
+/// An update is stored although its publisher hangs up.
+pub fn an_append_completes_without_its_publisher(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
     drop(transport.append(update(Some("gone"), "x")));
@@ -92,7 +92,7 @@ pub fn concurrent_appends_have_one_order(open: Open) {
     assert_eq!(ids.len(), appended.len());
 }
 
-/// Nothing is acknowledged before it was routed.
+/// An update is routed before it is acknowledged.
 pub fn an_acknowledged_update_was_routed(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
@@ -135,7 +135,7 @@ pub fn a_group_keeps_its_order(open: Open) {
     );
 }
 
-/// Updates that are appended together are one group, however large, and in their order.
+/// Updates that are appended together are one group, however large, in their order.
 pub fn an_append_of_several_is_one_group(open: Open) {
     let kept = Kept {
         max_bytes: 16 << 10,
@@ -144,7 +144,7 @@ pub fn an_append_of_several_is_one_group(open: Open) {
     let transport = open(kept);
     let recorder = start(&transport);
     let first = occupy(&transport, &recorder, update(None, "x"));
-    // In a group of their own or behind others: what fits to them is theirs.
+    // The group may have other updates before and after them, if there is room.
     let before = transport.append(update(None, "x"));
     let ids: Vec<String> = (0..30).map(|count| format!("together-{count}")).collect();
     let together = ids.iter().map(|id| update(Some(id), &"x".repeat(1_000)));
@@ -170,7 +170,7 @@ pub fn an_append_of_several_is_one_group(open: Open) {
     assert!(whole.is_some(), "all of them, or none");
 }
 
-/// What waits when the transport is dropped is committed, once.
+/// Updates that wait when the transport is dropped are committed, once.
 pub fn dropping_commits_what_waits(open: Open) {
     let transport = open(Kept::default());
     let recorder = start(&transport);
@@ -188,8 +188,8 @@ pub fn dropping_commits_what_waits(open: Open) {
     }
 }
 
-/// A group is at most a quarter of the ring, or one update, whatever its updates are made of; so
-/// its readers find it there.
+/// A group is at most a quarter of the ring, or a single update, whatever its updates consist of, so that
+/// readers find it there.
 pub fn a_group_is_at_most_a_quarter_of_the_ring(open: Open) {
     let kept = Kept {
         max_bytes: 64 << 10,
@@ -224,8 +224,8 @@ pub fn a_group_is_at_most_a_quarter_of_the_ring(open: Open) {
     }
 }
 
-/// Has a publisher of its own append while routing is shut; returns once the update is being
-/// routed, so that every further one waits.
+/// Appends an update on another thread while routing is shut; returns once the update is being routed, so
+/// that every further one waits.
 fn occupy(
     transport: &Arc<dyn Transport>,
     recorder: &Recorder,

@@ -1,4 +1,4 @@
-//! Cursors: which ids are looked up, and what for.
+//! Event ids: which ones a transport knows, and where subscribers resume.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use talaria_transport::{Appended, Lookup, Position, Transport};
 
 use super::{Everything, Kept, Open, append, look_up, places, read, start};
 
-/// Appends until retention has deleted the update at `position`; the newest.
+/// Appends until retention has deleted the update at `position`; returns the newest one.
 fn append_until_deleted(transport: &Arc<dyn Transport>, position: Position) -> Appended {
     for _ in 0..100_000 {
         let appended = append(transport, None);
@@ -18,8 +18,8 @@ fn append_until_deleted(transport: &Arc<dyn Transport>, position: Position) -> A
     panic!("nothing is ever deleted");
 }
 
-/// Specification, "Reconnection": the id of every kept update is a cursor; ids are opaque and
-/// unique.
+/// Subscribers can resume from the id of every kept update; ids are opaque and unique (specification,
+/// "Reconnection").
 pub fn a_hub_id_is_resumed_from(open: Open) {
     let transport = open(Kept::default());
     let _recorder = start(&transport);
@@ -40,7 +40,7 @@ pub fn a_hub_id_is_resumed_from(open: Open) {
     assert_eq!(transport.bounds().head, Position(50));
 }
 
-/// An id that nobody got is unknown, also one that another log made.
+/// An id that no update has is unknown, also one that another log made.
 pub fn a_foreign_id_is_unknown(open: Open) {
     let transport = open(Kept::default());
     let _recorder = start(&transport);
@@ -55,8 +55,9 @@ pub fn a_foreign_id_is_unknown(open: Open) {
     }
 }
 
-/// Specification, "Publication": a publisher's id is a cursor into the one sequence. One that was
-/// used again stands for the earliest update that is kept (design: "the earliest wins").
+/// Subscribers can resume from an id that a publisher chose. If it was used again, it stands for the
+/// earliest kept update with it, since a subscriber may have missed everything after that (specification,
+/// "Publication").
 pub fn a_repeated_id_stands_for_the_earliest_kept(open: Open) {
     let transport = open(Kept {
         max_bytes: 16 << 10,
@@ -76,8 +77,8 @@ pub fn a_repeated_id_stands_for_the_earliest_kept(open: Open) {
     assert_eq!(look_up(&transport, "twice"), Lookup::Unknown);
 }
 
-/// A publisher may repeat an id that the hub made. The update that has it first wins while it is
-/// kept, then the copy.
+/// A publisher may use an id that the hub made. The id stands for the first update with it while that is
+/// kept, then for the copy.
 pub fn a_copy_of_a_hub_id_is_found_once_the_original_is_deleted(open: Open) {
     let transport = open(Kept {
         max_bytes: 16 << 10,
@@ -101,7 +102,8 @@ pub fn a_copy_of_a_hub_id_is_found_once_the_original_is_deleted(open: Open) {
     assert_eq!(look_up(&transport, &original.event_id), Lookup::Deleted);
 }
 
-/// `size` bounds where a cursor may start, exactly; a reader under way goes on below it.
+/// `size` limits exactly how far back a subscriber may resume; a reader that is already further back
+/// continues.
 pub fn size_is_where_a_cursor_may_start(open: Open) {
     let transport = open(Kept {
         size: Some(5),
@@ -127,7 +129,7 @@ pub fn size_is_where_a_cursor_may_start(open: Open) {
     assert_eq!(look_up(&transport, "mine"), Lookup::Unknown);
 }
 
-/// The id of an update that retention deleted is known to have been one.
+/// The id of an update that retention deleted is reported as deleted.
 pub fn an_evicted_id_is_deleted(open: Open) {
     let transport = open(Kept {
         max_bytes: 8 << 10,

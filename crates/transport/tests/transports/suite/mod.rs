@@ -1,5 +1,5 @@
-//! What every transport promises, as functions over a way to open one, so that later transports
-//! pass the same suite: `suite!(open)` makes a test of each.
+//! The promises of every transport, as functions that take a way to open one. `suite!(open)` makes a test
+//! of each, so that every transport passes the same suite.
 
 mod appends;
 mod cursors;
@@ -24,10 +24,10 @@ pub use self::pages::*;
 /// A bound of what a history keeps: its name, and how it is set.
 pub type Bound = (&'static str, fn(&mut HistoryOptions));
 
-/// What the transport that a law asks for keeps.
+/// The bounds of the transport that a law opens.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
-    /// Where a cursor may start, in updates back.
+    /// How many updates back a subscriber may resume.
     pub size: Option<u64>,
     /// The bytes of the ring.
     pub max_bytes: usize,
@@ -42,7 +42,7 @@ impl Default for Kept {
     }
 }
 
-/// Opens an empty transport that looks cursors up.
+/// Opens an empty transport that looks up ids.
 pub type Open = fn(Kept) -> Arc<dyn Transport>;
 
 /// Runs a future on this thread.
@@ -87,12 +87,12 @@ impl Recorder {
         self.changed.notify_all();
     }
 
-    /// How often the committer has come by.
+    /// How many groups the committer has begun to route.
     pub fn entered(&self) -> usize {
         self.state.lock().unwrap().entered
     }
 
-    /// Returns once the committer has come by `count` times.
+    /// Returns once the committer has begun to route `count` groups.
     pub fn wait_until_entered(&self, count: usize) {
         let state = self.state.lock().unwrap();
         drop(
@@ -118,7 +118,7 @@ impl Recorder {
     }
 }
 
-/// The recorder as the one who makes updates visible, in front of a ring.
+/// A route that makes updates visible in a ring, and records them.
 struct Recording {
     recorder: Arc<Recorder>,
     ring: Arc<talaria_transport::Ring>,
@@ -152,7 +152,7 @@ pub fn start(transport: &Arc<dyn Transport>) -> Arc<Recorder> {
     recorder
 }
 
-/// Returns once something holds that another thread brings about; far later than that it fails.
+/// Returns once `holds` is true, which another thread brings about; fails after a long time.
 pub fn eventually(what: &str, holds: impl Fn() -> bool) {
     let patience = std::time::Duration::from_secs(60);
     #[expect(clippy::disallowed_methods, reason = "a bound on waiting in vain")]
@@ -246,7 +246,7 @@ macro_rules! suite {
             a_page_ends_where_judging_has_cost_enough,
             the_newest_update_is_kept_whatever_its_size,
             an_append_of_several_is_one_group,
-            an_append_completes_though_nobody_waits,
+            an_append_completes_without_its_publisher,
             concurrent_appends_have_one_order,
             an_acknowledged_update_was_routed,
             a_group_keeps_its_order,

@@ -1,4 +1,4 @@
-//! Pages: within the ends they are given, and whole.
+//! Pages: complete, and within the ends they are given.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub fn publish_two_topics(transport: &Arc<dyn Transport>, groups: usize) {
     }
 }
 
-/// Of a log whose odd positions have the topic `odd`, and the others `even`.
+/// Checks a log whose odd positions have the topic `odd`, and the others `even`.
 pub fn assert_pages_end_where_they_are_told(transport: &Arc<dyn Transport>) {
     let bounds = transport.bounds();
     let (floor, head) = (bounds.floor.0, bounds.head.0);
@@ -62,7 +62,7 @@ pub fn assert_pages_end_where_they_are_told(transport: &Arc<dyn Transport>) {
     }
 }
 
-/// No page goes beyond the end that it was given, whatever its reader wants.
+/// No page goes beyond the end that it was given, whatever its reader admits.
 pub fn pages_end_where_they_are_told(open: Open) {
     let transport = open(Kept::default());
     let _recorder = start(&transport);
@@ -92,7 +92,7 @@ const SPARSE: u64 = 1_200;
 /// The topic of an update of a log that [`publish_sparse_topics`] wrote.
 fn sparse_topic(position: u64) -> &'static str {
     match position {
-        // So many at the end that no page has room for them.
+        // More at the end than a page has room for.
         1_190.. => "late",
         _ if position.is_multiple_of(400) => "rare",
         _ if position.is_multiple_of(2) => "common",
@@ -110,7 +110,7 @@ pub fn publish_sparse_topics(transport: &Arc<dyn Transport>) {
     block_on(transport.append_all(updates.collect())).expect("they are stored");
 }
 
-/// Of a log that [`publish_sparse_topics`] wrote.
+/// Checks a log that [`publish_sparse_topics`] wrote.
 pub fn assert_readers_of_topics_get_them_all(transport: &Arc<dyn Transport>) {
     for topics in [
         &["common", "rare", "late"][..],
@@ -159,8 +159,8 @@ impl Admit for Counting {
     }
 }
 
-/// A reader who wants nothing of what there is makes the log judge a bounded number of updates a
-/// page, and goes on from there.
+/// For a reader that admits nothing, a page judges a bounded number of updates, and the next page
+/// continues from there.
 pub fn a_page_judges_a_bounded_number_of_updates(open: Open) {
     const UPDATES: u64 = 12_000;
     let transport = open(Kept {
@@ -187,8 +187,8 @@ pub fn a_page_judges_a_bounded_number_of_updates(open: Open) {
     assert!(pages >= 3, "{pages} pages");
 }
 
-/// A page ends where its reader says that judging it has cost enough, and the next one goes on with
-/// that update.
+/// A page ends where its reader says that judging has cost enough, and the next page begins with that
+/// update.
 pub fn a_page_ends_where_judging_has_cost_enough(open: Open) {
     /// Judges a few updates, and admits the even ones.
     struct Few(AtomicUsize);

@@ -1,13 +1,13 @@
-//! What a loss of power leaves of a change that was not synced.
+//! Losses of power: which part of a change that was not synced remains.
 
 use super::Change;
 use crate::power::random::Random;
 
-/// What a disk writes at once, in bytes.
+/// The bytes that a disk writes at once.
 const SECTOR: usize = 512;
 
-/// What is left of a change: all, nothing, or some sectors. What was at the others stays: zeros if
-/// the file had ended before, else what was written there earlier.
+/// The part of a change that remains: all, nothing, or some sectors. The others keep their old bytes, or
+/// zeros if the file was shorter.
 pub(super) fn survivors(change: Change, random: &mut Random) -> Vec<Change> {
     match (random.below(4), change) {
         (0, _) => Vec::new(),

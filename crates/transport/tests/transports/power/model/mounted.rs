@@ -7,7 +7,7 @@ use talaria_transport::history::{Disk, File, Space};
 
 use super::{Barrier, Call, Change, Entry, Inode, Model, State, apply, enter, error, survivors};
 
-/// The disk as one process has it; it goes with the process.
+/// The disk as one process sees it. It fails once the process has ended.
 pub struct Mounted {
     model: Model,
     process: u64,
@@ -118,7 +118,7 @@ impl Disk for Mounted {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state()?;
         if let Err(error) = state.call() {
-            // Nobody knows, and what was not written passes for written.
+            // It is unknown what was written, and the system reports the rest as written.
             state.lose_entries();
             return Err(error);
         }
@@ -228,14 +228,14 @@ impl File for Handle {
         state.writes += 1;
         let called = state.call().and_then(|()| state.fails(Call::Write));
         let called = called.and_then(|()| {
-            // The last call of a process is one that it does not see the end of.
+            // A process does not see the end of its last call.
             if state.is_dead() {
                 Err(error("the process is dead"))
             } else {
                 Ok(())
             }
         });
-        // A part of it may be there, or all.
+        // A part of the bytes may be there, or all.
         let written = match &called {
             Ok(()) => bytes.len(),
             Err(_) if state.random.below(3) == 0 => bytes.len(),
@@ -262,7 +262,7 @@ impl File for Handle {
         let State { inodes, random, .. } = &mut *state;
         let inode = &mut inodes[self.inode];
         for change in std::mem::take(&mut inode.pending) {
-            // After a failure nobody knows, and what was not written passes for written.
+            // After a failure it is unknown what was written, and the system reports the rest as written.
             let kept = if fails {
                 survivors(change, random)
             } else {
@@ -278,7 +278,7 @@ impl File for Handle {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.state()?;
         state.call()?;
-        // The length that a file has already is only said again.
+        // A length that does not change is not a change.
         if state.inodes[self.inode].cached.len() as u64 != length {
             self.changed.lock().expect("no panic").cut = true;
         }

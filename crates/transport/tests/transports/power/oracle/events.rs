@@ -1,4 +1,4 @@
-//! What must hold of subscription events.
+//! The promises about subscription events.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{Kept, Oracle, number};
 use crate::suite::{ByHub, read};
 
 impl Oracle {
-    /// No event is lost that was on the disk; the others may be, though updates behind them are there.
+    /// No durable event is lost; others may be, although updates after them are kept.
     pub(super) fn find_lost_events(&mut self, events: &[Arc<Frame>], survives: Position) -> Kept {
         let kept: HashSet<u64> = events.iter().map(|event| number(event)).collect();
         let acknowledged = self.acknowledged.iter();
@@ -24,7 +24,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Events are kept within bounds of their own.
+    /// Events are kept within their bounds.
     pub(super) fn check_events(&self, events: &[Arc<Frame>]) -> Kept {
         let is_ordered = events.is_sorted_by(|one, next| one.position < next.position);
         promise!(is_ordered, "each event is there once, in order");

@@ -15,17 +15,28 @@ fn built(build: impl FnOnce(&mut Writer) -> u64) -> Vec<u8> {
     writer.finish(&[("updates", bolt::bucket(root))])
 }
 
-#[test]
-fn damaged_trees_are_refused_with_the_offset_and_end() {
-    let key = |number: u64| number.to_be_bytes().to_vec();
-    let branch = |below: &[u64]| -> Vec<Element> {
-        let numbered = below.iter().zip(1..);
-        numbered
-            .map(|(page, at)| Element::Branch(key(at), *page))
-            .collect()
-    };
-    let leaf = |at: u64| Element::Leaf(0, key(at), b"{}".to_vec());
-    let cases = [
+/// A name, the bytes of a damaged database, and a part of the error.
+type Case = (&'static str, Vec<u8>, &'static str);
+
+fn key(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+/// The elements of a branch page with these pages below it.
+fn branch(below: &[u64]) -> Vec<Element> {
+    let numbered = below.iter().zip(1..);
+    numbered
+        .map(|(page, at)| Element::Branch(key(at), *page))
+        .collect()
+}
+
+fn leaf(at: u64) -> Element {
+    Element::Leaf(0, key(at), b"{}".to_vec())
+}
+
+/// Trees that lead to a wrong page, or to no end.
+fn wrong_ways() -> Vec<Case> {
+    vec![
         ("inline, without a page", built(|_| 0), "cut off"),
         ("beyond the end", built(|_| 1 << 40), "there is no page"),
         (
@@ -68,6 +79,12 @@ fn damaged_trees_are_refused_with_the_offset_and_end() {
             }),
             "below itself",
         ),
+    ]
+}
+
+/// Trees with a wrong page.
+fn wrong_pages() -> Vec<Case> {
+    vec![
         (
             "no branch",
             built(|file| file.page(BRANCH, &[])),
@@ -96,8 +113,12 @@ fn damaged_trees_are_refused_with_the_offset_and_end() {
             built(|file| file.page(LEAF, &[leaf(2), leaf(2)])),
             "out of order",
         ),
-    ];
-    for (name, bytes, what) in cases {
+    ]
+}
+
+#[test]
+fn damaged_trees_are_refused_with_the_offset_and_end() {
+    for (name, bytes, what) in wrong_ways().into_iter().chain(wrong_pages()) {
         let message = refusal(read_bytes(&bytes));
         assert!(message.contains(what), "{name}: {message}");
         assert!(message.contains("at offset"), "{name}: {message}");

@@ -134,7 +134,7 @@ fn an_unreadable_segment_stops_nothing() {
 /// A segment that cannot be read is kept while no later update is too old, and judged once it can be
 /// read.
 #[test]
-fn an_unreadable_segment_is_looked_at_again() {
+fn an_unreadable_segment_is_judged_later() {
     let model = Model::new(1);
     let clock = Arc::new(AtomicU64::new(1_000_000));
     let minute = Duration::from_secs(60);

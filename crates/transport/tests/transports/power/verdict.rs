@@ -78,7 +78,7 @@ pub fn judge(life: impl FnOnce() -> Result<(), Violation>) -> Verdict {
 }
 
 #[test]
-fn a_panic_is_no_violation() {
+fn a_panic_is_not_a_violation() {
     assert_eq!(judge(|| Ok(())), Verdict::Kept);
     let violated = judge(|| {
         promise!(1 > 2, "{} is not more than {}", 1, 2);

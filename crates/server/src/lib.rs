@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod admission;
-mod bench;
 mod cli;
 mod clock;
 mod config;

@@ -5,10 +5,10 @@ use std::process;
 use talaria_transport::history::SyncMode;
 use talaria_transport::{Lookup, Transport};
 
-use super::super::args::HistoryArgs;
-use super::super::clock::now_ns;
-use super::super::process::Usage;
 use super::{Scratch, ms, open, options, start, stored, topic, update};
+use crate::args::HistoryArgs;
+use crate::clock::now_ns;
+use crate::process::Usage;
 
 /// Updates of each segment, all with ids that their publisher chose.
 const UPDATES: u64 = 100;

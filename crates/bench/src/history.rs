@@ -13,8 +13,8 @@ use talaria_protocol::Update;
 use talaria_transport::history::{Directory, History, HistoryOptions};
 use talaria_transport::{Admit, Frame, Route, Transport, Verdict};
 
-use super::args::HistoryArgs;
-use crate::transport::unix_milliseconds;
+use crate::args::HistoryArgs;
+use crate::clock::unix_milliseconds;
 
 /// Runs the measurements that are asked for; all of them if none is.
 pub fn main(args: &HistoryArgs) -> Result<bool, String> {

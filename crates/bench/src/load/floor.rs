@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use talaria_protocol::{Update, event, form};
 
-use super::process::allow_open_files;
+use crate::process::allow_open_files;
 
 /// A floor server's process, ended when dropped.
 pub struct Floor {
@@ -212,8 +212,8 @@ impl<S: Read> Connection<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::{Publish, Target};
     use super::*;
+    use crate::http::target::{Publish, Target};
 
     /// The floor understands the very requests that the bench sends, and no other.
     #[test]

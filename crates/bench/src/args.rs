@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::attack::args::{AttackArgs, AttackerArgs};
-use super::cost::CostArgs;
+use crate::attack::args::{AttackArgs, AttackerArgs};
+use crate::cost::CostArgs;
 
 /// Measures a Mercure hub, or the machine's own limit, with subscribers and publishers of its own.
 #[derive(Debug, Clone, Args)]

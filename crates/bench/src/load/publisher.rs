@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::clock;
-use super::histogram::Histogram;
-use super::plan::Plan;
-use super::progress::Progress;
-use super::receiver::accepted;
-use super::response::Response;
-use super::stamp::Stamp;
-use super::target::Publish;
+use crate::clock;
+use crate::histogram::Histogram;
+use crate::http::response::Response;
+use crate::http::target::Publish;
+use crate::load::plan::Plan;
+use crate::load::progress::Progress;
+use crate::load::receiver::accepted;
+use crate::load::stamp::Stamp;
 
 /// How long a closed loop waits for a delivery before it takes it for lost and goes on.
 const PATIENCE: Duration = Duration::from_secs(2);

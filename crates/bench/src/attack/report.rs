@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::honest::Done;
 use super::{Phase, Report};
-use crate::bench::histogram::Histogram;
+use crate::histogram::Histogram;
 
 /// The least part of its rate that an honest client keeps, and how many times longer its p99 may be.
 const LEAST_RATE: f64 = 0.75;

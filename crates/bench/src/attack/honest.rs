@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use talaria_protocol::event::{Decoder, Item};
 
-use crate::bench::clock;
-use crate::bench::histogram::Histogram;
-use crate::bench::plan::Plan;
-use crate::bench::publisher::Connection;
-use crate::bench::receiver::accepted;
-use crate::bench::response::Response;
-use crate::bench::stamp::Stamp;
-use crate::bench::target::Publish;
+use crate::clock;
+use crate::histogram::Histogram;
+use crate::http::response::Response;
+use crate::http::target::Publish;
+use crate::load::plan::Plan;
+use crate::load::publisher::Connection;
+use crate::load::receiver::accepted;
+use crate::load::stamp::Stamp;
 
 /// Publishers, and threads that resume.
 pub const CLIENTS: usize = 4;

@@ -1,9 +1,9 @@
 //! What one measurement does: the load, its topics and its tokens.
 
-use super::args::{LoadArgs, Topics};
-use super::clock;
-use super::target::Target;
-use super::token::Mint;
+use crate::args::{LoadArgs, Topics};
+use crate::clock;
+use crate::http::target::Target;
+use crate::token::Mint;
 
 /// Everything that subscribers and publishers of one measurement share.
 #[derive(Debug, Clone)]

@@ -12,6 +12,11 @@ pub fn unix_seconds() -> u64 {
     nanoseconds(ClockId::Realtime) / 1_000_000_000
 }
 
+/// Milliseconds since the Unix epoch, as the history wants them.
+pub fn unix_milliseconds() -> u64 {
+    nanoseconds(ClockId::Realtime) / 1_000_000
+}
+
 fn nanoseconds(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();

@@ -1,34 +1,28 @@
 //! `talaria bench`: a hub's throughput, latency, processor time and memory, beside the floor of
 //! the machine, with every delivery checked.
 
+#![forbid(unsafe_code)]
+
 pub mod args;
 mod attack;
 mod clock;
 mod cost;
-mod floor;
 mod histogram;
 mod history;
-mod measure;
-mod plan;
+mod http;
+mod load;
 mod process;
-mod progress;
-mod publisher;
-mod receiver;
-mod report;
-mod response;
-mod stalled;
-mod stamp;
-mod target;
 mod token;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use args::{BenchArgs, BenchCommand, KeyArgs, LoadArgs, RunArgs};
-use floor::Floor;
-use plan::{Keys, Plan};
-use report::Variant;
-use target::Target;
+use http::target::Target;
+use load::floor::{self, Floor};
+use load::measure;
+use load::plan::{Keys, Plan};
+use load::report::{self, Variant};
 use token::Mint;
 
 /// Open files that a bench needs besides its sockets.

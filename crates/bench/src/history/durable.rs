@@ -9,9 +9,9 @@ use std::time::Duration;
 use talaria_transport::history::History;
 use talaria_transport::{Frame, Route, Transport};
 
-use super::super::args::HistoryArgs;
-use super::super::clock::now_ns;
 use super::{Scratch, open, options, per_second, topic, update};
+use crate::args::HistoryArgs;
+use crate::clock::now_ns;
 
 /// Counts groups on their way.
 struct Counting {

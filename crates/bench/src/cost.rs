@@ -10,15 +10,15 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::args::KeyArgs;
-use super::attack::args::Attack;
-use super::attack::client::{Client, Connection, Tally};
-use super::attack::inputs::form;
-use super::measure::settle;
-use super::process::{Usage, allow_open_files};
-use super::publisher;
-use super::receiver::accepted;
-use super::target::{Publish, Target};
+use crate::args::KeyArgs;
+use crate::attack::args::Attack;
+use crate::attack::client::{Client, Connection, Tally};
+use crate::attack::inputs::form;
+use crate::http::target::{Publish, Target};
+use crate::load::measure::settle;
+use crate::load::publisher;
+use crate::load::receiver::accepted;
+use crate::process::{Usage, allow_open_files};
 
 /// Streams that hold matchers, and matchers of each.
 const STREAMS: usize = 50;
@@ -80,9 +80,9 @@ pub struct CostArgs {
 /// When the hub cannot be reached or refuses something.
 pub fn main(args: &CostArgs) -> Result<(), String> {
     allow_open_files(args.count + 64)?;
-    let keys = super::keys(&args.keys)?;
+    let keys = crate::keys(&args.keys)?;
     let keys = keys.ok_or("no key: the bench publishes; give the hub's with --key-file")?;
-    let mint = super::mint(&args.keys, &args.url, PATIENCE.as_secs());
+    let mint = crate::mint(&args.keys, &args.url, PATIENCE.as_secs());
     let client = Arc::new(Client {
         local: Ipv4Addr::LOCALHOST.into(),
         target: Target::parse(&args.url)?,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use talaria_hub::access::mint;
 
-use super::clock;
+use crate::clock;
 
 /// Mints self-issued access tokens (specification, "Authorization"), HS256.
 pub struct Mint {

@@ -6,14 +6,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::clock;
-use super::histogram::Histogram;
-use super::plan::Plan;
-use super::process::{Usage, tcp_memory};
-use super::progress::Progress;
-use super::publisher::{Pace, Publisher, Sent};
-use super::receiver::{Received, Receiver};
-use super::stalled;
+use crate::clock;
+use crate::histogram::Histogram;
+use crate::load::plan::Plan;
+use crate::load::progress::Progress;
+use crate::load::publisher::{Pace, Publisher, Sent};
+use crate::load::receiver::{Received, Receiver};
+use crate::load::stalled;
+use crate::process::{Usage, tcp_memory};
 
 /// How long the last deliveries may keep still before they count as lost.
 const DRAIN: Duration = Duration::from_secs(5);

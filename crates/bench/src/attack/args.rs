@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::bench::args::KeyArgs;
+use crate::args::KeyArgs;
 
 /// What the attackers do, each as fast as they can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use talaria_transport::history::{History, SyncMode};
 use talaria_transport::{Bounds, Lookup, Position, Transport};
 
-use super::super::args::HistoryArgs;
-use super::super::clock::now_ns;
-use super::super::histogram::Histogram;
-use super::super::process::Usage;
 use super::{Reader, Scratch, cpu_ns, ms, open, options, per_second, start, topic, update};
+use crate::args::HistoryArgs;
+use crate::clock::now_ns;
+use crate::histogram::Histogram;
+use crate::process::Usage;
 
 /// One update in so many has an id that its publisher chose.
 const CHOSEN: u64 = 100;

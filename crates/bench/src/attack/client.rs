@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::args::Attack;
-use crate::bench::response::Response;
-use crate::bench::target::Target;
+use crate::http::response::Response;
+use crate::http::target::Target;
 
 /// How long a connection or an answer may take before the attacker tries again.
 const PATIENCE: Duration = Duration::from_secs(30);

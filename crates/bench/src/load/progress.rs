@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock;
+use crate::clock;
 
 /// How long a wait may miss a stop or a deadline.
 const LOOK: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::plan::Plan;
+use crate::load::plan::Plan;
 
 /// The receive buffer that is asked for, in bytes; Linux doubles it.
 const RECEIVE_BUFFER: usize = 4096;

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use super::args::{Attack, AttackerArgs};
 use super::client::{Client, FORM, Tally};
 use super::{http2, inputs};
-use crate::bench::process::allow_open_files;
-use crate::bench::target::Target;
+use crate::http::target::Target;
+use crate::process::allow_open_files;
 
 /// Connections over all addresses that the attacks with most of them open.
 const MOST_CONNECTIONS: usize = 4000;

@@ -21,16 +21,16 @@ use std::time::Duration;
 use self::args::{Attack, AttackArgs};
 use self::honest::{CLIENTS, Done, Honest, Published, Resumed, Schedule};
 use self::process::Attacker;
-use super::args::LoadArgs;
-use super::clock;
-use super::histogram::Histogram;
-use super::measure::{StopOnDrop, connect, join, settle};
-use super::plan::Plan;
-use super::process::{Usage, allow_open_files};
-use super::progress::Progress;
-use super::publisher::Connection;
-use super::receiver::{Received, accepted};
-use super::target::Target;
+use crate::args::LoadArgs;
+use crate::clock;
+use crate::histogram::Histogram;
+use crate::http::target::Target;
+use crate::load::measure::{StopOnDrop, connect, join, settle};
+use crate::load::plan::Plan;
+use crate::load::progress::Progress;
+use crate::load::publisher::Connection;
+use crate::load::receiver::{Received, accepted};
+use crate::process::{Usage, allow_open_files};
 
 /// Measurements of one run: alone, beside harmless clients, beside the attack.
 const PHASES: usize = 3;
@@ -112,7 +112,7 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
             args.url
         ));
     }
-    let keys = super::keys(&args.keys)?
+    let keys = crate::keys(&args.keys)?
         .ok_or("no key: the bench publishes; give the hub's with --key-file")?;
     let seconds = args.seconds + 2 * args.baseline + SLACK;
     let load = LoadArgs {
@@ -122,7 +122,7 @@ fn run(args: &AttackArgs) -> Result<Report, String> {
         ..LoadArgs::default()
     };
     allow_open_files(args.subscribers + 256)?;
-    let mint = super::mint(&args.keys, &args.url, seconds);
+    let mint = crate::mint(&args.keys, &args.url, seconds);
     let attackers_token = mint.token(&keys.publisher, "publish", &["*"], "bench-attacker")?;
     let mut plan = Plan::new(target, load);
     plan.reconnects = true;

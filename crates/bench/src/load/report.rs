@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::measure::{Outcome, ProcessCost};
+use crate::load::measure::{Outcome, ProcessCost};
 
 /// How several rounds become one figure.
 #[derive(Debug, Clone, Copy)]

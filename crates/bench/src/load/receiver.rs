@@ -9,12 +9,12 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use talaria_protocol::event::{Decoder, Item};
 
-use super::clock;
-use super::histogram::Histogram;
-use super::plan::Plan;
-use super::progress::Progress;
-use super::response::Response;
-use super::stamp::{Arrival, Seen, Stamp};
+use crate::clock;
+use crate::histogram::Histogram;
+use crate::http::response::Response;
+use crate::load::plan::Plan;
+use crate::load::progress::Progress;
+use crate::load::stamp::{Arrival, Seen, Stamp};
 
 /// Connections of one thread that are being established at once; below any accept backlog.
 const CONNECTING: usize = 64;

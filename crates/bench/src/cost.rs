@@ -1,4 +1,4 @@
-//! `talaria bench cost`: what one connection, head, stream, matcher or visit makes the hub hold or spend.
+//! `talaria bench cost`: what one connection, head, stream, matcher or visit costs the hub.
 
 use std::future::Future;
 use std::io;
@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::args::KeyArgs;
 use crate::attack::args::Attack;
 use crate::attack::client::{Client, Connection, Tally};
 use crate::attack::inputs::form;
+use crate::error::Problem;
+use crate::http::error::HttpError;
+use crate::http::keep_alive::KeepAlive;
 use crate::http::target::{Publish, Target};
-use crate::load::measure::settle;
-use crate::load::publisher;
-use crate::load::receiver::accepted;
+use crate::keys::KeyArgs;
 use crate::process::{Usage, allow_open_files};
 
-/// Streams that hold matchers, and matchers of each.
+/// Streams that hold matchers, and the matchers of each.
 const STREAMS: usize = 50;
 const MATCHERS: usize = 40;
 /// Topics of one visit.
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Thing {
+pub(crate) enum Thing {
     /// A connection that has sent nothing.
     Connection,
     /// A head of 1 KiB that does not end.
@@ -50,121 +51,189 @@ pub enum Thing {
     OptionalGroups,
     /// A further URL Pattern with a custom group.
     CustomGroup,
-    /// A stream of 100 topics that has left. The hub has `subscriptions` on and keeps its history in memory.
+    /// A stream of 100 topics that has left. The hub needs `subscriptions`, and its history in memory.
     Visit,
 }
 
 /// The hub and what is measured.
 #[derive(Debug, Clone, Args)]
-pub struct CostArgs {
+pub(crate) struct CostArgs {
     /// What is measured.
     #[arg(value_enum)]
-    pub thing: Thing,
-    /// The hub's URL: plain HTTP on an IPv4 loopback address. It must let in subscribers without a token.
+    pub(crate) thing: Thing,
+    /// The hub's URL: plain HTTP on an IPv4 loopback address. It must accept subscribers without a token.
     #[arg(long)]
-    pub url: String,
-    /// The hub's process; a fresh one, since memory that was used before is used again.
+    pub(crate) url: String,
+    /// The hub's process, which must be fresh: a process reuses the memory that it has used before.
     #[arg(long, visible_alias = "pid", value_name = "PID")]
-    pub hub_pid: u32,
-    /// How to be let in.
+    pub(crate) hub_pid: u32,
+    /// The keys of the hub.
     #[command(flatten)]
-    pub keys: KeyArgs,
-    /// Connections, heads, streams or visits; of matchers always 2,000.
+    pub(crate) keys: KeyArgs,
+    /// How many connections, heads, streams or visits to open; of matchers always 2,000.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: u64,
+    pub(crate) count: u64,
 }
 
 /// Measures, and prints one JSON object.
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses something.
-pub fn main(args: &CostArgs) -> Result<(), String> {
+pub(crate) fn main(args: &CostArgs) -> Result<(), Problem> {
     allow_open_files(args.count + 64)?;
-    let keys = crate::keys(&args.keys)?;
-    let keys = keys.ok_or("no key: the bench publishes; give the hub's with --key-file")?;
-    let mint = crate::mint(&args.keys, &args.url, PATIENCE.as_secs());
-    let client = Arc::new(Client {
-        local: Ipv4Addr::LOCALHOST.into(),
-        target: Target::parse(&args.url)?,
-        publisher_token: mint.token(&keys.publisher, "publish", &["*"], "bench-publisher")?,
-        tally: Arc::new(Tally::new(Attack::Harmless)),
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
-    let hold = |count: usize, form: &dyn Fn(usize) -> String| {
-        let requests = (0..count).map(|n| client.query(&form(n))).collect();
-        runtime.block_on(all(requests, |request: Vec<u8>| {
-            let client = Arc::clone(&client);
+    let clients = Clients::new(args)?;
+    // The first of everything also pays for what all of them share.
+    drop(clients.subscribe(AT_ONCE, |n| matchers(args.thing, n, 2))?);
+    clients.publish(UPDATES)?;
+    let count = usize::try_from(args.count).unwrap_or(usize::MAX);
+    let measured = clients.open(args.thing, count)?;
+    let after = clients.resident()?;
+    let begin = Usage::of(args.hub_pid)?.cpu_us;
+    clients.publish(UPDATES)?;
+    let cpu_us = Usage::of(args.hub_pid)?.cpu_us - begin;
+    println!(
+        "{}",
+        json!({
+            "count": measured.count,
+            "bytes_each": (after as f64 - measured.before as f64) / measured.count as f64,
+            "cpu_us_per_update": cpu_us as f64 / UPDATES as f64,
+            "held": measured.held.len(),
+        })
+    );
+    Ok(())
+}
+
+/// What is measured, open.
+struct Opened {
+    /// The hub's resident bytes before.
+    before: u64,
+    /// What stays open until the measurement ends.
+    held: Vec<Connection>,
+    /// How many things were opened.
+    count: usize,
+}
+
+/// The clients that open what is measured.
+struct Clients {
+    client: Arc<Client>,
+    runtime: Runtime,
+    hub_pid: u32,
+}
+
+impl Clients {
+    fn new(args: &CostArgs) -> Result<Self, Problem> {
+        let keys = args.keys.required()?;
+        let mint = args.keys.mint(&args.url, PATIENCE.as_secs());
+        let client = Client {
+            local: Ipv4Addr::LOCALHOST.into(),
+            target: Target::parse(&args.url)?,
+            publisher_token: mint.token(&keys.publisher, "publish", &["*"], "bench-publisher")?,
+            tally: Arc::new(Tally::new(Attack::Harmless)),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Problem::Runtime)?;
+        Ok(Self {
+            client: Arc::new(client),
+            runtime,
+            hub_pid: args.hub_pid,
+        })
+    }
+
+    /// Opens `count` things; of matchers always the same number.
+    fn open(&self, thing: Thing, count: usize) -> Result<Opened, Problem> {
+        // Further matchers of a stream are measured on streams that have one each already.
+        let _one_each = match thing {
+            Thing::Exact | Thing::Pattern | Thing::OptionalGroups | Thing::CustomGroup => {
+                self.subscribe(STREAMS, |n| matchers(thing, n, 1))?
+            }
+            _ => Vec::new(),
+        };
+        let before = self.resident()?;
+        let (held, count) = match thing {
+            Thing::Connection => (self.send(count, &[])?, count),
+            Thing::ShortHead => (self.send(count, &self.half_head(1 << 10))?, count),
+            Thing::LongHead => (self.send(count, &self.half_head(100 << 10))?, count),
+            Thing::Stream => (self.subscribe(count, |n| format!("match=t{n}"))?, count),
+            Thing::Visit => {
+                let rounds = count.div_ceil(AT_ONCE);
+                for _ in 0..rounds {
+                    drop(self.subscribe(AT_ONCE, |n| matchers(Thing::Exact, n, VISITED))?);
+                }
+                (Vec::new(), rounds * AT_ONCE)
+            }
+            Thing::Exact | Thing::Pattern | Thing::OptionalGroups | Thing::CustomGroup => {
+                let form = |n| matchers(thing, STREAMS + n, 1 + MATCHERS);
+                (self.subscribe(STREAMS, form)?, STREAMS * MATCHERS)
+            }
+        };
+        Ok(Opened {
+            before,
+            held,
+            count,
+        })
+    }
+
+    /// Opens streams, each with a form of its own.
+    fn subscribe(
+        &self,
+        count: usize,
+        form: impl Fn(usize) -> String,
+    ) -> Result<Vec<Connection>, Problem> {
+        let requests = (0..count).map(|n| self.client.query(&form(n))).collect();
+        self.runtime.block_on(all(requests, |request: Vec<u8>| {
+            let client = Arc::clone(&self.client);
             async move { subscribed(&client, &request).await }
         }))
-    };
-    let send = |count: usize, bytes: Vec<u8>| {
-        runtime.block_on(all(vec![bytes; count], |bytes: Vec<u8>| {
-            let client = Arc::clone(&client);
+    }
+
+    /// Opens connections, and sends the same bytes on each.
+    fn send(&self, count: usize, bytes: &[u8]) -> Result<Vec<Connection>, Problem> {
+        let inputs = vec![bytes.to_vec(); count];
+        self.runtime.block_on(all(inputs, |bytes: Vec<u8>| {
+            let client = Arc::clone(&self.client);
             async move {
                 let mut connection = client.connect().await?;
                 connection.send(&bytes).await?;
                 Ok(connection)
             }
         }))
-    };
-    let count = usize::try_from(args.count).unwrap_or(usize::MAX);
-    // The first of everything also pays for what all share.
-    drop(hold(AT_ONCE, &|n| matchers(args.thing, n, 2))?);
-    publish(&client, UPDATES)?;
-    let half = |bytes: usize| {
-        let mut head = client.request("GET", "?match=a", "X: ", &[]);
+    }
+
+    /// The first bytes of a head that does not end.
+    fn half_head(&self, bytes: usize) -> Vec<u8> {
+        let mut head = self.client.request("GET", "?match=a", "X: ", &[]);
         head.truncate(head.len() - 2);
         head.resize(bytes, b'x');
         head
-    };
-    let (before, held, counted) = match args.thing {
-        Thing::Connection => (resident(args)?, send(count, Vec::new())?, count),
-        Thing::ShortHead => (resident(args)?, send(count, half(1 << 10))?, count),
-        Thing::LongHead => (resident(args)?, send(count, half(100 << 10))?, count),
-        Thing::Stream => {
-            let before = resident(args)?;
-            let form = |n| format!("match=t{n}");
-            (before, hold(count, &form)?, count)
+    }
+
+    /// Publishes updates that no matcher matches.
+    fn publish(&self, updates: u64) -> Result<(), HttpError> {
+        let target = &self.client.target;
+        let mut connection = KeepAlive::open(target.address, PATIENCE)?;
+        let mut request = String::new();
+        for n in 0..updates {
+            let publish = Publish {
+                topic: &format!("https://bench.example/rooms/{n}/messages"),
+                data: "x",
+                private: false,
+                token: Some(&self.client.publisher_token),
+            };
+            target.publish(&mut request, &publish);
+            connection.accepted(request.as_bytes())?;
         }
-        Thing::Visit => {
-            let before = resident(args)?;
-            for _ in 0..count.div_ceil(AT_ONCE) {
-                drop(hold(AT_ONCE, &|n| matchers(Thing::Exact, n, VISITED))?);
-            }
-            (before, Vec::new(), count.div_ceil(AT_ONCE) * AT_ONCE)
-        }
-        thing => {
-            let _one_each = hold(STREAMS, &|n| matchers(thing, n, 1))?;
-            let before = resident(args)?;
-            let held = hold(STREAMS, &|n| matchers(thing, STREAMS + n, 1 + MATCHERS))?;
-            (before, held, STREAMS * MATCHERS)
-        }
-    };
-    let after = resident(args)?;
-    let begin = Usage::of(args.hub_pid)?.cpu_us;
-    publish(&client, UPDATES)?;
-    let cpu_us = Usage::of(args.hub_pid)?.cpu_us - begin;
-    println!(
-        "{}",
-        json!({
-            "count": counted,
-            "bytes_each": (after as f64 - before as f64) / counted as f64,
-            "cpu_us_per_update": cpu_us as f64 / UPDATES as f64,
-            "held": held.len(),
-        })
-    );
-    Ok(())
+        Ok(())
+    }
+
+    fn resident(&self) -> Result<u64, Problem> {
+        Ok(Usage::settled(self.hub_pid)?.resident)
+    }
 }
 
-fn resident(args: &CostArgs) -> Result<u64, String> {
-    Ok(settle(Some(args.hub_pid))?.map_or(0, |usage| usage.resident))
-}
-
-/// A form of matchers, of which no two streams have the same. None matches what is published, and a hub
-/// cannot tell by the first characters.
+/// A form of matchers, different for each stream. None matches what is published, which a hub cannot see in the
+/// first characters.
 fn matchers(thing: Thing, stream: usize, count: usize) -> String {
     let base = "https://bench.example/";
     let groups = "{*}?".repeat(24);
@@ -188,8 +257,8 @@ async fn subscribed(client: &Client, request: &[u8]) -> io::Result<Connection> {
     }
 }
 
-/// Does something with every input, some at once.
-async fn all<I, F>(inputs: Vec<I>, one: impl Fn(I) -> F) -> Result<Vec<Connection>, String>
+/// Opens a connection for every input, several at once.
+async fn all<I, F>(inputs: Vec<I>, one: impl Fn(I) -> F) -> Result<Vec<Connection>, Problem>
 where
     F: Future<Output = io::Result<Connection>> + Send + 'static,
 {
@@ -209,26 +278,8 @@ where
     held.into_iter()
         .map(|ended| match ended {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("a task of the bench panicked; this is a defect".to_owned()),
+            Ok(Err(error)) => Err(Problem::Open(error)),
+            Err(_) => Err(Problem::Panicked),
         })
         .collect()
-}
-
-/// Publishes updates that no matcher matches.
-fn publish(client: &Client, updates: u64) -> Result<(), String> {
-    let mut connection = publisher::Connection::open(client.target.address, PATIENCE)?;
-    let mut request = String::new();
-    for n in 0..updates {
-        let publish = Publish {
-            topic: &format!("https://bench.example/rooms/{n}/messages"),
-            data: "x",
-            private: false,
-            token: Some(&client.publisher_token),
-        };
-        client.target.publish(&mut request, &publish);
-        let (response, body) = connection.exchange(request.as_bytes())?;
-        accepted(&response, &body)?;
-    }
-    Ok(())
 }

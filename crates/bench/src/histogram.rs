@@ -1,91 +1,66 @@
-//! A histogram of durations with a bounded relative error.
+//! Counts of durations.
 
-const SUB_BITS: u32 = 6;
-const SUB: u64 = 1 << SUB_BITS;
-const BUCKETS: usize = ((64 - SUB_BITS as usize) + 1) * SUB as usize;
+/// The significant digits that are kept: a printed quantile is at most 1 % above the measured duration.
+const DIGITS: u8 = 2;
+/// A longer duration, in nanoseconds, counts as one of a day.
+const LONGEST: u64 = 24 * 60 * 60 * 1_000_000_000;
 
-/// Counts of nanoseconds in buckets of at most 1/32 of their value each.
+/// Counts durations in nanoseconds, with a relative error of at most 1 %; the longest is exact.
 #[derive(Debug, Clone)]
-pub struct Histogram {
-    counts: Vec<u64>,
-    total: u64,
-    max: u64,
+pub(crate) struct Histogram {
+    counts: hdrhistogram::Histogram<u64>,
+    longest: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            max: 0,
-        }
+        #[expect(clippy::expect_used, reason = "the bounds are constants")]
+        let counts =
+            hdrhistogram::Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds");
+        Self { counts, longest: 0 }
     }
 }
 
 impl Histogram {
     /// Counts one duration in nanoseconds.
-    pub fn record(&mut self, nanoseconds: u64) {
-        if let Some(count) = self.counts.get_mut(bucket(nanoseconds)) {
-            *count += 1;
-        }
-        self.total += 1;
-        self.max = self.max.max(nanoseconds);
+    pub(crate) fn record(&mut self, nanoseconds: u64) {
+        self.counts.saturating_record(nanoseconds);
+        self.longest = self.longest.max(nanoseconds);
     }
 
     /// Adds the counts of another.
-    pub fn merge(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-        self.total += other.total;
-        self.max = self.max.max(other.max);
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let added = self.counts.add(&other.counts);
+        debug_assert!(added.is_ok(), "all histograms have the same bounds");
+        self.longest = self.longest.max(other.longest);
     }
 
-    /// The duration in milliseconds that a part of the samples, from 0 to 1, does not exceed.
-    /// `None` without samples.
-    pub fn quantile_ms(&self, part: f64) -> Option<f64> {
-        if self.total == 0 {
-            return None;
-        }
-        let rank = ((self.total as f64 * part).ceil() as u64).clamp(1, self.total);
-        let mut seen = 0;
-        let bucket = self.counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        })?;
-        Some(greatest(bucket).min(self.max) as f64 / 1e6)
+    /// The duration in milliseconds that a part of the samples, from 0 to 1, does not exceed. `None` without
+    /// samples.
+    pub(crate) fn quantile_ms(&self, part: f64) -> Option<f64> {
+        let quantile = self.counts.value_at_quantile(part).min(self.longest);
+        (!self.counts.is_empty()).then_some(quantile as f64 / 1e6)
     }
-}
-
-fn bucket(value: u64) -> usize {
-    let shift = (63 - (value | (SUB - 1)).leading_zeros()).saturating_sub(SUB_BITS - 1);
-    (u64::from(shift) * (SUB / 2) + (value >> shift)) as usize
-}
-
-/// The greatest value that a bucket counts.
-fn greatest(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    let shift = (bucket / (SUB / 2)).saturating_sub(1);
-    let least = (bucket - shift * (SUB / 2)) << shift;
-    least + ((1 << shift) - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every value lies in a bucket whose greatest value is at most 1/32 above it.
+    /// A quantile is at most 1 % above the duration, and the longest duration is exact.
     #[test]
-    fn buckets_bound_the_relative_error() {
-        for shift in 0..63 {
+    fn the_relative_error_is_bounded() {
+        for shift in 0..45 {
             for offset in [0, 1, 7, 1000] {
                 let value = (1_u64 << shift) + offset;
-                let shown = greatest(bucket(value));
-                assert!(bucket(value) < BUCKETS, "{value}");
-                assert!(
-                    shown >= value && shown - value <= value / 32,
-                    "{value} {shown}"
-                );
+                let mut histogram = Histogram::default();
+                histogram.record(value);
+                histogram.record(3 * value);
+                let shown = histogram.quantile_ms(0.5).unwrap() * 1e6;
+                let error = shown / value as f64 - 1.0;
+                assert!((-1e-9..=0.01).contains(&error), "{value} {shown}");
+                let longest = 3 * value;
+                assert_eq!(histogram.quantile_ms(1.0), Some(longest as f64 / 1e6));
             }
         }
     }
@@ -105,7 +80,7 @@ mod tests {
         for (part, expected) in [(0.5, 500.0), (0.99, 990.0), (1.0, 1000.0)] {
             let shown = low.quantile_ms(part).unwrap();
             assert!(
-                (expected..=expected * 1.04).contains(&shown),
+                (expected..=expected * 1.01).contains(&shown),
                 "{part} {shown}"
             );
         }

@@ -1,4 +1,6 @@
-//! The bench's side of HTTP/1.1: whom it asks, and how it reads answers.
+//! The bench's side of HTTP/1.1: where the hub is, what is asked, and how answers are read.
 
-pub mod response;
-pub mod target;
+pub(crate) mod error;
+pub(crate) mod keep_alive;
+pub(crate) mod response;
+pub(crate) mod target;

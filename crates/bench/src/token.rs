@@ -4,15 +4,17 @@ use serde_json::{Value, json};
 use talaria_hub::access::mint;
 
 use crate::clock;
+use crate::error::Problem;
 
-/// Mints self-issued access tokens (specification, "Authorization"), HS256.
-pub struct Mint {
+/// Mints self-issued access tokens, signed with HS256 (specification, "Authorization").
+#[derive(Debug)]
+pub(crate) struct Mint {
     /// The tokens' `iss`.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The tokens' `aud`.
-    pub audience: String,
+    pub(crate) audience: String,
     /// Seconds that a token is valid for.
-    pub lifetime: u64,
+    pub(crate) lifetime: u64,
 }
 
 impl Mint {
@@ -20,13 +22,13 @@ impl Mint {
     ///
     /// # Errors
     /// When the secret cannot sign.
-    pub fn token(
+    pub(crate) fn token(
         &self,
         secret: &[u8],
         action: &str,
         topics: &[&str],
         id: &str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Problem> {
         let now = clock::unix_seconds();
         let topics: Vec<Value> = topics
             .iter()
@@ -46,9 +48,7 @@ impl Mint {
                 "topics": topics,
             }],
         });
-        let secret = std::str::from_utf8(secret)
-            .map_err(|_| "the key is not text; give the secret that the hub has".to_owned())?;
-        mint(&claims, secret, None, None)
-            .map_err(|error| format!("a token cannot be signed with the key: {error}"))
+        let secret = std::str::from_utf8(secret).map_err(|_| Problem::BinaryKey)?;
+        mint(&claims, secret, None, None).map_err(|error| Problem::Sign(error.into()))
     }
 }

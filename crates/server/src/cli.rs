@@ -78,7 +78,7 @@ Example:
     /// Examine a hub as its clients see it, and say what to do about what is wrong.
     Doctor(doctor::Args),
     /// Measure a hub under load, beside the machine's floor.
-    Bench(Box<talaria_bench::args::BenchArgs>),
+    Bench(Box<talaria_bench::BenchArgs>),
     /// Make this machine trust the certificates of the local authority.
     Trust(trust::Args),
     /// Make it trust them no more.
@@ -139,7 +139,11 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::History(args) => history::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
-        Verb::Bench(args) => talaria_bench::main(&args),
+        Verb::Bench(args) => match talaria_bench::run(&args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => failure(error),
+        },
         Verb::Trust(args) => trust::trust(&args),
         Verb::Untrust => trust::untrust(),
         Verb::Version => print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -2,52 +2,52 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::args::KeyArgs;
+use crate::keys::KeyArgs;
 
-/// What the attackers do, each as fast as they can.
+/// What the attackers do, as fast as they can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Attack {
-    /// Not an attack: 8 connections an address that ask for `/healthz`.
+pub(crate) enum Attack {
+    /// Not an attack: 8 connections per address that ask for `/healthz`.
     Harmless,
-    /// 4 `QUERY` an address with 200 URL Patterns of 24 `{*}?`, which replay the whole history.
+    /// 4 `QUERY` per address with 200 URL Patterns of 24 `{*}?`, which replay the whole history.
     Replay,
-    /// 200 streams an address of 200 such patterns each.
+    /// 200 streams per address with 200 such patterns each.
     Patterns,
-    /// 50 streams an address of 64 patterns each whose custom groups keep 900 states.
+    /// 50 streams per address with 64 patterns each, whose custom groups have 900 states.
     CustomGroups,
-    /// 5 streams an address of such patterns, and a publisher whose updates have 1,000 topics.
+    /// 5 streams per address with such patterns, and a publisher whose updates have 1,000 topics.
     ManyTopics,
-    /// 150 streams on one HTTP/2 connection an address, of 64 custom groups each.
+    /// 150 streams on one HTTP/2 connection per address, with 64 custom groups each.
     Multiplexed,
-    /// 400 connections an address of 256 ordinary patterns each that come and then all leave.
+    /// 400 connections per address with 256 ordinary patterns each, which all come and then all leave.
     Churn,
-    /// Batches of 10,000 updates to a topic that 8,000 matchers of 31 streams share.
+    /// Batches of 10,000 updates to one topic, which 8,000 matchers of 31 streams match.
     Batches,
-    /// 400 readers an address that begin at `earliest` and leave within a second.
+    /// 400 readers per address that begin at `earliest` and leave within a second.
     Readers,
-    /// Subscribers of 256 topics each that come and leave. The hub has `subscriptions` on.
+    /// Subscribers of 256 topics each that come and leave. The hub needs `subscriptions`.
     Visits,
-    /// 400 idle connections an address. The hub may open 256 files.
+    /// 400 idle connections per address, to a hub that may open only 256 files.
     Idle,
-    /// 4,000 connections over all addresses, of a stream each.
+    /// 4,000 connections over all addresses, with one stream each.
     Connections,
-    /// 20 HTTP/2 connections an address of 1,000 streams each.
+    /// 20 HTTP/2 connections per address with 1,000 streams each.
     Streams,
-    /// 100 HTTP/2 connections an address of 10 streams each that have no window and answer pings.
+    /// 100 HTTP/2 connections per address with 10 streams each that have no window, and answer pings.
     Blocked,
-    /// 64 heads of 1 MiB an address that never end.
+    /// 64 heads of 1 MiB per address that never end.
     HalfHeads,
-    /// An HTTP/2 connection an address whose 1,000 requests repeat one field 990 times by its index.
+    /// One HTTP/2 connection per address, whose 1,000 requests repeat one field 990 times by its index.
     IndexedFields,
-    /// 8 anonymous `QUERY` an address whose bodies come in chunks of one byte.
+    /// 8 anonymous `QUERY` per address whose bodies come in chunks of one byte.
     TinyChunks,
-    /// 16 anonymous `QUERY` an address with bodies of 10 MiB that stop before the last byte.
+    /// 16 anonymous `QUERY` per address with bodies of 10 MiB that stop before the last byte.
     LargeQueries,
 }
 
 impl Attack {
-    /// Whether the attackers are not answered, because they wait until the hub gives up.
-    pub fn is_silent(self) -> bool {
+    /// Whether the hub does not answer the attackers, who wait until it gives up.
+    pub(crate) fn is_silent(self) -> bool {
         matches!(
             self,
             Self::Idle
@@ -59,63 +59,63 @@ impl Attack {
     }
 }
 
-/// The hub, the attack, and the honest clients beside it.
+/// The hub, the attack, and the honest clients.
 #[derive(Debug, Clone, Args)]
-pub struct AttackArgs {
+pub(crate) struct AttackArgs {
     /// What the attackers do.
     #[arg(value_enum)]
-    pub attack: Attack,
-    /// The hub's URL: plain HTTP on an IPv4 loopback address. It must let in subscribers without a token.
+    pub(crate) attack: Attack,
+    /// The hub's URL: plain HTTP on an IPv4 loopback address. It must accept subscribers without a token.
     #[arg(long)]
-    pub url: String,
-    /// The hub's process, for its memory.
+    pub(crate) url: String,
+    /// The hub's process, to measure its memory.
     #[arg(long, visible_alias = "pid", value_name = "PID")]
-    pub hub_pid: u32,
-    /// How to be let in.
+    pub(crate) hub_pid: u32,
+    /// The keys of the hub.
     #[command(flatten)]
-    pub keys: KeyArgs,
-    /// The attackers' addresses, from 127.0.0.2 on.
+    pub(crate) keys: KeyArgs,
+    /// How many addresses attack, from 127.0.0.2 on.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=200))]
-    pub addresses: u8,
+    pub(crate) addresses: u8,
     /// Seconds of the attack.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub seconds: u64,
-    /// Seconds of each measurement before the attack: without any attackers, and with harmless ones.
+    pub(crate) seconds: u64,
+    /// Seconds of each measurement before the attack: without attackers, and with harmless ones.
     #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub baseline: u64,
+    pub(crate) baseline: u64,
     /// Honest subscribers, one connection each.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub subscribers: u64,
-    /// Updates a second that the honest publishers publish together.
+    pub(crate) subscribers: u64,
+    /// Updates a second of all honest publishers together.
     #[arg(long, default_value_t = 40, value_name = "UPDATES", value_parser = clap::value_parser!(u64).range(1..))]
-    pub rate: u64,
-    /// Honest resumes a second.
+    pub(crate) rate: u64,
+    /// Resumes a second of all honest readers together.
     #[arg(long, default_value_t = 20, value_name = "RESUMES", value_parser = clap::value_parser!(u64).range(1..))]
-    pub resumes: u64,
-    /// Updates that are stored before anything is measured.
+    pub(crate) resumes: u64,
+    /// Updates that are stored before the measurement.
     #[arg(long, default_value_t = 5000, value_name = "UPDATES")]
-    pub stored: u64,
-    /// How far the attackers' process gives way to others.
+    pub(crate) stored: u64,
+    /// The nice value of the attackers' process.
     #[arg(long, default_value_t = 19, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
-    pub nice: i32,
+    pub(crate) nice: i32,
     /// Print one JSON object instead of the table.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
-/// What the attacker's process does.
+/// The options of the attackers' process.
 #[derive(Debug, Clone, Args)]
-pub struct AttackerArgs {
+pub(crate) struct AttackerArgs {
     /// The attack.
     #[arg(value_enum)]
-    pub attack: Attack,
+    pub(crate) attack: Attack,
     /// The hub's URL.
     #[arg(long)]
-    pub url: String,
+    pub(crate) url: String,
     /// The attackers' addresses, from 127.0.0.2 on.
     #[arg(long)]
-    pub addresses: u8,
-    /// How far it gives way to others.
+    pub(crate) addresses: u8,
+    /// Its nice value.
     #[arg(long)]
-    pub nice: i32,
+    pub(crate) nice: i32,
 }

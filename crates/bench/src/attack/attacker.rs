@@ -1,4 +1,4 @@
-//! The attacker's process, which gives way to the hub and to honest clients.
+//! The attacker's process, which yields to the hub and to honest clients.
 
 use std::future::Future;
 use std::io::{self, BufRead as _, Read as _};
@@ -11,33 +11,36 @@ use tokio::task::JoinSet;
 use super::args::{Attack, AttackerArgs};
 use super::client::{Client, FORM, Tally};
 use super::{http2, inputs};
+use crate::error::Problem;
 use crate::http::target::Target;
 use crate::process::allow_open_files;
 
-/// Connections over all addresses that the attacks with most of them open.
+/// The connections over all addresses of the attack that opens the most.
 const MOST_CONNECTIONS: usize = 4000;
 
-/// What is printed when the attack has begun.
-pub const BEGUN: &str = "begun";
+/// The line that is printed when the attack has begun.
+pub(crate) const BEGUN: &str = "begun";
 
-/// Attacks until standard input closes. Prints a line when the attack has begun, and at the end what became of the
-/// attempts. The first line of the input is the token for publishing, which is in no list of processes there.
+/// Attacks until standard input closes. Prints a line when the attack has begun, and the counts of its attempts at
+/// the end. The first line of the input is the token for publishing: an argument would show in a list of processes.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn main(args: &AttackerArgs) -> Result<(), String> {
-    let explain = |error: io::Error| format!("the attacker cannot start: {error}");
-    // Client and hub share this machine's processors; the attacker takes what the others leave.
-    rustix::process::nice(args.nice).map_err(|error| explain(error.into()))?;
+pub(crate) fn main(args: &AttackerArgs) -> Result<(), Problem> {
+    // Clients and hub share this machine's processors; the attacker takes what the others leave.
+    rustix::process::nice(args.nice).map_err(|error| Problem::Attacker(error.into()))?;
     allow_open_files(0)?;
     let mut token = String::new();
-    io::stdin().lock().read_line(&mut token).map_err(explain)?;
+    io::stdin()
+        .lock()
+        .read_line(&mut token)
+        .map_err(Problem::Attacker)?;
     let target = Target::parse(&args.url)?;
     let tally = Arc::new(Tally::new(args.attack));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(explain)?;
+        .map_err(Problem::Attacker)?;
     let (ended, mut end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut ignored = [0; 64];
@@ -65,7 +68,7 @@ pub fn main(args: &AttackerArgs) -> Result<(), String> {
             }
             _ = &mut end => {}
         }
-        // Before the tasks end, since the bench waits for it and ends this process then.
+        // Before the tasks end, because the bench ends this process once it has this line.
         println!("{}", tally.json());
     });
     Ok(())
@@ -122,7 +125,7 @@ fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSe
     }
 }
 
-/// Runs an endless loop of attempts in as many tasks. What is refused is tried again at once.
+/// Runs an endless loop of attempts in each of `count` tasks. A refused attempt is repeated at once.
 fn workers<A, F>(tasks: &mut JoinSet<()>, client: &Arc<Client>, count: usize, attempt: A)
 where
     A: Fn(Arc<Client>) -> F + Clone + Send + 'static,
@@ -141,7 +144,7 @@ where
     }
 }
 
-/// Keeps as many streams open, each on a connection of its own, and reads them.
+/// Keeps `count` streams open, each on its own connection, and reads them.
 fn streams(tasks: &mut JoinSet<()>, client: &Arc<Client>, count: usize, form: String) {
     let form = Arc::new(form);
     workers(tasks, client, count, move |client: Arc<Client>| {
@@ -182,15 +185,15 @@ async fn replay(client: Arc<Client>) -> io::Result<()> {
     let form = format!("last_event_id=earliest&{}", inputs::optional_groups(0));
     let (status, mut stream) = client.ask(&client.query(&form)).await?;
     match status {
-        // Nothing matches, so the end of the replay does not show.
+        // No update matches, so the end of the replay is not visible.
         200 => stream.drain_for(Duration::from_secs(1)).await,
         _ => Ok(()),
     }
 }
 
-/// A storm: everybody comes, and when all are answered everybody leaves at once.
+/// A storm: all clients connect, and disconnect at once when all have an answer.
 async fn churn(client: Arc<Client>) -> io::Result<()> {
-    // Made once, so that a storm takes the hub's time rather than the attacker's.
+    // Made once, so that a storm costs the hub's processor time rather than the attacker's.
     static FORMS: LazyLock<Vec<String>> =
         LazyLock::new(|| (0..400).map(inputs::ordinary).collect());
     let mut coming = JoinSet::new();
@@ -211,7 +214,7 @@ async fn reader(client: Arc<Client>) -> io::Result<()> {
 }
 
 async fn indexed_fields(client: Arc<Client>) -> io::Result<()> {
-    /// Just below the fields that a head may have.
+    /// Slightly fewer fields than a head may have.
     const REPEATED: usize = 990;
     let mut http2 = http2::Http2::connect(&client, 1 << 20).await?;
     for stream in 0..1000 {
@@ -229,12 +232,12 @@ async fn tiny_chunks(client: Arc<Client>) -> io::Result<()> {
     const CHUNK: &str = "1\r\na\r\n";
     let fields = format!("{FORM}Transfer-Encoding: chunked\r\n");
     let head = client.request("GET", "", &fields, &[]);
-    // Framed by its chunks, so the request has no length.
+    // Its chunks frame the request, so it has no length.
     let head = [b"QUERY", head.strip_prefix(b"GET").unwrap_or(&head)].concat();
     let mut connection = client.connect().await?;
     connection.send(&head).await?;
     let chunks = CHUNK.repeat(10_000);
-    // One byte less than the least bound, then silence.
+    // One byte less than the smallest bound, then silence.
     for _ in 0..104 {
         connection.send(chunks.as_bytes()).await?;
     }

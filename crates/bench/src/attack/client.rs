@@ -1,4 +1,4 @@
-//! One attacking address: its connections and HTTP/1.1 requests, and the count of what became of them.
+//! One attacking address: its connections and HTTP/1.1 requests, and the counts of their outcomes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,9 +19,9 @@ use crate::http::target::Target;
 /// How long a connection or an answer may take before the attacker tries again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What became of the attackers' attempts, over all addresses.
+/// The outcomes of the attackers' attempts, over all addresses.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     attack: Attack,
     open: AtomicU64,
     most_open: AtomicU64,
@@ -30,13 +30,13 @@ pub struct Tally {
     refused: AtomicU64,
     broken: AtomicU64,
     sent_bytes: AtomicU64,
-    /// Told when the attack has begun.
+    /// Notified when the attack has begun.
     begun: Notify,
 }
 
 impl Tally {
-    /// Nothing counted yet.
-    pub fn new(attack: Attack) -> Self {
+    /// A tally of no attempts yet.
+    pub(crate) fn new(attack: Attack) -> Self {
         Self {
             attack,
             open: AtomicU64::default(),
@@ -50,30 +50,30 @@ impl Tally {
         }
     }
 
-    /// Waits until the attack has begun: the hub has first answered, or, where it does not, has something to
-    /// wait for.
-    pub async fn begun(&self) {
+    /// Waits until the attack has begun: the hub has answered for the first time, or, in an attack that gets no
+    /// answers, waits for the rest of something.
+    pub(crate) async fn begun(&self) {
         self.begun.notified().await;
     }
 
     /// Counts an answer by its status.
-    pub fn answered(&self, status: u16) {
+    pub(crate) fn answered(&self, status: u16) {
         let count = match status {
             200..300 => &self.accepted,
             _ => &self.refused,
         };
         count.fetch_add(1, Relaxed);
-        // One waits at most, and a permit is kept for it.
+        // At most one task waits, and the permit is kept for it.
         self.begun.notify_one();
     }
 
     /// Counts a connection or a stream that was refused, ended or reset without an answer, or not answered in time.
-    pub fn broke(&self) {
+    pub(crate) fn broke(&self) {
         self.broken.fetch_add(1, Relaxed);
     }
 
     /// The counts.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let read = |count: &AtomicU64| count.load(Relaxed);
         json!({
             "connections": read(&self.connections),
@@ -88,20 +88,20 @@ impl Tally {
 
 /// One attacking address.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// The address that its connections come from.
-    pub local: IpAddr,
+    pub(crate) local: IpAddr,
     /// The hub.
-    pub target: Target,
-    /// A token that grants publishing to every topic, if the hub's key is known.
-    pub publisher_token: String,
-    /// What becomes of its attempts.
-    pub tally: Arc<Tally>,
+    pub(crate) target: Target,
+    /// A token that grants publishing to every topic.
+    pub(crate) publisher_token: String,
+    /// The outcomes of its attempts.
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Client {
     /// Connects to the hub. The connection is reset when it is dropped, so that its port is free again.
-    pub async fn connect(&self) -> io::Result<Connection> {
+    pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.set_zero_linger()?;
@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// A request to the hub's path; each of `fields` ends its line.
-    pub fn request(&self, method: &str, query: &str, fields: &str, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn request(&self, method: &str, query: &str, fields: &str, body: &[u8]) -> Vec<u8> {
         let Target {
             path, authority, ..
         } = &self.target;
@@ -135,12 +135,12 @@ impl Client {
     }
 
     /// A subscription by `QUERY`, whose body is a form.
-    pub fn query(&self, form: &str) -> Vec<u8> {
+    pub(crate) fn query(&self, form: &str) -> Vec<u8> {
         self.request("QUERY", "", FORM, form.as_bytes())
     }
 
-    /// Sends a request on a connection of its own; the connection is returned once the head of the answer is there.
-    pub async fn ask(&self, request: &[u8]) -> io::Result<(u16, Connection)> {
+    /// Sends a request on a new connection, and returns the connection once the head of the answer is complete.
+    pub(crate) async fn ask(&self, request: &[u8]) -> io::Result<(u16, Connection)> {
         let mut connection = self.connect().await?;
         let status = connection.exchange(request).await?;
         Ok((status, connection))
@@ -148,19 +148,19 @@ impl Client {
 }
 
 /// The field of a request whose body is a form.
-pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+pub(crate) const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 /// A connection from an attacking address.
-pub struct Connection {
+pub(crate) struct Connection {
     /// The socket.
-    pub stream: TcpStream,
-    /// What becomes of its requests.
-    pub tally: Arc<Tally>,
+    pub(crate) stream: TcpStream,
+    /// The outcomes of its requests.
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Connection {
     /// Sends bytes.
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(PATIENCE, self.stream.write_all(bytes)).await??;
         self.tally.sent_bytes.fetch_add(bytes.len() as u64, Relaxed);
         if self.tally.attack.is_silent() {
@@ -171,7 +171,7 @@ impl Connection {
 
     /// Sends a request and reads until the head of its answer is complete. A hub may answer before it has
     /// read everything.
-    pub async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         let sent = self.send(request).await;
         match timeout(PATIENCE, self.status()).await? {
             Ok(status) => Ok(status),
@@ -180,7 +180,7 @@ impl Connection {
     }
 
     /// Reads until the head of an answer is complete, and its body as well if that has a length.
-    pub async fn status(&mut self) -> io::Result<u16> {
+    pub(crate) async fn status(&mut self) -> io::Result<u16> {
         let mut response = Response::default();
         let mut buffer = [0; 4096];
         while response.status() == 0 {
@@ -199,15 +199,15 @@ impl Connection {
         Ok(response.status())
     }
 
-    /// Reads and forgets until the hub ends the connection.
-    pub async fn drain(&mut self) -> io::Result<()> {
+    /// Reads and discards until the hub ends the connection.
+    pub(crate) async fn drain(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; 16 * 1024];
         while self.stream.read(&mut buffer).await? > 0 {}
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// As [`Self::drain`], but not longer than `hold`.
-    pub async fn drain_for(&mut self, hold: Duration) -> io::Result<()> {
+    pub(crate) async fn drain_for(&mut self, hold: Duration) -> io::Result<()> {
         timeout(hold, self.drain()).await.unwrap_or(Ok(()))
     }
 }

@@ -1,9 +1,9 @@
-//! The honest clients beside an attack: publishers, readers that resume, and a probe of `/healthz`. Each
-//! keeps to a schedule, so that what waits for a slow hub counts from when it was due.
+//! The honest clients during an attack: publishers, readers that resume, and a probe of `/healthz`. Each
+//! keeps to a schedule, so that an action that waits for a slow hub counts from when it was due.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use talaria_protocol::event::{Decoder, Item};
 
 use crate::clock;
 use crate::histogram::Histogram;
+use crate::http::error::HttpError;
+use crate::http::keep_alive::KeepAlive;
 use crate::http::response::Response;
 use crate::http::target::Publish;
 use crate::load::plan::Plan;
-use crate::load::publisher::Connection;
-use crate::load::receiver::accepted;
 use crate::load::stamp::Stamp;
 
 /// Publishers, and threads that resume.
-pub const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 4;
 /// How long an honest client waits for the hub.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it waits before it tries again what failed at once.
+/// How long it waits before it repeats what failed at once.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Updates that a reader missed when it resumes.
 const MISSED: usize = 20;
@@ -31,7 +31,7 @@ const MISSED: usize = 20;
 const PAYLOAD: usize = 100;
 
 /// The moments at which one of several clients acts.
-pub struct Schedule {
+pub(crate) struct Schedule {
     next_ns: u64,
     interval_ns: u64,
     end_ns: u64,
@@ -39,7 +39,13 @@ pub struct Schedule {
 
 impl Schedule {
     /// The turns of client `number` of `clients` that act `rate` times a second together.
-    pub fn new(begin_ns: u64, end_ns: u64, rate: u64, number: usize, clients: usize) -> Self {
+    pub(crate) fn new(
+        begin_ns: u64,
+        end_ns: u64,
+        rate: u64,
+        number: usize,
+        clients: usize,
+    ) -> Self {
         let between_ns = 1_000_000_000 / rate.max(1);
         Self {
             next_ns: begin_ns + between_ns * number as u64,
@@ -48,7 +54,7 @@ impl Schedule {
         }
     }
 
-    /// Waits for the next turn and returns when it was due; `None` at the end, however many turns are late.
+    /// Waits for the next turn and returns when it was due; `None` at the end, even if turns are late.
     fn turn(&mut self) -> Option<u64> {
         let due_ns = self.next_ns;
         let now_ns = clock::now_ns();
@@ -65,17 +71,17 @@ impl Schedule {
     }
 }
 
-/// How often something succeeded, and how long that took.
+/// How often an action succeeded, and how long that took.
 #[derive(Debug, Default)]
-pub struct Done {
+pub(crate) struct Done {
     /// Successes before the end.
-    pub in_time: u64,
+    pub(crate) in_time: u64,
     /// Attempts that failed.
-    pub failed: u64,
-    /// From when it was due to its success.
-    pub latency: Histogram,
+    pub(crate) failed: u64,
+    /// From the time at which an action was due to its success.
+    pub(crate) latency: Histogram,
     /// Why the first attempt failed.
-    pub first_failure: Option<String>,
+    pub(crate) first_failure: Option<String>,
 }
 
 impl Done {
@@ -84,14 +90,14 @@ impl Done {
         self.latency.record(clock::now_ns().saturating_sub(due_ns));
     }
 
-    fn failed(&mut self, problem: String) {
+    fn failed(&mut self, error: &HttpError) {
         self.failed += 1;
-        self.first_failure.get_or_insert(problem);
+        self.first_failure.get_or_insert_with(|| error.to_string());
         thread::sleep(PAUSE);
     }
 
     /// Adds what another client did.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.in_time += other.in_time;
         self.failed += other.failed;
         self.latency.merge(&other.latency);
@@ -103,37 +109,37 @@ impl Done {
 
 /// What one publisher published.
 #[derive(Debug, Default)]
-pub struct Published {
+pub(crate) struct Published {
     /// The number of sequence numbers used.
-    pub updates: u64,
-    /// Of these, those that the hub never answered, so that they may be stored or not.
-    pub unanswered: BTreeSet<u64>,
-    /// How it went.
-    pub done: Done,
+    pub(crate) updates: u64,
+    /// The sequence numbers that the hub never answered; those updates may or may not be stored.
+    pub(crate) unanswered: BTreeSet<u64>,
+    /// How often it succeeded.
+    pub(crate) done: Done,
 }
 
 /// What readers that resumed found.
 #[derive(Debug, Default)]
-pub struct Resumed {
-    /// How it went.
-    pub done: Done,
-    /// Updates that a reader got twice.
-    pub doubled: u64,
-    /// Publishers and sequence numbers that a reader did not get, though it got later ones.
-    pub missing: Vec<(usize, u64)>,
+pub(crate) struct Resumed {
+    /// How often it succeeded.
+    pub(crate) done: Done,
+    /// Updates that a reader received twice.
+    pub(crate) doubled: u64,
+    /// Publishers and sequence numbers that a reader did not receive, though it received later ones.
+    pub(crate) missing: Vec<(usize, u64)>,
 }
 
 /// What honest clients share.
-pub struct Honest {
+pub(crate) struct Honest {
     /// The hub, the topic and the tokens.
-    pub plan: Arc<Plan>,
+    pub(crate) plan: Arc<Plan>,
     /// The ids of the latest updates, the oldest first.
     ids: Mutex<VecDeque<String>>,
 }
 
 impl Honest {
     /// Clients of a plan.
-    pub fn new(plan: Arc<Plan>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
         Self {
             plan,
             ids: Mutex::default(),
@@ -144,8 +150,8 @@ impl Honest {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes in turn until the end; what the hub refuses is published again.
-    pub fn publish(&self, publisher: usize, mut schedule: Schedule) -> Published {
+    /// Publishes in turn until the end, and repeats what the hub refuses.
+    pub(crate) fn publish(&self, publisher: usize, mut schedule: Schedule) -> Published {
         let mut published = Published::default();
         let mut connection = None;
         let (mut data, mut request) = (String::new(), String::new());
@@ -153,10 +159,10 @@ impl Honest {
         while let Some(due_ns) = schedule.turn() {
             let mut open = match connection.take() {
                 Some(open) => open,
-                None => match Connection::open(self.plan.target.address, PATIENCE) {
+                None => match KeepAlive::open(self.plan.target.address, PATIENCE) {
                     Ok(open) => open,
-                    Err(problem) => {
-                        published.done.failed(problem);
+                    Err(error) => {
+                        published.done.failed(&error);
                         continue;
                     }
                 },
@@ -177,23 +183,23 @@ impl Honest {
             match open.exchange(request.as_bytes()) {
                 Ok((response, body)) => {
                     connection = Some(open);
-                    match accepted(&response, &body) {
+                    match response.accepted(&body) {
                         Ok(()) => {
                             published.updates += 1;
                             published.done.succeeded(due_ns, &schedule);
                             self.remember(&body);
                         }
-                        Err(problem) => {
-                            // Refused for good or not, the hub may close the connection after it.
+                        Err(refused) => {
+                            // The hub may close the connection after a refusal.
                             connection = None;
-                            published.done.failed(problem);
+                            published.done.failed(&refused.into());
                         }
                     }
                 }
-                Err(problem) => {
+                Err(error) => {
                     published.unanswered.insert(published.updates);
                     published.updates += 1;
-                    published.done.failed(problem);
+                    published.done.failed(&error);
                 }
             }
         }
@@ -209,7 +215,7 @@ impl Honest {
     }
 
     /// Resumes in turn until the end.
-    pub fn resume(&self, mut schedule: Schedule) -> Resumed {
+    pub(crate) fn resume(&self, mut schedule: Schedule) -> Resumed {
         let mut resumed = Resumed::default();
         while let Some(due_ns) = schedule.turn() {
             let (from, to) = {
@@ -221,35 +227,31 @@ impl Honest {
             };
             match self.resume_once(&from, &to, &mut resumed) {
                 Ok(()) => resumed.done.succeeded(due_ns, &schedule),
-                Err(problem) => resumed.done.failed(problem),
+                Err(error) => resumed.done.failed(&error),
             }
         }
         resumed
     }
 
     /// Subscribes after one id, and reads until another.
-    fn resume_once(&self, from: &str, to: &str, resumed: &mut Resumed) -> Result<(), String> {
-        let explain = |error: std::io::Error| format!("resuming: {error}");
+    fn resume_once(&self, from: &str, to: &str, resumed: &mut Resumed) -> Result<(), HttpError> {
         let begin_ns = clock::now_ns();
-        let address = self.plan.target.address;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(explain)?;
-        stream.set_nodelay(true).map_err(explain)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(explain)?;
+        let mut stream = connect(self.plan.target.address).map_err(HttpError::Connect)?;
         let request = self.plan.subscribe(0, from);
-        stream.write_all(&request).map_err(explain)?;
+        stream.write_all(&request).map_err(HttpError::Send)?;
         let (mut response, mut decoder) = (Response::default(), Decoder::default());
         let mut last: BTreeMap<usize, u64> = BTreeMap::new();
         let mut buffer = vec![0; 16 * 1024];
         loop {
-            let length = stream.read(&mut buffer).map_err(explain)?;
+            let length = stream.read(&mut buffer).map_err(HttpError::Receive)?;
             if length == 0 {
-                return Err("resuming: the hub ended the stream".to_owned());
+                return Err(HttpError::Closed);
             }
             let mut input = &buffer[..length];
             while let Some(body) = response.body(&mut input)? {
-                accepted(&response, body)?;
+                response.accepted(body)?;
                 for item in decoder.feed(body) {
-                    let Item::Event(event) = item.map_err(|error| error.to_string())? else {
+                    let Item::Event(event) = item? else {
                         continue;
                     };
                     let Some(stamp) = Stamp::read(&event.data) else {
@@ -268,31 +270,40 @@ impl Honest {
                     }
                 }
             }
-            // Without the update that it waits for a stream would be read for ever.
+            // If the expected update never comes, the stream would be read for ever.
             if Duration::from_nanos(clock::now_ns() - begin_ns) > PATIENCE {
-                return Err(format!("resuming after {from}: {to} did not come"));
+                return Err(HttpError::Missing {
+                    from: from.to_owned(),
+                    to: to.to_owned(),
+                });
             }
         }
     }
 
     /// Asks for `/healthz` on a new connection each time, until the end.
-    pub fn probe(&self, mut schedule: Schedule) -> Done {
+    pub(crate) fn probe(&self, mut schedule: Schedule) -> Done {
         let mut done = Done::default();
         let request = format!(
             "GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.plan.target.authority
         );
         while let Some(due_ns) = schedule.turn() {
-            let answered = Connection::open(self.plan.target.address, PATIENCE)
-                .and_then(|mut connection| connection.exchange(request.as_bytes()))
-                .and_then(|(response, body)| accepted(&response, &body));
+            let answered = KeepAlive::open(self.plan.target.address, PATIENCE)
+                .and_then(|mut connection| connection.accepted(request.as_bytes()));
             match answered {
-                Ok(()) => done.succeeded(due_ns, &schedule),
-                Err(problem) => done.failed(problem),
+                Ok(_) => done.succeeded(due_ns, &schedule),
+                Err(error) => done.failed(&error),
             }
         }
         done
     }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), for what no well-behaved client does.
+//! HTTP/2 frame by frame, for requests that no well-behaved client sends (RFC 9113).
 
 use std::io;
 
@@ -7,28 +7,28 @@ use tokio::io::AsyncReadExt as _;
 use super::client::{Client, Connection};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The largest payload that a server must take (section 4.2).
+/// The largest payload that a server must accept (RFC 9113, section 4.2).
 const FRAME_BYTES: usize = 16 * 1024;
-/// `SETTINGS_INITIAL_WINDOW_SIZE` (section 6.5.2).
+/// The identifier of the setting `SETTINGS_INITIAL_WINDOW_SIZE` (RFC 9113, section 6.5.2).
 const INITIAL_WINDOW: [u8; 2] = [0, 4];
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-/// Frame types (section 6).
+/// Frame types (RFC 9113, section 6).
 mod kind {
-    pub const DATA: u8 = 0;
-    pub const HEADERS: u8 = 1;
-    pub const RST_STREAM: u8 = 3;
-    pub const SETTINGS: u8 = 4;
-    pub const PING: u8 = 6;
-    pub const GOAWAY: u8 = 7;
-    pub const WINDOW_UPDATE: u8 = 8;
-    pub const CONTINUATION: u8 = 9;
+    pub(crate) const DATA: u8 = 0;
+    pub(crate) const HEADERS: u8 = 1;
+    pub(crate) const RST_STREAM: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
+    pub(crate) const PING: u8 = 6;
+    pub(crate) const GOAWAY: u8 = 7;
+    pub(crate) const WINDOW_UPDATE: u8 = 8;
+    pub(crate) const CONTINUATION: u8 = 9;
 }
 
 /// A connection that keeps a number of streams open.
-pub struct Http2 {
+pub(crate) struct Http2 {
     connection: Connection,
     next_stream: u32,
     /// Bytes of each stream that the hub may send.
@@ -37,7 +37,7 @@ pub struct Http2 {
 
 impl Http2 {
     /// Connects, and announces the window of each stream. With a window of 0 the hub can send no data.
-    pub async fn connect(client: &Client, window: u32) -> io::Result<Self> {
+    pub(crate) async fn connect(client: &Client, window: u32) -> io::Result<Self> {
         let mut connection = client.connect().await?;
         connection.send(PREFACE).await?;
         let mut http2 = Self {
@@ -51,7 +51,7 @@ impl Http2 {
     }
 
     /// Sends a request's head; `block` holds its fields, encoded.
-    pub async fn open(&mut self, block: &[u8], ends_stream: bool) -> io::Result<()> {
+    pub(crate) async fn open(&mut self, block: &[u8], ends_stream: bool) -> io::Result<()> {
         let stream = self.next_stream;
         self.next_stream += 2;
         let mut frame = kind::HEADERS;
@@ -67,11 +67,11 @@ impl Http2 {
         Ok(())
     }
 
-    /// Keeps the connection alive: takes what comes, answers pings, and returns when a stream has ended.
+    /// Keeps the connection alive: reads frames, answers pings, and returns when a stream has ended.
     ///
     /// # Errors
     /// When the hub ends the connection.
-    pub async fn until_a_stream_ends(&mut self) -> io::Result<()> {
+    pub(crate) async fn until_a_stream_ends(&mut self) -> io::Result<()> {
         loop {
             let mut head = [0; 9];
             self.connection.stream.read_exact(&mut head).await?;
@@ -84,7 +84,7 @@ impl Http2 {
                     self.send(kind::SETTINGS, ACK, 0, &[]).await?;
                 }
                 kind::PING if flags & ACK == 0 => self.send(kind::PING, ACK, 0, &payload).await?,
-                // `:status 200` of the static table (RFC 7541, appendix A); anything else is a refusal.
+                // `:status 200` of the static table; anything else is a refusal (RFC 7541, appendix A).
                 kind::HEADERS => {
                     let status = if payload.first() == Some(&0x88) {
                         200
@@ -121,8 +121,8 @@ impl Http2 {
     }
 }
 
-/// Opens as many streams on one connection, and a new one whenever one ends, until the connection ends.
-pub async fn keep_streams(
+/// Opens `streams` streams on one connection, and a new one whenever one ends, until the connection ends.
+pub(crate) async fn keep_streams(
     client: &Client,
     window: u32,
     streams: usize,
@@ -140,8 +140,8 @@ pub async fn keep_streams(
     }
 }
 
-/// The fields of a request, each a literal that no table holds (RFC 7541, section 6.2.2).
-pub fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
+/// The fields of a request, each a literal that is not in a table (RFC 7541, section 6.2.2).
+pub(crate) fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -152,7 +152,7 @@ pub fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The fields of a subscription.
-pub fn subscription(client: &Client, query: &str) -> Vec<u8> {
+pub(crate) fn subscription(client: &Client, query: &str) -> Vec<u8> {
     let path = format!("{}?{query}", client.target.path);
     literals(&[
         (":method", "GET"),
@@ -162,9 +162,9 @@ pub fn subscription(client: &Client, query: &str) -> Vec<u8> {
     ])
 }
 
-/// The fields of a `QUERY` whose body is still to come, with one short field that is sent once and then
-/// repeated by its index, a byte each (RFC 7541, sections 6.1 and 6.2.1).
-pub fn repeated(client: &Client, times: usize, is_first: bool) -> Vec<u8> {
+/// The fields of a `QUERY` without its body yet. One short field is sent once and then repeated by its index,
+/// which takes a byte each time (RFC 7541, sections 6.1 and 6.2.1).
+pub(crate) fn repeated(client: &Client, times: usize, is_first: bool) -> Vec<u8> {
     /// The first index of the dynamic table.
     const NEWEST: u8 = 62;
     let mut block = literals(&[
@@ -183,7 +183,7 @@ pub fn repeated(client: &Client, times: usize, is_first: bool) -> Vec<u8> {
     block
 }
 
-/// A string without Huffman coding, behind its length (RFC 7541, section 5.2).
+/// A string without Huffman coding, after its length (RFC 7541, section 5.2).
 fn string(block: &mut Vec<u8>, text: &str) {
     const PREFIX: usize = 0x7f;
     let mut length = text.len();
@@ -205,7 +205,7 @@ fn string(block: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
 
-    /// RFC 7541, section 5.1: a length that fits the prefix, its limit, and lengths of several bytes.
+    /// A length fits the prefix, is its limit, or takes several bytes (RFC 7541, section 5.1).
     #[test]
     fn lengths_of_strings_are_encoded() {
         for (length, expected) in [

@@ -1,21 +1,21 @@
-//! What attackers send: matchers, topics and updates that cost the hub much and the attacker little.
+//! What attackers send: matchers, topics and updates that are expensive for the hub and cheap for the attacker.
 
 use url::form_urlencoded::Serializer;
 
-/// What the honest clients' topics begin with, so that a hub has to look further than that.
+/// The beginning of the honest clients' topics, so that a hub has to compare more than that.
 const HONEST: &str = "https://bench.example/";
-/// A topic that costs matchers much.
-pub const LONG: &str = "abcdefghij/klmnopqrst/uvwxyzabcd/efghijklmn/opqrstuvwx/yzabcdefgh/ijklmnopqr/stuvwxyzab/\
+/// A topic that is expensive to match.
+pub(crate) const LONG: &str = "abcdefghij/klmnopqrst/uvwxyzabcd/efghijklmn/opqrstuvwx/yzabcdefgh/ijklmnopqr/stuvwxyzab/\
     cdefghijkl/mnopqrstuv/wxyzabcdef/ghijklmnop/qrstuvwxyz/abcdefghij/klmnopqrst/uvwxyzabcd/efghijklmn/opqrst";
 /// A query that matches every update of the honest clients.
-pub const EVERYTHING: &str = "match_urlpattern=https%3A%2F%2Fbench.example%2F*";
+pub(crate) const EVERYTHING: &str = "match_urlpattern=https%3A%2F%2Fbench.example%2F*";
 /// The topic of batches.
 const SHARED: &str = "https://attack.example/s/t";
 
 const PATTERN: &str = "match_urlpattern";
 
 /// 200 patterns with 24 optional wildcards each that match nothing.
-pub fn optional_groups(stream: usize) -> String {
+pub(crate) fn optional_groups(stream: usize) -> String {
     let groups = "{*}?".repeat(24);
     form(
         PATTERN,
@@ -23,8 +23,8 @@ pub fn optional_groups(stream: usize) -> String {
     )
 }
 
-/// 64 patterns whose groups keep 900 states.
-pub fn custom_groups() -> String {
+/// 64 patterns whose groups have 900 states.
+pub(crate) fn custom_groups() -> String {
     form(
         PATTERN,
         (0..64).map(|n| format!(r"{HONEST}([a-z0-9\/]*[a-d\/][a-z0-9\/]{{900}})Z{n}")),
@@ -32,15 +32,15 @@ pub fn custom_groups() -> String {
 }
 
 /// 64 patterns whose bounded repetitions make large programs.
-pub fn bounded_groups(stream: usize) -> String {
+pub(crate) fn bounded_groups(stream: usize) -> String {
     form(
         PATTERN,
         (0..64).map(|n| format!(r"{HONEST}((?:\w{{1,40}}){{1,20}})/{stream}-{n}")),
     )
 }
 
-/// 256 patterns of one prefix that no other visitor has.
-pub fn ordinary(visitor: usize) -> String {
+/// 256 patterns of one prefix, different for each visitor.
+pub(crate) fn ordinary(visitor: usize) -> String {
     form(
         PATTERN,
         (0..256).map(|n| format!("https://attack.example/:room/{visitor}-{n}")),
@@ -48,7 +48,7 @@ pub fn ordinary(visitor: usize) -> String {
 }
 
 /// 256 patterns that all match [`SHARED`].
-pub fn sharing() -> String {
+pub(crate) fn sharing() -> String {
     form(
         PATTERN,
         (0..256).map(|n| format!("https://attack.example/:a{n}/t")),
@@ -56,22 +56,22 @@ pub fn sharing() -> String {
 }
 
 /// 256 short topics.
-pub fn topics() -> String {
+pub(crate) fn topics() -> String {
     form("match", (0..256).map(|n| n.to_string()))
 }
 
 /// The form of an update with 1,000 long topics.
-pub fn many_topics() -> String {
+pub(crate) fn many_topics() -> String {
     form("topic", (0..1000).map(|n| format!("{HONEST}{LONG}/{n}"))) + "&data=x"
 }
 
 /// The lines of 10,000 updates.
-pub fn batch() -> String {
+pub(crate) fn batch() -> String {
     format!("{{\"topic\":\"{SHARED}\",\"data\":\"x\"}}\n").repeat(10_000)
 }
 
 /// A form of a parameter's values.
-pub fn form(name: &str, values: impl Iterator<Item = String>) -> String {
+pub(crate) fn form(name: &str, values: impl Iterator<Item = String>) -> String {
     let mut form = Serializer::new(String::new());
     for value in values {
         form.append_pair(name, &value);

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 
+use super::findings::{Findings, Phase};
 use super::honest::Done;
-use super::{Phase, Report};
 use crate::histogram::Histogram;
 
-/// The least part of its rate that an honest client keeps, and how many times longer its p99 may be.
+/// The verdict needs this part of each rate, and allows this multiple of each p99.
 const LEAST_RATE: f64 = 0.75;
 const MOST_P99: f64 = 5.0;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -23,9 +23,9 @@ const COMPARED: [(&str, bool); 5] = [
     ("resume_p99_ms", false),
 ];
 
-/// The report for programs: the figures of `alone`, `harmless` and `attack`, the ratios of the attack's to those of the
+/// The report for programs: the figures of `alone`, `harmless` and `attack`, the ratios of the attack's figures to the
 /// other two, the hub's memory, and the verdict.
-pub fn json(report: &Report) -> Value {
+pub(crate) fn json(report: &Findings) -> Value {
     let figures: Vec<_> = report.phases.iter().map(figures).collect();
     let mut object = Map::new();
     for (phase, figures) in report.phases.iter().zip(&figures) {
@@ -101,7 +101,7 @@ fn ratios(of: &Value, to: &Value) -> Value {
         .into()
 }
 
-/// What has no ratio, because nothing succeeded, does not hold.
+/// Without a ratio, because nothing succeeded, the verdict does not hold.
 fn holds(ratios: &Value) -> bool {
     COMPARED.iter().all(|(name, is_rate)| {
         ratios[*name].as_f64().is_some_and(|ratio| match is_rate {
@@ -112,7 +112,7 @@ fn holds(ratios: &Value) -> bool {
 }
 
 /// The report for people.
-pub fn table(report: &Report) -> String {
+pub(crate) fn table(report: &Findings) -> String {
     let json = json(report);
     let columns = [
         "alone",
@@ -171,7 +171,7 @@ pub fn table(report: &Report) -> String {
 mod tests {
     use super::*;
 
-    /// The verdict needs each rate and each p99, also those that do not exist because nothing succeeded.
+    /// Each rate and each p99 counts in the verdict, even if it is missing because nothing succeeded.
     #[test]
     fn each_figure_counts_in_the_verdict() {
         let good = json!({

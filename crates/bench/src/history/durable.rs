@@ -1,4 +1,4 @@
-//! How many updates a second become durable, beside a bare loop that appends and syncs.
+//! How many updates a second become durable, beside a bare loop that writes and syncs.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,11 +9,13 @@ use std::time::Duration;
 use talaria_transport::history::History;
 use talaria_transport::{Frame, Route, Transport};
 
-use super::{Scratch, open, options, per_second, topic, update};
-use crate::args::HistoryArgs;
-use crate::clock::now_ns;
+use super::args::HistoryArgs;
+use super::scratch::{Scratch, segment_bytes};
+use super::store::{open, options, topic, update};
+use crate::clock::{now_ns, per_second};
+use crate::error::Problem;
 
-/// Counts groups on their way.
+/// The router's part, without subscribers: also counts groups and updates.
 struct Counting {
     ring: Arc<talaria_transport::Ring>,
     groups: AtomicU64,
@@ -30,15 +32,20 @@ impl Route for Counting {
     }
 }
 
-/// What one turn of publishing came to.
+/// The result of one turn of publishing.
 struct Turn {
     rate: f64,
-    /// Updates in a group, and its bytes, on average.
+    /// Updates in a group, on average.
     group: f64,
+    /// Bytes of a group, on average.
     bytes: u64,
 }
 
-pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String> {
+/// Publishes with each number of publishers, and prints a table.
+///
+/// # Errors
+/// When the history or the disk fails.
+pub(crate) async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), Problem> {
     println!(
         "durable updates/s (sync always, {} bytes), beside groups of the same size written bare:",
         args.payload
@@ -47,9 +54,9 @@ pub async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), String
     for publishers in args.publishers.iter().copied() {
         let (mut rates, mut bares, mut ratios, mut groups) = (vec![], vec![], vec![], vec![]);
         for round in 0..args.rounds {
-            let path = scratch.directory(&format!("durable-{publishers}-{round}"));
+            let path = scratch.join(&format!("durable-{publishers}-{round}"));
             let turn = publish(args, &path, publishers).await?;
-            let bare = bare(args, &scratch.directory("bare"), &turn)?;
+            let bare = bare(args, &scratch.join("bare"), &turn)?;
             ratios.push(turn.rate / bare);
             rates.push(turn.rate);
             bares.push(bare);
@@ -71,7 +78,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-async fn publish(args: &HistoryArgs, path: &Path, publishers: usize) -> Result<Turn, String> {
+async fn publish(args: &HistoryArgs, path: &Path, publishers: usize) -> Result<Turn, Problem> {
     let history: Arc<History> = open(path, options())?;
     let counting = Arc::new(Counting {
         ring: Arc::clone(history.ring()),
@@ -88,40 +95,33 @@ async fn publish(args: &HistoryArgs, path: &Path, publishers: usize) -> Result<T
             let topic = topic(publisher as u64);
             while !stop.load(Ordering::Relaxed) {
                 let append = history.append(update(topic.clone(), payload, None));
-                append.await.map_err(|error| error.to_string())?;
+                append.await.map_err(Problem::history)?;
             }
-            Ok::<_, String>(())
+            Ok::<_, Problem>(())
         });
     }
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|error| error.to_string())??;
+        done.map_err(|_| Problem::Panicked)??;
     }
     let took = now_ns() - begun;
     let updates = counting.updates.load(Ordering::Relaxed);
     let groups = counting.groups.load(Ordering::Relaxed).max(1);
     drop(history);
-    let files = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let segments = files.filter(|file| {
-        let path = file.path();
-        path.extension()
-            .is_some_and(|extension| extension == "segment")
-    });
-    let bytes: u64 = segments
-        .filter_map(|file| file.metadata().ok())
-        .map(|file| file.len())
-        .sum();
     Ok(Turn {
         rate: per_second(updates, took),
         group: updates as f64 / groups as f64,
-        bytes: bytes / groups,
+        bytes: segment_bytes(path) / groups,
     })
 }
 
-/// The updates a second of a loop that writes as many bytes as a group has and syncs them.
-fn bare(args: &HistoryArgs, path: &Path, turn: &Turn) -> Result<f64, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+/// The updates a second of a loop that writes the bytes of a group and syncs them.
+fn bare(args: &HistoryArgs, path: &Path, turn: &Turn) -> Result<f64, Problem> {
+    let failed = |source| Problem::File {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let group = vec![b'x'; usize::try_from(turn.bytes).unwrap_or(usize::MAX)];
     let begun = now_ns();

@@ -1,6 +1,7 @@
-//! The hub under measurement, and the requests to it.
+//! The measured hub, and the requests to it.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use talaria_protocol::HUB_PATH;
@@ -9,31 +10,52 @@ use url::{Host, Url};
 
 /// Where to connect and what to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The hub's address.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The host and port as the URL has them.
-    pub authority: String,
+    pub(crate) authority: String,
     /// The hub's path.
-    pub path: String,
+    pub(crate) path: String,
+}
+
+/// A URL that the bench does not load.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--url {url:?}: {why}\n  give the hub's URL on a loopback address, such as \
+     http://127.0.0.1:3000/.well-known/mercure"
+)]
+pub(crate) struct TargetError {
+    url: String,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("{0}")]
+    Invalid(url::ParseError),
+    #[error("the bench speaks only plain HTTP")]
+    Scheme,
+    #[error("{0}")]
+    Unresolved(io::Error),
+    #[error("the bench loads only hubs on this machine")]
+    Remote,
 }
 
 impl Target {
     /// Reads a hub's URL.
     ///
     /// # Errors
-    /// Refuses anything but plain HTTP to a loopback address: the load would harm others' machines,
-    /// and their clocks would make latencies meaningless.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let refused = |why: &str| {
-            format!(
-                "--url {url:?}: {why}; give the hub's URL on a loopback address, such as \
-                 http://127.0.0.1:3000/.well-known/mercure"
-            )
+    /// Refuses anything but plain HTTP to a loopback address: the load would harm other machines, and their
+    /// clocks would make latencies meaningless.
+    pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
+        let refused = |why| TargetError {
+            url: url.to_owned(),
+            why,
         };
-        let parsed = Url::parse(url).map_err(|error| refused(&error.to_string()))?;
+        let parsed = Url::parse(url).map_err(|error| refused(Why::Invalid(error)))?;
         if parsed.scheme() != "http" {
-            return Err(refused("the bench speaks plain HTTP only"));
+            return Err(refused(Why::Scheme));
         }
         let port = parsed.port().unwrap_or(80);
         let address = match parsed.host() {
@@ -41,13 +63,13 @@ impl Target {
             Some(Host::Ipv6(ip)) => Some((ip, port).into()),
             Some(Host::Domain(name @ "localhost")) => (name, port)
                 .to_socket_addrs()
-                .map_err(|error| refused(&error.to_string()))?
+                .map_err(|error| refused(Why::Unresolved(error)))?
                 .find(SocketAddr::is_ipv4),
             _ => None,
         };
         let address = address
             .filter(|address| address.ip().is_loopback())
-            .ok_or_else(|| refused("the bench loads this machine's own hub only"))?;
+            .ok_or_else(|| refused(Why::Remote))?;
         let authority = match parsed.port() {
             Some(port) => format!("{}:{port}", parsed.host_str().unwrap_or_default()),
             None => parsed.host_str().unwrap_or_default().to_owned(),
@@ -62,8 +84,13 @@ impl Target {
         })
     }
 
-    /// A subscription's request to one topic, which resumes after an id unless that is empty.
-    pub fn subscribe(&self, topic: &str, last_event_id: &str, token: Option<&str>) -> Vec<u8> {
+    /// A subscription to one topic. It resumes after `last_event_id` unless that is empty.
+    pub(crate) fn subscribe(
+        &self,
+        topic: &str,
+        last_event_id: &str,
+        token: Option<&str>,
+    ) -> Vec<u8> {
         let query = Serializer::new(String::new())
             .append_pair("match", topic)
             .finish();
@@ -79,8 +106,8 @@ impl Target {
         request.into_bytes()
     }
 
-    /// A publish request, written over the last one's bytes.
-    pub fn publish(&self, request: &mut String, publish: &Publish<'_>) {
+    /// Writes a publish request over the previous one.
+    pub(crate) fn publish(&self, request: &mut String, publish: &Publish<'_>) {
         let mut body = Serializer::new(String::new());
         body.append_pair("topic", publish.topic)
             .append_pair("data", publish.data);
@@ -106,15 +133,15 @@ impl Target {
 
 /// One update to publish.
 #[derive(Debug, Clone, Copy)]
-pub struct Publish<'a> {
+pub(crate) struct Publish<'a> {
     /// Its only topic.
-    pub topic: &'a str,
+    pub(crate) topic: &'a str,
     /// Its content.
-    pub data: &'a str,
+    pub(crate) data: &'a str,
     /// Whether it is private.
-    pub private: bool,
+    pub(crate) private: bool,
     /// The publisher's token.
-    pub token: Option<&'a str>,
+    pub(crate) token: Option<&'a str>,
 }
 
 fn push_token(request: &mut String, token: Option<&str>) {
@@ -127,7 +154,7 @@ fn push_token(request: &mut String, token: Option<&str>) {
 mod tests {
     use super::*;
 
-    /// Only plain HTTP to this machine is measured.
+    /// Only plain HTTP to this machine is accepted.
     #[test]
     fn other_machines_are_refused() {
         for url in [
@@ -137,7 +164,7 @@ mod tests {
             "http://[2001:db8::1]/",
             "127.0.0.1:3000",
         ] {
-            let error = Target::parse(url).unwrap_err();
+            let error = Target::parse(url).unwrap_err().to_string();
             assert!(
                 error.contains(url) && error.contains("loopback"),
                 "{url}: {error}"

@@ -1,8 +1,7 @@
-//! The floor: what this machine needs at least to write one event to each of N sockets.
+//! The floor: the least that this machine needs to write one event to each of N sockets.
 //!
-//! It is a hub reduced to a loop of blocking `write`: no matching, no tokens, no history. It runs as
-//! a process of its own and speaks to the same subscribers and publishers, so that its figures
-//! and a hub's are taken alike.
+//! It is a hub reduced to a loop of blocking `write`: no matching, no tokens, no history. It is a separate
+//! process with the same subscribers and publishers, so that its figures and a hub's are measured alike.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -12,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use talaria_protocol::{Update, event, form};
 
+use crate::error::Problem;
 use crate::process::allow_open_files;
 
 /// A floor server's process, ended when dropped.
-pub struct Floor {
+pub(crate) struct Floor {
     child: Child,
     /// Where it listens.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Floor {
@@ -26,18 +26,17 @@ impl Floor {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start() -> Result<Self, String> {
-        let explain = |error: std::io::Error| format!("the floor server cannot start: {error}");
-        let program = std::env::current_exe().map_err(explain)?;
+    pub(crate) fn start() -> Result<Self, Problem> {
+        let program = std::env::current_exe().map_err(Problem::Floor)?;
         let mut child = Command::new(program)
             .args(["bench", "floor-server"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(explain)?;
+            .map_err(Problem::Floor)?;
         let mut url = String::new();
         let output = child.stdout.take();
-        // From here on dropping it ends the process.
+        // From here on, dropping it ends the process.
         let mut floor = Self {
             child,
             url: String::new(),
@@ -45,46 +44,45 @@ impl Floor {
         if let Some(output) = output {
             BufReader::new(output)
                 .read_line(&mut url)
-                .map_err(explain)?;
+                .map_err(Problem::Floor)?;
         }
         url.trim_end().clone_into(&mut floor.url);
         if floor.url.is_empty() {
-            return Err("the floor server ended before it listened".to_owned());
+            return Err(Problem::FloorEnded);
         }
         Ok(floor)
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is to be reaped.
+        // It may have ended already; either way it has to be reaped.
         _ = self.child.kill();
         _ = self.child.wait();
     }
 }
 
-/// Subscribers' sockets by topic, still percent-encoded: the bench encodes a topic in one way only.
+/// Subscribers' sockets by topic, still percent-encoded: the bench always encodes a topic in the same way.
 type Sockets = Mutex<HashMap<String, Vec<TcpStream>>>;
 
 /// Serves the floor until standard input closes; prints its URL first.
 ///
 /// # Errors
 /// When it cannot listen.
-pub fn serve() -> Result<(), String> {
-    let explain = |error: std::io::Error| format!("the floor server cannot listen: {error}");
+pub(crate) fn serve() -> Result<(), Problem> {
     allow_open_files(0)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(explain)?;
-    let address = listener.local_addr().map_err(explain)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Problem::Floor)?;
+    let address = listener.local_addr().map_err(Problem::Floor)?;
     let mut output = std::io::stdout();
-    writeln!(output, "http://{address}/").map_err(explain)?;
-    output.flush().map_err(explain)?;
+    writeln!(output, "http://{address}/").map_err(Problem::Floor)?;
+    output.flush().map_err(Problem::Floor)?;
     std::thread::spawn(move || accept(&listener));
-    // The bench holds the other end: this process ends with it, however it ends.
+    // The bench holds the other end, so this process ends with it, however it ends.
     let mut input = std::io::stdin();
     let mut ignored = [0; 64];
     while input.read(&mut ignored).is_ok_and(|length| length > 0) {}
@@ -95,15 +93,15 @@ fn accept(listener: &TcpListener) {
     let sockets = Arc::new(Sockets::default());
     for stream in listener.incoming().flatten() {
         _ = stream.set_nodelay(true);
-        let mut connection = Connection {
+        let mut peer = Peer {
             stream,
             bytes: Vec::new(),
         };
-        match connection.read_request() {
-            Some(Request::Subscribe(topic)) => subscribe(&sockets, topic, connection.stream),
+        match peer.read_request() {
+            Some(Request::Subscribe(topic)) => subscribe(&sockets, topic, peer.stream),
             Some(Request::Publish(body)) => {
                 let sockets = Arc::clone(&sockets);
-                std::thread::spawn(move || serve_publisher(&sockets, connection, body));
+                std::thread::spawn(move || serve_publisher(&sockets, peer, body));
             }
             None => {}
         }
@@ -113,14 +111,14 @@ fn accept(listener: &TcpListener) {
 fn subscribe(sockets: &Sockets, topic: String, mut stream: TcpStream) {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
         Transfer-Encoding: chunked\r\n\r\n";
-    // Subscribed before the answer, for the bench publishes as soon as all are answered.
+    // Under the lock, because the bench publishes as soon as it has all answers.
     let mut sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
     if stream.write_all(head).is_ok() {
         sockets.entry(topic).or_default().push(stream);
     }
 }
 
-fn serve_publisher(sockets: &Sockets, mut connection: Connection, mut body: Vec<u8>) {
+fn serve_publisher(sockets: &Sockets, mut peer: Peer, mut body: Vec<u8>) {
     let mut sequence = 0_u64;
     loop {
         sequence += 1;
@@ -128,7 +126,7 @@ fn serve_publisher(sockets: &Sockets, mut connection: Connection, mut body: Vec<
         let id = format!("urn:uuid:00000000-0000-0000-0000-{sequence:012x}");
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n";
         let answer = format!("{head}Content-Length: {}\r\n\r\n{id}", id.len());
-        if connection.stream.write_all(answer.as_bytes()).is_err() {
+        if peer.stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
         let topic = body.split(|byte| *byte == b'&').next().unwrap_or_default();
@@ -142,7 +140,7 @@ fn serve_publisher(sockets: &Sockets, mut connection: Connection, mut body: Vec<
             // This is the floor itself.
             sockets.retain_mut(|socket| socket.write_all(&chunk).is_ok());
         }
-        body = match connection.read_request() {
+        body = match peer.read_request() {
             Some(Request::Publish(body)) => body,
             _ => return,
         };
@@ -171,12 +169,12 @@ enum Request {
     Publish(Vec<u8>),
 }
 
-struct Connection<S = TcpStream> {
+struct Peer<S = TcpStream> {
     stream: S,
     bytes: Vec<u8>,
 }
 
-impl<S: Read> Connection<S> {
+impl<S: Read> Peer<S> {
     /// Reads one of the bench's own requests; `None` for anything else.
     fn read_request(&mut self) -> Option<Request> {
         let end = loop {
@@ -215,7 +213,7 @@ mod tests {
     use super::*;
     use crate::http::target::{Publish, Target};
 
-    /// The floor understands the very requests that the bench sends, and no other.
+    /// The floor understands the requests that the bench sends, and no others.
     #[test]
     fn the_benchs_requests_are_understood() {
         let target = Target::parse("http://127.0.0.1:1/").unwrap();
@@ -232,7 +230,7 @@ mod tests {
         let mut wire = target.subscribe("https://example.com/a b", "", None);
         wire.extend_from_slice(publish.repeat(2).as_bytes());
         wire.extend_from_slice(b"PUT / HTTP/1.1\r\n\r\n");
-        let mut connection = Connection {
+        let mut peer = Peer {
             stream: wire.as_slice(),
             bytes: Vec::new(),
         };
@@ -244,7 +242,7 @@ mod tests {
             Some(Request::Publish(body.clone())),
             None,
         ] {
-            assert_eq!(connection.read_request(), expected);
+            assert_eq!(peer.read_request(), expected);
         }
         assert_eq!(chunk(&body, "1"), b"15\r\nid: 1\ndata: 0-0-0-x\n\n\r\n");
     }

@@ -1,40 +1,34 @@
 //! What one measurement does: the load, its topics and its tokens.
 
-use crate::args::{LoadArgs, Topics};
+use super::args::{LoadArgs, Topics};
 use crate::clock;
+use crate::error::Problem;
 use crate::http::target::Target;
+use crate::keys::Keys;
 use crate::token::Mint;
 
-/// Everything that subscribers and publishers of one measurement share.
+/// What the subscribers and publishers of one measurement share.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The hub.
-    pub target: Target,
+    pub(crate) target: Target,
     /// The load.
-    pub load: LoadArgs,
+    pub(crate) load: LoadArgs,
     /// Whether updates are private.
-    pub private: bool,
+    pub(crate) private: bool,
     /// Whether a subscriber whose stream ends comes back with its `Last-Event-ID`, as browsers do.
-    pub reconnects: bool,
+    pub(crate) reconnects: bool,
     /// The publishers' token, if any.
-    pub publisher_token: Option<String>,
+    pub(crate) publisher_token: Option<String>,
     /// Each subscriber's token; empty when they have none.
     subscriber_tokens: Vec<String>,
-    /// Makes the topics of each run its own, so that nothing left over from another counts.
+    /// Begins every topic. It differs between runs, so that nothing left over from another run counts.
     prefix: String,
-}
-
-/// The secrets that tokens are signed with.
-pub struct Keys {
-    /// Signs the publishers' token.
-    pub publisher: Vec<u8>,
-    /// Signs the subscribers' tokens.
-    pub subscriber: Vec<u8>,
 }
 
 impl Plan {
     /// A plan without tokens.
-    pub fn new(target: Target, load: LoadArgs) -> Self {
+    pub(crate) fn new(target: Target, load: LoadArgs) -> Self {
         Self {
             target,
             load,
@@ -50,7 +44,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a secret cannot sign.
-    pub fn with_tokens(mut self, mint: &Mint, keys: &Keys) -> Result<Self, String> {
+    pub(crate) fn with_tokens(mut self, mint: &Mint, keys: &Keys) -> Result<Self, Problem> {
         let publisher = mint.token(&keys.publisher, "publish", &["*"], "bench-publisher")?;
         self.publisher_token = Some(publisher);
         self.subscriber_tokens = (0..self.load.subscribers)
@@ -64,7 +58,7 @@ impl Plan {
     }
 
     /// The topic that a subscriber subscribes to.
-    pub fn topic(&self, subscriber: usize) -> String {
+    pub(crate) fn topic(&self, subscriber: usize) -> String {
         match self.load.topics {
             Topics::One => format!("{}/all", self.prefix),
             Topics::Own => format!("{}/{subscriber}", self.prefix),
@@ -72,28 +66,28 @@ impl Plan {
     }
 
     /// A subscriber's request, which resumes after an id unless that is empty.
-    pub fn subscribe(&self, subscriber: usize, last_event_id: &str) -> Vec<u8> {
+    pub(crate) fn subscribe(&self, subscriber: usize, last_event_id: &str) -> Vec<u8> {
         let token = self.subscriber_tokens.get(subscriber).map(String::as_str);
         self.target
             .subscribe(&self.topic(subscriber), last_event_id, token)
     }
 
     /// Makes the topics longer, by a path of letters.
-    pub fn lengthen(&mut self, path: &str) {
+    pub(crate) fn lengthen(&mut self, path: &str) {
         self.prefix.push_str(path);
     }
 
-    /// How many subscribers get each update.
-    pub fn fan_out(&self) -> u64 {
+    /// How many subscribers receive each update.
+    pub(crate) fn fan_out(&self) -> u64 {
         match self.load.topics {
             Topics::One => self.load.subscribers as u64,
             Topics::Own => 1,
         }
     }
 
-    /// The subscribers whose topics a publisher publishes to, in turn. A topic has one publisher
-    /// unless all share it, so that its order is known.
-    pub fn audience(&self, publisher: usize) -> Vec<usize> {
+    /// The subscribers whose topics a publisher publishes to, in turn. Unless all share one topic, each topic has
+    /// one publisher, so that its order is known.
+    pub(crate) fn audience(&self, publisher: usize) -> Vec<usize> {
         match self.load.topics {
             Topics::One => vec![0],
             Topics::Own => (publisher..self.load.subscribers)
@@ -102,8 +96,8 @@ impl Plan {
         }
     }
 
-    /// How many updates of a publisher, which sent so many, a subscriber should have got.
-    pub fn due(&self, subscriber: usize, publisher: usize, sent: u64) -> u64 {
+    /// How many of the `sent` updates of a publisher a subscriber should have received.
+    pub(crate) fn due(&self, subscriber: usize, publisher: usize, sent: u64) -> u64 {
         if self.load.topics == Topics::One {
             return sent;
         }

@@ -1,4 +1,4 @@
-//! How far a measurement is: what publishers wait for and receivers report.
+//! The progress of a measurement: publishers wait for it, receivers report it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// How long a wait may miss a stop or a deadline.
+/// How late a wait may notice a stop or a deadline.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Deliveries so far, shared by publishers and receivers.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     delivered: AtomicU64,
-    /// The smallest count that anybody waits for.
+    /// The smallest count that a thread waits for.
     wake_at: AtomicU64,
     stopped: AtomicBool,
     deadline_ns: u64,
@@ -22,8 +22,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing delivered yet; everything ends at the deadline of the bench's clock.
-    pub fn new(deadline_ns: u64) -> Self {
+    /// The progress of a measurement that ends at a deadline of the bench's clock at the latest.
+    pub(crate) fn new(deadline_ns: u64) -> Self {
         Self {
             delivered: AtomicU64::new(0),
             wake_at: AtomicU64::new(u64::MAX),
@@ -35,29 +35,29 @@ impl Progress {
     }
 
     /// Ends the measurement.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopped.store(true, SeqCst);
         self.bell.notify_all();
     }
 
     /// Whether the measurement was stopped or its time is over.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.stopped.load(SeqCst) || clock::now_ns() >= self.deadline_ns
     }
 
     /// Nanoseconds until the deadline.
-    pub fn left_ns(&self) -> u64 {
+    pub(crate) fn left_ns(&self) -> u64 {
         self.deadline_ns.saturating_sub(clock::now_ns())
     }
 
     /// Deliveries so far.
-    pub fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.delivered.load(SeqCst)
     }
 
-    /// Reports deliveries. Takes the lock only when somebody waits for this count, because it is
-    /// called for every wakeup of a receiver.
-    pub fn add(&self, deliveries: u64) {
+    /// Reports deliveries. Takes the lock only when a thread waits for this count, because receivers call it
+    /// at every wakeup.
+    pub(crate) fn add(&self, deliveries: u64) {
         let delivered = self.delivered.fetch_add(deliveries, SeqCst) + deliveries;
         if delivered >= self.wake_at.load(SeqCst) {
             let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,13 +66,13 @@ impl Progress {
         }
     }
 
-    /// Waits for so many deliveries; false when the measurement is over, or when none came for so
-    /// long.
-    pub fn wait_for(&self, deliveries: u64, patience: Duration) -> bool {
+    /// Waits for a number of deliveries; false when the measurement is over, or when no delivery came for
+    /// `patience`.
+    pub(crate) fn wait_for(&self, deliveries: u64, patience: Duration) -> bool {
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = (self.delivered(), clock::now_ns());
         loop {
-            // Set before the count is read: a receiver either sees it or is seen.
+            // Set before the count is read: either the receiver sees it, or this thread sees the receiver's count.
             self.wake_at.fetch_min(deliveries, SeqCst);
             let (delivered, now) = (self.delivered(), clock::now_ns());
             if delivered >= deliveries {
@@ -120,7 +120,7 @@ mod tests {
         });
     }
 
-    /// A wait ends with the measurement and when nothing moves any more.
+    /// A wait ends with the measurement, and when deliveries stop.
     #[test]
     fn no_wait_is_endless() {
         let progress = Progress::new(soon());

@@ -1,6 +1,6 @@
 //! Subscribers over epoll: a thread that holds many connections and checks what each receives.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -9,57 +9,60 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use talaria_protocol::event::{Decoder, Item};
 
+use super::plan::Plan;
+use super::progress::Progress;
+use super::stamp::{Arrival, Seen, Stamp};
 use crate::clock;
+use crate::error::Problem;
 use crate::histogram::Histogram;
+use crate::http::error::HttpError;
 use crate::http::response::Response;
-use crate::load::plan::Plan;
-use crate::load::progress::Progress;
-use crate::load::stamp::{Arrival, Seen, Stamp};
 
-/// Connections of one thread that are being established at once; below any accept backlog.
+/// How many connections of one thread are established at once: less than any accept backlog.
 const CONNECTING: usize = 64;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What one thread's subscribers received.
 #[derive(Debug, Default)]
-pub struct Received {
+pub(crate) struct Received {
     /// From sending to receiving, of each publisher's updates.
-    pub latency: Vec<Histogram>,
+    pub(crate) latency: Vec<Histogram>,
     /// Updates that came a second time.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Updates that came after later ones.
-    pub late: u64,
+    pub(crate) late: u64,
     /// Connections that ended before the measurement.
-    pub disconnected: u64,
+    pub(crate) disconnected: u64,
     /// Why the first of them ended.
-    pub first_end: Option<String>,
+    pub(crate) first_end: Option<String>,
     /// When the last delivery came.
-    pub last_ns: u64,
+    pub(crate) last_ns: u64,
     /// For each subscriber, what it saw of each publisher.
-    pub seen: Vec<(usize, Vec<Seen>)>,
+    pub(crate) seen: Vec<(usize, Vec<Seen>)>,
 }
 
 /// The subscribers of one thread.
-pub struct Receiver {
+pub(crate) struct Receiver {
     plan: Arc<Plan>,
     progress: Arc<Progress>,
     poll: Poll,
-    connections: Vec<Connection>,
-    /// The subscribers that this thread is to connect.
+    clients: Vec<Subscriber>,
+    /// The numbers of the subscribers that this thread connects.
     subscribers: Vec<usize>,
     established: usize,
-    /// Connections that ended and come back, and when they do next.
+    /// Connections that ended and will be opened again, and when.
     ended: Vec<usize>,
     return_ns: u64,
     received: Received,
 }
 
-struct Connection {
+/// A subscriber: its connection, and what it has received.
+struct Subscriber {
     stream: Option<TcpStream>,
     unsent: Vec<u8>,
-    /// Whether the hub has accepted its subscription once.
+    /// Whether the hub has ever accepted its subscription.
     established: bool,
-    /// Whether the hub has accepted the present stream.
+    /// Whether the hub has accepted the current stream.
     is_answered: bool,
     response: Response,
     decoder: Decoder,
@@ -72,11 +75,11 @@ impl Receiver {
     ///
     /// # Errors
     /// When the system has no epoll instance left.
-    pub fn new(
+    pub(crate) fn new(
         plan: Arc<Plan>,
         progress: Arc<Progress>,
         subscribers: Vec<usize>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         let received = Received {
             latency: vec![Histogram::default(); plan.load.publishers],
             ..Received::default()
@@ -84,8 +87,8 @@ impl Receiver {
         Ok(Self {
             plan,
             progress,
-            poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
-            connections: Vec::with_capacity(subscribers.len()),
+            poll: Poll::new().map_err(Problem::Epoll)?,
+            clients: Vec::with_capacity(subscribers.len()),
             subscribers,
             established: 0,
             ended: Vec::new(),
@@ -94,11 +97,11 @@ impl Receiver {
         })
     }
 
-    /// Connects all, says so, and receives until the measurement is over.
+    /// Connects all subscribers, reports that, and receives until the measurement is over.
     ///
     /// # Errors
     /// When a subscriber cannot connect, with the hub's answer.
-    pub fn run(mut self, ready: &Sender<()>) -> Result<Received, String> {
+    pub(crate) fn run(mut self, ready: &Sender<()>) -> Result<Received, Problem> {
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; 64 * 1024];
         let mut said = false;
@@ -107,13 +110,13 @@ impl Receiver {
             self.reconnect();
             if !said && self.established == self.subscribers.len() {
                 said = true;
-                // Nobody listens any more when another thread failed; this one ends soon.
+                // When another thread failed, the channel is closed and this thread ends soon.
                 _ = ready.send(());
             }
             if let Err(error) = self.poll.poll(&mut events, Some(LOOK))
                 && error.kind() != ErrorKind::Interrupted
             {
-                return Err(format!("epoll: {error}"));
+                return Err(Problem::Epoll(error));
             }
             let mut deliveries = 0;
             for event in &events {
@@ -127,20 +130,21 @@ impl Receiver {
             .subscribers
             .iter()
             .copied()
-            .zip(self.connections.into_iter().map(|each| each.seen))
+            .zip(self.clients.into_iter().map(|each| each.seen))
             .collect();
         Ok(self.received)
     }
 
-    fn connect(&mut self) -> Result<(), String> {
-        while self.connections.len() < self.subscribers.len()
-            && self.connections.len() - self.established < CONNECTING
+    fn connect(&mut self) -> Result<(), Problem> {
+        while self.clients.len() < self.subscribers.len()
+            && self.clients.len() - self.established < CONNECTING
         {
-            let index = self.connections.len();
-            let stream = self
-                .open(index)
-                .map_err(|problem| format!("subscriber {}: {problem}", self.subscribers[index]))?;
-            self.connections.push(Connection {
+            let index = self.clients.len();
+            let stream = self.open(index).map_err(|error| Problem::Subscriber {
+                number: self.subscribers[index],
+                source: HttpError::Connect(error),
+            })?;
+            self.clients.push(Subscriber {
                 stream: Some(stream),
                 unsent: self.plan.subscribe(self.subscribers[index], ""),
                 established: false,
@@ -154,21 +158,16 @@ impl Receiver {
         Ok(())
     }
 
-    fn open(&self, index: usize) -> Result<TcpStream, String> {
-        let mut stream = TcpStream::connect(self.plan.target.address)
-            .map_err(|error| format!("cannot connect: {error}"))?;
+    fn open(&self, index: usize) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(self.plan.target.address)?;
+        let both = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
-            .register(
-                &mut stream,
-                Token(index),
-                Interest::READABLE | Interest::WRITABLE,
-            )
-            .map_err(|error| format!("epoll: {error}"))?;
+            .register(&mut stream, Token(index), both)?;
         Ok(stream)
     }
 
-    /// Brings back the subscribers whose streams ended, each after its last event.
+    /// Opens the streams that ended again, each after its last event.
     fn reconnect(&mut self) {
         if self.ended.is_empty() || clock::now_ns() < self.return_ns {
             return;
@@ -179,48 +178,51 @@ impl Receiver {
                 self.ended.push(index);
                 continue;
             };
-            let connection = &mut self.connections[index];
-            connection.unsent = self
+            let client = &mut self.clients[index];
+            client.unsent = self
                 .plan
-                .subscribe(self.subscribers[index], &connection.last_event_id);
-            connection.response = Response::default();
-            connection.decoder = Decoder::default();
-            connection.is_answered = false;
-            connection.stream = Some(stream);
+                .subscribe(self.subscribers[index], &client.last_event_id);
+            client.response = Response::default();
+            client.decoder = Decoder::default();
+            client.is_answered = false;
+            client.stream = Some(stream);
         }
     }
 
-    /// Serves one connection; returns the deliveries that nobody had counted yet.
-    fn on_ready(&mut self, index: usize, buffer: &mut [u8]) -> Result<u64, String> {
-        let Some(connection) = self.connections.get_mut(index) else {
+    /// Sends and receives on one connection; returns its deliveries.
+    fn on_ready(&mut self, index: usize, buffer: &mut [u8]) -> Result<u64, Problem> {
+        let Some(client) = self.clients.get_mut(index) else {
             return Ok(0);
         };
-        let before = connection.established;
+        let before = client.established;
         let mut deliveries = 0;
-        let served = connection
+        let served = client
             .send()
-            .and_then(|()| connection.read(buffer, &mut self.received, &mut deliveries));
+            .and_then(|()| client.read(buffer, &mut self.received, &mut deliveries));
         match served {
             Ok(()) => {}
-            Err(problem) if !connection.established => {
-                return Err(format!("subscriber {}: {problem}", self.subscribers[index]));
+            Err(source) if !client.established => {
+                let number = self.subscribers[index];
+                return Err(Problem::Subscriber { number, source });
             }
-            Err(problem) => {
-                connection.stream = None;
+            Err(error) => {
+                client.stream = None;
                 self.received.disconnected += 1;
-                self.received.first_end.get_or_insert(problem);
+                self.received
+                    .first_end
+                    .get_or_insert_with(|| error.to_string());
                 if self.plan.reconnects {
                     self.ended.push(index);
                 }
             }
         }
-        self.established += usize::from(connection.established && !before);
+        self.established += usize::from(client.established && !before);
         Ok(deliveries)
     }
 }
 
-impl Connection {
-    fn send(&mut self) -> Result<(), String> {
+impl Subscriber {
+    fn send(&mut self) -> Result<(), HttpError> {
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
@@ -229,7 +231,7 @@ impl Connection {
                 Ok(sent) => _ = self.unsent.drain(..sent),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_early(error.kind()) => return Ok(()),
-                Err(error) => return Err(format!("cannot connect: {error}")),
+                Err(error) => return Err(HttpError::Connect(error)),
             }
         }
         self.unsent = Vec::new();
@@ -241,41 +243,40 @@ impl Connection {
         buffer: &mut [u8],
         received: &mut Received,
         deliveries: &mut u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), HttpError> {
         loop {
             let Some(stream) = &mut self.stream else {
                 return Ok(());
             };
             match stream.read(buffer) {
-                Ok(0) => return Err("the hub ended the connection".to_owned()),
+                Ok(0) => return Err(HttpError::Closed),
                 Ok(length) => {
                     *deliveries += self.take(&buffer[..length], received)?;
-                    // A short read drained the socket; edge-triggered epoll tells of anything later.
+                    // A short read drained the socket; epoll reports later data, because it is edge-triggered.
                     if length < buffer.len() {
                         return Ok(());
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_early(error.kind()) => return Ok(()),
-                Err(error) => return Err(format!("the connection broke: {error}")),
+                Err(error) => return Err(HttpError::Broken(error)),
             }
         }
     }
 
-    fn take(&mut self, mut input: &[u8], received: &mut Received) -> Result<u64, String> {
+    fn take(&mut self, mut input: &[u8], received: &mut Received) -> Result<u64, HttpError> {
         let now = clock::now_ns();
         let mut deliveries = 0;
         loop {
             let body = self.response.body(&mut input)?;
             if !self.is_answered && self.response.status() != 0 {
-                accepted(&self.response, body.unwrap_or_default())?;
+                self.response.accepted(body.unwrap_or_default())?;
                 self.is_answered = true;
                 self.established = true;
             }
             let Some(body) = body else { break };
             for item in self.decoder.feed(body) {
-                let item = item.map_err(|error| error.to_string())?;
-                if let Item::Event(event) = item
+                if let Item::Event(event) = item?
                     && let Some(stamp) = Stamp::read(&event.data)
                     && let Some(seen) = self.seen.get_mut(stamp.publisher)
                     && let Some(latency) = received.latency.get_mut(stamp.publisher)
@@ -296,31 +297,13 @@ impl Connection {
             }
         }
         if self.response.is_complete() {
-            return Err("the hub ended the stream".to_owned());
+            return Err(HttpError::Ended);
         }
         Ok(deliveries)
     }
 }
 
-/// Whether a socket is not ready, or not even connected, yet.
+/// Whether a socket is not ready or not connected yet.
 fn is_early(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::NotConnected)
-}
-
-/// Explains a refusal.
-///
-/// # Errors
-/// The status, the challenge and the beginning of the body, when the status is not 200.
-pub fn accepted(response: &Response, body: &[u8]) -> Result<(), String> {
-    if response.status() == 200 {
-        return Ok(());
-    }
-    let challenge = response.challenge().unwrap_or("none");
-    let body = String::from_utf8_lossy(&body[..body.len().min(200)]);
-    Err(format!(
-        "the hub answered {}, WWW-Authenticate: {challenge}, body: {:?}; check --url, --key, \
-         --issuer and --audience",
-        response.status(),
-        body.trim()
-    ))
 }

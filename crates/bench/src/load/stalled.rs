@@ -1,64 +1,63 @@
 //! Subscribers that never read: what a hub must survive.
 
-use std::io::Write as _;
-use std::net::TcpStream;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::load::plan::Plan;
+use super::plan::Plan;
+use crate::error::Problem;
+use crate::http::error::HttpError;
 
-/// The receive buffer that is asked for, in bytes; Linux doubles it.
+/// The requested receive buffer in bytes; Linux doubles it.
 const RECEIVE_BUFFER: usize = 4096;
 
-/// Subscribes with so many sockets, which stay subscribed until dropped.
+/// How long the hub may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Subscribes with `count` sockets, which stay subscribed until they are dropped.
 ///
 /// # Errors
 /// When one cannot connect or the hub refuses it.
-pub fn open(plan: &Plan, count: usize) -> Result<Vec<TcpStream>, String> {
+pub(crate) fn open(plan: &Plan, count: usize) -> Result<Vec<TcpStream>, Problem> {
     (0..count)
         .map(|number| {
             open_one(plan, number % plan.load.subscribers)
-                .map_err(|problem| format!("stalled socket {number}: {problem}"))
+                .map_err(|source| Problem::Stalled { number, source })
         })
         .collect()
 }
 
-fn open_one(plan: &Plan, subscriber: usize) -> Result<TcpStream, String> {
-    let explain = |error: std::io::Error| error.to_string();
-    let address = plan.target.address;
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )
-    .map_err(explain)?;
-    // Before connecting, so that the window offered is small from the first segment on.
-    socket
-        .set_recv_buffer_size(RECEIVE_BUFFER)
-        .map_err(explain)?;
-    socket.connect(&address.into()).map_err(explain)?;
-    let mut stream = TcpStream::from(socket);
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .map_err(explain)?;
+fn open_one(plan: &Plan, subscriber: usize) -> Result<TcpStream, HttpError> {
+    let mut stream = connect(plan.target.address).map_err(HttpError::Connect)?;
     stream
         .write_all(&plan.subscribe(subscriber, ""))
-        .map_err(explain)?;
-    // Looking does not read: what arrived stays in the receive buffer.
+        .map_err(HttpError::Send)?;
+    // Peeking does not read: what arrived stays in the receive buffer.
     let mut status = [0; 12];
-    while stream.peek(&mut status).map_err(explain)? < status.len() {
-        if stream.peek(&mut status).map_err(explain)? == 0 {
-            return Err("the hub ended the connection".to_owned());
+    loop {
+        match stream.peek(&mut status).map_err(HttpError::Receive)? {
+            0 => return Err(HttpError::Closed),
+            length if length == status.len() => break,
+            _ => std::thread::yield_now(),
         }
-        std::thread::yield_now();
     }
     if status.ends_with(b" 200") {
         Ok(stream)
     } else {
-        Err(format!(
-            "the hub answered {:?}",
-            String::from_utf8_lossy(&status)
-        ))
+        let status = String::from_utf8_lossy(&status).into_owned();
+        Err(HttpError::NotOk(status))
     }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // Set before connecting, so that the window is small from the first segment on.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.connect(&address.into())?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }

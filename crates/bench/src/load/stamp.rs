@@ -1,22 +1,22 @@
-//! What an update's data says about itself, and what a subscriber checks by it.
+//! The stamp in an update's data, by which a subscriber checks what it received.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The sender, its sequence number within the topic and the time of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// The publisher's number.
-    pub publisher: usize,
+    pub(crate) publisher: usize,
     /// Counts the updates of this publisher to this topic, from 0.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// Nanoseconds of the bench's clock.
-    pub sent_ns: u64,
+    pub(crate) sent_ns: u64,
 }
 
 impl Stamp {
     /// Writes the data of an update, padded to a size in bytes.
-    pub fn write(&self, data: &mut String, size: usize) {
+    pub(crate) fn write(&self, data: &mut String, size: usize) {
         data.clear();
         // Writing into a string cannot fail.
         _ = write!(
@@ -27,8 +27,8 @@ impl Stamp {
         data.extend(std::iter::repeat_n('x', size.saturating_sub(data.len())));
     }
 
-    /// Reads the data of an update; `None` when it is not of a bench.
-    pub fn read(data: &str) -> Option<Self> {
+    /// Reads the data of an update; `None` when no bench wrote it.
+    pub(crate) fn read(data: &str) -> Option<Self> {
         let mut parts = data.splitn(4, '-');
         let stamp = Self {
             publisher: parts.next()?.parse().ok()?,
@@ -41,14 +41,14 @@ impl Stamp {
 
 /// What a subscriber has seen of one publisher.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     next: u64,
     missing: BTreeSet<u64>,
 }
 
 /// How an update arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub(crate) enum Arrival {
     /// In order, or after a gap that it reveals.
     New,
     /// Later than an update that was sent after it.
@@ -59,7 +59,7 @@ pub enum Arrival {
 
 impl Seen {
     /// Notes an update.
-    pub fn note(&mut self, sequence: u64) -> Arrival {
+    pub(crate) fn note(&mut self, sequence: u64) -> Arrival {
         if sequence >= self.next {
             self.missing.extend(self.next..sequence);
             self.next = sequence + 1;
@@ -71,8 +71,8 @@ impl Seen {
         }
     }
 
-    /// How many of the updates sent never arrived, besides those that the hub did not answer.
-    pub fn lost(&self, sent: u64, unanswered: &BTreeSet<u64>) -> u64 {
+    /// How many of the `sent` updates never arrived, without those that the hub did not answer.
+    pub(crate) fn lost(&self, sent: u64, unanswered: &BTreeSet<u64>) -> u64 {
         let never = self.missing.iter().copied().chain(self.next..sent);
         never.filter(|each| !unanswered.contains(each)).count() as u64
     }
@@ -82,7 +82,7 @@ impl Seen {
 mod tests {
     use super::*;
 
-    /// A stamp survives its padding, and foreign data is told apart.
+    /// A stamp survives its padding, and data without one is recognised.
     #[test]
     fn stamps_are_read_back() {
         let stamp = Stamp {
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(Stamp::read("hello"), None);
     }
 
-    /// Loss, duplicates and wrong order are told apart.
+    /// Loss, duplicates and wrong order are distinguished.
     #[test]
     fn every_defect_is_found() {
         let mut seen = Seen::default();

@@ -1,4 +1,4 @@
-//! The attacker's process, as the bench sees it.
+//! Starts the attacker's process and ends it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -11,14 +11,15 @@ use serde_json::Value;
 
 use super::args::{Attack, AttackArgs};
 use super::attacker::BEGUN;
+use crate::error::Problem;
 
 /// How long an attack may take to begin.
 const BEGIN: Duration = Duration::from_secs(30);
-/// How long it may take to end: it gets only the processor time that others leave.
+/// How long it may take to end: it has only the processor time that others leave.
 const END: Duration = Duration::from_secs(60);
 
-/// A running attacker, ended when dropped.
-pub struct Attacker {
+/// A running attacker, which ends when dropped.
+pub(crate) struct Attacker {
     child: Child,
     lines: Receiver<String>,
 }
@@ -28,9 +29,12 @@ impl Attacker {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(attack: Attack, args: &AttackArgs, publisher_token: &str) -> Result<Self, String> {
-        let explain = |error: std::io::Error| format!("the attacker cannot start: {error}");
-        let program = std::env::current_exe().map_err(explain)?;
+    pub(crate) fn start(
+        attack: Attack,
+        args: &AttackArgs,
+        publisher_token: &str,
+    ) -> Result<Self, Problem> {
+        let program = std::env::current_exe().map_err(Problem::Attacker)?;
         let name = attack.to_possible_value();
         let mut child = Command::new(program)
             .args(["bench", "attacker"])
@@ -45,7 +49,7 @@ impl Attacker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(explain)?;
+            .map_err(Problem::Attacker)?;
         let (line, lines) = channel();
         if let Some(output) = child.stdout.take() {
             // It ends with the attacker.
@@ -54,36 +58,35 @@ impl Attacker {
                 printed.into_iter().try_for_each(|each| line.send(each))
             });
         }
-        // From here on dropping it ends the process.
+        // From here on, dropping it ends the process.
         let mut attacker = Self { child, lines };
         if let Some(input) = &mut attacker.child.stdin {
-            writeln!(input, "{publisher_token}").map_err(explain)?;
+            writeln!(input, "{publisher_token}").map_err(Problem::Attacker)?;
         }
         Ok(attacker)
     }
 
-    /// Ends the attack and returns what the attacker counted. An attack that has not begun yet goes on for a
-    /// while until it has.
+    /// Ends the attack and returns what the attacker counted. First waits for a while until the attack has begun.
     ///
     /// # Errors
-    /// When it ended by itself, or does not end.
-    pub fn stop(mut self) -> Result<Value, String> {
-        // A hub that answers none of them is not a failure of the attacker.
+    /// When the attacker has failed, or does not end.
+    pub(crate) fn stop(mut self) -> Result<Value, Problem> {
+        // If the hub does not answer, the attacker has not failed.
         _ = self.lines.recv_timeout(BEGIN);
         drop(self.child.stdin.take());
         while let Ok(line) = self.lines.recv_timeout(END) {
             if line != BEGUN {
                 return serde_json::from_str(&line)
-                    .map_err(|error| format!("the attacker printed {line:?}: {error}"));
+                    .map_err(|source| Problem::AttackerOutput { line, source });
             }
         }
-        Err("the attacker failed or does not end; see what it printed".to_owned())
+        Err(Problem::AttackerSilent)
     }
 }
 
 impl Drop for Attacker {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is to be reaped.
+        // It may have ended already; either way it has to be reaped.
         _ = self.child.kill();
         _ = self.child.wait();
     }

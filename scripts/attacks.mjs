@@ -1,0 +1,77 @@
+// The tables of scripts/attacks: what honest clients notice during each attack, and what one connection, stream,
+// matcher or visit costs.
+//
+//   node scripts/attacks.mjs FOLDER SECONDS
+//
+// FOLDER has attack-NUMBER.json, .name and .error for each attack, and cost-NAME.json for each cost, as
+// `talaria bench attack --json` and `talaria bench cost` print them. SECONDS is how long each attack took. The
+// exit code is 1 if something could not be measured.
+
+import { readdirSync, readFileSync } from 'node:fs';
+
+const [folder, seconds] = process.argv.slice(2);
+if (!seconds) {
+    console.error('usage: node scripts/attacks.mjs FOLDER SECONDS');
+    process.exit(2);
+}
+const text = (name) => readFileSync(`${folder}/${name}`, 'utf8').trim();
+const files = (start) => readdirSync(folder).filter((name) => name.startsWith(start) && name.endsWith('.json')).sort();
+const shown = (value, digits = 1) => (value == null ? '-' : value.toFixed(digits));
+const print = (rows, left = 1) => {
+    const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => String(row[i] ?? '').length)));
+    for (const row of rows) {
+        const cells = row.map((cell, i) => (i < left ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i])));
+        console.log(cells.join('  ').trimEnd());
+    }
+};
+
+let failed = false;
+const rows = [[
+    'attack', 'addresses', 'publishes/s', 'p99 ms', 'delivery p99 ms', 'resumes/s', 'p99 ms', 'failed',
+    'memory MiB: before, most, after', 'healthz worst ms', 'attackers: accepted, refused, broken',
+    'lost+doubled', 'verdict',
+]];
+const problems = [];
+for (const file of files('attack-')) {
+    const [label, addresses] = text(file.replace('.json', '.name')).split('\n');
+    const error = text(file.replace('.json', '.error'));
+    const row = text(file) ? JSON.parse(text(file)) : undefined;
+    if (!row) {
+        failed = true;
+        rows.push([label, addresses, ...Array(10).fill('-'), 'not measured']);
+        problems.push(`${label}, ${addresses}: ${error || 'it did not end'}`);
+        continue;
+    }
+    const { attack, attackers, memory_mib: memory } = row;
+    const beside = (name, digits) =>
+        `${shown(attack[name], digits)} (${shown(row['attack/alone'][name], 2)}, ${shown(row['attack/harmless'][name], 2)})`;
+    rows.push([
+        label, addresses, beside('publish_rate'), beside('publish_p99_ms'), beside('delivery_p99_ms'),
+        beside('resume_rate'), beside('resume_p99_ms'), `${attack.publish_failed}, ${attack.resume_failed}`,
+        [memory.before, memory.most, memory.after].map((each) => shown(each, 0)).join(', '),
+        `${shown(attack.healthz_worst_ms, 0)}${attack.healthz_failed ? `, ${attack.healthz_failed} failed` : ''}`,
+        `${attackers.accepted}, ${attackers.refused}, ${attackers.broken}`,
+        `${row.lost}+${row.doubled}`, row.verdict,
+    ]);
+    for (const why of [row.first_end, attack.first_failure]) {
+        if (why) problems.push(`${label}, ${addresses}: ${why}`);
+    }
+}
+if (rows.length > 1) {
+    console.log(`\nHonest clients during ${seconds} s of attack by a process at nice 19 (in brackets: to alone, to harmless clients beside):\n`);
+    print(rows, 2);
+    console.log('\nholds: at least 0.75 of each rate and 5 times each p99 of alone; holds*: of beside harmless clients only');
+    for (const problem of problems) console.log(problem);
+}
+const costs = [['', 'bytes each', 'µs of the hub per publish beside them']];
+for (const file of files('cost-')) {
+    const cost = text(file) ? JSON.parse(text(file)) : undefined;
+    failed ||= !cost;
+    const name = file.slice('cost-'.length, -'.json'.length);
+    costs.push([`${cost?.count ?? ''} × ${name}`, shown(cost?.bytes_each, 0), shown(cost?.cpu_us_per_update)]);
+}
+if (costs.length > 1) {
+    console.log('');
+    print(costs);
+}
+process.exit(failed ? 1 : 0);

@@ -16,7 +16,7 @@ if (!seconds) {
 }
 const text = (name) => readFileSync(`${folder}/${name}`, 'utf8').trim();
 const files = (start) => readdirSync(folder).filter((name) => name.startsWith(start) && name.endsWith('.json')).sort();
-const shown = (value, digits = 1) => (value == null ? '-' : value.toFixed(digits));
+const shown = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 const print = (rows, left = 1) => {
     const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => String(row[i] ?? '').length)));
     for (const row of rows) {
@@ -58,12 +58,12 @@ for (const file of files('attack-')) {
     }
 }
 if (rows.length > 1) {
-    console.log(`\nHonest clients during ${seconds} s of attack by a process at nice 19 (in brackets: to alone, to harmless clients beside):\n`);
+    console.log(`\nHonest clients during ${seconds} s of attack by a process at nice 19 (in brackets: ratios to no attackers, and to harmless ones):\n`);
     print(rows, 2);
-    console.log('\nholds: at least 0.75 of each rate and 5 times each p99 of alone; holds*: of beside harmless clients only');
+    console.log('\nholds: at least 0.75 of each rate, and at most 5 times each p99, without attackers; holds*: only of those with harmless attackers');
     for (const problem of problems) console.log(problem);
 }
-const costs = [['', 'bytes each', 'µs of the hub per publish beside them']];
+const costs = [['', 'bytes each', 'µs of the hub per publish']];
 for (const file of files('cost-')) {
     const cost = text(file) ? JSON.parse(text(file)) : undefined;
     failed ||= !cost;

@@ -34,7 +34,7 @@ pub(crate) fn ms(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
-/// How many a second `count` in so many nanoseconds are.
+/// The rate per second of `count` events in a number of nanoseconds.
 pub(crate) fn per_second(count: u64, nanoseconds: u64) -> f64 {
     count as f64 * 1e9 / nanoseconds.max(1) as f64
 }

@@ -41,7 +41,7 @@ pub(crate) enum Thing {
     ShortHead,
     /// A head of 100 KiB that does not end.
     LongHead,
-    /// A stream with one topic, on a connection of its own.
+    /// A stream with one topic, on its own connection.
     Stream,
     /// A further topic of a stream.
     Exact,
@@ -175,7 +175,7 @@ impl Clients {
         })
     }
 
-    /// Opens streams, each with a form of its own.
+    /// Opens streams, each with its own form.
     fn subscribe(
         &self,
         count: usize,

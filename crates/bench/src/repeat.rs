@@ -32,7 +32,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The command to repeat can be shown to anybody.
+    /// The printed command contains no secret.
     #[test]
     fn secrets_are_left_out() {
         let line =

@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 /// How many look-ups are timed.
 const LOOK_UPS: u64 = 2_000;
 
-/// Times the look-ups of ids at several places of a history that was filled with so many updates.
+/// Times the look-ups of ids at several places of a history that was filled with `filled` updates.
 ///
 /// # Errors
 /// When a look-up fails, or finds something else than it should.

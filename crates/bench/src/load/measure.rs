@@ -19,7 +19,7 @@ use crate::threads::{Worker, join};
 /// How long no delivery may come before the missing ones count as lost.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Measures a plan, beside some stalled sockets.
+/// Measures a plan, with `stalled` further sockets that never read, and the process `pid`.
 ///
 /// # Errors
 /// When the load cannot be brought up or a publisher fails.

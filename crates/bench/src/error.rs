@@ -1,5 +1,5 @@
 //! Why a bench cannot run or measure. A message says what is wrong and, where the user can do something about
-//! it, what to do on its second line.
+//! it, what to do on its second line. It contains the message of the cause, so an error here has no `source`.
 
 use std::error::Error as StdError;
 use std::io;
@@ -54,16 +54,16 @@ pub(crate) enum Problem {
         "no key: the bench publishes, which needs a token\n  give the hub's key with --key-file"
     )]
     NoKey,
-    #[error("--key-file {}: {source}", path.display())]
-    KeyFile { path: PathBuf, source: io::Error },
+    #[error("--key-file {}: {error}", path.display())]
+    KeyFile { path: PathBuf, error: io::Error },
     #[error("the key is not text\n  give the secret that the hub has")]
     BinaryKey,
     #[error("a token cannot be signed with the key: {0}")]
     Sign(Box<dyn StdError + Send + Sync>),
 
     // Processes, threads and files.
-    #[error("--hub-pid {pid}: {source}\n  give the number of a running process")]
-    NoProcess { pid: u32, source: io::Error },
+    #[error("--hub-pid {pid}: {error}\n  give the number of a running process")]
+    NoProcess { pid: u32, error: io::Error },
     #[error("--hub-pid {pid}: /proc/{pid} does not say what the process uses")]
     NoUsage { pid: u32 },
     #[error(
@@ -85,36 +85,36 @@ pub(crate) enum Problem {
     FloorEnded,
     #[error("the attacker cannot start: {0}")]
     Attacker(io::Error),
-    #[error("the attacker printed {line:?}: {source}")]
+    #[error("the attacker printed {line:?}: {error}")]
     AttackerOutput {
         line: String,
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     #[error("the attacker failed or does not end\n  see what it printed above")]
     AttackerSilent,
 
     // The hub.
-    #[error("subscriber {number}: {source}{remedy}", remedy = source.remedy())]
-    Subscriber { number: usize, source: HttpError },
-    #[error("publisher {number}: {source}{remedy}", remedy = source.remedy())]
-    Publisher { number: usize, source: HttpError },
-    #[error("stalled socket {number}: {source}{remedy}", remedy = source.remedy())]
-    Stalled { number: usize, source: HttpError },
+    #[error("subscriber {number}: {error}{remedy}", remedy = error.remedy())]
+    Subscriber { number: usize, error: HttpError },
+    #[error("publisher {number}: {error}{remedy}", remedy = error.remedy())]
+    Publisher { number: usize, error: HttpError },
+    #[error("stalled socket {number}: {error}{remedy}", remedy = error.remedy())]
+    Stalled { number: usize, error: HttpError },
     #[error(
         "--timeout {seconds}: not all subscribers connected in time\n  give more seconds, or fewer \
          --subscribers"
     )]
     NotConnected { seconds: u64 },
     #[error("updates cannot be published: {0}{remedy}", remedy = .0.remedy())]
-    Publish(#[from] HttpError),
+    Publish(HttpError),
     #[error("what is measured cannot be opened: {0}")]
     Open(io::Error),
 
     // The history in this process.
-    #[error("--path {}: {source}", path.display())]
-    Path { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
+    #[error("--path {}: {error}", path.display())]
+    Path { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
     #[error("{0}")]
     History(Box<dyn StdError + Send + Sync>),
     #[error("the history holds {found} updates after it was opened, not {expected}")]
@@ -129,5 +129,11 @@ impl Problem {
     /// An error of the history, whichever of its operations failed.
     pub(crate) fn history(error: impl StdError + Send + Sync + 'static) -> Self {
         Self::History(Box::new(error))
+    }
+}
+
+impl From<HttpError> for Problem {
+    fn from(error: HttpError) -> Self {
+        Self::Publish(error)
     }
 }

@@ -66,9 +66,9 @@ impl KeyArgs {
         let publisher = match (&self.key, &self.key_file) {
             (Some(key), _) => key.clone().into_bytes(),
             (None, Some(path)) => std::fs::read(path)
-                .map_err(|source| Problem::KeyFile {
+                .map_err(|error| Problem::KeyFile {
                     path: path.clone(),
-                    source,
+                    error,
                 })?
                 .trim_ascii_end()
                 .to_owned(),

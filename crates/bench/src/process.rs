@@ -32,7 +32,7 @@ impl Usage {
     pub(crate) fn of(pid: u32) -> Result<Self, Problem> {
         let read = |file: &str| {
             fs::read_to_string(format!("/proc/{pid}/{file}"))
-                .map_err(|source| Problem::NoProcess { pid, source })
+                .map_err(|error| Problem::NoProcess { pid, error })
         };
         let stat = read("stat")?;
         let resident = read("statm")?

@@ -77,7 +77,7 @@ impl Attacker {
         while let Ok(line) = self.lines.recv_timeout(END) {
             if line != BEGUN {
                 return serde_json::from_str(&line)
-                    .map_err(|source| Problem::AttackerOutput { line, source });
+                    .map_err(|error| Problem::AttackerOutput { line, error });
             }
         }
         Err(Problem::AttackerSilent)

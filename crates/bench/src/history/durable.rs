@@ -118,9 +118,9 @@ async fn publish(args: &HistoryArgs, path: &Path, publishers: usize) -> Result<T
 
 /// The updates a second of a loop that writes the bytes of a group and syncs them.
 fn bare(args: &HistoryArgs, path: &Path, turn: &Turn) -> Result<f64, Problem> {
-    let failed = |source| Problem::File {
+    let failed = |error| Problem::File {
         path: path.to_owned(),
-        source,
+        error,
     };
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let group = vec![b'x'; usize::try_from(turn.bytes).unwrap_or(usize::MAX)];

@@ -15,9 +15,9 @@ impl Scratch {
     /// When it cannot be created.
     pub(crate) fn new(parent: &Path) -> Result<Self, Problem> {
         let path = parent.join(format!("talaria-bench-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|source| Problem::Path {
+        fs::create_dir_all(&path).map_err(|error| Problem::Path {
             path: parent.to_owned(),
-            source,
+            error,
         })?;
         Ok(Self(path))
     }

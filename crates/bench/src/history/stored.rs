@@ -38,7 +38,7 @@ pub(crate) async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(),
     }
     // A kill would not have left the index of the newest segment.
     for path in files(&path, "closed") {
-        fs::remove_file(&path).map_err(|source| Problem::File { path, source })?;
+        fs::remove_file(&path).map_err(|error| Problem::File { path, error })?;
     }
     report_opening(args.updates, &path, "after a kill")?;
     {

@@ -78,9 +78,9 @@ impl Publisher {
     /// When the hub refuses an update or cannot be reached.
     pub(crate) fn run(&self) -> Result<Sent, Problem> {
         let mut sent = Sent::default();
-        self.publish(&mut sent).map_err(|source| {
+        self.publish(&mut sent).map_err(|error| {
             let number = self.number;
-            Problem::Publisher { number, source }
+            Problem::Publisher { number, error }
         })?;
         Ok(sent)
     }

@@ -142,7 +142,7 @@ impl Receiver {
             let index = self.clients.len();
             let stream = self.open(index).map_err(|error| Problem::Subscriber {
                 number: self.subscribers[index],
-                source: HttpError::Connect(error),
+                error: HttpError::Connect(error),
             })?;
             self.clients.push(Subscriber {
                 stream: Some(stream),
@@ -201,9 +201,9 @@ impl Receiver {
             .and_then(|()| client.read(buffer, &mut self.received, &mut deliveries));
         match served {
             Ok(()) => {}
-            Err(source) if !client.established => {
+            Err(error) if !client.established => {
                 let number = self.subscribers[index];
-                return Err(Problem::Subscriber { number, source });
+                return Err(Problem::Subscriber { number, error });
             }
             Err(error) => {
                 client.stream = None;

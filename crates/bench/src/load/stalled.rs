@@ -24,7 +24,7 @@ pub(crate) fn open(plan: &Plan, count: usize) -> Result<Vec<TcpStream>, Problem>
     (0..count)
         .map(|number| {
             open_one(plan, number % plan.load.subscribers)
-                .map_err(|source| Problem::Stalled { number, source })
+                .map_err(|error| Problem::Stalled { number, error })
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The tokens that a bench mints for its publishers and subscribers.
 
 use serde_json::{Value, json};
-use talaria_hub::access::mint;
+use talaria_hub::access::SigningKey;
 
 use crate::clock;
 use crate::error::Problem;
@@ -49,6 +49,8 @@ impl Mint {
             }],
         });
         let secret = std::str::from_utf8(secret).map_err(|_| Problem::BinaryKey)?;
-        mint(&claims, secret, None, None).map_err(|error| Problem::Sign(error.into()))
+        SigningKey::parse(secret, None)
+            .and_then(|key| key.sign(&claims))
+            .map_err(|error| Problem::Sign(error.into()))
     }
 }

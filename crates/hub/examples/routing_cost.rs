@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Method, Request};
-use talaria_hub::access::{Issuer, Issuers, VerificationKey};
-use talaria_hub::clock::SystemClock;
-use talaria_hub::{Cursor, Handover, Hub, HubOptions, Step};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, VerificationKey};
+use talaria_hub::{Cursor, Handover, Hub, Step};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Lookup, Memory, MemoryOptions, Page, Pending,
@@ -83,23 +82,21 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let key = VerificationKey::new(&"0123456789abcdef".repeat(4), None).expect("a key");
-        let issuers = Issuers::new(vec![Issuer {
-            identifier: "https://application.example".to_owned(),
-            authorization_server: false,
-            judges_unnamed: false,
-            publisher: Some(key.clone().into()),
-            subscriber: Some(key.into()),
-        }])
+        let key = VerificationKey::from_secret("0123456789abcdef".repeat(4), Algorithm::HS256)
+            .expect("a key");
+        let issuers = Issuers::new([Issuer::new("https://application.example")
+            .publisher(key.clone())
+            .subscriber(key)])
         .expect("an issuer");
-        let mut options = HubOptions::new(issuers);
-        options.anonymous = true;
         let log = Memory::open(MemoryOptions::default()).expect("a log");
         let transport = Arc::new(Routed {
             log,
             route: OnceLock::new(),
         });
-        let hub = Hub::new(options, Arc::clone(&transport) as _, Arc::new(SystemClock));
+        let hub = Hub::builder(issuers)
+            .anonymous()
+            .transport(Arc::clone(&transport) as _);
+        let hub = hub.build().expect("a hub");
         Self {
             hub,
             transport,

@@ -1,8 +1,10 @@
-//! Who may do what: from a request's headers to what its access token allows.
+//! Who may do what: issuers, their keys, and what their access tokens allow.
 //!
-//! [`present`] finds the token in a request, [`Verifier`] judges it with the key of its issuer and
-//! on the clock of its caller, and [`Challenge`] is what the client learns of a refusal. The
-//! reason itself ([`Refusal`]) is for the log only (B-448).
+//! A hub trusts [`Issuers`], each with its own [keys](VerificationKey), or a [`KeySet`] that it
+//! publishes. A [`Verifier`] checks a token with the key of the issuer that the token names, and returns
+//! what the token allows ([`Access`]) or why it is refused ([`Refusal`]). The reason is for the log only;
+//! the client learns no more than that its token is unusable (B-448). An application that is its own
+//! issuer signs tokens with a [`SigningKey`].
 
 mod algorithm;
 mod cache;
@@ -13,21 +15,33 @@ mod issuer;
 mod jwk;
 mod jws;
 mod key;
+mod key_error;
 mod key_set;
-mod mint;
+pub mod origin;
 mod pem;
 mod presentation;
 mod refusal;
+mod role;
+mod signing_key;
 mod source_origin;
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests;
 mod verify;
 
-pub use algorithm::Algorithm;
-pub use challenge::Challenge;
-pub use issuer::{Issuer, IssuerError, IssuerKey, Issuers, Role};
-pub use key::{KeyError, VerificationKey};
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use issuer::{Issuer, IssuerError, IssuerKey, Issuers};
+pub use key::VerificationKey;
+pub use key_error::KeyError;
 pub use key_set::{KeySet, KeySetError, Taken};
-pub use mint::mint;
-pub use presentation::{OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present};
 pub use refusal::Refusal;
-pub use source_origin::{OwnOrigin, SourceOriginError, check_source_origin};
-pub use verify::{Access, Verifier, generation_of};
+pub use role::Role;
+pub use signing_key::SigningKey;
+pub use verify::{Access, Verifier};
+
+pub(crate) use self::challenge::Challenge;
+pub(crate) use self::presentation::{
+    OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present,
+};
+pub(crate) use self::source_origin::{OwnOrigin, SourceOriginError, check_source_origin};
+pub(crate) use self::verify::generation_of;

@@ -1,5 +1,6 @@
-//! The hub: its parts, and the way of a request through it.
+//! The hub: assembles its parts, and dispatches requests to them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,65 +8,44 @@ use axum::Router as AxumRouter;
 use axum::body::Body;
 use axum::routing::any;
 use http::header::ORIGIN;
-use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use talaria_protocol::{Base, Generation, HUB_PATH};
+use talaria_protocol::{Generation, HUB_PATH};
 use talaria_transport::{Health, Transport};
 
-use crate::accept::{self, EventStream};
-use crate::access::{
-    Access, OLDER_COOKIE, PresentationError, Presented, Role, Verifier, cookie_names, present,
-};
-use crate::body::discard;
+use crate::access::{OLDER_COOKIE, Verifier, cookie_names};
 use crate::clock::Clock;
-use crate::cors::{self, Cors};
-use crate::drain::Drain;
-use crate::host::{Authority, HostError, SiteOrigin, host_of};
-use crate::lane::LANE_POSITIONS;
+use crate::engine::lane::LANE_POSITIONS;
+use crate::engine::retry::come_back;
+use crate::engine::router::Router;
+use crate::http::accept::{self, EventStream};
+use crate::http::body::discard;
+use crate::http::connection::Connection;
+use crate::http::cors::{self, Cors};
+use crate::http::host::host_of;
+use crate::http::repeats::Repeats;
+use crate::http::request::Incoming;
+use crate::http::respond::{self, Refused};
+use crate::http::shared::Shared;
+use crate::http::{identity, metadata, publish, subscribe, subscriptions};
 use crate::limits::{Budgets, Used};
+use crate::options::HubOptions;
 use crate::presence::Reconciler;
-use crate::repeats::Repeats;
-use crate::respond::{self, Refused};
-use crate::router::Router;
-use crate::{
-    Connection, HubOptions, Rule, host, metadata, publish, rule, subscribe, subscriptions,
-};
 
-/// A Mercure hub. Cloning shares it.
+/// A Mercure hub; see [`Hub::builder`]. A clone is the same hub.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
-
-/// What a hub consists of.
-pub(crate) struct Shared {
-    pub(crate) options: HubOptions,
-    pub(crate) base: Arc<Base>,
-    pub(crate) verifier: Verifier,
-    pub(crate) cors: Option<Cors>,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) router: Arc<Router>,
-    /// Shared by every request under way and every open stream.
-    pub(crate) drain: Arc<Drain>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Publishes who comes and goes, if that is asked for.
-    pub(crate) presence: Option<Reconciler>,
-    /// Remembers publishes, if that is asked for.
-    pub(crate) repeats: Option<Repeats>,
-    /// What clients may hold, and what they hold.
-    pub(crate) budgets: Budgets,
-    /// The cookie's names on connections without and with TLS.
-    cookie_names: [Vec<String>; 2],
-}
-
-/// Where a hub's metadata document lies (RFC 9728, section 3.1).
-pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
 
 const HUB_METHODS: &str = "GET, HEAD, QUERY, POST, OPTIONS";
 const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
 const SUBSCRIPTIONS_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Hub {
-    /// A hub on a transport. The transport must not have been started.
-    pub fn new(options: HubOptions, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+    /// A hub on a transport, which it starts.
+    pub(crate) fn new(
+        options: HubOptions,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let base = Arc::new(options.base.clone());
         let head = transport.bounds().head;
         let router = Arc::new(Router::new(
@@ -101,7 +81,11 @@ impl Hub {
         }))
     }
 
-    /// The hub as an axum router, for its own paths.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// An axum router for the paths of the hub, to be merged with those of the application.
     pub fn router(&self) -> AxumRouter {
         let hub = self.clone();
         let answer = any(move |request: Request<Body>| {
@@ -112,16 +96,16 @@ impl Hub {
             .route(HUB_PATH, answer.clone())
             .route(&format!("{HUB_PATH}/"), answer.clone())
             .route(&format!("{HUB_PATH}/{{*below}}"), answer.clone())
-            .route(METADATA_PATH, answer)
+            .route(metadata::PATH, answer)
     }
 
-    /// Whether a path belongs to the hub (B-084).
+    /// Whether a path is one of the hub's (B-084).
     pub fn owns(path: &str) -> bool {
-        path.starts_with(HUB_PATH) || path == METADATA_PATH
+        path.starts_with(HUB_PATH) || path == metadata::PATH
     }
 
-    /// Ends every stream at a random moment of the window and refuses new ones (B-1022). Appends
-    /// in flight are answered.
+    /// Ends every stream at a random moment of the window, and refuses new ones. Requests under way are
+    /// answered (B-1022).
     pub fn drain(&self, window: Duration) {
         self.0.drain.begin(self.0.clock.now(), window);
         self.0.router.ring_all();
@@ -129,10 +113,16 @@ impl Hub {
 
     /// Whether no request is under way and no stream is open.
     pub fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.0.drain) == 1
+        self.0.drain.is_idle()
     }
 
-    /// What clients hold at this moment of what [`HubOptions::budgets`] bounds.
+    /// Returns when the hub has been told to [drain](Self::drain) and all that was under way has ended:
+    /// the streams of clients, [those of the application](Self::subscribe), and requests.
+    pub async fn drained(&self) {
+        self.0.drain.ended().await;
+    }
+
+    /// How much clients hold now of the resources that [`HubOptions::budgets`] bounds.
     pub fn used(&self) -> Used {
         self.0.budgets.used()
     }
@@ -142,15 +132,15 @@ impl Hub {
         self.0.transport.health()
     }
 
-    /// Returns once the lock was to be had that every update and every subscriber needs, which takes
-    /// microseconds; a hub that is stuck never returns. For watchdogs.
+    /// Takes and releases the lock that every update and every subscriber needs. That takes microseconds,
+    /// and never returns if the hub is stuck. For watchdogs.
     pub fn probe(&self) {
         self.0.router.probe();
     }
 
     /// Answers a request for one of the hub's paths.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let _under_way = Arc::clone(&self.0.drain);
+        let _under_way = self.0.drain.enter();
         let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
         let from = parts.extensions.get::<Connection>();
@@ -161,18 +151,14 @@ impl Hub {
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
-                let request = Incoming {
-                    presented: self.0.present(&parts),
-                    parts: &parts,
-                    rule: self.0.options.rule,
-                };
+                let request = Incoming::new(&self.0, &parts);
                 let outcome = self.dispatch(&request, &mut body).await;
                 if outcome.is_err() {
                     discard(&mut body, &parts.headers).await;
                 }
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
-                    let metadata_url = self.0.metadata_url(&parts);
+                    let metadata_url = metadata::url(&self.0.options, &parts);
                     refused.into_response(request.answers(), metadata_url.as_deref())
                 });
                 if let Some(cors) = cors {
@@ -185,9 +171,9 @@ impl Hub {
         response
     }
 
-    /// The answer to a subscription for which a listener has no room: a stream that says `why`, ends and is
-    /// reopened by the browser, which gives up for good at any other status. `None` for a request that is not
-    /// that of an `EventSource`.
+    /// The answer to a subscription for which a listener has no room: a stream that says `why` and ends. The
+    /// browser reopens it; at an error status it would give up for good. `None` if the request is not that of
+    /// an `EventSource`.
     pub fn subscribe_later(
         &self,
         method: &Method,
@@ -197,7 +183,7 @@ impl Hub {
         if method != Method::GET || accept::event_stream(headers) != EventStream::Asked {
             return None;
         }
-        let mut response = respond::event_stream(Body::from(respond::come_back(why)));
+        let mut response = respond::event_stream(Body::from(come_back(why)));
         if let Some(cors) = &self.0.cors {
             cors.decorate(headers.get(ORIGIN), response.headers_mut());
         }
@@ -213,7 +199,7 @@ impl Hub {
         let parts = request.parts;
         host_of(parts).map_err(Refused::Host)?;
         let hub = &self.0;
-        hub.check_public_origin(parts)?;
+        identity::check_public_origin(&hub.options, parts)?;
         match (parts.uri.path(), &parts.method) {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
                 subscribe::subscribe(hub, request, body).await
@@ -225,9 +211,9 @@ impl Hub {
             }
             (HUB_PATH, &Method::OPTIONS) => Ok(respond::allowed(HUB_METHODS)),
             (HUB_PATH, method) => Err(Refused::Method(method.clone(), HUB_METHODS)),
-            (METADATA_PATH, &Method::GET | &Method::HEAD) => metadata::document(hub, parts),
-            (METADATA_PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
-            (METADATA_PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
+            (metadata::PATH, &Method::GET | &Method::HEAD) => metadata::document(hub, parts),
+            (metadata::PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
+            (metadata::PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
             (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
                 match *method {
                     Method::GET | Method::HEAD => subscriptions::answer(hub, request).await,
@@ -240,27 +226,11 @@ impl Hub {
     }
 }
 
-/// A request and the token that it presents.
-pub(crate) struct Incoming<'a> {
-    pub(crate) parts: &'a Parts,
-    presented: Result<Option<Presented>, PresentationError>,
-    rule: Rule,
-}
-
-impl Incoming<'_> {
-    /// The token, if one is presented.
-    pub(crate) fn presented(&self) -> Result<Option<&Presented>, Refused> {
-        match &self.presented {
-            Ok(presented) => Ok(presented.as_ref()),
-            Err(error) => Err(Refused::Presentation(*error)),
-        }
-    }
-
-    /// The generation in which it is answered. Asked for only where the two differ: it may read
-    /// the token, which the verifier reads too.
-    pub(crate) fn answers(&self) -> Generation {
-        let presented = self.presented.as_ref().ok().and_then(Option::as_ref);
-        rule::answers(self.rule, self.parts, presented)
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -270,143 +240,4 @@ fn all_cookie_names(options: &HubOptions, tls: bool) -> Vec<String> {
         names.push(OLDER_COOKIE.to_owned());
     }
     names
-}
-
-impl Shared {
-    fn present(&self, parts: &Parts) -> Result<Option<Presented>, PresentationError> {
-        let names = &self.cookie_names[usize::from(is_tls(parts))];
-        let query = match self.options.rule.oldest() {
-            Generation::V0 => parts.uri.query(),
-            Generation::V1 => None,
-        };
-        present(&parts.headers, query, names)
-    }
-
-    /// Scheme and authority of a request (B-420).
-    pub(crate) fn origin(parts: &Parts) -> Option<(&'static str, Authority<'_>)> {
-        let host = host_of(parts).ok().flatten()?;
-        Some((if is_tls(parts) { "https" } else { "http" }, host))
-    }
-
-    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off in front.
-    pub(crate) fn is_https_only(&self) -> bool {
-        let is_https = |url: &str| url.starts_with("https://");
-        let public = &self.options.public_origins;
-        match &self.options.resource_identifier {
-            Some(pinned) => is_https(pinned),
-            None => !public.is_empty() && public.iter().all(|origin| is_https(origin)),
-        }
-    }
-
-    /// What a token's `aud` must contain (specification, "Token Validation").
-    ///
-    /// # Errors
-    /// Nothing is pinned, and the request does not name a host to derive it from.
-    pub(crate) fn audience(&self, parts: &Parts) -> Result<String, HostError> {
-        let own = self.own_audiences(parts);
-        own.into_iter().next().ok_or(HostError::Missing)
-    }
-
-    /// The hub's own URLs: the pinned one, else those of the request, which are its site address as
-    /// the client wrote it and in its one form. A client that names another port of a site does not
-    /// choose the hub's identity by it.
-    fn own_audiences(&self, parts: &Parts) -> Vec<String> {
-        if let Some(pinned) = &self.options.resource_identifier {
-            return vec![pinned.clone()];
-        }
-        let Some((scheme, authority)) = Self::origin(parts) else {
-            return Vec::new();
-        };
-        let own = authority.origin(scheme);
-        let url = |origin: &str| format!("{origin}{HUB_PATH}");
-        let site = parts.extensions.get::<SiteOrigin>();
-        // `public_urls` lists all that a request can name here.
-        if let Some(SiteOrigin(site)) = site.filter(|_| self.options.public_origins.is_empty())
-            && **site != *own
-        {
-            // Quick starts of both generations name the default port, from which a container's is
-            // published; and this rule takes tokens that name no hub at all.
-            let default = host::origin(scheme, &authority.host(), None);
-            let is_usual = self.options.rule == Rule::Classic && own == default;
-            if !is_usual {
-                return vec![url(site)];
-            }
-        }
-        let mut urls = vec![url(&format!("{scheme}://{}", authority.as_str()))];
-        let own = url(&own);
-        if !urls.contains(&own) {
-            urls.push(own);
-        }
-        urls
-    }
-
-    /// All that a token's `aud` may contain one of.
-    pub(crate) fn audiences(&self, parts: &Parts) -> Vec<String> {
-        let mut audiences = self.own_audiences(parts);
-        for more in &self.options.accepted_audiences {
-            if !audiences.contains(more) {
-                audiences.push(more.clone());
-            }
-        }
-        audiences
-    }
-
-    /// What a presented token allows.
-    pub(crate) async fn verify(
-        &self,
-        parts: &Parts,
-        presented: &Presented,
-        role: Role,
-    ) -> Result<Access, Refused> {
-        let audiences = self.audiences(parts);
-        let verdict = self
-            .verifier
-            .verify_or_refresh(&presented.token, role, &audiences, &*self.clock)
-            .await;
-        if verdict
-            .as_ref()
-            .is_ok_and(|access| access.ignores_older_claim)
-        {
-            rule::log_ignored_claim(parts);
-        }
-        verdict.map_err(Refused::Token)
-    }
-
-    /// B-421: the origin as received must be a public one.
-    fn check_public_origin(&self, parts: &Parts) -> Result<(), Refused> {
-        let public = &self.options.public_origins;
-        if public.is_empty() {
-            return Ok(());
-        }
-        let origin = Self::origin(parts);
-        let received = origin.map_or_else(String::new, |(scheme, host)| {
-            format!("{scheme}://{}", host.as_str().to_ascii_lowercase())
-        });
-        if public.contains(&received) {
-            return Ok(());
-        }
-        Err(Refused::Misdirected {
-            received,
-            accepted: public.join(" "),
-        })
-    }
-
-    /// Where the metadata document lies: on the identifier's origin (B-423).
-    fn metadata_url(&self, parts: &Parts) -> Option<String> {
-        let origin = match &self.options.resource_identifier {
-            Some(pinned) => url::Url::parse(pinned).ok()?.origin().ascii_serialization(),
-            None => {
-                let (scheme, host) = Self::origin(parts)?;
-                format!("{scheme}://{}", host.as_str())
-            }
-        };
-        Some(format!("{origin}{METADATA_PATH}"))
-    }
-}
-
-fn is_tls(parts: &Parts) -> bool {
-    parts
-        .extensions
-        .get::<Connection>()
-        .is_some_and(|connection| connection.tls)
 }

@@ -1,109 +1,137 @@
-//! An embeddable Mercure hub: the engine and its HTTP face.
+//! A [Mercure](https://mercure.rocks/spec) hub that an application embeds: browsers and other clients
+//! subscribe to topics over HTTP and receive updates as server-sent events; the application and its
+//! clients publish them.
 //!
-//! [`Hub::router`] is an axum `Router`, hence a tower `Service`; [`Hub::handle`] is the same
-//! without a router. Updates take one way: `publish` judges a request and appends to the
-//! transport, whose committer hands groups to the router; the router fills ring and lanes and
-//! makes them visible; each subscriber's [`Cursor`] reads on from its own position.
+//! # A hub in an application
+//!
+//! [`Hub::builder`] puts a hub together, and [`Hub::router`] is an axum `Router` (so a tower `Service`)
+//! for the hub's paths, to be merged with the application's own:
+//!
+//! ```
+//! use axum::Router;
+//! use axum::routing::get;
+//! use talaria_hub::Hub;
+//! use talaria_hub::access::Issuers;
+//! use talaria_hub::protocol::Update;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let hub = Hub::builder(Issuers::default()).build()?;
+//! let application: Router = Router::new()
+//!     .route("/", get(|| async { "the application" }))
+//!     .merge(hub.router());
+//!
+//! // In a browser: new EventSource("/.well-known/mercure?match=/books/1")
+//! let id = hub.publish(Update::new("/books/1", "Iliad")).await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/axum.rs` is a whole application of forty lines.
+//!
+//! # Publishing and subscribing in the process
+//!
+//! | | clients, over HTTP | the application |
+//! |---|---|---|
+//! | publish | `POST`, with a token that grants the topics | [`Hub::publish`], on every topic |
+//! | subscribe | `GET` or `QUERY`; with a token, or without if [`anonymous`](HubBuilder::anonymous) | [`Hub::subscribe`], a `Stream` of updates |
+//! | private updates | what the token grants | what the subscription [grants](SubscribeOptions::grant_all) |
+//!
+//! Either way an update takes the same path: it is checked, appended to the log and, once it is stored,
+//! routed to every subscriber that selects one of its topics. A subscriber is a position in the log, not a
+//! queue: however slowly it reads, it costs no more memory.
+//!
+//! # Tokens
+//!
+//! Clients are authorised by JWT access tokens of trusted issuers. An [`Issuer`](access::Issuer) has a
+//! name and [keys](access::VerificationKey); a [`SigningKey`](access::SigningKey) makes tokens, for an
+//! application that is its own issuer:
+//!
+//! ```
+//! use talaria_hub::Hub;
+//! use talaria_hub::access::{Algorithm, Issuer, Issuers, VerificationKey};
+//! use talaria_hub::protocol::Base;
+//!
+//! let secret = "0123456789abcdef0123456789abcdef"; // From where the application keeps its secrets.
+//! let key = VerificationKey::from_secret(secret, Algorithm::HS256)?;
+//! let application = Issuer::new("https://app.example").subscriber(key);
+//! let hub = Hub::builder(Issuers::new([application])?)
+//!     .url(Base::new("https://app.example/.well-known/mercure")?)
+//!     .build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Storage, options and time
+//!
+//! Without further ado the log is in memory, bounded, and dies with the process. [`transport::History`]
+//! is a durable one, and [`transport::Transport`] the trait of your own. [`HubOptions`] has all that can
+//! be changed, and [`limits`] what clients may hold. [`clock::Clock`] is where the time comes from.
+//!
+//! # Stopping
+//!
+//! Streams do not end by themselves. [`Hub::drain`] ends them within a window, so that clients do not come
+//! back all at once, and [`Hub::drained`] returns when the last one has ended:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use talaria_hub::access::Issuers;
+//! use talaria_hub::{End, Hub, SubscribeOptions};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let hub = Hub::builder(Issuers::default()).build()?;
+//! let mut updates = hub.subscribe(SubscribeOptions::new().topic("*")).await?;
+//! hub.drain(Duration::from_millis(10));
+//! assert!(updates.next().await.is_none());
+//! assert_eq!(updates.end(), Some(End::Drained));
+//! hub.drained().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Servers of your own
+//!
+//! [`Hub::handle`] answers a request without a router. A listener that puts a [`Connection`] into the
+//! request's extensions tells the hub about TLS and addresses, without which it cannot bound what one
+//! client holds; with an [`Outflow`], the next chunk of a stream is made when the kernel has taken the
+//! last one. A response with [`Unanswered`] in its extensions must not be sent. [`Handover`] gives a
+//! stream's [`Cursor`] to a listener that drives it itself.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations, unreachable_pub)]
 
-mod accept;
 pub mod access;
-mod body;
+mod builder;
 pub mod clock;
-pub mod cors;
-mod cursor;
-mod drain;
-mod host;
+mod embedded;
+mod engine;
+mod http;
 mod hub;
-mod interest;
-mod lane;
-#[cfg(not(talaria_loom))]
-#[cfg(test)]
-mod laws;
 pub mod limits;
-mod metadata;
-#[cfg(talaria_loom)]
-#[cfg(test)]
-mod models;
 mod options;
-pub mod origin;
-mod outflow;
 mod presence;
-mod publish;
-mod repeats;
-mod respond;
-mod router;
 mod rule;
-mod stream;
-mod subscribe;
-mod subscriptions;
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+pub use talaria_protocol as protocol;
+pub use talaria_transport as transport;
 
-pub use cursor::{Cursor, Deadlines, End, Step};
-pub use host::{Authority, HostError, SiteOrigin, host_of, origin as origin_of};
-pub use hub::Hub;
-pub use options::{HubOptions, UnknownCursor};
-pub use outflow::Outflow;
-pub use presence::PresenceOptions;
-pub use respond::{Unanswered, forbid_storing, plain, refusal};
-pub use rule::Rule;
-pub use stream::{Handover, Stream};
-use tracing::field::{DisplayValue, display};
+pub use crate::access::origin;
+pub use crate::builder::{BuildError, HubBuilder};
+pub use crate::embedded::publish::PublishError;
+pub use crate::embedded::subscribe::{SubscribeError, SubscribeOptions};
+pub use crate::embedded::updates::Updates;
+pub use crate::engine::cursor::{Cursor, Deadlines, End, Step};
+pub use crate::http::connection::{Connection, Sender};
+pub use crate::http::host::{Authority, HostError, SiteOrigin, host_of, origin as origin_of};
+pub use crate::http::outflow::Outflow;
+pub use crate::http::respond::{Unanswered, forbid_storing, plain, refusal};
+pub use crate::http::stream::{Handover, Stream};
+pub use crate::hub::Hub;
+pub use crate::options::{HubOptions, UnknownCursor};
+pub use crate::presence::PresenceOptions;
+pub use crate::rule::Rule;
 
-/// What a listener tells about the connection of a request, through the request's extensions.
-/// Without it a request came over a plain connection.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Connection {
-    /// Whether the client's connection is encrypted.
-    pub tls: bool,
-    /// The address at the other end of the connection: the client's or that of a proxy.
-    pub peer: Option<SocketAddr>,
-    /// The client's address, where a trusted proxy says it.
-    pub client: Option<IpAddr>,
-    /// A number that no other connection has; `None` leaves out what is bounded for each connection.
-    pub number: Option<u64>,
-}
-
-impl Connection {
-    /// A connection with a number of its own.
-    pub fn new(tls: bool, peer: SocketAddr) -> Self {
-        static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        Self {
-            tls,
-            peer: Some(peer),
-            client: None,
-            number: Some(NUMBERS.fetch_add(1, Ordering::Relaxed)),
-        }
-    }
-
-    /// The address that is charged for what the requests of the connection hold.
-    pub fn client_address(&self) -> Option<limits::ClientAddress> {
-        let peer = || self.peer.map(|peer| peer.ip());
-        self.client.or_else(peer).map(Into::into)
-    }
-}
-
-/// Who sent a request, as fields of a log line.
-#[derive(Debug)]
-pub struct Sender {
-    /// The address at the other end of the connection.
-    pub peer: Option<DisplayValue<SocketAddr>>,
-    /// The client's address, if a trusted proxy says another one.
-    pub client: Option<DisplayValue<IpAddr>>,
-}
-
-impl Sender {
-    /// The sender of a request that came over this connection.
-    pub fn of(connection: Option<&Connection>) -> Self {
-        let peer = connection.and_then(|connection| connection.peer);
-        let client = connection.and_then(|connection| connection.client);
-        let own = peer.map(|peer| peer.ip().to_canonical());
-        let client = client.map(|client| client.to_canonical());
-        Self {
-            peer: peer.map(display),
-            client: client.filter(|client| Some(*client) != own).map(display),
-        }
-    }
-}
+/// Compiles and runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! How a hub behaves.
+//! The options of a hub.
 
 use std::time::Duration;
 
@@ -6,76 +6,85 @@ use talaria_protocol::{Base, Limits};
 
 use crate::Rule;
 use crate::access::Issuers;
+use crate::access::origin::Origins;
 use crate::limits::BudgetOptions;
-use crate::origin::Origins;
 use crate::presence::PresenceOptions;
 
-/// What a subscriber gets first when its `Last-Event-ID` is unknown.
+/// What a subscriber gets first if the log does not know its `Last-Event-ID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownCursor {
-    /// Everything kept.
+    /// All updates that the log holds.
     Replay,
-    /// What is published from now on (B-507).
+    /// Only what is published from now on (B-507).
     #[default]
     Live,
 }
 
-/// How a hub behaves.
-#[derive(Debug)]
+/// The options of a hub. [`HubOptions::new`] has the defaults; change the fields that you need.
+///
+/// ```
+/// use talaria_hub::access::Issuers;
+/// use talaria_hub::{Hub, HubBuilder, HubOptions};
+///
+/// let mut options = HubOptions::new(Issuers::default());
+/// options.subscriptions = true;
+/// let hub: Hub = HubBuilder::from(options).build()?;
+/// # Ok::<(), talaria_hub::BuildError>(())
+/// ```
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HubOptions {
-    /// Who may issue tokens, and with which keys.
+    /// The issuers whose tokens are accepted, and their keys.
     pub issuers: Issuers,
-    /// Whether subscribers without a token are served.
+    /// Whether subscribers without a token are served. They receive what is public.
     pub anonymous: bool,
     /// The cookie that carries a token (specification, "Cookie").
     pub cookie_name: String,
-    /// The hub's resource identifier; derived from each request if not pinned (B-420).
+    /// The hub's resource identifier, which `aud` must contain. `None` derives it from each request (B-420).
     pub resource_identifier: Option<String>,
-    /// Against what relative patterns and topics are resolved.
+    /// The URL that relative patterns and topics are resolved against.
     pub base: Base,
-    /// A comment after this much silence; `None` for none.
+    /// After this much silence, a stream sends a comment; `None` sends no comments.
     pub heartbeat: Option<Duration>,
-    /// The longest life of a stream, of which a random 80 to 100 % is used (B-400); `None` for no
-    /// bound.
+    /// A stream ends after a random 80 to 100 % of this, so that clients do not come back all at once;
+    /// `None` lets streams last (B-400).
     pub write_timeout: Option<Duration>,
-    /// The bound of a request body, in bytes.
+    /// The largest request body, in bytes, and the largest update of the application.
     pub max_request_body_size: usize,
-    /// The bound of the body of a `QUERY` without a token, in bytes, if it is less than
+    /// The largest body of a `QUERY` without a token, in bytes, if that is less than
     /// [`Self::max_request_body_size`].
     pub max_anonymous_body_size: usize,
-    /// The origins whose pages may subscribe; `None` for no CORS headers at all.
+    /// The origins whose pages may subscribe; `None` sends no CORS headers.
     pub cors_origins: Option<Origins>,
-    /// The origins, besides the hub's own, whose pages may publish by cookie.
+    /// The origins, besides the hub's own, whose pages may publish with a cookie.
     pub publish_origins: Origins,
-    /// The maximums of the protocol.
+    /// The limits of one request, one update and one token.
     pub limits: Limits,
-    /// What clients may hold.
+    /// How much clients may hold of each resource.
     pub budgets: BudgetOptions,
-    /// What an unknown cursor brings.
+    /// What a subscriber gets first if the log does not know its `Last-Event-ID`.
     pub unknown_cursor: UnknownCursor,
-    /// How long a publish with the same id by the same token subject is answered with that id and not
-    /// stored again; `None` stores it again, as the specification says.
+    /// How long a repeated publish is recognised: one with the same id by the same token subject. It is
+    /// answered with that id and not stored again. `None` stores it again, as the specification says.
     pub repeat_window: Option<Duration>,
-    /// The only origins under which requests are answered, in lower case; empty for all (B-204).
+    /// The origins under which requests are answered, in lower case. An empty list stands for all (B-204).
     pub public_origins: Vec<String>,
-    /// What `aud` may contain besides the resource identifier.
+    /// What `aud` may contain instead of the resource identifier.
     pub accepted_audiences: Vec<String>,
-    /// How long a token may live; `None` for any time.
+    /// The longest lifetime of a token; `None` accepts any.
     pub max_token_lifetime: Option<Duration>,
     /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
     pub subscriptions: bool,
-    /// Whose subscriptions are announced, and what their events may take.
+    /// Which subscriptions are announced, and how much their events may take.
     pub presence: PresenceOptions,
-    /// Which generations of the protocol are spoken.
+    /// The generations of the protocol that the hub speaks.
     pub rule: Rule,
-    /// Whether any 0.x publisher may publish public updates on topics that its token does not grant
-    /// (B-622).
+    /// Whether a 0.x publisher may publish public updates on topics that its token does not grant (B-622).
     pub publish_ungranted: bool,
 }
 
 impl HubOptions {
-    /// The defaults, for these issuers.
+    /// The default options, with these issuers.
     pub fn new(issuers: Issuers) -> Self {
         Self {
             issuers,

@@ -1,5 +1,4 @@
-//! In which generation of the protocol a request is answered, and the log line that names the
-//! generation of a token that grants nothing (design §6).
+//! In which generation of the protocol a request is answered.
 
 use http::Method;
 use http::request::Parts;
@@ -8,8 +7,6 @@ pub use talaria_protocol::Rule;
 use talaria_protocol::{Generation, HUB_PATH};
 
 use crate::access::{self, Presented};
-use crate::respond::field;
-use crate::{Connection, Sender};
 
 /// The generation in which a request is answered: under the classic rule 0.x for a subscription
 /// with `topic` parameters and for any request with a 0.x token.
@@ -27,20 +24,6 @@ pub(crate) fn answers(rule: Rule, parts: &Parts, presented: Option<&Presented>) 
     } else {
         Generation::V1
     }
-}
-
-/// One line for whoever runs the hub: why a token that is accepted grants nothing.
-pub(crate) fn log_ignored_claim(parts: &Parts) {
-    let connection = parts.extensions.get::<Connection>();
-    let Sender { peer, client } = Sender::of(connection);
-    tracing::info!(
-        reason = "older_token",
-        method = field(parts.method.as_str()),
-        path = field(parts.uri.path()),
-        peer,
-        client,
-        "token accepted, but it grants nothing: its claim \"mercure\" is of Mercure 0.x, and this hub reads the grants of Mercure 1.0 only; write `protocol_version_compatibility 8` to accept both, or have the application issue 1.0 tokens"
-    );
 }
 
 fn has_topic(parts: &Parts) -> bool {

@@ -1,18 +1,17 @@
-//! The hub within an axum application, under `axum::serve`: nobody takes the cursor over, so the
-//! response body drives it.
+//! The hub within an axum application, under `axum::serve`. The application does not take the cursor, so the
+//! body of the response drives it.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
 use serde_json::json;
-use talaria_hub::access::{Issuer, Issuers, VerificationKey, mint};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
 use talaria_hub::clock::{Clock as _, SystemClock};
-use talaria_hub::{Hub, HubOptions};
-use talaria_transport::{Memory, MemoryOptions};
+use talaria_hub::protocol::Update;
+use talaria_hub::{Hub, SubscribeOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -23,7 +22,7 @@ const TOPIC: &str = "https://example.com/books/1";
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An application with a route of its own and a hub, and where both listen.
+/// An application with its own route and a hub, and the address on which both listen.
 struct Application {
     hub: Hub,
     address: SocketAddr,
@@ -31,19 +30,10 @@ struct Application {
 
 impl Application {
     async fn start() -> Self {
-        let key = VerificationKey::new(SECRET, None).expect("a key");
-        let issuers = Issuers::new(vec![Issuer {
-            identifier: ISSUER.to_owned(),
-            authorization_server: false,
-            judges_unnamed: false,
-            publisher: Some(key.clone().into()),
-            subscriber: Some(key.into()),
-        }])
-        .expect("an issuer");
-        let mut options = HubOptions::new(issuers);
-        options.anonymous = true;
-        let transport = Memory::open(MemoryOptions::default()).expect("a log");
-        let hub = Hub::new(options, Arc::new(transport), Arc::new(SystemClock));
+        let key = VerificationKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
+        let issuers = Issuers::new([Issuer::new(ISSUER).publisher(key.clone()).subscriber(key)])
+            .expect("an issuer");
+        let hub = Hub::builder(issuers).anonymous().build().expect("a hub");
         let router = axum::Router::new()
             .route("/books/1", get(|| async { "a page of the application" }))
             .merge(hub.router());
@@ -60,14 +50,16 @@ impl Application {
         let claims = json!({
             "iss": ISSUER,
             "aud": format!("http://{}/.well-known/mercure", self.address),
-            "exp": SystemClock.unix_time() + 600.0,
+            "exp": SystemClock.unix_time().seconds() + 600.0,
             "authorization_details": [{
                 "type": "https://mercure.rocks/authorization-detail",
                 "actions": [action],
                 "topics": [{ "match": TOPIC }],
             }],
         });
-        mint(&claims, SECRET, None, None).expect("a token")
+        SigningKey::from_secret(SECRET, Algorithm::HS256)
+            .and_then(|key| key.sign(&claims))
+            .expect("a token")
     }
 
     async fn send(&self, head: &str, body: &str) -> Client {
@@ -110,14 +102,14 @@ impl Application {
     }
 }
 
-/// A client that only knows bytes.
+/// A client that reads raw bytes.
 struct Client {
     socket: TcpStream,
     received: String,
 }
 
 impl Client {
-    /// Reads on; `false` at the end of the connection.
+    /// Reads more bytes. Returns `false` at the end of the connection.
     async fn read_more(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let count = timeout(PATIENCE, self.socket.read(&mut bytes))
@@ -146,8 +138,8 @@ impl Client {
     }
 }
 
-/// "Publication" and "Subscription": a publish reaches a subscriber, under the id that its
-/// publisher was told, while the application's own routes still answer.
+/// A publish reaches a subscriber under the id that its publisher was told, and the application's own routes
+/// still answer (specification, "Publication" and "Subscription").
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_serves_a_hub_beside_its_own_routes() {
     let application = Application::start().await;
@@ -167,7 +159,8 @@ async fn an_application_serves_a_hub_beside_its_own_routes() {
         .await;
 }
 
-/// "Authorization": a private update reaches whoever has a grant, and nobody else.
+/// A private update reaches the subscribers that have a grant, and no others (specification,
+/// "Authorization").
 #[tokio::test(flavor = "multi_thread")]
 async fn an_embedded_hub_keeps_private_updates_from_the_anonymous() {
     let application = Application::start().await;
@@ -183,7 +176,7 @@ async fn an_embedded_hub_keeps_private_updates_from_the_anonymous() {
     assert!(!received.contains("secret"), "{received}");
 }
 
-/// "Reconnection": whoever was away gets what it missed, then goes on live.
+/// A subscriber that was away gets what it missed, then goes on live (specification, "Reconnection").
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_an_embedded_hub_resumes() {
     let application = Application::start().await;
@@ -208,4 +201,26 @@ async fn an_embedded_hub_ends_its_streams_when_told() {
     subscriber.read_until("data: last\n\n").await;
     application.hub.drain(Duration::ZERO);
     subscriber.read_until("\r\n0\r\n\r\n").await;
+}
+
+/// What the application publishes in its process reaches clients, and what clients publish reaches it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_and_its_clients_hear_each_other() {
+    let application = Application::start().await;
+    let mut client = application.subscribe("").await;
+    let options = SubscribeOptions::new().topic(TOPIC);
+    let updates = application.hub.subscribe(options).await;
+    let mut updates = updates.expect("a stream");
+    let update = Update::new(TOPIC, "of the application");
+    let id = application.hub.publish(update).await.expect("stored");
+    client
+        .read_until(&format!("id: {id}\ndata: of the application\n\n"))
+        .await;
+    let id = application.publish("client", "").await;
+    for (data, id) in [("of the application", None), ("client", Some(id))] {
+        let update = timeout(PATIENCE, updates.next()).await.expect("in time");
+        let update = update.expect("an update");
+        assert_eq!(update.data, data);
+        assert!(id.is_none() || update.id == id);
+    }
 }

@@ -1,5 +1,5 @@
-//! Publishes that a client repeats: what was stored is not stored again, and what was not is never
-//! answered as if it were.
+//! Publishes that a client repeats. An update that was stored is not stored again, and one that was not is
+//! never answered as if it were.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -12,9 +12,9 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use talaria_hub::access::{Issuer, Issuers, VerificationKey, mint};
-use talaria_hub::clock::{Clock, SystemClock};
-use talaria_hub::{Hub, HubOptions, Unanswered};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
+use talaria_hub::clock::{Clock, SystemClock, UnixTime};
+use talaria_hub::{Hub, PublishError, Unanswered};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Lookup, Memory, MemoryOptions, Page, Pending, Position,
@@ -28,7 +28,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const NDJSON: &str = "application/x-ndjson";
 const REFUSED: AppendError = AppendError::Refused("it was told to");
 
-/// A log in memory that refuses appends as it is told, one by one.
+/// A log in memory that refuses single appends as the test says.
 struct Refusing {
     log: Memory,
     outcomes: Mutex<VecDeque<AppendError>>,
@@ -90,7 +90,7 @@ impl Transport for Refusing {
     }
 }
 
-/// Time that passes when the test says so.
+/// A clock that the test sets.
 struct Hand {
     begun: Instant,
     passed: AtomicU64,
@@ -101,8 +101,8 @@ impl Clock for Hand {
         self.begun + Duration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 
-    fn unix_time(&self) -> f64 {
-        1_000_000.0
+    fn unix_time(&self) -> UnixTime {
+        UnixTime::from_seconds(1_000_000.0)
     }
 }
 
@@ -115,16 +115,8 @@ struct Publisher {
 impl Publisher {
     /// A hub whose log refuses the first appends.
     fn of_a_log_that(outcomes: impl IntoIterator<Item = AppendError>) -> Self {
-        let key = VerificationKey::new(SECRET, None).expect("a key");
-        let issuers = Issuers::new(vec![Issuer {
-            identifier: ISSUER.to_owned(),
-            authorization_server: false,
-            judges_unnamed: false,
-            publisher: Some(key.clone().into()),
-            subscriber: Some(key.into()),
-        }]);
-        let mut options = HubOptions::new(issuers.expect("an issuer"));
-        options.repeat_window = Some(WINDOW);
+        let key = VerificationKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
+        let issuers = Issuers::new([Issuer::new(ISSUER).publisher(key.clone()).subscriber(key)]);
         let transport = Arc::new(Refusing {
             log: Memory::open(MemoryOptions::default()).expect("a log"),
             outcomes: Mutex::new(outcomes.into_iter().collect()),
@@ -135,11 +127,12 @@ impl Publisher {
             begun: SystemClock.now(),
             passed: AtomicU64::new(0),
         });
-        let hub = Hub::new(
-            options,
-            Arc::clone(&transport) as _,
-            Arc::clone(&clock) as _,
-        );
+        let hub = Hub::builder(issuers.expect("an issuer"))
+            .configure(|options| options.repeat_window = Some(WINDOW))
+            .transport(Arc::clone(&transport) as _)
+            .clock(Arc::clone(&clock) as _)
+            .build()
+            .expect("a hub");
         Self {
             hub: Arc::new(hub),
             transport,
@@ -152,14 +145,16 @@ impl Publisher {
             "iss": ISSUER,
             "sub": "publisher",
             "aud": "http://hub.example/.well-known/mercure",
-            "exp": self.clock.unix_time() + 600.0,
+            "exp": self.clock.unix_time().seconds() + 600.0,
             "authorization_details": [{
                 "type": "https://mercure.rocks/authorization-detail",
                 "actions": ["publish"],
                 "topics": [{ "match": "*" }],
             }],
         });
-        let token = mint(&claims, SECRET, None, None).expect("a token");
+        let token = SigningKey::from_secret(SECRET, Algorithm::HS256)
+            .and_then(|key| key.sign(&claims))
+            .expect("a token");
         Request::post("/.well-known/mercure")
             .header("host", "hub.example")
             .header("content-type", media_type)
@@ -181,7 +176,7 @@ impl Publisher {
         self.send(self.request(NDJSON, lines.join("\n")))
     }
 
-    /// Status and body; nothing if the connection is to be closed without an answer.
+    /// Status and body; `None` if the connection is to be closed without an answer.
     fn send(
         &self,
         request: Request<Body>,
@@ -209,7 +204,7 @@ fn stored_as(id: &str) -> Option<(StatusCode, String)> {
     Some((StatusCode::OK, id.to_owned()))
 }
 
-/// A publish that was refused was not stored, so its repetition is, and only then counts as
+/// A publish that was refused was not stored, so its repetition is stored and only then counts as
 /// published.
 #[tokio::test]
 async fn what_was_refused_is_stored_when_it_is_repeated() {
@@ -230,8 +225,8 @@ async fn what_was_refused_is_stored_when_it_is_repeated() {
     }
 }
 
-/// Nobody knows whether a publish was stored that got no answer. Twice is what its publisher asks
-/// for, never is not.
+/// A publish that got no answer may or may not be stored, so its repetition is stored: the update may be
+/// stored twice, but it must not be lost.
 #[tokio::test]
 async fn what_got_no_answer_is_stored_when_it_is_repeated() {
     let publisher = Publisher::of_a_log_that([AppendError::Unknown]);
@@ -243,7 +238,7 @@ async fn what_got_no_answer_is_stored_when_it_is_repeated() {
     }
 }
 
-/// Of a request that was refused, what an earlier one stored stays stored, and the rest is not.
+/// Updates of a refused request that an earlier request stored stay stored, and the others are not stored.
 #[tokio::test]
 async fn of_a_refused_request_only_what_is_new_is_stored_when_it_is_repeated() {
     let publisher = Publisher::of_a_log_that([]);
@@ -298,7 +293,7 @@ async fn a_repetition_waits_for_what_becomes_of_the_first() {
     }
 }
 
-/// A publisher that hangs up has published all the same, unless the publish was refused.
+/// A publisher that hangs up has published nevertheless, unless the publish was refused.
 #[tokio::test]
 async fn what_a_publisher_did_not_wait_for_is_not_stored_again() {
     for outcome in [None, Some(REFUSED)] {
@@ -315,7 +310,7 @@ async fn what_a_publisher_did_not_wait_for_is_not_stored_again() {
     }
 }
 
-/// The window begins with the first publish, and each repetition is within it or is not.
+/// The window begins with the first publish. A repetition does not prolong it.
 #[tokio::test]
 async fn after_the_window_a_publish_is_stored_again() {
     let publisher = Publisher::of_a_log_that([]);
@@ -333,4 +328,20 @@ async fn after_the_window_a_publish_is_stored_again() {
         assert_eq!(answered, stored_as("mine"));
         assert_eq!(publisher.stored(), stored, "after {passes} ms more");
     }
+}
+
+/// The application that embeds the hub is told what became of its updates, and is one publisher.
+#[tokio::test]
+async fn the_application_is_one_publisher() {
+    let publisher = Publisher::of_a_log_that([REFUSED, AppendError::Unknown]);
+    let publish = || publisher.hub.publish(Update::new("t", "").with_id("mine"));
+    assert!(matches!(publish().await, Err(PublishError::Refused(_))));
+    assert_eq!(publish().await, Err(PublishError::Unknown));
+    for _ in 0..2 {
+        assert_eq!(publish().await, Ok("mine".to_owned()));
+        assert_eq!(publisher.stored(), 1);
+    }
+    let of_client = publisher.publish("mine").await.expect("no panic");
+    assert_eq!(of_client, stored_as("mine"));
+    assert_eq!(publisher.stored(), 2, "a client is another publisher");
 }

@@ -1,5 +1,5 @@
-//! A transport that reads slowly, or has nothing more to read: heads do not wait for it, and
-//! streams go on or end as it says.
+//! A transport that reads slowly, or has nothing more to read. Heads do not wait for it, and streams go on or
+//! end as it says.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -10,9 +10,8 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use talaria_hub::Hub;
 use talaria_hub::access::Issuers;
-use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Health, Lookup, Page, Pending, Position,
@@ -25,7 +24,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 const NEWEST: Position = Position(3);
 
-/// A log of three updates that answers reads as it is told, one by one.
+/// A log of three updates that answers single reads as the test says.
 struct Scripted {
     ring: Arc<Ring>,
     pages: Mutex<VecDeque<Result<Page, ReadError>>>,
@@ -129,9 +128,9 @@ async fn ask(
     method: Method,
     accept: Option<&str>,
 ) -> Response<Body> {
-    let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
-    options.anonymous = true;
-    let hub = Hub::new(options, Arc::clone(transport) as _, Arc::new(SystemClock));
+    let hub = Hub::builder(Issuers::default()).anonymous();
+    let hub = hub.transport(Arc::clone(transport) as _).build();
+    let hub = hub.expect("a hub");
     let mut request = Request::builder()
         .method(method)
         .uri("/.well-known/mercure?match=t")
@@ -145,7 +144,7 @@ async fn ask(
     answered.expect("the head does not wait for the history")
 }
 
-/// The next chunk, `None` at the end.
+/// The next chunk; `None` at the end.
 async fn chunk(response: &mut Response<Body>) -> Option<String> {
     let frame = timeout(PATIENCE, response.body_mut().frame()).await;
     let frame = frame.expect("a chunk or the end")?.expect("no error");
@@ -153,7 +152,8 @@ async fn chunk(response: &mut Response<Body>) -> Option<String> {
     Some(String::from_utf8(bytes.to_vec()).expect("UTF-8"))
 }
 
-/// Design, "A subscribe": head and opening comment go out at once, never after a replay.
+/// Head and opening comment are sent at once, and not after a replay, so that a slow log does not delay the
+/// `open` event of a browser.
 #[tokio::test]
 async fn the_head_leaves_before_the_replay() {
     let transport = Scripted::new([page(&[1, 2, 3], 3)], 0);
@@ -198,7 +198,7 @@ async fn a_log_that_has_passed_ends_the_stream() {
     assert_eq!(chunk(&mut response).await, None);
 }
 
-/// Specification, "Reconnection": the client of an id whose update was lost learns where it is now.
+/// A client that sends the id of a lost update is told its new position (specification, "Reconnection").
 #[tokio::test]
 async fn a_lost_id_resumes_where_its_run_ended() {
     let transport = Scripted::new([page(&[2, 3], 3)], 1);
@@ -219,8 +219,8 @@ fn retry(text: &str) -> u64 {
     retry.parse().expect("a number")
 }
 
-/// Design, "Browsers give up for good": an id that cannot be looked up is neither unknown nor
-/// deleted, so a browser gets a stream that ends, with its cursor as asked, and another client 503.
+/// An id that cannot be looked up is neither unknown nor deleted. A browser, which does not reconnect after
+/// any status but 200, gets a stream that ends, with its cursor as asked, and another client gets 503.
 #[tokio::test]
 async fn an_id_that_cannot_be_looked_up_is_refused_for_now() {
     let transport = Scripted::new([], 0);
@@ -238,7 +238,7 @@ async fn an_id_that_cannot_be_looked_up_is_refused_for_now() {
     }
 }
 
-/// The head of a stream does not wait for a look-up without end.
+/// The head of a stream waits for a look-up for a bounded time only.
 #[tokio::test]
 async fn a_look_up_that_takes_too_long_is_refused_for_now() {
     let transport = Scripted::new([], 0);
@@ -257,8 +257,8 @@ async fn assert_is_told_to_come_back(response: &mut Response<Body>, id: &str) {
     assert_eq!(chunk(response).await, None);
 }
 
-/// A page that cannot be read ends the stream behind what was sent, so that the client resumes
-/// there; it is no gap.
+/// A page that cannot be read ends the stream after what was sent, so that the client resumes there, without
+/// a gap.
 #[tokio::test]
 async fn a_page_that_cannot_be_read_ends_the_stream() {
     let pages = [page(&[1], 1), Err(Unavailable.into())];
@@ -273,13 +273,12 @@ async fn a_page_that_cannot_be_read_ends_the_stream() {
     assert_eq!(chunk(&mut response).await, None);
 }
 
-/// What an earlier run left open is looked for until the log can be read, and not given up.
+/// The hub tries to find the subscriptions that an earlier run left open until the log can be read.
 #[tokio::test]
 async fn recovery_waits_for_a_log_that_cannot_be_read() {
     let transport = Scripted::new([Err(Unavailable.into()), page(&[], 3)], 2);
-    let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
-    options.subscriptions = true;
-    let _hub = Hub::new(options, Arc::clone(&transport) as _, Arc::new(SystemClock));
+    let hub = Hub::builder(Issuers::default()).configure(|options| options.subscriptions = true);
+    let _hub = hub.transport(Arc::clone(&transport) as _).build();
     let both_are_read = async {
         while transport.permits.available_permits() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -33,3 +33,8 @@ pub const EARLIEST: &str = "earliest";
 
 /// The path of the hub's URL (specification, "Discovery").
 pub const HUB_PATH: &str = "/.well-known/mercure";
+
+/// Compiles and runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,6 +2,7 @@
 
 mod json;
 mod line;
+mod new;
 
 use crate::error::Shown;
 use crate::form::Pair;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions, UnknownCursor};
+use talaria_hub::{HubBuilder, HubOptions, UnknownCursor};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -108,11 +107,8 @@ async fn serve_until_signal(
             return Ok(());
         }
     };
-    let hub = Hub::new(
-        options(settings),
-        Arc::clone(&transport),
-        Arc::new(SystemClock),
-    );
+    let hub = HubBuilder::from(options(settings)).transport(Arc::clone(&transport));
+    let hub = hub.build().map_err(|error| error.to_string())?;
     let mut upkeep = JoinSet::new();
     key_sets::follow(key_sets, &mut upkeep)?;
     upkeep.spawn(log.count_refusals());

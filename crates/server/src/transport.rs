@@ -157,7 +157,7 @@ fn options(settings: &HistorySettings) -> HistoryOptions {
 
 /// The time of day as the history wants it.
 pub fn unix_milliseconds() -> u64 {
-    (SystemClock.unix_time() * 1_000.0) as u64
+    (SystemClock.unix_time().seconds() * 1_000.0) as u64
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
-use talaria_conformance::{HUB_PATH, PATIENCE, raw};
+use talaria_conformance::{HUB_PATH, raw};
 
 /// Of the same refusals of one address the first are logged, and the others counted; another reason is
 /// logged at once.

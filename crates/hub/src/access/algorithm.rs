@@ -1,13 +1,23 @@
-//! The signature algorithms of tokens (B-225).
+//! The signature algorithms of tokens.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::signature::{
     self, EcdsaSigningAlgorithm, RsaEncoding, RsaParameters, VerificationAlgorithm,
 };
+use talaria_protocol::error::Shown;
 
-/// A JWS signature algorithm that a key may be bound to. `none` is not among them.
+/// A JWS signature algorithm that a key may be bound to (B-225). `none` is not among them.
+///
+/// ```
+/// use talaria_hub::access::Algorithm;
+///
+/// assert_eq!("ES256".parse(), Ok(Algorithm::ES256));
+/// assert!("none".parse::<Algorithm>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "the names are those of RFC 7518 and RFC 8037")]
 pub enum Algorithm {
     HS256,
@@ -69,13 +79,6 @@ impl Algorithm {
             Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
         }
-    }
-
-    /// The algorithm of a case-sensitive name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
     }
 
     pub(super) fn family(self) -> Family {
@@ -162,5 +165,40 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    /// Parses a name, which is case-sensitive.
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|algorithm| algorithm.name() == name)
+            .ok_or_else(|| UnknownAlgorithm(name.to_owned()))
+    }
+}
+
+/// A name that is not a signature algorithm.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("algorithm {} is unknown; use one of {}", ShortName(.0), algorithm_names())]
+pub struct UnknownAlgorithm(String);
+
+fn algorithm_names() -> String {
+    Algorithm::ALL.map(Algorithm::name).join(", ")
+}
+
+/// Shows a name that is as short as an algorithm's. A longer word may be part of a key that was not
+/// quoted, and is hidden.
+struct ShortName<'a>(&'a str);
+
+impl fmt::Display for ShortName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 8;
+        if self.0.len() <= LONGEST {
+            write!(f, "{}", Shown(self.0))
+        } else {
+            f.write_str("(a long word, not shown)")
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Tokens whose signature was verified a moment ago (design §9): clients present the same one with
-//! each request, and only its times, audience and role change nothing about what was signed.
+//! Remembers tokens whose signature was verified a moment ago: clients present the same token with each
+//! request, and what it says does not change while the key that verified it is trusted.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{self, SHA256};
 
-use super::Role;
+use super::role::Role;
 
-/// What all entries may occupy, in bytes, estimated; the oldest is forgotten first.
+/// The most bytes that all entries may occupy, as estimated; the oldest entry is forgotten first.
 const MAX_BYTES: usize = 8 << 20;
-/// An entry but for its value: the map's and the queue's share, structures.
+/// What an entry occupies besides its value, in bytes: its place in map and queue, and structures.
 const ENTRY_BYTES: usize = 2048;
 
-/// A token presented for a role, hashed: nothing of it can be read from memory or a core dump.
+/// The hash of a token and the role that it was presented for. Unlike a token, it is useless to anyone
+/// who reads memory or a core dump.
 pub(super) type Digest = [u8; 32];
 
-/// Remembers `V` of each token.
+/// What is remembered of each token.
 pub(super) struct Cache<V>(Mutex<State<V>>);
 
 struct State<V> {
@@ -42,7 +43,7 @@ impl<V> fmt::Debug for Cache<V> {
     }
 }
 
-/// The name of a token in the cache.
+/// The key of a token in the cache.
 pub(super) fn digest(token: &str, role: Role) -> Digest {
     let mut hash = digest::Context::new(&SHA256);
     hash.update(&[role as u8]);
@@ -59,7 +60,7 @@ impl<V> Cache<V> {
         state.entries.get(token).map(|(value, _)| Arc::clone(value))
     }
 
-    /// Remembers it, which occupies so many bytes.
+    /// Remembers `value`, which occupies `bytes` bytes.
     pub(super) fn insert(&self, token: Digest, bytes: usize, value: Arc<V>) {
         let bytes = ENTRY_BYTES + bytes;
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +92,7 @@ mod tests {
             .collect();
         for (number, digest) in digests.iter().enumerate() {
             cache.insert(*digest, bytes, Arc::new(number));
-            // Again, which must not count twice.
+            // Inserting it again must not count its bytes twice.
             cache.insert(*digest, bytes, Arc::new(number));
         }
         assert_eq!(cache.get(&digests[0]), None);

@@ -2,14 +2,15 @@
 
 use http::{HeaderValue, StatusCode};
 
-/// A refusal by RFC 6750: its status and its `WWW-Authenticate` value (B-447).
+/// What a client learns of a refusal: the status and the `WWW-Authenticate` value, whose error codes are
+/// those of RFC 6750, section 3.1 (B-447).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {
-    /// No token where one is needed: 401 without a code.
+pub(crate) enum Challenge {
+    /// A token is needed and missing: 401 without a code.
     NoToken,
     /// The token was presented in a malformed way: 400.
     InvalidRequest,
-    /// The token is unusable, for whatever reason: 401.
+    /// The token is unusable: 401. The client does not learn why.
     InvalidToken,
     /// The token does not allow this: 403.
     InsufficientScope,
@@ -17,7 +18,7 @@ pub enum Challenge {
 
 impl Challenge {
     /// The status of the response.
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::NoToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
@@ -25,20 +26,10 @@ impl Challenge {
         }
     }
 
-    /// The error code of RFC 6750, section 3.1.
-    pub fn error(self) -> Option<&'static str> {
-        match self {
-            Self::NoToken => None,
-            Self::InvalidRequest => Some("invalid_request"),
-            Self::InvalidToken => Some("invalid_token"),
-            Self::InsufficientScope => Some("insufficient_scope"),
-        }
-    }
-
     /// The value of `WWW-Authenticate`; `resource_metadata` is the URL of the hub's protected
-    /// resource metadata (RFC 9728). Without one, or with one that no header can carry, the
-    /// parameter is left out.
-    pub fn header_value(self, resource_metadata: Option<&str>) -> HeaderValue {
+    /// resource metadata (RFC 9728). The parameter is left out if there is no such URL, or if a header
+    /// cannot carry it.
+    pub(crate) fn header_value(self, resource_metadata: Option<&str>) -> HeaderValue {
         let plain = match self {
             Self::NoToken => "Bearer",
             Self::InvalidRequest => "Bearer error=\"invalid_request\"",

@@ -1,21 +1,21 @@
-//! The claims of a token whose signature was verified (specification, "Token Validation").
+//! Checks the claims of a token whose signature is verified (specification, "Token Validation").
 
 use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// The claim that carries what the token allows.
 const DETAILS: &str = "authorization_details";
 
-/// Judges `exp` and returns it, in Unix seconds, neither rounded nor with leeway.
+/// Checks `exp` and returns it, in Unix seconds. It is not rounded, and there is no leeway.
 pub(super) fn expiry(claims: &Map<String, Value>, now: f64) -> Result<f64, Refusal> {
     expiry_if_any(claims, now)?.ok_or(Refusal::ExpMissing)
 }
 
-/// As [`expiry`], for 0.x tokens, which may last for ever (B-637).
+/// As [`expiry`], for 0.x tokens, which need not expire (B-637).
 pub(super) fn expiry_if_any(claims: &Map<String, Value>, now: f64) -> Result<Option<f64>, Refusal> {
     let Some(exp) = claims.get("exp") else {
         return Ok(None);
@@ -28,8 +28,8 @@ pub(super) fn expiry_if_any(claims: &Map<String, Value>, now: f64) -> Result<Opt
     }
 }
 
-/// Brings the times of a 0.x token into the form of 1.0: 0.x also takes a string that is a JSON
-/// number, and `null` for an absent claim, and drops the fraction of a second. `iat` counts for the lifetime alone.
+/// Brings the times of a 0.x token into the form of 1.0. Mercure 0.x also accepts a string that is a JSON
+/// number, takes `null` for an absent claim, and drops fractions of a second.
 pub(super) fn read_times_as_0_x_does(claims: &mut Map<String, Value>) {
     for name in ["exp", "nbf", "iat"] {
         let Some(claim) = claims.get_mut(name) else {
@@ -53,7 +53,7 @@ pub(super) fn read_times_as_0_x_does(claims: &mut Map<String, Value>) {
     }
 }
 
-/// Judges `nbf`, if there is one.
+/// Checks `nbf`, if there is one.
 pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<(), Refusal> {
     let Some(nbf) = claims.get("nbf") else {
         return Ok(());
@@ -66,11 +66,11 @@ pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<
     }
 }
 
-/// How far the clock of an issuer may be ahead of ours, in seconds.
+/// How far the clock of an issuer may be ahead of the hub's, in seconds.
 const AHEAD: f64 = 60.0;
 
-/// Judges how long a token lives until it expires: from `iat`, which may be a minute ahead because clocks
-/// differ, or from now if it names no time or a later one.
+/// Checks how long a token lives until it expires. The lifetime begins at `iat`, which may be a minute
+/// ahead because clocks differ. Without `iat`, or with a later one, it begins now.
 pub(super) fn check_lifetime(
     claims: &Map<String, Value>,
     expires_at: Option<f64>,
@@ -92,7 +92,7 @@ pub(super) fn check_lifetime(
     }
 }
 
-/// Judges `aud`: one of the hub's resource identifiers must be in it.
+/// Checks `aud`: it must contain one of the hub's resource identifiers.
 pub(super) fn check_audience(
     claims: &Map<String, Value>,
     audiences: &[String],
@@ -125,8 +125,8 @@ pub(super) fn check_audience(
     }
 }
 
-/// The same URL without the port of its scheme, if that is written out: configurations of applications
-/// do so (`https://localhost:443/…`), and clients never (RFC 3986, section 6.2.3).
+/// The URL without its port, if that is the default of its scheme. Configurations of applications write
+/// that port (`https://localhost:443/…`), and clients never do (RFC 3986, section 6.2.3).
 fn without_default_port(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_once('/')?;
@@ -138,7 +138,7 @@ fn without_default_port(url: &str) -> Option<String> {
     Some(format!("{scheme}://{host}/{path}"))
 }
 
-/// The generation of a token by its claims: modern with a Mercure detail, however broken.
+/// The generation of a token by its claims: 1.0 if there is a Mercure detail, even a malformed one.
 pub(super) fn generation(claims: &Map<String, Value>) -> Generation {
     match claims.get(DETAILS) {
         Some(details) if AuthorizationDetails::are_in(details) => Generation::V1,
@@ -146,12 +146,12 @@ pub(super) fn generation(claims: &Map<String, Value>) -> Generation {
     }
 }
 
-/// Whether the claims are those of a 0.x token: its claim, and no Mercure detail.
+/// Whether the claims are those of a 0.x token: they have its grant, and no Mercure detail.
 pub(super) fn are_of_older_token(claims: &Map<String, Value>) -> bool {
     generation(claims) == Generation::V0 && AuthorizationDetails::are_in_mercure_claim(claims)
 }
 
-/// Reads `authorization_details`; without the claim, or with `null`, nothing is granted (B-445).
+/// Reads `authorization_details`. Without the claim, or with `null`, the token grants nothing (B-445).
 pub(super) fn details(
     claims: &Map<String, Value>,
     base: &Base,
@@ -161,7 +161,7 @@ pub(super) fn details(
         return Ok(AuthorizationDetails::default());
     };
     AuthorizationDetails::parse(claim, base, limits).map_err(|error| {
-        // So common a mistake of authorization servers that it has a code of its own (B-1033).
+        // Authorization servers make this mistake so often that it has its own code (B-1033).
         if claim.is_string() {
             Refusal::DetailsAreAString(error)
         } else {

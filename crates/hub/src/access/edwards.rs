@@ -1,9 +1,9 @@
-//! Ed25519 public keys that anybody can make signatures for.
+//! Ed25519 public keys that anyone can make signatures for.
 
-/// The order of the field, 2^255 - 19, as its lowest byte; the others are 0xff, and 0x7f the highest.
+/// The lowest byte of the order of the field, 2^255 - 19. Its highest byte is 0x7f, the others are 0xff.
 const LOWEST_OF_PRIME: u8 = 0xed;
 
-/// The coordinates `y` of the eight points of small order, but for 0, 1 and -1: of those of order 8.
+/// The coordinates `y` of the points of order 8. Those of the other points of small order are 0, 1 and -1.
 const ORDER_EIGHT: [[u8; 32]; 2] = [
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
@@ -17,9 +17,9 @@ const ORDER_EIGHT: [[u8; 32]; 2] = [
     ],
 ];
 
-/// Whether a public key (RFC 8032, section 5.1.2) is not one of a private key: a point of small
-/// order, for which a constant is a signature of a large share of all messages, or not in its one
-/// form, which the libraries read differently. No key generator makes either.
+/// Whether a public key cannot belong to a private key. Such a key is a point of small order, for which
+/// one constant is a valid signature of many messages, or a point not encoded in its canonical form,
+/// which libraries read differently. No key generator makes either (RFC 8032, section 5.1.2).
 pub(super) fn is_weak(key: &[u8]) -> bool {
     let Ok(mut y) = <[u8; 32]>::try_from(key) else {
         return true;
@@ -30,7 +30,7 @@ pub(super) fn is_weak(key: &[u8]) -> bool {
     let is_near_prime = highest == 0x7f && middle.iter().all(|byte| *byte == 0xff);
     let is_small = highest == 0 && middle.iter().all(|byte| *byte == 0);
     is_small && lowest <= 1
-        // -1, and all that is not below the order of the field.
+        // This is -1 or a number that is not below the order of the field.
         || is_near_prime && lowest >= LOWEST_OF_PRIME - 1
         || ORDER_EIGHT.contains(&y)
 }

@@ -1,38 +1,35 @@
-//! Trusted issuers and their keys, which are never pooled (B-238).
+//! Trusted issuers and their keys. A token is verified with the keys of the issuer it names and no
+//! others (B-238).
 
 use std::sync::Arc;
 
 use talaria_protocol::error::Shown;
 
-use super::{KeySet, VerificationKey};
+use super::key::VerificationKey;
+use super::key_set::KeySet;
+use super::role::Role;
 
-/// What a token is presented for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Publishing.
-    Publisher,
-    /// Subscribing, and reading the subscription API.
-    Subscriber,
-}
-
-impl Role {
-    /// The name as in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Subscriber => "subscriber",
-        }
-    }
-}
-
-/// An issuer and how its tokens are verified (B-233, B-234).
+/// A trusted issuer and the keys that verify its tokens (B-233, B-234).
+///
+/// ```
+/// use talaria_hub::access::{Algorithm, Issuer, Issuers, VerificationKey};
+///
+/// let secret = "0123456789abcdef0123456789abcdef";
+/// let key = VerificationKey::from_secret(secret, Algorithm::HS256)?;
+/// let application = Issuer::new("https://app.example")
+///     .publisher(key.clone())
+///     .subscriber(key);
+/// let issuers = Issuers::new([application])?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Issuer {
     /// What the `iss` claim must equal byte for byte.
     pub identifier: String,
     /// Whether the protected resource metadata names it as authorization server.
     pub authorization_server: bool,
-    /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
+    /// Whether its keys also verify 0.x tokens that name no trusted issuer (B-613).
     pub judges_unnamed: bool,
     /// What verifies publishers' tokens; without it, they are refused.
     pub publisher: Option<IssuerKey>,
@@ -55,7 +52,38 @@ impl From<VerificationKey> for IssuerKey {
     }
 }
 
+impl From<Arc<KeySet>> for IssuerKey {
+    fn from(set: Arc<KeySet>) -> Self {
+        Self::Set(set)
+    }
+}
+
 impl Issuer {
+    /// An issuer without keys. `identifier` is what the `iss` claim of its tokens says.
+    pub fn new(identifier: impl Into<String>) -> Self {
+        Self {
+            identifier: identifier.into(),
+            authorization_server: false,
+            judges_unnamed: false,
+            publisher: None,
+            subscriber: None,
+        }
+    }
+
+    /// The same issuer, whose tokens may publish if this key verifies them.
+    #[must_use]
+    pub fn publisher(mut self, key: impl Into<IssuerKey>) -> Self {
+        self.publisher = Some(key.into());
+        self
+    }
+
+    /// The same issuer, whose tokens may subscribe if this key verifies them.
+    #[must_use]
+    pub fn subscriber(mut self, key: impl Into<IssuerKey>) -> Self {
+        self.subscriber = Some(key.into());
+        self
+    }
+
     /// The key for a role.
     pub fn key(&self, role: Role) -> Option<&IssuerKey> {
         match role {
@@ -65,7 +93,7 @@ impl Issuer {
     }
 }
 
-/// Why a list of issuers is unusable (B-223).
+/// Why a list of issuers is unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerError {
@@ -86,26 +114,24 @@ pub enum IssuerError {
     NoRole(String),
 }
 
-/// The trusted issuers, each with an identifier and keys of its own.
+/// The trusted issuers, each with its own identifier and keys. Without any, clients cannot publish.
 #[derive(Debug, Clone, Default)]
 pub struct Issuers(Vec<Issuer>);
 
 impl Issuers {
-    /// Checks the issuers (B-223).
+    /// Checks a list of issuers.
     ///
     /// # Errors
-    /// See [`IssuerError`].
-    pub fn new(issuers: Vec<Issuer>) -> Result<Self, IssuerError> {
+    /// Two issuers that cannot be told apart, or one without a key (B-223).
+    pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, IssuerError> {
+        let issuers: Vec<Issuer> = issuers.into_iter().collect();
         for (index, issuer) in issuers.iter().enumerate() {
             let identifier = &issuer.identifier;
             if identifier.is_empty() {
                 return Err(IssuerError::Empty);
             }
-            if issuers
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.identifier == *identifier)
-            {
+            let mut earlier = issuers.iter().take(index);
+            if earlier.any(|earlier| earlier.identifier == *identifier) {
                 return Err(IssuerError::Duplicate(identifier.clone()));
             }
             if issuer.publisher.is_none() && issuer.subscriber.is_none() {
@@ -125,8 +151,8 @@ impl Issuers {
         self.iter().find(|issuer| issuer.identifier == identifier)
     }
 
-    /// The issuer of a 0.x token: the one it names, else the one for those that name none, else
-    /// the only one (B-613).
+    /// The issuer of a 0.x token: the one that the token names, else the one that
+    /// [judges unnamed tokens](Issuer::judges_unnamed), else the only one (B-613).
     pub fn of_older_token(&self, identifier: Option<&str>) -> Option<&Issuer> {
         identifier
             .and_then(|identifier| self.get(identifier))
@@ -137,7 +163,7 @@ impl Issuers {
             })
     }
 
-    /// Whether some issuer has a key for the role (B-222).
+    /// Whether an issuer has a key for the role (B-222).
     pub fn serves(&self, role: Role) -> bool {
         self.iter().any(|issuer| issuer.key(role).is_some())
     }

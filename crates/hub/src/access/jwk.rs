@@ -6,17 +6,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::algorithm::Family;
-use super::{Algorithm, VerificationKey};
+use super::algorithm::{Algorithm, Family};
+use super::key::VerificationKey;
 
-/// The entries of a set.
+/// The entries of a key set; `None` if it is not one.
 pub(super) fn listed(json: &[u8]) -> Option<Vec<Map<String, Value>>> {
     let set: Value = serde_json::from_slice(json).ok()?;
     let keys = set.get("keys")?.as_array()?;
     Some(keys.iter().filter_map(Value::as_object).cloned().collect())
 }
 
-/// The material of a key, and the one algorithm that it names for itself.
+/// A key, and the one algorithm that it says it is for, if any.
 pub(super) struct Jwk {
     material: Material,
     algorithm: Option<Algorithm>,
@@ -27,19 +27,19 @@ enum Material {
         n: Vec<u8>,
         e: Vec<u8>,
     },
-    /// The algorithm of the curve, and an uncompressed point or the bytes of an Edwards key.
+    /// The algorithm of the curve, and an uncompressed point or the bytes of an Ed25519 key.
     Curve(Algorithm, Vec<u8>),
     Secret(Vec<u8>),
 }
 
 impl Jwk {
-    /// Reads a key; the error says why it is none to verify signatures with.
+    /// Reads a key; the error says why it cannot verify signatures.
     pub(super) fn read(entry: &Map<String, Value>) -> Result<Self, &'static str> {
         if text(entry, "use").is_some_and(|usage| usage != "sig") {
             return Err("not for signatures");
         }
         let algorithm = match text(entry, "alg") {
-            Some(name) => Some(Algorithm::from_name(name).ok_or("its alg is unknown")?),
+            Some(name) => Some(name.parse().map_err(|_| "its alg is unknown")?),
             None => None,
         };
         let material = match (text(entry, "kty"), text(entry, "crv")) {
@@ -60,7 +60,7 @@ impl Jwk {
         })
     }
 
-    /// The key for each of the algorithms that it may be used with.
+    /// One verification key for each algorithm that the key may be used with.
     pub(super) fn verifiers(
         &self,
         allowed: &[Algorithm],
@@ -107,7 +107,7 @@ fn bytes(entry: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str
     bytes.map_err(|_| "a member is not base64url")
 }
 
-/// An uncompressed point (SEC 1, section 2.3.3), its coordinates padded to their size.
+/// An uncompressed point, with its coordinates padded to `size` bytes (SEC 1, section 2.3.3).
 fn point(
     entry: &Map<String, Value>,
     algorithm: Algorithm,

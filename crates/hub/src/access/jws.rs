@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::{Issuer, IssuerKey, Refusal, Role};
+use super::issuer::{Issuer, IssuerKey};
+use super::refusal::Refusal;
+use super::role::Role;
 
 /// A compact JWS (RFC 7515, section 7.1), still encoded.
 pub(super) struct Jws<'a> {
@@ -76,7 +78,7 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Judges the header and returns its `alg`, which is still to be compared with the key's.
+/// Checks the header and returns its `alg`, which the caller must compare with the key's.
 pub(super) fn judge_header(header: &Map<String, Value>) -> Result<&str, Refusal> {
     let algorithm = match header.get("alg") {
         Some(Value::String(name)) if name.eq_ignore_ascii_case("none") => {
@@ -85,8 +87,8 @@ pub(super) fn judge_header(header: &Map<String, Value>) -> Result<&str, Refusal>
         Some(Value::String(name)) => name,
         _ => return Err(Refusal::AlgMissing),
     };
-    // No extension is understood here, so whatever `crit` names is unknown, and an empty or
-    // malformed one is against RFC 7515, section 4.1.11.
+    // The hub knows no extension, so it knows none that `crit` names. An empty or malformed `crit` is
+    // against the rules (RFC 7515, section 4.1.11).
     match header.get("crit") {
         Some(critical) => Err(Refusal::UnknownCrit(critical.to_string())),
         None => Ok(algorithm),
@@ -101,7 +103,7 @@ pub(super) fn judge_type(header: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a `typ` is `at+jwt`, `application/` omitted or not, in any case (RFC 7515,
+/// Whether a `typ` is `at+jwt`, with or without `application/` and in any case (RFC 7515,
 /// section 4.1.9).
 fn is_access_token(typ: &str) -> bool {
     const PREFIX: &str = "application/";

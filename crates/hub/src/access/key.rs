@@ -6,93 +6,22 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::ParsedPublicKey;
-use talaria_protocol::error::Shown;
 
 use super::algorithm::{Algorithm, Family};
+use super::key_error::KeyError;
 use super::{edwards, pem};
 
 /// Secrets that documentation and example files of Mercure hubs print.
-const WELL_KNOWN: [&str; 2] = ["!ChangeThisMercureHubJWTSecretKey!", "!ChangeMe!"];
+const WELL_KNOWN: [&[u8]; 2] = [b"!ChangeThisMercureHubJWTSecretKey!", b"!ChangeMe!"];
 
-/// Why key material is unusable. Never carries any of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// No material at all.
-    #[error("the key is empty; give a secret, or a key in PEM form")]
-    Empty,
-    /// A name that is no algorithm (B-225).
-    #[error("algorithm {} is unknown; use one of {}", ShortName(.0), algorithm_names())]
-    UnknownAlgorithm(String),
-    /// A PEM key says what it is, but not with which algorithm it is used (B-224).
-    #[error(
-        "the key is in PEM form, but no algorithm is given; name it after the key, such as \
-         RS256, ES256 or EdDSA"
-    )]
-    PemWithoutAlgorithm,
-    /// A public key used as a shared secret is a secret that everybody knows (B-224).
-    #[error(
-        "the key is in PEM form, but {0} takes a shared secret; name the algorithm of the key, \
-         such as RS256, ES256 or EdDSA"
-    )]
-    PemWithHmac(Algorithm),
-    /// A raw secret with a public-key algorithm.
-    #[error(
-        "{algorithm} takes {} key in PEM form, but the key does not begin with -----BEGIN; give \
-         the PEM text, or use HS256 with a shared secret",
-        article(.algorithm.key_kind())
-    )]
-    SecretWithAsymmetric {
-        /// The algorithm named.
-        algorithm: Algorithm,
-    },
-    /// The PEM text cannot be read.
-    #[error("the PEM key cannot be read: {0}")]
-    UnreadablePem(&'static str),
-    /// The PEM key is of another kind than the algorithm takes.
-    #[error(
-        "the PEM key is not {} key, which {algorithm} takes; name the algorithm of the key, or \
-         give another key",
-        article(.algorithm.key_kind())
-    )]
-    OtherKind {
-        /// The algorithm named.
-        algorithm: Algorithm,
-    },
-    /// A key without a private key.
-    #[error(
-        "the PEM key is not one of a private key, so that anybody can sign for it; make a new pair, \
-         such as with `openssl genpkey -algorithm ed25519`"
-    )]
-    Weak,
-    /// The cryptographic library could not sign.
-    #[error("signing with {0} failed; make a new key")]
-    Signing(Algorithm),
-}
-
-fn algorithm_names() -> String {
-    Algorithm::ALL.map(Algorithm::name).join(", ")
-}
-
-fn article(noun: &str) -> String {
-    let article = if noun.starts_with(['E', 'R', 'a', 'e', 'i', 'o']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {noun}")
-}
-
-/// Picks the algorithm of key material: the one named, or HS256 for a raw secret (B-224, B-235).
+/// Picks the algorithm of key material: the one named, or HS256 for a shared secret (B-224, B-235).
 pub(super) fn choose_algorithm(
-    material: &str,
-    algorithm: Option<&str>,
+    material: &[u8],
+    algorithm: Option<Algorithm>,
 ) -> Result<Algorithm, KeyError> {
     let in_pem = pem::is_pem(material);
     let algorithm = match algorithm {
-        Some(name) => {
-            Algorithm::from_name(name).ok_or_else(|| KeyError::UnknownAlgorithm(name.to_owned()))?
-        }
+        Some(algorithm) => algorithm,
         None if in_pem => return Err(KeyError::PemWithoutAlgorithm),
         None => Algorithm::HS256,
     };
@@ -104,7 +33,8 @@ pub(super) fn choose_algorithm(
     }
 }
 
-/// A key that verifies tokens of one issuer and role. Its one algorithm is the allow list (B-235).
+/// A key that verifies tokens of one issuer and role. Tokens may use its one algorithm and no other
+/// (B-235). Its `Debug` form shows the algorithm and hides the key.
 #[derive(Clone)]
 pub struct VerificationKey {
     algorithm: Algorithm,
@@ -119,20 +49,51 @@ enum Material {
 }
 
 impl VerificationKey {
-    /// A key from a raw secret, whose bytes are taken as they are (B-123), or from PEM text: a
-    /// public key (PKIX, or PKCS#1 for RSA) or an X.509 certificate (B-225), whose validity
-    /// period and issuer do not matter.
+    /// A shared secret, whose bytes are taken as they are (B-123).
     ///
-    /// Without an algorithm a raw secret is used with HS256; a PEM key needs one.
+    /// ```
+    /// use talaria_hub::access::{Algorithm, VerificationKey};
+    ///
+    /// let secret = "0123456789abcdef0123456789abcdef";
+    /// let key = VerificationKey::from_secret(secret, Algorithm::HS256)?;
+    /// assert_eq!(key.algorithm(), Algorithm::HS256);
+    /// # Ok::<(), talaria_hub::access::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An empty secret, one that is a key in PEM form, or an algorithm that takes a public key.
+    pub fn from_secret(secret: impl AsRef<[u8]>, algorithm: Algorithm) -> Result<Self, KeyError> {
+        Self::new(secret.as_ref(), algorithm)
+    }
+
+    /// A key in PEM form: a public key (PKIX, or PKCS#1 for RSA) or an X.509 certificate, whose
+    /// validity period and issuer do not matter (B-225).
+    ///
+    /// # Errors
+    /// PEM text that cannot be read, or a key of another kind than the algorithm takes.
+    pub fn from_pem(pem: &str, algorithm: Algorithm) -> Result<Self, KeyError> {
+        if algorithm.family() == Family::Hmac {
+            return Err(KeyError::PemWithHmac(algorithm));
+        }
+        Self::new(pem.as_bytes(), algorithm)
+    }
+
+    /// Reads key material that is either a shared secret or a key in PEM form, as a configuration has
+    /// it. Without an algorithm a secret is used with HS256; a key in PEM form needs one.
     ///
     /// # Errors
     /// See [`KeyError`].
-    pub fn new(material: &str, algorithm: Option<&str>) -> Result<Self, KeyError> {
-        let algorithm = choose_algorithm(material, algorithm)?;
+    pub fn parse(material: &str, algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
+        let algorithm = choose_algorithm(material.as_bytes(), algorithm)?;
+        Self::new(material.as_bytes(), algorithm)
+    }
+
+    fn new(material: &[u8], algorithm: Algorithm) -> Result<Self, KeyError> {
+        let algorithm = choose_algorithm(material, Some(algorithm))?;
         if let Some(hmac) = algorithm.hmac() {
             return Ok(Self {
                 algorithm,
-                material: Material::Secret(Box::new(hmac::Key::new(hmac, material.as_bytes()))),
+                material: Material::Secret(Box::new(hmac::Key::new(hmac, material))),
                 weakness: weakness_of(material, algorithm, hmac.digest_algorithm().output_len()),
             });
         }
@@ -147,7 +108,7 @@ impl VerificationKey {
         Self::of_public(algorithm, key).ok_or(KeyError::OtherKind { algorithm })
     }
 
-    /// A key of this algorithm; `None` if it is not to be used: RSA of another size or with a bad
+    /// A key of this algorithm; `None` if it must not be used: RSA of another size or with a bad
     /// exponent, an Ed25519 point that anybody can sign for.
     pub(super) fn of_public(algorithm: Algorithm, key: ParsedPublicKey) -> Option<Self> {
         let usable = match algorithm.family() {
@@ -161,7 +122,8 @@ impl VerificationKey {
         })
     }
 
-    /// A shared secret of a key set; `None` if the algorithm takes none, or the secret is empty.
+    /// A shared secret of a key set; `None` if the algorithm takes a public key, or the secret is
+    /// empty.
     pub(super) fn of_secret(algorithm: Algorithm, secret: &[u8]) -> Option<Self> {
         let hmac = algorithm.hmac().filter(|_| !secret.is_empty())?;
         Some(Self {
@@ -192,7 +154,7 @@ impl VerificationKey {
 }
 
 /// Whether an RSA key has 2048 to 8192 bits. The parser takes any size, and verification would
-/// refuse every signature of a smaller one; the type for encryption checks it at once.
+/// refuse every signature of a smaller one; the type for encryption checks the size at once.
 fn has_usable_size(key: &ParsedPublicKey) -> bool {
     key.as_der()
         .is_ok_and(|der| PublicEncryptingKey::from_der(der.as_ref()).is_ok())
@@ -206,7 +168,7 @@ fn is_weak_point(key: &ParsedPublicKey) -> bool {
     })
 }
 
-fn weakness_of(secret: &str, algorithm: Algorithm, hash_bytes: usize) -> Option<String> {
+fn weakness_of(secret: &[u8], algorithm: Algorithm, hash_bytes: usize) -> Option<String> {
     if WELL_KNOWN.contains(&secret) {
         return Some(
             "the secret is printed in public documentation, so that anybody can sign tokens with \
@@ -228,20 +190,5 @@ impl fmt::Debug for VerificationKey {
         f.debug_struct("VerificationKey")
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
-    }
-}
-
-/// Shows what is meant as an algorithm only where it is as short as one: a longer word may belong
-/// to a key that was not quoted.
-struct ShortName<'a>(&'a str);
-
-impl fmt::Display for ShortName<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 8;
-        if self.0.len() <= LONGEST {
-            write!(f, "{}", Shown(self.0))
-        } else {
-            f.write_str("(a long word, not shown)")
-        }
     }
 }

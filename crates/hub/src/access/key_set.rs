@@ -1,62 +1,69 @@
-//! Key sets that issuers publish (RFC 7517): kept here, fetched by others.
+//! Key sets that issuers publish (RFC 7517). They are kept here; the program fetches them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use talaria_protocol::error::Shown;
 use tokio::sync::{Notify, watch};
 
+use super::algorithm::Algorithm;
 use super::cache::Digest;
 use super::jwk::{self, Jwk};
-use super::{Algorithm, Refusal, VerificationKey};
+use super::key::VerificationKey;
+use super::refusal::Refusal;
 use crate::clock::Clock;
 
-/// How long a request waits for a set that it has fetched anew, if nothing else is said.
+/// How long a request waits for the fetch that it asks for, unless
+/// [`KeySet::with_patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(17);
-/// How long a token for which a set was fetched in vain has it fetched no more.
+/// How long a token causes no further fetch after one that did not bring its key.
 const IN_VAIN: Duration = Duration::from_secs(10);
-/// How many such tokens are remembered.
+/// How many tokens are remembered whose key a fetch did not bring.
 const MAX_IN_VAIN: usize = 1024;
-/// Keys that are taken of one set: a token without `kid` is tried with all of them.
+/// The most keys taken from one set: a token without `kid` is tried with all of them.
 const MAX_KEYS: usize = 64;
-/// Faults of a set that are named; the others are counted.
+/// The most unusable keys of a set that are named; the others are counted.
 const MAX_FAULTS: usize = 8;
 
-/// Why a set was not taken, and the earlier one stays.
+/// Why a fetched set was rejected. The earlier keys stay in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
-    /// No JSON object with an array `keys`.
-    #[error("it is no JSON Web Key Set (an object with an array \"keys\")")]
+    /// It is not a JSON object with an array `keys`.
+    #[error("it is not a JSON Web Key Set (an object with an array \"keys\")")]
     NotASet,
-    /// None of its keys verifies signatures by an algorithm that may be used.
+    /// None of its keys verifies signatures by an accepted algorithm.
     #[error("it has no key for signatures by {allowed}; skipped: {}", if .skipped.is_empty() { "none" } else { .skipped })]
     NoKey {
-        /// The algorithms that may be used.
+        /// The accepted algorithms.
         allowed: String,
-        /// Its keys, each with the reason.
+        /// Its keys, each with the reason why it was skipped.
         skipped: String,
     },
 }
 
-/// What was taken.
+/// What was taken from a fetched set.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Taken {
-    /// How many keys.
+    /// How many keys were taken.
     pub keys: usize,
-    /// Which were not, each with the reason: eight at most, and the number of the others.
+    /// The keys that were skipped, each with the reason: at most eight, then the number of the others.
     pub skipped: Vec<String>,
 }
 
-/// The keys of one issuer, as of the last time they were fetched. They are shared with no other
-/// issuer, and nothing in a token adds to them.
+/// The keys of one issuer, as of the last time they were fetched. Other issuers do not share them, and
+/// nothing in a token adds to them.
 ///
-/// A token whose key is not here has the set fetched. Anybody can make such tokens, so fetches have a
-/// pause between them. But none is refused for that pause: a request waits for the next fetch that
-/// begins after it came, so that a client that sends tokens with invented keys does not keep a good
-/// token from the key that its issuer has just published.
-#[derive(Debug)]
+/// A token whose key is missing causes a fetch. Anyone can make such tokens, so there is a pause between
+/// two fetches. No token is refused because of that pause: its request waits for the next fetch that
+/// begins after it arrived. So a client that sends tokens with invented keys does not keep a good token
+/// from the key that its issuer has just published.
+///
+/// The hub does not fetch: a task of the program waits until a set is [`wanted`](Self::wanted), and then
+/// [replaces](Self::replace) or [keeps](Self::keep) it.
 pub struct KeySet {
     algorithms: Box<[Algorithm]>,
     patience: Duration,
@@ -67,7 +74,7 @@ pub struct KeySet {
 
 #[derive(Debug, Default)]
 struct Keys {
-    /// Counts the sets, so that nothing is remembered of a token longer than the key that signed it.
+    /// Counts the sets, so that a token is forgotten together with the key that verified it.
     generation: u64,
     keys: Vec<Named>,
 }
@@ -77,18 +84,18 @@ type Named = (Option<String>, VerificationKey);
 
 #[derive(Debug, Default)]
 struct Refresh {
-    /// Whether a fetch is asked for that has not begun.
+    /// Whether a request asked for a fetch that has not begun.
     asked: bool,
-    /// How many have begun, and how many have ended.
+    /// How many fetches have begun, and how many have ended.
     begun: u64,
     ended: u64,
-    /// Tokens for which one was in vain, and when, the oldest first.
+    /// Tokens whose key a fetch did not bring, and when; the oldest first.
     in_vain: VecDeque<(Digest, Instant)>,
 }
 
 impl KeySet {
-    /// An empty set whose keys may be used with these algorithms; all but shared secrets, if none
-    /// is named (B-236).
+    /// An empty set whose keys may be used with these algorithms. An empty list stands for all that take
+    /// public keys (B-236).
     pub fn new(algorithms: &[Algorithm]) -> Self {
         let usual = || {
             Algorithm::ALL
@@ -109,8 +116,8 @@ impl KeySet {
         }
     }
 
-    /// Has requests wait this long at most for the fetch that they ask for. That is one which may be
-    /// under way, the pause after its beginning, and their own.
+    /// Makes requests wait at most this long for the fetch that they ask for. In that time a fetch that is
+    /// under way may have to end, the pause to pass, and their own fetch to end.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -122,8 +129,8 @@ impl KeySet {
         &self.algorithms
     }
 
-    /// Takes the set that was fetched. One unusable key does not spoil it (B-969), and one without
-    /// any usable key leaves the earlier keys in force.
+    /// Takes the keys of the set that was fetched. Unusable keys are skipped (B-969); a set without a
+    /// usable key leaves the earlier keys in force.
     ///
     /// # Errors
     /// See [`KeySetError`].
@@ -146,14 +153,14 @@ impl KeySet {
         taken
     }
 
-    /// Ends an attempt to fetch the set that failed.
+    /// Keeps the earlier keys, because a fetch failed.
     pub fn keep(&self) {
-        // Whoever waits is told that there is nothing to wait for.
+        // Requests that wait for the fetch learn that it has ended.
         self.end_refresh(|_| {});
     }
 
-    /// Waits until a request needs a key that is not in the set, and until `pause`, which is that
-    /// since the last fetch began, is over. A fetch must begin then.
+    /// Waits until a request needs a key that the set does not have, and until `pause`, which began with
+    /// the last fetch, is over. The caller must fetch then.
     pub async fn wanted(&self, pause: impl Future<Output = ()>) {
         tokio::join!(self.wanted.notified(), pause);
         while !self.is_wanted() {
@@ -162,21 +169,22 @@ impl KeySet {
         self.begin();
     }
 
-    /// Notes that a fetch begins that no request asked for; it is that of requests which asked meanwhile.
+    /// Notes that a fetch begins that no request asked for. It also serves the requests that have asked
+    /// since.
     pub fn begin(&self) {
         let mut refresh = self.refresh();
         refresh.asked = false;
         refresh.begun += 1;
     }
 
-    /// Whether a fetch is asked for that has not begun.
+    /// Whether a request asked for a fetch that has not begun.
     pub fn is_wanted(&self) -> bool {
         self.refresh().asked
     }
 
-    /// Has the set fetched anew for a token and waits for it, some seconds at most: until `judge`,
-    /// which is asked after each change, says something. At once `None` if a fetch was in vain for
-    /// the token a moment ago.
+    /// Asks for a fetch for a token, and waits for it at most as long as the set's patience: until
+    /// `judge`, which is called after each change, returns a verdict. Returns `None` at once if a fetch
+    /// did not bring the token's key a moment ago.
     pub(super) async fn refreshed_for<T>(
         &self,
         token: &Digest,
@@ -193,7 +201,7 @@ impl KeySet {
             }
             None
         };
-        // Without an answer of the issuer it is unknown whether it was in vain.
+        // Without an answer from the issuer, the key may still be published.
         let judged = tokio::time::timeout(self.patience, judged).await.ok()?;
         if judged.is_none() {
             self.note_in_vain(*token, clock.now());
@@ -201,7 +209,7 @@ impl KeySet {
         judged
     }
 
-    /// Asks for a fetch; returns its number, and where the set will be.
+    /// Asks for a fetch; returns its number, and where the set will appear.
     fn ask(&self, token: &Digest, now: Instant) -> Option<(u64, watch::Receiver<Arc<Keys>>)> {
         let mut refresh = self.refresh();
         let mut in_vain = refresh.in_vain.iter();
@@ -214,7 +222,7 @@ impl KeySet {
             refresh.asked = true;
             self.wanted.notify_one();
         }
-        // One that is under way may have been answered before the key was published.
+        // A fetch that is under way may have been answered before the key was published.
         Some((refresh.begun + 1, self.current.subscribe()))
     }
 
@@ -226,12 +234,12 @@ impl KeySet {
         refresh.in_vain.push_back((token, now));
     }
 
-    /// Both under the lock, so that nobody begins to wait for what has just come.
+    /// Both under the lock, so that no request begins to wait for a set that has just arrived.
     fn end_refresh(&self, change: impl FnOnce(&mut Arc<Keys>)) {
         let mut refresh = self.refresh();
         refresh.ended = refresh.begun;
         if refresh.asked {
-            // The fetch that ends began before it was asked for.
+            // The fetch that ends began before this one was asked for.
             self.wanted.notify_one();
         }
         self.current.send_modify(change);
@@ -241,13 +249,13 @@ impl KeySet {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the sets.
+    /// The number of the current set.
     pub(super) fn generation(&self) -> u64 {
         self.current.borrow().generation
     }
 
-    /// Whether a key of the set made the signature: that of the token's `kid`, or any without one
-    /// (B-451).
+    /// Whether a key of the set made the signature: the one that the token's `kid` names, or any key if
+    /// the token names none (B-451).
     pub(super) fn judge(
         &self,
         kid: Option<&str>,
@@ -320,5 +328,14 @@ impl KeySet {
             });
         }
         Ok((keys, skipped))
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field("algorithms", &self.algorithms)
+            .field("keys", &self.current.borrow().keys.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,20 @@
-//! Keys in PEM form: which block holds the key, and where in it.
+//! Reads keys in PEM form: finds the block that holds the key, and the key in it.
 
-use super::KeyError;
+use super::key_error::KeyError;
 
-/// Whether key material is PEM text and no raw secret (B-224).
-pub(super) fn is_pem(material: &str) -> bool {
-    material.trim_start().starts_with("-----BEGIN ")
+/// Whether key material is PEM text, and so not a shared secret (B-224).
+pub(super) fn is_pem(material: &[u8]) -> bool {
+    const BEGIN: &str = "-----BEGIN ";
+    // Bytes that are not UTF-8 may follow: they do not change how the text begins.
+    let text = match str::from_utf8(material) {
+        Ok(text) => text,
+        Err(error) => str::from_utf8(&material[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    text.trim_start().starts_with(BEGIN)
 }
 
 /// The DER of the public key in PEM text: a `SubjectPublicKeyInfo` or an `RSAPublicKey`.
-pub(super) fn public_key(material: &str) -> Result<Vec<u8>, KeyError> {
+pub(super) fn public_key(material: &[u8]) -> Result<Vec<u8>, KeyError> {
     for block in blocks(material)? {
         match block.tag() {
             "PUBLIC KEY" | "RSA PUBLIC KEY" => return Ok(block.into_contents()),
@@ -32,7 +38,7 @@ pub(super) fn public_key(material: &str) -> Result<Vec<u8>, KeyError> {
 }
 
 /// The DER of the private key in PEM text: PKCS#8, PKCS#1 (RSA) or SEC 1 (elliptic curves).
-pub(super) fn private_key(material: &str) -> Result<Vec<u8>, KeyError> {
+pub(super) fn private_key(material: &[u8]) -> Result<Vec<u8>, KeyError> {
     for block in blocks(material)? {
         match block.tag() {
             "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY"
@@ -49,7 +55,7 @@ pub(super) fn private_key(material: &str) -> Result<Vec<u8>, KeyError> {
             "EC PARAMETERS" => {}
             _ => {
                 return Err(KeyError::UnreadablePem(
-                    "it is no private key, and only that can sign; give the private key",
+                    "it is not a private key, and only a private key can sign; give the private key",
                 ));
             }
         }
@@ -59,7 +65,7 @@ pub(super) fn private_key(material: &str) -> Result<Vec<u8>, KeyError> {
     ))
 }
 
-fn blocks(material: &str) -> Result<Vec<::pem::Pem>, KeyError> {
+fn blocks(material: &[u8]) -> Result<Vec<::pem::Pem>, KeyError> {
     let unreadable = KeyError::UnreadablePem(
         "its lines from -----BEGIN to -----END or the base64 between them are damaged; give the \
          PEM text unchanged, with real line breaks and not \\n",
@@ -80,7 +86,7 @@ fn certified_key(certificate: &[u8]) -> Option<Vec<u8>> {
     if fields.first() == Some(&VERSION) {
         next(fields)?;
     }
-    // Serial number, signature algorithm, issuer, validity, subject.
+    // Skips serial number, signature algorithm, issuer, validity and subject.
     for _ in 0..5 {
         next(fields)?;
     }
@@ -88,7 +94,7 @@ fn certified_key(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(key.whole.to_vec())
 }
 
-/// One DER element: with its header, and what is in it.
+/// One DER element: `whole` has its header, `content` has not.
 struct Element<'a> {
     tag: u8,
     whole: &'a [u8],

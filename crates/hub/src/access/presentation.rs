@@ -11,24 +11,24 @@ const MIN_TOKEN_BYTES: usize = 41;
 /// The prefix that makes browsers keep a cookie from connections without TLS.
 const SECURE_PREFIX: &str = "__Secure-";
 
-/// How a token came.
+/// How a client presented a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// In the `Authorization` header.
     Header,
     /// In the query parameter `authorization` of Mercure 0.x (B-617, B-652).
     Query,
-    /// In a cookie, which a browser sends by itself: see [`super::check_source_origin`].
+    /// In a cookie, which a browser sends by itself. So the page that made it do so must be checked.
     Cookie,
 }
 
-/// A token as presented, not verified. Its `Debug` form hides the token.
+/// A token as a client presented it; it is not verified yet. Its `Debug` form hides the token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Presented {
+pub(crate) struct Presented {
     /// The token.
-    pub token: String,
-    /// How it came.
-    pub source: Source,
+    pub(crate) token: String,
+    /// How the client presented it.
+    pub(crate) source: Source,
 }
 
 impl fmt::Debug for Presented {
@@ -39,15 +39,15 @@ impl fmt::Debug for Presented {
     }
 }
 
-/// A malformed `Authorization` header: 400 with `invalid_request` (B-441). The text never quotes
-/// the header.
+/// A malformed `Authorization` header: 400 with `invalid_request`. The text never quotes the header
+/// (B-441).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PresentationError {
+pub(crate) enum PresentationError {
     /// Several header fields.
     #[error("the request has more than one Authorization header; send one")]
     Repeated,
-    /// Not `Bearer`, spaces and a token.
+    /// The header is not `Bearer`, spaces and a token.
     #[error(
         "the Authorization header does not have the form \"Bearer <token>\"; write the scheme, a \
          space and the token"
@@ -68,7 +68,7 @@ pub enum PresentationError {
         /// Its length in bytes.
         bytes: usize,
     },
-    /// A character that RFC 6750 does not allow.
+    /// A character that no token may have (RFC 6750, section 2.1).
     #[error(
         "the bearer token in the Authorization header has characters that no token has, such as \
          spaces, commas or quotes; send the bare token"
@@ -78,7 +78,7 @@ pub enum PresentationError {
 
 impl PresentationError {
     /// A stable name for the log.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Repeated => "authorization_repeated",
             Self::NotBearer | Self::OtherScheme(_) => "authorization_not_bearer",
@@ -89,10 +89,10 @@ impl PresentationError {
 }
 
 /// The cookie of Mercure 0.x (B-616, B-650).
-pub const OLDER_COOKIE: &str = "mercureAuthorization";
+pub(crate) const OLDER_COOKIE: &str = "mercureAuthorization";
 
-/// The token in the query parameter of Mercure 0.x: the only value, if it is long enough; else the
-/// parameter is ignored (B-617).
+/// The token in the query parameter of Mercure 0.x. The parameter is ignored if it occurs twice or is too
+/// short for a token (B-617).
 pub(crate) fn in_query(query: &str) -> Option<String> {
     let mut found = None;
     for pair in talaria_protocol::form::pairs(query.as_bytes()) {
@@ -105,9 +105,9 @@ pub(crate) fn in_query(query: &str) -> Option<String> {
     Some(token.into_owned())
 }
 
-/// The names under which the cookie is read: the configured one and, on a site without TLS, where
-/// browsers refuse the prefix `__Secure-`, also that with or without it (B-1003).
-pub fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
+/// The names under which the cookie is read. Without TLS browsers reject the prefix `__Secure-`, so the
+/// cookie is read there with and without the prefix (B-1003).
+pub(crate) fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
     let other = match configured.strip_prefix(SECURE_PREFIX) {
         Some(bare) => bare.to_owned(),
         None => format!("{SECURE_PREFIX}{configured}"),
@@ -119,13 +119,12 @@ pub fn cookie_names(configured: &str, tls: bool) -> Vec<String> {
     names
 }
 
-/// Finds the token of a request: in the `Authorization` header if there is one, however bad, else
-/// in the query, if one is given, else in the first cookie of these names that is not empty,
-/// earlier names first (B-440).
+/// Finds the token of a request. The `Authorization` header takes precedence, even if it is malformed,
+/// then `query`, then the first cookie that is not empty; earlier names take precedence (B-440).
 ///
 /// # Errors
 /// A malformed `Authorization` header.
-pub fn present(
+pub(crate) fn present(
     headers: &HeaderMap,
     query: Option<&str>,
     cookie_names: &[String],
@@ -157,7 +156,7 @@ pub fn present(
         }))
 }
 
-/// Schemes that an error names. Others may be a token whose scheme was forgotten.
+/// Schemes that an error may name. Another word may be a token that was sent without its scheme.
 const OTHER_SCHEMES: [&str; 10] = [
     "Basic",
     "Digest",
@@ -171,10 +170,10 @@ const OTHER_SCHEMES: [&str; 10] = [
     "Token",
 ];
 
-/// The token of an `Authorization` value (RFC 6750, section 2.1; RFC 9110, section 11.4: any number
-/// of spaces).
+/// The token of an `Authorization` value. Any number of spaces may precede it (RFC 6750, section 2.1;
+/// RFC 9110, section 11.4).
 fn bearer(value: &[u8]) -> Result<&str, PresentationError> {
-    // HTTP/1.1 removes the white space around a value, HTTP/2 leaves that to us.
+    // hyper removes the white space around a value of HTTP/1.1, but not of HTTP/2.
     let value = value.trim_ascii();
     let end = value.iter().position(|&byte| byte == b' ');
     let (scheme, after) = value.split_at(end.unwrap_or(value.len()));
@@ -198,7 +197,7 @@ fn bearer(value: &[u8]) -> Result<&str, PresentationError> {
     std::str::from_utf8(token).map_err(|_| PresentationError::BadCharacters)
 }
 
-/// The value of the first non-empty cookie of a name (RFC 6265, section 5.4).
+/// The value of the first cookie of a name that is not empty (RFC 6265, section 5.4).
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(COOKIE)
@@ -211,7 +210,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         })
         .map(|value| {
             let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
-            // The grammar of RFC 6265, section 4.1.1, lets a value stand in quotes.
+            // A value may stand in quotes (RFC 6265, section 4.1.1).
             value
                 .strip_prefix(b"\"")
                 .and_then(|value| value.strip_suffix(b"\""))

@@ -1,11 +1,13 @@
-//! Why a token was refused: for the log and for `talaria token check`, never for the client (B-448).
+//! Why a token is refused. The reason is for the log and for `talaria token check`; the client never
+//! learns it (B-448).
 
 use std::fmt;
 
 use talaria_protocol::ProtocolError;
 use talaria_protocol::error::Shown;
 
-use super::{Algorithm, Role};
+use super::algorithm::Algorithm;
+use super::role::Role;
 
 /// The reason to refuse a token (specification, "Token Validation"). The client only learns
 /// `invalid_token`; the text is for the log and tells a person what to change. It quotes at most
@@ -13,15 +15,15 @@ use super::{Algorithm, Role};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Beyond the bound of B-1015.
+    /// The token is longer than the limit (B-1015).
     #[error("the token has {bytes} bytes, more than {max}; grant URL patterns instead of topics")]
     TooLong {
         /// Its length in bytes.
         bytes: usize,
-        /// The most that is taken.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// Not three parts.
+    /// It does not have three parts.
     #[error(
         "the token has {parts} parts between dots, not the 3 of a signed JWT; {}",
         if *.parts == 5 {
@@ -34,22 +36,22 @@ pub enum Refusal {
         /// How many parts it has.
         parts: usize,
     },
-    /// A part is no base64url.
+    /// A part is not base64url.
     #[error("the token's {part} is not base64url without padding; send the token unchanged")]
     NotBase64url {
         /// Which part: header, claims or signature.
         part: &'static str,
     },
-    /// The header is no JSON object.
+    /// The header is not a JSON object.
     #[error("the token's header is not a JSON object; send the token unchanged")]
     BadHeaderJson,
-    /// No `alg`, or one that is no string.
+    /// No `alg`, or one that is not a string.
     #[error("the token's header has no \"alg\" string; the issuer must name its algorithm")]
     AlgMissing,
     /// `alg` is `none` in any spelling.
     #[error("alg is \"none\", so the token is not signed; have the issuer sign it")]
     AlgNone,
-    /// Another algorithm than that of the issuer's key.
+    /// The algorithm is not that of the issuer's key.
     #[error(
         "alg is {}, but this issuer's {role} key is configured for {allowed} only; change one of \
          them",
@@ -63,7 +65,7 @@ pub enum Refusal {
         /// The role of the key.
         role: Role,
     },
-    /// Another algorithm than those of the issuer's key set.
+    /// The algorithm is not one of the issuer's key set.
     #[error(
         "alg is {}, but the key set of this issuer is configured for {} only; list it after \
          `jwks_uri`, or have the issuer use one of them",
@@ -85,14 +87,14 @@ pub enum Refusal {
         Shown(.0)
     )]
     KidUnknown(String),
-    /// A header parameter that must be understood, and is not.
+    /// `crit` names a header parameter that the hub does not know.
     #[error(
-        "the token's header demands by \"crit\" what this hub does not know ({}); have the issuer \
+        "the token's header demands with \"crit\" what this hub does not know ({}); have the issuer \
          leave it out",
         Shown(.0)
     )]
     UnknownCrit(String),
-    /// No `typ`, or one that is no string.
+    /// No `typ`, or one that is not a string.
     #[error("the token's header has no \"typ\" string; the issuer must set \"at+jwt\" (RFC 9068)")]
     TypMissing,
     /// `typ` is not `at+jwt`.
@@ -103,15 +105,15 @@ pub enum Refusal {
         Shown(.0)
     )]
     WrongTyp(String),
-    /// A 0.x token where those are not accepted.
+    /// It is a 0.x token, and the hub accepts 1.0 only.
     #[error(
         "this is a token of Mercure 0.x (it has the claim \"mercure\" and no Mercure entry in \"authorization_details\"), and this hub accepts those of Mercure 1.0 only; write `protocol_version_compatibility 8` to accept both, or have the application issue 1.0 tokens"
     )]
     OlderToken,
-    /// The claims are no JSON object.
+    /// The claims are not a JSON object.
     #[error("the token's claims are not a JSON object; fix the issuer")]
     BadClaimsJson,
-    /// No `iss`, or one that is no string.
+    /// No `iss`, or one that is not a string.
     #[error("the token has no \"iss\" string; the issuer must name itself")]
     IssMissing,
     /// No trusted issuer has this identifier.
@@ -126,7 +128,7 @@ pub enum Refusal {
         /// The configured identifiers.
         trusted: Vec<String>,
     },
-    /// As [`Self::IssUnknown`], but for a slash at the end.
+    /// `iss` differs from a trusted issuer only by the slash at the end.
     #[error(
         "iss is {}, but the trusted issuer is {}: they differ by the slash at the end; make them \
          equal",
@@ -138,7 +140,7 @@ pub enum Refusal {
         /// The configured identifier.
         trusted: String,
     },
-    /// The issuer may not issue tokens for this role.
+    /// The issuer has no key for this role.
     #[error(
         "issuer {} has no {role} key here; configure one, or use a token of an issuer that has",
         Shown(.issuer), role = .role.name()
@@ -167,7 +169,7 @@ pub enum Refusal {
     /// `exp` is not a number.
     #[error("exp is not a JSON number; have the issuer write it without quotes")]
     ExpNotANumber,
-    /// `exp` has come.
+    /// `exp` has passed.
     #[error("the token expired {:?} s ago (exp {exp:?}); get a new one, or compare the clocks", milliseconds(.now - .exp))]
     Expired {
         /// The claim, in Unix seconds.
@@ -175,10 +177,10 @@ pub enum Refusal {
         /// The hub's time, in Unix seconds.
         now: f64,
     },
-    /// `nbf` is no number.
+    /// `nbf` is not a number.
     #[error("nbf is not a JSON number; have the issuer write it without quotes")]
     NbfNotANumber,
-    /// `nbf` has not come.
+    /// `nbf` is in the future.
     #[error("the token is valid only in {:?} s (nbf {nbf:?}); wait, or compare the clocks", milliseconds(.nbf - .now))]
     NotYetValid {
         /// The claim, in Unix seconds.
@@ -186,16 +188,16 @@ pub enum Refusal {
         /// The hub's time, in Unix seconds.
         now: f64,
     },
-    /// It lives longer than the hub allows.
+    /// Its lifetime is longer than the hub allows.
     #[error(
         "the token {}, more than the {} s of max_token_lifetime; have the issuer let it expire \
          sooner, or raise that directive",
         lives(*.lifetime), .max.ceil()
     )]
     LivesTooLong {
-        /// From `iat`, or from now, to `exp`, in seconds; `None` without an end.
+        /// The seconds from `iat`, or from now, to `exp`; `None` without `exp`.
         lifetime: Option<f64>,
-        /// The most that is allowed, in seconds.
+        /// The longest lifetime that is allowed, in seconds.
         max: f64,
     },
     /// No `aud`.
@@ -243,10 +245,9 @@ pub enum Refusal {
     DetailsInvalid(ProtocolError),
 }
 
-/// Seconds to three places; its `Debug` form is short for any value, other than `Display`.
-/// How long a token lives, in whole seconds.
+/// Says how long a token lives, in whole seconds.
 fn lives(lifetime: Option<f64>) -> String {
-    // Above it `f64` has no single seconds, and such numbers would fill a line.
+    // Beyond this, an `f64` cannot count single seconds, and the number would fill a line.
     const LONGEST: f64 = 9_007_199_254_740_992.0;
     match lifetime {
         Some(lifetime) if lifetime < LONGEST => format!("lives {} s", lifetime.ceil()),
@@ -255,6 +256,7 @@ fn lives(lifetime: Option<f64>) -> String {
     }
 }
 
+/// Seconds with three decimals. The `Debug` form of any such value is short, unlike its `Display` form.
 fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
@@ -303,7 +305,7 @@ fn names(algorithms: &[Algorithm]) -> String {
     names.join(", ")
 }
 
-/// Shows a list of values, each as [`Shown`], and at most eight of them.
+/// Shows at most eight values of a list, each as [`Shown`] does.
 struct ShownList<'a>(&'a [String]);
 
 impl fmt::Display for ShownList<'_> {

@@ -5,25 +5,25 @@ use http::header::{ORIGIN, REFERER};
 use talaria_protocol::error::Shown;
 use url::{Position, Url};
 
-use crate::origin::Origins;
+use crate::access::origin::Origins;
 
 /// Why a publish with a cookie is refused: 400 with `invalid_request`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SourceOriginError {
-    /// Several `Origin` fields, or bytes that are no text.
+pub(crate) enum SourceOriginError {
+    /// Several `Origin` fields, or bytes that are not text.
     #[error("the request has a malformed or repeated Origin header; send one")]
     Malformed,
     /// Neither `Origin` nor `Referer`.
     #[error(
-        "a publish with a cookie has neither Origin nor Referer, so that nobody knows which page \
+        "a publish with a cookie has neither Origin nor Referer, so the hub cannot tell which page \
          sent it; send the token in the Authorization header instead"
     )]
     Missing,
-    /// A `Referer` that is no URL with an origin.
-    #[error("the Referer {} is no absolute URL; send an Origin header", Shown(.0))]
+    /// A `Referer` that is not a URL with an origin.
+    #[error("the Referer {} is not an absolute URL; send an Origin header", Shown(.0))]
     BadReferer(String),
-    /// A page that may not publish.
+    /// A page whose origin may not publish.
     #[error(
         "a publish with a cookie came from origin {}, but only {} (this hub itself) and \
          publish_origins ({accepted}) are accepted; add the origin to publish_origins",
@@ -41,7 +41,7 @@ pub enum SourceOriginError {
 
 impl SourceOriginError {
     /// A stable name for the log.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Malformed => "origin_malformed",
             Self::Missing => "origin_missing",
@@ -53,25 +53,25 @@ impl SourceOriginError {
 
 /// The origin under which a request reached the hub.
 #[derive(Debug, Clone, Copy)]
-pub struct OwnOrigin<'a> {
+pub(crate) struct OwnOrigin<'a> {
     /// `http` or `https`.
-    pub scheme: &'a str,
+    pub(crate) scheme: &'a str,
     /// `Host` or `:authority`.
-    pub authority: &'a str,
-    /// Whether the hub's public URL is one of HTTPS, be it that a proxy takes TLS off: an attacker
-    /// in the network between can write pages of `http`.
-    pub https_only: bool,
+    pub(crate) authority: &'a str,
+    /// Whether the hub's public URL begins with `https`, even if a proxy in front takes TLS off. Pages of
+    /// `http` may not publish then: an attacker in the network could have written them.
+    pub(crate) https_only: bool,
 }
 
-/// Checks which page sent a `POST` whose token came from a cookie: by `Origin` or, without that,
-/// by `Referer`. Accepted are the request's own origin and `publish_origins`.
+/// Checks which page sent a `POST` whose token came from a cookie, by its `Origin` or, without that, its
+/// `Referer`. The origin of the hub itself and `publish_origins` are accepted.
 ///
-/// On `http` an `https` origin of the same host counts as the own one, on the request's port or
-/// the default one: a proxy took the TLS off, and may have replaced the port.
+/// If the request came by `http`, an `https` origin of the same host is the hub's own too, with the
+/// request's port or the default one: a proxy took TLS off, and may have changed the port.
 ///
 /// # Errors
 /// See [`SourceOriginError`].
-pub fn check_source_origin(
+pub(crate) fn check_source_origin(
     headers: &HeaderMap,
     own: OwnOrigin<'_>,
     publish_origins: &Origins,
@@ -122,7 +122,7 @@ fn source_of(headers: &HeaderMap) -> Result<String, SourceOriginError> {
 }
 
 fn is_own(own: &Url, page: &Url, received: &str) -> bool {
-    // Something longer than an origin was not written by a browser.
+    // A browser sends an origin and nothing else.
     let bare = page.username().is_empty()
         && page.password().is_none()
         && matches!(&page[Position::BeforePath..], "/" | "")

@@ -1,4 +1,4 @@
-//! Judging a token: form, issuer, signature, claims (specification, "Token Validation").
+//! Verifies a token: its form, issuer, signature and claims (specification, "Token Validation").
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,25 +7,29 @@ use serde_json::{Map, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
 use super::cache::{self, Cache};
+use super::claims;
+use super::issuer::{Issuer, IssuerKey, Issuers};
 use super::jws::{Jws, judge_header, judge_type};
-use super::{Issuer, IssuerKey, Issuers, KeySet, Refusal, Role, claims};
-use crate::clock::Clock;
+use super::key_set::KeySet;
+use super::refusal::Refusal;
+use super::role::Role;
+use crate::clock::{Clock, UnixTime};
 
 /// What a verified token says.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Access {
-    /// Its generation, by what it grants with.
+    /// Its generation, which follows from the claim that it grants with.
     pub generation: Generation,
-    /// When it ends, in Unix seconds with their fraction: the `exp` claim as it is. `None`: never,
-    /// which only 0.x tokens may.
-    pub expires_at: Option<f64>,
+    /// When it ends: the `exp` claim as it is. `None` means never, which only 0.x tokens may say.
+    pub expires_at: Option<UnixTime>,
     /// What it allows.
     pub details: Arc<AuthorizationDetails>,
     /// The identifier of the trusted issuer whose key signed it.
     pub issuer: String,
     /// Its `sub`, if that is a string.
     pub subject: Option<String>,
-    /// Whether it carries a grant of Mercure 0.x, and this hub accepts those of 1.0 only.
+    /// Whether it has a grant of Mercure 0.x that does not count, because the hub accepts 1.0 only.
     pub ignores_older_claim: bool,
 }
 
@@ -41,8 +45,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for a hub: its trusted issuers, the base of its patterns and its maximums
-    /// (`details`, `granted_topics`, `pattern_bytes`, `token_bytes`).
+    /// A verifier of a hub. `limits` bounds the token and its details; patterns in it are resolved against
+    /// `base`.
     pub fn new(issuers: Issuers, base: Base, limits: Limits) -> Self {
         Self {
             issuers,
@@ -54,16 +58,16 @@ impl Verifier {
         }
     }
 
-    /// The same verifier, for tokens of this generation on: those with Mercure details are judged
-    /// as ever, the others as 0.x tokens if it is [`Generation::V0`].
+    /// The same verifier, for tokens of this generation and later ones. With [`Generation::V0`], a token
+    /// without Mercure details is verified as a 0.x token.
     pub fn from_generation(mut self, oldest: Generation) -> Self {
         self.oldest = oldest;
-        // What another rule accepted is no verdict of this one.
+        // A token that another rule accepted must be verified again.
         self.verified = Arc::default();
         self
     }
 
-    /// The same verifier, which refuses tokens that live longer than this; `None` takes any.
+    /// The same verifier, which refuses tokens with a longer lifetime; `None` accepts any lifetime.
     pub fn with_max_lifetime(mut self, max_lifetime: Option<Duration>) -> Self {
         self.max_lifetime = max_lifetime;
         self
@@ -76,8 +80,8 @@ impl Verifier {
 
     /// Verifies a compact token for a role.
     ///
-    /// `audiences` are the hub's resource identifiers, one of which `aud` must contain;
-    /// `now_unix` is the time in Unix seconds. There is no leeway (B-443).
+    /// `audiences` are the hub's resource identifiers, one of which `aud` must contain. There is no
+    /// leeway around `now` (B-443).
     ///
     /// # Errors
     /// The first reason found, in the order length, form, header, `iss`, key, signature, `exp`,
@@ -87,7 +91,7 @@ impl Verifier {
         token: &str,
         role: Role,
         audiences: &[String],
-        now_unix: f64,
+        now: UnixTime,
     ) -> Result<Access, Refusal> {
         let max = self.limits.token_bytes;
         if token.len() > max {
@@ -98,6 +102,7 @@ impl Verifier {
         }
         let authentic = self.authentic(token, role)?;
         let claims = &authentic.claims;
+        let now_unix = now.seconds();
         let expires_at = match authentic.generation {
             Generation::V1 => {
                 let expires_at = claims::expiry(claims, now_unix)?;
@@ -115,7 +120,7 @@ impl Verifier {
         };
         Ok(Access {
             generation: authentic.generation,
-            expires_at,
+            expires_at: expires_at.map(UnixTime::from_seconds),
             details: authentic.details.clone()?,
             issuer: authentic.issuer.clone(),
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
@@ -124,9 +129,9 @@ impl Verifier {
         })
     }
 
-    /// Verifies as [`Self::verify`] does; if the token names a key that its issuer may have
-    /// published since, has the issuer asked and judges it again. That takes some seconds at most
-    /// (specification, "Token Validation").
+    /// Verifies a token as [`Self::verify`] does. If its issuer may have published the key since the key
+    /// set was fetched, waits some seconds for a fetch and verifies it again (specification, "Token
+    /// Validation").
     ///
     /// # Errors
     /// As [`Self::verify`].
@@ -160,7 +165,8 @@ impl Verifier {
         refreshed.await.unwrap_or_else(verify)
     }
 
-    /// What a token says, if its issuer signed it: from the cache, where the same keys verified it.
+    /// What a token says, if its issuer signed it. The answer comes from the cache if the same keys have
+    /// verified the token before.
     fn authentic(&self, token: &str, role: Role) -> Result<Arc<Authentic>, Refusal> {
         let digest = cache::digest(token, role);
         if let Some(known) = self.verified.get(&digest)
@@ -190,7 +196,7 @@ impl Verifier {
         })?;
         let keys = match key {
             IssuerKey::Static(_) => None,
-            // Before it judges: what a newer set would say is asked of that.
+            // Taken before the set is used, so that a set that arrives meanwhile is asked again.
             IssuerKey::Set(set) => Some((Arc::clone(set), set.generation())),
         };
         let kid = header.get("kid").and_then(Value::as_str);
@@ -212,7 +218,7 @@ impl Verifier {
         })
     }
 
-    /// The generation of a token that nobody verified yet, and the issuer whose keys judge it.
+    /// The generation of a token that is not verified yet, and the issuer whose keys must verify it.
     fn choose(
         &self,
         header: &Map<String, Value>,
@@ -223,13 +229,13 @@ impl Verifier {
             _ => Generation::V1,
         };
         if generation == Generation::V1 {
-            // With the right type it is an access token that grants nothing here.
+            // With the right type, it is an access token that grants nothing here.
             judge_type(header).map_err(|refusal| match claims::are_of_older_token(claims) {
                 true => Refusal::OlderToken,
                 false => refusal,
             })?;
         }
-        // Not verified yet: the claim only chooses among keys that are trusted already.
+        // The claim is not verified yet, but it only chooses among keys that are trusted anyway.
         let named = claims.get("iss").and_then(Value::as_str);
         let issuer = match generation {
             Generation::V0 => self.issuers.of_older_token(named),
@@ -265,26 +271,26 @@ impl Verifier {
     }
 }
 
-/// Whose token it is, and what it says. It does not depend on the time.
+/// What a token says whose signature is verified. None of it depends on the time.
 #[derive(Debug)]
 struct Authentic {
     generation: Generation,
     issuer: String,
     claims: Map<String, Value>,
     details: Result<Arc<AuthorizationDetails>, Refusal>,
-    /// The set whose key signed it, and which one that was.
+    /// The key set that verified it, and the number that the set had then.
     keys: Option<(Arc<KeySet>, u64)>,
 }
 
-/// The generation of a token that nobody verified, to choose the words of an answer; `None` if it
+/// The generation of a token that is not verified, to choose the words of an answer; `None` if the token
 /// cannot be read.
-pub fn generation_of(token: &str) -> Option<Generation> {
+pub(crate) fn generation_of(token: &str) -> Option<Generation> {
     let claims = Jws::split(token).and_then(|jws| jws.claims()).ok()?;
     Some(claims::generation(&claims))
 }
 
 impl Authentic {
-    /// What it occupies, at most: its claims grow with the token, its matchers with their states.
+    /// The most bytes that it occupies: its claims grow with the token, its matchers with their states.
     fn bytes(&self, token: &str) -> usize {
         const PER_TOKEN_BYTE: usize = 6;
         const PER_STATE: usize = 8;

@@ -4,45 +4,46 @@ use std::sync::Arc;
 
 use talaria_protocol::Matcher;
 
-use super::client::hash;
-use super::{Charge, Client, Exceeded, Exhausted, Ledger, Resource, Scope};
-use crate::interest::Selection;
+use super::client::{Client, hash};
+use super::exceeded::{Exceeded, Resource, Scope};
+use super::ledger::{Charge, Exhausted, Ledger};
+use crate::engine::interests::Selection;
 
-/// What a topic costs beside its own bytes, measured: its places in the selection and the index.
+/// The bytes that a topic takes besides its own: its places in the selection and the index, as measured.
 const TOPIC_BYTES: u64 = 160;
-/// The same of a pattern, whose parts are allocated one by one.
+/// The bytes that a pattern takes besides its own. Its parts are allocated one by one.
 const PATTERN_BYTES: u64 = 512;
-/// Of the bodies of all clients, those of clients without a token may have this part: a quarter.
+/// Clients without a token may have one part in this many of the memory for bodies: a quarter.
 const ANONYMOUS_PART: u64 = 4;
-/// A body is charged at least this much at a time.
+/// The least bytes that a body is charged at a time.
 const LEAST_BODY_BYTES: u64 = 4096;
 
-/// Bounds of one resource; `None` for no bound.
+/// The bounds of one resource. `None` means that there is no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// For all clients together. While less than a fifth is free, one client may have no more than its
-    /// share, as [`Ledger`] says.
+    /// The bound for all clients together. While less than a fifth is free, one client may have no more than
+    /// its share, as [`Ledger`] says.
     pub total: Option<u64>,
-    /// For one address, of IPv6 a network of 64 bits.
+    /// The bound for one address; of IPv6, for a /64 network.
     pub per_address: Option<u64>,
-    /// For one token subject.
+    /// The bound for one token subject.
     pub per_subject: Option<u64>,
-    /// For one connection.
+    /// The bound for one connection.
     pub per_connection: Option<u64>,
 }
 
-/// What clients may hold.
+/// The bounds of everything that clients may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetOptions {
-    /// Open event streams. What one connection may have is the listener's.
+    /// Open event streams. The listener bounds the streams of one connection.
     pub streams: Bounds,
     /// Bytes of the matchers of open streams and of the grants of their tokens.
     pub matcher_memory: Bounds,
     /// States of the patterns of open streams.
     pub matcher_states: Bounds,
-    /// Bytes of request bodies that are being read or published; those without a token have a
-    /// quarter.
+    /// Bytes of request bodies that are being read or published. Clients without a token may have a quarter
+    /// of them.
     pub body_memory: Bounds,
 }
 
@@ -67,7 +68,7 @@ impl Default for BudgetOptions {
     }
 }
 
-/// What clients hold at a moment.
+/// The amounts that clients hold at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Used {
     /// Open event streams.
@@ -80,7 +81,7 @@ pub struct Used {
     pub body_memory: u64,
 }
 
-/// The budgets of a hub.
+/// The budgets of a hub, and what is used of them.
 #[derive(Debug)]
 pub struct Budgets {
     streams: Budget,
@@ -90,7 +91,7 @@ pub struct Budgets {
     anonymous_bodies: Arc<Ledger<u64>>,
 }
 
-/// What a client holds; dropping it gives it back.
+/// What a client holds. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct Held {
     _charges: Box<[Charge<u64>]>,
@@ -112,7 +113,7 @@ impl Budgets {
         }
     }
 
-    /// What is held at this moment.
+    /// The amounts that are held at this moment.
     pub fn used(&self) -> Used {
         Used {
             streams: self.streams.by_address.used(),
@@ -122,8 +123,8 @@ impl Budgets {
         }
     }
 
-    /// Charges a stream and what it selects, which is in memory once for all streams that select the
-    /// same.
+    /// Charges a client for a stream and for its selection. A selection is in memory once for all streams
+    /// that have it.
     pub(crate) fn stream(&self, client: &Client, selection: &Selection) -> Result<Held, Exceeded> {
         let (mut bytes, mut states) = (0, 0);
         for matcher in selection.matchers.iter().chain(&selection.grants) {
@@ -146,7 +147,7 @@ impl Budgets {
         })
     }
 
-    /// What a request body of the client will be charged to, before anything of it is read.
+    /// The charge of a request body of the client, of which nothing was read yet.
     pub fn body(&self, client: &Client) -> BodyCharge<'_> {
         BodyCharge {
             budgets: self,
@@ -157,7 +158,7 @@ impl Budgets {
     }
 }
 
-/// What a request body holds; dropping it gives it back.
+/// The charge of a request body. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct BodyCharge<'a> {
     budgets: &'a Budgets,
@@ -175,11 +176,11 @@ impl From<BodyCharge<'_>> for Held {
 }
 
 impl BodyCharge<'_> {
-    /// Covers a body of `bytes` bytes, which it declares or has come to. The charge grows to twice its
-    /// size at least, so that there are few of them however the body comes.
+    /// Covers a body of `bytes` bytes, declared or received. The charge at least doubles each time, so that a
+    /// body in small pieces is charged a few times only.
     ///
     /// # Errors
-    /// The budget that it would exceed.
+    /// If a budget would be exceeded.
     pub fn grow_to(&mut self, bytes: u64) -> Result<(), Exceeded> {
         if bytes <= self.covered {
             return Ok(());
@@ -216,7 +217,8 @@ struct Budget {
     resource: Resource,
     by_address: Arc<Ledger<u64>>,
     by_subject: Arc<Ledger<u64>>,
-    /// Only its own bound counts for a connection: a client could open another to get more.
+    /// A connection has no share of the total, only its own bound: a client could open another one to get
+    /// another share.
     by_connection: Option<Arc<Ledger<u64>>>,
 }
 
@@ -235,8 +237,8 @@ impl Budget {
         }
     }
 
-    /// Charges a client in every scope in which it counts, the narrowest first, so that a refusal
-    /// names what the client can mend.
+    /// Charges a client in every scope in which it counts. The narrowest comes first, so that a refusal names
+    /// the scope in which the client can do something about it.
     fn charge(
         &self,
         client: &Client,
@@ -247,7 +249,7 @@ impl Budget {
         if amount == 0 {
             return Ok(());
         }
-        // A client of an unknown address shares it with all others like it.
+        // All clients of an unknown address count as one.
         let address = Some((&self.by_address, hash(&client.address), Scope::Address));
         let subject = client
             .subject
@@ -255,7 +257,7 @@ impl Budget {
         let connection = self.by_connection.as_ref().zip(client.connection);
         let connection = connection.map(|(ledger, number)| (ledger, number, Scope::Connection));
         for (ledger, holder, scope) in [connection, subject, address].into_iter().flatten() {
-            // A connection has so few streams that each may count in full.
+            // A connection has few streams, so each counts in full.
             let item = item.filter(|_| scope != Scope::Connection);
             let charge = match item {
                 Some(item) => ledger.charge_for_item(holder, item, amount),
@@ -272,7 +274,8 @@ impl Budget {
     }
 }
 
-/// What a ledger's refusal means to the client; of the scopes the first is that of the whole ledger.
+/// The budget that a ledger says is exhausted. The first scope is that of the whole ledger, the second
+/// that of one holder.
 fn exceeded(
     resource: Resource,
     [whole, each]: [Scope; 2],

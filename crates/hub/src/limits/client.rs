@@ -1,42 +1,43 @@
-//! Who a client is, for what it may hold.
+//! The client that is charged for what a request holds.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::LazyLock;
 
-use http::request::Parts;
-
-use super::ClientAddress;
-use crate::Connection;
+use super::address::ClientAddress;
 use crate::access::{Access, Presented};
 
-/// The key under which names of clients are hashed, so that a client cannot choose two that are equal.
+/// The key by which clients are hashed, so that a client cannot choose a name with the hash of another.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Who makes a request, by everything that a budget may count it by.
+/// The client of a request, by everything that a budget may count it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// Where it comes from; `None` if the listener does not say.
+    /// The address of the client; `None` if the listener does not tell it.
     pub address: Option<ClientAddress>,
-    /// A keyed hash of whom its token is about; `None` without a token.
+    /// A keyed hash of the subject of its token; `None` without a token.
     pub subject: Option<u64>,
     /// The number of its connection; `None` if the listener does not number them.
     pub connection: Option<u64>,
 }
 
 impl Client {
-    /// The client of a request whose token, if it has one, was verified.
-    pub(crate) fn new(parts: &Parts, token: Option<(&Presented, &Access)>) -> Self {
-        let connection = parts.extensions.get::<Connection>();
+    /// The client of a request that came over a connection with this number; its token, if it has
+    /// one, was verified.
+    pub(crate) fn new(
+        address: Option<ClientAddress>,
+        connection: Option<u64>,
+        token: Option<(&Presented, &Access)>,
+    ) -> Self {
         Self {
-            address: connection.and_then(Connection::client_address),
+            address,
             subject: token.map(|(presented, access)| subject(presented, access)),
-            connection: connection.and_then(|connection| connection.number),
+            connection,
         }
     }
 
-    /// A number that stands for the client where clients take turns: those that differ in address or
-    /// token subject have different ones, and a client cannot choose its own. The connection does not
-    /// count, since a client has as many as it likes.
+    /// A number that stands for the client where clients take turns. Clients that differ in address or token
+    /// subject have different numbers, and a client cannot choose its number. The connection does not count,
+    /// because a client can open as many as it likes.
     pub fn number(&self) -> u64 {
         hash(&(self.address, self.subject))
     }
@@ -47,9 +48,9 @@ pub(super) fn hash(value: &impl Hash) -> u64 {
     KEY.hash_one(value)
 }
 
-/// Whom a token is about: issuer and `sub`. Without a `sub` it is the token itself, without its
-/// signature, of which ECDSA has several that are valid. All such tokens of an issuer together
-/// would let one of their holders take the share of the others.
+/// The subject of a token: its issuer and `sub`. A token without `sub` is its own subject, without the
+/// signature, because ECDSA has several valid ones. If all such tokens of an issuer were one subject, one
+/// of their holders could take the share of the others.
 fn subject(presented: &Presented, access: &Access) -> u64 {
     match access
         .subject

@@ -1,9 +1,9 @@
-//! What a client is told that would hold too much.
+//! The refusal of a request that would exceed a budget.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Something that clients hold.
+/// A resource that clients hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// Open event streams.
@@ -17,7 +17,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// What the names of its directives begin with.
+    /// The beginning of the names of its directives.
     fn directive(self) -> &'static str {
         match self {
             Self::Streams => "max_streams",
@@ -46,23 +46,23 @@ impl Resource {
     }
 }
 
-/// Whose amount is counted.
+/// The clients whose amount is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// That of all clients together.
+    /// All clients together.
     Total,
-    /// That of the clients without a token.
+    /// All clients without a token.
     Anonymous,
-    /// That of one address.
+    /// One address.
     Address,
-    /// That of one token subject.
+    /// One token subject.
     Subject,
-    /// That of one connection.
+    /// One connection.
     Connection,
 }
 
 impl Scope {
-    /// What the name of a directive ends with.
+    /// The end of the name of a directive.
     fn directive(self) -> &'static str {
         match self {
             Self::Total | Self::Anonymous => "",
@@ -86,15 +86,15 @@ impl Scope {
 /// The budget that a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Of what.
+    /// The resource.
     pub resource: Resource,
-    /// Whose.
+    /// The clients whose amount is bounded.
     pub scope: Scope,
     /// The bound.
     pub limit: u64,
-    /// What the request needs.
+    /// The amount that the request needs.
     pub needed: u64,
-    /// If the bound is the share of one holder: the amount that is shared, and almost used up.
+    /// The total that is almost used up, if the bound is the share of one holder of it.
     pub shared: Option<u64>,
 }
 
@@ -108,7 +108,7 @@ impl Exceeded {
         format!("{}{}", self.resource.directive(), scope.directive())
     }
 
-    /// When it may be worth trying again.
+    /// How long the client should wait before it tries again.
     pub fn retry_after(&self) -> Duration {
         Duration::from_secs(match self.resource {
             Resource::BodyMemory => 1,

@@ -1,24 +1,25 @@
-//! How much each holder has of a bounded amount.
+//! A ledger: how much each holder has of a bounded amount.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// While less than this part is free, a holder may have no more than its share.
+/// While less than one part in this many is free, a holder may have no more than its share.
 const RESERVE: u64 = 5;
-/// The part of all that is a holder's share.
+/// The share of a holder is one part in this many of the capacity.
 const SHARE: u64 = 200;
-/// A share is at least this much, since an office has one address and sends several requests at once,
-/// but at most a hundredth of all.
+/// The least share, because an office has one address and sends several requests at once. It is at most a
+/// hundredth of the capacity.
 const LEAST_SHARE: u64 = 8;
-/// The part of all that a share is at most, if it is more than a two-hundredth.
+/// A share that is more than a two-hundredth is at most one part in this many.
 const LARGEST_SHARE: u64 = 100;
 
-/// An amount that holders share. The first four fifths go to the holders that come first, even all to
-/// one: a proxy has a single address. While less than a fifth is free, a holder may have no more than
-/// its share: a two-hundredth of all, or 8 if that is more, but at most a hundredth of all. So twenty
-/// holders that take what they can leave a hundredth, and a tenth of an amount of 1,600 or more. An operator may set a
-/// bound for each holder as well.
+/// A bounded amount, and how much of it each holder has.
+///
+/// The first four fifths go to the holders that come first, even all to one: a proxy has a single address. While less than a fifth is free, a holder may have no more than
+/// its share: a two-hundredth of all, or 8 if that is more, but at most a hundredth of all. So if twenty
+/// holders take what they can, a hundredth is left, and a tenth of an amount of 1,600 or more. An operator
+/// may set a bound for each holder as well.
 #[derive(Debug)]
 pub struct Ledger<K> {
     capacity: u64,
@@ -30,7 +31,7 @@ pub struct Ledger<K> {
 struct State<K> {
     used: u64,
     held: HashMap<K, u64>,
-    /// What is in memory once, however many hold it: by itself, and for each of its holders.
+    /// The items that are in memory once, however many hold them: by item, and by holder and item.
     items: HashMap<(Option<K>, u64), Item>,
 }
 
@@ -43,13 +44,13 @@ struct Item {
 /// Why a charge is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
-    /// All holders together have too much.
+    /// The capacity for all holders is reached.
     #[error("the bound of {capacity} for all clients together is reached")]
     InAll {
         /// The bound.
         capacity: u64,
     },
-    /// This one has too much.
+    /// The bound for one holder is reached.
     #[error("the bound of {most} for one client is reached")]
     Each {
         /// The bound at this moment.
@@ -74,13 +75,13 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
     /// Gives an amount to a holder, until the charge is dropped.
     ///
     /// # Errors
-    /// When it would be too much for this holder, or in all.
+    /// If the amount would be too much for this holder, or for all.
     pub fn charge(self: &Arc<Self>, holder: K, amount: u64) -> Result<Charge<K>, Exhausted> {
         self.enter(holder, None, amount)
     }
 
-    /// The same of an item that is in memory once, which counts once in all and once for each of its
-    /// holders. Items that are equal have the same amount.
+    /// Gives a holder the amount of an item that is in memory once. The item counts once in all, and once for
+    /// each of its holders. Equal items have the same amount.
     ///
     /// # Errors
     /// As [`Self::charge`].
@@ -135,7 +136,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         })
     }
 
-    /// What a holder may have while less than a fifth is free.
+    /// The share of a holder, which bounds it while less than a fifth is free.
     fn share(&self) -> u64 {
         let least = LEAST_SHARE.min(self.capacity / LARGEST_SHARE).max(1);
         least.max(self.capacity / SHARE)
@@ -151,7 +152,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         self.capacity
     }
 
-    /// What a holder has at most, whatever is free; `u64::MAX` for no such bound.
+    /// The most that a holder may have, however much is free; `u64::MAX` for no such bound.
     pub fn most_each(&self) -> u64 {
         self.most_each
     }
@@ -162,7 +163,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
 }
 
 impl<K: Hash + Eq + Clone> State<K> {
-    /// What one more charge costs: nothing if it is for an item that is there.
+    /// The cost of one more charge: nothing if it is for an item that is there.
     fn costs(&self, holder: Option<&K>, item: Option<u64>, amount: u64) -> u64 {
         let is_there = |item| self.items.contains_key(&(holder.cloned(), item));
         if item.is_some_and(is_there) {
@@ -180,7 +181,7 @@ impl<K: Hash + Eq + Clone> State<K> {
         item.charges += 1;
     }
 
-    /// What ends with one charge: nothing if it is for an item that others are charged for.
+    /// The amount that is free again after a charge has ended: nothing if other charges are for the same item.
     fn ends(&mut self, holder: Option<&K>, item: Option<u64>, amount: u64) -> u64 {
         let Some(item) = item else {
             return amount;
@@ -208,7 +209,7 @@ fn shrink<K: Hash + Eq, V>(map: &mut HashMap<K, V>) {
     }
 }
 
-/// What a holder has; dropping it gives it back.
+/// An amount that a holder has. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct Charge<K: Hash + Eq + Clone> {
     ledger: Arc<Ledger<K>>,
@@ -238,7 +239,7 @@ impl<K: Hash + Eq + Clone> Drop for Charge<K> {
 mod tests {
     use super::*;
 
-    /// Charges one unit at a time until it is refused; how many there were.
+    /// Charges one unit at a time until it is refused. Returns how many were charged.
     fn fill(ledger: &Arc<Ledger<u8>>, holder: u8, charges: &mut Vec<Charge<u8>>) -> u64 {
         let before = ledger.used();
         while let Ok(charge) = ledger.charge(holder, 1) {
@@ -262,7 +263,7 @@ mod tests {
         assert_eq!(ledger.used(), 80_000);
     }
 
-    /// An office has one address, and its people come at the same time.
+    /// The people of an office share an address and come at the same time.
     #[test]
     fn a_share_of_a_small_ledger_is_more_than_one() {
         for (capacity, share) in [
@@ -283,7 +284,7 @@ mod tests {
         }
     }
 
-    /// What is too little to be divided goes to the first.
+    /// An amount that is too small to be divided goes to the first holder.
     #[test]
     fn the_smallest_ledgers_can_be_used_up() {
         for capacity in 1..10 {
@@ -311,8 +312,7 @@ mod tests {
         assert!(ledger.charge(1, 10).is_ok());
     }
 
-    /// What is in memory once counts once, until the last of those that share it is gone, whichever
-    /// of them that is.
+    /// An item that is in memory once counts once, until the last of its holders is gone.
     #[test]
     fn an_item_counts_once_in_all_and_once_for_each_holder() {
         let ledger = Arc::new(Ledger::new(100, Some(10)));
@@ -337,7 +337,7 @@ mod tests {
         assert!(state.items.is_empty() && state.held.is_empty());
     }
 
-    /// A ledger is as small after a peak as before it.
+    /// A ledger gives memory back after a peak.
     #[test]
     fn a_ledger_shrinks_after_a_peak() {
         let ledger = Arc::new(Ledger::new(u64::MAX, None));

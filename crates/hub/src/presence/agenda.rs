@@ -1,4 +1,4 @@
-//! Which subscription events have to be appended, and which appends are in flight.
+//! The agenda: which subscription events have to be appended, and which appends are in flight.
 //!
 //! The agenda compares what each subscription is (open or gone) with what the log is known to hold
 //! of it, and names the one event that is missing. It holds state, not a queue of events, so its
@@ -17,24 +17,22 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::rate::Rate;
-use super::{Document, Visit, Visitor};
-use crate::drain::Drain;
+use super::visit::{Serial, Visit, Visitor};
+use crate::engine::active::Document;
+use crate::engine::drain::UnderWay;
 
 /// The most appends in flight. It keeps subscription events from filling the transport's queue
 /// (65,536 updates), and is about two commits of a history (1 MiB each): one is synced while the
 /// next one gathers.
 pub(crate) const IN_FLIGHT: usize = 2_048;
-/// The bytes of the same, as payloads may be large; one more may exceed them.
+/// The bytes of the events in flight, as payloads may be large. One more event may exceed them.
 pub(crate) const IN_FLIGHT_BYTES: usize = 8 << 20;
-
-/// Identifies a subscription on the agenda; increasing.
-pub(crate) type Serial = u64;
 
 /// The events to be appended, oldest subscription first.
 #[derive(Default)]
 pub(crate) struct Agenda {
     next: Serial,
-    /// Holds visits back that came faster than their client may announce.
+    /// Holds back visits that come faster than their client may announce.
     rate: Rate,
     beginnings: BTreeMap<Serial, Beginning>,
     ends: BTreeMap<Serial, End>,
@@ -64,7 +62,7 @@ struct Beginning {
 struct End {
     document: Arc<Document>,
     /// Keeps a stopping hub waiting for the event.
-    share: Arc<Drain>,
+    share: UnderWay,
 }
 
 /// An append in flight.
@@ -74,7 +72,7 @@ struct InFlight {
     /// Dropped with the outcome.
     _waiting: Option<Waiting>,
     /// Set once the subscription is gone.
-    gone: Option<Arc<Drain>>,
+    gone: Option<UnderWay>,
 }
 
 /// A stream's head waits until the last clone of its sender is dropped.
@@ -134,13 +132,13 @@ impl Agenda {
         }
     }
 
-    /// Ends the subscriptions of a subscriber. Returns those of which no event is in the log or may
-    /// come there, so that they can be forgotten.
+    /// Ends the subscriptions of a subscriber. Returns those that can be forgotten: no event of theirs is in
+    /// the log, or may still be stored.
     #[must_use]
     pub(crate) fn unsubscribe(
         &mut self,
         entered: &Entered,
-        share: &Arc<Drain>,
+        share: &UnderWay,
     ) -> Vec<Arc<Document>> {
         if entered.is_held_back && self.rate.leave(entered.visitor, entered.first) {
             return Vec::new();
@@ -155,23 +153,23 @@ impl Agenda {
     }
 
     /// Ends a subscription. Returns `false` if it can be forgotten.
-    fn end(&mut self, serial: Serial, document: &Arc<Document>, share: &Arc<Drain>) -> bool {
+    fn end(&mut self, serial: Serial, document: &Arc<Document>, share: &UnderWay) -> bool {
         if let Some(append) = self.in_flight.get_mut(&serial) {
-            append.gone = Some(Arc::clone(share));
+            append.gone = Some(share.clone());
             return true;
         }
         match self.beginnings.remove(&serial) {
             Some(beginning) if !beginning.in_doubt && !document.is_stored(true) => false,
             _ => {
-                let (document, share) = (Arc::clone(document), Arc::clone(share));
+                let (document, share) = (Arc::clone(document), share.clone());
                 self.ends.insert(serial, End { document, share });
                 true
             }
         }
     }
 
-    /// What is due next; `None` if nothing is, or if [`IN_FLIGHT`] appends are in flight. Ends come
-    /// first: an end removes an entry, so a log that stores only beginnings cannot make the agenda grow.
+    /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. Ends come
+    /// first: an end removes an entry, so the agenda does not grow if the log stores only beginnings.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
         while let Some((first, documents)) = self.rate.next(now) {
             self.begin(first, &documents, None);
@@ -217,7 +215,7 @@ impl Agenda {
         None
     }
 
-    /// When something will be due for which nothing but time is missing.
+    /// How long until something is due, if nothing else happens.
     pub(crate) fn due_in(&self, now: Instant) -> Option<Duration> {
         self.rate.due_in(now)
     }

@@ -1,4 +1,4 @@
-//! When to append again what the log did not store.
+//! Pauses between attempts to append what the log did not store.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(2);
-/// After an unknown outcome, how long an update may take to show in the log.
+/// How long an update of unknown outcome may take to appear in the log.
 pub(super) const SETTLING: Duration = Duration::from_secs(2);
 
 /// A pause between appends, which grows while the log stores nothing.
@@ -21,7 +21,7 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// Takes over how an append went. Logs the first failure and the recovery; `what` was appended.
+    /// Notes the outcome of an append of `what`. Logs the first failure and the recovery.
     pub(super) fn note<T>(&mut self, outcome: &Result<T, AppendError>, what: &'static str) {
         let Err(error) = outcome else {
             if std::mem::take(&mut self.is_told) {
@@ -33,7 +33,7 @@ impl Pause {
         if !std::mem::replace(&mut self.is_told, true) {
             tracing::warn!(%error, "{what} cannot be stored; the hub tries again until it can");
         }
-        // What was in flight together fails together and counts once.
+        // Appends that were in flight together fail together, and count once.
         if self.until.is_none() {
             self.length = (self.length * 2).clamp(SHORTEST, LONGEST);
         }
@@ -45,7 +45,7 @@ impl Pause {
         self.until = self.until.max(Some(until));
     }
 
-    /// Whether appending may go on.
+    /// Whether the pause is over, so that appending may go on.
     pub(super) fn is_over(&mut self) -> bool {
         if self.until.is_some_and(|until| until <= Instant::now()) {
             self.until = None;
@@ -53,7 +53,7 @@ impl Pause {
         self.until.is_none()
     }
 
-    /// Waits for the end of the pause; for ever if there is none.
+    /// Waits for the end of the pause, or for ever if there is no pause.
     pub(super) async fn elapse(&self) {
         match self.until {
             Some(until) => sleep_until(until).await,

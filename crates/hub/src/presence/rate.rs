@@ -1,10 +1,10 @@
-//! How fast a client's subscriptions are announced.
+//! The rate at which the subscriptions of a client are announced.
 //!
-//! A visit is charged, with its beginnings and ends, when it may be announced. A client that has used
-//! up its burst is served none the worse: its stream opens at once, and its subscriptions are announced
-//! later, in the order in which they came. One that leaves before that leaves nothing in the log, so
-//! a client that comes and goes faster than the rate writes no more than the rate. Refusing would hit all
-//! clients that share the address, and make them come back again and again.
+//! A visit is charged, with its beginnings and ends, when it may be announced. The streams of a client
+//! that has used up its burst still open at once; their subscriptions are announced later, in the order
+//! in which they came. A visit that ends before it is announced leaves nothing in the log, so a client
+//! that comes and goes faster than the rate writes no more than the rate. Refusing it instead would hit
+//! all clients that share its address, and make them reconnect again and again.
 //!
 //! It knows no clock; times are passed to it.
 
@@ -14,25 +14,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::agenda::Serial;
-use super::{Document, Visit, Visitor};
+use super::visit::{Serial, Visit, Visitor};
+use crate::engine::active::Document;
 
 /// How many seconds' worth a client may use at once.
 const BURST: Duration = Duration::from_secs(16);
-/// Accounts are looked through for those that are settled when there are twice as many as were left the
-/// last time, and at least this many.
+/// Settled accounts are removed when there are twice as many accounts as the last removal left, and at
+/// least this many.
 const FEWEST_ACCOUNTS: usize = 1_024;
 
 /// The subscriptions of a visit, by the serial of the first.
 pub(super) type Begun = (Serial, Arc<[Arc<Document>]>);
 
-/// Who has to wait, and until when.
+/// Which clients have to wait, and until when.
 #[derive(Debug, Default)]
 pub(crate) struct Rate {
     /// 0 for no bound.
     bytes_per_second: u64,
     accounts: HashMap<Visitor, Account>,
-    /// The clients with visits that wait: by when what they used is paid, and the first visit.
+    /// The clients with visits that wait, by the moment at which what they used is paid for, and by the
+    /// first visit that waits.
     waiting: BTreeMap<(Instant, Serial), Visitor>,
     look_through_at: usize,
 }
@@ -69,8 +70,8 @@ impl Rate {
         }
     }
 
-    /// Enters a visit. Returns whether it may be announced at once; else [`Self::next`] returns it when
-    /// it may.
+    /// Enters a visit. Returns whether it may be announced at once. If not, [`Self::next`] returns it when it
+    /// may.
     #[must_use]
     pub(super) fn enter(&mut self, visit: &Visit, begun: Begun, now: Instant) -> bool {
         if self.bytes_per_second == 0 {
@@ -98,7 +99,7 @@ impl Rate {
         false
     }
 
-    /// Takes a visit out that has ended. Returns whether it still waited.
+    /// Removes a visit that has ended. Returns whether it was still waiting.
     pub(super) fn leave(&mut self, visitor: Visitor, serial: Serial) -> bool {
         let Some(account) = self.accounts.get_mut(&visitor) else {
             return false;
@@ -115,8 +116,8 @@ impl Rate {
         true
     }
 
-    /// The next visit that waited and may be announced now. Clients take turns: the one that has the
-    /// least to pay comes first.
+    /// The next waiting visit that may be announced now. Clients take turns: the one that has the least to
+    /// pay comes first.
     pub(super) fn next(&mut self, now: Instant) -> Option<Begun> {
         let first = self.waiting.first_entry()?;
         let (paid_at, serial) = *first.key();
@@ -133,13 +134,13 @@ impl Rate {
         Some((serial, visit.documents))
     }
 
-    /// When [`Self::next`] will return something, if nothing else happens; `None` if nothing waits.
+    /// How long until [`Self::next`] returns a visit, if nothing else happens; `None` if no visit waits.
     pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
         let ((paid_at, _), _) = self.waiting.first_key_value()?;
         Some(paid_at.saturating_duration_since(now + BURST))
     }
 
-    /// Forgets the accounts that are as good as new.
+    /// Removes the accounts that have paid for everything, and whose visits do not wait.
     fn forget_settled(&mut self, now: Instant) {
         if self.accounts.len() < self.look_through_at.max(FEWEST_ACCOUNTS) {
             return;
@@ -191,8 +192,8 @@ mod tests {
         rate.next(now).map(|(serial, _)| serial)
     }
 
-    /// However many visits a client makes, those that are announced take no more than the rate and a
-    /// burst; the others wait for their turn, in their order.
+    /// The visits of a client that are announced take no more than the rate and a burst, however many it
+    /// makes. The others wait for their turn, in their order.
     #[test]
     fn a_client_writes_no_more_than_its_rate() {
         let mut rate = Rate::new(RATE);
@@ -214,7 +215,7 @@ mod tests {
         );
     }
 
-    /// What leaves while it waits costs nothing, wherever it stands.
+    /// A visit that leaves while it waits costs nothing, whatever its place.
     #[test]
     fn a_visit_that_leaves_before_its_turn_is_not_charged() {
         let mut rate = Rate::new(RATE);
@@ -232,8 +233,8 @@ mod tests {
         assert!(!rate.leave(client(2), 1), "never seen");
     }
 
-    /// A client that comes after another one's thousands is announced at once, and among those that
-    /// wait each has its turn.
+    /// A client that comes after thousands of visits of another one is announced at once, and clients that
+    /// wait take turns.
     #[test]
     fn clients_do_not_wait_for_each_other() {
         let mut rate = Rate::new(RATE);
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(announced, [17, 18, 19, 5_017, 5_018, 5_019]);
     }
 
-    /// Accounts are forgotten once they are paid, so that passers-by leave nothing.
+    /// Accounts are removed once they have paid, so that clients that come once leave nothing.
     #[test]
     fn accounts_are_forgotten() {
         let mut rate = Rate::new(RATE);

@@ -1,5 +1,5 @@
-//! The one task that publishes subscription events: for each subscription its beginning strictly
-//! before its end, and each once.
+//! The reconciler: the one task that publishes subscription events. For each subscription it stores the
+//! beginning strictly before the end, and each once.
 //!
 //! An event is appended until its outcome is known. After a refusal it is not in the log and is
 //! appended again. After an unknown outcome it may be in the log: nothing is appended for
@@ -18,22 +18,24 @@ use tokio::task::coop::consume_budget;
 use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::agenda::{Agenda, Due, Entered, Serial};
+use super::agenda::{Agenda, Due, Entered};
+use super::options::PresenceOptions;
 use super::pause::Pause;
-use super::{PresenceOptions, Visit, Visitor, recovery};
-use crate::Connection;
+use super::recovery;
+use super::visit::{Serial, Visit, Visitor};
 use crate::access::Access;
-use crate::drain::Drain;
-use crate::router::Router;
+use crate::engine::drain::UnderWay;
+use crate::engine::router::Router;
+use crate::limits::ClientAddress;
 
 /// The longest time that the head of a stream waits for its beginning to be stored.
 const HEAD_WAIT: Duration = Duration::from_secs(2);
 
-/// What a subscriber's connection holds while it lasts.
+/// The announced subscriptions of a subscriber. Their ends are published when this is dropped.
 pub(crate) struct Announced {
     shared: Arc<Shared>,
     entered: Entered,
-    drain: Arc<Drain>,
+    drain: UnderWay,
 }
 
 impl Drop for Announced {
@@ -49,11 +51,11 @@ impl Drop for Announced {
 /// What subscribers and the task share.
 struct Shared {
     agenda: Mutex<Agenda>,
-    /// Rung when something was put on the agenda.
+    /// Rung when something is put on the agenda.
     bell: Notify,
     /// Whether the newest outcome says that the log stores nothing at the moment.
     is_away: AtomicBool,
-    /// Whether the log has a line about a client that announces too fast.
+    /// Whether a client that announces too fast was logged.
     is_told: AtomicBool,
     router: Arc<Router>,
 }
@@ -123,8 +125,8 @@ impl Reconciler {
         });
     }
 
-    /// Where a list stands before anything was routed. An id asked for later could be newer than the
-    /// list.
+    /// The id at which the list of active subscriptions stands before anything is routed. An id that is
+    /// asked for later could be newer than the list.
     pub(crate) fn newest_at_start(&self) -> Option<&str> {
         self.newest_at_start.as_deref()
     }
@@ -133,13 +135,13 @@ impl Reconciler {
     pub(crate) fn visit(
         &self,
         access: Option<&Access>,
-        connection: Option<&Connection>,
+        address: Option<ClientAddress>,
         answers_older: bool,
     ) -> Option<Visit> {
         if access.is_none() && self.options.token_holders_only {
             return None;
         }
-        let visitor = Visitor::of(access, connection);
+        let visitor = Visitor::of(access, address);
         let most_bytes = self.options.bytes_per_request;
         Some(Visit::new(visitor, most_bytes, answers_older))
     }
@@ -148,7 +150,7 @@ impl Reconciler {
     /// [`HEAD_WAIT`], and at once while the log stores nothing or the client announces too fast: then
     /// the events follow. Whatever happens to the caller, the end follows when what it holds is
     /// dropped.
-    pub(crate) async fn begin(&self, visit: Visit, drain: Arc<Drain>) -> Announced {
+    pub(crate) async fn begin(&self, visit: Visit, drain: UnderWay) -> Announced {
         self.start();
         let (waiting, mut tried) = mpsc::channel(1);
         let entered = self
@@ -216,7 +218,7 @@ async fn append_due(
     loop {
         // A log in memory commits within `append`, so others get their turn.
         consume_budget().await;
-        // In a statement of its own, so that the agenda is free again.
+        // A separate statement, so that the lock is released.
         let due = shared.agenda().next(Instant::now());
         match due {
             None => return,
@@ -244,7 +246,7 @@ fn finish(
     outcome: &Result<Appended, AppendError>,
     pause: &mut Pause,
 ) {
-    // Before a head is released, so that the next one sees it.
+    // This comes before a head is released, so that the next one sees it.
     shared.is_away.store(outcome.is_err(), Ordering::Relaxed);
     pause.note(outcome, "subscription events");
     let forgotten = shared.agenda().finish(serial, outcome);

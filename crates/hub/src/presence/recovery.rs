@@ -1,4 +1,4 @@
-//! What a process that died could not say: that its subscriptions have ended (design §7).
+//! Recovery: ends the subscriptions that a process left open when it died (ADR 0014).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use talaria_transport::{Admit, Frame, Position, ReadError, Transport, Verdict};
 use tokio::time::sleep;
 
 use super::pause::Pause;
-use super::table::event_topic;
+use crate::engine::active::event_topic;
 
 /// The pause after a read that failed.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 const PAGE_BYTES: usize = 256 * 1024;
 /// How many ends are appended with one commit.
 const ENDS_AT_ONCE: usize = 256;
-/// The bytes of the same; one more may exceed them.
+/// The bytes of these ends. One more end may exceed them.
 const ENDS_AT_ONCE_BYTES: usize = 1 << 20;
-/// What the ends may take that are held at a time. Where more is open the log is read again.
+/// The bytes of the ends that are held at a time. If more subscriptions are open, the log is read again.
 const HELD_BYTES: usize = 32 << 20;
 
 struct Events;
@@ -42,8 +42,8 @@ pub(super) async fn end_what_a_crash_left(transport: &dyn Transport, head: Posit
     end_by_parts(transport, head, HELD_BYTES).await;
 }
 
-/// The same, with no more than `held_bytes` bytes of ends (or one) in memory: it collects those of the
-/// subscriptions that began first, ends them, and goes on with those that began later.
+/// Does that with at most `held_bytes` bytes of ends in memory, or one end: it collects the ends of the
+/// subscriptions that began first, appends them, and goes on with those that began later.
 async fn end_by_parts(transport: &dyn Transport, head: Position, held_bytes: usize) {
     // Events are kept below the floor of the updates, too.
     let mut from = Position::ORIGIN;
@@ -72,7 +72,7 @@ async fn end_by_parts(transport: &dyn Transport, head: Position, held_bytes: usi
 struct Open {
     /// By topic, the update that ends it.
     ends: BTreeMap<String, Update>,
-    /// What these take.
+    /// The bytes that these take.
     bytes: usize,
     most_bytes: usize,
     /// The position before that of the first beginning that is left out.
@@ -133,7 +133,7 @@ impl Open {
             let page = match page {
                 Ok(page) => page,
                 Err(ReadError::Passed(_)) if transport.bounds().floor > *from => {
-                    // Retention was faster; what it deleted is nobody's presence any more.
+                    // Retention was faster. What it deleted does not list a subscription any more.
                     *from = transport.bounds().floor;
                     continue;
                 }
@@ -202,7 +202,7 @@ impl Open {
     }
 }
 
-/// What an end takes in memory, about.
+/// About how many bytes an end takes in memory.
 fn size(topic: &str, end: &Update) -> usize {
     const FIXED: usize = 300;
     2 * topic.len() + end.data.len() + FIXED
@@ -216,10 +216,10 @@ mod tests {
     use talaria_protocol::{MatcherType, Subscription};
     use talaria_transport::{Memory, MemoryOptions, Ring, Route};
 
-    use super::super::Document;
     use super::*;
+    use crate::engine::active::Document;
 
-    /// Makes visible, and tells nobody.
+    /// A router that makes updates visible and has no readers.
     struct Quiet(Arc<Ring>);
 
     impl Route for Quiet {
@@ -235,7 +235,7 @@ mod tests {
         }
     }
 
-    /// What the log says of each subscription.
+    /// The events that the log holds of each subscription: `true` is a beginning.
     async fn said(log: &Memory) -> BTreeMap<String, Vec<bool>> {
         let mut said: BTreeMap<String, Vec<bool>> = BTreeMap::new();
         let mut from = Position::ORIGIN;
@@ -252,8 +252,8 @@ mod tests {
         said
     }
 
-    /// However little is held at a time, each is ended once: those that ended meanwhile are not, nor
-    /// those of this process, nor twice those whose beginning is there twice.
+    /// Each open subscription is ended once, however little is held at a time: not those that ended
+    /// meanwhile, nor those of this process, nor twice those whose beginning is there twice.
     #[tokio::test]
     async fn what_is_held_is_bounded_and_each_is_ended_once() {
         for held_bytes in [0, 1_000, 5_000, usize::MAX] {

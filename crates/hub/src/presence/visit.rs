@@ -1,4 +1,4 @@
-//! What one subscriber announces, within the bound of one request.
+//! A visit: the subscriptions that one request announces, within the bound of a request.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -7,23 +7,25 @@ use serde_json::Value;
 use talaria_protocol::{ProtocolError, Subscription};
 use uuid::Uuid;
 
-use super::{Document, Payload};
-use crate::Connection;
 use crate::access::Access;
+use crate::engine::active::{Document, Payload};
 use crate::limits::ClientAddress;
 
-/// For whom events are counted.
+/// Identifies a subscription on the agenda. Serials increase.
+pub(crate) type Serial = u64;
+
+/// The client for which events are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Visitor {
-    /// Clients whose token names a subject, by a hash of it and of the token's issuer.
+    /// A client whose token names a subject, by a hash of the subject and of the issuer.
     Subject(u64),
-    /// The others, by address. Where the application that embeds the hub tells no addresses, they
-    /// are one.
+    /// Any other client, by its address. If the application that embeds the hub tells no addresses, these
+    /// clients are one.
     Address(Option<ClientAddress>),
 }
 
 impl Visitor {
-    pub(crate) fn of(access: Option<&Access>, connection: Option<&Connection>) -> Self {
+    pub(crate) fn of(access: Option<&Access>, address: Option<ClientAddress>) -> Self {
         if let Some(access) = access
             && let Some(subject) = &access.subject
         {
@@ -31,7 +33,7 @@ impl Visitor {
             (&access.issuer, subject).hash(&mut hasher);
             return Self::Subject(hasher.finish());
         }
-        Self::Address(connection.and_then(Connection::client_address))
+        Self::Address(address)
     }
 }
 
@@ -40,7 +42,7 @@ impl Visitor {
 pub(crate) struct Visit {
     pub(super) visitor: Visitor,
     pub(super) documents: Vec<Arc<Document>>,
-    /// What all events take.
+    /// The bytes that all events take.
     pub(super) bytes: usize,
     most_bytes: usize,
     subscriber: Arc<str>,
@@ -97,7 +99,7 @@ impl Visit {
         let payload = payload.map(measured).transpose()?;
         let subscriber = Arc::clone(&self.subscriber);
         let document = Document::new(subscription, subscriber, payload, self.answers_older);
-        // One for the beginning, one for the end.
+        // There is one event for the beginning and one for the end.
         let bytes = 2 * document.event_bytes();
         if bytes > left {
             return Err(too_much);
@@ -116,6 +118,7 @@ mod tests {
     use talaria_transport::{Frame, Position};
 
     use super::*;
+    use crate::presence::PresenceOptions;
 
     fn asked(text: &str) -> Subscription {
         Subscription {
@@ -128,9 +131,9 @@ mod tests {
         Visit::new(Visitor::Address(None), most_bytes, true)
     }
 
-    /// The bound is one of what a log stores: the events as they are sent, topics and ids.
+    /// The counted bytes cover what a log stores: the events as they are sent, topics and ids.
     #[test]
-    fn an_event_is_no_larger_than_it_is_counted() {
+    fn an_event_is_not_larger_than_it_is_counted() {
         let nested = (0..100).fold(json!([1, 2, 3]), |inner, _| json!([inner, "\n\"é"]));
         let payloads = [None, Some(json!({ "user": "ann" })), Some(nested)];
         let texts = ["a", "https://example.com/é?\"\\", &"%/\"".repeat(1_000)];
@@ -181,7 +184,8 @@ mod tests {
         );
     }
 
-    /// Indented, a small token's payload can be large: it is not written out to learn that.
+    /// The payload of a small token can be large when it is indented: it is measured without being written
+    /// out.
     #[test]
     fn a_payload_that_grows_when_it_is_indented_is_refused() {
         let wide = Value::Array(vec![json!(1); 10_000]);
@@ -191,10 +195,10 @@ mod tests {
         assert!(refused.is_err());
     }
 
-    /// The default has room for what requests and tokens hold within their own default limits.
+    /// The default has room for requests and tokens within their own default limits.
     #[test]
     fn honest_visits_fit_into_the_default() {
-        let most = crate::PresenceOptions::default().bytes_per_request;
+        let most = PresenceOptions::default().bytes_per_request;
         let mut plain = visit(most);
         for number in 0..256 {
             let text = format!("https://example.com/{number:0180}");
@@ -206,7 +210,7 @@ mod tests {
         let names: Vec<_> = (0..20)
             .map(|number| format!("ROLE_EDITOR_OF_{number}"))
             .collect();
-        let payload = Arc::new(json!({ "user": "somebody@example.com", "roles": names }));
+        let payload = Arc::new(json!({ "user": "a.reader@example.com", "roles": names }));
         for number in 0..256 {
             let text = format!("https://example.com/books/{number}");
             roles
@@ -227,8 +231,8 @@ mod tests {
         }
     }
 
-    /// Those who share an address and have a subject each are counted apart; a subject is one wherever
-    /// it comes from.
+    /// Clients that share an address and have a subject each are counted apart. A subject is the same client
+    /// at every address.
     #[test]
     fn visitors_are_subjects_or_addresses() {
         let access = |issuer: &str, subject: Option<&str>| Access {
@@ -239,31 +243,25 @@ mod tests {
             subject: subject.map(str::to_owned),
             ignores_older_claim: false,
         };
-        let at = |address: &str| Connection {
-            peer: Some((address.parse::<std::net::IpAddr>().expect("one"), 1).into()),
-            ..Connection::default()
+        let at = |address: &str| {
+            let address: std::net::IpAddr = address.parse().expect("one");
+            Some(ClientAddress::from(address))
         };
         let ann = access("https://a.example", Some("ann"));
         let (here, there) = (at("192.0.2.1"), at("198.51.100.1"));
-        let visitor = Visitor::of(Some(&ann), Some(&here));
-        assert_eq!(visitor, Visitor::of(Some(&ann), Some(&there)));
+        let visitor = Visitor::of(Some(&ann), here);
+        assert_eq!(visitor, Visitor::of(Some(&ann), there));
         for (issuer, subject) in [("https://a.example", "bob"), ("https://b.example", "ann")] {
             let other = access(issuer, Some(subject));
-            assert_ne!(visitor, Visitor::of(Some(&other), Some(&here)));
+            assert_ne!(visitor, Visitor::of(Some(&other), here));
         }
         let nameless = access("https://a.example", None);
-        let anonymous = Visitor::of(None, Some(&here));
-        assert_eq!(anonymous, Visitor::of(Some(&nameless), Some(&here)));
-        assert_ne!(anonymous, Visitor::of(None, Some(&there)));
-        let one_network = ["2001:db8::1", "2001:db8::ffff:1"]
-            .map(|address| Visitor::of(None, Some(&at(address))));
+        let anonymous = Visitor::of(None, here);
+        assert_eq!(anonymous, Visitor::of(Some(&nameless), here));
+        assert_ne!(anonymous, Visitor::of(None, there));
+        let one_network =
+            ["2001:db8::1", "2001:db8::ffff:1"].map(|address| Visitor::of(None, at(address)));
         assert_eq!(one_network[0], one_network[1]);
         assert_eq!(Visitor::of(None, None), Visitor::Address(None));
-        let proxied = |client: &str| {
-            let client = Some(client.parse().expect("one"));
-            Visitor::of(None, Some(&Connection { client, ..here }))
-        };
-        assert_ne!(proxied("203.0.113.1"), proxied("203.0.113.2"));
-        assert_eq!(proxied("198.51.100.1"), Visitor::of(None, Some(&there)));
     }
 }

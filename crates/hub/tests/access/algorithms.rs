@@ -7,13 +7,16 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use talaria_hub::access::{Algorithm, Role, mint};
+use talaria_hub::access::{Algorithm, Role};
+use talaria_hub::clock::UnixTime;
 use talaria_protocol::{Action, Base, Topic};
 
 use crate::material::{Keys, ecdsa, ed25519, rsa};
-use crate::{AUDIENCE, ISSUER, NOW, SECRET, claims, encoded, key, tampered, verifier};
+use crate::{
+    AT_NOW, AUDIENCE, ISSUER, NOW, SECRET, claims, encoded, key, mint, tampered, verifier,
+};
 
-/// B-225, B-034: every algorithm, every form of key.
+/// Every algorithm verifies and signs with every form of key (B-225, B-034).
 #[test]
 fn every_algorithm_signs_and_verifies() {
     let secret = || Keys {
@@ -42,12 +45,12 @@ fn every_algorithm_signs_and_verifies() {
                 for public in &keys.public {
                     let verifier = verifier(key(public, Some(algorithm)));
                     let verify = |token: &str| {
-                        verifier.verify(token, Role::Publisher, &[AUDIENCE.to_owned()], NOW)
+                        verifier.verify(token, Role::Publisher, &[AUDIENCE.to_owned()], AT_NOW)
                     };
                     let access = verify(&token).expect(algorithm);
                     assert_eq!(access.issuer, ISSUER);
-                    assert_eq!(access.subject.as_deref(), Some("somebody"));
-                    assert_eq!(access.expires_at, Some(NOW + 60.0));
+                    assert_eq!(access.subject.as_deref(), Some("ann"));
+                    assert_eq!(access.expires_at, Some(UnixTime::from_seconds(NOW + 60.0)));
                     let base = Base::synthetic();
                     let topic = Topic::new("https://example.com/a", &base);
                     assert!(access.details.grants(Action::Publish, &topic));
@@ -63,7 +66,7 @@ fn every_algorithm_signs_and_verifies() {
     assert_eq!(seen, Algorithm::ALL.len());
 }
 
-/// B-224: the header of a minted token is that of RFC 9068.
+/// The header of a minted token is that of RFC 9068 (B-224).
 #[test]
 fn a_minted_token_has_the_header_of_an_access_token() {
     let token = mint(&claims(), SECRET, Some("HS384"), Some("k1")).expect("a token");
@@ -76,9 +79,10 @@ fn a_minted_token_has_the_header_of_an_access_token() {
     );
 }
 
-/// "Token Validation": the algorithm is the key's, so a public key is never taken for a secret.
+/// The algorithm is that of the key, so a public key is never used as a shared secret (specification, "Token
+/// Validation").
 #[test]
-fn a_public_key_is_no_secret() {
+fn a_public_key_is_not_a_secret() {
     let public = &ed25519().public[0];
     let verifier = verifier(key(public, Some("EdDSA")));
     let message = format!(
@@ -90,7 +94,7 @@ fn a_public_key_is_no_secret() {
     let signature = aws_lc_rs::hmac::sign(&hmac, message.as_bytes());
     let token = format!("{message}.{}", encoded(signature.as_ref()));
     let refusal = verifier
-        .verify(&token, Role::Publisher, &[AUDIENCE.to_owned()], NOW)
+        .verify(&token, Role::Publisher, &[AUDIENCE.to_owned()], AT_NOW)
         .expect_err("confused");
     assert_eq!(refusal.code(), "alg_not_allowed");
     assert!(refusal.to_string().contains("EdDSA"), "{refusal}");

@@ -1,14 +1,17 @@
-//! What a header and claims may say (specification, "Token Validation").
+//! The header and the claims that are accepted (specification, "Token Validation").
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use talaria_hub::access::Role;
+use talaria_hub::access::{Role, Verifier};
+use talaria_hub::clock::UnixTime;
 use talaria_protocol::Generation;
 
-use crate::{AUDIENCE, NOW, SECRET, key, signed, verifier, verify, verify_at, with, with_header};
+use crate::{
+    AT_NOW, AUDIENCE, NOW, SECRET, key, signed, verifier, verify, verify_at, with, with_header,
+};
 
-/// "Token Validation": `typ` is compared without `application/` and without regard to case.
+/// `typ` is compared without `application/` and without regard to case (specification, "Token Validation").
 #[test]
 fn the_type_may_have_its_prefix_and_any_case() {
     for typ in [
@@ -32,14 +35,14 @@ fn the_type_may_have_its_prefix_and_any_case() {
     }
 }
 
-/// B-443: no leeway, and a fraction of a second counts.
+/// Times have no leeway, and a fraction of a second counts (B-443).
 #[test]
 fn times_are_exact() {
     let code = |token: &str, now: f64| verify_at(token, now).map_err(|refusal| refusal.code());
     let token = signed(&with("exp", json!(100.5)));
     assert_eq!(
         code(&token, 100.4).map(|access| access.expires_at),
-        Ok(Some(100.5))
+        Ok(Some(UnixTime::from_seconds(100.5)))
     );
     assert_eq!(code(&token, 100.5).map(|_| ()), Err("expired"));
     assert_eq!(code(&token, 100.6).map(|_| ()), Err("expired"));
@@ -49,12 +52,12 @@ fn times_are_exact() {
     assert_eq!(code(&token, NOW - 0.1).map(|_| ()), Err("not_yet_valid"));
 }
 
-/// A request without a host leaves the hub without a URL of its own; the reason says so.
+/// A request without a host leaves the hub without a URL, and the reason says so.
 #[test]
 fn an_audience_without_a_host_is_refused_for_the_host() {
     let refused = |aud: Value| {
         let token = signed(&with("aud", aud));
-        let verdict = verifier(key(SECRET, None)).verify(&token, Role::Publisher, &[], NOW);
+        let verdict = verifier(key(SECRET, None)).verify(&token, Role::Publisher, &[], AT_NOW);
         verdict.expect_err("no audience").to_string()
     };
     let text = refused(json!(AUDIENCE));
@@ -67,21 +70,20 @@ fn an_audience_without_a_host_is_refused_for_the_host() {
         assert!(text.contains(words), "{text}");
     }
     for text in [text, refused(json!([])), refused(Value::Null)] {
-        assert!(
-            !text.contains("hub is none") && !text.contains("(none)"),
-            "{text}"
-        );
+        let none = "none";
+        assert!(!text.contains(&format!("hub is {none}")), "{text}");
+        assert!(!text.contains(&format!("({none})")), "{text}");
     }
 }
 
-/// "Token Validation": `aud` is a string or an array with one of the hub's identifiers.
+/// `aud` is a string, or an array with one of the hub's identifiers (specification, "Token Validation").
 #[test]
 fn the_audience_may_be_one_of_many() {
     let verifier = verifier(key(SECRET, None));
     let own = ["https://hub.example".to_owned(), AUDIENCE.to_owned()];
     let verify = |aud: Value| {
         verifier
-            .verify(&signed(&with("aud", aud)), Role::Publisher, &own, NOW)
+            .verify(&signed(&with("aud", aud)), Role::Publisher, &own, AT_NOW)
             .map_err(|refusal| refusal.code())
             .map(|_| ())
     };
@@ -93,7 +95,7 @@ fn the_audience_may_be_one_of_many() {
     assert_eq!(verify(json!({ "a": 1 })), Err("aud_not_strings"));
 }
 
-/// B-445: a token without Mercure details, or without the claim, is valid and grants nothing.
+/// A token without Mercure details, or without the claim, is valid and grants nothing (B-445).
 #[test]
 fn a_token_may_grant_nothing() {
     for details in [Value::Null, json!([]), json!([{ "type": "payment" }])] {
@@ -105,7 +107,7 @@ fn a_token_may_grant_nothing() {
     assert_eq!(access.subject, None);
 }
 
-/// RFC 3986, section 6.2.3: the port of the scheme may be written out.
+/// The port of the scheme may be written out (RFC 3986, section 6.2.3).
 #[test]
 fn an_audience_may_name_the_default_port() {
     let verifier = verifier(key(SECRET, None));
@@ -115,7 +117,7 @@ fn an_audience_may_name_the_default_port() {
     ];
     let code = |aud: &str| {
         let token = signed(&with("aud", json!(aud)));
-        let verdict = verifier.verify(&token, Role::Publisher, &own, NOW);
+        let verdict = verifier.verify(&token, Role::Publisher, &own, AT_NOW);
         verdict.map(drop).map_err(|refusal| refusal.code())
     };
     for good in [
@@ -137,25 +139,31 @@ fn an_audience_may_name_the_default_port() {
     }
 }
 
+const HOUR: f64 = 3600.0;
+
+/// A verifier that bounds the lifetime of tokens to an hour.
+fn bounded(generation: Generation) -> Verifier {
+    let most = Some(Duration::from_secs(3600));
+    let verifier = verifier(key(SECRET, None)).from_generation(generation);
+    verifier.with_max_lifetime(most)
+}
+
+/// Claims with these times.
+fn times(iat: Value, exp: f64) -> Value {
+    let mut claims = with("exp", json!(exp));
+    claims["iat"] = iat;
+    claims
+}
+
 /// `max_token_lifetime` counts from `iat`, which may lie a minute in the future, because clocks differ, and
 /// from now without it.
 #[test]
 fn a_lifetime_may_be_bounded() {
-    const HOUR: f64 = 3600.0;
-    let bounded = |generation| {
-        let most = Some(Duration::from_secs(3600));
-        let verifier = verifier(key(SECRET, None)).from_generation(generation);
-        verifier.with_max_lifetime(most)
-    };
     let code = |claims: &Value, generation| {
         let audiences = [AUDIENCE.to_owned()];
-        let verdict = bounded(generation).verify(&signed(claims), Role::Publisher, &audiences, NOW);
+        let verdict =
+            bounded(generation).verify(&signed(claims), Role::Publisher, &audiences, AT_NOW);
         verdict.map(drop).map_err(|refusal| refusal.code())
-    };
-    let times = |iat: Value, exp: f64| {
-        let mut claims = with("exp", json!(exp));
-        claims["iat"] = iat;
-        claims
     };
     const LONG: Result<(), &str> = Err("lives_too_long");
     for (iat, exp, verdict) in [
@@ -163,7 +171,7 @@ fn a_lifetime_may_be_bounded() {
         (json!(NOW), NOW + HOUR + 0.5, LONG),
         (json!(NOW - 600.0), NOW + HOUR - 600.0, Ok(())),
         (json!(NOW - 601.0), NOW + HOUR - 600.0, LONG),
-        // One that is to come hides nothing.
+        // An `iat` in the future does not hide a long lifetime.
         (json!(NOW + 1e6), NOW + 1e6 + HOUR, LONG),
         (json!(NOW + 1.0), NOW + HOUR, Ok(())),
         // The issuer's clock is ahead of the hub's.
@@ -185,7 +193,7 @@ fn a_lifetime_may_be_bounded() {
     let mut without = times(json!(NOW), NOW + HOUR + 1.0);
     without.as_object_mut().expect("claims").remove("iat");
     assert_eq!(code(&without, Generation::V1), LONG);
-    // Of 0.x, whose numbers may be strings, and which need not end.
+    // The numbers of 0.x tokens may be strings, and the tokens need not expire.
     let older = json!({ "mercure": { "publish": ["*"] } });
     assert_eq!(code(&older, Generation::V0), LONG);
     let mut older = older;
@@ -193,10 +201,15 @@ fn a_lifetime_may_be_bounded() {
     assert_eq!(code(&older, Generation::V0), Ok(()));
     older["iat"] = json!(format!("{}", NOW - 1.0));
     assert_eq!(code(&older, Generation::V0), LONG);
+}
+
+/// The refusal says how long the token lives, and what the bound is.
+#[test]
+fn a_lifetime_that_is_too_long_is_told() {
     let says = |iat: f64, exp: f64| {
         let token = signed(&times(json!(iat), exp));
         let audiences = [AUDIENCE.to_owned()];
-        let refused = bounded(Generation::V1).verify(&token, Role::Publisher, &audiences, NOW);
+        let refused = bounded(Generation::V1).verify(&token, Role::Publisher, &audiences, AT_NOW);
         refused.expect_err("long").to_string()
     };
     for (iat, exp, lives) in [

@@ -12,17 +12,15 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use talaria_hub::access::{
-    Algorithm, Issuer, IssuerKey, Issuers, KeySet, KeySetError, Role, Verifier, mint,
-};
-use talaria_hub::clock::{Clock, SystemClock};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, KeySet, KeySetError, Role, Verifier};
+use talaria_hub::clock::{Clock, SystemClock, UnixTime};
 use talaria_protocol::{Base, Limits};
 use tokio::task::JoinHandle;
 
 use crate::material::pem;
-use crate::{AUDIENCE, ISSUER, NOW, SECRET, claims};
+use crate::{AT_NOW, AUDIENCE, ISSUER, SECRET, claims, mint};
 
-/// A private key in PEM, and what is published of it.
+/// A private key in PEM, and its public part as a JWK.
 struct Pair {
     private: String,
     algorithm: &'static str,
@@ -36,7 +34,7 @@ fn base64(bytes: &[u8]) -> String {
 fn rsa() -> Pair {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
     let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().expect("PKCS#8");
-    // An `RSAPublicKey`: a sequence of two integers, the first 256 bytes and a sign.
+    // An `RSAPublicKey` is a sequence of two integers, of which the first has 256 bytes and a sign.
     let public = pair.public_key().as_ref();
     let (n, e) = (&public[9..265], &public[public.len() - 3..]);
     Pair {
@@ -88,25 +86,19 @@ fn published(keys: &[&Value]) -> Vec<u8> {
 }
 
 fn verifier(set: &Arc<KeySet>) -> Verifier {
-    let issuer = Issuer {
-        identifier: ISSUER.to_owned(),
-        authorization_server: false,
-        judges_unnamed: false,
-        publisher: Some(IssuerKey::Set(Arc::clone(set))),
-        subscriber: None,
-    };
-    let issuers = Issuers::new(vec![issuer]).expect("issuers");
+    let issuer = Issuer::new(ISSUER).publisher(Arc::clone(set));
+    let issuers = Issuers::new([issuer]).expect("issuers");
     Verifier::new(issuers, Base::synthetic(), Limits::default())
 }
 
 fn code(verifier: &Verifier, token: &str) -> &'static str {
-    match verifier.verify(token, Role::Publisher, &[AUDIENCE.to_owned()], NOW) {
+    match verifier.verify(token, Role::Publisher, &[AUDIENCE.to_owned()], AT_NOW) {
         Ok(_) => "ok",
         Err(refusal) => refusal.code(),
     }
 }
 
-/// RFC 7518, section 6, RFC 8037: each kind of key, by its `kid` and without one.
+/// Each kind of key verifies, by its `kid` and without one (RFC 7518, section 6; RFC 8037).
 #[test]
 fn each_kind_of_key_verifies() {
     let set = Arc::new(KeySet::new(&[]));
@@ -115,7 +107,7 @@ fn each_kind_of_key_verifies() {
     assert_eq!(code(&verifier, &pairs[0].token(None)), "no_key_set");
     let jwks: Vec<_> = pairs.iter().map(|pair| &pair.jwk).collect();
     let taken = set.replace(&published(&jwks)).expect("a set");
-    // RSA of no `alg` counts for each of its six.
+    // An RSA key without `alg` counts for each of its six algorithms.
     assert_eq!((taken.keys, taken.skipped.len()), (8, 0));
     for pair in &pairs {
         let kid = pair.jwk["kid"].as_str();
@@ -127,7 +119,7 @@ fn each_kind_of_key_verifies() {
         code(&verifier, &pairs[0].token_by("PS384", Some("rsa"))),
         "ok"
     );
-    // B-452: a key is used with its own `alg` only, and with that of its kind.
+    // A key is used only with its own `alg`, which must be one of its kind (B-452).
     assert_eq!(
         code(&verifier, &pairs[1].token(Some("rsa"))),
         "bad_signature"
@@ -138,7 +130,7 @@ fn each_kind_of_key_verifies() {
     );
 }
 
-/// B-969: what is unusable is skipped; a set of nothing else leaves the earlier one in force.
+/// Unusable keys are skipped. A set without a usable key leaves the earlier set in force (B-969).
 #[test]
 fn an_unusable_key_spoils_nothing() {
     let set = Arc::new(KeySet::new(&[]));
@@ -169,7 +161,7 @@ fn an_unusable_key_spoils_nothing() {
     assert_eq!(set.replace(b"[]"), Err(KeySetError::NotASet));
 }
 
-/// B-453: shared secrets count only where they are listed, and nothing else counts then.
+/// Shared secrets count only if their algorithms are listed, and then nothing else counts (B-453).
 #[test]
 fn algorithms_are_those_of_the_list() {
     let secret = json!({ "kty": "oct", "k": base64(SECRET.as_bytes()) });
@@ -189,7 +181,8 @@ fn algorithms_are_those_of_the_list() {
     );
 }
 
-/// What a withdrawn key signed is refused at once, though it was verified before (design §9).
+/// A token of a withdrawn key is refused at once, though it was verified before: the memory of verified
+/// tokens does not outlast the key.
 #[test]
 fn a_withdrawn_key_is_forgotten() {
     let set = Arc::new(KeySet::new(&[]));
@@ -213,12 +206,12 @@ impl Clock for At {
         self.0
     }
 
-    fn unix_time(&self) -> f64 {
-        NOW
+    fn unix_time(&self) -> UnixTime {
+        AT_NOW
     }
 }
 
-/// Asks for a verdict in a task of its own.
+/// Asks for a verdict in a separate task.
 fn ask(
     verifier: &Arc<Verifier>,
     token: String,
@@ -233,7 +226,7 @@ fn ask(
     })
 }
 
-/// An unknown `kid` has the set fetched, once for all who wait; a failure ends the waiting too, and
+/// An unknown `kid` has the set fetched, once for all tokens that wait. A failure ends the waiting, too, and
 /// the same token has it fetched again only some seconds later.
 #[tokio::test]
 async fn an_unknown_kid_asks_the_issuer() {
@@ -256,7 +249,7 @@ async fn an_unknown_kid_asks_the_issuer() {
     set.wanted(ready(())).await;
     set.keep();
     assert_eq!(first.await.expect("it ran"), Err("kid_unknown"));
-    // Nobody is asked, and nobody waits.
+    // No fetch is asked for, and the verdict comes at once.
     let soon = start + Duration::from_secs(9);
     let soon = ask(&verifier, unknown.clone(), soon).await;
     assert_eq!(soon.expect("it ran"), Err("kid_unknown"));
@@ -266,8 +259,8 @@ async fn an_unknown_kid_asks_the_issuer() {
     assert_eq!(later.await.expect("it ran"), Err("kid_unknown"));
 }
 
-/// Whoever sends tokens with invented keys has the set fetched all the time, but keeps no good token
-/// from the key that its issuer published a moment ago, also while a fetch is under way.
+/// A client that sends tokens with invented keys has the set fetched all the time, but does not keep a good
+/// token from the key that its issuer published a moment ago, even while a fetch is under way.
 #[tokio::test]
 async fn a_rotation_fails_no_good_token() {
     let set = Arc::new(KeySet::new(&[]));
@@ -295,8 +288,8 @@ async fn a_rotation_fails_no_good_token() {
     assert_eq!(good.await.expect("it ran"), Ok(()));
 }
 
-/// Who waited in vain for an issuer that does not answer asks it again: only an answer says that the key
-/// is not there.
+/// A token that waited in vain for an issuer that does not answer has it asked again: only an answer says
+/// that the key is not there.
 #[tokio::test]
 async fn a_fetch_that_has_not_ended_was_not_in_vain() {
     let set = Arc::new(KeySet::new(&[]).with_patience(Duration::ZERO));
@@ -312,7 +305,7 @@ async fn a_fetch_that_has_not_ended_was_not_in_vain() {
     }
 }
 
-/// A fetch that nobody asked for is also the one of those who did, if it begins after they came.
+/// A fetch that begins by itself also serves the tokens that asked for one before it began.
 #[tokio::test]
 async fn a_fetch_in_its_turn_serves_those_who_wait() {
     let set = Arc::new(KeySet::new(&[]));
@@ -327,7 +320,7 @@ async fn a_fetch_in_its_turn_serves_those_who_wait() {
     assert_eq!(waiting.await.expect("it ran"), Err("no_key_set"));
 }
 
-/// A fetch pauses after the one before, and begins only when somebody asks.
+/// A fetch begins only when a token asks for it, and some time after the one before.
 #[tokio::test]
 async fn fetches_have_a_pause_between_them() {
     let set = Arc::new(KeySet::new(&[]));
@@ -353,7 +346,8 @@ async fn fetches_have_a_pause_between_them() {
     assert_eq!(waiting.await.expect("it ran"), Err("no_key_set"));
 }
 
-/// Faults are named eight at a time, short and escaped: an issuer that sends thousands fills no log.
+/// At most eight faults are named, short and escaped, so that an issuer that sends thousands does not fill the
+/// log.
 #[test]
 fn faults_of_a_set_are_bounded() {
     let set = KeySet::new(&[]);

@@ -1,19 +1,21 @@
-//! Which keys and issuers are usable (B-223 to B-225, B-238).
+//! The keys and issuers that are usable (B-223 to B-225, B-238).
 
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, KeyPair as _, RsaKeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 use talaria_hub::access::{
-    Algorithm, IssuerError, Issuers, KeyError, KeySet, Role, VerificationKey, Verifier, mint,
+    Algorithm, IssuerError, Issuers, KeyError, KeySet, KeySetError, Role, Verifier,
 };
 use talaria_protocol::{Base, Limits};
 
 use crate::material::{certificate, der, ecdsa, ed25519, pem};
-use crate::{AUDIENCE, ISSUER, NOW, SECRET, claims, issuer, key, signed, verifier, with};
+use crate::{
+    AT_NOW, AUDIENCE, ISSUER, SECRET, claims, issuer, key, mint, parsed_key, signed, verifier, with,
+};
 
-/// B-224, B-225: what is refused at start, with a remedy and without the key.
+/// Unusable keys are refused at the start, with a remedy that does not show the key (B-224, B-225).
 #[test]
 fn unusable_keys_are_refused_at_start() {
     let public = ed25519().public[0].clone();
@@ -22,7 +24,7 @@ fn unusable_keys_are_refused_at_start() {
     let damaged = public.replace('M', "?");
     let one_line = public.replace('\n', "\\n");
     let refuse = |material: &str, algorithm: Option<&str>| {
-        let error = VerificationKey::new(material, algorithm).expect_err("unusable");
+        let error = parsed_key(material, algorithm).expect_err("unusable");
         let text = error.to_string();
         let body = material.lines().nth(1).unwrap_or_default();
         assert!(body.is_empty() || !text.contains(body), "{text}");
@@ -35,9 +37,10 @@ fn unusable_keys_are_refused_at_start() {
         KeyError::PemWithHmac(Algorithm::HS256)
     );
     for algorithm in ["hs256", "none", "", "ES256K"] {
+        let unknown = algorithm.parse::<Algorithm>().expect_err("unknown");
         assert_eq!(
             refuse(SECRET, Some(algorithm)),
-            KeyError::UnknownAlgorithm(algorithm.to_owned())
+            KeyError::UnknownAlgorithm(unknown)
         );
     }
     for algorithm in ["RS256", "PS512", "ES512", "EdDSA"] {
@@ -60,19 +63,19 @@ fn unusable_keys_are_refused_at_start() {
         let error = refuse(material, Some(algorithm));
         assert!(matches!(error, KeyError::OtherKind { .. }), "{error}");
     }
-    // 1024 bits, too few for every algorithm.
+    // A key of 1024 bits is too short for every algorithm.
     let modulus = [&[0u8, 0x81][..], &[0x55; 126], &[0x0f]].concat();
     let small = der(0x30, &[der(0x02, &modulus), der(0x02, &[1, 0, 1])].concat());
     let error = refuse(&pem("RSA PUBLIC KEY", &small), Some("RS256"));
     assert!(matches!(error, KeyError::OtherKind { .. }), "{error}");
-    // A certificate cut short at any byte is refused, not a panic.
+    // A certificate that is cut short at any byte is refused, without a panic.
     let whole = certificate(&[0x30, 0]);
     for end in 0..whole.len() {
         refuse(&pem("CERTIFICATE", &whole[..end]), Some("EdDSA"));
     }
 }
 
-/// The eight points of small order (RFC 8032, section 5.1.7, leaves them to the verifier).
+/// The eight points of small order, which a verifier has to refuse (RFC 8032, section 5.1.7).
 const SMALL_ORDER: [&str; 8] = [
     "0000000000000000000000000000000000000000000000000000000000000080",
     "0000000000000000000000000000000000000000000000000000000000000000",
@@ -83,7 +86,7 @@ const SMALL_ORDER: [&str; 8] = [
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 ];
-/// The same in other forms, and others that are not below the order of the field.
+/// These points in other forms, and values that are not below the order of the field.
 const OTHER_FORMS: [&str; 8] = [
     "0100000000000000000000000000000000000000000000000000000000000080",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
@@ -106,16 +109,21 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A point for which anybody can make signatures, on a curve or not, is refused at the start and
-/// skipped in a set; so is RSA that is small, or whose exponent undoes nothing.
+/// How many keys are taken of a set of this key alone.
+fn alone(jwk: Value) -> Result<usize, KeySetError> {
+    let set = KeySet::new(&[]);
+    let json = json!({ "keys": [jwk] }).to_string();
+    set.replace(json.as_bytes()).map(|taken| taken.keys)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A point for which every attacker can make signatures, on a curve or not, is refused at the start and
+/// skipped in a set.
 #[test]
 fn keys_that_protect_nothing_are_refused() {
-    let alone = |jwk: serde_json::Value| {
-        let set = KeySet::new(&[]);
-        let json = json!({ "keys": [jwk] }).to_string();
-        set.replace(json.as_bytes()).map(|taken| taken.keys)
-    };
-    let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     for point in SMALL_ORDER.iter().chain(&OTHER_FORMS) {
         let point = bytes(point);
         let spki = [
@@ -129,7 +137,7 @@ fn keys_that_protect_nothing_are_refused() {
             pem("PUBLIC KEY", &spki),
             pem("CERTIFICATE", &certificate(&spki)),
         ] {
-            let error = VerificationKey::new(&material, Some("EdDSA")).expect_err("weak");
+            let error = parsed_key(&material, Some("EdDSA")).expect_err("weak");
             assert!(
                 error.to_string().contains("make a new"),
                 "{point:?}: {error}"
@@ -137,9 +145,13 @@ fn keys_that_protect_nothing_are_refused() {
         }
         alone(json!({ "kty": "OKP", "crv": "Ed25519", "x": base64(&point) })).expect_err("weak");
     }
-    // A point beside the curve P-256, zero, and one of another length.
+}
+
+/// Points that are not on the curve P-256 are refused, as are zero and values beyond the field.
+#[test]
+fn points_that_are_not_on_the_curve_are_refused() {
     let on_curve = ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING).public[0].clone();
-    assert!(VerificationKey::new(&on_curve, Some("ES256")).is_ok());
+    assert!(parsed_key(&on_curve, Some("ES256")).is_ok());
     for (x, y) in [
         ([1; 32], [1; 32]),
         ([0; 32], [0; 32]),
@@ -156,9 +168,13 @@ fn keys_that_protect_nothing_are_refused() {
             &y,
         ]
         .concat();
-        VerificationKey::new(&pem("PUBLIC KEY", &spki), Some("ES256")).expect_err("not on it");
+        parsed_key(&pem("PUBLIC KEY", &spki), Some("ES256")).expect_err("not on it");
     }
-    // RSA: the modulus of a real key, with other exponents; a small, an even and a huge modulus.
+}
+
+/// An RSA key whose exponent undoes nothing is refused, as is one with a small, an even or a huge modulus.
+#[test]
+fn rsa_keys_that_protect_nothing_are_refused() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
     let public = pair.public_key().as_ref();
     let modulus = &public[9..265];
@@ -180,7 +196,7 @@ fn keys_that_protect_nothing_are_refused() {
     ] {
         let number = |bytes: &[u8]| der(0x02, &[&[0], bytes].concat());
         let pkcs1 = der(0x30, &[number(modulus), der(0x02, exponent)].concat());
-        let key = VerificationKey::new(&pem("RSA PUBLIC KEY", &pkcs1), Some("RS256"));
+        let key = parsed_key(&pem("RSA PUBLIC KEY", &pkcs1), Some("RS256"));
         assert_eq!(key.is_ok(), is_good, "{exponent:?} {}", modulus.len());
         let jwk = json!({ "kty": "RSA", "n": base64(modulus), "e": base64(exponent) });
         let taken = alone(jwk);
@@ -193,7 +209,7 @@ fn keys_that_protect_nothing_are_refused() {
     }
 }
 
-/// B-034: what cannot sign.
+/// Keys that cannot sign are refused (B-034).
 #[test]
 fn unusable_signing_keys_are_refused() {
     let keys = ed25519();
@@ -218,7 +234,7 @@ fn unusable_signing_keys_are_refused() {
     assert!(error.to_string().contains("openssl pkey"), "{error}");
 }
 
-/// B-1023, B-123: short and printed secrets work, with a warning; bytes are taken as they are.
+/// Short and printed secrets work, with a warning, and their bytes are used as they are (B-1023, B-123).
 #[test]
 fn weak_secrets_warn() {
     assert_eq!(key(SECRET, Some("HS512")).weakness(), None);
@@ -238,7 +254,7 @@ fn weak_secrets_warn() {
         let token = mint(&claims(), secret, None, None).expect("a token");
         assert!(
             verifier(key)
-                .verify(&token, Role::Publisher, &[AUDIENCE.to_owned()], NOW)
+                .verify(&token, Role::Publisher, &[AUDIENCE.to_owned()], AT_NOW)
                 .is_ok()
         );
     }
@@ -247,12 +263,12 @@ fn weak_secrets_warn() {
         &signed(&claims()),
         Role::Publisher,
         &[AUDIENCE.to_owned()],
-        NOW,
+        AT_NOW,
     );
     assert_eq!(refusal.expect_err("another secret").code(), "bad_signature");
 }
 
-/// B-223: issuers that cannot be told apart, or have no role, are refused at start.
+/// Issuers that cannot be distinguished, or have no role, are refused at the start (B-223).
 #[test]
 fn unusable_issuers_are_refused_at_start() {
     let some = || Some(key(SECRET, None));
@@ -273,7 +289,7 @@ fn unusable_issuers_are_refused_at_start() {
     assert!(!issuers.serves(Role::Subscriber));
 }
 
-/// B-238: a token is tried only with the key of the issuer it names.
+/// A token is verified only with the key of the issuer that it names (B-238).
 #[test]
 fn keys_of_issuers_are_never_pooled() {
     let other_secret = SECRET.replace('0', "z");
@@ -285,7 +301,7 @@ fn keys_of_issuers_are_never_pooled() {
     let verifier = Verifier::new(issuers, Base::synthetic(), Limits::default());
     let verify = |token: &str| {
         verifier
-            .verify(token, Role::Publisher, &[AUDIENCE.to_owned()], NOW)
+            .verify(token, Role::Publisher, &[AUDIENCE.to_owned()], AT_NOW)
             .map(|access| access.issuer)
             .map_err(|refusal| refusal.code())
     };

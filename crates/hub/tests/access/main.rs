@@ -15,31 +15,48 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use talaria_hub::access::{
-    Access, Issuer, Issuers, Refusal, Role, VerificationKey, Verifier, mint,
+    Access, Issuer, Issuers, KeyError, Refusal, Role, SigningKey, VerificationKey, Verifier,
 };
+use talaria_hub::clock::UnixTime;
 use talaria_protocol::{Base, Limits};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "https://hub.example/.well-known/mercure";
 const NOW: f64 = 1_000_000.0;
+const AT_NOW: UnixTime = UnixTime::from_seconds(NOW);
 
 fn key(material: &str, algorithm: Option<&str>) -> VerificationKey {
-    VerificationKey::new(material, algorithm).expect("a usable key")
+    parsed_key(material, algorithm).expect("a usable key")
+}
+
+/// A verification key of these texts, as a configuration has them.
+fn parsed_key(material: &str, algorithm: Option<&str>) -> Result<VerificationKey, KeyError> {
+    VerificationKey::parse(material, algorithm.map(str::parse).transpose()?)
+}
+
+/// A token signed with the key of these texts, as a command line has them.
+fn mint(
+    claims: &Value,
+    material: &str,
+    algorithm: Option<&str>,
+    kid: Option<&str>,
+) -> Result<String, KeyError> {
+    let mut key = SigningKey::parse(material, algorithm.map(str::parse).transpose()?)?;
+    if let Some(kid) = kid {
+        key = key.with_kid(kid);
+    }
+    key.sign(claims)
 }
 
 fn issuer(identifier: &str, publisher: Option<VerificationKey>) -> Issuer {
-    Issuer {
-        identifier: identifier.to_owned(),
-        authorization_server: false,
-        judges_unnamed: false,
-        publisher: publisher.map(Into::into),
-        subscriber: None,
-    }
+    let mut issuer = Issuer::new(identifier);
+    issuer.publisher = publisher.map(Into::into);
+    issuer
 }
 
 fn verifier(key: VerificationKey) -> Verifier {
-    let issuers = Issuers::new(vec![issuer(ISSUER, Some(key))]).expect("issuers");
+    let issuers = Issuers::new([issuer(ISSUER, Some(key))]).expect("issuers");
     Verifier::new(issuers, Base::synthetic(), Limits::default())
 }
 
@@ -47,7 +64,7 @@ fn claims() -> Value {
     json!({
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "sub": "somebody",
+        "sub": "ann",
         "exp": NOW + 60.0,
         "authorization_details": [{
             "type": "https://mercure.rocks/authorization-detail",
@@ -72,7 +89,7 @@ fn signed(claims: &Value) -> String {
     mint(claims, SECRET, None, None).expect("a token")
 }
 
-/// Signs whatever header and claims with HS256.
+/// Signs any header and claims with HS256.
 fn signed_raw(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", encoded(header), encoded(claims));
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -89,7 +106,12 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn verify_at(token: &str, now: f64) -> Result<Access, Refusal> {
-    verifier(key(SECRET, None)).verify(token, Role::Publisher, &[AUDIENCE.to_owned()], now)
+    verifier(key(SECRET, None)).verify(
+        token,
+        Role::Publisher,
+        &[AUDIENCE.to_owned()],
+        UnixTime::from_seconds(now),
+    )
 }
 
 fn verify(token: &str) -> Result<Access, Refusal> {
@@ -99,7 +121,7 @@ fn verify(token: &str) -> Result<Access, Refusal> {
 /// The token with other claims under the same signature.
 fn tampered(token: &str) -> String {
     let mut parts: Vec<&str> = token.split('.').collect();
-    let other = encoded(with("sub", json!("somebody else")).to_string());
+    let other = encoded(with("sub", json!("bob")).to_string());
     parts[1] = &other;
     parts.join(".")
 }

@@ -1,4 +1,4 @@
-//! Keys in every form they may be written in.
+//! Keys in every form in which they may be written.
 
 use aws_lc_rs::encoding::{AsDer as _, EcPrivateKeyRfc5915Der, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
@@ -31,7 +31,7 @@ pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A certificate of this key; nobody looks at what the rest of it says.
+/// A certificate of this key. The hub reads nothing else of it.
 pub(crate) fn certificate(subject_public_key_info: &[u8]) -> Vec<u8> {
     let empty = der(0x30, &[]);
     let fields = [
@@ -47,7 +47,7 @@ pub(crate) fn certificate(subject_public_key_info: &[u8]) -> Vec<u8> {
     der(0x30, &[der(0x30, &fields), empty, der(0x03, &[0])].concat())
 }
 
-/// A private and a public key in every form they may be written in.
+/// A private and a public key in every form in which they may be written.
 pub(crate) struct Keys {
     pub(crate) private: Vec<String>,
     pub(crate) public: Vec<String>,
@@ -70,7 +70,7 @@ pub(crate) fn rsa() -> Keys {
     }
 }
 
-/// The PKCS#1 key within a PKCS#8 one: the octet string is its last element, of long form length.
+/// The PKCS#1 key within a PKCS#8 key: the octet string is its last element, and its length is in long form.
 fn inner_octets(pkcs8: &[u8]) -> Vec<u8> {
     let at = pkcs8
         .windows(2)

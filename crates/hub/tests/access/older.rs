@@ -1,18 +1,17 @@
-//! Tokens of Mercure 0.x where they are accepted, and where they are not (design §6; B-612, B-637).
+//! Tokens of Mercure 0.x, on hubs that accept them and on hubs that do not (B-612, B-637).
 
 use serde_json::{Value, json};
-use talaria_hub::access::{Access, Issuer, Issuers, Refusal, Role, Verifier};
+use talaria_hub::access::{Access, Issuers, Refusal, Role, Verifier};
+use talaria_hub::clock::UnixTime;
 use talaria_protocol::{Base, Generation, Limits};
 
 use crate::{AUDIENCE, NOW, SECRET, claims, issuer, key, signed, signed_raw, verify, with};
 
 /// A hub that accepts both generations.
 fn accepting_both() -> Verifier {
-    let issuer = Issuer {
-        judges_unnamed: true,
-        ..issuer(crate::ISSUER, Some(key(SECRET, None)))
-    };
-    let issuers = Issuers::new(vec![issuer]).expect("issuers");
+    let mut issuer = issuer(crate::ISSUER, Some(key(SECRET, None)));
+    issuer.judges_unnamed = true;
+    let issuers = Issuers::new([issuer]).expect("issuers");
     Verifier::new(issuers, Base::synthetic(), Limits::default()).from_generation(Generation::V0)
 }
 
@@ -24,7 +23,12 @@ fn older(claim: &str) -> String {
 
 fn judged(token: &str, now: f64) -> Result<Access, &'static str> {
     accepting_both()
-        .verify(token, Role::Publisher, &[AUDIENCE.to_owned()], now)
+        .verify(
+            token,
+            Role::Publisher,
+            &[AUDIENCE.to_owned()],
+            UnixTime::from_seconds(now),
+        )
         .map_err(|refusal| refusal.code())
 }
 
@@ -47,7 +51,7 @@ fn times_are_read_as_0_x_does() {
         (r#""exp":null,"nbf":null,"iat":null"#, None),
     ] {
         let access = judged(&older(claim), NOW).expect(claim);
-        assert_eq!(access.expires_at, ends, "{claim}");
+        assert_eq!(access.expires_at.map(UnixTime::seconds), ends, "{claim}");
         assert_eq!(access.generation, Generation::V0);
     }
     for (claim, code) in [
@@ -74,7 +78,8 @@ fn times_are_read_as_0_x_does() {
     }
 }
 
-/// "Token Validation": a token with Mercure details is judged strictly, whatever else is accepted.
+/// A token with Mercure details is judged strictly, whatever else is accepted (specification, "Token
+/// Validation").
 #[test]
 fn times_of_1_0_stay_strict() {
     for (name, value, code) in [
@@ -92,8 +97,9 @@ fn times_of_1_0_stay_strict() {
     }
 }
 
-/// "Tokens with no Mercure authorization detail grant no publish or subscribe rights": they are valid,
-/// also with a claim of 0.x, which is only told.
+/// Tokens without Mercure details are valid and grant nothing, even with a claim of 0.x, which the log
+/// mentions (specification: "Tokens with no Mercure authorization detail grant no publish or subscribe
+/// rights").
 #[test]
 fn a_valid_token_without_a_detail_grants_nothing() {
     let grant = json!({ "publish": ["*"] });
@@ -135,12 +141,12 @@ fn a_valid_token_without_a_detail_grants_nothing() {
     assert!(access.details.is_empty() && access.ignores_older_claim);
 }
 
-/// What is no access token of RFC 9068 is refused, and the reason names its generation.
+/// A token that is not an access token of RFC 9068 is refused, and the reason names its generation.
 #[test]
 fn a_token_of_0_x_is_named_where_1_0_alone_is_accepted() {
     let refusal = verify(&older(r#""exp":4000000000"#)).expect_err("refused");
     assert_eq!(refusal, Refusal::OlderToken);
-    // With the right type the first fault is told, as of any access token.
+    // With the right type the reason is the first fault, as for any access token.
     for (name, code) in [
         ("exp", "exp_missing"),
         ("aud", "aud_missing"),

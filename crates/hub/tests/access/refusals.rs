@@ -1,4 +1,4 @@
-//! Why a token is refused, and in which words (specification, "Token Validation").
+//! The reasons for which tokens are refused, and their words (specification, "Token Validation").
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,22 @@ use serde_json::{Value, json};
 use talaria_hub::access::Role;
 
 use crate::{
-    AUDIENCE, NOW, SECRET, claims, encoded, key, signed, signed_raw, tampered, verifier, verify,
-    with, with_header,
+    AT_NOW, AUDIENCE, NOW, SECRET, claims, encoded, key, signed, signed_raw, tampered, verifier,
+    verify, with, with_header,
 };
 
-/// "Token Validation": each way to be broken has a reason of its own.
-#[test]
-fn broken_tokens_have_distinct_reasons() {
-    let good = signed(&claims());
+/// Tokens that are broken in one way each, with the reason for which they are refused; `good` is not
+/// broken.
+fn broken(good: &str) -> Vec<(&'static str, String)> {
     let parts: Vec<&str> = good.split('.').collect();
-    let details = |value: Value| signed(&with("authorization_details", value));
-    let broken = [
+    vec![
         ("too_long", "a".repeat(64 * 1024 + 1)),
         ("not_a_jws", format!("{}.{}", parts[0], parts[1])),
         (
             "not_base64url",
             format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
         ),
+        ("bad_signature", tampered(good)),
         ("bad_header_json", signed_raw("[]", "{}")),
         ("alg_missing", with_header(&json!({ "typ": "at+jwt" }))),
         (
@@ -46,6 +45,13 @@ fn broken_tokens_have_distinct_reasons() {
             "bad_claims_json",
             signed_raw(r#"{"typ":"at+jwt","alg":"HS256"}"#, "{"),
         ),
+    ]
+}
+
+/// Tokens with one claim that is wrong, with the reason for which they are refused.
+fn wrong_claims() -> Vec<(&'static str, String)> {
+    let details = |value: Value| signed(&with("authorization_details", value));
+    vec![
         ("iss_missing", signed(&with("iss", Value::Null))),
         (
             "iss_unknown",
@@ -55,7 +61,6 @@ fn broken_tokens_have_distinct_reasons() {
             "iss_slash",
             signed(&with("iss", json!("https://issuer.example/"))),
         ),
-        ("bad_signature", tampered(&good)),
         ("exp_missing", signed(&with("exp", Value::Null))),
         (
             "exp_not_a_number",
@@ -82,24 +87,30 @@ fn broken_tokens_have_distinct_reasons() {
                 "topics": ["urn:a"],
             }])),
         ),
-    ];
+    ]
+}
+
+/// Each way in which a token can be broken has its own reason (specification, "Token Validation").
+#[test]
+fn broken_tokens_have_distinct_reasons() {
+    let good = signed(&claims());
     let mut texts = BTreeSet::new();
-    for (code, token) in &broken {
+    for (code, token) in broken(&good).iter().chain(&wrong_claims()) {
         let refusal = verify(token).expect_err(code);
         assert_eq!(refusal.code(), *code, "{refusal}");
         let text = refusal.to_string();
         assert!(!text.contains(SECRET) && !text.contains(token), "{text}");
         assert!(texts.insert(text.clone()), "said twice: {text}");
     }
-    // No key for the role: an issuer of publishers only.
+    // The issuer has a key for publishers only, so there is no key for the role.
     let refusal = verifier(key(SECRET, None))
-        .verify(&good, Role::Subscriber, &[AUDIENCE.to_owned()], NOW)
+        .verify(&good, Role::Subscriber, &[AUDIENCE.to_owned()], AT_NOW)
         .expect_err("no key");
     assert_eq!(refusal.code(), "no_key_for_role");
     assert!(refusal.to_string().contains("subscriber"), "{refusal}");
 }
 
-/// B-1033: each of Keycloak's usual mistakes is told in words to act on.
+/// The reasons for the usual mistakes with Keycloak say what to do (B-1033).
 #[test]
 fn mistakes_of_authorization_servers_are_explained() {
     let text = |token: &str| verify(token).expect_err("refused").to_string();
@@ -158,7 +169,7 @@ fn quoted_values_are_escaped_and_cut() {
 }
 
 proptest::proptest! {
-    /// Whatever bytes come, the answer is a reason.
+    /// Any bytes are refused with a reason.
     #[test]
     fn any_token_is_judged(
         header in "\\PC{0,40}", claims in "\\PC{0,40}", tail in "[A-Za-z0-9_.-]{0,20}",

@@ -1,4 +1,4 @@
-//! A log that stores, delays, refuses or answers "unknown", as a test says.
+//! A log that stores, delays, refuses or answers "unknown", as the test says.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use talaria_protocol::{Update, event};
 use talaria_transport::{
-    Admit, AppendError, Appended, Bounds, EventBounds, Frame, Lookup, Memory, MemoryOptions, Page,
-    Pending, Position, ReadError, Ring, Route, Transport, Unavailable, Verdict,
+    Admit, AppendError, Appended, Bounds, Frame, Lookup, Memory, MemoryOptions, Page, Pending,
+    Position, ReadError, Ring, Route, Transport, Unavailable, Verdict,
 };
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ const NAMESPACE: &str = "/.well-known/mercure/subscriptions";
 /// How much later an update is stored whose outcome was unknown.
 const LATE: Duration = Duration::from_millis(200);
 
-/// What becomes of an append.
+/// The fate of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Store,
@@ -40,7 +40,7 @@ pub(crate) struct Faulty {
     /// Whether appends go on.
     open: watch::Sender<bool>,
     latency: Mutex<Duration>,
-    /// Appends beyond so many in flight are refused, as a full queue refuses them.
+    /// The most appends in flight. More are refused, as a full queue refuses them.
     room: AtomicUsize,
     in_flight: AtomicUsize,
     /// The most appends of subscription events that were in flight.
@@ -49,7 +49,7 @@ pub(crate) struct Faulty {
     pub(crate) tries: AtomicUsize,
     /// How many reads fail before one succeeds.
     pub(crate) failing_reads: AtomicUsize,
-    /// Changes whenever something happened.
+    /// Changes whenever something happens.
     pub(crate) happened: watch::Sender<()>,
 }
 
@@ -91,10 +91,8 @@ impl Faulty {
         let mut options = MemoryOptions::default();
         // Reserved, not used: a full run stores 200,000 events.
         options.max_bytes = 1 << 30;
-        options.events = EventBounds {
-            bytes: 1 << 30,
-            count: usize::MAX,
-        };
+        options.events.bytes = 1 << 30;
+        options.events.count = usize::MAX;
         let happened = watch::Sender::new(());
         let route = Switch {
             newest: Mutex::default(),
@@ -118,7 +116,7 @@ impl Faulty {
         })
     }
 
-    /// What becomes of appends from now on.
+    /// Sets the fate of appends from now on.
     pub(crate) fn plan(&self, plan: impl FnMut(&Event) -> Fate + Send + 'static) {
         *self.plan.lock().expect("no panic") = Box::new(plan);
     }
@@ -128,7 +126,7 @@ impl Faulty {
         self.open.send_replace(!stalled);
     }
 
-    /// Each append takes so long, and no more than `room` find room.
+    /// Each append takes a while from now on, and at most `room` are in flight.
     pub(crate) fn slow(&self, latency: Duration, room: usize) {
         *self.latency.lock().expect("no panic") = latency;
         self.room.store(room, Ordering::Relaxed);
@@ -150,7 +148,7 @@ impl Faulty {
         events.collect()
     }
 
-    /// What the subscription events take: as they are sent, their topics and ids.
+    /// The bytes that the subscription events take: as they are sent, with their topics and ids.
     pub(crate) async fn bytes(&self) -> usize {
         let frames = self.frames_up_to(self.inner.bounds().head).await;
         let bytes = frames

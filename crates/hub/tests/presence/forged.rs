@@ -1,6 +1,6 @@
-//! Specification, "Publication" and "Active Subscriptions": subscribers can trust that the hub itself
-//! says who comes and goes. What others put into the log changes nothing, however it got there: another
-//! rule, another base path, an imported database, a batch.
+//! Only events of the hub itself begin and end subscriptions (specification, "Publication" and "Active
+//! Subscriptions"). What others put into the log changes nothing, however it got there: by another rule,
+//! another base path, an imported database or a batch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::faulty::{Fate, Faulty, Log};
 use super::restarts::{all_ended, left_behind};
 use super::{API, hub, said, subscribe, until, until_listed, until_said};
 
-/// What the hub would write, but for its mark.
+/// The event that the hub would write, without its mark.
 fn event(id: &str, name: &str, active: bool) -> Update {
     let document = json!({
         "id": id,
@@ -37,14 +37,14 @@ async fn forge(log: &Arc<Faulty>, updates: Vec<Update>) {
     appended.expect("they are stored");
 }
 
-/// Of the events of a name, the ids.
+/// The ids of the events of a name.
 async fn id_of(log: &Faulty, name: &str) -> String {
     let events = log.events().await;
     let event = events.into_iter().find(|event| event.name == name);
     event.expect("an event").id
 }
 
-/// A forged end takes nobody out of the list, and does not stand for the real one.
+/// A forged end does not take a subscriber out of the list, and does not replace the real one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_end_ends_nothing() {
     let log = Faulty::new(|_| Fate::Store);
@@ -53,7 +53,7 @@ async fn a_forged_end_ends_nothing() {
     until_listed(&log, &hub, &["victim"]).await;
     let id = id_of(&log, "victim").await;
     forge(&log, vec![event(&id, "victim", false)]).await;
-    // What looks like it in other ways: without a type as in 0.x, public, one of several topics.
+    // Other updates that look like it: without a type as in 0.x, public, one of several topics.
     let end = event(&id, "victim", false);
     let untyped = Update {
         event_type: None,
@@ -72,8 +72,8 @@ async fn a_forged_end_ends_nothing() {
     until_listed(&log, &hub, &[]).await;
 }
 
-/// A forged beginning puts nobody into the list, neither a stranger nor one whose own beginning is not
-/// stored yet, and does not stand for that.
+/// A forged beginning does not put a subscriber into the list, neither a stranger nor one whose own beginning
+/// is not stored yet, and does not replace that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_beginning_begins_nothing() {
     let refused = Arc::new(Mutex::new(None));
@@ -108,8 +108,8 @@ async fn a_forged_beginning_begins_nothing() {
     until_listed(&log, &hub, &["late", "marker"]).await;
 }
 
-/// After a restart nothing is ended that the hub did not begin, and everything is that it did begin,
-/// whatever others say.
+/// After a restart the hub ends all subscriptions that it had begun, and no others, whatever the log says
+/// besides.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_believes_the_hub_alone() {
     let log = left_behind(10, 3).await;

@@ -23,8 +23,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use talaria_hub::access::Issuers;
-use talaria_hub::clock::SystemClock;
-use talaria_hub::{Hub, HubOptions, PresenceOptions};
+use talaria_hub::{Hub, PresenceOptions};
 use talaria_protocol::Update;
 use tokio::time::timeout;
 
@@ -40,7 +39,7 @@ fn count(all: usize, few: usize) -> usize {
     if full { all } else { few }
 }
 
-/// How much longer a wait may take with the counts of `./test --full`.
+/// The factor by which a wait may be longer with the counts of `./test --full`.
 fn patient() -> u32 {
     if count(1, 0) == 1 { 5 } else { 1 }
 }
@@ -66,7 +65,7 @@ impl Event {
     }
 }
 
-/// A hub that announces whatever comes, as fast as it comes.
+/// A hub that announces all subscriptions, as fast as they come.
 fn hub(log: &Arc<Faulty>) -> Hub {
     let mut presence = PresenceOptions::default();
     presence.bytes_per_second = 0;
@@ -74,12 +73,15 @@ fn hub(log: &Arc<Faulty>) -> Hub {
 }
 
 fn hub_with(log: &Arc<Faulty>, presence: PresenceOptions) -> Hub {
-    let mut options = HubOptions::new(Issuers::new(Vec::new()).unwrap_or_default());
-    options.anonymous = true;
-    options.subscriptions = true;
-    options.presence = presence;
-    let log = Arc::new(Log(Arc::clone(log)));
-    Hub::new(options, log, Arc::new(SystemClock))
+    Hub::builder(Issuers::default())
+        .anonymous()
+        .configure(|options| {
+            options.subscriptions = true;
+            options.presence = presence;
+        })
+        .transport(Arc::new(Log(Arc::clone(log))))
+        .build()
+        .expect("a hub")
 }
 
 /// An open stream of a subscriber of `name`, once its head is there. It ends when it is dropped.
@@ -113,7 +115,7 @@ async fn list(hub: &Hub) -> (BTreeSet<String>, String) {
     (names.collect(), cursor)
 }
 
-/// What the log says of each subscriber of each matcher, in order.
+/// The events that the log holds of each subscriber of each matcher, in order.
 async fn said(log: &Faulty) -> BTreeMap<String, Vec<bool>> {
     let mut said: BTreeMap<String, (String, Vec<bool>)> = BTreeMap::new();
     for event in log.events().await {
@@ -125,12 +127,12 @@ async fn said(log: &Faulty) -> BTreeMap<String, Vec<bool>> {
     said.into_values().collect()
 }
 
-/// Waits until `holds`, looking whenever something happened in the log.
+/// Waits until `holds`, which it checks whenever something happens in the log.
 async fn until<F: Future<Output = bool>>(log: &Faulty, what: &str, mut holds: impl FnMut() -> F) {
     let mut happened = log.happened.subscribe();
     let looking = async {
         while !holds().await {
-            // Some of what is waited for follows what happens in the log without a sign.
+            // Some changes follow what happens in the log without a sign, so it checks again after a while.
             let look = happened.changed();
             _ = timeout(Duration::from_millis(20), look).await;
         }
@@ -139,7 +141,7 @@ async fn until<F: Future<Output = bool>>(log: &Faulty, what: &str, mut holds: im
     assert!(looked.is_ok(), "waited in vain for: {what}");
 }
 
-/// Waits until the log says this of all subscribers, by matcher.
+/// Waits until the log holds these events of all subscribers, by matcher.
 async fn until_said(log: &Faulty, expected: &BTreeMap<String, Vec<bool>>) {
     let mut last = BTreeMap::new();
     let mut happened = log.happened.subscribe();

@@ -23,8 +23,8 @@ async fn tries(log: &Faulty, more: usize) {
     .await;
 }
 
-/// Design §7: while the log stores nothing, heads do not wait for it. What has begun and ended
-/// meanwhile is published once it stores again, except of those that came and went meanwhile.
+/// Heads do not wait while the log stores nothing. Beginnings and ends of that time are published once it
+/// stores again, except those of subscribers that came and went meanwhile (ADR 0014).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_refuses_is_tried_until_it_stores() {
     let log = Faulty::new(|_| Fate::Store);
@@ -38,7 +38,7 @@ async fn a_log_that_refuses_is_tried_until_it_stores() {
     drop(leaves);
     tries(&log, 4).await;
     drop(passes);
-    // What is not in the log is not in the list.
+    // A subscription that is not in the log is not in the list.
     until_listed(&log, &hub, &["early", "leaves"]).await;
     log.plan(|_| Fate::Store);
     let after = expected([
@@ -58,8 +58,8 @@ async fn a_log_that_refuses_is_tried_until_it_stores() {
     assert_eq!(said(&log).await, ended);
 }
 
-/// Design §7: a stalled disk does not withhold the heads of streams. Their beginnings follow in the
-/// order in which they came.
+/// A stalled disk does not withhold the heads of streams. Their beginnings follow in the order in which they
+/// came (ADR 0014).
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_leave_while_the_log_is_stalled() {
     let log = Faulty::new(|_| Fate::Store);
@@ -76,7 +76,7 @@ async fn heads_leave_while_the_log_is_stalled() {
         log.tries.load(Ordering::Relaxed) == names.len()
     })
     .await;
-    // One that leaves meanwhile is ended after it began.
+    // The end of one that leaves meanwhile is stored after its beginning.
     drop(open.remove(1));
     log.stall(false);
     let mut after = expected(names.map(|name| (name, &[true][..])));
@@ -93,7 +93,7 @@ async fn beginnings_keep_the_order_of_arrival() {
         let recovers = Arc::clone(&recovers);
         let mut stores = false;
         move |event| {
-            // Between two rounds of tries: the first subscriber is tried first.
+            // This is between two rounds of attempts, in which the first subscriber comes first.
             stores |= event.name == "t000" && recovers.load(Ordering::Relaxed);
             if stores { Fate::Store } else { Fate::Refuse }
         }
@@ -117,8 +117,8 @@ async fn beginnings_keep_the_order_of_arrival() {
     assert!(names.is_sorted(), "{names:?}");
 }
 
-/// Many come at once and the log is slow and has little room: all are announced, and what is in
-/// flight stays bounded. 100,000 with `./test --full`.
+/// If many subscribers come at once and the log is slow and has little room, all are announced, and the
+/// appends in flight stay bounded. There are 100,000 with `./test --full`.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_come_at_once_are_announced() {
     let subscribers = count(100_000, 5_000);
@@ -131,7 +131,7 @@ async fn all_that_come_at_once_are_announced() {
         coming.spawn(async move { subscribe(&hub, &format!("t{number}")).await });
     }
     let open = coming.join_all().await;
-    // A long list takes long, so it is asked for when there is hope.
+    // A long list takes long, so it is asked for when it is probably complete.
     let all = || async {
         log.tries.load(Ordering::Relaxed) >= subscribers && list(&hub).await.0.len() == subscribers
     };
@@ -145,7 +145,7 @@ async fn all_that_come_at_once_are_announced() {
     assert!(most <= IN_FLIGHT, "{most} appends in flight");
 }
 
-/// Events that the log refuses for ever hold nobody else up.
+/// Events that the log refuses for ever do not delay those of other subscribers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_never_stored_holds_no_other_up() {
     let log = Faulty::new(|event| match event.name.as_str() {
@@ -162,7 +162,7 @@ async fn an_event_that_is_never_stored_holds_no_other_up() {
     }
 }
 
-/// A stopping hub waits for the ends of what it announced, and for nothing that it did not.
+/// A stopping hub waits for the ends of the subscriptions that it announced, and for no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_waits_for_ends_that_are_due() {
     let log = Faulty::new(|_| Fate::Store);
@@ -180,7 +180,7 @@ async fn a_drain_waits_for_ends_that_are_due() {
     until(&log, "an idle hub", || async { hub.is_idle() }).await;
     let ended = expected([("announced", &[true, false])]);
     assert_eq!(said(&log).await, ended);
-    // Nothing was announced here, so nothing is waited for.
+    // This hub announced nothing, so it waits for nothing.
     log.plan(|_| Fate::Refuse);
     let hub = super::hub(&log);
     let unannounced = subscribe(&hub, "unannounced").await;
@@ -188,8 +188,8 @@ async fn a_drain_waits_for_ends_that_are_due() {
     until(&log, "an idle hub", || async { hub.is_idle() }).await;
 }
 
-/// Specification, "Subscription API": the cursor of a list that is asked for before anything was
-/// routed is not newer than the list.
+/// The cursor of a list that is asked for before anything was routed is not newer than the list
+/// (specification, "Subscription API").
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_before_the_first_routed_update_has_an_older_cursor() {
     let log = Faulty::new(|_| Fate::Store);

@@ -1,4 +1,4 @@
-//! Every outcome of either event.
+//! Every outcome of the appends of beginnings and ends.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ fn fate(name: &str) -> Fate {
     fate.expect("a fate").1
 }
 
-/// Specification, "Active Subscriptions": whatever becomes of the first try of each event, the log
-/// holds one beginning and then one end, and the list has the subscriber in between.
+/// The log holds one beginning and then one end, and the list has the subscriber in between, whatever the
+/// outcome of the first attempt at each event (specification, "Active Subscriptions").
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_leads_to_one_beginning_and_one_end() {
     let mut tried = HashSet::new();
@@ -62,8 +62,8 @@ async fn every_outcome_leads_to_one_beginning_and_one_end() {
     assert_eq!(said(&log).await, all(&[true, false]), "nothing follows");
 }
 
-/// A subscriber that leaves before the outcome of its beginning is known: one whose beginning is not
-/// in the log has no end there either.
+/// A subscriber may leave before the outcome of its beginning is known. If the beginning is not in the log,
+/// there is no end either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_leaves_early_is_ended_if_it_was_announced() {
     let mut tried = HashSet::new();
@@ -83,7 +83,7 @@ async fn a_subscriber_that_leaves_early_is_ended_if_it_was_announced() {
         log.tries.load(Ordering::Relaxed) == FATES.len() - 1
     })
     .await;
-    // Gone while their heads are waited for: the client hangs up.
+    // These clients hang up while they wait for their heads.
     coming.shutdown().await;
     log.stall(false);
     let ended = ["stored", "unknown-stored", "unknown-late"];
@@ -94,8 +94,8 @@ async fn a_subscriber_that_leaves_early_is_ended_if_it_was_announced() {
     assert!(list(&hub).await.0.is_empty());
 }
 
-/// Those who come and go while the log is slow: each is in the log twice or not at all, and what is
-/// in flight stays bounded.
+/// Each subscriber that comes and goes while the log is slow is in the log twice or not at all, and the
+/// appends in flight stay bounded.
 #[tokio::test(flavor = "multi_thread")]
 async fn coming_and_going_on_a_slow_log_leaves_nothing_open() {
     let rounds = count(10_000, 1_500);
@@ -112,7 +112,7 @@ async fn coming_and_going_on_a_slow_log_leaves_nothing_open() {
             tokio::select! {
                 biased;
                 head = &mut head => drop(head),
-                // Every third one hangs up before its head is there.
+                // Every third client hangs up before it has its head.
                 () = tokio::time::sleep(std::time::Duration::from_millis(50)), if round % 3 == 0 => {}
             }
         });
@@ -121,14 +121,14 @@ async fn coming_and_going_on_a_slow_log_leaves_nothing_open() {
     until(&log, "an idle hub", || async { hub.is_idle() }).await;
     let said = said(&log).await;
     assert!(said.values().all(|said| *said == [true, false]), "{said:?}");
-    // How many left before their beginning was appended is up to the machine.
+    // How many left before their beginning was appended depends on the machine.
     assert!(!said.is_empty());
     assert!(list(&hub).await.0.is_empty());
     assert!(log.most_in_flight.load(Ordering::Relaxed) <= IN_FLIGHT);
 }
 
-/// Specification, "Subscription API": the list is what the events up to its cursor say, whatever
-/// became of their appends, so that a client that resumes there misses and repeats nothing (B-1045).
+/// The list is what the events up to its cursor say, whatever the outcomes of their appends, so that a client
+/// that resumes there misses nothing and repeats nothing (specification, "Subscription API"; B-1045).
 #[tokio::test(flavor = "multi_thread")]
 async fn each_list_is_what_the_events_up_to_its_cursor_say() {
     let rounds = count(5_000, 400);

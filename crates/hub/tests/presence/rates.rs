@@ -1,4 +1,4 @@
-//! What clients that come and go make the hub write.
+//! How much clients that come and go make the hub write.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ fn at_a_rate(bytes_per_second: u64) -> PresenceOptions {
     options
 }
 
-/// However often a client comes and goes, the log gets no more than its rate: the others have no event.
-/// No head waits for that, and one that stays is announced when its turn has come.
+/// The log gets no more than the rate of a client, however often it comes and goes: the visits beyond it have
+/// no event. No head waits for that, and a visit that stays is announced when its turn has come.
 #[tokio::test(flavor = "multi_thread")]
 async fn coming_and_going_writes_no_more_than_the_rate() {
     const RATE: u64 = 20_000;
@@ -33,7 +33,7 @@ async fn coming_and_going_writes_no_more_than_the_rate() {
         list(&hub).await.0.contains("stays")
     })
     .await;
-    // Sixteen seconds' worth at once, and the visit that goes beyond.
+    // A burst is sixteen seconds' worth, and the visit that exceeds it.
     let elapsed = start.elapsed().as_secs_f64() + 16.0;
     let most = elapsed * RATE as f64 + 2_000.0;
     let events: f64 = log.bytes().await as f64;
@@ -68,8 +68,8 @@ async fn ask(hub: &Hub, names: &[String]) -> (u16, String) {
     )
 }
 
-/// Specification, "Subscription Events": every subscription is announced. So a request whose events
-/// would take more than one may write is refused, and says why; nothing of it is announced.
+/// A request whose events would take more than one request may write is refused with the reason, and none of
+/// its subscriptions is announced: all are announced, or none (specification, "Subscription Events").
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_events_take_too_much_is_refused() {
     let log = Faulty::new(|_| Fate::Store);
@@ -77,7 +77,7 @@ async fn a_request_whose_events_take_too_much_is_refused() {
     options.bytes_per_request = 20_000;
     let hub = hub_with(&log, options);
     let names: Vec<_> = (0..256).map(|number| format!("t{number}")).collect();
-    // Many matchers, and few long ones, which are longer when they are percent-encoded twice.
+    // Many matchers, and a few long ones, which are longer when they are percent-encoded twice.
     let long: Vec<_> = (0..3)
         .map(|number| format!("{number}{}", "%2F".repeat(1_500)))
         .collect();
@@ -98,7 +98,7 @@ async fn a_request_whose_events_take_too_much_is_refused() {
     assert!(log.bytes().await <= 20_000);
 }
 
-/// With the defaults one request writes 2 MiB at most, whatever it asks for.
+/// With the defaults one request writes at most 2 MiB, whatever it asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_visit_writes_a_bounded_history() {
     let log = Faulty::new(|_| Fate::Store);
@@ -126,7 +126,7 @@ async fn one_visit_writes_a_bounded_history() {
     }
 }
 
-/// Anonymous subscribers that are not announced are served all the same.
+/// Anonymous subscribers that are not announced are served like others.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_token_holders_are_announced_where_that_is_asked_for() {
     let log = Faulty::new(|_| Fate::Store);

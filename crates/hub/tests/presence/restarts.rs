@@ -1,4 +1,4 @@
-//! A hub that died: the next one ends its subscriptions, each once.
+//! Restarts: a hub ends the subscriptions of one that died, each once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) async fn left_behind(open: usize, gone: usize) -> Arc<Faulty> {
             == gone
     };
     until(&log, "the ends", ended).await;
-    // It dies without a word: what it says from here on is refused.
+    // It dies without ending them: what it appends from here on is refused.
     log.plan(|_| Fate::Refuse);
     drop(hub);
     drop(streams);
@@ -39,8 +39,8 @@ pub(crate) fn all_ended(open: usize) -> BTreeMap<String, Vec<bool>> {
     names.map(|name| (name, vec![true, false])).collect()
 }
 
-/// Design §7: the ends of a process that died are appended until the log holds them, and none twice,
-/// whatever becomes of the first tries.
+/// The ends of a process that died are appended until the log holds them, and none twice, whatever the
+/// outcomes of the first attempts (ADR 0014).
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_is_ended_once_whatever_the_first_outcomes() {
     let sequences: [&[Fate]; 5] = [
@@ -58,7 +58,7 @@ async fn what_a_crash_left_is_ended_once_whatever_the_first_outcomes() {
             log.plan(move |_| fates.next().copied().unwrap_or(Fate::Store));
             let next = hub(&log);
             until_said(&log, &all_ended(300)).await;
-            // One more, whose events come after whatever else was to be said.
+            // One more subscriber, whose events come after all others.
             log.plan(|_| Fate::Store);
             drop(subscribe(&next, "marker").await);
             until(&log, "an idle hub", || async { next.is_idle() }).await;
@@ -76,7 +76,7 @@ async fn recovery_leaves_new_subscriptions_alone() {
     let log = left_behind(10, 0).await;
     let mut refused = 0;
     log.plan(move |event| {
-        // The ends of the old process, for a while.
+        // The ends of the old process are refused for a while.
         refused += usize::from(!event.active);
         match (event.active, refused) {
             (false, ..4) => Fate::Refuse,

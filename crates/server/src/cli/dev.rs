@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
-use talaria_hub::access;
+use talaria_hub::access::SigningKey;
 
 use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
 use crate::config::draft::Draft;
@@ -206,7 +206,9 @@ pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, Stri
             "topics": [{ "match": "*" }],
         }],
     });
-    access::mint(&claims, key.expose(), None, None).map_err(|error| error.to_string())
+    SigningKey::parse(key.expose(), None)
+        .and_then(|key| key.sign(&claims))
+        .map_err(|error| error.to_string())
 }
 
 /// The hub's URL as a client writes it that left out the default port.
@@ -237,6 +239,7 @@ pub fn greeting(address: SocketAddr, publisher_token: &str, key: &Path) -> Strin
 mod tests {
     use super::*;
     use talaria_hub::access::{Role, Verifier};
+    use talaria_hub::clock::UnixTime;
 
     /// Design §8: one random key, made once, readable by its owner alone; the printed token works
     /// under both names of the loopback interface.
@@ -268,7 +271,12 @@ mod tests {
             let audience = [format!("http://{host}:3000/.well-known/mercure")];
             for role in [Role::Publisher, Role::Subscriber] {
                 verifier
-                    .verify(&token, role, &audience, 1_800_000_000.0)
+                    .verify(
+                        &token,
+                        role,
+                        &audience,
+                        UnixTime::from_seconds(1_800_000_000.0),
+                    )
                     .unwrap();
             }
         }

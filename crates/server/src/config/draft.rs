@@ -285,7 +285,9 @@ impl Draft {
             let urls = self.addresses.iter().filter_map(ListenAddress::url);
             accepted_audiences.extend(urls.filter(is_own));
         }
-        let cors_origins = check_origins(&cors, |values| Origins::parse(values))?;
+        let cors_origins = check_origins(&cors, |values| {
+            Origins::parse(values).map_err(|error| error.to_string())
+        })?;
         self.notices.extend(without_credentials(&cors_origins));
         let transport = self
             .transport
@@ -323,7 +325,9 @@ impl Draft {
             connections: self.connections,
             transport,
             cors_origins,
-            publish_origins: check_origins(&publish, |values| Origins::for_publish(values))?,
+            publish_origins: check_origins(&publish, |values| {
+                Origins::for_publish(values).map_err(|error| error.to_string())
+            })?,
             limits: self.limits,
             budgets,
             log: self.log,

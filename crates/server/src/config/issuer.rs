@@ -166,7 +166,7 @@ fn listed_algorithms(
     words: &[Word],
 ) -> Result<Vec<Algorithm>, ConfigError> {
     let algorithm = |word: &Word| {
-        Algorithm::from_name(&word.text).ok_or_else(|| {
+        word.text.parse().map_err(|_| {
             let names = Algorithm::ALL.map(Algorithm::name).join(", ");
             word.error(format!("{} is no signature algorithm", show(&word.text)))
                 .remedy(format!("list some of {names}"))
@@ -240,13 +240,12 @@ pub fn check(
     }
     let mut verifiers = Vec::new();
     for issuer in issuers {
-        verifiers.push(Issuer {
-            identifier: issuer.identifier.clone(),
-            authorization_server: issuer.authorization_server,
-            judges_unnamed: issuer.judges_unnamed,
-            publisher: issuer_key(issuer, issuer.publisher.as_ref(), notices, key_sets)?,
-            subscriber: issuer_key(issuer, issuer.subscriber.as_ref(), notices, key_sets)?,
-        });
+        let mut verifier = Issuer::new(&issuer.identifier);
+        verifier.authorization_server = issuer.authorization_server;
+        verifier.judges_unnamed = issuer.judges_unnamed;
+        verifier.publisher = issuer_key(issuer, issuer.publisher.as_ref(), notices, key_sets)?;
+        verifier.subscriber = issuer_key(issuer, issuer.subscriber.as_ref(), notices, key_sets)?;
+        verifiers.push(verifier);
     }
     Issuers::new(verifiers).map_err(|error| ConfigError::general(error.to_string()))
 }

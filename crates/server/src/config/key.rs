@@ -152,7 +152,10 @@ pub fn verifier(
     let KeySettings {
         material, place, ..
     } = settings;
-    let key = VerificationKey::new(material.expose(), settings.algorithm.as_deref());
+    let algorithm = settings.algorithm.as_deref().map(str::parse).transpose();
+    let key = algorithm
+        .map_err(KeyError::from)
+        .and_then(|algorithm| VerificationKey::parse(material.expose(), algorithm));
     let mistake = key_mistakes::find(material.expose());
     if let Some(Mistake::Fatal(says)) = mistake
         // PEM text that can be read has no mistake.

@@ -93,7 +93,7 @@ pub fn find(key: &str) -> Option<Mistake> {
     if trimmed.starts_with("-----BEGIN ") {
         return None;
     }
-    if Algorithm::from_name(&trimmed.to_ascii_uppercase()).is_some() || trimmed == "none" {
+    if trimmed.to_ascii_uppercase().parse::<Algorithm>().is_ok() || trimmed == "none" {
         return Some(Fatal(
             "is the name of an algorithm; the key is missing before it",
         ));

@@ -1,6 +1,6 @@
 //! What a set is good for, where it lies, and when it is fetched.
 
-use talaria_hub::access::{Algorithm, Issuer, IssuerKey, Issuers, Role, Verifier, mint};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, Role, SigningKey, Verifier};
 use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_protocol::{Base, Limits};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -23,9 +23,10 @@ fn published(kid: &str) -> String {
 fn token(kid: &str, number: usize) -> String {
     let claims = serde_json::json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "a", "client_id": "a", "jti": number.to_string(),
-        "iat": SystemClock.unix_time(), "exp": SystemClock.unix_time() + 600.0,
+        "iat": SystemClock.unix_time().seconds(), "exp": SystemClock.unix_time().seconds() + 600.0,
     });
-    mint(&claims, &secret(kid), Some("HS256"), Some(kid)).unwrap()
+    let key = SigningKey::from_secret(secret(kid), Algorithm::HS256).unwrap();
+    key.with_kid(kid).sign(&claims).unwrap()
 }
 
 /// The issuer takes longer than the pause, and strangers ask all the time: the next fetch begins as soon
@@ -33,13 +34,7 @@ fn token(kid: &str, number: usize) -> String {
 #[tokio::test]
 async fn a_slow_issuer_fails_no_good_token_while_strangers_ask() {
     let set = Arc::new(KeySet::new(&[Algorithm::HS256]).with_patience(PATIENCE));
-    let issuers = Issuers::new(vec![Issuer {
-        identifier: ISSUER.to_owned(),
-        authorization_server: false,
-        judges_unnamed: false,
-        publisher: Some(IssuerKey::Set(Arc::clone(&set))),
-        subscriber: None,
-    }]);
+    let issuers = Issuers::new([Issuer::new(ISSUER).publisher(Arc::clone(&set))]);
     let verifier = Verifier::new(issuers.unwrap(), Base::synthetic(), Limits::default());
     let verifier = Arc::new(verifier);
     let ask = |token: String| {

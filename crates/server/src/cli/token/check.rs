@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use talaria_hub::access::{Role, Verifier};
+use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_protocol::authorization::Action;
 
 use super::text;
 use crate::cli::{client, load};
-use crate::clock;
 use crate::config::settings::Settings;
 use crate::key_sets;
 
@@ -49,7 +49,7 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
     for role in [Role::Publisher, Role::Subscriber] {
         let name = role.name();
         // Writing to a string cannot fail.
-        let _ = match verifier.verify(token.trim(), role, &audiences, clock::unix_now()) {
+        let _ = match verifier.verify(token.trim(), role, &audiences, SystemClock.unix_time()) {
             Ok(access) => {
                 let action = match role {
                     Role::Publisher => Action::Publish,

@@ -2,7 +2,7 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
-use talaria_hub::access;
+use talaria_hub::access::{KeyError, SigningKey};
 use talaria_protocol::authorization::AuthorizationDetails;
 use talaria_protocol::{Base, Limits};
 use url::Url;
@@ -148,8 +148,16 @@ pub fn mint(args: &Args) -> Result<String, String> {
         }
         crate::cli::say(&format!("{header:#}\n{claims:#}"));
     }
-    access::mint(&claims, &key, args.alg.as_deref(), args.kid.as_deref())
-        .map_err(|error| format!("--key: {error}"))
+    sign(&claims, &key, args).map_err(|error| format!("--key: {error}"))
+}
+
+fn sign(claims: &Value, key: &str, args: &Args) -> Result<String, KeyError> {
+    let algorithm = args.alg.as_deref().map(str::parse).transpose()?;
+    let mut key = SigningKey::parse(key, algorithm)?;
+    if let Some(kid) = &args.kid {
+        key = key.with_kid(kid);
+    }
+    key.sign(claims)
 }
 
 /// Refuses an audience that is no hub's: the resource identifier of one is a URL.

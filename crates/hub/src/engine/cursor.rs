@@ -1,0 +1,426 @@
+//! A subscriber: a position in the log, a share in an interest, and its deadlines.
+//!
+//! The cursor does no I/O and owns no task, socket or timer. Its driver (hyper through
+//! [`crate::Stream`], or a task that owns the socket) asks [`Cursor::next`] when it can carry
+//! more, waits for the bell or [`Cursor::deadline`] when told to, and reads the pages that the
+//! cursor needs.
+
+mod chunk;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use talaria_protocol::event;
+use talaria_transport::{Admit, Frame, Page, Position, ReadError, Verdict};
+
+pub(crate) use self::chunk::CHUNK_BYTES;
+use self::chunk::{fitting, join};
+use crate::engine::drain::UnderWay;
+use crate::engine::interests::{Allowance, PageFilter, Progress};
+use crate::engine::lane::Look;
+use crate::engine::retry::come_back;
+use crate::engine::router::Membership;
+
+/// How many frames are copied out of the ring at a time.
+const PAGE_FRAMES: usize = 256;
+/// How long a slow reader may take to accept the end of its stream.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+/// How many pages without a hit are scanned before others have their turn.
+const PAGES_PER_TURN: usize = 16;
+
+/// What the driver of a cursor does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<T = Bytes> {
+    /// Send this, then ask again.
+    Send(T),
+    /// Read a page of the history after `from`, not beyond `up_to`, and [`Cursor::supply`] it.
+    NeedPage {
+        /// The cursor's position.
+        from: Position,
+        /// What is visible.
+        up_to: Position,
+    },
+    /// Wait for the bell or the deadline, then ask again.
+    Wait,
+    /// End the stream; the client may resume.
+    End(End),
+}
+
+/// What a stream sends.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Updates, at least one.
+    Updates(Vec<Arc<Frame>>),
+    /// Bytes of the event stream that are not an update.
+    Text(Bytes),
+}
+
+impl Output {
+    /// The bytes of the event stream.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Updates(frames) => join(&frames),
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+/// Why a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The connection's lifetime is over (`write_timeout`).
+    Rotated,
+    /// The token's `exp` has come (specification, "Subscribers").
+    TokenExpired,
+    /// The hub is stopping.
+    Drained,
+    /// The log no longer holds what comes next.
+    Passed,
+    /// The log cannot be read now; the client resumes where it was.
+    Unavailable,
+}
+
+/// When a stream sends and ends without an update.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deadlines {
+    /// A comment after this much silence.
+    pub heartbeat: Option<Duration>,
+    /// The end of the connection's lifetime, already jittered.
+    pub rotation: Option<Instant>,
+    /// The token's `exp`; exact, never later.
+    pub expiry: Option<Instant>,
+}
+
+/// A subscriber's place in the log.
+pub struct Cursor {
+    membership: Membership,
+    /// What ends with the subscription, when this drops.
+    _kept: Option<Box<dyn Send + Sync>>,
+    drain: UnderWay,
+    position: Position,
+    deadlines: Deadlines,
+    drained_at: Option<Instant>,
+    /// When something was last sent; `None` before the opening comment.
+    sent_at: Option<Instant>,
+    page: Option<Result<Page, ReadError>>,
+    /// What judges the page, from [`Step::NeedPage`] until it is supplied.
+    reading: Option<Arc<PageFilter>>,
+    /// How far the next frame was judged.
+    progress: Progress,
+    /// What judging may still cost before others have their turn.
+    turn: Allowance,
+    ended: Option<End>,
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor")
+            .field("position", &self.position)
+            .field("deadlines", &self.deadlines)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one look at lane and ring brought.
+enum Found {
+    Updates(Vec<Arc<Frame>>),
+    NeedPage {
+        up_to: Position,
+    },
+    Nothing,
+    /// Nothing was found so far, and there is more to look at when others have had their turn.
+    Unfinished,
+}
+
+impl Cursor {
+    pub(crate) fn new(
+        membership: Membership,
+        drain: UnderWay,
+        position: Position,
+        deadlines: Deadlines,
+    ) -> Self {
+        Self {
+            turn: Allowance::new(membership.router().effort().turn_steps),
+            progress: Progress::default(),
+            membership,
+            _kept: None,
+            drain,
+            position,
+            deadlines,
+            drained_at: None,
+            sent_at: None,
+            page: None,
+            reading: None,
+            ended: None,
+        }
+    }
+
+    /// Keeps a value until the subscription has ended: what the stream is charged for, and what
+    /// publishes the end.
+    pub(crate) fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
+        self._kept = Some(Box::new(kept));
+        self
+    }
+
+    /// What to do next. `bell` is woken when asking again may bring something.
+    pub fn next(&mut self, now: Instant, bell: &Waker) -> Step {
+        match self.advance(now, bell) {
+            Step::Send(output) => Step::Send(output.into_bytes()),
+            Step::NeedPage { from, up_to } => Step::NeedPage { from, up_to },
+            Step::Wait => Step::Wait,
+            Step::End(end) => Step::End(end),
+        }
+    }
+
+    /// As [`Self::next`], with updates as they are in the log.
+    pub(crate) fn advance(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
+        if let Some(end) = self.due(now) {
+            return self.end(now, end);
+        }
+        if self.sent_at.is_none() {
+            // The comment lets the client's `open` event happen before any update (B-354).
+            return self.say(now, Bytes::from_static(event::COMMENT));
+        }
+        match self.page.take() {
+            Some(Ok(page)) => {
+                self.position = self.position.max(page.looked_up_to);
+                if !page.frames.is_empty() {
+                    return self.send(now, Output::Updates(page.frames));
+                }
+                return self.yield_turn(now, bell);
+            }
+            Some(Err(ReadError::Passed(_))) => {
+                self.ended = Some(End::Passed);
+                return Step::End(End::Passed);
+            }
+            Some(Err(ReadError::Unavailable(error))) => {
+                self.ended = Some(End::Unavailable);
+                return self.say(now, come_back(&error.to_string()));
+            }
+            None if self.reading.is_some() => return self.idle(now),
+            None => {}
+        }
+        // The bell is only needed to wait, and waiting needs a look after registering.
+        for registered in [false, true] {
+            if registered {
+                self.membership.register(bell);
+                // A drain that began before the bell was set did not ring it.
+                if let Some(end) = self.due(now) {
+                    return self.end(now, end);
+                }
+            }
+            match self.look() {
+                Found::Updates(frames) => return self.send(now, Output::Updates(frames)),
+                Found::NeedPage { up_to } => {
+                    self.reading = Some(self.page_filter());
+                    return Step::NeedPage {
+                        from: self.position,
+                        up_to,
+                    };
+                }
+                Found::Unfinished => return self.yield_turn(now, bell),
+                Found::Nothing => {}
+            }
+        }
+        self.idle(now)
+    }
+
+    /// Lets others have their turn before it goes on.
+    fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
+        bell.wake_by_ref();
+        self.idle(now)
+    }
+
+    fn begin_turn(&mut self) {
+        self.turn = Allowance::new(self.membership.router().effort().turn_steps);
+    }
+
+    /// Nothing to send but perhaps a heartbeat.
+    fn idle(&mut self, now: Instant) -> Step<Output> {
+        self.begin_turn();
+        if self.heartbeat_at().is_some_and(|at| at <= now) {
+            return self.say(now, Bytes::from_static(event::COMMENT));
+        }
+        Step::Wait
+    }
+
+    /// Ends the stream. Unless the token forbids it, what is at hand goes out first: a client that
+    /// has no id yet could not resume from before it.
+    fn end(&mut self, now: Instant, end: End) -> Step<Output> {
+        let first = self.ended.replace(end).is_none();
+        self.begin_turn();
+        if first
+            && end != End::TokenExpired
+            && self.sent_at.is_some()
+            && let Found::Updates(frames) = self.look()
+        {
+            return self.send(now, Output::Updates(frames));
+        }
+        Step::End(end)
+    }
+
+    /// Hands over the page that [`Step::NeedPage`] asked for.
+    pub fn supply(&mut self, page: Result<Page, ReadError>) {
+        self.page = Some(page);
+        if let Some(filter) = self.reading.take() {
+            self.progress = filter.progress();
+        }
+    }
+
+    /// When to ask again at the latest; holds in every state.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.heartbeat_at(),
+            self.deadlines.rotation,
+            self.deadlines.expiry,
+            self.drained_at,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// When the stream must have ended whatever the socket does: at the token's `exp`, and soon
+    /// after the connection's lifetime is over.
+    pub fn ends_by(&self) -> Option<Instant> {
+        let rotation = self.deadlines.rotation;
+        let rotation = rotation.and_then(|rotation| rotation.checked_add(LAST_WRITES));
+        [self.deadlines.expiry, rotation]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Everything up to here was sent or is not for this subscriber.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Judges the frames of the page that [`Step::NeedPage`] asked for, as far as one page's
+    /// allowance goes.
+    pub fn filter(&self) -> Arc<dyn Admit> {
+        match &self.reading {
+            Some(filter) => Arc::clone(filter) as _,
+            None => self.page_filter() as _,
+        }
+    }
+
+    fn page_filter(&self) -> Arc<PageFilter> {
+        let allowance = Allowance::new(self.membership.router().effort().page_steps);
+        let interest = Arc::clone(self.membership.interest());
+        let client = self.membership.client();
+        Arc::new(PageFilter::new(interest, client, self.progress, allowance))
+    }
+
+    fn due(&mut self, now: Instant) -> Option<End> {
+        if self.ended.is_some() {
+            return self.ended;
+        }
+        if self.drained_at.is_none() {
+            self.drained_at = self.drain.pick_end();
+        }
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.deadlines.expiry) {
+            Some(End::TokenExpired)
+        } else if due(self.drained_at) {
+            Some(End::Drained)
+        } else if due(self.deadlines.rotation) {
+            Some(End::Rotated)
+        } else {
+            None
+        }
+    }
+
+    fn heartbeat_at(&self) -> Option<Instant> {
+        // A silence beyond what time can express is never over.
+        self.sent_at?.checked_add(self.deadlines.heartbeat?)
+    }
+
+    fn say(&mut self, now: Instant, text: impl Into<Bytes>) -> Step<Output> {
+        self.send(now, Output::Text(text.into()))
+    }
+
+    fn send(&mut self, now: Instant, output: Output) -> Step<Output> {
+        self.sent_at = Some(now);
+        Step::Send(output)
+    }
+
+    /// Looks for what comes after the position, up to what is visible now.
+    fn look(&mut self) -> Found {
+        let visible = self.membership.router().visible();
+        for _ in 0..PAGES_PER_TURN {
+            let mut positions = Vec::new();
+            match self.membership.look(self.position, visible, &mut positions) {
+                Look::Complete => return self.take(&positions, visible),
+                Look::Behind if self.turn.is_spent() => break,
+                Look::Behind => match self.scan(visible) {
+                    Found::Unfinished => {}
+                    found => return found,
+                },
+            }
+        }
+        Found::Unfinished
+    }
+
+    /// Fetches the frames that the lane names.
+    fn take(&mut self, positions: &[Position], visible: Position) -> Found {
+        if positions.is_empty() {
+            self.position = self.position.max(visible);
+            return Found::Nothing;
+        }
+        let mut frames = Vec::with_capacity(positions.len());
+        let complete = self.membership.router().ring().get(positions, &mut frames);
+        let fitting = fitting(&frames);
+        match frames[..fitting].last() {
+            // What left the ring meanwhile is in the history.
+            None => Found::NeedPage { up_to: visible },
+            Some(last) => {
+                let all = complete && fitting == frames.len();
+                self.position = if all { visible } else { last.position };
+                frames.truncate(fitting);
+                Found::Updates(frames)
+            }
+        }
+    }
+
+    /// Judges the next page of the ring with the own interest.
+    fn scan(&mut self, visible: Position) -> Found {
+        let ring = self.membership.router().ring();
+        let Some(mut frames) = ring.page(self.position, visible, PAGE_FRAMES) else {
+            return Found::NeedPage { up_to: visible };
+        };
+        if frames.is_empty() {
+            // What lies there are events that are forgotten.
+            self.position = self.position.max(visible);
+            return Found::Nothing;
+        }
+        let mut looked_up_to = self.position;
+        let mut is_over = false;
+        let (progress, turn) = (&mut self.progress, &mut self.turn);
+        frames.retain(|frame| {
+            // After a frame that is left for later, so are all.
+            if is_over {
+                return false;
+            }
+            let verdict = self.membership.interest().judge(frame, progress, turn);
+            is_over = verdict == Verdict::Later;
+            if !is_over {
+                looked_up_to = frame.position;
+            }
+            verdict == Verdict::Admitted
+        });
+        let fitting = fitting(&frames);
+        self.position = match frames[..fitting].last() {
+            Some(last) if fitting < frames.len() => last.position,
+            _ => looked_up_to,
+        };
+        if fitting == 0 {
+            Found::Unfinished
+        } else {
+            frames.truncate(fitting);
+            Found::Updates(frames)
+        }
+    }
+}

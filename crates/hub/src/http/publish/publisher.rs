@@ -1,0 +1,55 @@
+//! The publisher of a request: which updates it may publish, and how they are stored.
+
+use talaria_protocol::{Action, Generation, Topic, Update};
+use talaria_transport::AppendError;
+
+use crate::access::Access;
+use crate::http::respond::Refused;
+use crate::http::shared::Shared;
+
+/// A client that may publish, with the access that its token gives.
+pub(super) struct Publisher(pub(super) Access);
+
+impl Publisher {
+    /// The generation whose checks the updates must pass.
+    pub(super) fn checks(&self, hub: &Shared) -> Generation {
+        hub.options.rule.checks(self.0.generation)
+    }
+
+    /// Refuses an update with a topic that the token does not grant.
+    pub(super) fn check_grants(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
+        let refused = update.topics.iter().find(|topic| {
+            let topic = Topic::new(topic, &hub.base);
+            !self.0.details.grants(Action::Publish, &topic)
+        });
+        match refused {
+            Some(topic) if !self.may_publish_ungranted(hub, update) => Err(Refused::Scope {
+                action: Action::Publish,
+                topic: topic.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an update may be published without a grant. With compatibility 7, 0.x publishers need no
+    /// grant for public updates (B-622).
+    fn may_publish_ungranted(&self, hub: &Shared, update: &Update) -> bool {
+        hub.options.publish_ungranted && self.0.generation == Generation::V0 && !update.private
+    }
+}
+
+/// Appends the updates with one commit, all or none. Returns their ids.
+pub(super) async fn store(
+    hub: &Shared,
+    publisher: &Publisher,
+    updates: Vec<Update>,
+) -> Result<Vec<String>, Refused> {
+    // Two issuers may give the same `sub` to different publishers.
+    let subject = publisher.0.subject.as_deref();
+    let publisher = subject.map(|subject| [publisher.0.issuer.as_str(), subject]);
+    let stored = hub.append(publisher, updates).await;
+    stored.map_err(|error| match error {
+        AppendError::Refused(reason) => Refused::NotStored(reason),
+        AppendError::Unknown => Refused::Unknown,
+    })
+}

@@ -1,0 +1,313 @@
+//! Subscribing: from a request to a cursor and the head of its stream.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use talaria_protocol::{EARLIEST, Generation, ProtocolError, SubscribeRequest, Subscription, form};
+use talaria_transport::{Lookup, Position, Unavailable};
+use tokio::time::timeout;
+
+use crate::access::Access;
+use crate::engine::cursor::{Cursor, Deadlines};
+use crate::engine::interests::Selection;
+use crate::http::accept::{self, EventStream};
+use crate::http::body::bound::BodyBound;
+use crate::http::body::{check_coding, essence, read_body, received};
+use crate::http::connection::Connection;
+use crate::http::outflow::Outflow;
+use crate::http::request::Incoming;
+use crate::http::respond::{self, FORM, Refused};
+use crate::http::shared::Shared;
+use crate::http::stream::{Handover, Stream};
+use crate::limits::Client;
+use crate::options::UnknownCursor;
+use crate::presence::Announced;
+use crate::rule::Rule;
+
+/// How long the head of a stream waits for the look-up of its last event id.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
+
+/// Answers `GET`, `HEAD` and `QUERY` on the hub's path (specification, "Subscription").
+pub(crate) async fn subscribe(
+    hub: &Shared,
+    request: &Incoming<'_>,
+    body: &mut Body,
+) -> Result<Response<Body>, Refused> {
+    let parts = request.parts;
+    let accepts = accept::event_stream(&parts.headers);
+    let access = request.authorise(hub, hub.options.anonymous).await?;
+    let client = request.client(access.as_ref());
+    let answers = request.answers();
+    let asked = read_request(hub, request, body, access.is_some(), &client).await?;
+    let requested = requested_cursor(&parts.headers, &asked);
+    let refuse_for_now = |refused: Refused| {
+        let mut response = respond::refuse_for_now(refused, parts, accepts)?;
+        put_cursor(&mut response, answers, requested.as_deref());
+        Ok(response)
+    };
+    if hub.drain.has_begun() {
+        return refuse_for_now(Refused::Draining);
+    }
+    let selection = Selection {
+        matchers: asked.matchers,
+        grants: access
+            .as_ref()
+            .map(|access| access.details.read_grants())
+            .unwrap_or_default(),
+    };
+    let held = match hub.budgets.stream(&client, &selection) {
+        Ok(held) => held,
+        Err(exceeded) => return refuse_for_now(exceeded.into()),
+    };
+    // The reader joins before the position is resolved: what is committed in between is in the lane.
+    let membership = hub.router.join(selection, client.number());
+    let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
+        return refuse_for_now(Refused::Unavailable);
+    };
+    let mut response = if parts.method == Method::HEAD {
+        respond::event_stream(Body::empty())
+    } else {
+        // A client that lists the subscriptions once its stream is open finds its own, unless the
+        // log is slow to store the beginning (ADR 0014).
+        let announced = announce(hub, request, &asked.subscriptions, access.as_ref()).await?;
+        let deadlines = deadlines(hub, access.as_ref());
+        let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines);
+        stream_of(
+            hub,
+            parts,
+            match announced {
+                // Its end is published before what it holds is given back.
+                Some(announced) => cursor.keeping((announced, held)),
+                None => cursor.keeping(held),
+            },
+        )
+    };
+    put_cursor(&mut response, answers, resolved.as_deref());
+    tracing::debug!(
+        // A name that operators filter by, whatever the module is called.
+        target: "talaria_hub::subscribe",
+        subscriptions = asked.subscriptions.len(),
+        last_event_id = requested.as_deref().map(respond::field),
+        position = position.0,
+        "new subscriber"
+    );
+    Ok(response)
+}
+
+/// Reads what a request asks for, in its query and in the body of a `QUERY`.
+async fn read_request(
+    hub: &Shared,
+    request: &Incoming<'_>,
+    body: &mut Body,
+    has_access: bool,
+    client: &Client,
+) -> Result<SubscribeRequest, Refused> {
+    let parts = request.parts;
+    // Dropped with the body, once the matchers are made of it.
+    let mut charge = hub.budgets.body(client);
+    let body = match parts.method {
+        Method::QUERY => {
+            check_query_media_type(&parts.headers)?;
+            check_coding(&parts.headers)?;
+            let bound = match has_access {
+                true => BodyBound::of_requests(&hub.options),
+                false => BodyBound::of_anonymous(&hub.options),
+            };
+            read_body(body, bound, &mut charge).await?
+        }
+        _ => Bytes::new(),
+    };
+    // Clients of 0.x may send any `Accept` (B-1013).
+    if accept::event_stream(&parts.headers) == EventStream::Refused
+        && request.answers() == Generation::V1
+    {
+        let received = received(&parts.headers, &ACCEPT).unwrap_or_default();
+        return Err(Refused::NotAcceptable(received));
+    }
+    let options = &hub.options;
+    let query = parts.uri.query().unwrap_or_default();
+    let parse = |input| form::parse(input, &options.limits).map_err(ProtocolError::in_subscription);
+    let mut pairs = parse(query.as_bytes())?;
+    pairs.extend(parse(&body)?);
+    let asked = SubscribeRequest::from_pairs(&pairs, options.rule, &hub.base, &options.limits)?;
+    Ok(asked)
+}
+
+/// The response whose body is the stream of a cursor. Its extensions hold the cursor, too, for a
+/// listener that drives it itself.
+fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
+    let handover = Handover::new(cursor);
+    let stream = Stream::new(
+        handover.clone(),
+        Arc::clone(&hub.transport),
+        Arc::clone(&hub.clock),
+        parts.extensions.get::<Outflow>().cloned(),
+        parts.version,
+    );
+    let mut response = respond::event_stream(Body::new(stream));
+    response.extensions_mut().insert(handover);
+    response
+}
+
+/// Publishes that the subscriptions begin, each matcher once, if the hub does that.
+async fn announce(
+    hub: &Shared,
+    request: &Incoming<'_>,
+    subscriptions: &[Subscription],
+    access: Option<&Access>,
+) -> Result<Option<Announced>, ProtocolError> {
+    let Some(presence) = hub.presence.as_ref() else {
+        return Ok(None);
+    };
+    let connection = request.parts.extensions.get::<Connection>();
+    let answers_older = hub.options.rule == Rule::Classic;
+    let address = connection.and_then(Connection::client_address);
+    let Some(mut visit) = presence.visit(access, address, answers_older) else {
+        return Ok(None);
+    };
+    let mut seen = HashSet::new();
+    for asked in subscriptions {
+        if !seen.insert((asked.matcher_type, asked.text.as_str())) {
+            continue;
+        }
+        let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
+        visit.add(asked.clone(), payload)?;
+    }
+    Ok(Some(presence.begin(visit, hub.drain.enter()).await))
+}
+
+/// Refuses a `QUERY` whose media type is not readable, or is not that of a form (B-1012).
+fn check_query_media_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let field = headers
+        .get(CONTENT_TYPE)
+        .and_then(|field| field.to_str().ok());
+    match field.map(essence) {
+        Some(essence) if essence == FORM => Ok(()),
+        essence => {
+            let parts =
+                |essence: String| essence.split('/').filter(|part| !part.is_empty()).count();
+            Err(Refused::QueryMediaType {
+                received: received(headers, &CONTENT_TYPE),
+                unreadable: essence.map(parts) != Some(2),
+            })
+        }
+    }
+}
+
+/// The last event id that a client names: the first of header and parameter that is not empty; an empty
+/// one if only such are there (B-350).
+fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<String> {
+    // Over HTTP/2 a value may have white space around it, which HTTP/1.1 removes. Browsers send UTF-8,
+    // other clients one byte for each character.
+    let header = headers.get(LAST_EVENT_ID).map(|value| {
+        let bytes = value.as_bytes().trim_ascii();
+        match str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.iter().copied().map(char::from).collect(),
+        }
+    });
+    let parameter = asked
+        .last_event_id
+        .as_ref()
+        .map(|parameter| parameter.0.clone());
+    match (header, parameter) {
+        (Some(header), Some(parameter)) if header.is_empty() => Some(parameter),
+        (header, parameter) => header.or(parameter),
+    }
+}
+
+/// Where a cursor starts, and the field that says so (specification, "Reconnection").
+pub(crate) async fn resolve(
+    hub: &Shared,
+    requested: Option<&str>,
+) -> Result<(Position, Option<String>), Unavailable> {
+    let Some(requested) = requested else {
+        return Ok((hub.router.visible(), None));
+    };
+    let mut lookup = match requested {
+        "" => Lookup::Unknown,
+        EARLIEST => Lookup::Deleted,
+        id => look_up(hub, id).await?,
+    };
+    let mut requested = Cow::Borrowed(requested);
+    if matches!(lookup, Lookup::Unknown)
+        && let Some(text) = undo_isomorphic_decoding(&requested)
+    {
+        lookup = look_up(hub, &text).await?;
+        requested = text.into();
+    }
+    // What is committed and not yet visible is new to every reader.
+    let everything = || hub.transport.bounds().floor.min(hub.router.visible());
+    let (position, field) = match lookup {
+        Lookup::Found(position) => (position, &*requested),
+        // What followed was lost, so the client is told its new position.
+        Lookup::Past {
+            position,
+            ref event_id,
+        } => (position, event_id.as_str()),
+        Lookup::Deleted => (everything(), EARLIEST),
+        Lookup::Unknown if hub.options.unknown_cursor == UnknownCursor::Replay => {
+            (everything(), EARLIEST)
+        }
+        Lookup::Unknown | Lookup::Unsupported => (hub.router.visible(), EARLIEST),
+    };
+    Ok((position, Some(field.to_owned())))
+}
+
+/// Looks an id up, for at most as long as a client can be expected to wait for the head of its stream.
+async fn look_up(hub: &Shared, id: &str) -> Result<Lookup, Unavailable> {
+    let looked_up = timeout(LOOK_UP_TIMEOUT, hub.transport.position_of(id)).await;
+    looked_up.unwrap_or_else(|_| {
+        tracing::warn!(
+            seconds = LOOK_UP_TIMEOUT.as_secs(),
+            "looking up the last event id of a subscriber takes too long; it is told to come back"
+        );
+        Err(Unavailable)
+    })
+}
+
+/// Undoes the decoding of scripts, which read a response field as one character for each byte (Fetch
+/// standard, "isomorphic decode"). `None` if `text` cannot be the result of that.
+fn undo_isomorphic_decoding(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+    String::from_utf8(bytes.ok()?).ok()
+}
+
+fn deadlines(hub: &Shared, access: Option<&Access>) -> Deadlines {
+    let now = hub.clock.now();
+    let expires_at = access.and_then(|access| access.expires_at);
+    let expiry = expires_at.map(|expires_at| now + hub.clock.unix_time().until(expires_at));
+    // Jittered, so that clients do not come back all at once.
+    let share = rand::random_range(0.8..=1.0);
+    Deadlines {
+        heartbeat: hub.options.heartbeat,
+        rotation: hub
+            .options
+            .write_timeout
+            .map(|lifetime| now + lifetime.mul_f64(share)),
+        expiry,
+    }
+}
+
+/// Names the cursor in the head of the response. Clients of 0.x get it under the name that they read, too
+/// (B-639, B-660).
+fn put_cursor(response: &mut Response<Body>, answers: Generation, cursor: Option<&str>) {
+    if let Some(value) = cursor.and_then(|cursor| HeaderValue::from_bytes(cursor.as_bytes()).ok()) {
+        if answers == Generation::V0 {
+            response.headers_mut().insert(LAST_EVENT_ID, value.clone());
+        }
+        response.headers_mut().insert(MERCURE_LAST_EVENT_ID, value);
+    }
+}

@@ -1,14 +1,14 @@
-//! Sets of matchers against a naive matcher: the standard's own regular expressions on a general
-//! engine, one by one.
+//! Compares sets of matchers with a naive matcher: the standard's own regular expressions on a
+//! general engine, one by one.
 
 use regex::bytes::{Regex, RegexBuilder};
 use talaria_protocol::{Base, Limits, Matcher, MatcherSet, MatcherType, Topic};
 use urlpattern::regexp::RegExp;
 use urlpattern::{RegexSyntax, UrlPattern, UrlPatternInit, UrlPatternOptions};
 
-use crate::BASE;
+use crate::base::BASE;
 
-/// An expression of the standard on the general engine, within bounds of its own.
+/// An expression of the standard on the general engine, within separate bounds.
 struct General(Regex);
 
 impl RegExp for General {
@@ -33,9 +33,9 @@ impl RegExp for General {
     }
 }
 
-/// Matchers, a line each: `=` and a topic, `~` and a URL Pattern, or a selector of 0.x; after an
-/// empty line the topics. The set decides as the naive matcher, and no evaluation costs more than
-/// was predicted.
+/// Matchers, one on each line: `=` and a topic, `~` and a URL Pattern, or a selector of 0.x; after
+/// an empty line the topics. The set decides as the naive matcher does, and no evaluation costs
+/// more than was predicted.
 pub fn matching(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -83,7 +83,7 @@ pub fn matching(bytes: &[u8]) {
     }
 }
 
-/// What the naive matcher says; `None` if it cannot say.
+/// The answer of the naive matcher; `None` if it cannot tell.
 fn naive(matcher: &Matcher, topic: &Topic<'_>, base: &Base) -> Option<bool> {
     match matcher {
         Matcher::Any => Some(true),

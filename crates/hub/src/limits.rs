@@ -7,7 +7,8 @@ mod exceeded;
 mod ledger;
 
 pub use self::address::ClientAddress;
-pub use self::budgets::{BodyCharge, Bounds, BudgetOptions, Budgets, Held, Used};
-pub use self::client::Client;
-pub use self::exceeded::{Exceeded, Resource, Scope};
+pub(crate) use self::budgets::{BodyCharge, Budgets, Held};
+pub use self::budgets::{Bounds, BudgetOptions, Used};
+pub(crate) use self::client::Client;
+pub(crate) use self::exceeded::Exceeded;
 pub use self::ledger::{Charge, Exhausted, Ledger};

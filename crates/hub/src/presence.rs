@@ -1,10 +1,10 @@
 //! Presence: which subscriptions are active, published as events (specification, "Active Subscriptions").
 //!
-//! A [`Document`](crate::engine::active::Document) describes one subscription, a [`Visit`] those of one subscriber. The [`Reconciler`]
-//! publishes each twice, when the subscription begins and when it has ended, as the
-//! [`Agenda`](agenda::Agenda) says, and no faster than the client's [`Rate`](rate::Rate) allows; the
-//! [`Table`](crate::engine::active::Table) follows what was committed of that, so that it and the cursor of an answer always belong
-//! together.
+//! A [`Document`](crate::engine::active::Document) describes one subscription, a [`Visit`](visit::Visit)
+//! those of one request. The [`Reconciler`] publishes each twice, when the subscription begins and when it
+//! has ended, as the [`Agenda`](agenda::Agenda) says, and no faster than the [`Rate`](rate::Rate) of the
+//! client allows. The [`Table`](crate::engine::active::Table) follows the events that were committed, so
+//! that the list of subscriptions and its cursor always belong together (ADR 0013, ADR 0014).
 
 mod agenda;
 #[cfg(not(talaria_loom))]

@@ -1,4 +1,4 @@
-//! In which generation of the protocol a request is answered.
+//! The rule by which a hub speaks one or both generations of the protocol.
 
 use http::Method;
 use http::request::Parts;
@@ -8,8 +8,8 @@ use talaria_protocol::{Generation, HUB_PATH};
 
 use crate::access::{self, Presented};
 
-/// The generation in which a request is answered: under the classic rule 0.x for a subscription
-/// with `topic` parameters and for any request with a 0.x token.
+/// The generation in which a request is answered. Under the classic rule it is 0.x for a subscription with
+/// `topic` parameters and for any request with a 0.x token.
 pub(crate) fn answers(rule: Rule, parts: &Parts, presented: Option<&Presented>) -> Generation {
     if rule != Rule::Classic {
         return Generation::V1;

@@ -1,31 +1,13 @@
-//! What the program `talaria` is made of: the command line, the configuration, the listeners.
+//! What the program `talaria` is made of: the command line and the listeners.
 //!
 //! Applications embed the crate `talaria-hub`; this one is a library only so that its parsers can
 //! be fuzzed.
 
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations, unreachable_pub)]
 
-mod admission;
 mod cli;
-mod clock;
-mod config;
-mod connection;
-mod folders;
-mod incoming;
-mod key_sets;
-mod listen;
-mod log;
-mod options;
-mod proxies;
-mod report;
-mod requests;
-mod run;
-mod site;
-mod socket;
-mod streams;
-mod systemd;
-mod tls;
-mod transport;
+mod serve;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> std::process::ExitCode {
@@ -36,17 +18,15 @@ pub fn main() -> std::process::ExitCode {
 ///
 /// # Errors
 /// What `talaria validate` says.
-pub fn validate(text: &str) -> Result<(), String> {
-    let file = config::File {
+pub fn validate(text: &str) -> Result<(), talaria_config::Error> {
+    let file = talaria_config::File {
         name: "Caddyfile".to_owned(),
         text: text.to_owned(),
     };
-    let sources = config::Sources {
+    let sources = talaria_config::Sources {
         file: Some(file),
         variables: &std::collections::HashMap::new(),
         address: None,
     };
-    config::load(&sources)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    talaria_config::load(&sources).map(drop)
 }

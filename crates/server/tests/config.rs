@@ -34,7 +34,7 @@ fn refusal(caddyfile: Option<&str>, variables: &[(&str, &str)]) -> String {
     message
 }
 
-/// Issue 7: unknown directive, with file, line, column, caret and suggestion.
+/// The error names file, line and column, shows a caret, and suggests a directive.
 #[test]
 fn unknown_directive() {
     assert_eq!(
@@ -74,7 +74,7 @@ fn bad_duration() {
     assert!(refusal(None, &extra("write_timeout -1s")).contains("it is negative"));
 }
 
-/// B-222: the message names the variable and the way to try the hub out.
+/// The message names the variable and the way to try the hub out (B-222).
 #[test]
 fn missing_key() {
     let message = refusal(None, &[("SERVER_NAME", ":3000")]);
@@ -90,7 +90,7 @@ fn missing_key() {
     );
 }
 
-/// B-224, B-225, and a key file that is not there.
+/// A key without an algorithm, one that does not fit its algorithm, and a key file that is absent (B-224, B-225).
 #[test]
 fn unusable_keys() {
     const PEM: &str = "-----BEGIN PUBLIC KEY-----\nbm90IGEga2V5\n-----END PUBLIC KEY-----\n";
@@ -138,7 +138,7 @@ fn unusable_keys() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// The table after B-066: a public name waits for ACME, and the remedies are named.
+/// A public name needs a certificate, which ACME does not bring yet; the message names the remedies (B-066).
 #[test]
 fn public_names_need_a_certificate() {
     let message = refusal(None, &[KEYS, &[("SERVER_NAME", "hub.example")]].concat());
@@ -231,7 +231,7 @@ fn valid_configurations() {
     );
 }
 
-/// B-021: 0 for help and version, 1 for a wrong command line.
+/// The exit code is 0 for help and version, 1 for a wrong command line (B-021).
 #[test]
 fn command_line() {
     let directory = Directory::new();
@@ -267,29 +267,31 @@ fn command_line() {
     }
 }
 
-/// B-030 to B-044: what is minted is what a hub with the same key accepts.
-#[test]
-fn tokens_are_minted_and_checked() {
-    let directory = Directory::new();
+/// The flags of a token for the hub of [`KEYS`], and more.
+fn mint(directory: &Directory, more: &[&str]) -> Output {
     let key = directory.write("key", &format!("{SECRET}\n"));
     let key = format!("@{key}");
     let aud = "http://localhost:3000/.well-known/mercure";
-    let mint = |more: &[&str]| {
-        let flags = [
-            &[
-                "token",
-                "--iss",
-                "https://localhost",
-                "--aud",
-                aud,
-                "--key",
-                &key,
-            ],
-            more,
-        ]
-        .concat();
-        directory.talaria(&flags, &[])
-    };
+    let flags = [
+        &[
+            "token",
+            "--iss",
+            "https://localhost",
+            "--aud",
+            aud,
+            "--key",
+            &key,
+        ],
+        more,
+    ];
+    directory.talaria(&flags.concat(), &[])
+}
+
+/// A hub accepts what is minted with its key (B-030 to B-044).
+#[test]
+fn tokens_are_minted_and_checked() {
+    let directory = Directory::new();
+    let mint = |more: &[&str]| mint(&directory, more);
     let check = |token: &str| directory.talaria(&["token", "check", token], KEYS);
 
     let minted = mint(&[
@@ -324,7 +326,12 @@ fn tokens_are_minted_and_checked() {
         stdout(&checked).contains("publisher: refused (")
             && stdout(&checked).contains("https://other")
     );
+}
 
+/// Flags that make no token are refused, and the key is never shown.
+#[test]
+fn tokens_that_cannot_be_minted_are_refused() {
+    let directory = Directory::new();
     for (wrong, part) in [
         (
             &["--publish", "*", "--payload", "{"][..],
@@ -334,7 +341,7 @@ fn tokens_are_minted_and_checked() {
         (&["--publish", "*", "--alg", "RS256"], "PEM"),
         (&[], "would grant nothing"),
     ] {
-        let output = mint(wrong);
+        let output = mint(&directory, wrong);
         assert_eq!(output.status.code(), Some(1));
         assert!(
             stderr(&output).contains(part) && !stderr(&output).contains(SECRET),

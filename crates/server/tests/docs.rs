@@ -227,9 +227,10 @@ fn every_reason_of_a_refusal_is_documented() {
 /// `docs/getting-started.md` shows what `talaria dev` prints, line by line.
 #[test]
 fn the_greeting_of_dev_is_the_documented_one() {
-    let folder = std::env::temp_dir().join(format!("talaria-docs-{}", std::process::id()));
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path();
     let mut hub = talaria(&["dev", "--port", "0"])
-        .env("XDG_DATA_HOME", &folder)
+        .env("XDG_DATA_HOME", folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -243,7 +244,6 @@ fn the_greeting_of_dev_is_the_documented_one() {
     hub.kill().unwrap();
     lines.read_to_string(&mut greeting).unwrap();
     hub.wait().unwrap();
-    let _ = std::fs::remove_dir_all(&folder);
     let (_, address) = greeting.split_once("http://").unwrap();
     let (address, _) = address.split_once('/').unwrap();
     let (_, token) = greeting.split_once("Bearer ").unwrap();

@@ -1,4 +1,4 @@
-//! A log that cannot be written takes nothing else down, nor does a reader of standard output; what
+//! A log that cannot be written stops nothing else, and neither does standard output without a reader. What
 //! `RUST_LOG` asks for is done or refused.
 
 #![expect(
@@ -11,22 +11,17 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A directory of its own for one test, removed at its end.
-struct Folder(PathBuf);
+use tempfile::TempDir;
+
+/// The directory of one test, removed at its end.
+struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("talaria-log-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
+        Self(tempfile::tempdir().expect("a directory"))
     }
 
     /// The program in this directory, with nothing of ours in its environment.
@@ -34,20 +29,14 @@ impl Folder {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .current_dir(&self.0)
+            .current_dir(self.0.path())
             .env_clear()
-            .env("XDG_DATA_HOME", &self.0);
+            .env("XDG_DATA_HOME", self.0.path());
         command
     }
 
     fn talaria(&self, arguments: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_talaria"), arguments)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -138,9 +127,9 @@ fn full_pipe() -> (PipeReader, Stdio) {
     (reader, writer.into())
 }
 
-/// Nobody reads what `dev` prints: the hub serves, and a signal ends it.
+/// No process reads what `dev` prints: the hub serves, and a signal ends it.
 #[test]
-fn a_greeting_that_nobody_reads_stops_nothing() {
+fn a_greeting_without_a_reader_stops_nothing() {
     let folder = Folder::new();
     let (_reader, full) = full_pipe();
     for stdout in [
@@ -219,7 +208,7 @@ fn refuses(command: &mut Command, named: &str) {
 /// A level that is not one is refused with the right form, by every verb that loads what `run` loads, and
 /// wherever the value comes from.
 #[test]
-fn a_level_that_is_none_refuses_the_start() {
+fn a_word_that_is_not_a_level_refuses_the_start() {
     let folder = Folder::new();
     for verb in ["run", "validate", "dev"] {
         let wrong = "RUST_LOG: `debgu` is not a level\n  write a level (error, ";
@@ -232,7 +221,7 @@ fn a_level_that_is_none_refuses_the_start() {
             "RUST_LOG is not UTF-8",
         );
     }
-    std::fs::write(folder.0.join("variables"), "RUST_LOG=info;h2=off\n").expect("a file");
+    std::fs::write(folder.0.path().join("variables"), "RUST_LOG=info;h2=off\n").expect("a file");
     for verb in ["run", "validate"] {
         let mut command = folder.talaria(&[verb, "--envfile", "variables"]);
         let wrong = "`info;h2` is not a target";
@@ -244,7 +233,7 @@ fn a_level_that_is_none_refuses_the_start() {
 #[test]
 fn a_level_of_a_file_of_variables_is_used() {
     let folder = Folder::new();
-    std::fs::write(folder.0.join("variables"), "RUST_LOG=debug\n").expect("a file");
+    std::fs::write(folder.0.path().join("variables"), "RUST_LOG=debug\n").expect("a file");
     let mut hub = folder
         .talaria(&["run", "--envfile", "variables"])
         .envs(ENVIRONMENT)
@@ -287,7 +276,7 @@ fn a_mistake_without_standard_error_has_its_exit_code() {
     }
 }
 
-/// An error whose reader does not read is waited for, but not for ever.
+/// The program waits for the reader of an error, but not for ever.
 #[test]
 fn a_mistake_that_is_not_read_has_its_exit_code() {
     let folder = Folder::new();

@@ -9,7 +9,7 @@ mod support;
 
 use support::{Directory, extra, stderr};
 
-/// B-022, B-141: options of older versions are understood, or answered with what took their place.
+/// Options of older versions are understood, or refused with what replaced them (B-022, B-141).
 #[test]
 fn options_of_older_versions_are_answered() {
     let directory = Directory::new();
@@ -39,11 +39,20 @@ fn options_of_older_versions_are_answered() {
     }
 }
 
-/// No option is ignored: it is used, or refused before anything is done.
-#[test]
-fn every_option_is_used_or_refused() {
+/// No option is ignored: each is used, or refused under its name before anything is done.
+fn refuses(cases: &[(Vec<&str>, &str)]) {
     let directory = Directory::new();
-    let lines = directory.write("lines", "");
+    for (arguments, expected) in cases {
+        let output = directory.talaria(arguments, &[]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+}
+
+/// Options of `token`.
+#[test]
+fn options_of_token_are_used_or_refused() {
     let audience = "http://localhost/.well-known/mercure";
     let mint = |more: &[&'static str]| -> Vec<&'static str> {
         [
@@ -58,7 +67,7 @@ fn every_option_is_used_or_refused() {
         ]
         .concat()
     };
-    let refused: &[(Vec<&str>, &str)] = &[
+    refuses(&[
         (
             mint(&["--publish", "*", "--aud", "localhost:3000"]),
             "--aud",
@@ -93,6 +102,24 @@ fn every_option_is_used_or_refused() {
             "name of an algorithm",
         ),
         (vec!["token", "check", "-", "--config", "-"], "--config -"),
+    ]);
+    let directory = Directory::new();
+    let pinned = extra("resource_identifier https://hub.example/.well-known/mercure");
+    let url = [
+        "token",
+        "check",
+        "a.b.c",
+        "--url",
+        "http://localhost/.well-known/mercure",
+    ];
+    let message = stderr(&directory.talaria(&url, &pinned));
+    assert!(message.contains("error: --url"), "{message}");
+}
+
+/// Options of `publish`, `subscribe` and `doctor`.
+#[test]
+fn options_of_clients_are_used_or_refused() {
+    refuses(&[
         (vec!["publish", "http://h/#f", "--topic", "t"], "fragment"),
         (
             vec!["publish", "http://a:b@h/", "--topic", "t"],
@@ -142,14 +169,41 @@ fn every_option_is_used_or_refused() {
             vec!["doctor", "http://h/.well-known/mercure?topic=a"],
             "--topic",
         ),
+    ]);
+    let directory = Directory::new();
+    let output = directory.talaria(
+        &["publish", "http://h", "--topic", "t"],
+        &[("TALARIA_TOKEN", "")],
+    );
+    assert!(stderr(&output).contains("TALARIA_TOKEN: the token is empty"));
+}
+
+/// Misspelt options, with one dash or two.
+#[test]
+fn misspelt_options_are_refused() {
+    refuses(&[
         (vec!["token", "check", "--urll", "http://h"], "--urll"),
         (vec!["token", "check", "-x"], "-x"),
         (vec!["run", "-confg", "x"], "'--config'"),
         (vec!["validate", "-confg=x"], "'--config'"),
-        (
-            vec!["history", "import", "--bucket-name", "b", &lines],
-            "--bucket-name",
-        ),
+    ]);
+}
+
+/// Options of `history`.
+#[test]
+fn options_of_history_are_used_or_refused() {
+    let directory = Directory::new();
+    let lines = directory.write("lines", "");
+    refuses(&[(
+        vec!["history", "import", "--bucket-name", "b", &lines],
+        "--bucket-name",
+    )]);
+}
+
+/// Options of `bench`.
+#[test]
+fn options_of_bench_are_used_or_refused() {
+    refuses(&[
         (
             vec!["bench", "--url", "http://127.0.0.1:1", "--issuer", "i"],
             "--issuer",
@@ -195,31 +249,10 @@ fn every_option_is_used_or_refused() {
             vec!["bench", "history", "--publishers", "0"],
             "--publishers",
         ),
-    ];
-    for (arguments, expected) in refused {
-        let output = directory.talaria(arguments, &[]);
-        let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
-        assert!(message.contains(expected), "{arguments:?}: {message}");
-    }
-    let pinned = extra("resource_identifier https://hub.example/.well-known/mercure");
-    let url = [
-        "token",
-        "check",
-        "a.b.c",
-        "--url",
-        "http://localhost/.well-known/mercure",
-    ];
-    let message = stderr(&directory.talaria(&url, &pinned));
-    assert!(message.contains("error: --url"), "{message}");
-    let output = directory.talaria(
-        &["publish", "http://h", "--topic", "t"],
-        &[("TALARIA_TOKEN", "")],
-    );
-    assert!(stderr(&output).contains("TALARIA_TOKEN: the token is empty"));
+    ]);
 }
 
-/// B-030: `--ttl` counts beside `--dev`, which otherwise lasts until 2100.
+/// `--ttl` takes precedence over the year 2100 of `--dev` (B-030).
 #[test]
 fn the_lifetime_of_a_development_token_may_be_named() {
     let directory = Directory::new();

@@ -109,7 +109,7 @@ impl VerificationKey {
     }
 
     /// A key of this algorithm; `None` if it must not be used: RSA of another size or with a bad
-    /// exponent, an Ed25519 point that anybody can sign for.
+    /// exponent, an Ed25519 point that any attacker can sign for.
     pub(super) fn of_public(algorithm: Algorithm, key: ParsedPublicKey) -> Option<Self> {
         let usable = match algorithm.family() {
             Family::Rsa => has_usable_size(&key),
@@ -171,7 +171,7 @@ fn is_weak_point(key: &ParsedPublicKey) -> bool {
 fn weakness_of(secret: &[u8], algorithm: Algorithm, hash_bytes: usize) -> Option<String> {
     if WELL_KNOWN.contains(&secret) {
         return Some(
-            "the secret is printed in public documentation, so that anybody can sign tokens with \
+            "the secret is printed in public documentation, so that any attacker can sign tokens with \
              it; replace it with a random one"
                 .to_owned(),
         );

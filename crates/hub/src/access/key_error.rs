@@ -50,7 +50,7 @@ pub enum KeyError {
     },
     /// A public key that has no private key.
     #[error(
-        "the PEM key is not one of a private key, so that anybody can sign for it; make a new pair, \
+        "the PEM key is not one of a private key, so that any attacker can sign for it; make a new pair, \
          such as with `openssl genpkey -algorithm ed25519`"
     )]
     Weak,

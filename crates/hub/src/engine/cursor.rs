@@ -1,9 +1,8 @@
-//! A subscriber: a position in the log, a share in an interest, and its deadlines.
+//! The cursor of a subscriber: its position in the log, its share in an interest, and its deadlines.
 //!
-//! The cursor does no I/O and owns no task, socket or timer. Its driver (hyper through
-//! [`crate::Stream`], or a task that owns the socket) asks [`Cursor::next`] when it can carry
-//! more, waits for the bell or [`Cursor::deadline`] when told to, and reads the pages that the
-//! cursor needs.
+//! The cursor does no I/O and owns no task, socket or timer (ADR 0002). Its driver (hyper through the body
+//! of a response, or a task that owns the socket) calls [`Cursor::next`] when it can send more, waits for
+//! the bell or [`Cursor::deadline`] when told to, and reads the pages that the cursor needs.
 
 mod chunk;
 
@@ -24,11 +23,11 @@ use crate::engine::lane::Look;
 use crate::engine::retry::come_back;
 use crate::engine::router::Membership;
 
-/// How many frames are copied out of the ring at a time.
+/// The most frames that are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
 /// How long a slow reader may take to accept the end of its stream.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-/// How many pages without a hit are scanned before others have their turn.
+/// The most pages without a hit that are scanned before other tasks have their turn.
 const PAGES_PER_TURN: usize = 16;
 
 /// What the driver of a cursor does next.
@@ -40,7 +39,7 @@ pub enum Step<T = Bytes> {
     NeedPage {
         /// The cursor's position.
         from: Position,
-        /// What is visible.
+        /// The newest visible position.
         up_to: Position,
     },
     /// Wait for the bell or the deadline, then ask again.
@@ -52,7 +51,7 @@ pub enum Step<T = Bytes> {
 /// What a stream sends.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Updates, at least one.
+    /// At least one update.
     Updates(Vec<Arc<Frame>>),
     /// Bytes of the event stream that are not an update.
     Text(Bytes),
@@ -83,21 +82,21 @@ pub enum End {
     Unavailable,
 }
 
-/// When a stream sends and ends without an update.
+/// The times at which a stream sends a comment or ends.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Deadlines {
+pub(crate) struct Deadlines {
     /// A comment after this much silence.
-    pub heartbeat: Option<Duration>,
+    pub(crate) heartbeat: Option<Duration>,
     /// The end of the connection's lifetime, already jittered.
-    pub rotation: Option<Instant>,
-    /// The token's `exp`; exact, never later.
-    pub expiry: Option<Instant>,
+    pub(crate) rotation: Option<Instant>,
+    /// The `exp` of the token, which the end must not exceed.
+    pub(crate) expiry: Option<Instant>,
 }
 
 /// A subscriber's place in the log.
 pub struct Cursor {
     membership: Membership,
-    /// What ends with the subscription, when this drops.
+    /// Values that are dropped when the subscription ends.
     _kept: Option<Box<dyn Send + Sync>>,
     drain: UnderWay,
     position: Position,
@@ -106,11 +105,11 @@ pub struct Cursor {
     /// When something was last sent; `None` before the opening comment.
     sent_at: Option<Instant>,
     page: Option<Result<Page, ReadError>>,
-    /// What judges the page, from [`Step::NeedPage`] until it is supplied.
+    /// The filter of the page, from [`Step::NeedPage`] until the page is supplied.
     reading: Option<Arc<PageFilter>>,
     /// How far the next frame was judged.
     progress: Progress,
-    /// What judging may still cost before others have their turn.
+    /// The steps that judging may still take before other tasks have their turn.
     turn: Allowance,
     ended: Option<End>,
 }
@@ -132,7 +131,7 @@ enum Found {
         up_to: Position,
     },
     Nothing,
-    /// Nothing was found so far, and there is more to look at when others have had their turn.
+    /// Nothing was found so far, and there is more to look at after other tasks have had their turn.
     Unfinished,
 }
 
@@ -166,7 +165,7 @@ impl Cursor {
         self
     }
 
-    /// What to do next. `bell` is woken when asking again may bring something.
+    /// What to do next. `bell` is woken when another call may bring something.
     pub fn next(&mut self, now: Instant, bell: &Waker) -> Step {
         match self.advance(now, bell) {
             Step::Send(output) => Step::Send(output.into_bytes()),
@@ -204,11 +203,11 @@ impl Cursor {
             None if self.reading.is_some() => return self.idle(now),
             None => {}
         }
-        // The bell is only needed to wait, and waiting needs a look after registering.
+        // A reader that will wait registers with the bell, and then looks once more.
         for registered in [false, true] {
             if registered {
                 self.membership.register(bell);
-                // A drain that began before the bell was set did not ring it.
+                // A drain that began before the reader registered did not ring its bell.
                 if let Some(end) = self.due(now) {
                     return self.end(now, end);
                 }
@@ -229,7 +228,7 @@ impl Cursor {
         self.idle(now)
     }
 
-    /// Lets others have their turn before it goes on.
+    /// Lets other tasks have their turn before the cursor goes on.
     fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
         bell.wake_by_ref();
         self.idle(now)
@@ -239,7 +238,7 @@ impl Cursor {
         self.turn = Allowance::new(self.membership.router().effort().turn_steps);
     }
 
-    /// Nothing to send but perhaps a heartbeat.
+    /// Waits, or sends a heartbeat if it is due.
     fn idle(&mut self, now: Instant) -> Step<Output> {
         self.begin_turn();
         if self.heartbeat_at().is_some_and(|at| at <= now) {
@@ -248,8 +247,8 @@ impl Cursor {
         Step::Wait
     }
 
-    /// Ends the stream. Unless the token forbids it, what is at hand goes out first: a client that
-    /// has no id yet could not resume from before it.
+    /// Ends the stream. Unless the token has expired, updates that are at hand are sent first: a client that
+    /// has no event id yet could not resume from before them.
     fn end(&mut self, now: Instant, end: End) -> Step<Output> {
         let first = self.ended.replace(end).is_none();
         self.begin_turn();
@@ -271,7 +270,7 @@ impl Cursor {
         }
     }
 
-    /// When to ask again at the latest; holds in every state.
+    /// The latest moment for the next call of [`Self::next`], in every state.
     pub fn deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.heartbeat_at(),
@@ -282,8 +281,8 @@ impl Cursor {
         deadlines.into_iter().flatten().min()
     }
 
-    /// When the stream must have ended whatever the socket does: at the token's `exp`, and soon
-    /// after the connection's lifetime is over.
+    /// When the stream must have ended, whatever the socket does: at the `exp` of the token, and soon after
+    /// the lifetime of the connection is over.
     pub fn ends_by(&self) -> Option<Instant> {
         let rotation = self.deadlines.rotation;
         let rotation = rotation.and_then(|rotation| rotation.checked_add(LAST_WRITES));
@@ -293,7 +292,7 @@ impl Cursor {
             .min()
     }
 
-    /// Everything up to here was sent or is not for this subscriber.
+    /// The position of the cursor: everything up to it was sent, or is not for this subscriber.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -334,7 +333,7 @@ impl Cursor {
     }
 
     fn heartbeat_at(&self) -> Option<Instant> {
-        // A silence beyond what time can express is never over.
+        // A heartbeat beyond what an `Instant` can express never comes.
         self.sent_at?.checked_add(self.deadlines.heartbeat?)
     }
 
@@ -374,7 +373,7 @@ impl Cursor {
         let complete = self.membership.router().ring().get(positions, &mut frames);
         let fitting = fitting(&frames);
         match frames[..fitting].last() {
-            // What left the ring meanwhile is in the history.
+            // Frames that left the ring meanwhile are in the history.
             None => Found::NeedPage { up_to: visible },
             Some(last) => {
                 let all = complete && fitting == frames.len();
@@ -385,14 +384,14 @@ impl Cursor {
         }
     }
 
-    /// Judges the next page of the ring with the own interest.
+    /// Judges the next page of the ring by the interest.
     fn scan(&mut self, visible: Position) -> Found {
         let ring = self.membership.router().ring();
         let Some(mut frames) = ring.page(self.position, visible, PAGE_FRAMES) else {
             return Found::NeedPage { up_to: visible };
         };
         if frames.is_empty() {
-            // What lies there are events that are forgotten.
+            // These positions are of subscription events that the ring has forgotten.
             self.position = self.position.max(visible);
             return Found::Nothing;
         }
@@ -400,7 +399,7 @@ impl Cursor {
         let mut is_over = false;
         let (progress, turn) = (&mut self.progress, &mut self.turn);
         frames.retain(|frame| {
-            // After a frame that is left for later, so are all.
+            // Once a frame is left for later, all that follow are.
             if is_over {
                 return false;
             }

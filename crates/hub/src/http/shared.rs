@@ -1,4 +1,4 @@
-//! What answers requests: options, engine, and what the hub keeps beside them.
+//! The state that the requests of a hub share: its options, its engine, and its memory of clients.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::limits::Budgets;
 use crate::options::HubOptions;
 use crate::presence::Reconciler;
 
-/// What the requests of a hub share.
+/// The state that the requests of a hub share.
 pub(crate) struct Shared {
     pub(crate) options: HubOptions,
     pub(crate) base: Arc<Base>,
@@ -26,13 +26,13 @@ pub(crate) struct Shared {
     /// Every request under way and every open stream has entered it.
     pub(crate) drain: Arc<Drain>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Publishes who comes and goes, if that is asked for.
+    /// Publishes subscription events, if the options ask for them.
     pub(crate) presence: Option<Reconciler>,
-    /// Remembers publishes, if that is asked for.
+    /// Remembers publishes, if the options have a window for repeats.
     pub(crate) repeats: Option<Repeats>,
     /// What clients may hold, and what they hold.
     pub(crate) budgets: Budgets,
-    /// The cookie's names on connections without and with TLS.
+    /// The names of the cookie, on connections without and with TLS.
     pub(crate) cookie_names: [Vec<String>; 2],
 }
 

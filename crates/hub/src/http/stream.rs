@@ -33,7 +33,7 @@ impl Handover {
 }
 
 /// An event stream.
-pub struct Stream {
+pub(crate) struct Stream {
     handover: Option<Handover>,
     driver: Driver,
     outflow: Option<Outflow>,
@@ -122,7 +122,7 @@ mod tests {
     use crate::engine::laws::Bell;
     use crate::engine::router::{Effort, Router};
 
-    /// The runtime has its turn after each of a stream: a poll of the body takes one.
+    /// A poll of the body takes one turn of the cursor, so that the runtime has its turn after each.
     #[test]
     fn a_poll_of_a_stream_takes_one_turn() {
         let base = Arc::new(Base::synthetic());

@@ -83,7 +83,7 @@ pub struct Used {
 
 /// The budgets of a hub, and what is used of them.
 #[derive(Debug)]
-pub struct Budgets {
+pub(crate) struct Budgets {
     streams: Budget,
     matcher_memory: Budget,
     matcher_states: Budget,
@@ -93,13 +93,13 @@ pub struct Budgets {
 
 /// What a client holds. It is given back when this is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     _charges: Box<[Charge<u64>]>,
 }
 
 impl Budgets {
     /// Budgets of which nothing is used.
-    pub fn new(options: &BudgetOptions) -> Self {
+    pub(crate) fn new(options: &BudgetOptions) -> Self {
         let bodies = options.body_memory;
         Self {
             streams: Budget::new(Resource::Streams, options.streams),
@@ -114,7 +114,7 @@ impl Budgets {
     }
 
     /// The amounts that are held at this moment.
-    pub fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> Used {
         Used {
             streams: self.streams.by_address.used(),
             matcher_memory: self.matcher_memory.by_address.used(),
@@ -148,7 +148,7 @@ impl Budgets {
     }
 
     /// The charge of a request body of the client, of which nothing was read yet.
-    pub fn body(&self, client: &Client) -> BodyCharge<'_> {
+    pub(crate) fn body(&self, client: &Client) -> BodyCharge<'_> {
         BodyCharge {
             budgets: self,
             client: *client,
@@ -160,7 +160,7 @@ impl Budgets {
 
 /// The charge of a request body. It is given back when this is dropped.
 #[derive(Debug)]
-pub struct BodyCharge<'a> {
+pub(crate) struct BodyCharge<'a> {
     budgets: &'a Budgets,
     client: Client,
     covered: u64,
@@ -181,7 +181,7 @@ impl BodyCharge<'_> {
     ///
     /// # Errors
     /// If a budget would be exceeded.
-    pub fn grow_to(&mut self, bytes: u64) -> Result<(), Exceeded> {
+    pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), Exceeded> {
         if bytes <= self.covered {
             return Ok(());
         }

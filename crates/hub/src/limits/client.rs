@@ -11,13 +11,13 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The client of a request, by everything that a budget may count it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Client {
+pub(crate) struct Client {
     /// The address of the client; `None` if the listener does not tell it.
-    pub address: Option<ClientAddress>,
+    pub(crate) address: Option<ClientAddress>,
     /// A keyed hash of the subject of its token; `None` without a token.
-    pub subject: Option<u64>,
+    pub(crate) subject: Option<u64>,
     /// The number of its connection; `None` if the listener does not number them.
-    pub connection: Option<u64>,
+    pub(crate) connection: Option<u64>,
 }
 
 impl Client {
@@ -38,7 +38,7 @@ impl Client {
     /// A number that stands for the client where clients take turns. Clients that differ in address or token
     /// subject have different numbers, and a client cannot choose its number. The connection does not count,
     /// because a client can open as many as it likes.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         hash(&(self.address, self.subject))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A resource that clients hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// Open event streams.
     Streams,
     /// Bytes of the matchers of open streams and of the grants of their tokens.
@@ -48,7 +48,7 @@ impl Resource {
 
 /// The clients whose amount is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// All clients together.
     Total,
     /// All clients without a token.
@@ -85,22 +85,22 @@ impl Scope {
 
 /// The budget that a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
+pub(crate) struct Exceeded {
     /// The resource.
-    pub resource: Resource,
+    pub(crate) resource: Resource,
     /// The clients whose amount is bounded.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// The bound.
-    pub limit: u64,
+    pub(crate) limit: u64,
     /// The amount that the request needs.
-    pub needed: u64,
+    pub(crate) needed: u64,
     /// The total that is almost used up, if the bound is the share of one holder of it.
-    pub shared: Option<u64>,
+    pub(crate) shared: Option<u64>,
 }
 
 impl Exceeded {
     /// The directive that sets the bound.
-    pub fn directive(&self) -> String {
+    pub(crate) fn directive(&self) -> String {
         let scope = match self.shared {
             Some(_) => Scope::Total,
             None => self.scope,
@@ -109,7 +109,7 @@ impl Exceeded {
     }
 
     /// How long the client should wait before it tries again.
-    pub fn retry_after(&self) -> Duration {
+    pub(crate) fn retry_after(&self) -> Duration {
         Duration::from_secs(match self.resource {
             Resource::BodyMemory => 1,
             _ => 5,

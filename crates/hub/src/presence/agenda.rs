@@ -6,7 +6,7 @@
 //! announced yet, and one for each that is gone and whose end is still to be stored. A subscription
 //! that is gone before its beginning was appended leaves nothing behind.
 //!
-//! It does no I/O and knows no clock: [`super::Reconciler`] appends, waits and tries again.
+//! It does no I/O and reads no clock: the reconciler appends, waits and tries again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -258,8 +258,7 @@ impl Agenda {
         }
     }
 
-    /// How many subscriptions it holds that are not held back, and how many appends of these are in
-    /// flight.
+    /// The number of subscriptions that are not held back, and the number of their appends in flight.
     #[cfg(test)]
     pub(crate) fn len(&self) -> (usize, usize) {
         let in_flight = self.in_flight.len();

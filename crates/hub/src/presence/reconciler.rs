@@ -146,10 +146,9 @@ impl Reconciler {
         Some(Visit::new(visitor, most_bytes, answers_older))
     }
 
-    /// Publishes that these subscriptions began. Returns when that is stored, at the latest after
-    /// [`HEAD_WAIT`], and at once while the log stores nothing or the client announces too fast: then
-    /// the events follow. Whatever happens to the caller, the end follows when what it holds is
-    /// dropped.
+    /// Publishes that these subscriptions began. Returns when that is stored, and at the latest after
+    /// [`HEAD_WAIT`]. While the log stores nothing, or if the client announces too fast, it returns at once
+    /// and the events follow. The ends are published when the returned value is dropped.
     pub(crate) async fn begin(&self, visit: Visit, drain: UnderWay) -> Announced {
         self.start();
         let (waiting, mut tried) = mpsc::channel(1);
@@ -216,7 +215,7 @@ async fn append_due(
     serials: &mut HashMap<Id, Serial>,
 ) {
     loop {
-        // A log in memory commits within `append`, so others get their turn.
+        // A log in memory commits within `append`, so other tasks get their turn here.
         consume_budget().await;
         // A separate statement, so that the lock is released.
         let due = shared.agenda().next(Instant::now());

@@ -48,7 +48,7 @@ fn cases() -> Vec<(Update, u16, Option<Blame>)> {
         (
             Update {
                 topics: vec![TOPIC.to_owned(); 1_001],
-                ..good.clone()
+                ..good
             },
             413,
             Some(Blame::TooLarge),

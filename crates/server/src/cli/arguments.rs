@@ -3,13 +3,11 @@
 use std::ffi::OsString;
 
 use clap::Command;
+use talaria_config::{older, suggest};
 
-use crate::config::error::suggest;
-use crate::config::older;
-
-/// Gives each long option that was written with one dash its second one, because `-config x` would
-/// be `-c onfig x` (B-022).
-pub fn with_two_dashes(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
+/// Adds the second dash to each long option that was written with one, because `-config x` would mean
+/// `-c onfig x` (B-022).
+pub(super) fn with_two_dashes(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
     command.build();
     let mut verb = &command;
     let mut takes_anything = false;
@@ -28,7 +26,7 @@ pub fn with_two_dashes(mut command: Command, arguments: Vec<OsString>) -> Vec<Os
             let longs = verb.get_arguments().filter_map(clap::Arg::get_long);
             name.len() > 2 && suggest(name, longs).is_some()
         };
-        // A misspelt one too, so that it is refused under its name.
+        // A misspelt option too, so that the error shows its name.
         let is_single = !takes_anything
             && single.is_some_and(|name| option(name).is_some() || is_misspelt(name));
         takes_anything = !text.contains('=')
@@ -45,8 +43,8 @@ pub fn with_two_dashes(mut command: Command, arguments: Vec<OsString>) -> Vec<Os
     understood
 }
 
-/// What took the place of each option of older versions among the arguments.
-pub fn successors(arguments: &[OsString]) -> Vec<String> {
+/// What replaced each option of an older version among the arguments.
+pub(super) fn successors(arguments: &[OsString]) -> Vec<String> {
     let options = arguments.iter().filter_map(|argument| argument.to_str());
     let options = options.filter(|text| text.starts_with('-'));
     options
@@ -56,57 +54,4 @@ pub fn successors(arguments: &[OsString]) -> Vec<String> {
             Some(format!("{name} is an option of older versions: {remedy}"))
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::super::Cli;
-    use super::*;
-
-    fn understood(line: &str) -> String {
-        let arguments = line.split(' ').map(OsString::from).collect();
-        let understood = with_two_dashes(Cli::command(), arguments);
-        let texts: Vec<_> = understood
-            .iter()
-            .map(|text| text.to_string_lossy())
-            .collect();
-        texts.join(" ")
-    }
-
-    #[test]
-    fn one_dash_before_a_long_option_is_understood() {
-        for (written, meant) in [
-            ("talaria -config x", "talaria --config x"),
-            ("talaria run -config x", "talaria run --config x"),
-            ("talaria run -config=x", "talaria run --config=x"),
-            (
-                "talaria validate -envfile x",
-                "talaria validate --envfile x",
-            ),
-            ("talaria dev -port 1", "talaria dev --port 1"),
-            ("talaria run -confg x", "talaria run --confg x"),
-            ("talaria run -envfle=x", "talaria run --envfle=x"),
-            (
-                "talaria token check - -url u",
-                "talaria token check - --url u",
-            ),
-            ("talaria bench run -url u", "talaria bench run --url u"),
-        ] {
-            assert_eq!(understood(written), meant);
-        }
-        for fine in [
-            "talaria run -c config",
-            "talaria run --config x",
-            "talaria run --config -",
-            "talaria publish u --topic t --data -topic",
-            "talaria dev -p 1",
-            "talaria run -c/etc/caddy/Caddyfile",
-            "talaria run -cCaddyfile",
-            "talaria run -c=x",
-        ] {
-            assert_eq!(understood(fine), fine);
-        }
-    }
 }

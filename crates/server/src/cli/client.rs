@@ -8,22 +8,26 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
+use talaria_config::Error;
 use url::Url;
 
-use crate::tls;
+use crate::serve::client_error::ClientError;
+use crate::serve::tls;
 
-/// Where the token comes from when no option names one.
-pub const TOKEN_VARIABLE: &str = "TALARIA_TOKEN";
+/// The variable that holds the token if no option names one.
+pub(super) const TOKEN_VARIABLE: &str = "TALARIA_TOKEN";
 
 /// How long a hub may take to accept a connection and answer with a head.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of a refusal's body is read.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// What to do about a token that cannot be sent.
+const COMPACT_FORM: &str = "give the compact form, header.payload.signature";
 
-/// How a client presents itself; the variable `TALARIA_TOKEN` counts when neither is given.
+/// The token of a client; the variable `TALARIA_TOKEN` holds it if neither option is given.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct TokenArgs {
-    /// The access token; better in a file or in TALARIA_TOKEN, where no list of processes shows it.
+pub(super) struct TokenArgs {
+    /// The access token; safer in a file or in TALARIA_TOKEN, which lists of processes do not show.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     pub token: Option<String>,
     /// A file with the access token.
@@ -32,17 +36,23 @@ pub struct TokenArgs {
 }
 
 impl TokenArgs {
-    /// The token to present, as a header's value; `variable` is the value of [`TOKEN_VARIABLE`].
+    /// The value of the header with the token; `variable` is the value of [`TOKEN_VARIABLE`].
     ///
     /// # Errors
-    /// When the file cannot be read, or the token has characters that no header may carry.
-    pub fn authorization(&self, variable: Option<String>) -> Result<Option<HeaderValue>, String> {
+    /// The file cannot be read, or the token has characters that are not allowed in a header.
+    pub(super) fn authorization(
+        &self,
+        variable: Option<String>,
+    ) -> Result<Option<HeaderValue>, Error> {
         let (source, token) = match (&self.token, &self.token_file) {
             (Some(token), _) => ("--token".to_owned(), token.clone()),
             (None, Some(file)) => {
                 let source = format!("--token-file {}", file.display());
-                let token = std::fs::read_to_string(file)
-                    .map_err(|error| format!("{source}: {error}; give a readable file"))?;
+                let token = std::fs::read_to_string(file).map_err(|error| {
+                    Error::new(source.as_str())
+                        .caused_by(error)
+                        .remedy("give a readable file")
+                })?;
                 (source, token)
             }
             (None, None) => match variable {
@@ -52,10 +62,15 @@ impl TokenArgs {
         };
         let token = token.trim();
         if token.is_empty() {
-            return Err(format!("{source}: the token is empty; give one or none"));
+            return Err(
+                Error::new(format!("{source}: the token is empty")).remedy("give one or none")
+            );
         }
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            format!("{source}: the token has characters that no header carries; give the compact form, header.payload.signature")
+            Error::new(format!(
+                "{source}: the token has characters that are not allowed in a header"
+            ))
+            .remedy(COMPACT_FORM)
         })?;
         value.set_sensitive(true);
         Ok(Some(value))
@@ -65,42 +80,43 @@ impl TokenArgs {
 /// The value of [`TOKEN_VARIABLE`].
 ///
 /// # Errors
-/// When it is not text.
-pub fn token_variable() -> Result<Option<String>, String> {
+/// It is not UTF-8.
+pub(super) fn token_variable() -> Result<Option<String>, Error> {
     match std::env::var(TOKEN_VARIABLE) {
         Ok(token) => Ok(Some(token)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(format!(
-            "{TOKEN_VARIABLE} is not UTF-8; give the compact form, header.payload.signature"
-        )),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(format!("{TOKEN_VARIABLE} is not UTF-8")).remedy(COMPACT_FORM))
+        }
     }
 }
 
 /// Reads a hub's URL; one without a path means the hub's well-known path.
 ///
 /// # Errors
-/// Refuses anything but `http` and `https`, and what would not be sent.
-pub fn hub_url(url: &str) -> Result<Url, String> {
+/// The URL is not one of `http` or `https`, or has parts that are never sent.
+pub(super) fn hub_url(url: &str) -> Result<Url, Error> {
     let mut parsed = Url::parse(url).map_err(|error| {
-        format!("{url:?}: {error}; give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
+        Error::new(format!("{url:?}"))
+            .caused_by(error)
+            .remedy("give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
     })?;
     if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-        return Err(format!(
-            "{url:?}: not an http:// or https:// URL; give the hub's"
-        ));
+        return Err(
+            Error::new(format!("{url:?}: not an http:// or https:// URL")).remedy("give the hub's"),
+        );
     }
     if parsed.path() == "/" {
         parsed.set_path(talaria_protocol::HUB_PATH);
     }
     if parsed.fragment().is_some() {
-        return Err(format!(
-            "{url:?}: a fragment is never sent; write # as %23, or leave it out"
-        ));
+        return Err(Error::new(format!("{url:?}: a fragment is never sent"))
+            .remedy("write # as %23, or leave it out"));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(
-            "the hub's URL holds a user name or password, which no hub reads; give --token-file"
-                .to_owned(),
+            Error::new("the hub's URL holds a user name or password, which no hub reads")
+                .remedy("give --token-file"),
         );
     }
     Ok(parsed)
@@ -110,14 +126,14 @@ pub fn hub_url(url: &str) -> Result<Url, String> {
 /// user; it follows no redirect, since a token must not go elsewhere.
 ///
 /// # Errors
-/// When the system's certificates cannot be used.
-pub fn client(url: &Url) -> Result<Client, String> {
+/// The system's certificates cannot be used.
+pub(super) fn client(url: &Url) -> Result<Client, Error> {
     build(builder(url))
 }
 
 fn builder(url: &Url) -> ClientBuilder {
     if url.scheme() == "http" {
-        // Where there are no certificates, plain HTTP needs none.
+        // Plain HTTP works on a machine without certificates.
         return Client::builder().tls_certs_only([]);
     }
     let root = tls::directory().ok().map(|folder| folder.join("root.crt"));
@@ -126,34 +142,38 @@ fn builder(url: &Url) -> ClientBuilder {
     Client::builder().tls_certs_merge(root)
 }
 
-fn build(builder: ClientBuilder) -> Result<Client, String> {
+fn build(builder: ClientBuilder) -> Result<Client, Error> {
     builder
         .redirect(redirect::Policy::none())
         .connect_timeout(PATIENCE)
         .pool_max_idle_per_host(0)
         .user_agent(concat!("talaria/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| format!("no HTTP client: {}", explain(&error)))
+        .map_err(|error| Error::new("no HTTP client").caused_by(ClientError::from(error)))
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on a separate connection.
 ///
 /// # Errors
-/// When the hub cannot be reached or answers with no HTTP head in time.
-pub async fn send(
+/// The hub cannot be reached, or does not answer in time.
+pub(super) async fn send(
     method: Method,
     url: &Url,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, String> {
+) -> Result<Response, Error> {
     send_by(&client(url)?, method, url, headers, body).await
 }
 
-/// The same in HTTP/1.1, whose `Host` may be another than that of the URL.
+/// Sends a request without a body in HTTP/1.1, whose `Host` may differ from that of the URL.
 ///
 /// # Errors
 /// As [`send`].
-pub async fn send_http1(method: Method, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+pub(super) async fn send_http1(
+    method: Method,
+    url: &Url,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
     let client = build(builder(url).http1_only())?;
     send_by(&client, method, url, headers, Bytes::new()).await
 }
@@ -164,23 +184,25 @@ async fn send_by(
     url: &Url,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, String> {
+) -> Result<Response, Error> {
     let request = client
         .request(method, url.clone())
         .headers(headers)
         .body(body);
     match tokio::time::timeout(PATIENCE, request.send()).await {
-        Ok(answer) => answer.map_err(|error| format!("{}: {}", authority(url), explain(&error))),
-        Err(_) => Err(format!(
+        Ok(answer) => {
+            answer.map_err(|error| Error::new(authority(url)).caused_by(ClientError::from(error)))
+        }
+        Err(_) => Err(Error::new(format!(
             "{}: no answer within {} s",
             authority(url),
             PATIENCE.as_secs()
-        )),
+        ))),
     }
 }
 
-/// Headers that every request of ours carries.
-pub fn headers(accept: &'static str, authorization: Option<&HeaderValue>) -> HeaderMap {
+/// The headers that each of our requests carries.
+pub(super) fn headers(accept: &'static str, authorization: Option<&HeaderValue>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     if let Some(authorization) = authorization {
@@ -190,7 +212,7 @@ pub fn headers(accept: &'static str, authorization: Option<&HeaderValue>) -> Hea
 }
 
 /// Explains a refusal: its status, challenge and body.
-pub async fn refusal(mut response: Response) -> String {
+pub(super) async fn refusal(mut response: Response) -> String {
     let mut text = format!("the hub answered {}", response.status());
     for challenge in response.headers().get_all(WWW_AUTHENTICATE) {
         let challenge = String::from_utf8_lossy(challenge.as_bytes());
@@ -205,7 +227,7 @@ pub async fn refusal(mut response: Response) -> String {
             body.extend_from_slice(&chunk);
         }
     };
-    // What has come by then is better than nothing.
+    // A part of the body is better than nothing.
     _ = tokio::time::timeout(PATIENCE, read).await;
     let body = String::from_utf8_lossy(&body);
     let body = body.trim_end();
@@ -213,17 +235,6 @@ pub async fn refusal(mut response: Response) -> String {
         _ = write!(text, "\n{body}");
     }
     text
-}
-
-/// The causes of an error, which its own text leaves out.
-pub fn explain(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let causes: Vec<_> = causes.map(ToString::to_string).collect();
-    if causes.is_empty() {
-        error.to_string()
-    } else {
-        causes.join(": ")
-    }
 }
 
 fn authority(url: &Url) -> String {
@@ -234,16 +245,15 @@ fn authority(url: &Url) -> String {
     }
 }
 
-/// Reads a file given by a person.
+/// Reads the file that an option names.
 ///
 /// # Errors
-/// Names the option and the file.
-pub fn read_text(option: &str, file: &Path) -> Result<String, String> {
+/// The file is not readable UTF-8.
+pub(super) fn read_text(option: &str, file: &Path) -> Result<String, Error> {
     std::fs::read_to_string(file).map_err(|error| {
-        format!(
-            "{option} {}: {error}; give a readable UTF-8 file",
-            file.display()
-        )
+        Error::new(format!("{option} {}", file.display()))
+            .caused_by(error)
+            .remedy("give a readable UTF-8 file")
     })
 }
 
@@ -251,7 +261,7 @@ pub fn read_text(option: &str, file: &Path) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// A hub's address alone is enough; what cannot work yet says so.
+    /// A hub's address alone is enough; a URL that cannot work is refused.
     #[test]
     fn a_hubs_url_is_completed_or_refused() {
         let url = hub_url("http://127.0.0.1:3000").unwrap();
@@ -263,15 +273,18 @@ mod tests {
         assert_eq!(url.as_str(), "https://hub.example/.well-known/mercure");
         assert!(hub_url("127.0.0.1:3000").is_err());
         assert!(hub_url("hub").is_err());
-        assert!(hub_url("http://[::1]/hub#y").unwrap_err().contains("%23"));
-        let error = hub_url("http://ann:secret@hub.example").unwrap_err();
+        let error = hub_url("http://[::1]/hub#y").unwrap_err().to_string();
+        assert!(error.contains("%23"), "{error}");
+        let error = hub_url("http://ann:secret@hub.example")
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("--token-file") && !error.contains("secret"),
             "{error}"
         );
     }
 
-    /// An option counts before the variable, and no error shows a token.
+    /// An option takes precedence over the variable, and no error shows a token.
     #[test]
     fn the_nearest_token_counts() {
         let args = |token: &str| TokenArgs {
@@ -282,8 +295,11 @@ mod tests {
         assert_eq!(value.unwrap().unwrap(), "Bearer a.b.c");
         let value = TokenArgs::default().authorization(Some("d".to_owned()));
         assert_eq!(value.unwrap().unwrap(), "Bearer d");
-        assert_eq!(TokenArgs::default().authorization(None), Ok(None));
-        let error = args("se\ncret").authorization(None).unwrap_err();
+        assert_eq!(TokenArgs::default().authorization(None).unwrap(), None);
+        let error = args("se\ncret")
+            .authorization(None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("--token") && !error.contains("cret"),
             "{error}"
@@ -293,7 +309,7 @@ mod tests {
             token: None,
             token_file: Some("/no/such/file".into()),
         };
-        let error = missing.authorization(None).unwrap_err();
+        let error = missing.authorization(None).unwrap_err().to_string();
         assert!(error.starts_with("--token-file /no/such/file"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! `talaria dev`: the only hub that invents credentials, because it is asked by name (design §8).
+//! `talaria dev`: a hub that makes its own credentials. Only this verb does, because a hub that no operator
+//! configured must not let anyone in.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,23 +12,25 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
-use talaria_hub::access::SigningKey;
-
-use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
-use crate::config::draft::Draft;
-use crate::config::settings::{
-    HistorySettings, IssuerSettings, KeySettings, ListenAddress, OriginSetting, Secret,
-    TransportSettings,
+use talaria_config::draft::Draft;
+use talaria_config::folders::{self, NO_DATA_HOME, data_home};
+use talaria_config::levels::{Levels, VARIABLE};
+use talaria_config::settings::{
+    HistorySettings, IssuerSettings, KeySettings, ListenAddress, Secret, TransportSettings,
 };
-use crate::config::source::{Place, Source, SourceKind};
-use crate::config::variables::{Instead, Variables};
-use crate::config::{Loaded, Notice};
-use crate::folders::{self, NO_DATA_HOME, data_home};
-use crate::log::{self, Levels};
-use crate::{options, run};
+use talaria_config::source::{Place, Source, SourceKind};
+use talaria_config::variables::{Instead, Variables};
+use talaria_config::{Error, Loaded, Notice};
+use talaria_hub::access::SigningKey;
+use talaria_hub::origin::Origins;
+
+use super::environment::environment;
+use super::output;
+use super::token::{DEV_EXPIRY, DEV_ISSUER, uuid};
+use crate::serve::run;
 
 /// What `talaria dev --help` adds.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 The hub listens on 127.0.0.1 only and lets anonymous subscribers in. Its random key is made once, in
 $XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key; what is published is kept beside it.
 Once it listens, it prints on standard
@@ -39,18 +42,18 @@ Example:
 
 /// The flags of `dev`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The TCP port on 127.0.0.1; 0 lets the system choose.
     #[arg(short, long, default_value_t = 3000)]
     port: u16,
 }
 
 /// Runs the development hub.
-pub fn main(args: &Args) -> ExitCode {
+pub(super) fn main(args: &Args) -> ExitCode {
     let loaded = data_home(|name| std::env::var_os(name))
-        .ok_or_else(|| NO_DATA_HOME.to_owned())
+        .ok_or_else(|| Error::new(NO_DATA_HOME))
         .and_then(|data| settings(args.port, &data.join("talaria")))
-        .and_then(|loaded| Ok((loaded, super::environment()?)))
+        .and_then(|loaded| Ok((loaded, environment()?)))
         .and_then(|(loaded, variables)| {
             let (mut loaded, key, path) = loaded;
             loaded.settings.log = levels(&variables, &mut loaded.notices)?;
@@ -58,14 +61,13 @@ pub fn main(args: &Args) -> ExitCode {
         });
     let (mut loaded, key, path, variables) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return super::failure(error),
+        Err(error) => return output::failure(error),
     };
     let notices = Variables::new(&variables).notices(Instead::Dev);
     loaded.notices.extend(notices);
     run::serve(loaded, move |address| {
         let greeted = publisher_token(address, &key).and_then(|token| {
-            super::write_out(&greeting(address, &token, &path))
-                .map_err(|error| format!("standard output: {error}"))
+            output::write_out(&greeting(address, &token, &path)).map_err(output::not_written)
         });
         if let Err(error) = greeted {
             tracing::warn!(%error, "the commands to use the hub could not be printed");
@@ -73,21 +75,18 @@ pub fn main(args: &Args) -> ExitCode {
     })
 }
 
-fn levels(
-    variables: &HashMap<String, String>,
-    notices: &mut Vec<Notice>,
-) -> Result<Levels, String> {
-    let value = variables.get(log::VARIABLE).map_or("", String::as_str);
-    Levels::parse(value, notices).map_err(|error| error.to_string())
+fn levels(variables: &HashMap<String, String>, notices: &mut Vec<Notice>) -> Result<Levels, Error> {
+    let value = variables.get(VARIABLE).map_or("", String::as_str);
+    Levels::parse(value, notices)
 }
 
-/// Settings of the development hub: 127.0.0.1, anonymous, the key in `directory` for both roles;
-/// also the key itself and its file.
+/// The settings of the development hub: it listens on 127.0.0.1, lets anonymous subscribers in, and accepts
+/// the key in `directory` for both roles. Also returns the key and its file.
 ///
 /// # Errors
 ///
 /// The key cannot be read or made.
-pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf), String> {
+pub(super) fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf), Error> {
     let (secret, path) = key(directory)?;
     let place = Place::whole(Source::new(
         SourceKind::File,
@@ -102,63 +101,53 @@ pub fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, PathBuf)
         algorithm_place: None,
     };
     let issuer = IssuerSettings {
-        identifier: DEV_ISSUER.to_owned(),
-        authorization_server: false,
         judges_unnamed: true,
         publisher: Some(key.clone().into()),
         subscriber: Some(key.into()),
-        place: place.clone(),
+        ..IssuerSettings::new(DEV_ISSUER, place)
     };
-    // Every host, so that `localhost` and a forwarded port work too; the interface protects.
+    // Every host is served, so that `localhost` and a forwarded port work too; other machines do not reach
+    // the loopback interface.
     let address = ListenAddress {
         host: None,
         bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         port,
         tls: false,
     };
-    let draft = Draft {
-        addresses: vec![address],
-        issuers: vec![issuer],
-        anonymous: Some(true),
-        // A page under development comes from another local port; nothing here is worth a credential.
-        cors_origins: Some(vec![OriginSetting {
-            text: "*".to_owned(),
-            place,
-        }]),
-        transport: Some(TransportSettings::History(HistorySettings {
-            path: directory.join("dev.db"),
-            ..options::default_history()
-        })),
-        ..Draft::default()
-    };
-    let loaded = draft.finish().map_err(|error| error.to_string())?;
+    let mut draft = Draft::default();
+    draft.issuers.push(issuer);
+    draft.settings.addresses.push(address);
+    draft.settings.hub.anonymous = true;
+    // A page under development comes from another local port, and nothing here needs protection from it.
+    draft.settings.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
+    draft.settings.transport =
+        TransportSettings::History(HistorySettings::new(directory.join("dev.db")));
+    let loaded = draft.finish()?;
     Ok((loaded, secret, path))
 }
 
-/// The key in `directory`, made when there is none.
-fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
+/// The key in `directory`, made if there is none.
+fn key(directory: &Path) -> Result<(Secret, PathBuf), Error> {
     let path = directory.join("dev.key");
+    let shown = path.display();
     let failed = |error: io::Error| {
-        format!(
-            "{}: {error}\n  set XDG_DATA_HOME to a writable directory",
-            path.display()
-        )
+        Error::new(shown.to_string())
+            .caused_by(error)
+            .remedy("set XDG_DATA_HOME to a writable directory")
     };
     match folders::read_own(&path, folders::KEY_BYTES).and_then(folders::text) {
         Ok(text) => {
             let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
             if mode & 0o077 != 0 {
-                return Err(format!(
-                    "{0}: others may read this key\n  run: chmod 600 '{0}'",
-                    path.display()
-                ));
+                return Err(Error::new(format!("{shown}: others may read this key"))
+                    .remedy(format!("run: chmod 600 '{shown}'")));
             }
             let text = text.trim();
             if text.len() < 32 {
-                return Err(format!(
-                    "{0}: this is no key of 32 bytes or more\n  remove the file",
-                    path.display()
-                ));
+                return Err(
+                    Error::new(format!("{shown}: this is not a key of 32 bytes or more"))
+                        .remedy("remove the file"),
+                );
             }
             return Ok((Secret::new(text.to_owned()), path));
         }
@@ -166,15 +155,16 @@ fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
         Err(error) => return Err(failed(error)),
     }
     let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::new(format!("no random numbers: {error}")))?;
     let text = BASE64_URL_SAFE_NO_PAD.encode(random);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .map_err(failed)?;
-    // Written under another name and linked, so that a hub that starts at the same moment never
-    // reads half a key nor replaces ours.
+    // The key is written under another name and linked, so that a hub that starts at the same moment
+    // never reads half a key nor replaces ours.
     let draft = directory.join(format!("dev.key.{}", std::process::id()));
     let written = folders::create_own(&draft, 0o600)
         .and_then(|mut file| writeln!(file, "{text}"))
@@ -192,7 +182,7 @@ fn key(directory: &Path) -> Result<(Secret, PathBuf), String> {
 /// # Errors
 ///
 /// The token cannot be signed.
-pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, String> {
+pub(super) fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, Error> {
     let claims = json!({
         "iss": DEV_ISSUER,
         "aud": [hub_url("127.0.0.1", address), hub_url("localhost", address)],
@@ -208,10 +198,10 @@ pub fn publisher_token(address: SocketAddr, key: &Secret) -> Result<String, Stri
     });
     SigningKey::parse(key.expose(), None)
         .and_then(|key| key.sign(&claims))
-        .map_err(|error| error.to_string())
+        .map_err(Error::from_cause)
 }
 
-/// The hub's URL as a client writes it that left out the default port.
+/// The hub's URL as a client writes it, without the default port.
 fn hub_url(host: &str, address: SocketAddr) -> String {
     match address.port() {
         80 => format!("http://{host}/.well-known/mercure"),
@@ -220,9 +210,9 @@ fn hub_url(host: &str, address: SocketAddr) -> String {
 }
 
 /// What is printed once the hub listens; `key` is the path of its key.
-pub fn greeting(address: SocketAddr, publisher_token: &str, key: &Path) -> String {
+pub(super) fn greeting(address: SocketAddr, publisher_token: &str, key: &Path) -> String {
     let url = hub_url("127.0.0.1", address);
-    // Within single quotes a shell takes everything but a single quote as it is.
+    // Within single quotes a shell changes nothing but a single quote.
     let key = key.display().to_string().replace('\'', r"'\''");
     format!(
         "A hub for development listens on {url}\n\n\
@@ -241,12 +231,12 @@ mod tests {
     use talaria_hub::access::{Role, Verifier};
     use talaria_hub::clock::UnixTime;
 
-    /// Design §8: one random key, made once, readable by its owner alone; the printed token works
-    /// under both names of the loopback interface.
+    /// One random key is made once, and only its owner can read it; the printed token works under both names
+    /// of the loopback interface.
     #[test]
     fn a_key_is_made_once_and_its_token_works() {
-        let directory = std::env::temp_dir().join(format!("talaria-dev-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("talaria");
         let (first, key, path) = settings(3000, &directory).unwrap();
         let (_, again, _) = settings(3000, &directory).unwrap();
         assert!(key == again && key.expose().len() >= 43);
@@ -258,15 +248,15 @@ mod tests {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
         let settings_of_hub = first.settings;
-        assert!(settings_of_hub.anonymous && first.notices.is_empty());
+        assert!(settings_of_hub.hub.anonymous && first.notices.is_empty());
         assert_eq!(
             settings_of_hub.addresses[0].bind,
             [IpAddr::V4(Ipv4Addr::LOCALHOST)]
         );
         let address = "127.0.0.1:3000".parse().unwrap();
         let token = publisher_token(address, &key).unwrap();
-        let limits = settings_of_hub.limits;
-        let verifier = Verifier::new(settings_of_hub.issuers, settings_of_hub.base, limits);
+        let options = settings_of_hub.hub;
+        let verifier = Verifier::new(options.issuers, options.base, options.limits);
         for host in ["127.0.0.1", "localhost"] {
             let audience = [format!("http://{host}:3000/.well-known/mercure")];
             for role in [Role::Publisher, Role::Subscriber] {
@@ -298,8 +288,8 @@ mod tests {
         assert!(
             settings(3000, &directory)
                 .unwrap_err()
+                .to_string()
                 .contains("chmod 600")
         );
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! `talaria history`: what operators do to a history.
+//! `talaria history`: what operators do with a history.
 
 mod ndjson;
 
@@ -10,15 +10,19 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use talaria_boltdb::{DEFAULT_BUCKET, Source};
+use talaria_config::settings::{directory_of, unix_milliseconds};
+use talaria_config::{Error, options};
 use talaria_transport::history::inspect::{self, Fault, Stat, Step};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 
-use crate::{options, transport};
+use super::environment::environment;
+use super::output;
+use crate::serve::storage;
 
 /// What `talaria history --help` adds.
 const HELP: &str = "\
-`stat`, `export` and `verify` only read and may be used while the hub runs; `import` and `repair` want
-it stopped.
+`stat`, `export` and `verify` only read and may be used while the hub runs; stop it before `import` and
+`repair`.
 
 Examples:
   talaria history stat
@@ -28,7 +32,7 @@ Examples:
 /// The flags of `history`.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -46,15 +50,16 @@ Exit code 1 if damage has cost updates; standard error says where. Each line has
     #[command(after_help = "\
 The file is what `export` prints, or the database of the existing hub (BoltDB). Of a database, what was
 imported before is not imported again; of an export, everything is. An update keeps the time of its line,
-unless the history has a newer one already; without a time, and in a database, it is as old as its import.")]
+unless the history has a newer update already. Updates without a time, and those of a database, are as old as
+their import.")]
     Import(Import),
-    /// Read everything and report what is not as it was written.
-    #[command(after_help = "Exit code 0 when everything is whole, else 1.")]
+    /// Read the whole history and report damage.
+    #[command(after_help = "Exit code 0 if nothing is damaged, else 1.")]
     Verify(Place),
-    /// Make a damaged history usable by giving up what cannot be read.
+    /// Make a damaged history usable by giving up the updates that cannot be read.
     #[command(after_help = "\
-Without --yes it only says what it would give up. Positions and ids of what is left do not change; a
-client that has not received what was given up starts behind it.")]
+Without --yes it only lists what it would give up. The positions and ids of the other updates do not
+change; a client that has not received what was given up continues behind it.")]
     Repair(Repair),
 }
 
@@ -82,13 +87,13 @@ struct Import {
 struct Repair {
     #[command(flatten)]
     place: Place,
-    /// Do it.
+    /// Make the changes instead of only listing them.
     #[arg(long)]
     yes: bool,
 }
 
 /// Runs a verb of `history`.
-pub fn main(args: &Args) -> ExitCode {
+pub(super) fn main(args: &Args) -> ExitCode {
     let done = match &args.action {
         Action::Stat(place) => stat(place),
         Action::Export(place) => export(place),
@@ -96,18 +101,18 @@ pub fn main(args: &Args) -> ExitCode {
         Action::Verify(place) => verify(place),
         Action::Repair(args) => repair(args),
     };
-    done.unwrap_or_else(super::failure)
+    done.unwrap_or_else(output::failure)
 }
 
 impl Place {
-    fn directory(&self) -> Result<PathBuf, String> {
-        let environment = super::environment()?;
+    fn directory(&self) -> Result<PathBuf, Error> {
+        let environment = environment()?;
         let path = self
             .path
             .clone()
             .unwrap_or_else(|| options::default_path(&|name| environment.get(name).cloned()));
         if !path.is_dir() {
-            return Ok(transport::directory_of(&path));
+            return Ok(directory_of(&path));
         }
         let is_history = path.join("manifest").is_file()
             || path
@@ -116,26 +121,27 @@ impl Place {
         if is_history {
             return Ok(path);
         }
-        Err(format!(
-            "--path {}: this directory holds no history\n  name the `path` of `transport bolt`, or a directory that ends in .talaria",
+        Err(Error::new(format!(
+            "--path {}: this directory holds no history",
             path.display()
         ))
+        .remedy("name the `path` of `transport bolt`, or a directory that ends in .talaria"))
     }
 
-    /// The history's directory, which must be there.
-    fn existing(&self) -> Result<Arc<Directory>, String> {
+    /// The history's directory, which must exist.
+    fn existing(&self) -> Result<Arc<Directory>, Error> {
         let directory = self.directory()?;
         if !directory.is_dir() {
-            return Err(format!(
-                "{}: there is no history\n  name it with --path, as `path` of `transport bolt` does",
-                directory.display()
-            ));
+            return Err(
+                Error::new(format!("{}: there is no history", directory.display()))
+                    .remedy("name it with --path, as `path` of `transport bolt` does"),
+            );
         }
-        transport::open_directory(&directory)
+        storage::open_directory(&directory)
     }
 }
 
-fn stat(place: &Place) -> Result<ExitCode, String> {
+fn stat(place: &Place) -> Result<ExitCode, Error> {
     let disk = place.existing()?;
     let Stat {
         format,
@@ -149,7 +155,7 @@ fn stat(place: &Place) -> Result<ExitCode, String> {
         imported,
         gaps,
         faults,
-    } = inspect::stat(&*disk).map_err(|error| error.to_string())?;
+    } = inspect::stat(&*disk).map_err(Error::from_cause)?;
     let mut text = format!(
         "format: {format}\nsegments: {segments}\nbytes: {bytes}\nruns: {runs}\ndeleted up to position: {floor}\nnewest position: {head}\nupdates: {updates}\n"
     );
@@ -163,32 +169,33 @@ fn stat(place: &Place) -> Result<ExitCode, String> {
     if faults > 0 {
         text += &format!("damaged places: {faults}; `talaria history verify` shows them\n");
     }
-    Ok(super::print(&text))
+    Ok(output::print(&text))
 }
 
-fn export(place: &Place) -> Result<ExitCode, String> {
+fn export(place: &Place) -> Result<ExitCode, Error> {
     let disk = place.existing()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut unwritten = None;
     let exported = inspect::export(&*disk, &mut |update| {
         let line = ndjson::encode(&update)?;
-        out.write_all(line.as_bytes()).inspect_err(|error| {
-            unwritten = Some(format!("standard output: {error}"));
+        out.write_all(line.as_bytes()).map_err(|error| {
+            let kind = error.kind();
+            unwritten = Some(output::not_written(error));
+            kind.into()
         })
     });
     if let Some(unwritten) = unwritten {
         return Err(unwritten);
     }
-    let faults = exported.map_err(|error| error.to_string())?;
-    out.flush()
-        .map_err(|error| format!("standard output: {error}"))?;
+    let faults = exported.map_err(Error::from_cause)?;
+    out.flush().map_err(output::not_written)?;
     for Fault {
         path, offset, what, ..
     } in &faults
     {
-        super::say(&format!("warning: {path}: at offset {offset}: {what}"));
+        output::say(&format!("warning: {path}: at offset {offset}: {what}"));
     }
-    // What is lost is not in the export.
+    // The export lacks what is lost.
     let is_complete = faults.iter().all(|fault| fault.lost.is_none());
     Ok(if is_complete {
         ExitCode::SUCCESS
@@ -197,11 +204,11 @@ fn export(place: &Place) -> Result<ExitCode, String> {
     })
 }
 
-fn verify(place: &Place) -> Result<ExitCode, String> {
+fn verify(place: &Place) -> Result<ExitCode, Error> {
     let disk = place.existing()?;
-    let faults = inspect::verify(&*disk).map_err(|error| error.to_string())?;
+    let faults = inspect::verify(&*disk).map_err(Error::from_cause)?;
     if faults.is_empty() {
-        return Ok(super::print("everything is as it was written\n"));
+        return Ok(output::print("everything is as it was written\n"));
     }
     let mut text = String::new();
     for Fault {
@@ -210,15 +217,15 @@ fn verify(place: &Place) -> Result<ExitCode, String> {
     {
         text += &format!("{path}: at offset {offset}: {what}\n");
     }
-    super::print(&text);
+    output::print(&text);
     Ok(ExitCode::FAILURE)
 }
 
-fn repair(args: &Repair) -> Result<ExitCode, String> {
+fn repair(args: &Repair) -> Result<ExitCode, Error> {
     let disk = args.place.existing()?;
-    let steps = inspect::repair(&*disk, args.yes).map_err(|error| error.to_string())?;
+    let steps = inspect::repair(&*disk, args.yes).map_err(Error::from_cause)?;
     if steps.is_empty() {
-        return Ok(super::print("nothing is to be repaired\n"));
+        return Ok(output::print("nothing is to be repaired\n"));
     }
     let mut text = String::new();
     for Step { what, lost, .. } in steps {
@@ -232,51 +239,66 @@ fn repair(args: &Repair) -> Result<ExitCode, String> {
     if !args.yes {
         text += "nothing was changed; copy the directory, then do it with --yes\n";
     }
-    Ok(super::print(&text))
+    Ok(output::print(&text))
 }
 
-fn import(args: &Import) -> Result<ExitCode, String> {
+fn import(args: &Import) -> Result<ExitCode, Error> {
     let directory = args.place.directory()?;
     if args.bucket_name.is_some() && !is_database(&args.file) {
-        return Err(format!(
-            "--bucket-name: {} is not a database, and only a database has buckets\n  leave it out",
+        return Err(Error::new(format!(
+            "--bucket-name: {} is not a database, and only a database has buckets",
             args.file.display()
-        ));
+        ))
+        .remedy("leave it out"));
     }
     check_lines(&args.file)?;
-    let disk = transport::open_directory(&directory)?;
-    let options = HistoryOptions::new(Arc::new(transport::unix_milliseconds));
+    let disk = storage::open_directory(&directory)?;
+    let options = HistoryOptions::new(Arc::new(unix_milliseconds));
     if is_database(&args.file) {
-        let bucket = args.bucket_name.as_deref().unwrap_or(DEFAULT_BUCKET);
-        let source = Source::open(&args.file, bucket);
-        let source = source.map_err(|error| error.to_string())?;
-        if source.as_ref().is_some_and(|source| !source.has_bucket()) {
-            return Err(format!(
-                "{}: there is no bucket {:?}\n  name it with --bucket-name",
-                args.file.display(),
-                bucket
-            ));
-        }
-        let history = transport::import(disk, options, source.as_ref())?;
-        let dropped = source.map_or((0, 0), |source| {
-            let summary = source.summary();
-            (summary.dropped_fields, summary.skipped)
-        });
-        return Ok(super::print(&format!(
-            "imported: {}, fields dropped: {}, entries unreadable: {}\n",
-            history.imported(),
-            dropped.0,
-            dropped.1
-        )));
+        import_database(args, disk, options)
+    } else {
+        import_lines(&args.file, disk, options)
     }
-    let mut input: Option<Box<dyn BufRead>> = Some(if args.file == Path::new("-") {
+}
+
+fn import_database(
+    args: &Import,
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+) -> Result<ExitCode, Error> {
+    let bucket = args.bucket_name.as_deref().unwrap_or(DEFAULT_BUCKET);
+    let source = Source::open(&args.file, bucket).map_err(Error::from_cause)?;
+    if source.as_ref().is_some_and(|source| !source.has_bucket()) {
+        return Err(Error::new(format!(
+            "{}: there is no bucket {bucket:?}",
+            args.file.display()
+        ))
+        .remedy("name it with --bucket-name"));
+    }
+    let history = storage::import(disk, options, source.as_ref())?;
+    let (dropped, unreadable) = source.map_or((0, 0), |source| {
+        let summary = source.summary();
+        (summary.dropped_fields, summary.skipped)
+    });
+    Ok(output::print(&format!(
+        "imported: {}, fields dropped: {dropped}, entries unreadable: {unreadable}\n",
+        history.imported()
+    )))
+}
+
+fn import_lines(
+    path: &Path,
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+) -> Result<ExitCode, Error> {
+    let mut input: Option<Box<dyn BufRead>> = Some(if path == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
-        let file = File::open(&args.file);
-        let file = file.map_err(|error| format!("{}: {error}", args.file.display()))?;
+        let file = File::open(path);
+        let file = file.map_err(|error| Error::new(path.display().to_string()).caused_by(error))?;
         Box::new(BufReader::new(file))
     });
-    let name = args.file.display().to_string();
+    let name = path.display().to_string();
     let mut lines = |after| {
         let name = name.clone();
         let lines = input.take().into_iter().flat_map(BufRead::lines);
@@ -287,34 +309,38 @@ fn import(args: &Import) -> Result<ExitCode, String> {
                 Ok(line) => line,
                 Err(error) => return Some(Err(at(error.to_string()).into())),
             };
-            // The last sequence number stays: it is that of a database.
+            // The last sequence number of a database stays what it was.
             let imported = ndjson::decode(&line).map(|(update, time)| Imported {
                 sequence: after,
                 time,
                 update,
             });
-            Some(imported.map_err(|problem| at(problem).into()))
+            Some(imported.map_err(|problem| at(problem.to_string()).into()))
         });
         Ok(Box::new(lines) as Imports)
     };
     let history = History::open_importing(disk, options, Some(&mut lines));
-    let history = history.map_err(|error| error.to_string())?;
-    Ok(super::print(&format!("imported: {}\n", history.imported())))
+    let history = history.map_err(Error::from_cause)?;
+    Ok(output::print(&format!(
+        "imported: {}\n",
+        history.imported()
+    )))
 }
 
-/// Reads a file of lines to its end before any of it is appended: one that is wrong must not leave a
-/// part behind.
-fn check_lines(path: &Path) -> Result<(), String> {
+/// Reads a file of lines to its end before any of it is appended, so that a wrong line does not leave half of
+/// the file in the history.
+fn check_lines(path: &Path) -> Result<(), Error> {
     if path == Path::new("-") || is_database(path) {
         return Ok(());
     }
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let failed = |error: std::io::Error| Error::new(path.display().to_string()).caused_by(error);
     let file = BufReader::new(File::open(path).map_err(failed)?);
     for (line, number) in file.lines().zip(1_u64..) {
         let line = line.map_err(failed)?;
         if !line.trim().is_empty() {
-            ndjson::decode(&line)
-                .map_err(|problem| format!("{}:{number}: {problem}", path.display()))?;
+            ndjson::decode(&line).map_err(|problem| {
+                Error::new(format!("{}:{number}", path.display())).caused_by(problem)
+            })?;
         }
     }
     Ok(())

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, File, Loaded, Sources, envfile};
-use crate::options;
+use talaria_config::{Error, File, Loaded, Sources, envfile, options};
+
+use super::environment::environment;
 
 /// Where the configuration is.
 #[derive(clap::Args)]
 #[group(skip)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration file, `-` for standard input; without it ./Caddyfile if that exists, else
     /// the environment alone.
     #[arg(short, long, value_name = "PATH")]
@@ -26,12 +27,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Loads the configuration; also says in a few words what configured it.
+    /// Loads the configuration; also returns the name of what configured it.
     ///
     /// # Errors
     ///
-    /// The message for standard error.
-    pub fn load(&self) -> Result<(Loaded, String), String> {
+    /// A file cannot be read, or the configuration is wrong.
+    pub(super) fn load(&self) -> Result<(Loaded, String), Error> {
         let variables = self.environment()?;
         let file = self.file()?;
         let name = file
@@ -42,27 +43,28 @@ impl Args {
             variables: &variables,
             address: self.address.clone(),
         };
-        config::load(&sources)
-            .map(|loaded| (loaded, name))
-            .map_err(|error| error.to_string())
+        talaria_config::load(&sources).map(|loaded| (loaded, name))
     }
 
     /// Whether the configuration comes from standard input.
-    pub fn reads_standard_input(&self) -> bool {
+    pub(super) fn reads_standard_input(&self) -> bool {
         self.config
             .as_ref()
             .is_some_and(|path| path.as_os_str() == "-")
     }
 
-    /// The process environment and, for what it does not set, the files of `--envfile` in order.
-    fn environment(&self) -> Result<HashMap<String, String>, String> {
-        let mut variables = super::environment()?;
+    /// The variables of the process and, if it does not set them, those of the files of `--envfile` in order.
+    fn environment(&self) -> Result<HashMap<String, String>, Error> {
+        let mut variables = environment()?;
         for path in &self.envfile {
             let name = path.display();
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| format!("{name}: {error}\n  give --envfile a readable file"))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::new(name.to_string())
+                    .caused_by(error)
+                    .remedy("give --envfile a readable file")
+            })?;
             let read = envfile::parse(&text)
-                .map_err(|(line, problem)| format!("{name}:{line}:1: {problem}"))?;
+                .map_err(|(line, problem)| Error::new(format!("{name}:{line}:1: {problem}")))?;
             for (variable, value) in read {
                 variables.entry(variable).or_insert(value);
             }
@@ -70,15 +72,14 @@ impl Args {
         Ok(variables)
     }
 
-    fn file(&self) -> Result<Option<File>, String> {
+    fn file(&self) -> Result<Option<File>, Error> {
         if let Some(adapter) = self
             .adapter
             .as_deref()
             .filter(|adapter| *adapter != "caddyfile")
         {
-            return Err(format!(
-                "unknown adapter `{adapter}`\n  use `caddyfile`, or leave --adapter out"
-            ));
+            return Err(Error::new(format!("unknown adapter `{adapter}`"))
+                .remedy("use `caddyfile`, or leave --adapter out"));
         }
         let standard = Path::new("Caddyfile");
         let path = match &self.config {
@@ -86,7 +87,7 @@ impl Args {
                 let mut text = String::new();
                 std::io::stdin()
                     .read_to_string(&mut text)
-                    .map_err(|error| format!("standard input: {error}"))?;
+                    .map_err(|error| Error::new("standard input").caused_by(error))?;
                 return Ok(Some(File {
                     name: "stdin".to_owned(),
                     text,
@@ -101,12 +102,16 @@ impl Args {
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
         {
-            return Err(format!(
-                "{name}: JSON configuration is not supported yet\n  write a Caddyfile"
-            ));
+            return Err(
+                Error::new(format!("{name}: JSON configuration is not supported yet"))
+                    .remedy("write a Caddyfile"),
+            );
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{name}: {error}\n  give --config a readable text file"))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::new(name.as_str())
+                .caused_by(error)
+                .remedy("give --config a readable text file")
+        })?;
         let text = text
             .strip_prefix('\u{feff}')
             .map(str::to_owned)

@@ -8,13 +8,16 @@ use bytes::Bytes;
 use clap::builder::NonEmptyStringValueParser;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
+use talaria_config::Error;
 use url::form_urlencoded::Serializer;
 
 use super::client::{self, TokenArgs};
+use super::{output, runtime};
+use crate::serve::client_error::ClientError;
 
 /// Publishes one update to a hub and prints its id.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct PublishArgs {
+pub(super) struct PublishArgs {
     /// The hub's URL, such as http://127.0.0.1:3000/.well-known/mercure.
     pub url: String,
     /// The topic; give it again for alternate topics.
@@ -26,13 +29,13 @@ pub struct PublishArgs {
     /// Deliver only to subscribers whose token grants a topic of the update.
     #[arg(long)]
     pub private: bool,
-    /// The update's id; the hub makes one when absent.
+    /// The update's id; without one the hub makes one.
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: Option<String>,
     /// The event type that subscribers see.
     #[arg(long = "type", value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub event_type: Option<String>,
-    /// The reconnection time that subscribers are told, in milliseconds.
+    /// The reconnection time for subscribers, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS")]
     pub retry: Option<u64>,
     /// The token to present.
@@ -40,20 +43,16 @@ pub struct PublishArgs {
     pub token: TokenArgs,
 }
 
-/// Publishes; prints the id to standard output, or why not to standard error with exit code 1.
-pub fn run(args: &PublishArgs) -> ExitCode {
-    let published = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))
-        .and_then(|runtime| runtime.block_on(publish(args)));
-    match published {
-        Ok(id) => super::print(&format!("{id}\n")),
-        Err(problem) => super::failure(problem),
+/// Publishes; prints the id to standard output. If that fails, the reason goes to standard error, and the
+/// exit code is 1.
+pub(super) fn run(args: &PublishArgs) -> ExitCode {
+    match runtime::block_on(publish(args)) {
+        Ok(id) => output::print(&format!("{id}\n")),
+        Err(error) => output::failure(error),
     }
 }
 
-async fn publish(args: &PublishArgs) -> Result<String, String> {
+async fn publish(args: &PublishArgs) -> Result<String, Error> {
     let url = client::hub_url(&args.url)?;
     let token = args.token.authorization(client::token_variable()?)?;
     let data = args.data.as_deref().map(content).transpose()?;
@@ -65,14 +64,14 @@ async fn publish(args: &PublishArgs) -> Result<String, String> {
     let body = Bytes::from(form(args, data.as_deref()));
     let response = client::send(Method::POST, &url, headers, body).await?;
     if response.status() != http::StatusCode::OK {
-        return Err(client::refusal(response).await);
+        return Err(Error::new(client::refusal(response).await));
     }
     let id = response
         .bytes()
         .await
-        .map_err(|error| format!("the answer broke off: {}", client::explain(&error)))?;
+        .map_err(|error| Error::new("the answer broke off").caused_by(ClientError::from(error)))?;
     String::from_utf8(id.into())
-        .map_err(|_| "the hub's answer, the update's id, is not UTF-8".to_owned())
+        .map_err(|_| Error::new("the hub's answer, the update's id, is not UTF-8"))
 }
 
 /// The body of the request (specification, "Publication").
@@ -97,12 +96,16 @@ fn form(args: &PublishArgs, data: Option<&str>) -> String {
     form.finish()
 }
 
-fn content(data: &str) -> Result<String, String> {
+fn content(data: &str) -> Result<String, Error> {
     if data == "-" {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .map_err(|error| format!("--data -: {error}; pipe UTF-8 text in"))?;
+            .map_err(|error| {
+                Error::new("--data -")
+                    .caused_by(error)
+                    .remedy("pipe UTF-8 text in")
+            })?;
         return Ok(text);
     }
     match data.strip_prefix('@') {
@@ -128,7 +131,7 @@ mod tests {
         Cli::try_parse_from(words).map(|cli| cli.args)
     }
 
-    /// Specification, "Publication": every field is sent form-encoded, topics in order.
+    /// Every field is sent form-encoded, topics in order (specification, "Publication").
     #[test]
     fn every_field_is_sent() {
         let args = parse(&[
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(form(&args, None), "topic=a");
     }
 
-    /// What cannot be sent is refused before anything is.
+    /// Arguments that cannot be sent are refused before anything is sent.
     #[test]
     fn wrong_arguments_are_refused() {
         assert!(parse(&[]).is_err(), "no topic");
@@ -164,8 +167,8 @@ mod tests {
         assert!(parse(&["--topic", "a", "--id", ""]).is_err());
         assert!(parse(&["--topic", "a", "--type", ""]).is_err());
         assert!(parse(&["--topic", "a", "--token", "x", "--token-file", "y"]).is_err());
-        let error = content("@/no/such/file").unwrap_err();
+        let error = content("@/no/such/file").unwrap_err().to_string();
         assert!(error.starts_with("--data /no/such/file"), "{error}");
-        assert_eq!(content("a@b"), Ok("a@b".to_owned()));
+        assert_eq!(content("a@b").unwrap(), "a@b");
     }
 }

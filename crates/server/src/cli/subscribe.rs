@@ -8,19 +8,22 @@ use clap::builder::NonEmptyStringValueParser;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
+use talaria_config::Error;
 use talaria_protocol::event::{Decoder, Event, Item};
 use url::Url;
 
 use super::client::{self, TokenArgs};
+use super::{output, runtime};
+use crate::serve::client_error::ClientError;
 
-/// The reconnection time until the server names one.
+/// The reconnection time until the server sends one.
 const RETRY: Duration = Duration::from_secs(1);
-/// No wait before reconnecting is longer, whatever the server names and however often it failed.
+/// The longest wait before reconnecting, whatever the server sends and however often it failed.
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// Subscribes to topics of a hub and prints their events, reconnecting when the connection ends.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct SubscribeArgs {
+pub(super) struct SubscribeArgs {
     /// The hub's URL, such as http://127.0.0.1:3000/.well-known/mercure.
     pub url: String,
     /// A topic, or * for all; may be repeated.
@@ -37,7 +40,7 @@ pub struct SubscribeArgs {
     /// Begin after this event; `earliest` asks for everything that the hub keeps.
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub last_event_id: Option<String>,
-    /// Print one JSON object a line, with `id`, `type` and `data`.
+    /// Print one JSON object on each line, with `id`, `type` and `data`.
     #[arg(long)]
     pub json: bool,
     /// End after N events, at least one.
@@ -50,19 +53,14 @@ pub struct SubscribeArgs {
 
 /// Subscribes; exits 0 after `--count` events or when standard output closes, 1 when the hub
 /// refuses or was never reached.
-pub fn run(args: &SubscribeArgs) -> ExitCode {
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))
-        .and_then(|runtime| runtime.block_on(subscribe(args)));
-    match ended {
+pub(super) fn run(args: &SubscribeArgs) -> ExitCode {
+    match runtime::block_on(subscribe(args)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => super::failure(problem),
+        Err(error) => output::failure(error),
     }
 }
 
-async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
+async fn subscribe(args: &SubscribeArgs) -> Result<(), Error> {
     let url = subscription_url(args)?;
     let token = args.token.authorization(client::token_variable()?)?;
     let mut output = std::io::stdout().lock();
@@ -90,15 +88,15 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
                 failures += 1;
                 client::refusal(response).await
             }
-            Ok(response) => return Err(client::refusal(response).await),
-            Err(problem) if connected => {
+            Ok(response) => return Err(Error::new(client::refusal(response).await)),
+            Err(error) if connected => {
                 failures += 1;
-                problem
+                error.to_string()
             }
-            Err(problem) => return Err(problem),
+            Err(error) => return Err(error),
         };
         let wait = backoff(reader.retry, failures);
-        super::say(&format!(
+        output::say(&format!(
             "{problem}; reconnecting in {} ms",
             wait.as_millis()
         ));
@@ -107,7 +105,7 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), String> {
 }
 
 /// The URL of the subscription (specification, "Subscription").
-fn subscription_url(args: &SubscribeArgs) -> Result<Url, String> {
+fn subscription_url(args: &SubscribeArgs) -> Result<Url, Error> {
     let mut url = client::hub_url(&args.url)?;
     let exact = args.exact.iter().map(|topic| ("match", topic));
     let patterns = args.urlpattern.iter();
@@ -116,19 +114,20 @@ fn subscription_url(args: &SubscribeArgs) -> Result<Url, String> {
     Ok(url)
 }
 
-fn headers(token: Option<&HeaderValue>, last_event_id: &str) -> Result<HeaderMap, String> {
+fn headers(token: Option<&HeaderValue>, last_event_id: &str) -> Result<HeaderMap, Error> {
     let mut headers = client::headers("text/event-stream", token);
     if !last_event_id.is_empty() {
-        // HTML standard, "Server-sent events": the id travels as UTF-8.
+        // The id is sent as UTF-8 (HTML standard, "Server-sent events").
         let id = HeaderValue::from_bytes(last_event_id.as_bytes()).map_err(|_| {
-            "--last-event-id: the id has characters that no header carries; give another".to_owned()
+            Error::new("--last-event-id: the id has characters that are not allowed in a header")
+                .remedy("give another")
         })?;
         headers.insert(HeaderName::from_static("last-event-id"), id);
     }
     Ok(headers)
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), String> {
+fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     let found = headers
         .get(CONTENT_TYPE)
         .map_or(&b"none"[..], HeaderValue::as_bytes);
@@ -137,13 +136,14 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), String> {
     if essence.eq_ignore_ascii_case("text/event-stream") {
         Ok(())
     } else {
-        Err(format!(
-            "the answer's Content-Type is {found}, not text/event-stream; is this the hub's URL?"
+        Err(Error::new(format!(
+            "the answer's Content-Type is {found}, not text/event-stream"
         ))
+        .remedy("check that this is the hub's URL"))
     }
 }
 
-/// Whether a refusal may pass by itself, as while a hub restarts behind a proxy.
+/// Whether a refusal is temporary, for example while a hub restarts behind a proxy.
 fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
@@ -151,7 +151,7 @@ fn is_passing(status: StatusCode) -> bool {
 /// The server's reconnection time, doubled for each failure in a row, bounded.
 fn backoff(retry: Duration, failures: u32) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-    // A server that names 0 must not be besieged once it fails.
+    // A server that sends 0 must not get one request after the other while it fails.
     let retry = if failures > 0 {
         retry.max(RETRY)
     } else {
@@ -161,7 +161,7 @@ fn backoff(retry: Duration, failures: u32) -> Duration {
 }
 
 enum Ended {
-    /// Nothing more is wanted.
+    /// All events that were asked for have come.
     Done,
     /// The stream ended, for this reason.
     Broken(String),
@@ -176,13 +176,13 @@ struct Reader<W> {
 }
 
 impl<W: Write> Reader<W> {
-    async fn read(&mut self, mut response: Response) -> Result<Ended, String> {
+    async fn read(&mut self, mut response: Response) -> Result<Ended, Error> {
         let mut decoder = Decoder::default();
         loop {
             let bytes = match response.chunk().await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => return Ok(Ended::Broken("the hub ended the stream".to_owned())),
-                Err(error) => return Ok(Ended::Broken(client::explain(&error))),
+                Err(error) => return Ok(Ended::Broken(ClientError::from(error).to_string())),
             };
             if self.take(&mut decoder, &bytes)? {
                 return Ok(Ended::Done);
@@ -190,10 +190,10 @@ impl<W: Write> Reader<W> {
         }
     }
 
-    /// Prints what a chunk completes; true when nothing more is wanted.
-    fn take(&mut self, decoder: &mut Decoder, bytes: &[u8]) -> Result<bool, String> {
+    /// Prints the events that a chunk completes; returns whether they were the last ones to print.
+    fn take(&mut self, decoder: &mut Decoder, bytes: &[u8]) -> Result<bool, Error> {
         for item in decoder.feed(bytes) {
-            match item.map_err(|error| error.to_string())? {
+            match item.map_err(Error::from_cause)? {
                 Item::Comment(_) => {}
                 Item::Retry(milliseconds) => self.retry = Duration::from_millis(milliseconds),
                 Item::Event(event) => {
@@ -202,7 +202,7 @@ impl<W: Write> Reader<W> {
                         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                             return Ok(true);
                         }
-                        Err(error) => return Err(format!("standard output: {error}")),
+                        Err(error) => return Err(output::not_written(error)),
                     }
                     if let Some(left) = &mut self.left {
                         *left = left.saturating_sub(1);
@@ -213,7 +213,7 @@ impl<W: Write> Reader<W> {
                 }
             }
         }
-        // A new decoder knows no id, and an event without one must not lose the cursor.
+        // A new decoder does not know the id, and an event without one must not lose the cursor.
         if !decoder.last_event_id().is_empty() {
             decoder.last_event_id().clone_into(&mut self.last_event_id);
         }
@@ -254,7 +254,7 @@ mod tests {
         Cli::try_parse_from(words).map(|cli| cli.args)
     }
 
-    /// Specification, "Subscription": matchers become query parameters of their type.
+    /// Matchers become query parameters of their type (specification, "Subscription").
     #[test]
     fn matchers_become_the_query() {
         let args = parse(&[
@@ -274,7 +274,7 @@ mod tests {
         assert!(parse(&[]).is_err(), "no matcher");
     }
 
-    /// Specification, "Reconnection": the cursor travels in `Last-Event-ID`, as UTF-8.
+    /// The cursor is sent in `Last-Event-ID`, as UTF-8 (specification, "Reconnection").
     #[test]
     fn the_cursor_is_a_header() {
         let headers = headers(None, "é").unwrap();
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(backoff(ms(3000), u32::MAX), MAX_RETRY);
     }
 
-    /// HTML standard, "Server-sent events": only an event stream is read.
+    /// Only an event stream is read (HTML standard, "Server-sent events").
     #[test]
     fn other_media_types_are_refused() {
         let of = |value| {
@@ -311,6 +311,7 @@ mod tests {
         assert!(
             check_media_type(&of("text/html"))
                 .unwrap_err()
+                .to_string()
                 .contains("text/html")
         );
         assert!(check_media_type(&HeaderMap::new()).is_err());
@@ -329,15 +330,15 @@ mod tests {
         };
         let mut decoder = Decoder::default();
         let chunk = b"retry: 20\nid: 1\ndata: a\ndata: b\n\n:\nda";
-        assert_eq!(reader.take(&mut decoder, chunk), Ok(false));
+        assert!(!reader.take(&mut decoder, chunk).unwrap());
         assert_eq!(reader.retry, Duration::from_millis(20));
         let mut decoder = Decoder::default();
         let chunk = b"event: t\ndata\n\n";
-        assert_eq!(reader.take(&mut decoder, chunk), Ok(false));
+        assert!(!reader.take(&mut decoder, chunk).unwrap());
         assert_eq!(reader.last_event_id, "1");
         reader.json = false;
         let chunk = b"id: 2\ndata: c\n\ndata: beyond\n\n";
-        assert_eq!(reader.take(&mut decoder, chunk), Ok(true));
+        assert!(reader.take(&mut decoder, chunk).unwrap());
         assert_eq!(
             std::str::from_utf8(&reader.output).unwrap(),
             "{\"data\":\"a\\nb\",\"id\":\"1\",\"type\":\"message\"}\n\

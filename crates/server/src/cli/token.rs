@@ -1,16 +1,16 @@
-//! `talaria token`: mints access tokens (B-030 to B-044) and checks them.
+//! `talaria token`: mints access tokens and checks them (B-030 to B-044).
 
-use std::fs::File;
+mod argument;
+mod check;
+mod mint;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::folders;
+use super::output;
 
-mod check;
-mod mint;
-
-pub use mint::{DEV_EXPIRY, DEV_ISSUER, uuid};
+pub(super) use mint::{DEV_EXPIRY, DEV_ISSUER, uuid};
 
 /// The flags of `token`.
 #[derive(clap::Args)]
@@ -29,7 +29,7 @@ Examples:
   talaria token check @token.txt --config /etc/talaria/Caddyfile
       Whether that hub would accept the token, and why not."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub struct Args {
 enum Action {
     /// Say whether a hub with this configuration would accept a token, and why not.
     #[command(after_help = "\
-Exit code 0 when the token is accepted for a role at least, else 1.
+Exit code 0 if the token is accepted for at least one role, else 1.
 
 Examples:
   talaria token check @token.txt --config /etc/talaria/Caddyfile
@@ -49,32 +49,10 @@ Examples:
 }
 
 /// Mints or checks a token.
-pub fn main(args: &Args) -> ExitCode {
+pub(super) fn main(args: &Args) -> ExitCode {
     let done = match &args.action {
         Some(Action::Check(args)) => check::check(args),
-        None => mint::mint(&args.mint).map(|token| super::print(&format!("{token}\n"))),
+        None => mint::mint(&args.mint).map(|token| output::print(&format!("{token}\n"))),
     };
-    done.unwrap_or_else(super::failure)
-}
-
-/// The text that an argument means: itself, a file (`@path`) or standard input (`@-`), without one
-/// line end (B-033).
-///
-/// # Errors
-///
-/// The file or the input cannot be read as text.
-fn text(argument: &str) -> Result<String, String> {
-    let Some(path) = argument.strip_prefix('@') else {
-        return Ok(argument.to_owned());
-    };
-    let read = match path {
-        "-" => folders::read_at_most(std::io::stdin(), folders::KEY_BYTES),
-        // A pipe that a shell made, too.
-        path => File::open(path).and_then(|file| folders::read_at_most(file, folders::KEY_BYTES)),
-    };
-    let text = read.and_then(folders::text).map_err(|error| {
-        format!("{argument}: {error}\n  give `@` and the path of a readable text file")
-    })?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    done.unwrap_or_else(output::failure)
 }

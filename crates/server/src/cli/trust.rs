@@ -4,24 +4,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::tls::{self, Store};
+use talaria_config::Error;
+
+use super::output;
+use crate::serve::tls::{self, Store};
 
 /// The flags of `trust`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Print the root certificate in PEM instead, to install it elsewhere.
     #[arg(long)]
     print: bool,
 }
 
 /// Installs or prints the root.
-pub fn trust(args: &Args) -> ExitCode {
+pub(super) fn trust(args: &Args) -> ExitCode {
     let done = root().and_then(|root| {
         let pem = fs::read_to_string(&root).map_err(|error| {
-            format!(
-                "there is no root certificate at {}: {error}; it is made when a hub with an HTTPS address starts, with the same XDG_DATA_HOME",
+            Error::new(format!(
+                "there is no root certificate at {}",
                 root.display()
-            )
+            ))
+            .caused_by(error)
+            .remedy("start a hub with an HTTPS address and the same XDG_DATA_HOME; it makes one")
         })?;
         if args.print {
             return Ok(pem);
@@ -29,13 +34,13 @@ pub fn trust(args: &Args) -> ExitCode {
         install(&pem, &root)
     });
     match done {
-        Ok(text) => super::print(&text),
-        Err(error) => super::failure(error),
+        Ok(text) => output::print(&text),
+        Err(error) => output::failure(error),
     }
 }
 
-/// Takes the root out of the system's store.
-pub fn untrust() -> ExitCode {
+/// Removes the root from the system's store.
+pub(super) fn untrust() -> ExitCode {
     let removed = Store::find().and_then(|store| {
         let place = store.place.display();
         if !store.place.exists() {
@@ -45,19 +50,19 @@ pub fn untrust() -> ExitCode {
         Ok(format!("removed {place}\n"))
     });
     match removed {
-        Ok(text) => super::print(&text),
-        Err(error) => super::failure(error),
+        Ok(text) => output::print(&text),
+        Err(error) => output::failure(error),
     }
 }
 
-fn root() -> Result<PathBuf, String> {
+fn root() -> Result<PathBuf, Error> {
     Ok(tls::directory()?.join("root.crt"))
 }
 
-fn install(pem: &str, root: &Path) -> Result<String, String> {
+fn install(pem: &str, root: &Path) -> Result<String, Error> {
     Store::find()?.install(pem, root)?;
     Ok(format!(
-        "this machine trusts {}; restart the browser (Firefox has a store of its own: import the output of `talaria trust --print` there)\n",
+        "this machine trusts {}; restart the browser (Firefox has its own store: import the output of `talaria trust --print` there)\n",
         root.display()
     ))
 }

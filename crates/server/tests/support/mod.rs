@@ -1,39 +1,31 @@
-//! Runs the program in a directory and an environment of its own.
+//! Runs the program in an empty directory and a given environment.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
 
 /// A secret.
 pub const SECRET: &str = "s3cr3t-that-must-never-be-shown-anywhere";
 
-/// What a hub needs at least.
+/// The variables without which a hub does not start.
 pub const KEYS: &[(&str, &str)] = &[
     ("SERVER_NAME", ":3000"),
     ("MERCURE_PUBLISHER_JWT_KEY", SECRET),
     ("MERCURE_SUBSCRIBER_JWT_KEY", SECRET),
 ];
 
-/// A directory of its own for one test, removed at its end.
-pub struct Directory(PathBuf);
+/// The directory of one test, removed at its end.
+pub struct Directory(TempDir);
 
 impl Directory {
     /// An empty one.
     pub fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "talaria-config-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(tempfile::tempdir().unwrap())
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
@@ -42,17 +34,11 @@ impl Directory {
     pub fn talaria(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_talaria"))
             .args(arguments)
-            .current_dir(&self.0)
+            .current_dir(self.0.path())
             .env_clear()
             .envs(variables.iter().copied())
             .output()
             .unwrap()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -5,10 +5,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::{Findings, client};
+use super::findings::Findings;
+use crate::cli::client;
 
 /// A name that no hub has (RFC 6761, section 6.4).
-const NOBODY: &str = "talaria-doctor.invalid";
+const INVALID_HOST: &str = "talaria-doctor.invalid";
 
 /// Where the hub's metadata document lies (RFC 9728, section 3.1).
 pub(super) fn metadata_url(url: &Url) -> Url {
@@ -29,16 +30,16 @@ pub(super) async fn examine(
     findings: &mut Findings,
 ) {
     const SUBJECT: &str = "identity";
-    const REMEDY: &str = "a token that is meant for another hub with the same key is accepted then; write `resource_identifier` with the hub's URL, or list its URLs in `public_urls`";
+    const REMEDY: &str = "then it accepts a token for another hub with the same key; write `resource_identifier` with the hub's URL, or list its URLs in `public_urls`";
     let derives = |name: HeaderName| async move {
         let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_static(NOBODY));
-        names_nobody(document, headers).await
+        headers.insert(name, HeaderValue::from_static(INVALID_HOST));
+        names_invalid_host(document, headers).await
     };
     if derives(HeaderName::from_static("x-forwarded-host")).await {
         findings.fault(
             SUBJECT,
-            "the hub takes its name from the X-Forwarded-Host of a client; where `trusted_proxies` names the address that doctor asks from, as on the hub's own machine, doctor itself counts as a proxy, so ask from elsewhere to be sure",
+            "the hub takes its name from the X-Forwarded-Host of a client; if `trusted_proxies` includes the address of doctor, as on the hub's own machine, doctor itself counts as a proxy, so ask from elsewhere to be sure",
             "have the proxy set that field itself, name only proxies in `trusted_proxies`, and write `resource_identifier` with the hub's URL",
         );
         return;
@@ -50,7 +51,7 @@ pub(super) async fn examine(
     match ask_as_older_client(hub, token).await {
         Some(StatusCode::OK) => findings.note(
             SUBJECT,
-            "the hub takes its name from the Host of a request, and serves tokens of Mercure 0.x, which name no hub; write `resource_identifier` once these are gone",
+            "the hub takes its name from the Host of a request, and accepts tokens of Mercure 0.x, which name no hub; write `resource_identifier` once these are gone",
         ),
         Some(StatusCode::UNAUTHORIZED) if token.is_none() => findings.note(
             SUBJECT,
@@ -64,7 +65,7 @@ pub(super) async fn examine(
     }
 }
 
-async fn names_nobody(document: &Url, headers: HeaderMap) -> bool {
+async fn names_invalid_host(document: &Url, headers: HeaderMap) -> bool {
     let Ok(answer) = client::send_http1(Method::GET, document, headers).await else {
         return false;
     };
@@ -75,11 +76,11 @@ async fn names_nobody(document: &Url, headers: HeaderMap) -> bool {
     let document = document.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
     document.is_some_and(|document| {
         let resource = document["resource"].as_str().unwrap_or_default();
-        resource.contains(NOBODY)
+        resource.contains(INVALID_HOST)
     })
 }
 
-/// What a subscription as of Mercure 0.x is answered.
+/// The status of the answer to a subscription of Mercure 0.x.
 async fn ask_as_older_client(hub: &Url, token: Option<&HeaderValue>) -> Option<StatusCode> {
     let mut url = hub.clone();
     url.query_pairs_mut()

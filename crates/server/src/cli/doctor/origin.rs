@@ -1,5 +1,6 @@
 //! The value of `--origin`.
 
+use talaria_config::Error;
 use talaria_hub::origin::Origins;
 use url::Url;
 
@@ -23,34 +24,38 @@ const SCHEMES: [&str; 12] = [
 /// An origin as browsers send it (RFC 6454, section 6.2).
 ///
 /// # Errors
-/// What no browser sends, with what it sends instead.
-pub(super) fn of_browsers(text: &str) -> Result<String, String> {
-    let advice = "give what the browser sends: scheme, host and, unless it is the default, port, such as https://app.example";
+/// No browser sends the text.
+pub(super) fn of_browsers(text: &str) -> Result<String, Error> {
+    const REMEDY: &str = "give what the browser sends: scheme, host and, unless it is the default, port, such as https://app.example";
     if text.contains('*') {
-        return Err(format!(
-            "--origin {text:?}: a browser sends one origin and no wildcard\n  {advice}"
-        ));
+        return Err(Error::new(format!(
+            "--origin {text:?}: a browser sends one origin and no wildcard"
+        ))
+        .remedy(REMEDY));
     }
     if text.contains('@') {
-        return Err(format!(
-            "--origin: a browser sends no user name and password\n  {advice}"
-        ));
+        return Err(
+            Error::new("--origin: a browser sends no user name and password").remedy(REMEDY),
+        );
     }
     if text.eq_ignore_ascii_case("null") {
-        return Err(format!(
-            "--origin null: every page of a file and every sandboxed frame sends it, so that allowing it allows anyone\n  serve the pages over HTTP, and {advice}"
-        ));
+        return Err(Error::new(
+            "--origin null: every page of a file and every sandboxed frame sends it, so that allowing it allows anyone",
+        )
+        .remedy(format!("serve the pages over HTTP, and {REMEDY}")));
     }
-    Origins::parse(&[text]).map_err(|problem| format!("--origin: {problem}\n  {advice}"))?;
+    Origins::parse(&[text])
+        .map_err(|problem| Error::new(format!("--origin: {problem}")).remedy(REMEDY))?;
     let origin = Url::parse(text);
     if let Ok(url) = &origin
         && !SCHEMES.contains(&url.scheme())
     {
-        return Err(format!(
-            "--origin {text:?}: no browser sends an origin of the scheme {}; known are {}\n  {advice}",
+        return Err(Error::new(format!(
+            "--origin {text:?}: no browser sends an origin of the scheme {}; known are {}",
             url.scheme(),
             SCHEMES.join(", ")
-        ));
+        ))
+        .remedy(REMEDY));
     }
     Ok(match origin.map(|url| url.origin()) {
         Ok(origin) if origin.is_tuple() => origin.ascii_serialization(),
@@ -62,8 +67,8 @@ pub(super) fn of_browsers(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// RFC 6454, section 6.2: what no browser sends is refused; what it writes otherwise is
-    /// written so.
+    /// What no browser sends is refused, and the rest gets the form that browsers send (RFC 6454, section
+    /// 6.2).
     #[test]
     fn an_origin_is_what_browsers_send() {
         for (given, sent) in [
@@ -77,7 +82,7 @@ mod tests {
             ("chrome-extension://abcdef", "chrome-extension://abcdef"),
             ("moz-extension://a-b-c", "moz-extension://a-b-c"),
         ] {
-            assert_eq!(of_browsers(given).as_deref(), Ok(sent));
+            assert_eq!(of_browsers(given).unwrap(), sent);
         }
         for wrong in [
             "app.example",
@@ -96,7 +101,7 @@ mod tests {
             "https://a.example,https://b.example",
             "",
         ] {
-            let error = of_browsers(wrong).unwrap_err();
+            let error = of_browsers(wrong).unwrap_err().to_string();
             assert!(error.starts_with("--origin"), "{wrong}: {error}");
             assert!(!error.contains("PW"), "{error}");
         }

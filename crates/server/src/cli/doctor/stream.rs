@@ -6,22 +6,25 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
+use talaria_config::Error;
 use talaria_protocol::event::{Decoder, Item};
 use tokio::time::timeout;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::{Findings, client};
-use crate::clock;
+use super::findings::Findings;
+use crate::cli::client;
+use crate::serve::client_error::ClientError;
+use crate::serve::clock;
 
 const SUBJECT: &str = "stream";
-/// How long a part may take until it is held back for sure.
+/// After this, a part of a stream that has not come is held back.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What is slower than this was held back by somebody.
+/// A delivery that takes longer is held back on its way.
 const PROMPT: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
-/// Subscribes, and publishes if the token may; whether the hub took the subscription.
+/// Subscribes, and publishes if the token may; returns whether the hub accepted the subscription.
 pub(super) async fn examine(
     url: &Url,
     topic: &str,
@@ -52,10 +55,10 @@ async fn deliver(
                 asked.elapsed().as_millis()
             ),
         ),
-        Ok(Err(problem)) => {
+        Ok(Err(error)) => {
             return findings.fault(
                 SUBJECT,
-                &format!("it broke off: {problem}"),
+                &format!("it broke off: {error}"),
                 "a proxy that ends streams early must be given a longer timeout than the hub's heartbeat",
             );
         }
@@ -89,11 +92,11 @@ async fn subscribe(
         .append_pair("topic", topic);
     let headers = || {
         let mut headers = client::headers("text/event-stream", token);
-        // As browsers do, so that a proxy that compresses streams is found out.
+        // Browsers send this too, so a proxy that compresses streams shows itself.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
         headers
     };
-    let mut answer = super::get(&target, headers()).await;
+    let mut answer = client::send(Method::GET, &target, headers(), Bytes::new()).await;
     if answer
         .as_ref()
         .is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST)
@@ -101,14 +104,14 @@ async fn subscribe(
         // A hub of Mercure 1.0 alone refuses `topic`.
         target.set_query(None);
         target.query_pairs_mut().append_pair("match", topic);
-        answer = super::get(&target, headers()).await;
+        answer = client::send(Method::GET, &target, headers(), Bytes::new()).await;
     }
     let response = match answer {
         Ok(response) => response,
-        Err(problem) => {
+        Err(error) => {
             findings.fault(
                 SUBJECT,
-                &problem,
+                &error.to_string(),
                 "a proxy that waits for the end of an answer never passes a stream on; switch its buffering off",
             );
             return None;
@@ -121,6 +124,11 @@ async fn subscribe(
         );
         return None;
     }
+    accept(response, findings).await
+}
+
+/// The response, if it is a stream that reaches its readers at once.
+async fn accept(response: Response, findings: &mut Findings) -> Option<Response> {
     if response.status() != StatusCode::OK {
         let refusal = client::refusal(response).await;
         findings.fault(
@@ -155,17 +163,17 @@ async fn subscribe(
 }
 
 /// Waits for the first comment, with which every stream begins.
-async fn comment(stream: &mut Response, decoder: &mut Decoder) -> Result<(), String> {
+async fn comment(stream: &mut Response, decoder: &mut Decoder) -> Result<(), Error> {
     loop {
         match stream.chunk().await {
             Ok(Some(bytes)) => {
-                // The iterator must be run to its end.
+                // The iterator must run to its end.
                 if decoder.feed(&bytes).count() > 0 {
                     return Ok(());
                 }
             }
-            Ok(None) => return Err("the stream ended".to_owned()),
-            Err(error) => return Err(client::explain(&error)),
+            Ok(None) => return Err(Error::new("the stream ended")),
+            Err(error) => return Err(Error::from_cause(ClientError::from(error))),
         }
     }
 }
@@ -185,10 +193,10 @@ async fn measure(
         let begun = clock::monotonic();
         let id = match publish(url, topic, token).await {
             Ok(id) => id,
-            Err(problem) => {
+            Err(error) => {
                 return findings.note(
                     SUBJECT,
-                    &format!("not measured, the token does not publish here: {problem}"),
+                    &format!("not measured, the token does not publish here: {error}"),
                 );
             }
         };
@@ -225,7 +233,7 @@ async fn measure(
     }
 }
 
-async fn publish(url: &Url, topic: &str, token: &HeaderValue) -> Result<String, String> {
+async fn publish(url: &Url, topic: &str, token: &HeaderValue) -> Result<String, Error> {
     let mut headers: HeaderMap = client::headers("text/plain, */*;q=0.1", Some(token));
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     headers.insert(CONTENT_TYPE, form);
@@ -235,9 +243,10 @@ async fn publish(url: &Url, topic: &str, token: &HeaderValue) -> Result<String, 
     let body = Bytes::from(body.finish());
     let answer = client::send(Method::POST, url, headers, body).await?;
     if answer.status() != StatusCode::OK {
-        return Err(client::refusal(answer).await);
+        return Err(Error::new(client::refusal(answer).await));
     }
-    answer.text().await.map_err(|error| client::explain(&error))
+    let id = answer.text().await;
+    id.map_err(|error| Error::from_cause(ClientError::from(error)))
 }
 
 /// Waits for an event; false if the stream ends before.

@@ -3,19 +3,20 @@
 use std::io;
 
 use serde_json::{Map, Value, json};
+use talaria_config::Error;
 use talaria_protocol::{Update, event};
 use talaria_transport::history::inspect::Exported;
 
-/// A line for an update.
+/// Writes an update as a line.
 ///
 /// # Errors
 ///
-/// When its event is none.
-pub fn encode(exported: &Exported<'_>) -> io::Result<String> {
+/// What is stored is not an event.
+pub(super) fn encode(exported: &Exported<'_>) -> io::Result<String> {
     let decoded = event::decode_update(exported.event);
     let (update, _) = decoded.ok_or_else(|| {
         io::Error::other(format!(
-            "the update at position {} is no event",
+            "the update at position {} is not an event",
             exported.position
         ))
     })?;
@@ -36,19 +37,20 @@ pub fn encode(exported: &Exported<'_>) -> io::Result<String> {
     Ok(format!("{line}\n"))
 }
 
-/// The update of a line, and when it was committed in milliseconds since 1970, if the line says so;
+/// Reads the update of a line, and when it was committed in milliseconds since 1970, if the line says so.
 /// `position` is not read.
 ///
 /// # Errors
 ///
-/// What is wrong, and the field's name.
-pub fn decode(line: &str) -> Result<(Update, Option<u64>), String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
+/// The line is not such a JSON object.
+pub(super) fn decode(line: &str) -> Result<(Update, Option<u64>), Error> {
+    let value: Value = serde_json::from_str(line)
+        .map_err(|error| Error::new("this is not JSON").caused_by(error))?;
     let Value::Object(fields) = value else {
-        return Err("this is no JSON object; write one update a line".to_owned());
+        return Err(Error::new("this is not a JSON object").remedy("write one update a line"));
     };
     let topics = fields.get("topics").and_then(Value::as_array);
-    let topics = topics.ok_or("`topics` is no list of texts")?;
+    let topics = topics.ok_or_else(|| Error::new("`topics` is not a list of texts"))?;
     let topics: Option<Vec<String>> = topics
         .iter()
         .map(|topic| topic.as_str().map(str::to_owned))
@@ -60,7 +62,7 @@ pub fn decode(line: &str) -> Result<(Update, Option<u64>), String> {
         Value::as_u64,
     )?;
     let update = Update {
-        topics: topics.ok_or("`topics` holds something that is no text")?,
+        topics: topics.ok_or_else(|| Error::new("`topics` holds something that is not a text"))?,
         data: text(&fields, "data")?.unwrap_or_default(),
         id: field(&fields, "id")?,
         event_type: field(&fields, "type")?,
@@ -76,27 +78,28 @@ fn optional<'a, T>(
     name: &str,
     what: &str,
     read: impl Fn(&'a Value) -> Option<T>,
-) -> Result<Option<T>, String> {
+) -> Result<Option<T>, Error> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => read(value)
             .map(Some)
-            .ok_or_else(|| format!("`{name}` is not {what}")),
+            .ok_or_else(|| Error::new(format!("`{name}` is not {what}"))),
     }
 }
 
-fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     let text = optional(fields, name, "a text", Value::as_str)?;
     Ok(text.map(str::to_owned))
 }
 
 /// A text that is written as one line of an event.
-fn field(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+fn field(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     let text = text(fields, name)?.filter(|text| !text.is_empty());
     match text {
-        Some(text) if text.contains(['\r', '\n', '\0']) => Err(format!(
-            "`{name}` holds a line end or a NUL, which no event can; remove it"
-        )),
+        Some(text) if text.contains(['\r', '\n', '\0']) => Err(Error::new(format!(
+            "`{name}` holds a line end or a NUL, which an event cannot hold"
+        ))
+        .remedy("remove it")),
         text => Ok(text),
     }
 }
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What is exported is imported as it was.
+        /// An exported update is imported unchanged.
         #[test]
         fn a_line_leads_back(
             topics in prop::collection::vec(".{1,20}", 1..4),
@@ -128,16 +131,16 @@ mod tests {
                 private,
                 event: &event::encode(&update, &id),
             };
-            prop_assert_eq!(decode(&encode(&exported).unwrap()), Ok((update, Some(2))));
+            prop_assert_eq!(decode(&encode(&exported).unwrap()).unwrap(), (update, Some(2)));
         }
     }
 
     #[test]
     fn a_wrong_line_is_named() {
         for (line, expected) in [
-            ("x", "no JSON"),
-            ("[]", "no JSON object"),
-            ("{}", "`topics` is no list"),
+            ("x", "this is not JSON"),
+            ("[]", "not a JSON object"),
+            ("{}", "`topics` is not a list"),
             (r#"{"topics":[1]}"#, "`topics` holds something"),
             (r#"{"topics":["t"],"id":"a\nb"}"#, "`id` holds a line end"),
             (
@@ -153,7 +156,7 @@ mod tests {
                 "`time` is not a whole number of milliseconds",
             ),
         ] {
-            let error = decode(line).unwrap_err();
+            let error = decode(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

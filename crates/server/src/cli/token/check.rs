@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use talaria_config::Error;
+use talaria_config::settings::Settings;
 use talaria_hub::access::{Role, Verifier};
 use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_protocol::authorization::Action;
 
-use super::text;
-use crate::cli::{client, load};
-use crate::config::settings::Settings;
-use crate::key_sets;
+use super::argument::text;
+use crate::cli::{client, load, output, runtime};
+use crate::serve::key_sets;
 
 /// The flags of `token check`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The token itself, `@path` for a file, `-` for standard input.
     #[arg(value_name = "TOKEN|@FILE|-")]
     token: String,
@@ -30,20 +31,23 @@ pub struct Args {
 /// # Errors
 ///
 /// The configuration or the token cannot be read.
-pub fn check(args: &Args) -> Result<ExitCode, String> {
+pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
     if args.token == "-" && args.load.reads_standard_input() {
-        return Err("--config -: the token is read from standard input already\n  give one of them in a file".to_owned());
+        return Err(
+            Error::new("--config -: the token is read from standard input already")
+                .remedy("give one of them in a file"),
+        );
     }
     let (loaded, _) = args.load.load()?;
-    super::super::warn(&loaded.notices);
+    output::warn(&loaded.notices);
     let settings = loaded.settings;
     let argument = if args.token == "-" { "@-" } else { &args.token };
     let token = text(argument)?;
     let audiences = audiences(&settings, url(args, &settings)?.as_deref());
     fetch(&settings)?;
-    let verifier = Verifier::new(settings.issuers, settings.base, settings.limits)
-        .from_generation(settings.rule.oldest())
-        .with_max_lifetime(settings.max_token_lifetime);
+    let verifier = Verifier::new(settings.hub.issuers, settings.hub.base, settings.hub.limits)
+        .from_generation(settings.hub.rule.oldest())
+        .with_max_lifetime(settings.hub.max_token_lifetime);
     let mut accepted = false;
     let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
     for role in [Role::Publisher, Role::Subscriber] {
@@ -62,7 +66,7 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
                     ""
                 };
                 match (access.details.topics_of(action), role) {
-                    // B-445: nothing to publish is 403, while public updates need no grant.
+                    // A publisher without a grant gets 403, while public updates can be read without one (B-445).
                     (0, Role::Publisher) => {
                         writeln!(
                             out,
@@ -81,41 +85,38 @@ pub fn check(args: &Args) -> Result<ExitCode, String> {
             Err(refusal) => writeln!(out, "{name}: refused ({}), {refusal}", refusal.code()),
         };
     }
-    let printed = super::super::print(&out);
+    let printed = output::print(&out);
     Ok(if accepted { printed } else { ExitCode::FAILURE })
 }
 
-/// The URL of `--url`, which must be the pinned resource identifier where there is one.
-fn url(args: &Args, settings: &Settings) -> Result<Option<String>, String> {
+/// The URL of `--url`, which must be the pinned resource identifier if there is one.
+fn url(args: &Args, settings: &Settings) -> Result<Option<String>, Error> {
     let Some(given) = &args.url else {
         return Ok(None);
     };
-    let url = client::hub_url(given).map_err(|problem| format!("--url {problem}"))?;
-    match &settings.resource_identifier {
-        Some(pinned) if pinned != given && *pinned != url.as_str() => Err(format!(
-            "--url {given:?}: the configuration says `resource_identifier {pinned}`, and that is the hub's name\n  leave --url out"
-        )),
+    let url = client::hub_url(given).map_err(|error| Error::new("--url").caused_by(error))?;
+    match &settings.hub.resource_identifier {
+        Some(pinned) if pinned != given && *pinned != url.as_str() => Err(Error::new(format!(
+            "--url {given:?}: the configuration says `resource_identifier {pinned}`, and that is the hub's name"
+        ))
+        .remedy("leave --url out")),
         _ => Ok(Some(url.into())),
     }
 }
 
 /// Fetches the key sets of the issuers, as the hub would.
-fn fetch(settings: &Settings) -> Result<(), String> {
+fn fetch(settings: &Settings) -> Result<(), Error> {
     if settings.key_sets.is_empty() {
         return Ok(());
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?
-        .block_on(key_sets::fetch_all(&settings.key_sets))
+    runtime::block_on(key_sets::fetch_all(&settings.key_sets))
 }
 
 /// What the hub would find in `aud`: the pinned identifier, the URL given, or what requests to its
 /// addresses would derive (B-420).
 fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
-    let more = settings.accepted_audiences.iter().cloned();
-    if let Some(pinned) = settings.resource_identifier.as_deref().or(url) {
+    let more = settings.hub.accepted_audiences.iter().cloned();
+    if let Some(pinned) = settings.hub.resource_identifier.as_deref().or(url) {
         return std::iter::once(pinned.to_owned()).chain(more).collect();
     }
     let derived = settings.addresses.iter().map(|address| {

@@ -1,33 +1,35 @@
-//! Minting (B-030 to B-044).
+//! `talaria token`: mints a token (B-030 to B-044).
 
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
+use talaria_config::value::parse_duration;
+use talaria_config::{Error, Mistake};
 use talaria_hub::access::{KeyError, SigningKey};
 use talaria_protocol::authorization::AuthorizationDetails;
 use talaria_protocol::{Base, Limits};
 use url::Url;
 use uuid::Uuid;
 
-use super::text;
-use crate::clock;
-use crate::config::value::parse_duration;
+use super::argument::text;
+use crate::cli::{environment, output};
+use crate::serve::clock;
 
 /// 2100-01-01, when development tokens end (B-030).
-pub const DEV_EXPIRY: u64 = 4_102_444_800;
+pub(crate) const DEV_EXPIRY: u64 = 4_102_444_800;
 
 /// The issuer of development tokens (B-030).
-pub const DEV_ISSUER: &str = "https://localhost";
+pub(crate) const DEV_ISSUER: &str = "https://localhost";
 
-/// Where `--dev` finds the key that a hub has (B-030).
+/// The variable from which `--dev` takes the key of a hub (B-030).
 const DEV_VARIABLE: &str = "MERCURE_PUBLISHER_JWT_KEY";
 
-/// The secret that everybody knows (B-030).
+/// The well-known development secret (B-030).
 const DEV_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
 /// The flags of minting.
 #[derive(clap::Args)]
 #[group(skip)]
-pub struct Args {
+pub(super) struct Args {
     /// The `iss` claim: the issuer that the hub trusts.
     #[arg(long, value_name = "ISSUER", value_parser = NonEmptyStringValueParser::new())]
     iss: Option<String>,
@@ -71,8 +73,8 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN")]
     subscribe_urlpattern: Vec<String>,
     /// Fill what is missing for a hub at https://localhost with the well-known development key,
-    /// valid until 2100 unless --ttl says otherwise. Not for `talaria dev`, which has another key and URL: it prints how to
-    /// make a token for itself.
+    /// valid until 2100 unless --ttl says otherwise. Not for `talaria dev`, which has another key and
+    /// URL: it prints how to make a token for itself.
     #[arg(long)]
     dev: bool,
 }
@@ -81,11 +83,13 @@ pub struct Args {
 ///
 /// # Errors
 ///
-/// A flag that is missing or wrong, or a key that cannot sign.
-pub fn mint(args: &Args) -> Result<String, String> {
+/// A flag is missing or wrong, or the key cannot sign.
+pub(super) fn mint(args: &Args) -> Result<String, Error> {
     let dev = |value: &str| args.dev.then(|| value.to_owned());
-    let required =
-        |flag: &str| format!("--{flag} is required\n  give it, or --dev for development values");
+    let required = |flag: &str| {
+        Error::new(format!("--{flag} is required"))
+            .remedy("give it, or --dev for development values")
+    };
     let iss = args
         .iss
         .clone()
@@ -97,23 +101,7 @@ pub fn mint(args: &Args) -> Result<String, String> {
         .or_else(|| dev("https://localhost/.well-known/mercure"));
     let aud = aud.ok_or_else(|| required("aud"))?;
     check_audience(&aud)?;
-    if args.key.as_deref() == Some("@-") && args.payload.as_deref() == Some("@-") {
-        return Err(
-            "--payload @-: --key reads standard input already\n  give one of them in a file"
-                .to_owned(),
-        );
-    }
-    let (source, key) = match &args.key {
-        Some(key) => ("--key", text(key)?),
-        None if args.dev => match super::super::environment()?.remove(DEV_VARIABLE) {
-            Some(key) if !key.is_empty() => (DEV_VARIABLE, key),
-            _ => ("--dev", DEV_KEY.to_owned()),
-        },
-        None => return Err(required("key")),
-    };
-    if !key.is_empty() {
-        super::super::check_key(source, &key)?;
-    }
+    let key = key(args)?.ok_or_else(|| required("key"))?;
     let issued = clock::unix_now();
     let expires = match &args.ttl {
         Some(ttl) => expiry(ttl, issued)?,
@@ -130,25 +118,16 @@ pub fn mint(args: &Args) -> Result<String, String> {
         "jti": uuid(),
         "authorization_details": details(args)?,
     });
-    // How many are too many is the hub's to say.
-    let mut limits = Limits::default();
-    limits.details = usize::MAX;
-    limits.granted_topics = usize::MAX;
-    AuthorizationDetails::parse(
-        &claims["authorization_details"],
-        &Base::synthetic(),
-        &limits,
-    )
-    .map_err(|error| format!("every hub would refuse this token: {error}"))?;
+    check_details(&claims["authorization_details"])?;
     if args.pretty {
         let algorithm = args.alg.as_deref().unwrap_or("HS256");
         let mut header = json!({ "alg": algorithm, "typ": "at+jwt" });
         if let Some(kid) = &args.kid {
             header["kid"] = kid.clone().into();
         }
-        crate::cli::say(&format!("{header:#}\n{claims:#}"));
+        output::say(&format!("{header:#}\n{claims:#}"));
     }
-    sign(&claims, &key, args).map_err(|error| format!("--key: {error}"))
+    sign(&claims, &key, args).map_err(|error| Error::new("--key").caused_by(error))
 }
 
 fn sign(claims: &Value, key: &str, args: &Args) -> Result<String, KeyError> {
@@ -160,24 +139,79 @@ fn sign(claims: &Value, key: &str, args: &Args) -> Result<String, KeyError> {
     key.sign(claims)
 }
 
-/// Refuses an audience that is no hub's: the resource identifier of one is a URL.
-fn check_audience(aud: &str) -> Result<(), String> {
+/// The signing key: that of `--key`, or for `--dev` the one of the environment or the well-known one.
+fn key(args: &Args) -> Result<Option<String>, Error> {
+    if args.key.as_deref() == Some("@-") && args.payload.as_deref() == Some("@-") {
+        return Err(
+            Error::new("--payload @-: --key reads standard input already")
+                .remedy("give one of them in a file"),
+        );
+    }
+    let (source, key) = match &args.key {
+        Some(key) => ("--key", text(key)?),
+        None if args.dev => match environment::environment()?.remove(DEV_VARIABLE) {
+            Some(key) if !key.is_empty() => (DEV_VARIABLE, key),
+            _ => ("--dev", DEV_KEY.to_owned()),
+        },
+        None => return Ok(None),
+    };
+    if !key.is_empty() {
+        check_key(source, &key)?;
+    }
+    Ok(Some(key))
+}
+
+/// Warns of a mistake in a key; `source` says where the key comes from.
+///
+/// # Errors
+///
+/// The text cannot be meant as a key.
+fn check_key(source: &str, key: &str) -> Result<(), Error> {
+    match talaria_config::find_mistake(key) {
+        // Minting says what is wrong with a key in PEM.
+        Some(Mistake::Fatal(says)) if !key.contains("-----BEGIN") => {
+            return Err(Error::new(format!("{source}: the key {says}")));
+        }
+        Some(Mistake::Fatal(says) | Mistake::Likely(says)) => {
+            output::say(&format!("warning: {source}: the key {says}"));
+        }
+        Some(Mistake::Possible(_)) | None => {}
+    }
+    Ok(())
+}
+
+/// Refuses grants that every hub would refuse. How many are allowed depends on the hub.
+fn check_details(details: &Value) -> Result<(), Error> {
+    let mut limits = Limits::default();
+    limits.details = usize::MAX;
+    limits.granted_topics = usize::MAX;
+    AuthorizationDetails::parse(details, &Base::synthetic(), &limits)
+        .map(drop)
+        .map_err(|error| Error::new("every hub would refuse this token").caused_by(error))
+}
+
+/// Refuses an audience that cannot be a hub: the resource identifier of a hub is a URL.
+fn check_audience(aud: &str) -> Result<(), Error> {
     let is_url = Url::parse(aud).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()
     });
     is_url.then_some(()).ok_or_else(|| {
-        format!(
-            "--aud {aud:?} is not the URL of a hub\n  give it as its clients write it, such as https://hub.example/.well-known/mercure"
+        Error::new(format!("--aud {aud:?} is not the URL of a hub")).remedy(
+            "give it as its clients write it, such as https://hub.example/.well-known/mercure",
         )
     })
 }
 
-fn expiry(ttl: &str, issued: f64) -> Result<u64, String> {
+fn expiry(ttl: &str, issued: f64) -> Result<u64, Error> {
+    const REMEDY: &str = "write for example 90s or 1h30m";
     let ttl = parse_duration(ttl).map_err(|problem| {
-        format!("--ttl {ttl:?} is not a duration: {problem}\n  write for example 90s or 1h30m")
+        Error::new(format!("--ttl {ttl:?} is not a duration: {problem}")).remedy(REMEDY)
     })?;
     if ttl.as_secs() == 0 {
-        return Err("--ttl: a token of less than a second has expired when it is used\n  write for example 90s or 1h30m".to_owned());
+        return Err(
+            Error::new("--ttl: a token of less than a second has expired when it is used")
+                .remedy(REMEDY),
+        );
     }
     Ok(whole(issued + ttl.as_secs_f64()))
 }
@@ -193,7 +227,7 @@ fn whole(seconds: f64) -> u64 {
 }
 
 /// Publish first, then subscribe; exact topics before patterns (B-044).
-fn details(args: &Args) -> Result<Vec<Value>, String> {
+fn details(args: &Args) -> Result<Vec<Value>, Error> {
     let topics = |exact: &[String], patterns: &[String]| -> Vec<Value> {
         let exact = exact.iter().map(|topic| json!({ "match": topic }));
         let patterns = patterns
@@ -205,9 +239,9 @@ fn details(args: &Args) -> Result<Vec<Value>, String> {
     let mut subscribe = topics(&args.subscribe, &args.subscribe_urlpattern);
     if publish.is_empty() && subscribe.is_empty() {
         if !args.dev {
-            return Err("the token would grant nothing\n  give --publish, --publish-urlpattern, --subscribe \
-                        or --subscribe-urlpattern"
-                .to_owned());
+            return Err(Error::new("the token would grant nothing").remedy(
+                "give --publish, --publish-urlpattern, --subscribe or --subscribe-urlpattern",
+            ));
         }
         publish = vec![json!({ "match": "*" })];
         subscribe.clone_from(&publish);
@@ -216,14 +250,12 @@ fn details(args: &Args) -> Result<Vec<Value>, String> {
         None => None,
         Some(payload) => {
             let parsed = serde_json::from_str::<Value>(&text(payload)?);
-            Some(parsed.map_err(|error| format!("--payload is not JSON: {error}"))?)
+            Some(parsed.map_err(|error| Error::new("--payload is not JSON").caused_by(error))?)
         }
     };
     if payload.is_some() && subscribe.is_empty() {
-        return Err(
-            "--payload belongs to a subscribe grant\n  give --subscribe too, or leave it out"
-                .to_owned(),
-        );
+        return Err(Error::new("--payload belongs to a subscribe grant")
+            .remedy("give --subscribe too, or leave it out"));
     }
     let detail = |action: &str, topics: Vec<Value>| {
         json!({
@@ -247,6 +279,6 @@ fn details(args: &Args) -> Result<Vec<Value>, String> {
 }
 
 /// A random `urn:uuid:` name (B-036).
-pub fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     Uuid::new_v4().urn().to_string()
 }

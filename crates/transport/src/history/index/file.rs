@@ -146,7 +146,7 @@ impl IndexFile {
         self.chosen.end()
     }
 
-    /// As [`Index::topic`].
+    /// As `Index::topic`.
     pub(in crate::history) fn topic(
         &self,
         hash: u64,
@@ -156,7 +156,7 @@ impl IndexFile {
         self.postings(self.topics, hash, from, at_most)
     }
 
-    /// As [`Index::chosen`].
+    /// As `Index::chosen`.
     pub(in crate::history) fn chosen(
         &self,
         hash: u64,

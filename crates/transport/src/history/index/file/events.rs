@@ -23,7 +23,7 @@ impl IndexFile {
         Ok(version == Some(&VERSION.to_le_bytes()))
     }
 
-    /// As [`Index::place`].
+    /// As `Index::place`.
     pub(in crate::history) fn place(
         &self,
         position: Position,
@@ -64,7 +64,7 @@ impl IndexFile {
         decode_hole(&bytes).ok_or_else(garbled)
     }
 
-    /// As [`Index::events`].
+    /// As `Index::events`.
     pub(in crate::history) fn events(&self) -> io::Result<Vec<(Position, Position)>> {
         let holes = self.read_holes()?;
         Ok(holes.iter().map(|hole| (hole.first, hole.last)).collect())

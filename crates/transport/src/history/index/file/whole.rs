@@ -10,7 +10,7 @@ use crate::history::index::filter::Filter;
 use crate::history::index::summary::Summary;
 
 impl IndexFile {
-    /// As [`Index::position_at`].
+    /// As `Index::position_at`.
     pub(in crate::history) fn position_at(&self, at: u32) -> io::Result<Option<Position>> {
         let mut found = None;
         self.each_offset(|position, offset| {
@@ -21,7 +21,7 @@ impl IndexFile {
         Ok(found)
     }
 
-    /// As [`Index::summary`].
+    /// As `Index::summary`.
     pub(in crate::history) fn summary(&self) -> io::Result<Summary> {
         let mut summary = Summary {
             chosen: Filter::with_room(self.chosen.entries as usize),

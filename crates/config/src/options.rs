@@ -1,0 +1,30 @@
+//! The options: the parsers of all blocks, the reference page, the help of the flags and the names of
+//! the variables come from one table, in which an option is one row.
+
+mod budgets;
+mod form;
+mod hub;
+mod identity;
+mod issuers;
+mod older_keys;
+mod presence;
+mod protocol;
+pub mod reference;
+mod row;
+mod slot;
+mod switches;
+mod table;
+#[cfg(test)]
+mod tests;
+mod transport_url;
+mod transports;
+
+pub use crate::storage::default_path;
+pub(crate) use hub::{DEFAULT_ADDRESS, EXTRA_DIRECTIVES, SERVER_NAME};
+pub(crate) use issuers::{PUBLISHER, SUBSCRIBER, TRUSTED_ISSUERS};
+pub(crate) use table::{apply, apply_variables, precedence, usage, variables};
+pub use table::{flag_help, reads};
+pub(crate) use transports::DEFAULT as DEFAULT_TRANSPORT;
+
+#[cfg(test)]
+pub(crate) use table::LATER;

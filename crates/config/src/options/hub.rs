@@ -1,0 +1,386 @@
+//! The options of the process and of the `mercure` block.
+
+use std::time::Duration;
+
+use super::form::{Form, shown_size};
+use super::row::{Effect, Preset, Row, Section};
+use super::slot::Slot;
+use super::{
+    identity, issuers, older_keys, presence, protocol, switches, transport_url, transports,
+};
+use crate::draft::Draft;
+use crate::settings::LEAST_HEAD_BYTES;
+
+/// The variable that holds the addresses to listen on, where no file does.
+pub(crate) const SERVER_NAME: &str = "SERVER_NAME";
+/// What it holds if it is not set.
+pub(crate) const DEFAULT_ADDRESS: &str = "localhost";
+/// The variable that holds directives, where no file does.
+pub(crate) const EXTRA_DIRECTIVES: &str = "MERCURE_EXTRA_DIRECTIVES";
+
+/// The most connections that a directive takes.
+const CONNECTIONS: u64 = 100_000_000;
+/// The most streams of a connection: what the hub holds of each adds up, and one client opens them.
+const STREAMS: u64 = 100_000;
+/// The most header fields: the parser reserves space for as many before it reads a head.
+const FIELDS: u64 = 1_000;
+/// What one subscription takes without a payload, and some room for its matcher.
+const EVENT_BYTES: u64 = 4 << 10;
+/// Less would refuse heads that `max_header_size` allows by default.
+const HEAD_MEMORY: u64 = 1 << 20;
+const HEAD_TIMES: Form = Form::Duration {
+    range: Some((Duration::from_millis(100), Duration::from_secs(3600))),
+};
+
+/// The options of the process.
+pub(crate) const PROCESS: &[Row] = &[
+    Row::new(
+        Section::Process,
+        "",
+        "",
+        Effect::Process,
+        "Addresses to listen on, separated by spaces or commas: `localhost` (HTTPS on 443 with a \
+         certificate of the local authority), `localhost:8443`, `:80`, `http://hub.example:80`, \
+         `name:80`. A host, even an IP address, restricts the requests that are answered and not the \
+         interface, which `bind` and `default_bind` do; port 0 lets the system choose. In a file: \
+         the site's addresses.",
+    )
+    .variables(&[SERVER_NAME])
+    .flag("address")
+    .said(DEFAULT_ADDRESS),
+    Row::new(
+        Section::Process,
+        "",
+        "",
+        Effect::Process,
+        "Without a file: directives of the `mercure` block, one a line.",
+    )
+    .variables(&[EXTRA_DIRECTIVES])
+    .said("none"),
+];
+
+/// The directives of the `mercure` block, in the order of the reference page.
+pub(crate) const HUB: &[Row] = &[
+    Row::directive(
+        "issuer",
+        "<identifier> { … }",
+        issuers::issuer,
+        "Accepts tokens whose `iss` is exactly this identifier, with the keys of its `publisher` \
+         and `subscriber` blocks. Repeatable.",
+    )
+    .said("the issuer of `MERCURE_TRUSTED_ISSUERS` with the keys of the two key variables"),
+    Row::directive(
+        "publisher_jwt",
+        "<key> [<algorithm>]",
+        older_keys::publisher_jwt,
+        "The publishers' key as in Mercure 0.x. It makes the hub classic: it accepts both generations \
+         of the protocol and answers each in its own.",
+    )
+    .said("none"),
+    Row::directive(
+        "subscriber_jwt",
+        "<key> [<algorithm>]",
+        older_keys::subscriber_jwt,
+        "The subscribers' key as in Mercure 0.x.",
+    )
+    .said("none"),
+    Row::directive(
+        "publisher_jwks_url",
+        "<url> [<algorithm>…]",
+        older_keys::publisher_jwks_url,
+        "The publishers' key set as in Mercure 0.x; takes precedence over `publisher_jwt`.",
+    )
+    .said("none"),
+    Row::directive(
+        "subscriber_jwks_url",
+        "<url> [<algorithm>…]",
+        older_keys::subscriber_jwks_url,
+        "The subscribers' key set as in Mercure 0.x; takes precedence over `subscriber_jwt`.",
+    )
+    .said("none"),
+    Row::hub(
+        "subscription_events_per_request",
+        Form::size(EVENT_BYTES, u64::MAX),
+        |draft| (&mut draft.settings.hub.presence.bytes_per_request).into(),
+        "With `subscriptions`: the bytes of all subscription events of one subscription request, its \
+         ends and the payload in each included, at most; beyond it 400. There is room for 256 \
+         matchers of 200 bytes, or of 20 and a payload of 500 in the token.",
+    ),
+    Row::hub(
+        "subscription_events_per_second",
+        Form::SIZE,
+        |draft| (&mut draft.settings.hub.presence.bytes_per_second).into(),
+        "With `subscriptions`: the bytes of subscription events in a second for one client (the \
+         subject of its token, else its address), after sixteen seconds' worth at once. What exceeds \
+         it is announced later, or never if it has ended by then; `0` sets no bound.",
+    ),
+    Row::directive(
+        "subscriptions",
+        "[token_holders]",
+        presence::subscriptions,
+        "Publishes an update when a subscription begins or ends, and lists the active ones under \
+         `/.well-known/mercure/subscriptions`. With `token_holders` those of anonymous subscribers \
+         are left out.",
+    )
+    .preset(Preset::Shown(|| {
+        switches::shown(Draft::default().settings.hub.subscriptions)
+    })),
+    Row::hub(
+        "playground",
+        Form::Switch,
+        |draft| (&mut draft.playground).into(),
+        "A hub to play with: anonymous, with `subscriptions`, every origin allowed unless \
+         `cors_origins` and `publish_origins` say otherwise, cookie `mercure_access_token`, and a \
+         well-known key where none is given. Not for public hubs.",
+    ),
+    Row::directive(
+        "public_urls",
+        "<url>…",
+        identity::public_urls,
+        "The only URLs under which requests are answered, by scheme, host and port as this hub \
+         receives them; others get 421.",
+    )
+    .said("every origin"),
+    Row::directive(
+        "trusted_proxies",
+        "<range>…",
+        identity::trusted_proxies,
+        "The addresses or ranges of proxies (`private_ranges` for those of private networks) whose \
+         `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-For` say how a client asked, and which it \
+         is; the same as `servers { trusted_proxies static … }` in the global options.",
+    )
+    .said("none"),
+    Row::directive(
+        "accepted_audiences",
+        "<url>…",
+        identity::accepted_audiences,
+        "What the `aud` of a token may contain besides the resource identifier, such as the URL by \
+         which publishers inside a network reach the hub.",
+    )
+    .said("none"),
+    Row::hub(
+        "max_token_lifetime",
+        Form::DURATION,
+        |draft| (&mut draft.settings.hub.max_token_lifetime).into(),
+        "How long a token may live, from its `iat` (or the present, if it has none, or one more than a minute ahead) to its `exp`; a longer \
+         one is refused, and so is one of Mercure 0.x without `exp`. 0 for any time.",
+    )
+    .none("any time"),
+    Row::hub(
+        "repeat_window",
+        Form::DURATION,
+        |draft| (&mut draft.settings.hub.repeat_window).into(),
+        "How long a publish with the same `id` by the same token subject (`sub`) is answered with that id \
+         and not stored again, so that a publisher may repeat what was never answered.",
+    )
+    .none("off: stored again, as the specification says"),
+    Row::directive(
+        "transport_url",
+        "<url>",
+        transport_url::directive,
+        "The transport as a URL, as in older files; deprecated, use `transport`.",
+    )
+    .said("none"),
+    Row::directive("name", "<label>", switches::name, NO_EFFECT),
+    Row::directive("ui", "", switches::user_interface, NO_PAGES),
+    Row::directive("demo", "", switches::user_interface, NO_PAGES),
+    Row::directive("debugger", "", switches::user_interface, NO_PAGES),
+    Row::directive(
+        "protocol_version_compatibility",
+        "7|8",
+        protocol::compatibility,
+        "`8` accepts clients and tokens of Mercure 0.x beside those of 1.0 and answers as 1.0 does. `7` \
+         also lets 0.x publishers publish public updates that their tokens do not grant.",
+    )
+    .said("none: 1.0 alone where an issuer is named, else both"),
+    Row::directive(
+        "anonymous",
+        "[on|off]",
+        switches::anonymous,
+        "Lets subscribers in without a token; they receive public updates only.",
+    )
+    .preset(Preset::Shown(|| {
+        switches::shown(Draft::default().settings.hub.anonymous)
+    })),
+    Row::directive(
+        "cookie_name",
+        "<name>",
+        identity::cookie_name,
+        "The cookie that carries the token of browsers. On a site without TLS it is read with and \
+         without the `__Secure-` prefix.",
+    )
+    .preset(Preset::Shown(|| {
+        format!("`{}`", Draft::default().settings.hub.cookie_name)
+    })),
+    Row::directive(
+        "resource_identifier",
+        "<url>",
+        identity::resource_identifier,
+        "The absolute URL that tokens must name in `aud`. Set it behind a proxy that does TLS.",
+    )
+    .said("derived from each request"),
+    Row::hub(
+        "heartbeat",
+        Form::DURATION,
+        |draft| (&mut draft.settings.hub.heartbeat).into(),
+        "Silence on a stream after which a comment is sent; `0s` never.",
+    ),
+    Row::hub(
+        "write_timeout",
+        Form::DURATION,
+        |draft| (&mut draft.settings.hub.write_timeout).into(),
+        "Age at which a stream is ended, give or take a jitter, so that its client reconnects; \
+         `0s` never.",
+    ),
+    Row::hub(
+        "dispatch_timeout",
+        Form::DURATION,
+        |draft| (&mut draft.settings.dispatch_timeout).into(),
+        "Time without progress after which a reader that does not read is dropped; `0s` never.",
+    ),
+    Row::hub(
+        "drain_timeout",
+        Form::DURATION,
+        |draft| (&mut draft.settings.drain_timeout).into(),
+        "At shutdown each stream ends at a random moment of this window; `0s` ends all at once.",
+    ),
+    Row::directive(
+        "max_request_body_size",
+        "<size>",
+        protocol::max_request_body_size,
+        "Largest body of a request; a larger one is answered 413. `0` leaves a bound of 10 MiB.",
+    )
+    .preset(Preset::Shown(|| {
+        shown_size(Draft::default().settings.hub.max_request_body_size as u64)
+    })),
+    Row::hub(
+        "max_anonymous_body_size",
+        Form::size(1, u64::MAX).or_off(),
+        |draft| (&mut draft.settings.hub.max_anonymous_body_size).into(),
+        "Largest body of a `QUERY` without a token, whatever `max_request_body_size` says; a larger one is \
+         answered 413.",
+    ),
+    Row::hub(
+        "max_connections",
+        Form::count(10, CONNECTIONS).or_off(),
+        |draft| (&mut draft.settings.connections.most).into(),
+        "Open connections in all; the last fifth is for addresses that have few. At the limit idle \
+         connections are closed for new ones; without any, a new one is answered 503, but for `/healthz`.",
+    )
+    .none("what the limit of open files leaves"),
+    Row::hub(
+        "max_connections_per_address",
+        Form::count(1, CONNECTIONS).or_off(),
+        |draft| (&mut draft.settings.connections.most_of_address).into(),
+        "Open connections of one address (IPv6: one /64), but those of `trusted_proxies`.",
+    )
+    .none("off"),
+    Row::hub(
+        "max_handshakes",
+        Form::count(10, CONNECTIONS).or_off(),
+        |draft| Slot::Derived(&mut draft.settings.connections.handshakes),
+        "TLS handshakes under way in all; the last fifth is for addresses that have few. Further \
+         connections are closed.",
+    )
+    .none("a quarter of `max_connections`"),
+    Row::hub(
+        "max_streams_per_connection",
+        Form::count(1, STREAMS),
+        |draft| (&mut draft.settings.connections.streams).into(),
+        "Requests and streams of one HTTP/2 connection at a time; its client is told, and further ones wait.",
+    ),
+    Row::hub(
+        "header_timeout",
+        HEAD_TIMES,
+        |draft| (&mut draft.settings.connections.head.timeout).into(),
+        "How long a TLS handshake, the first request's head, and any head once it has begun may take; \
+         a head that takes longer is answered 408.",
+    ),
+    Row::hub(
+        "max_header_size",
+        Form::size(LEAST_HEAD_BYTES, 16 << 20),
+        |draft| (&mut draft.settings.connections.head.bytes).into(),
+        "Largest head of a request, with its target; a larger one is answered 431.",
+    ),
+    Row::hub(
+        "max_header_fields",
+        Form::count(1, FIELDS),
+        |draft| (&mut draft.settings.connections.head.fields).into(),
+        "Header fields of a request, 1,000 at most; more are answered 431. The lines into which HTTP/2 splits `Cookie` \
+         count as one.",
+    ),
+    Row::hub(
+        "max_header_memory",
+        Form::size(HEAD_MEMORY, u64::MAX).or_off(),
+        |draft| (&mut draft.settings.connections.head_memory).into(),
+        "Memory of all heads of which the rest has not come, and of large heads of requests under way; \
+         the last fifth is for addresses that have few. Beyond it, 503.",
+    ),
+    Row::directive(
+        "transport",
+        "bolt|memory|local [{ … }]",
+        transports::transport,
+        "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none. \
+         The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db` or \
+         `local://local`, and counts only when no `transport` is configured.",
+    )
+    .or_variable(&["MERCURE_TRANSPORT_URL"], transport_url::variable)
+    .said(transports::DEFAULT.name()),
+    Row::directive(
+        "cors_origins",
+        "<origin>…",
+        identity::cors_origins,
+        "Origins whose scripts may use the hub: `*`, `null`, `https://app.example`, \
+         `https://*.app.example`. Without credentials where any foreign page could be one of them: `*`, \
+         `null`, a wildcard over a public suffix such as `https://*.com`. The variable counts only when the \
+         directive is not used.",
+    )
+    .or_variable(
+        &["MERCURE_CORS_ALLOWED_ORIGINS"],
+        identity::cors_origins_variable,
+    )
+    .said("none: no CORS headers"),
+    Row::directive(
+        "publish_origins",
+        "<origin>…",
+        identity::publish_origins,
+        "Origins whose pages may publish with the cookie.",
+    )
+    .said("none: the hub's own origin only"),
+    Row::hub(
+        "matchers_per_request",
+        Form::COUNT,
+        |draft| (&mut draft.settings.hub.limits.matchers).into(),
+        "Matchers in one subscription, at most; beyond it 400.",
+    ),
+    Row::hub(
+        "details_per_token",
+        Form::COUNT,
+        |draft| (&mut draft.settings.hub.limits.details).into(),
+        "Mercure entries in one token's `authorization_details`, at most; beyond it 401.",
+    ),
+    Row::hub(
+        "topics_per_token",
+        Form::COUNT,
+        |draft| (&mut draft.settings.hub.limits.granted_topics).into(),
+        "Topics over all Mercure entries of one token, at most; beyond it 401.",
+    ),
+    Row::directive("topic_matcher_cache", "<n>", switches::cache_size, NO_EFFECT),
+    Row::directive(
+        "topic_selector_cache",
+        "<n> [<shards>]",
+        switches::cache_size,
+        NO_EFFECT,
+    ),
+    Row::directive("lru_cache", "<n> [<shards>]", switches::cache_size, NO_EFFECT),
+    Row::directive(
+        "subscriber_list_cache_size",
+        "<n>",
+        switches::list_cache_size,
+        NO_EFFECT,
+    ),
+];
+
+const NO_PAGES: &str = "No effect yet: there is no user interface.";
+const NO_EFFECT: &str =
+    "Accepted for existing files, without effect: matching needs no cache to size.";

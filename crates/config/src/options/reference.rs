@@ -1,0 +1,155 @@
+//! The reference page of the configuration, from the table of options.
+
+use std::fmt::Write as _;
+
+use super::row::{Effect, Row, Section};
+use super::table::{LATER, all};
+use super::transports;
+use crate::storage::Kind;
+use crate::{global, site};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+This page is made from the program's table of options. To renew it:
+`cargo run -p talaria-server -- reference > docs/configuration.md`
+
+Talaria is configured by a file or by the environment.
+
+- **With a file** (`--config PATH`, or `./Caddyfile` where it exists) the file alone counts. It holds
+  one site with one `mercure` block; a variable acts where the file names it: `{$NAME}` or
+  `{$NAME:default}` anywhere (replaced before the text is read), `{env.NAME}` and `{file.PATH}` in a
+  key or its algorithm. Only a `mercure` block that names no key and no issuer takes the key variables and
+  `MERCURE_TRUSTED_ISSUERS` as without a file. `MERCURE_TRANSPORT_URL` and
+  `MERCURE_CORS_ALLOWED_ORIGINS` are read in both cases, where no directive says otherwise.
+- **Without a file** the variables below act by themselves; a directive of `MERCURE_EXTRA_DIRECTIVES` takes
+  precedence over the variable for the same thing.
+- **Flags** win over both.
+
+Variables that are set and not read are listed in the log, and so are misspelt ones and those of older versions. A
+variable that the file names and that is not set is named where it is part of a word, or a directive's only value.
+
+```caddyfile
+:80 {
+    mercure {
+        issuer https://localhost {
+            publisher {
+                jwt {env.MERCURE_PUBLISHER_JWT_KEY} {env.MERCURE_PUBLISHER_JWT_ALG}
+            }
+            subscriber {
+                jwt {env.MERCURE_SUBSCRIBER_JWT_KEY} {env.MERCURE_SUBSCRIBER_JWT_ALG}
+            }
+        }
+        heartbeat 30s
+        transport memory {
+            max_bytes 64MiB
+        }
+    }
+}
+```
+
+Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers with an optional unit,
+`KB MB GB` in powers of 1000 and `KiB MiB GiB` in powers of 1024. A directive that is written twice
+keeps its last value, lists included; `issuer` blocks add up. The items of a list are separated by spaces, commas or
+both, in a directive and in a variable; other notations, such as brackets and single quotes, are refused with the
+right form.
+";
+
+const LIMITS: &str = "
+Directives of the `mercure` block, too. What each protects, and how the shares of clients are found, is in
+[limits.md](limits.md). `off` and `0` stand for no bound.
+";
+
+const SITE: &str = "
+## Directives of the site
+
+In a file, beside the `mercure` block.
+
+| Directive | |
+|---|---|
+| `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
+| `tls internal`, `tls <certificate> <key>` | see [HTTPS](https.md#your-own-certificate) |
+";
+
+const GLOBAL: &str = "
+## Global options
+
+In the block without a name at the top of a file, or, without a file, in the variable `GLOBAL_OPTIONS`.
+
+| Option | |
+|---|---|
+| `http_port <port>`, `https_port <port>` | the ports of addresses that name none, 80 and 443 |
+| `default_bind <IP address>…` | the interfaces to listen on, unless the site has a `bind` |
+| `auto_https disable_redirects` | nothing is redirected to HTTPS |
+| `skip_install_trust` | the root of the local authority is kept out of this machine's store |
+| `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
+";
+
+/// The page, in Markdown.
+pub fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for (section, title) in [
+        (Section::Process, "The process"),
+        (Section::Hub, "Directives of the `mercure` block"),
+        (Section::Limits, "Limits of what clients may hold"),
+        (Section::Issuer, "In an `issuer` block"),
+        (Section::Role, "In a `publisher` or `subscriber` block"),
+        (Section::Transport, "In a `transport` block"),
+    ] {
+        page.push_str(&format!("\n## {title}\n"));
+        if section == Section::Limits {
+            page.push_str(LIMITS);
+        }
+        for option in all().filter(|option| option.section == section) {
+            describe(option, &mut page);
+        }
+    }
+    page.push_str(SITE);
+    page.push_str(GLOBAL);
+    page.push_str("\n## Not supported yet\n\nRefused by name, never ignored:\n\n");
+    for (kind, names) in [
+        ("directives of the `mercure` block", LATER),
+        ("transports", transports::LATER),
+        ("global options", global::LATER),
+        ("options of `servers`", global::LATER_SERVERS),
+        ("directives of the site", site::LATER_SITE),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "- {kind}: {}", names.join(", "));
+    }
+    page
+}
+
+fn describe(row: &Row, page: &mut String) {
+    let title = match (row.name, row.variables.first()) {
+        ("", Some(variable)) => (*variable).to_owned(),
+        _ => row.usage(),
+    };
+    let of = match &row.effect {
+        Effect::Transport([kind], _) => format!("`{}` only: ", kind.name()),
+        Effect::Transport(kinds, _) if kinds.len() < Kind::ALL.len() => {
+            format!("{}: ", Kind::list(kinds))
+        }
+        _ => String::new(),
+    };
+    // Writing to a string cannot fail.
+    let _ = write!(page, "\n### `{title}`\n\n{of}{}\n\n", row.doc);
+    let default = row.default();
+    if !default.is_empty() {
+        let _ = writeln!(page, "- Default: {default}");
+    }
+    // A variable that is the title is not said again.
+    let named = usize::from(row.name.is_empty());
+    if row.variables.len() > named {
+        let variables: Vec<String> = row
+            .variables
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let _ = writeln!(page, "- Variables: {}", variables.join(", "));
+    }
+    if !row.flag.is_empty() {
+        let _ = writeln!(page, "- Flag: `--{}`", row.flag);
+    }
+}

@@ -1,0 +1,149 @@
+//! The table of all options, and what it is asked.
+
+use super::budgets::BUDGETS;
+use super::hub::{HUB, PROCESS};
+use super::issuers::{ISSUER, ROLE};
+use super::row::{Effect, Row};
+use super::transports::TRANSPORT;
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::lexer::Word;
+use crate::settings::Notice;
+use crate::source::Environment;
+use crate::tree::Line;
+use crate::unknown::refuse;
+
+/// Directives of the existing hub that are not supported yet (B-201 to B-221c).
+pub(crate) const LATER: &[&str] = &["import"];
+
+/// Every option, in the order of the reference page.
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> + Clone {
+    let sections = [PROCESS, HUB, BUDGETS, ISSUER, ROLE, TRANSPORT];
+    sections.into_iter().flatten()
+}
+
+fn directives() -> impl Iterator<Item = &'static Row> + Clone {
+    all().filter(|row| row.is_directive())
+}
+
+/// Applies the lines of a `mercure` block, in order, so that a repeated directive keeps its last
+/// value (B-124).
+///
+/// # Errors
+///
+/// The first line that is unknown, not supported yet or wrong.
+pub(crate) fn apply(
+    draft: &mut Draft,
+    lines: &[Line],
+    environment: Environment<'_>,
+) -> Result<(), Error> {
+    for (index, line) in lines.iter().enumerate() {
+        let row = directives().find(|row| row.name == line.name.text);
+        let Some((row, Effect::Hub(setter))) = row.map(|row| (row, &row.effect)) else {
+            return Err(unknown(&line.name));
+        };
+        setter.apply(draft, line, environment, &row.default())?;
+        draft.mark_written(row.name);
+        if row.protects_all && setter.is_absent(draft) {
+            draft.notices.push(Notice::warning(format!(
+                "{}: `{} off` lets one client take what all need; write a number that this machine can bear",
+                line.name.place, row.name
+            )));
+        }
+        warn_of_repetition(draft, lines, index);
+    }
+    Ok(())
+}
+
+/// Takes the variables over that set what no directive did.
+///
+/// # Errors
+///
+/// The first value that is wrong.
+pub(crate) fn apply_variables(
+    draft: &mut Draft,
+    environment: Environment<'_>,
+) -> Result<(), Error> {
+    for row in directives().filter(|row| !row.variables.is_empty()) {
+        let Some(read) = row.read_variable.filter(|_| !draft.is_written(row.name)) else {
+            continue;
+        };
+        for name in row.variables {
+            if let Some(value) = environment(name) {
+                read(draft, name, &value, environment)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says once where the last of several lines counts that set one value.
+fn warn_of_repetition(draft: &mut Draft, lines: &[Line], index: usize) {
+    let [before @ .., line] = lines.get(..=index).unwrap_or_default() else {
+        return;
+    };
+    let name = &line.name.text;
+    let is_same = |other: &Line| other.name.text == *name;
+    let is_last = !lines.iter().skip(index + 1).any(is_same);
+    if name != "issuer" && is_last && before.iter().any(is_same) {
+        draft.notices.push(Notice::info(format!(
+            "{}: `{name}` is written more than once, and this line alone counts",
+            line.name.place
+        )));
+    }
+}
+
+fn unknown(word: &Word) -> Error {
+    let names: Vec<&str> = directives().map(|row| row.name).collect();
+    joined_values(word, &names).unwrap_or_else(|| refuse(word, "directive", LATER, &names))
+}
+
+/// The error for a known directive that a quote or another notation joins with its values.
+fn joined_values(word: &Word, names: &[&str]) -> Option<Error> {
+    let text = word
+        .text
+        .trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let name = text.get(..end).filter(|name| names.contains(name))?;
+    let error = word.error(format!(
+        "`{name}` is joined with what follows it into one word"
+    ));
+    // What follows may be a key.
+    Some(error.hide_line().remedy(format!(
+        "write `{name}` and its values as words, one directive a line, without quotes around the line"
+    )))
+}
+
+/// A directive of the `mercure` block with what follows its name.
+pub(crate) fn usage(name: &str) -> Option<String> {
+    let mut directives = directives();
+    directives.find(|row| row.name == name).map(Row::usage)
+}
+
+/// What a flag does, for `--help`.
+pub fn flag_help(flag: &str) -> &'static str {
+    all().find(|row| row.flag == flag).map_or("", |row| row.doc)
+}
+
+/// The environment variables that configure something.
+pub(crate) fn variables() -> impl Iterator<Item = &'static str> + Clone {
+    all().flat_map(|row| row.variables.iter().copied())
+}
+
+/// Whether an environment variable of this name configures something.
+pub fn reads(name: &str) -> bool {
+    variables().any(|variable| variable == name)
+}
+
+/// Why a variable of an option was not read, where there is no file.
+pub(crate) fn precedence(variable: &str) -> String {
+    let row = all().find(|row| row.variables.contains(&variable));
+    match row {
+        Some(row) if !row.flag.is_empty() => format!("the flag --{} takes precedence", row.flag),
+        Some(row) if row.is_directive() => {
+            format!("a `{}` directive takes precedence", row.name)
+        }
+        _ if variable.ends_with("_ALG") => "its key is not read either".to_owned(),
+        _ => "a directive takes precedence".to_owned(),
+    }
+}

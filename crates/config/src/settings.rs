@@ -1,0 +1,183 @@
+//! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
+
+mod issuers;
+mod storage;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use talaria_hub::HubOptions;
+use talaria_hub::access::Issuers;
+use talaria_protocol::HUB_PATH;
+
+use crate::key_set::KeySetSource;
+use crate::levels::Levels;
+use crate::proxies::TrustedProxies;
+
+pub use crate::notice::{Level, Notice};
+pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
+pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// The only host name or address, in lower case and without a port, that requests may name;
+    /// `None` takes every host. It says nothing about interfaces: behind NAT and in containers the
+    /// public address is not one of this machine (B-061).
+    pub host: Option<String>,
+    /// The interfaces to listen on, by address; empty for all of them, IPv6 and IPv4.
+    pub bind: Vec<IpAddr>,
+    /// TCP port; 0 lets the system choose one.
+    pub port: u16,
+    /// Whether it speaks HTTPS.
+    pub tls: bool,
+}
+
+impl ListenAddress {
+    /// The hub's URL there, if host and port are known.
+    pub fn url(&self) -> Option<String> {
+        let host = self.host.as_deref().filter(|_| self.port != 0)?;
+        Some(self.url_on(host))
+    }
+
+    /// The hub's URL there for clients that call it `host`.
+    pub fn url_on(&self, host: &str) -> String {
+        let (scheme, default) = if self.tls {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
+        match self.port {
+            port if port == default => format!("{scheme}://{host}{HUB_PATH}"),
+            port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
+        }
+    }
+}
+
+/// Where the certificate of the HTTPS addresses comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CertificateSettings {
+    /// The local authority makes it (B-065).
+    #[default]
+    Local,
+    /// From files in PEM.
+    Files {
+        /// The certificate and its chain.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+}
+
+/// The least bound of a request's head, in bytes: what hyper reads at once.
+pub const LEAST_HEAD_BYTES: u64 = 8 * 1024;
+
+/// The bounds of a request's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadSettings {
+    /// Bytes with the target, at most; beyond it 431.
+    pub bytes: usize,
+    /// Header fields, at most; beyond it 431.
+    pub fields: usize,
+    /// How long it may take once it has begun; beyond it 408.
+    pub timeout: Duration,
+}
+
+impl Default for HeadSettings {
+    fn default() -> Self {
+        Self {
+            bytes: 128 * 1024,
+            fields: 100,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What connections may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// Open connections at most; `None` for what the limit of open files leaves.
+    pub most: Option<u64>,
+    /// Those of one address.
+    pub most_of_address: Option<u64>,
+    /// TLS handshakes under way; `None` for a quarter of the connections.
+    pub handshakes: Option<u64>,
+    /// Streams of one HTTP/2 connection.
+    pub streams: u32,
+    /// The bounds of each head.
+    pub head: HeadSettings,
+    /// Bytes of memory of all heads that are incomplete or large.
+    pub head_memory: u64,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            most: None,
+            most_of_address: None,
+            handshakes: None,
+            streams: 250,
+            head: HeadSettings::default(),
+            head_memory: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Everything that the program needs to know to serve.
+#[derive(Debug)]
+pub struct Settings {
+    /// How the hub behaves.
+    pub hub: HubOptions,
+    /// Where updates are kept.
+    pub transport: TransportSettings,
+    /// Where to listen; at least one.
+    pub addresses: Vec<ListenAddress>,
+    /// What the HTTPS addresses show.
+    pub certificate: CertificateSettings,
+    /// The HTTP port whose requests are redirected to HTTPS (B-062).
+    pub redirects: Option<u16>,
+    /// Whether the root of the local authority is kept out of this machine's store (B-293).
+    pub skip_install_trust: bool,
+    /// The proxies whose `X-Forwarded-…` fields are believed.
+    pub proxies: TrustedProxies,
+    /// The key sets among the keys of issuers, to be kept up to date.
+    pub key_sets: Vec<KeySetSource>,
+    /// Time without an accepted byte after which a stalled reader is dropped; `None` never (B-213).
+    pub dispatch_timeout: Option<Duration>,
+    /// Window in which streams end at shutdown; zero ends all at once (B-1022).
+    pub drain_timeout: Duration,
+    /// What connections may hold.
+    pub connections: ConnectionSettings,
+    /// What is logged.
+    pub log: Levels,
+}
+
+impl Default for Settings {
+    /// The default of every option. Addresses and issuers, which every configuration has, are missing.
+    fn default() -> Self {
+        Self {
+            hub: HubOptions::new(Issuers::default()),
+            transport: TransportSettings::History(HistorySettings::new("mercure.db".into())),
+            addresses: Vec::new(),
+            certificate: CertificateSettings::default(),
+            redirects: None,
+            skip_install_trust: false,
+            proxies: TrustedProxies::default(),
+            key_sets: Vec::new(),
+            dispatch_timeout: Some(Duration::from_secs(5)),
+            drain_timeout: Duration::from_secs(3),
+            connections: ConnectionSettings::default(),
+            log: Levels::default(),
+        }
+    }
+}
+
+/// What loading a configuration gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The checked settings.
+    pub settings: Settings,
+    /// What to tell the operator.
+    pub notices: Vec<Notice>,
+}

@@ -1,0 +1,55 @@
+//! Where updates are kept.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_transport::MemoryOptions;
+use talaria_transport::history::HistoryOptions;
+
+/// Where updates are kept.
+#[derive(Debug, Clone)]
+pub enum TransportSettings {
+    /// `transport bolt`: the history on disk (B-250).
+    History(HistorySettings),
+    /// `transport memory`: the newest updates in memory.
+    Memory(MemoryOptions),
+    /// `transport local`: no history; what is kept is for readers that are a little behind (B-252).
+    Local(MemoryOptions),
+}
+
+/// The history on disk.
+#[derive(Debug, Clone)]
+pub struct HistorySettings {
+    /// The database of the existing hub; the history lies in [`directory_of`] it.
+    pub path: PathBuf,
+    /// The bucket of that database.
+    pub bucket_name: String,
+    /// What the history keeps, and when it is on the disk.
+    pub options: HistoryOptions,
+}
+
+impl HistorySettings {
+    /// The history beside this database, with every option at its default.
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            bucket_name: "updates".to_owned(),
+            options: HistoryOptions::new(Arc::new(unix_milliseconds)),
+        }
+    }
+}
+
+/// The directory that holds the history of a `path`: `<path>.talaria`, beside the database of the
+/// existing hub (B-250).
+pub fn directory_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".talaria");
+    PathBuf::from(name)
+}
+
+/// The time of day, as the history wants it: milliseconds since the Unix epoch.
+pub fn unix_milliseconds() -> u64 {
+    (SystemClock.unix_time().seconds() * 1_000.0) as u64
+}

@@ -1,0 +1,138 @@
+//! What the environment says, alone, beside directives and beside a file.
+
+use talaria_hub::access::Role;
+
+use super::{KEYS, cors_origins, try_load};
+
+/// `MERCURE_CORS_ALLOWED_ORIGINS` acts only where no `cors_origins` is written; a variable that looks
+/// plausible and does nothing has a warning (B-126).
+#[test]
+fn variables_beside_the_directives() {
+    let variables = [(
+        "MERCURE_CORS_ALLOWED_ORIGINS",
+        "https://a.example, https://b.example",
+    )];
+    let alias = [KEYS, &variables].concat();
+    let origins = cors_origins(&try_load(None, &alias).unwrap().settings);
+    assert!(origins.allows("https://a.example") && origins.allows("https://b.example"));
+    let both = [
+        &alias[..],
+        &[("MERCURE_EXTRA_DIRECTIVES", "cors_origins https://c.example")],
+    ]
+    .concat();
+    assert!(!cors_origins(&try_load(None, &both).unwrap().settings).allows("https://a.example"));
+    let idle = [
+        KEYS,
+        &[("MERCURE_ALLOW_ANONYMOUS", "1"), ("MERCURE_JWT_KEY", "x")],
+    ]
+    .concat();
+    let notices = try_load(None, &idle).unwrap().notices;
+    assert_eq!(notices.len(), 2);
+    assert!(
+        notices[0]
+            .text
+            .contains("`anonymous` in MERCURE_EXTRA_DIRECTIVES")
+    );
+}
+
+/// The issuer of the variables stands beside those of blocks (B-106, B-223).
+#[test]
+fn issuers_of_variables_and_blocks() {
+    let block = "issuer https://b.example {\n authorization_server\n subscriber {\n  jwt {env.B} HS512\n }\n}";
+    let long = "x".repeat(64);
+    let variables = [
+        KEYS,
+        &[
+            ("MERCURE_TRUSTED_ISSUERS", "https://a.example"),
+            ("MERCURE_EXTRA_DIRECTIVES", block),
+            ("B", &long),
+        ],
+    ]
+    .concat();
+    let issuers = try_load(None, &variables).unwrap().settings.hub.issuers;
+    let b = issuers.get("https://b.example").unwrap();
+    assert!(issuers.get("https://a.example").is_some() && b.authorization_server);
+    assert!(b.key(Role::Publisher).is_none() && b.key(Role::Subscriber).is_some());
+
+    let blocks_alone = "anonymous\nissuer https://c.example {\n publisher {\n jwt {env.B}\n }\n}";
+    let variables = [
+        ("SERVER_NAME", ":80"),
+        ("MERCURE_EXTRA_DIRECTIVES", blocks_alone),
+        ("B", &long),
+    ];
+    assert_eq!(
+        try_load(None, &variables)
+            .unwrap()
+            .settings
+            .hub
+            .issuers
+            .iter()
+            .len(),
+        1
+    );
+
+    let renamed = block.replace("b.example", "c.example");
+    let twice = [
+        KEYS,
+        &[
+            ("MERCURE_EXTRA_DIRECTIVES", &renamed),
+            ("B", &long),
+            ("MERCURE_TRUSTED_ISSUERS", "https://c.example"),
+        ],
+    ]
+    .concat();
+    assert!(
+        try_load(None, &twice)
+            .unwrap_err()
+            .contains("configured twice")
+    );
+    let two = [KEYS, &[("MERCURE_TRUSTED_ISSUERS", "https://a https://b")]].concat();
+    assert!(
+        try_load(None, &two)
+            .unwrap_err()
+            .starts_with("MERCURE_TRUSTED_ISSUERS, line 1, column 11")
+    );
+    let empty = [KEYS, &[("MERCURE_TRUSTED_ISSUERS", "")]].concat();
+    assert!(
+        try_load(None, &empty)
+            .unwrap_err()
+            .contains("set but empty")
+    );
+}
+
+/// With a file, no variable counts by itself; but a block without an issuer takes the key variables.
+#[test]
+fn a_file_alone_counts() {
+    let extra = [
+        KEYS,
+        &[
+            ("MERCURE_EXTRA_DIRECTIVES", "anonymous"),
+            ("SERVER_NAME", ":81"),
+        ],
+    ]
+    .concat();
+    let loaded = try_load(Some("http://hub.example:3000 {\n mercure\n}"), &extra)
+        .unwrap()
+        .settings;
+    assert!(!loaded.hub.anonymous);
+    assert_eq!(
+        (loaded.addresses[0].port, loaded.hub.issuers.iter().len()),
+        (3000, 1)
+    );
+    assert_eq!(
+        loaded.hub.base.url().as_str(),
+        "http://hub.example:3000/.well-known/mercure"
+    );
+
+    let named = "{$SERVER_NAME:localhost}\nmercure {\n {$MERCURE_EXTRA_DIRECTIVES}\n}";
+    let loaded = try_load(Some(named), &extra).unwrap().settings;
+    assert!(loaded.hub.anonymous);
+    assert_eq!(loaded.addresses[0].port, 81);
+
+    let own = ":80\nmercure {\n issuer https://x {\n  publisher {\n   jwt \"another secret, long enough for it\"\n  }\n }\n}";
+    assert!(
+        try_load(Some(own), KEYS)
+            .unwrap_err()
+            .contains("no issuer has a subscriber key")
+    );
+}

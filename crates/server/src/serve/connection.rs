@@ -1,0 +1,166 @@
+//! One connection: whether there is room for it, which protocol it speaks, and its TLS handshake.
+
+mod context;
+mod driver;
+mod preface;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use self::context::Accepted;
+use self::driver::{Wire, drive, needed};
+use crate::serve::admission::{Guest, Place};
+use crate::serve::incoming::TLS;
+use crate::serve::requests::Once;
+use crate::serve::socket::{Counted, has_unread};
+
+pub(crate) use self::context::Context;
+
+/// How long a client that speaks plain HTTP on an HTTPS port may take to show whether it is HTTP/2.
+const SNIFF: Duration = Duration::from_secs(1);
+/// How long a client that speaks plain HTTP on an HTTPS port is served.
+const WRONG_PORT: Duration = Duration::from_secs(10);
+/// How long a connection without a place is served.
+const GUEST: Duration = Duration::from_secs(3);
+/// How long a connection without a place is served that must make room for another of them.
+const DISPLACED: Duration = Duration::from_millis(50);
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(context: Context, stream: TcpStream, peer: SocketAddr, place: Place) {
+    run(Accepted::new(context, peer, place), stream).await;
+}
+
+/// Serves a connection for which there is no room: as any other once there is, else one request if that
+/// is for `/healthz`. An orchestrator restarts a hub that does not answer that.
+pub(crate) async fn serve_guest(
+    context: Context,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut guest: Guest,
+) {
+    let stopping = context.shutdown.stopping.clone();
+    let mut is_displaced = false;
+    let place = tokio::select! {
+        place = context.admission.enter_soon(peer) => place,
+        // What it has asked by now is answered.
+        () = guest.displaced() => {
+            is_displaced = true;
+            None
+        }
+        () = stopping.cancelled() => return,
+    };
+    if is_displaced && !has_unread(&stream) {
+        return;
+    }
+    if let Some(place) = place {
+        drop(guest);
+        return Box::pin(serve(context, stream, peer, place)).await;
+    }
+    let accepted = Accepted {
+        context,
+        peer,
+        place: None,
+        once: Some(Once::Full),
+        ending: CancellationToken::new(),
+    };
+    let time = if is_displaced { DISPLACED } else { GUEST };
+    tokio::select! {
+        _ = timeout(time, Box::pin(run(accepted, stream))) => {}
+        () = guest.displaced(), if !is_displaced => {}
+        () = stopping.cancelled() => {}
+    }
+}
+
+async fn run(accepted: Accepted, stream: TcpStream) {
+    match accepted.context.acceptor.clone() {
+        None => plain(accepted, stream).await,
+        // Boxed, because a handshake holds more than a connection does later.
+        Some(acceptor) => Box::pin(encrypted(accepted, acceptor, stream)).await,
+    }
+}
+
+async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream) {
+    let peer = accepted.peer;
+    let handshake = accepted.place.as_ref().map(Place::handshake).transpose();
+    let counted = match handshake {
+        Ok(counted) => counted,
+        Err(exhausted) => {
+            tracing::debug!(%peer, "a TLS handshake was refused: {exhausted}; see max_handshakes");
+            return;
+        }
+    };
+    let deadline = Instant::now() + accepted.context.head.timeout;
+    let mut first = [0];
+    let peeked = tokio::select! {
+        peeked = timeout_at(deadline, stream.peek(&mut first)) => peeked,
+        () = needed(accepted.place.as_ref()) => return,
+        () = accepted.ending.cancelled() => return,
+    };
+    match peeked {
+        Ok(Ok(1)) if first == [TLS] => {}
+        Ok(Ok(1)) => return not_encrypted(accepted, stream).await,
+        _ => return,
+    }
+    let handshake = tokio::select! {
+        handshake = timeout_at(deadline, acceptor.accept(Counted::from(stream))) => handshake,
+        () = needed(accepted.place.as_ref()) => return,
+        () = accepted.ending.cancelled() => return,
+    };
+    drop(counted);
+    match handshake {
+        Ok(Ok(carrier)) => {
+            let is_http2 = carrier.get_ref().1.alpn_protocol() == Some(b"h2");
+            let wire = Wire {
+                carrier,
+                is_http2,
+                tls: true,
+                first_by: Instant::now() + accepted.context.head.timeout,
+            };
+            drive(accepted, wire).await;
+        }
+        // A browser that does not know the root yet, or a name that is not served.
+        Ok(Err(error)) => tracing::info!(%peer, "TLS handshake failed: {error}"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+}
+
+/// Tells a client that speaks plain HTTP on an HTTPS port so.
+async fn not_encrypted(mut accepted: Accepted, stream: TcpStream) {
+    let is_http2 = timeout(SNIFF, preface::is_http2(&stream)).await;
+    let stopping = std::mem::replace(&mut accepted.ending, CancellationToken::new());
+    accepted.once = Some(Once::WrongPort);
+    let wire = Wire {
+        carrier: Counted::from(stream),
+        is_http2: matches!(is_http2, Ok(Ok(true))),
+        tls: false,
+        first_by: Instant::now() + WRONG_PORT,
+    };
+    tokio::select! {
+        _ = timeout(WRONG_PORT, drive(accepted, wire)) => {}
+        () = stopping.cancelled() => {}
+    }
+}
+
+async fn plain(accepted: Accepted, stream: TcpStream) {
+    let first_by = Instant::now() + accepted.context.head.timeout;
+    let is_http2 = tokio::select! {
+        is_http2 = timeout_at(first_by, preface::is_http2(&stream)) => is_http2,
+        () = needed(accepted.place.as_ref()) => return,
+        // The client has not sent a request, so nothing is left unanswered.
+        () = accepted.ending.cancelled() => return,
+    };
+    if let Ok(Ok(is_http2)) = is_http2 {
+        let wire = Wire {
+            carrier: Counted::from(stream),
+            is_http2,
+            tls: false,
+            first_by,
+        };
+        drive(accepted, wire).await;
+    }
+}

@@ -1,0 +1,239 @@
+//! Drives a connection as HTTP/1.1 or HTTP/2 until it ends.
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use http::header::CONTENT_TYPE;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioTimer;
+use talaria_config::settings::{HeadSettings, LEAST_HEAD_BYTES};
+use talaria_hub::{Connection, Outflow};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::context::Accepted;
+use crate::serve::admission::Place;
+use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
+use crate::serve::requests::{Closed, Once, Requests};
+use crate::serve::socket::{Carrier, Socket};
+use crate::serve::streams::{Answer, Streams};
+
+/// How long an HTTP/1.1 connection may be idle between requests (B-300).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an HTTP/2 connection that closes to make room accepts requests that were sent meanwhile.
+const LEAVING: Duration = Duration::from_millis(250);
+/// How long to wait for the answer to such a request.
+const LEAVING_ANSWER: Duration = Duration::from_secs(5);
+/// An HTTP/2 client that does not answer a ping for this long is gone.
+const PING: Duration = Duration::from_secs(20);
+/// What HTTP/2 may hold of one stream, in bytes: one chunk.
+const STREAM_BYTES: usize = 32 * 1024;
+/// The number of header fields that hyper accepts by default.
+const USUAL_FIELDS: usize = 100;
+
+/// What a connection is driven over.
+pub(super) struct Wire<C> {
+    /// Its I/O.
+    pub carrier: C,
+    /// Whether the client speaks HTTP/2.
+    pub is_http2: bool,
+    /// Whether the client speaks TLS.
+    pub tls: bool,
+    /// When the first head must have come.
+    pub first_by: Instant,
+}
+
+/// Answers the requests of a connection until it ends.
+pub(super) async fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<C>) {
+    let Accepted {
+        context,
+        peer,
+        place,
+        once,
+        ending,
+    } = accepted;
+    let (head, dispatch_timeout) = (context.head, context.dispatch_timeout);
+    let outflow = Outflow::default();
+    if let Some(place) = &place {
+        place.follow(outflow.clone());
+    }
+    let streams = Streams::new(dispatch_timeout, outflow.clone());
+    let bounds = Bounds {
+        place: place.clone(),
+        timeout: head.timeout,
+        first_by: wire.first_by,
+    };
+    let requests = Arc::new(Requests {
+        site: context.site,
+        head,
+        outflow: outflow.clone(),
+        connection: Connection::new(wire.tls, peer),
+        place: place.clone(),
+        once,
+        answered: once.map(|_| ending.clone()),
+    });
+    let followed = wire.is_http2.then(|| streams.clone());
+    let open = context.shutdown.requests;
+    let answer = service_fn(move |request| {
+        let place = requests.place.clone();
+        let under_way = place.as_ref().map(Place::request);
+        let followed = followed.as_ref().and_then(Streams::begin);
+        let open = open.token();
+        let answered = Arc::clone(&requests).answer(request);
+        async move {
+            let answered = answered.await?;
+            let is_stream = is_event_stream(&answered);
+            if let Some(place) = place.filter(|_| is_stream) {
+                place.streams();
+            }
+            let open = Some(open).filter(|_| is_stream);
+            Ok(answered.map(|body| Answer::new(body, followed, under_way, open)))
+        }
+    });
+    if wire.is_http2 {
+        let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
+        let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
+        let http2 = http2_builder(&streams, &head, context.max_streams);
+        // Boxed, because its state is several times that of HTTP/1.1.
+        Box::pin(serve_http2(
+            http2, socket, answer, &outflow, &streams, &ending, place,
+        ))
+        .await;
+    } else {
+        let is_wrong = once == Some(Once::WrongPort);
+        let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
+        let carrier = Layer::new(wire.carrier, reader, bounds).looking();
+        let socket = Socket::new(carrier, outflow, dispatch_timeout);
+        serve_http1(&head, socket, answer, &ending, place).await;
+    }
+}
+
+async fn serve_http1<C, S>(
+    head: &HeadSettings,
+    socket: Socket<C>,
+    answer: S,
+    ending: &CancellationToken,
+    place: Option<Place>,
+) where
+    C: Carrier + Send + 'static,
+    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+{
+    const LEAST: usize = LEAST_HEAD_BYTES as usize;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(head.bytes.max(LEAST));
+    if head.fields > USUAL_FIELDS {
+        builder.max_headers(head.fields);
+    }
+    let connection = builder.serve_connection(socket, answer);
+    let mut connection = pin!(connection);
+    let mut end = pin!(ending.cancelled());
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return log(ended),
+            // The layer below hyper decides. It is polled again as soon as the connection goes on.
+            () = needed(place.as_ref()) => {}
+            () = end.as_mut() => {
+                connection.as_mut().graceful_shutdown();
+                return log(connection.await);
+            }
+        }
+    }
+}
+
+fn http2_builder(
+    streams: &Streams,
+    head: &HeadSettings,
+    max_streams: u32,
+) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(head.bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(max_streams)
+        .max_send_buf_size(STREAM_BYTES)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    builder
+}
+
+async fn serve_http2<C, S>(
+    builder: http2::Builder<Streams>,
+    socket: Socket<C>,
+    answer: S,
+    outflow: &Outflow,
+    streams: &Streams,
+    ending: &CancellationToken,
+    place: Option<Place>,
+) where
+    C: Carrier + Send + 'static,
+    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+    S::Future: Send + 'static,
+{
+    let connection = builder.serve_connection(socket, answer);
+    let mut connection = pin!(connection);
+    let driven = async {
+        tokio::select! {
+            ended = connection.as_mut() => log(ended),
+            () = needed(place.as_ref()) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => log(ended),
+                    () = leave(place.as_ref()) => {}
+                }
+            }
+            () = ending.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                log(connection.as_mut().await);
+            }
+        }
+    };
+    tokio::select! {
+        () = driven => {}
+        () = outflow.late() => outflow.cut(),
+        () = streams.watch() => outflow.cut(),
+    }
+}
+
+/// Ends when another connection needs the place of this one, which is idle.
+pub(super) async fn needed(place: Option<&Place>) {
+    match place {
+        Some(place) => place.needed().await,
+        None => pending().await,
+    }
+}
+
+/// Gives the place back, and ends when requests that the client sent meanwhile have had their time.
+async fn leave(place: Option<&Place>) {
+    const LOOK: Duration = Duration::from_millis(50);
+    let Some(place) = place else { return };
+    if let Some(_permit) = place.leave() {
+        tokio::time::sleep(LEAVING).await;
+        let answered = async {
+            while !place.is_idle() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // A stream that began meanwhile does not end; its client resumes.
+        _ = timeout(LEAVING_ANSWER, answered).await;
+    }
+}
+
+fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+fn log(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

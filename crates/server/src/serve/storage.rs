@@ -1,0 +1,181 @@
+//! Opens and closes what the configuration names as transport.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use talaria_boltdb::Source;
+use talaria_config::Error;
+use talaria_config::settings::{HistorySettings, TransportSettings, directory_of};
+use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
+use talaria_transport::{Memory, Transport};
+
+/// How long closing may take: a disk that does not answer must not keep the process alive.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Where updates are kept, and how it is closed.
+pub(crate) struct Storage {
+    /// The transport, for the hub.
+    pub transport: Arc<dyn Transport>,
+    closed: Closed,
+}
+
+/// Disconnects when the log is closed, which is after the last holder has let go of the transport. A memory has
+/// no log, so it is closed from the beginning.
+struct Closed(Receiver<()>);
+
+impl Storage {
+    /// Closes the log, so that the next opening need not recover it. Gives up after a second: what was
+    /// acknowledged is as durable as `sync` says without it.
+    pub(crate) async fn close(self) {
+        close(self.transport, self.closed).await;
+    }
+}
+
+async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {
+    // A task that was cancelled may let go of the transport last, on a worker of the runtime, and then block it.
+    // So a separate thread measures the time.
+    tokio::task::spawn_blocking(move || drop(transport));
+    let waiting = tokio::task::spawn_blocking(move || closed.recv_timeout(CLOSING));
+    if matches!(waiting.await, Ok(Err(RecvTimeoutError::Timeout))) {
+        tracing::warn!(
+            seconds = CLOSING.as_secs(),
+            "the history could not be closed in time; the next start reads its newest segment"
+        );
+    }
+}
+
+/// Opens the storage. Blocks: the history waits for another process to let go of it, recovers, and
+/// imports.
+///
+/// # Errors
+///
+/// The history or the database cannot be opened.
+pub(crate) fn open(settings: &TransportSettings) -> Result<Storage, Error> {
+    let (held, closed) = channel();
+    let transport: Arc<dyn Transport> = match settings {
+        TransportSettings::History(settings) => Arc::new(open_history(settings, held)?),
+        TransportSettings::Memory(options) | TransportSettings::Local(options) => {
+            Arc::new(Memory::open(options.clone()).map_err(Error::from_cause)?)
+        }
+    };
+    Ok(Storage {
+        transport,
+        closed: Closed(closed),
+    })
+}
+
+/// Opens the history; `held` is dropped when its log is closed.
+fn open_history(settings: &HistorySettings, held: Sender<()>) -> Result<History, Error> {
+    let disk = open_directory(&directory_of(&settings.path))?;
+    let source = Source::open(&settings.path, &settings.bucket_name);
+    let source = source.map_err(Error::from_cause)?;
+    let mut options = settings.options.clone();
+    // The log owns its clock, and drops it when it is closed.
+    let clock = options.clock;
+    options.clock = Arc::new(move || {
+        _ = &held;
+        clock()
+    });
+    import(disk, options, source.as_ref())
+}
+
+/// Opens or creates the directory of a history.
+///
+/// # Errors
+///
+/// It cannot be created.
+pub(crate) fn open_directory(path: &Path) -> Result<Arc<Directory>, Error> {
+    let directory = Directory::open(path).map_err(|error| {
+        Error::new(path.display().to_string())
+            .caused_by(error)
+            .remedy("let the hub write there, or give `transport bolt` another `path`")
+    });
+    directory.map(Arc::new)
+}
+
+/// Opens a history and appends the new updates of a database of the existing hub; one log line says so.
+///
+/// # Errors
+///
+/// The history or the database is in use or damaged.
+pub(crate) fn import(
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+    source: Option<&Source>,
+) -> Result<History, Error> {
+    let Some(source) = source else {
+        return History::open(disk, options).map_err(Error::from_cause);
+    };
+    let mut imported_before = 0;
+    let mut entries = |after| {
+        imported_before = after;
+        let entries = source.entries(after).map(|entry| {
+            let entry = entry?;
+            Ok(Imported {
+                sequence: entry.sequence,
+                time: None,
+                update: entry.update,
+            })
+        });
+        Ok(Box::new(entries) as Imports)
+    };
+    let history = History::open_importing(disk, options, Some(&mut entries));
+    let history = history.map_err(Error::from_cause)?;
+    if source.has_bucket() && source.last_sequence() < imported_before {
+        tracing::warn!(
+            database = %source.path().display(),
+            last_sequence = source.last_sequence(),
+            imported_up_to = imported_before,
+            "this is not the database that was imported before, so nothing of it is imported; give it a separate `path`"
+        );
+    }
+    if !source.has_bucket() {
+        tracing::warn!(
+            database = %source.path().display(),
+            "the database has no such bucket, so nothing is imported; see `bucket_name`"
+        );
+    }
+    let summary = source.summary();
+    tracing::info!(
+        database = %source.path().display(),
+        imported = history.imported(),
+        fields_dropped = summary.dropped_fields,
+        entries_unreadable = summary.skipped,
+        first_unreadable = ?summary.first_skipped,
+        "updates of the existing hub's database are in the history; the database is left as it is"
+    );
+    Ok(history)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transport that is closed only once something is sent.
+    struct Stalled {
+        answers: Receiver<()>,
+        _held: Sender<()>,
+    }
+
+    impl Drop for Stalled {
+        fn drop(&mut self) {
+            _ = self.answers.recv();
+        }
+    }
+
+    /// The end of a hub does not wait for a disk that does not answer.
+    #[tokio::test]
+    async fn what_cannot_be_closed_is_not_waited_for() {
+        let (answer, answers) = channel();
+        let (held, closed) = channel();
+        let stalled = Stalled {
+            answers,
+            _held: held,
+        };
+        close(stalled, Closed(closed)).await;
+        // The runtime of the test waits for the thread that closes.
+        answer.send(()).unwrap();
+    }
+}

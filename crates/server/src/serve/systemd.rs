@@ -1,0 +1,150 @@
+//! Notifies systemd on `NOTIFY_SOCKET`: sd_notify(3), sd_watchdog_enabled(3).
+//!
+//! The crate `sd-notify` sends on a blocking socket, and the hub must not wait for the manager.
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::future::pending;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use talaria_hub::Hub;
+use tokio::net::UnixDatagram;
+
+/// How much more time a long start asks for at once.
+const EXTENSION: Duration = Duration::from_secs(20);
+/// How often a long start asks for more time.
+const EXTEND_EVERY: Duration = Duration::from_secs(2);
+/// How much longer than its window a stop may take.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+
+/// The service manager, if one asks for notifications. Only the first failure to notify it is logged.
+pub(crate) struct Manager {
+    /// The socket, and its name in the environment.
+    socket: Option<(UnixDatagram, OsString)>,
+    /// How often it expects a sign of life.
+    ping_every: Option<Duration>,
+    warned: AtomicBool,
+}
+
+impl Manager {
+    /// Finds the manager by the variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. Needs the
+    /// runtime.
+    pub(crate) fn find(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let mut manager = Self {
+            socket: None,
+            ping_every: None,
+            warned: AtomicBool::new(false),
+        };
+        let Some(name) = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
+            return manager;
+        };
+        match connect(&name) {
+            Ok(socket) => manager.socket = Some((socket, name)),
+            Err(error) => {
+                manager.warn("NOTIFY_SOCKET", &name, &error.to_string());
+                return manager;
+            }
+        }
+        let ours = |pid: &OsString| pid.to_str() == Some(&std::process::id().to_string());
+        if variable("WATCHDOG_PID").is_none_or(|pid| ours(&pid))
+            && let Some(text) = variable("WATCHDOG_USEC")
+        {
+            match text.to_str().and_then(|text| text.parse().ok()) {
+                Some(microseconds @ 1..) => {
+                    let every = Duration::from_micros(microseconds) / 2;
+                    manager.ping_every = Some(every.max(Duration::from_millis(1)));
+                }
+                _ => manager.warn(
+                    "WATCHDOG_USEC",
+                    &text,
+                    "this is not a number of microseconds",
+                ),
+            }
+        }
+        manager
+    }
+
+    /// Reports again and again that the hub is starting, because opening a long history may take longer than
+    /// the manager waits.
+    pub(crate) async fn starting(&self) -> Infallible {
+        let text = format!(
+            "STATUS=Opening the storage\nEXTEND_TIMEOUT_USEC={}",
+            EXTENSION.as_micros()
+        );
+        loop {
+            self.tell(&text).await;
+            tokio::time::sleep(EXTEND_EVERY).await;
+        }
+    }
+
+    /// Reports that the hub serves, and then that it is alive.
+    pub(crate) async fn serving(&self, status: &str, hub: &Hub) -> Infallible {
+        self.tell(&format!("READY=1\nSTATUS={status}")).await;
+        self.ping(hub).await
+    }
+
+    /// Reports that the hub stops within `at_most`, and then that it is alive.
+    pub(crate) async fn draining(&self, at_most: Duration, hub: &Hub) -> Infallible {
+        let text = format!(
+            "STOPPING=1\nSTATUS=Ending the streams\nEXTEND_TIMEOUT_USEC={}",
+            at_most.saturating_add(STOP_MARGIN).as_micros()
+        );
+        self.tell(&text).await;
+        self.ping(hub).await
+    }
+
+    /// Reports that the hub stops before it has served.
+    pub(crate) async fn stopping(&self) {
+        self.tell("STOPPING=1").await;
+    }
+
+    /// Reports again and again that the hub is alive: that a worker of the runtime runs a task, and the task
+    /// gets the lock that every update and every subscriber needs.
+    async fn ping(&self, hub: &Hub) -> Infallible {
+        let Some(every) = self.ping_every else {
+            return pending().await;
+        };
+        loop {
+            tokio::time::sleep(every).await;
+            let hub = hub.clone();
+            if tokio::spawn(async move { hub.probe() }).await.is_ok() {
+                self.tell("WATCHDOG=1").await;
+            }
+        }
+    }
+
+    async fn tell(&self, text: &str) {
+        if let Some((socket, name)) = &self.socket
+            && let Err(error) = socket.send(text.as_bytes()).await
+        {
+            self.warn("NOTIFY_SOCKET", name, &error.to_string());
+        }
+    }
+
+    fn warn(&self, variable: &str, value: &OsStr, error: &str) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(variable, ?value, error, "systemd cannot be notified");
+        }
+    }
+}
+
+/// Connects a datagram socket to `name`: a path, or with a leading `@` an abstract name.
+fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
+    let address = match name.as_bytes() {
+        [b'/', ..] => SocketAddr::from_pathname(name)?,
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => {
+            let form = "neither an absolute path nor @ and an abstract name";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, form));
+        }
+    };
+    let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    socket.set_nonblocking(true)?;
+    UnixDatagram::from_std(socket)
+}

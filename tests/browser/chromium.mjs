@@ -1,4 +1,4 @@
-// Headless Chromium, and pages on an origin of their own that listen with EventSource.
+// Headless Chromium, and pages on another origin that listen with EventSource.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
 // "Subscription": "The `EventSource` JavaScript interface MAY be used", and any other client of
-// event streams. Nothing about these clients knows Mercure.
+// event streams. None of these clients knows Mercure.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -104,7 +104,7 @@ test("a page comes back by itself when the hub drains and returns", { timeout: 1
   assert.equal(await second.stop(), 0);
 });
 
-// B-677, B-678: clients of 0.x that send the token in the header and resume in a way of their own.
+// Clients of 0.x that send the token in the header, and each resume in another way (B-677, B-678).
 const HEADER_CLIENTS = {
   "event-source-polyfill": async ({ url, token }) => {
     await import("/node_modules/event-source-polyfill/src/eventsource.js");

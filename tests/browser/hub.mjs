@@ -1,4 +1,4 @@
-// The hub under test as a process of its own, and what a backend does with it.
+// The hub under test, which runs as a separate process, and what a backend does with it.
 
 import { spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
@@ -29,7 +29,7 @@ export async function within(what, promise, seconds = 30) {
   }
 }
 
-/** A port that nobody listens on, so that a hub can come back on it. */
+/** Returns a port on which no process listens, so that a hub can come back on it. */
 export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,48 +1,20 @@
-//! One client: requests of its own connection each, a publisher that keeps one, and subscriptions.
+//! A client of the hub: single requests on a new connection each, a publisher that keeps its
+//! connection, and subscriptions.
 
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpSocket, TcpStream};
 
+pub use crate::answer::{Answer, finish, single};
 use crate::stream::EventStream;
 use crate::token::Matcher;
 use crate::{HUB_PATH, within};
-
-/// A finished answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status code.
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: HeaderMap,
-    /// The body as text.
-    pub text: String,
-}
-
-impl Answer {
-    /// The value of a header field that occurs at most once, or `""`.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        single(&self.headers, name)
-    }
-}
-
-/// The value of a header field that occurs at most once, or `""`.
-#[must_use]
-pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().map_or("", |value| {
-        std::str::from_utf8(value.as_bytes()).expect("field values are UTF-8")
-    });
-    assert!(values.next().is_none(), "{name} occurs more than once");
-    value
-}
 
 /// How requests are made: to whom, in which version of HTTP, with which fields.
 #[derive(Debug, Clone)]
@@ -76,7 +48,7 @@ impl Client {
         self
     }
 
-    /// Connects from this address of the machine; all of `127.0.0.0/8` are.
+    /// Connects from this address of the machine, such as any of `127.0.0.0/8`.
     #[must_use]
     pub fn from(mut self, address: impl Into<IpAddr>) -> Self {
         self.from = Some(address.into());
@@ -90,8 +62,8 @@ impl Client {
         self
     }
 
-    /// Limits what the kernel takes for a reader that does not read, and over HTTP/2 the window of
-    /// its stream, in bytes.
+    /// Limits how many bytes the kernel takes for a reader that does not read, and over HTTP/2 the
+    /// window of its stream.
     #[must_use]
     pub fn receive_buffer(mut self, bytes: u32) -> Self {
         self.receive_buffer = Some(bytes);
@@ -127,7 +99,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Whatever the network says.
+    /// The error of the socket.
     pub async fn connect(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
         let socket = TcpSocket::new_v4()?;
         if let Some(address) = self.from {
@@ -168,7 +140,7 @@ impl Client {
         finish(answer).await
     }
 
-    /// As [`Self::send`], to a hub that may be gone; the answer, if it came whole.
+    /// Makes a request to a hub that may be gone, and returns the answer if it came whole.
     pub async fn try_send(
         &self,
         method: &str,
@@ -219,11 +191,11 @@ impl Client {
         }
     }
 
-    /// The same of a hub that may be gone.
+    /// Opens such a connection to a hub that may be gone.
     ///
     /// # Errors
     ///
-    /// Whatever the network says.
+    /// The error of the socket.
     pub async fn try_keep(&self) -> std::io::Result<Publisher> {
         let (stream, _) = self.connect().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
@@ -263,7 +235,7 @@ impl Client {
         EventStream::new(answer, local)
     }
 
-    /// Makes the body of the requests a form, unless they say otherwise.
+    /// Declares the body of the requests to be a form, unless they have another media type.
     #[must_use]
     pub fn form(self) -> Self {
         if self.headers.iter().any(|(name, _)| name == "content-type") {
@@ -324,7 +296,8 @@ impl Publisher {
 }
 
 impl Publisher {
-    /// Publishes an update to a hub that may be gone; its id, if it was acknowledged.
+    /// Publishes an update to a hub that may be gone, and returns its id if the hub acknowledged
+    /// it.
     pub async fn try_publish(&mut self, fields: &[(&str, &str)]) -> Option<String> {
         let request = self.client.request("POST", HUB_PATH, form(fields).into());
         let answer = within("an answer or the end", self.sender.send(request));
@@ -333,21 +306,6 @@ impl Publisher {
         let body = within("the end of an answer", body.collect()).await.ok()?;
         let text = String::from_utf8(body.to_bytes().to_vec()).ok()?;
         (parts.status == StatusCode::OK).then_some(text)
-    }
-}
-
-/// Reads the rest of an answer.
-pub async fn finish(answer: Response<Incoming>) -> Answer {
-    let (parts, body) = answer.into_parts();
-    let body = within("the end of an answer", body.collect())
-        .await
-        .expect("the answer ends")
-        .to_bytes();
-    let text = String::from_utf8(body.to_vec()).expect("answers are UTF-8");
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        text,
     }
 }
 

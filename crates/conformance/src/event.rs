@@ -1,11 +1,11 @@
-//! A strict decoder of event streams: what a hub has no reason to send is an error.
+//! A strict decoder of event streams, which rejects what a hub has no reason to send.
 
 use std::collections::VecDeque;
 
 /// One dispatched event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The `id` line of this very event; the specification asks for one in every event.
+    /// The `id` line of this event; the specification asks for one in every event.
     pub id: String,
     /// The `event` line, empty when there was none.
     pub event_type: String,

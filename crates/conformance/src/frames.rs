@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), for what no well-behaved client does.
+//! HTTP/2 frame by frame, for tests that do what no well-behaved client does (RFC 9113).
 
 use std::collections::VecDeque;
 use std::io;
@@ -51,25 +51,27 @@ pub struct Frame {
     pub flags: u8,
     /// The stream, 0 for the connection.
     pub stream: u32,
-    /// What follows the nine bytes of the frame's head.
+    /// The payload, which follows the nine bytes of the frame head.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// Whether the stream ends with it: `END_STREAM`, or a reset.
+    /// Whether the stream ends with this frame: `END_STREAM`, or a reset.
     #[must_use]
     pub fn ends_stream(&self) -> bool {
         let may_end = [kind::DATA, kind::HEADERS].contains(&self.kind);
         self.kind == kind::RST_STREAM || (may_end && self.flags & 1 != 0)
     }
 
-    /// Whether it is a GOAWAY with an error code, after which streams are lost (section 6.8).
+    /// Whether this frame is a GOAWAY with an error code, after which streams are lost (section
+    /// 6.8).
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.kind == kind::GOAWAY && self.payload.get(4..8) != Some(&[0; 4])
     }
 
-    /// The status of a HEADERS frame that is the first of its connection, so that no table has it.
+    /// The status in a HEADERS frame that is the first of its connection, so that its fields are
+    /// not in a table yet.
     #[must_use]
     pub fn status(&self) -> u16 {
         assert_eq!(self.kind, kind::HEADERS, "{self:?}");
@@ -101,7 +103,7 @@ pub struct Frames {
     pub input: Input,
     /// The hub's first SETTINGS (section 6.5.1).
     pub settings: Vec<u8>,
-    /// What came before a frame that was waited for.
+    /// Frames that came before the one that a test waited for.
     passed: VecDeque<Frame>,
 }
 
@@ -144,8 +146,9 @@ impl Frames {
         frames
     }
 
-    /// The next frame of a kind on a stream, while pings are answered. Others wait until they are asked for: the
-    /// hub may reset one stream before it goes on with another.
+    /// The next frame of type `kind` on a stream. Pings are answered meanwhile, and other frames
+    /// are kept until a test asks for them: the hub may reset one stream before it goes on with
+    /// another.
     pub async fn next_of(&mut self, kind: u8, stream: u32) -> Frame {
         let is_wanted = |frame: &Frame| frame.kind == kind && frame.stream == stream;
         if let Some(at) = self.passed.iter().position(is_wanted) {
@@ -174,11 +177,11 @@ impl Output {
         frame.extend_from_slice(&[kind, flags]);
         frame.extend_from_slice(&stream.to_be_bytes());
         frame.extend_from_slice(payload);
-        // A hub that has closed the connection meanwhile is what some tests wait for.
+        // Some tests wait for the hub to close the connection, so it may be closed here already.
         let _ = self.0.write_all(&frame).await;
     }
 
-    /// Sends a request without body; the fields as they are, pseudo-fields first.
+    /// Sends a request without a body, with these fields, pseudo-fields first.
     pub async fn request<V: AsRef<[u8]>>(&mut self, stream: u32, fields: &[(&str, V)]) {
         // END_STREAM and END_HEADERS.
         self.head(0x5, stream, fields).await;

@@ -1,28 +1,22 @@
 //! The hub under test: our own program on a free port, or any hub that `TALARIA_HUB_URL` names.
 //!
-//! Everything that the suite assumes about the program is in this file: the verb `run`, the
-//! variables of the official image, and a log line with `listening` and the address.
+//! The suite assumes two things about the program: in `home`, the verb `run` and the variables of the
+//! official image; here, a log line with `listening` and the address.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
+use crate::home::Process;
+pub use crate::home::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
 use crate::log::Log;
 use crate::token::{ISSUER, Matcher, Token, exact};
 use crate::{HUB_PATH, PATIENCE};
 
-/// The key that verifies publisher tokens, unless `TALARIA_HUB_KEY` names one for both roles.
-pub const PUBLISHER_KEY: &str = "the key of the publishers, of 32 bytes or more";
-/// The key that verifies subscriber tokens.
-pub const SUBSCRIBER_KEY: &str = "the key of the subscribers, of 32 bytes or more";
-
-/// The directives of most tests: anyone may subscribe, and there is a history.
+/// The directives of most tests: every client may subscribe, and there is a history.
 pub const ORDINARY: &str = "anonymous\ntransport memory";
 
 /// A hub that answers at [`Hub::address`].
@@ -33,7 +27,7 @@ pub struct Hub {
     pub host: String,
     /// The resource identifier that tokens must name (B-420).
     pub audience: String,
-    /// What it said on standard error; empty for an external hub.
+    /// Its standard error, line by line; empty for an external hub.
     pub log: Log,
     keys: [String; 2],
     process: Option<Process>,
@@ -56,7 +50,7 @@ impl Hub {
     }
 
     /// Our own program with the two key variables and these lines alone, so that no issuer is named
-    /// and both generations of the protocol are spoken (design §6).
+    /// and both generations of the protocol are spoken.
     #[must_use]
     pub fn classic(directives: &str) -> Self {
         match Home::new().start("http://127.0.0.1:0", directives, &[]) {
@@ -173,7 +167,7 @@ impl Hub {
             .id()
     }
 
-    /// Ends the process as a crash would, without a word.
+    /// Kills the process, as a crash would.
     pub fn kill(mut self) {
         let mut process = self.process.take().expect("only a hub of our own");
         process.child.kill().expect("it is our child");
@@ -217,63 +211,12 @@ impl Hub {
     }
 }
 
-struct Process {
-    child: Child,
-    _home: Home,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A machine's worth of files that outlives a hub: working directory, home and data.
-#[derive(Clone)]
-pub struct Home(Arc<Folder>);
-
 impl Home {
-    /// An empty one.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "it makes a directory")]
-    pub fn new() -> Self {
-        Self(Arc::new(Folder::new()))
-    }
-
-    /// The working directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0.0
-    }
-
-    /// The program with this home and nothing else in its environment.
-    #[must_use]
-    pub fn program(&self) -> Command {
-        self.environment(Command::new(program()))
-    }
-
-    fn environment(&self, mut command: Command) -> Command {
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path())
-            .env("XDG_DATA_HOME", self.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.path().join("config"))
-            .env("GLOBAL_OPTIONS", "skip_install_trust")
-            .env("NO_COLOR", "1")
-            .env("RUST_LOG", "info")
-            .env("RUST_BACKTRACE", "1")
-            .current_dir(self.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// A hub with these lines in its `mercure` block.
+    /// Starts a hub with these lines in its `mercure` block.
     ///
     /// # Errors
     ///
-    /// What it said instead of an address.
+    /// The lines of its log, if it did not begin to listen.
     pub fn hub(&self, directives: &str) -> Result<Hub, String> {
         self.launch("http://127.0.0.1:0", directives)
     }
@@ -288,7 +231,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// What it said instead of an address.
+    /// The lines of its log, if it did not begin to listen.
     pub fn start(
         &self,
         server_name: &str,
@@ -306,7 +249,8 @@ impl Home {
     /// When the hub does not listen within [`PATIENCE`].
     #[must_use]
     pub fn start_unread(&self, directives: &str, variables: &[(&str, &str)], stderr: Stdio) -> Hub {
-        // Free a moment ago; the log, which would name a port of the hub's own choice, is not read.
+        // This port was free a moment ago. The log, which would name a port that the hub chose, is
+        // not read.
         let port = crate::free_port();
         let variables = [&[("MERCURE_TRUSTED_ISSUERS", ISSUER)], variables].concat();
         let server_name = format!("http://127.0.0.1:{port}");
@@ -323,7 +267,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// What it said instead of an address.
+    /// The lines of its log, if it did not begin to listen.
     pub fn hub_with_files(&self, files: u64, directives: &str) -> Result<Hub, String> {
         let mut command = self.environment(Command::new("sh"));
         let script = format!("ulimit -n {files} && exec \"$0\" run");
@@ -344,109 +288,6 @@ impl Home {
         let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
         Ok(Hub::at(address.port(), log, process))
     }
-
-    fn spawn(
-        &self,
-        server_name: &str,
-        directives: &str,
-        variables: &[(&str, &str)],
-        stderr: Stdio,
-    ) -> Process {
-        let mut command = self.program();
-        command.arg("run");
-        self.serve(command, server_name, directives, variables, stderr)
-    }
-
-    fn serve(
-        &self,
-        mut command: Command,
-        server_name: &str,
-        directives: &str,
-        variables: &[(&str, &str)],
-        stderr: Stdio,
-    ) -> Process {
-        let child = command
-            .env("SERVER_NAME", server_name)
-            .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
-            .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
-            .env("MERCURE_EXTRA_DIRECTIVES", directives)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("the hub program starts");
-        Process {
-            child,
-            _home: self.clone(),
-        }
-    }
-
-    /// Runs a verb of the program to its end.
-    #[must_use]
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.program().args(arguments).output();
-        output.expect("the program starts")
-    }
-}
-
-/// A working directory of its own, so that no `Caddyfile` or store of the machine is picked up.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let name = format!("talaria-conformance-{}-{serial}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("the temporary directory can be written");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// `TALARIA_BIN`, or a fresh build of the program in the profile of this test.
-///
-/// # Panics
-///
-/// When it does not build.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(path) = std::env::var_os("TALARIA_BIN") {
-            return PathBuf::from(path);
-        }
-        let test = std::env::current_exe().expect("a test has a path");
-        let folder = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("tests lie in target/<profile>/deps");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "--quiet",
-            "--package",
-            "talaria-server",
-            "--bin",
-            "talaria",
-        ]);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if folder.ends_with("release") {
-            cargo.arg("--release");
-        }
-        if let Some(target) = folder.parent() {
-            cargo.env("CARGO_TARGET_DIR", target);
-        }
-        assert!(
-            cargo.status().expect("cargo starts").success(),
-            "the hub program does not build"
-        );
-        folder.join("talaria")
-    })
 }
 
 fn address_of(line: &str) -> Option<SocketAddr> {

@@ -1,4 +1,5 @@
-//! What the kernel says about the hub's connections: who is connected, and what waits where.
+//! What the kernel knows about the hub's connections: who is connected, and how many bytes wait
+//! where.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Black-box tests of a Mercure hub: a strict client, and a hub program to point it at.
 //!
-//! Nothing here sees the inside of a hub. The event decoder, the token minting and the forms are
-//! this crate's own on purpose: a mistake that hub and client shared would go unseen.
+//! No test here sees the inside of a hub. The event decoder, the token minting and the forms belong
+//! to this crate on purpose: a mistake that hub and client shared would go unnoticed.
 //!
 //! Every wait is for an event and has a bound ([`PATIENCE`]); nothing sleeps for a fixed time.
 //! A step that fails panics with what it waited for, since the caller is always a test.
@@ -13,9 +13,11 @@
     reason = "a failed step must stop the test, and a black-box test has only the real clock"
 )]
 
+mod answer;
 pub mod client;
 pub mod event;
 pub mod frames;
+mod home;
 pub mod hub;
 pub mod kernel;
 pub mod log;
@@ -47,8 +49,8 @@ pub async fn within_time<T>(limit: Duration, what: &str, future: impl Future<Out
     }
 }
 
-/// A port that was free a moment ago. It is not one of those from which connections are made, of which a
-/// load test nearby has thousands in use.
+/// Returns a port that was free a moment ago. It is outside of the range from which connections are
+/// made, because a load test nearby has thousands of those in use.
 #[must_use]
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -61,13 +63,14 @@ pub fn free_port() -> u16 {
         .expect("there is a free port")
 }
 
-/// Whether the counts of an issue's acceptance are asked for (`./test --full` sets `TALARIA_FULL`).
+/// Whether the tests run with the full counts of an acceptance (`./test --full` sets
+/// `TALARIA_FULL`).
 #[must_use]
 pub fn full() -> bool {
     std::env::var_os("TALARIA_FULL").is_some_and(|value| value != "0")
 }
 
-/// `all` under `./test --full`, else the bounded `few`.
+/// Returns `all` under `./test --full`, else the smaller `few`.
 #[must_use]
 pub fn count<T>(all: T, few: T) -> T {
     if full() { all } else { few }

@@ -1,4 +1,4 @@
-//! What the hub says on standard error, line by line.
+//! The log of a hub: its standard error, line by line.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -38,7 +38,7 @@ impl Log {
         self.0.0.lock().unwrap().lines.len()
     }
 
-    /// Whether nothing was said yet.
+    /// Whether the log is still empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! Requests that no library would send, byte by byte.
+//! Sends requests byte by byte that no library would send.
 
 use std::net::SocketAddr;
 
@@ -41,7 +41,8 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     exchange_in_pieces(address, request, request.len().max(1)).await
 }
 
-/// The same with a request that is sent in pieces of `piece` bytes.
+/// Sends `request` in pieces of `piece` bytes on a new connection, and returns everything that comes
+/// until the hub closes it.
 pub async fn exchange_in_pieces(address: SocketAddr, request: &[u8], piece: usize) -> String {
     let stream = within("a connection", TcpStream::connect(address)).await;
     let (mut input, mut output) = stream.expect("the hub accepts").into_split();

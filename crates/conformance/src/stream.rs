@@ -1,4 +1,4 @@
-//! A subscription that was accepted: its head, and what comes on it.
+//! An accepted subscription: its response head, and its items.
 
 use std::net::SocketAddr;
 
@@ -6,11 +6,11 @@ use http::{HeaderMap, Response, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::client::single;
+use crate::answer::single;
 use crate::event::{Decoder, Event, Item};
 use crate::within;
 
-/// How a stream ended before its end.
+/// The reason why a stream broke off.
 #[derive(Debug)]
 pub struct Broken(pub String);
 
@@ -52,8 +52,8 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// When the connection breaks, or ends in the middle of an item. Bytes that are no event
-    /// stream are a panic: no hub may send them.
+    /// When the connection breaks, or ends in the middle of an item. A stream that is not
+    /// valid is a panic: no hub may send one.
     pub async fn try_item(&mut self) -> Result<Option<Item>, Broken> {
         loop {
             if let Some(item) = self.decoder.next_item() {
@@ -110,7 +110,7 @@ impl EventStream {
         self.event().await.data
     }
 
-    /// Waits for as many events as are compared with, and returns their data.
+    /// Waits for `N` events, and returns their data.
     pub async fn several<const N: usize>(&mut self) -> [String; N] {
         let mut data = [const { String::new() }; N];
         for data in &mut data {
@@ -119,7 +119,7 @@ impl EventStream {
         data
     }
 
-    /// Reads the data of events until one says `last`, and returns those before it.
+    /// Reads events until the data of one is `last`, and returns the data of those before it.
     pub async fn until(&mut self, last: &str) -> Vec<String> {
         let mut seen = Vec::new();
         loop {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The type of a Mercure authorization detail.
 pub const DETAIL: &str = "https://mercure.rocks/authorization-detail";
 
-/// The issuer that owns the two key variables when none is named (design §6).
+/// The issuer that owns the two key variables when none is named.
 pub const ISSUER: &str = "https://localhost";
 
 /// A topic matcher as it is written in a request and in a token.
@@ -97,8 +97,8 @@ impl Token {
         }
     }
 
-    /// Adds a detail that grants `action` on `matchers`; none without matchers, since a detail
-    /// must have topics.
+    /// Adds a detail that grants `action` on `matchers`. Without matchers it adds none, since a
+    /// detail must have topics.
     #[must_use]
     pub fn grant(mut self, action: &str, matchers: &[Matcher]) -> Self {
         if matchers.is_empty() {
@@ -134,7 +134,8 @@ impl Token {
         self
     }
 
-    /// The compact JWS; `alg` of the header picks the hash, and anything unknown is signed as HS256.
+    /// Signs the token with the algorithm in its header, or with HS256 if that is unknown, and
+    /// returns the compact JWS.
     #[must_use]
     pub fn sign(&self, key: &str) -> String {
         let algorithm = match self.header["alg"].as_str() {

@@ -30,8 +30,9 @@ const ATTACKS: [&str; 18] = [
     "large-queries",
 ];
 
-/// For a second each, beside a few honest clients: the attackers reach the hub, no honest update is lost or doubled,
-/// and the figures of the verdict exist. Some of them at a time, since most of a run is waiting.
+/// Runs each attack for a second, beside a few honest clients: the attackers reach the hub, the hub
+/// neither loses nor doubles an honest update, and the figures of the verdict exist. Several
+/// attacks run at a time, since most of a run is waiting.
 #[test]
 fn every_attack_reaches_the_hub() {
     let done = Mutex::new(BTreeMap::new());
@@ -73,7 +74,7 @@ fn every_attack_reaches_the_hub() {
             counted("most_open") > 0 && counted("connections") > 0,
             "{attack}: {figures}"
         );
-        // What costs the hub much it may answer late; these cost little.
+        // The hub may answer late what costs it much; these cost little.
         let cheap = ["harmless", "readers", "connections", "streams", "blocked"];
         if cheap.contains(&attack) {
             assert!(
@@ -87,7 +88,7 @@ fn every_attack_reaches_the_hub() {
     }
 }
 
-/// The figures of a bounded attack on a hub of its own.
+/// The figures of a bounded attack on a separate hub.
 fn attacked(attack: &str) -> Value {
     let hub = Hub::start("anonymous\nsubscriptions\ntransport memory");
     let pid = hub.pid().to_string();

@@ -2,7 +2,10 @@
 
 use url::Url;
 
-use crate::{HUB_PATH, ProtocolError};
+use crate::error::{ProtocolError, Shown};
+
+/// The path of the hub's URL (specification, "Discovery").
+pub const HUB_PATH: &str = "/.well-known/mercure";
 
 /// The hub's URL: base of relative URL Patterns and topics (specification, "URL Pattern") and
 /// owner of the reserved namespace (specification, "Publication"). One per hub.
@@ -13,29 +16,30 @@ impl Base {
     /// A base from an absolute URL such as `https://hub.example/.well-known/mercure`.
     ///
     /// # Errors
-    /// When the text is no absolute URL with a host.
+    /// [`Blame::Malformed`](crate::Blame::Malformed) if the text is not an absolute URL with a
+    /// host, or has a fragment.
     pub fn new(url: &str) -> Result<Self, ProtocolError> {
         match Url::parse(url) {
             Ok(url) if url.has_host() && url.fragment().is_none() => Ok(Self(url)),
             _ => Err(ProtocolError::malformed(
                 "hub URL",
                 format!(
-                    "{} is no absolute URL with a host; write one like https://hub.example{HUB_PATH}",
-                    crate::error::Shown(url)
+                    "{} is not an absolute URL with a host and without a fragment; write one like https://hub.example{HUB_PATH}",
+                    Shown(url)
                 ),
             )),
         }
     }
 
-    /// The base of a hub that knows no public name (B-430): relative matches relative and
-    /// absolute matches absolute, never across.
+    /// The base of a hub without a public URL: relative topics match relative patterns and absolute
+    /// topics match absolute ones, never across (B-430).
     pub fn synthetic() -> Self {
         // `.invalid` is reserved (RFC 2606), so no absolute topic meets it by accident.
         #[expect(clippy::expect_used, reason = "a constant")]
         Self(Url::parse("http://hub.invalid/.well-known/mercure").expect("a valid URL"))
     }
 
-    /// Whether the hub knows no public name.
+    /// Whether this is the base of a hub without a public URL.
     pub fn is_synthetic(&self) -> bool {
         *self == Self::synthetic()
     }

@@ -1,7 +1,11 @@
-//! One error for everything a client can get wrong in the protocol.
+//! The error for everything that a client can get wrong in the protocol.
 
 use std::borrow::Cow;
 use std::fmt;
+
+use serde_json::Value;
+
+use crate::characters::is_forbidden;
 
 /// What kind of refusal an error asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +72,8 @@ impl ProtocolError {
         }
     }
 
-    /// The same error of a subscription, for which a maximum exceeded is a malformed request.
+    /// Turns the error into that of a subscription, for which an exceeded maximum is a malformed
+    /// request.
     pub fn in_subscription(self) -> Self {
         Self {
             blame: match self.blame {
@@ -79,8 +84,7 @@ impl ProtocolError {
         }
     }
 
-    /// The same error of a token's content: what is a malformed request in a query is an unusable
-    /// token there.
+    /// Turns the error into that of a token: what makes a query malformed makes a token unusable.
     pub fn in_token(self) -> Self {
         Self {
             blame: Blame::Token,
@@ -89,9 +93,10 @@ impl ProtocolError {
     }
 }
 
-/// Shows a value of a stranger in an error or a log line: in quotes, with control and format
-/// characters (those that no topic may hold), line and paragraph separators (U+2028 and U+2029), `"`
-/// and `\` escaped, cut after 64 characters with `…`. So it can neither forge a line nor fill the log.
+/// Shows a stranger's text in an error or a log line, escaped and cut: in quotes, with `…` after 64
+/// characters. Control and format characters (those that no topic may hold), line and paragraph
+/// separators (U+2028 and U+2029), `"` and `\` are escaped, so that the text can neither forge a
+/// line nor fill the log.
 ///
 /// ```
 /// use talaria_protocol::error::Shown;
@@ -109,14 +114,14 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A stranger's text, escaped as [`Shown`] says and cut after so many characters.
+/// A text, escaped as [`Shown`] escapes it and cut after a number of characters.
 struct Bounded<'a>(&'a str, usize);
 
 impl fmt::Display for Bounded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
         for c in chars.by_ref().take(self.1) {
-            if crate::topic::is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            if is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}') {
                 write!(f, "{}", c.escape_unicode())?;
             } else if matches!(c, '"' | '\\') {
                 write!(f, "\\{c}")?;
@@ -125,5 +130,18 @@ impl fmt::Display for Bounded<'_> {
             }
         }
         f.write_str(if chars.next().is_some() { "…" } else { "" })
+    }
+}
+
+/// The kind of a JSON value, for errors. They never quote the value, which may be a secret of the
+/// issuer.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }

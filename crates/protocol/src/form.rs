@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::{Limits, ProtocolError};
+use crate::error::ProtocolError;
+use crate::limits::Limits;
 
 /// One decoded name and its value.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Parses a query string or a form body into its pairs, in order, if there are no more than
-/// [`Limits::pairs`]. They are counted first, because a pair of two bytes takes fifty in memory.
+/// Parses a query string or a form body into its pairs, in order, if they are not more than
+/// [`Limits::pairs`]. It counts them first, because a pair of two bytes takes fifty in memory.
 ///
 /// # Errors
-/// Too large: more pairs. Malformed: as [`pairs`].
+/// [`Blame::TooLarge`](crate::Blame::TooLarge) for more pairs, else as [`pairs`].
 pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Result<Vec<Pair<'a>>, ProtocolError> {
     let (count, most) = (sequences(input).count(), limits.pairs());
     if count > most {
@@ -33,7 +34,8 @@ pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Result<Vec<Pair<'a>>, Prot
 /// "Publication").
 ///
 /// # Errors
-/// Names the parameter whose bytes are not UTF-8; never the bytes.
+/// [`Blame::Malformed`](crate::Blame::Malformed) for bytes that are not UTF-8. The error names the
+/// parameter, never the bytes.
 pub fn pairs(input: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, ProtocolError>> {
     sequences(input)
         .enumerate()
@@ -65,8 +67,8 @@ fn sequences(input: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|sequence| !sequence.is_empty())
 }
 
-/// Which names came, for the error that misses one: at most eight, and of those that could be
-/// something else than a name (a secret, a whole document) only how many.
+/// Lists the names that came, for an error about a missing one: at most eight. Of names that could
+/// be something else (a secret, a whole document) it gives only the number.
 pub(crate) fn names(pairs: &[Pair<'_>]) -> String {
     const MOST: usize = 8;
     // Shorter than any token.

@@ -1,7 +1,7 @@
-//! The two generations of the protocol that clients speak, and which of them a hub accepts (design
-//! §6).
+//! The two generations of the protocol, and which of them a hub accepts.
 
-/// A generation of the protocol. One request may mix them: each parameter and the token is of one.
+/// A generation of the protocol. One request may mix them, because each parameter and the token has
+/// its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Generation {
     /// Mercure 0.x: `topic` parameters, the `mercure` claim.
@@ -18,7 +18,8 @@ pub enum Rule {
     Modern,
     /// Both generations; checks and answers are those of Mercure 1.0 (B-601 to B-621).
     Compatible,
-    /// Both generations; what is of 0.x is checked and answered as 0.x does (B-630 to B-657).
+    /// Both generations; parameters and tokens of 0.x are checked and answered as 0.x does (B-630
+    /// to B-657).
     Classic,
 }
 
@@ -40,7 +41,7 @@ impl Rule {
         }
     }
 
-    /// The generation whose checks apply to a token or parameter of this one.
+    /// The generation by whose checks a token or parameter of the generation `of` is judged.
     pub fn checks(self, of: Generation) -> Generation {
         match self {
             Self::Modern | Self::Compatible => Generation::V1,

@@ -34,8 +34,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Pairs of one query string or form body, of any names: 4,096, or twice the most of one name if
-    /// that is more. Beyond it 400, of a publish 413.
+    /// The most pairs of one query string or form body: 4,096, or twice the maximum of one name if
+    /// that is more. Beyond it a publish is 413, another request 400.
     pub fn pairs(&self) -> usize {
         const LEAST: usize = 4096;
         let most_of_a_name = self.matchers.max(self.selectors).max(self.topics);

@@ -6,10 +6,14 @@ mod urlpattern;
 
 use std::sync::Arc;
 
+use self::program::comparing;
 pub use self::uri_template::UriTemplate;
-pub use self::urlpattern::UrlPattern;
-use crate::topic::check_characters;
-use crate::{Base, Generation, Limits, ProtocolError, Topic};
+pub use self::urlpattern::{ExpressionError, UrlPattern, UrlPatternError};
+use crate::base::Base;
+use crate::error::ProtocolError;
+use crate::generation::Generation;
+use crate::limits::Limits;
+use crate::topic::{Topic, check_characters};
 
 /// The kind of a matching expression (specification, "Matcher Types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,8 +51,9 @@ impl MatcherType {
     }
 }
 
-/// The canonical value that the engine compares: two matchers are equal exactly if they select
-/// the same topics for the same reason (`*` whatever its type; exact text; pattern and base).
+/// A matcher in the canonical form that the engine compares. Two matchers are equal exactly if they
+/// select the same topics for the same reason (`*` whatever its type; exact text; pattern and
+/// base).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Matcher {
     /// The reserved `*`: every topic.
@@ -67,7 +72,8 @@ impl Matcher {
     /// `field` names the parameter or claim in an error.
     ///
     /// # Errors
-    /// Too long, a forbidden character, or no valid pattern.
+    /// [`Blame::Malformed`](crate::Blame::Malformed) if the text is too long, has a forbidden
+    /// character, or is not a valid pattern.
     pub fn parse(
         kind: MatcherType,
         text: &str,
@@ -97,12 +103,12 @@ impl Matcher {
             MatcherType::Exact => Ok(Self::Exact(text.into())),
             MatcherType::UrlPattern => UrlPattern::parse(text, base)
                 .map(|pattern| Self::UrlPattern(Arc::new(pattern)))
-                .map_err(|problem| ProtocolError::malformed(field.to_owned(), problem)),
+                .map_err(|error| ProtocolError::malformed(field.to_owned(), error.to_string())),
             MatcherType::Selector => Ok(Self::selector(text)),
         }
     }
 
-    /// A selector of Mercure 0.x (B-610); any text is one.
+    /// Parses a selector of Mercure 0.x; any text is one (B-610).
     pub fn selector(text: &str) -> Self {
         if text == "*" {
             return Self::Any;
@@ -113,7 +119,7 @@ impl Matcher {
         }
     }
 
-    /// What an evaluation costs at worst for each byte, in states; nothing for equality.
+    /// What an evaluation costs at most for each byte of the topic, in states; 0 for equality.
     pub fn states(&self) -> usize {
         match self {
             Self::Any | Self::Exact(_) => 0,
@@ -122,7 +128,7 @@ impl Matcher {
         }
     }
 
-    /// The bytes of heap that it occupies, shared or not; all that it may ever hold.
+    /// The bytes of heap that it occupies, shared or not.
     pub fn size_bytes(&self) -> usize {
         /// The two counters of an `Arc`.
         const COUNTERS: usize = 2 * size_of::<usize>();
@@ -139,9 +145,10 @@ impl Matcher {
         self.matches_in(topic, &mut 0)
     }
 
-    /// Whether the matcher selects the topic; adds the steps that this took, at least one.
+    /// Whether the matcher selects the topic; adds to `spent` the steps that this took, at least
+    /// one.
     ///
-    /// A step is a few nanoseconds: a visit to a state, or sixteen bytes that are compared.
+    /// A step takes a few nanoseconds: a visit to a state, or a comparison of sixteen bytes.
     pub fn matches_in(&self, topic: &Topic<'_>, spent: &mut u64) -> bool {
         match self {
             Self::Any => {
@@ -163,8 +170,8 @@ impl Matcher {
         }
     }
 
-    /// The most that one evaluation may cost, in steps, on a topic that has at most so many bytes
-    /// as text and as URL; see [`Topic::bytes`].
+    /// The most steps that one evaluation may take, on a topic of which neither text nor URL has
+    /// more than `bytes` bytes; see [`Topic::bytes`].
     pub fn steps(&self, topic_bytes: usize) -> u64 {
         match self {
             Self::Any => 1,
@@ -173,13 +180,6 @@ impl Matcher {
             Self::Template(template) => template.steps(topic_bytes),
         }
     }
-}
-
-/// What comparing with a literal text costs at most, in steps.
-fn comparing(text: &str) -> u64 {
-    /// Bytes that are compared in the time of a step.
-    const BYTES: usize = 16;
-    (1 + text.len() / BYTES) as u64
 }
 
 /// A canonical set of matchers: sorted, without duplicates, and just `*` where `*` is in it.

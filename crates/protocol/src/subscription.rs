@@ -1,11 +1,18 @@
 //! Subscriptions: what a subscriber asks for (specification, "Subscription").
 
+use crate::base::Base;
+use crate::error::ProtocolError;
 use crate::form::{self, Pair};
+use crate::generation::{Generation, Rule};
+use crate::limits::Limits;
+use crate::matcher::{Matcher, MatcherSet, MatcherType};
 use crate::topic::check_characters;
-use crate::{Base, Generation, Limits, Matcher, MatcherSet, MatcherType, ProtocolError, Rule};
 
-/// A subscription as it was asked: what events and documents show. What the engine compares is
-/// the [`Matcher`] it stands for.
+/// The cursor that asks for everything the hub keeps (specification, "Reconnection").
+pub const EARLIEST: &str = "earliest";
+
+/// A subscription as its client wrote it, for events and documents. The engine compares the
+/// [`Matcher`] that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The matcher's type.
@@ -15,7 +22,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The generation of the parameter that asked for it, in which it is shown.
+    /// The generation of the parameter that made it, by which documents show it.
     pub fn generation(&self) -> Generation {
         match self.matcher_type {
             MatcherType::Selector => Generation::V0,
@@ -33,10 +40,10 @@ pub struct LastEventId(pub String);
 pub struct SubscribeRequest {
     /// Every matcher parameter, in order, duplicates included.
     pub subscriptions: Vec<Subscription>,
-    /// What they select together.
+    /// The set of topics that they select together.
     pub matchers: MatcherSet,
-    /// The value of `last_event_id`, if present, even empty, or of what 0.x clients call it. A
-    /// `Last-Event-ID` field wins.
+    /// The value of `last_event_id` if present, even if empty, or of what 0.x clients call it. A
+    /// `Last-Event-ID` field takes precedence.
     pub last_event_id: Option<LastEventId>,
 }
 
@@ -46,128 +53,155 @@ impl SubscribeRequest {
     /// rule a request with `topic` may have parameters of any name, as in 0.x.
     ///
     /// # Errors
-    /// Malformed: no matcher, too many, a bad one, or a name in the reserved `match` namespace.
+    /// [`Blame::Malformed`](crate::Blame::Malformed) for no matcher, too many of them, a bad one,
+    /// or a name in the reserved `match` namespace.
     pub fn from_pairs(
         pairs: &[Pair<'_>],
         rule: Rule,
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
-        let oldest = rule.oldest();
-        let mut unknown_matcher = None;
-        let mut asked = Vec::new();
-        let mut last_event_id: Option<LastEventId> = None;
-        let mut older_last_event_id: Option<LastEventId> = None;
-        let mut selectors = 0;
+        let parameters = Parameters::collect(pairs, rule);
+        parameters.check_names(rule)?;
+        if parameters.asked.is_empty() {
+            return Err(no_matcher(pairs, rule));
+        }
+        parameters.check_counts(limits)?;
+        Ok(Self {
+            matchers: parameters.matchers(rule, base, limits)?,
+            last_event_id: parameters.last_event_id(),
+            subscriptions: parameters
+                .asked
+                .into_iter()
+                .map(|(_, subscription)| subscription)
+                .collect(),
+        })
+    }
+}
+
+/// The parameters of a request that mean something to the hub, before any check.
+#[derive(Default)]
+struct Parameters<'a> {
+    /// Each matcher with the name of its parameter.
+    asked: Vec<(&'a str, Subscription)>,
+    /// How many of them are `topic` parameters.
+    selectors: usize,
+    /// The first name in the reserved `match` namespace that is not a matcher type.
+    unknown_matcher: Option<&'a str>,
+    last_event_id: Option<&'a str>,
+    older_last_event_id: Option<&'a str>,
+}
+
+impl<'a> Parameters<'a> {
+    fn collect(pairs: &'a [Pair<'_>], rule: Rule) -> Self {
+        let mut parameters = Self::default();
         for (name, value) in pairs {
-            if name == "topic" {
-                selectors += 1;
-                asked.push((
-                    &**name,
-                    Subscription {
-                        matcher_type: MatcherType::Selector,
-                        text: value.clone().into_owned(),
-                    },
-                ));
-            } else if let Some(matcher_type) = matcher_type_of(name) {
-                asked.push((
-                    &**name,
-                    Subscription {
-                        matcher_type,
-                        text: value.clone().into_owned(),
-                    },
-                ));
+            let (name, value): (&str, &str) = (name, value);
+            let matcher_type = match name {
+                "topic" => Some(MatcherType::Selector),
+                _ => matcher_type_of(name),
+            };
+            if let Some(matcher_type) = matcher_type {
+                parameters.selectors += usize::from(matcher_type == MatcherType::Selector);
+                let text = value.to_owned();
+                let subscription = Subscription { matcher_type, text };
+                parameters.asked.push((name, subscription));
             } else if is_reserved(name) {
-                unknown_matcher.get_or_insert(&**name);
+                parameters.unknown_matcher.get_or_insert(name);
             } else if name == "last_event_id" {
-                last_event_id.get_or_insert_with(|| LastEventId(value.clone().into_owned()));
-            } else if oldest == Generation::V0
-                && OLDER_LAST_EVENT_ID.contains(&&**name)
-                && older_last_event_id
-                    .as_ref()
-                    .is_none_or(|earlier| earlier.0.is_empty())
+                parameters.last_event_id.get_or_insert(value);
+            } else if rule.oldest() == Generation::V0
+                && OLDER_LAST_EVENT_ID.contains(&name)
+                && parameters.older_last_event_id.is_none_or(str::is_empty)
             {
-                older_last_event_id = Some(LastEventId(value.clone().into_owned()));
+                parameters.older_last_event_id = Some(value);
             }
         }
-        if selectors > 0 && oldest == Generation::V1 {
+        parameters
+    }
+
+    fn check_names(&self, rule: Rule) -> Result<(), ProtocolError> {
+        if self.selectors > 0 && rule.oldest() == Generation::V1 {
             return Err(ProtocolError::malformed(
                 "topic",
                 "this parameter belongs to Mercure 0.x; use \"match\" for a topic or \"match_urlpattern\" for a URL Pattern",
             ));
         }
-        // A request of 0.x alone: its other parameters mean nothing to the hub.
-        let is_older = selectors > 0
-            && selectors == asked.len()
+        // This request is of 0.x alone: its other parameters mean nothing to the hub.
+        let is_older = self.selectors > 0
+            && self.selectors == self.asked.len()
             && rule.checks(Generation::V0) == Generation::V0;
-        if let Some(name) = unknown_matcher
-            && !is_older
-        {
-            return Err(ProtocolError::malformed(
+        match self.unknown_matcher {
+            Some(name) if !is_older => Err(ProtocolError::malformed(
                 name.to_owned(),
                 "names no matcher type of this hub; use \"match\", \"match_exact\" or \"match_urlpattern\"",
-            ));
+            )),
+            _ => Ok(()),
         }
-        if asked.is_empty() {
-            let (field, remedy) = match oldest {
-                Generation::V0 => (
-                    "topic",
-                    "name at least one topic with \"topic\" (Mercure 0.x), or with \"match\" or \"match_urlpattern\" (1.0), without brackets",
-                ),
-                Generation::V1 => (
-                    "match",
-                    "name at least one topic with \"match\" or \"match_urlpattern\", without brackets",
-                ),
-            };
-            let problem = format!("missing ({}); {remedy}", form::names(pairs));
-            return Err(ProtocolError::malformed(field, problem));
-        }
-        if selectors > limits.selectors {
-            return Err(ProtocolError::malformed(
-                "topic",
-                format!(
-                    "{selectors} topics are more than the {} of one request; open several streams",
-                    limits.selectors
-                ),
-            ));
-        }
-        if asked.len() - selectors > limits.matchers {
-            return Err(ProtocolError::malformed(
-                "match",
-                format!(
-                    "{} matchers are more than the {} of one request; open several streams",
-                    asked.len() - selectors,
-                    limits.matchers
-                ),
-            ));
-        }
-        let mut states = 0;
-        let matchers = asked
-            .iter()
-            .map(|(name, asked)| {
-                let text = &asked.text;
-                if asked.matcher_type == MatcherType::Selector {
-                    check_characters(name, text, rule.checks(Generation::V0))?;
-                }
-                let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
-                states += matcher.states();
-                check_states(name, states, limits)?;
-                Ok(matcher)
-            })
-            .collect::<Result<MatcherSet, ProtocolError>>()?;
-        let subscriptions = asked
-            .into_iter()
-            .map(|(_, subscription)| subscription)
-            .collect();
-        Ok(Self {
-            subscriptions,
-            matchers,
-            last_event_id: match last_event_id {
-                Some(given) if !given.0.is_empty() => Some(given),
-                given => older_last_event_id.or(given),
-            },
-        })
     }
+
+    fn check_counts(&self, limits: &Limits) -> Result<(), ProtocolError> {
+        let too_many = |field, count, things, most| {
+            Err(ProtocolError::malformed(
+                field,
+                format!(
+                    "{count} {things} are more than the {most} of one request; open several streams"
+                ),
+            ))
+        };
+        if self.selectors > limits.selectors {
+            return too_many("topic", self.selectors, "topics", limits.selectors);
+        }
+        let matchers = self.asked.len() - self.selectors;
+        if matchers > limits.matchers {
+            return too_many("match", matchers, "matchers", limits.matchers);
+        }
+        Ok(())
+    }
+
+    fn matchers(
+        &self,
+        rule: Rule,
+        base: &Base,
+        limits: &Limits,
+    ) -> Result<MatcherSet, ProtocolError> {
+        let mut states = 0;
+        let parse = |(name, asked): &(&str, Subscription)| {
+            let text = &asked.text;
+            if asked.matcher_type == MatcherType::Selector {
+                check_characters(name, text, rule.checks(Generation::V0))?;
+            }
+            let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
+            states += matcher.states();
+            check_states(name, states, limits)?;
+            Ok(matcher)
+        };
+        self.asked.iter().map(parse).collect()
+    }
+
+    /// The cursor of 1.0 unless it is absent or empty, else that of 0.x, else the empty one of 1.0.
+    fn last_event_id(&self) -> Option<LastEventId> {
+        let given = self.last_event_id.filter(|id| !id.is_empty());
+        given
+            .or(self.older_last_event_id)
+            .or(self.last_event_id)
+            .map(|id| LastEventId(id.to_owned()))
+    }
+}
+
+fn no_matcher(pairs: &[Pair<'_>], rule: Rule) -> ProtocolError {
+    let (field, remedy) = match rule.oldest() {
+        Generation::V0 => (
+            "topic",
+            "name at least one topic with \"topic\" (Mercure 0.x), or with \"match\" or \"match_urlpattern\" (1.0), without brackets",
+        ),
+        Generation::V1 => (
+            "match",
+            "name at least one topic with \"match\" or \"match_urlpattern\", without brackets",
+        ),
+    };
+    let problem = format!("missing ({}); {remedy}", form::names(pairs));
+    ProtocolError::malformed(field, problem)
 }
 
 /// How 0.x clients name the cursor in a query: the name of its specification, a polyfill's, and
@@ -188,8 +222,8 @@ fn is_reserved(name: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case("match"))
 }
 
-/// One request must not bring patterns that cost every publish too much, though each is legal.
-/// Checked pattern by pattern, since compiling them costs as well.
+/// Refuses a request whose patterns would cost every publish too much together, though each is
+/// legal. It is called for each pattern, since compiling them costs as well.
 fn check_states(field: &str, states: usize, limits: &Limits) -> Result<(), ProtocolError> {
     if states <= limits.pattern_states {
         return Ok(());

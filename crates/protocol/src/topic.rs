@@ -1,22 +1,17 @@
-//! Topics: which strings may be one, and how a topic is looked at by matchers.
+//! Topics: which strings may be one, and how matchers read them.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
-use crate::error::Shown;
-use crate::{Base, Generation, HUB_PATH, ProtocolError};
+use crate::base::{Base, HUB_PATH};
+pub use crate::characters::is_forbidden;
+use crate::error::{ProtocolError, Shown};
+use crate::generation::Generation;
 
-/// Whether a character may occur in no topic, matcher, id or type: C0, DEL, C1 and general
-/// category `Cf` (specification, "Terminology").
-pub fn is_forbidden(c: char) -> bool {
-    c.is_control() || (!c.is_ascii() && c.general_category() == GeneralCategory::Format)
-}
-
-/// Refuses a value that carries a forbidden character. By the checks of Mercure 0.x these are the
-/// control characters alone: writing systems and emoji need format characters.
+/// Refuses a value that holds a forbidden character. By the checks of Mercure 0.x these are the
+/// control characters alone, because writing systems and emoji need format characters.
 pub(crate) fn check_characters(
     field: &str,
     value: &str,
@@ -50,12 +45,12 @@ pub(crate) fn check_published(
     if checks == Generation::V1 && topic == "*" {
         return Err(ProtocolError::malformed(
             "topic",
-            "\"*\" is the wildcard of matchers and no topic; publish to a named topic",
+            "\"*\" is the wildcard of matchers, not a topic; publish to a named topic",
         ));
     }
     if is_reserved(topic, checks, base) {
         return Err(ProtocolError {
-            blame: crate::Blame::Reserved,
+            blame: crate::error::Blame::Reserved,
             field: "topic".into(),
             problem: format!(
                 "{} lies in the namespace reserved for the hub, {HUB_PATH}; use another path",
@@ -69,13 +64,15 @@ pub(crate) fn check_published(
 
 /// Whether a topic addresses the hub's own namespace, whatever its scheme and authority.
 ///
-/// A hub behind a path has two: that of its own URL, and the one of its events, which no path precedes.
-/// Each is reserved as the specification says, where the topic resolves to it, and beyond that where
-/// the topic is written so or decodes to it: templates of Mercure 0.x match the text, so that
-/// `/.well-known/mercure/subscriptions/../..` would reach those who wait for events of the hub.
+/// A hub behind a path has two: that of its own URL, and that of its events, which no path
+/// precedes. Each is reserved where a topic resolves to it, as the specification says. It is also
+/// reserved where the text of the topic, as written or decoded, lies in it, because templates of
+/// Mercure 0.x match the text: otherwise `/.well-known/mercure/subscriptions/../..` would reach
+/// subscribers that wait for events of the hub.
 ///
-/// Mercure 0.x reserves every text that holds the hub's path (B-387), and no other. Of what resolves
-/// to the hub's path, such as `#general`, only that below it could pass for an event of the hub.
+/// Mercure 0.x reserves every text that holds the hub's path, and no other. Among the topics that
+/// resolve to the hub's path, such as `#general`, only those below it could pass for an event of
+/// the hub (B-387).
 fn is_reserved(topic: &str, checks: Generation, base: &Base) -> bool {
     if checks == Generation::V0 && topic.contains(HUB_PATH) {
         return true;
@@ -124,8 +121,8 @@ fn leads_to(path: &str, hub: &str, checks: Generation, url: &Url) -> bool {
 
 /// The path of a topic before its dot segments are removed.
 fn path_as_written(topic: &str, base: &Base) -> Option<String> {
-    /// What precedes a segment's first dot, so that the URL parser sees no dot segment; no topic
-    /// has it.
+    /// This character precedes the first dot of a segment, so that the URL parser sees no dot
+    /// segment; no topic has it.
     const MARK: &str = "-talaria-dot-";
     let mark = |text: &str| {
         let text = decode(text);
@@ -139,7 +136,7 @@ fn path_as_written(topic: &str, base: &Base) -> Option<String> {
     Some(url.path().replace(MARK, ""))
 }
 
-/// Decodes percent-encoded bytes, also those that decoding brings forth.
+/// Decodes percent-encoded bytes, also those that decoding yields.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return text.into();
@@ -160,7 +157,7 @@ fn decode(text: &str) -> Cow<'_, str> {
     String::from_utf8_lossy(&decoded).into_owned().into()
 }
 
-/// A topic under evaluation: its text and, once a URL Pattern asks, its URL.
+/// A topic under evaluation: its text, and its URL as soon as a URL Pattern needs it.
 ///
 /// Parsing costs about a microsecond, so it happens at most once per topic and evaluation.
 #[derive(Debug)]
@@ -200,7 +197,7 @@ impl<'a> Topic<'a> {
         url.max(self.text.len())
     }
 
-    /// The topic as a URL, or `None` if it is none, which then matches no URL Pattern.
+    /// The topic as a URL, or `None` if it is not one, and then matches no URL Pattern.
     pub fn url(&self) -> Option<&TopicUrl> {
         self.url
             .get_or_init(|| TopicUrl::parse(self.text, self.base))
@@ -238,7 +235,7 @@ impl TopicUrl {
         url.port().map(|port| port.to_string()).unwrap_or_default()
     }
 
-    /// What a pattern's literal prefix is a prefix of: scheme, host, port and path.
+    /// The text that the literal prefix of a pattern is a prefix of: scheme, host, port and path.
     pub fn key(&self) -> &str {
         &self.key
     }

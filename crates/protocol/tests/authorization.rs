@@ -34,8 +34,8 @@ fn refusal(claim: &Value) -> (String, String) {
     (error.field.into_owned(), error.problem.into_owned())
 }
 
-/// "Authorization Details": an action is granted on what the detail's topics match, and only
-/// that action.
+/// An action is granted on what the detail's topics match, and only that action ("Authorization
+/// Details").
 #[test]
 fn a_detail_grants_its_actions_on_its_topics() {
     let details = parsed(&json!([
@@ -56,7 +56,7 @@ fn a_detail_grants_its_actions_on_its_topics() {
     assert!(!grants(&details, Action::Publish, "A"));
 }
 
-/// "Topic Matcher List": `*` is every topic, whatever its type.
+/// `*` is every topic, whatever its type ("Topic Matcher List").
 #[test]
 fn the_wildcard_grants_every_topic() {
     for topic in [
@@ -70,7 +70,7 @@ fn the_wildcard_grants_every_topic() {
     }
 }
 
-/// "Subscribers": the two examples of narrow grants.
+/// The two examples of narrow grants ("Subscribers").
 #[test]
 fn a_pattern_grants_what_it_matches() {
     let topics = json!([
@@ -89,7 +89,7 @@ fn a_pattern_grants_what_it_matches() {
     ));
 }
 
-/// "Authorization Details": unknown actions grant nothing and harm nothing.
+/// Unknown actions grant nothing and harm nothing ("Authorization Details").
 #[test]
 fn unknown_actions_grant_nothing() {
     let details = parsed(&json!([detail(
@@ -102,8 +102,8 @@ fn unknown_actions_grant_nothing() {
     assert!(details.read_grants().is_empty());
 }
 
-/// B-444: entries of another type are ignored, whatever their shape; the type is compared byte by
-/// byte.
+/// Entries of another type are ignored, whatever their shape; the type is compared byte by byte
+/// (B-444).
 #[test]
 fn entries_of_other_types_are_ignored() {
     let details = parsed(&json!([
@@ -121,32 +121,19 @@ fn entries_of_other_types_are_ignored() {
     assert!(!grants(&details, Action::Publish, "a"));
 }
 
-/// "Authorization Details": partial acceptance is forbidden; the error names the culprit.
-#[test]
-fn one_broken_detail_refuses_them_all() {
-    let good = || detail(json!(["publish"]), json!([{ "match": "*" }]));
+/// Broken details, each with the place of the fault and a word of the error.
+fn broken_details() -> Vec<(Value, &'static str, &'static str)> {
     let topic = |topic: Value| detail(json!(["publish"]), json!([{ "match": "a" }, topic]));
-    let cases = [
+    let actions = |actions: Value| detail(actions, json!([{ "match": "a" }]));
+    vec![
         (
             json!({ "type": DETAIL_TYPE, "topics": [{ "match": "a" }] }),
             ".actions",
             "missing",
         ),
-        (
-            detail(json!("publish"), json!([{ "match": "a" }])),
-            ".actions",
-            "not an array",
-        ),
-        (
-            detail(json!([]), json!([{ "match": "a" }])),
-            ".actions",
-            "empty",
-        ),
-        (
-            detail(json!(["publish", 1]), json!([{ "match": "a" }])),
-            ".actions[1]",
-            "a number",
-        ),
+        (actions(json!("publish")), ".actions", "not an array"),
+        (actions(json!([])), ".actions", "empty"),
+        (actions(json!(["publish", 1])), ".actions[1]", "a number"),
         (
             json!({ "type": DETAIL_TYPE, "actions": ["publish"] }),
             ".topics",
@@ -192,15 +179,21 @@ fn one_broken_detail_refuses_them_all() {
             ".topics[1].match_type",
             "null",
         ),
-    ];
-    for (broken, place, hint) in cases {
+    ]
+}
+
+/// Partial acceptance is forbidden; the error names the culprit ("Authorization Details").
+#[test]
+fn one_broken_detail_refuses_them_all() {
+    let good = || detail(json!(["publish"]), json!([{ "match": "*" }]));
+    for (broken, place, hint) in broken_details() {
         let (field, problem) = refusal(&json!([{ "type": "other" }, good(), broken, good()]));
         assert_eq!(field, format!("authorization_details[2]{place}"));
         assert!(problem.contains(hint), "{field}: {problem}");
     }
 }
 
-/// B-1033: JSON within a string has a reason of its own; nothing but an array will do.
+/// JSON within a string has its own reason; only an array is accepted (B-1033).
 #[test]
 fn the_claim_must_be_an_array() {
     let (field, problem) = refusal(&json!("[]"));
@@ -217,8 +210,8 @@ fn the_claim_must_be_an_array() {
     }
 }
 
-/// "Authorization Details": maximums of details and of topics over all details; other types do
-/// not count.
+/// The number of details, and of topics over all details, is bounded; other types do not count
+/// ("Authorization Details").
 #[test]
 fn maximums_refuse_the_token() {
     let one = || detail(json!(["publish"]), json!([{ "match": "a" }]));
@@ -245,8 +238,8 @@ fn maximums_refuse_the_token() {
     assert!(problem.contains("256"), "{problem}");
 }
 
-/// "Subscribers": what may be read is the union of all `subscribe` details, as the engine
-/// compares it.
+/// The read grants are the union of all `subscribe` details, as the engine compares it
+/// ("Subscribers").
 #[test]
 fn read_grants_are_the_union_of_subscribe_details() {
     let details = parsed(&json!([
@@ -269,7 +262,7 @@ fn read_grants_are_the_union_of_subscribe_details() {
     );
 }
 
-/// "Payloads": the first matching `subscribe` detail decides, even if it has no payload.
+/// The first matching `subscribe` detail decides, even if it has no payload ("Payloads").
 #[test]
 fn the_first_matching_subscribe_detail_gives_the_payload() {
     let with = |actions: Value, topic: &str, payload: Value| {
@@ -296,7 +289,7 @@ fn the_first_matching_subscribe_detail_gives_the_payload() {
     );
 }
 
-/// "Payloads": the example in which a pattern matches the text of an equal pattern.
+/// The example in which a pattern matches the text of an equal pattern ("Payloads").
 #[test]
 fn a_pattern_matches_the_text_of_a_subscription() {
     let claim = json!([{
@@ -355,8 +348,8 @@ fn arbitrary_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever the claim, the answer is details or an error that blames the token, names the
-    /// claim and carries no character that could forge a log line.
+    /// Any claim yields either details or an error that blames the token, names the claim and holds
+    /// no character that could forge a log line.
     #[test]
     fn any_json_is_judged(claim in arbitrary_json(), topic in any::<String>()) {
         match parse(&claim) {
@@ -378,7 +371,8 @@ proptest! {
     }
 }
 
-/// B-614: selectors of 0.x tokens are checked as every matcher is, and a bad one spoils the token.
+/// Selectors of 0.x tokens are checked like every matcher, and a bad one makes the token unusable
+/// (B-614).
 #[test]
 fn a_bad_selector_spoils_an_older_token() {
     let limits = Limits::default();

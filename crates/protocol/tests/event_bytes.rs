@@ -32,7 +32,7 @@ fn fields(stream: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// B-356: the order of the fields, and no field that was not asked.
+/// The fields come in order, and none comes that the update does not have (B-356).
 #[test]
 fn fields_have_their_order() {
     let update = Update {
@@ -47,7 +47,7 @@ fn fields_have_their_order() {
     assert_eq!(text(&data(""), "x"), "id: x\ndata: \n\n");
 }
 
-/// Specification, "Publication": one `data` a line, split on CR, LF or CRLF.
+/// Each line of content is one `data`, split on CR, LF or CRLF (specification, "Publication").
 #[test]
 fn data_is_split_at_every_line_end() {
     assert_eq!(
@@ -57,15 +57,15 @@ fn data_is_split_at_every_line_end() {
     assert_eq!(text(&data(" a: b"), "x"), "id: x\ndata:  a: b\n\n");
 }
 
-/// B-354: a comment dispatches nothing.
+/// A comment dispatches nothing (B-354).
 #[test]
 fn the_comment_is_empty() {
     assert_eq!(COMMENT, b":\n");
 }
 
 proptest! {
-    /// Specification, "Publication": a receiver gets the data with its line ends normalised to LF,
-    /// whatever they are, and the stream carries nothing else.
+    /// A receiver gets the data with its line ends normalised to LF, whatever they are, and the
+    /// stream carries nothing else (specification, "Publication").
     #[test]
     fn a_receiver_gets_the_lines(content in "([ab: é\u{feff}]|data|id|\r|\n|\r\n){0,12}") {
         let stream = text(&data(&content), "urn:x");

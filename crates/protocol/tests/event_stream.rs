@@ -40,7 +40,7 @@ fn event(id: &str, event_type: &str, data: &str) -> Item {
     })
 }
 
-/// HTML standard, "Interpreting an event stream": the examples of the standard.
+/// The examples of the standard (HTML standard, "Interpreting an event stream").
 #[test]
 fn the_standards_own_examples() {
     assert_eq!(
@@ -66,8 +66,8 @@ fn the_standards_own_examples() {
     );
 }
 
-/// HTML standard, "Parsing an event stream": CR, LF and CRLF end a line, each blank line
-/// dispatches once.
+/// CR, LF and CRLF end a line, each blank line dispatches once (HTML standard, "Parsing an event
+/// stream").
 #[test]
 fn every_line_end_is_one() {
     for end in ["\r", "\n", "\r\n"] {
@@ -79,8 +79,8 @@ fn every_line_end_is_one() {
     }
 }
 
-/// HTML standard: a CR ends its line at once, so that an event is not held back for an LF that may
-/// never come.
+/// A CR ends its line at once, so that an event is not held back for an LF that may never come
+/// (HTML standard).
 #[test]
 fn a_blank_line_ended_by_cr_dispatches_at_once() {
     let mut decoder = Decoder::default();
@@ -91,7 +91,7 @@ fn a_blank_line_ended_by_cr_dispatches_at_once() {
     assert_eq!(decoder.feed(b"\n").collect::<Vec<_>>(), []);
 }
 
-/// HTML standard: one leading byte order mark is stripped, a later one belongs to the field name.
+/// One leading byte order mark is stripped, a later one belongs to the field name (HTML standard).
 #[test]
 fn one_leading_byte_order_mark_is_ignored() {
     assert_eq!(
@@ -101,8 +101,8 @@ fn one_leading_byte_order_mark_is_ignored() {
     assert_eq!(decode("\u{feff}\u{feff}data: a\n\n"), []);
 }
 
-/// HTML standard: the id persists until another is sent, also by an event without data; an id with
-/// NUL is ignored; an event without data is not dispatched, and its type is forgotten.
+/// The id persists until another is sent, also by an event without data; an id with NUL is ignored;
+/// an event without data is not dispatched, and its type is forgotten (HTML standard).
 #[test]
 fn the_last_event_id_persists() {
     let stream =
@@ -120,7 +120,7 @@ fn the_last_event_id_persists() {
     assert_eq!(last, "2", "an incomplete event moves nothing");
 }
 
-/// HTML standard: `retry` takes ASCII digits alone; unknown fields and wrong case are ignored.
+/// Only ASCII digits are a `retry`; unknown fields and wrong case are ignored (HTML standard).
 #[test]
 fn only_digits_are_a_reconnection_time() {
     assert_eq!(
@@ -135,8 +135,8 @@ fn only_digits_are_a_reconnection_time() {
     );
 }
 
-/// Specification, "Publication": the hub's data is UTF-8; a strict decoder refuses anything else,
-/// after the events before it, and stays refused.
+/// The hub's data is UTF-8; a strict decoder refuses anything else, after the events before it, and
+/// stays refused (specification, "Publication").
 #[test]
 fn invalid_utf8_is_an_error_that_stays() {
     let mut decoder = Decoder::default();
@@ -171,7 +171,7 @@ fn an_event_is_bounded() {
     assert_eq!((items.len(), error), (6, None));
 }
 
-/// B-354: the heartbeat is an empty comment.
+/// The heartbeat is an empty comment (B-354).
 #[test]
 fn the_heartbeat_is_a_comment() {
     assert_eq!(decode(COMMENT), [Item::Comment(String::new())]);
@@ -204,8 +204,8 @@ fn single_lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// HTML standard, "Parsing an event stream": a stream's meaning does not depend on how the
-    /// network cuts it.
+    /// A stream's meaning does not depend on how the network cuts it (HTML standard, "Parsing an
+    /// event stream").
     #[test]
     fn chunking_never_changes_the_result(
         stream in streams(),
@@ -217,8 +217,8 @@ proptest! {
         prop_assert_eq!(whole, cut);
     }
 
-    /// Specification, "Publication", `data`: what a publisher sent arrives with its line ends
-    /// normalised to LF, and with its type, id and reconnection time.
+    /// What a publisher sent arrives with its line ends normalised to LF, and with its type, id and
+    /// reconnection time (specification, "Publication", `data`).
     #[test]
     fn an_encoded_update_decodes_to_itself(
         data in texts(),

@@ -22,7 +22,7 @@ fn check(input: &str, expected: &[(&str, &str)]) {
     assert_eq!(pairs(input), expected, "{input}");
 }
 
-/// Specification, "Subscription": a raw `;` is data and a stray `%` is literal.
+/// A raw `;` is data and a stray `%` is literal (specification, "Subscription").
 #[test]
 fn lenient_where_the_url_standard_is() {
     check("a=1;b=2", &[("a", "1;b=2")]);
@@ -39,7 +39,7 @@ fn lenient_where_the_url_standard_is() {
     check("", &[]);
 }
 
-/// Specification, "Subscription": a name without a value has an empty one.
+/// A name without a value has an empty one (specification, "Subscription").
 #[test]
 fn a_name_may_lack_its_value() {
     check("private", &[("private", "")]);
@@ -52,7 +52,8 @@ fn order_and_duplicates_are_kept() {
     check("b=1&a=2&b=1", &[("b", "1"), ("a", "2"), ("b", "1")]);
 }
 
-/// Specification, "Subscription" and "Publication": values MUST be UTF-8.
+/// Bytes that are not UTF-8 are refused: names and values "MUST be UTF-8" (specification,
+/// "Subscription" and "Publication").
 #[test]
 fn bytes_that_are_not_utf_8_are_refused() {
     for (input, field) in [
@@ -68,7 +69,7 @@ fn bytes_that_are_not_utf_8_are_refused() {
     }
 }
 
-/// What is not a name that this protocol knows counts as well: each takes memory.
+/// Pairs with unknown names count as well, because each takes memory.
 #[test]
 fn pairs_are_bounded() {
     let limits = Limits::default();

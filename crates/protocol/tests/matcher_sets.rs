@@ -1,4 +1,4 @@
-//! Canonical sets of matchers (specification, "Matcher Types"; design, "Interests").
+//! Canonical sets of matchers (specification, "Matcher Types"; ADR 0001).
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -76,7 +76,7 @@ proptest! {
     }
 }
 
-/// Specification, "Matcher Types": what `*` joins is `*`.
+/// A set with `*` in it is `*` (specification, "Matcher Types").
 #[test]
 fn the_wildcard_absorbs_a_set() {
     let parse = |text| {

@@ -21,7 +21,7 @@ fn url(topic: &str) -> TopicUrl {
     TopicUrl::parse(topic, &base()).unwrap()
 }
 
-/// What a pattern occupies and what evaluating it costs is known, and bounded whatever its text.
+/// The cost of a pattern in memory and time is known, and bounded whatever its text.
 #[test]
 fn what_a_pattern_costs_is_known() {
     let counted = "/([a-z\\/]*[a-d\\/][a-z\\/]{900})Z";
@@ -58,8 +58,8 @@ fn what_a_pattern_costs_is_known() {
     assert!(spent < 2000, "{spent}");
 }
 
-/// Specification, "URL Pattern": the bound of an evaluation is that of one pattern on one topic, so
-/// that nothing else in an update or a set uses it up.
+/// The bound of an evaluation is that of one pattern on one topic, so that nothing else in an
+/// update or a set uses it up (specification, "URL Pattern").
 #[test]
 fn the_bound_of_an_evaluation_is_not_shared() {
     let costly = Matcher::UrlPattern(pattern(&format!("/{}", "{a*}?".repeat(250))).into());
@@ -71,9 +71,9 @@ fn the_bound_of_an_evaluation_is_not_shared() {
     assert!(set.matches_any(&topics));
 }
 
-/// Specification, "URL Pattern": where evaluation would cost too much it is aborted and the
-/// pattern does not match. Linear time alone does not bound what a topic of thousands of bytes
-/// costs against hundreds of optional groups.
+/// Where evaluation would cost too much it is aborted and the pattern does not match
+/// (specification, "URL Pattern"). Linear time alone does not bound what a topic of thousands of
+/// bytes costs against hundreds of optional groups.
 #[test]
 fn an_evaluation_that_costs_too_much_does_not_match() {
     let groups = |count| format!("/{}", "{a*}?".repeat(count));
@@ -85,8 +85,8 @@ fn an_evaluation_that_costs_too_much_does_not_match() {
     assert!(!pattern(&groups(250)).matches(&url(&topic(4000))));
 }
 
-/// "Resource Limits": patterns that are legal one by one may occupy too much together, in tokens of
-/// either generation.
+/// Patterns that are legal one by one may occupy too much together, in tokens of either generation
+/// ("Resource Limits").
 #[test]
 fn the_patterns_of_a_token_are_bounded_together() {
     // 1,500 states each.

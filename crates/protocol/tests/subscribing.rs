@@ -38,7 +38,7 @@ fn selects(query: &str, topic: &str) -> bool {
         .matches(&Topic::new(topic, &base))
 }
 
-/// B-340: the parameter's name selects the matcher type; any mixture, kept as asked.
+/// The parameter's name selects the matcher type; any mixture, kept as asked (B-340).
 #[test]
 fn names_select_the_matcher_type() {
     let asked =
@@ -64,7 +64,8 @@ fn names_select_the_matcher_type() {
     );
 }
 
-/// Specification, "Matcher Types": exact is byte for byte, no URL equivalence.
+/// An exact matcher matches byte for byte, without URL equivalence (specification, "Matcher
+/// Types").
 #[test]
 fn exact_is_byte_for_byte() {
     assert!(selects(
@@ -80,7 +81,7 @@ fn exact_is_byte_for_byte() {
     }
 }
 
-/// Specification, "Matcher Types": `*` selects every topic, whatever the type's parameter.
+/// `*` selects every topic, whatever the type's parameter (specification, "Matcher Types").
 #[test]
 fn the_wildcard_selects_every_topic() {
     for query in [
@@ -99,7 +100,7 @@ fn the_wildcard_selects_every_topic() {
     );
 }
 
-/// B-341: the whole `match` prefix is reserved, names are case-sensitive.
+/// The whole `match` prefix is reserved, names are case-sensitive (B-341).
 #[test]
 fn unknown_names_of_the_reserved_namespace_are_refused() {
     for name in [
@@ -122,14 +123,15 @@ fn unknown_names_of_the_reserved_namespace_are_refused() {
     );
 }
 
-/// B-341: a 0.x client learns what to use.
+/// The error for a `topic` parameter tells a 0.x client what to use (B-341).
 #[test]
 fn a_topic_parameter_gets_a_hint() {
     refused("topic=a", "topic", "match_urlpattern");
     refused("match=a&topic=b", "topic", "0.x");
 }
 
-/// Specification, "Subscription": at least one matcher, at most the hub's maximum.
+/// A request has at least one matcher, and at most the hub's maximum (specification,
+/// "Subscription").
 #[test]
 fn the_number_of_matchers_is_bounded() {
     refused("", "match", "missing");
@@ -142,7 +144,7 @@ fn the_number_of_matchers_is_bounded() {
     );
 }
 
-/// Specification, "Subscription": each matcher's length is bounded, 400 beyond it.
+/// Each matcher's length is bounded, 400 beyond it (specification, "Subscription").
 #[test]
 fn the_length_of_a_matcher_is_bounded() {
     for name in ["match", "match_urlpattern"] {
@@ -160,7 +162,7 @@ fn the_length_of_a_matcher_is_bounded() {
     );
 }
 
-/// Specification, "Subscription": values obey the rules of topics and of their type.
+/// Values obey the rules of topics and of their type (specification, "Subscription").
 #[test]
 fn the_value_of_a_matcher_is_checked() {
     refused("match=a%00", "match", "control");
@@ -170,7 +172,7 @@ fn the_value_of_a_matcher_is_checked() {
     refused(
         "match_urlpattern=/{",
         "match_urlpattern",
-        "no valid URL Pattern",
+        "not a valid URL Pattern",
     );
     refused(
         "match_urlpattern=/((?:\\w{1,90}){1,20})",
@@ -184,7 +186,7 @@ fn the_value_of_a_matcher_is_checked() {
     );
 }
 
-/// Specification, "Reconnection": the first `last_event_id` counts, an empty one is present.
+/// The first `last_event_id` counts, an empty one is present (specification, "Reconnection").
 #[test]
 fn the_first_cursor_counts() {
     let cursor = |query| {
@@ -202,7 +204,7 @@ fn the_first_cursor_counts() {
     assert_eq!(cursor("match=a&Last_Event_Id=x"), None);
 }
 
-/// Specification, "Matcher Types": type names have one canonical case.
+/// Type names have one canonical case (specification, "Matcher Types").
 #[test]
 fn type_names_are_canonical() {
     for (name, kind) in MatcherType::SUPPORTED {
@@ -214,8 +216,8 @@ fn type_names_are_canonical() {
     }
 }
 
-/// Specification, "Subscription": a hub bounds what one request may ask; patterns that are legal
-/// one by one may cost every publish too much together.
+/// A hub bounds what one request may ask; patterns that are legal one by one may cost every publish
+/// too much together (specification, "Subscription").
 #[test]
 fn the_patterns_of_a_request_are_bounded_together() {
     let ordinary = |n| format!("match_urlpattern=https://example.com/books/:id/{n}/*&");
@@ -237,8 +239,8 @@ fn the_patterns_of_a_request_are_bounded_together() {
     assert!(error.to_string().contains("more than 16384"), "{error}");
 }
 
-/// B-341: a request with `topic` may have parameters of any name under the classic rule, as in 0.x,
-/// where no matcher of 1.0 stands beside it.
+/// A request with `topic` may have parameters of any name under the classic rule, as in 0.x, where
+/// no matcher of 1.0 stands beside it (B-341).
 #[test]
 fn names_are_reserved_in_1_0_only() {
     for query in [
@@ -265,8 +267,8 @@ fn names_are_reserved_in_1_0_only() {
     }
 }
 
-/// B-342, B-648: format characters may stand in a selector under the classic rule; control characters
-/// and long ones are refused of both generations.
+/// Format characters may stand in a selector under the classic rule; control characters and long ones
+/// are refused of both generations (B-342, B-648).
 #[test]
 fn selectors_may_have_format_characters() {
     let query = "topic=a%E2%80%8Db";
@@ -284,7 +286,8 @@ fn selectors_may_have_format_characters() {
     }
 }
 
-/// What is missing is called as the rule has it, and what came instead is named.
+/// The error for a missing matcher names the parameters of the rule, and the names that came
+/// instead.
 #[test]
 fn a_missing_matcher_names_what_came() {
     for (rule, query, field, says) in [

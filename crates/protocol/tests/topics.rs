@@ -36,7 +36,7 @@ fn refused(topic: &str, reason: &str) {
     assert!(error.problem.contains(reason), "{topic:?}: {error}");
 }
 
-/// Specification, "Terminology": no C0, DEL, C1 and no general category `Cf`.
+/// C0, DEL, C1 and the general category `Cf` are forbidden (specification, "Terminology").
 #[test]
 fn controls_and_format_characters_are_forbidden() {
     for c in ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}') {
@@ -69,7 +69,7 @@ fn controls_and_format_characters_are_forbidden() {
     }
 }
 
-/// Specification, "Publication": an error never repeats the forbidden character raw.
+/// An error never repeats the forbidden character raw (specification, "Publication").
 #[test]
 fn errors_escape_what_they_quote() {
     let error = publish("a\u{202e}b\nc").unwrap_err().to_string();
@@ -89,7 +89,8 @@ fn errors_escape_what_they_quote() {
     assert!(long.to_string().len() < 250, "{long}");
 }
 
-/// B-385, B-386: what addresses the reserved namespace, whatever its scheme and host.
+/// Topics that address the reserved namespace are refused, whatever their scheme and host (B-385,
+/// B-386).
 #[test]
 fn reserved_topics_are_refused() {
     for topic in [
@@ -128,8 +129,8 @@ fn reserved_topics_are_refused() {
     }
 }
 
-/// Specification, "Publication": the URL parser drops tabs and line ends, which could hide the
-/// namespace; they are refused as characters.
+/// The URL parser drops tabs and line ends, which could hide the namespace; they are refused as
+/// characters (specification, "Publication").
 #[test]
 fn characters_that_the_url_parser_drops_hide_nothing() {
     refused("/.well-known/mer\tcure", "control");
@@ -137,7 +138,7 @@ fn characters_that_the_url_parser_drops_hide_nothing() {
     refused("\r/.well-known/mercure", "control");
 }
 
-/// B-386: neighbours of the reserved namespace are free.
+/// Neighbours of the reserved namespace are free (B-386).
 #[test]
 fn neighbours_of_the_namespace_are_free() {
     for topic in [
@@ -166,8 +167,8 @@ fn neighbours_of_the_namespace_are_free() {
     }
 }
 
-/// Specification, "Publication": the namespace is the path of the hub's URL, without a name of its
-/// own too (B-430).
+/// The namespace is the path of the hub's URL, also for a hub without a public URL (specification,
+/// "Publication"; B-430).
 #[test]
 fn the_namespace_is_the_hubs_path() {
     assert!(publish_on("https://hub.example/hub", "/hub/x").is_err());
@@ -187,9 +188,9 @@ fn the_namespace_is_the_hubs_path() {
     );
 }
 
-/// What a topic is written as, decodes to or resolves to, in the hub's namespace: by the
-/// specification ("Publication") where it resolves to it, and beyond that because templates of 0.x
-/// match the text.
+/// A topic is refused if its text, as written or decoded, or the URL that it resolves to lies in
+/// the hub's namespace: by the specification ("Publication") where it resolves to it, and beyond
+/// that because templates of 0.x match the text.
 #[test]
 fn no_spelling_of_the_namespace_is_a_topic() {
     let hubs = [
@@ -241,8 +242,8 @@ fn no_spelling_of_the_namespace_is_a_topic() {
     }
 }
 
-/// B-387: 0.x reserves the texts that hold the hub's path; what its publishers use otherwise stays
-/// theirs, though it resolves to the hub's URL.
+/// 0.x reserves the texts that hold the hub's path. Its publishers may use other topics, even one
+/// that resolves to the hub's URL (B-387).
 #[test]
 fn topics_of_older_publishers_stay_free() {
     let base = Base::new("https://hub.example/behind/.well-known/mercure").unwrap();
@@ -285,9 +286,9 @@ fn deep_encodings_are_decoded() {
     assert!(publish(&format!("/{}", "%25".repeat(1300))).is_ok());
 }
 
-/// Specification, "Publication": `*` is the wildcard of matchers.
+/// `*` is the wildcard of matchers, so it is not a topic (specification, "Publication").
 #[test]
-fn the_wildcard_is_no_topic() {
+fn the_wildcard_is_not_a_topic() {
     refused("*", "wildcard");
 }
 
@@ -309,7 +310,7 @@ fn a_base_is_an_absolute_url() {
     }
 }
 
-/// Specification, "URL Pattern": a topic is resolved against the hub's URL, if it can be.
+/// A topic is resolved against the hub's URL, if it can be (specification, "URL Pattern").
 #[test]
 fn a_topic_is_resolved_once_against_the_base() {
     let base = Base::new("https://hub.example/.well-known/mercure").unwrap();

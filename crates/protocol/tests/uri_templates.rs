@@ -110,7 +110,7 @@ impl Part {
         )
     }
 
-    /// RFC 6570, section 3.2.1 and appendix A.
+    /// The expansion of one expression (RFC 6570, section 3.2.1 and appendix A).
     fn expansion(&self) -> String {
         let (first, separator, named, if_empty, reserved) = match self.operator {
             "" => ("", ",", false, "", false),
@@ -177,8 +177,8 @@ impl Part {
 }
 
 proptest! {
-    /// RFC 6570, section 3: whatever the variables hold, the expansion is selected, and begins as
-    /// the template says that all of them do.
+    /// Whatever the variables hold, the expansion is selected, and begins as the template says that
+    /// all of them do (RFC 6570, section 3).
     #[test]
     fn every_expansion_matches(parts in vec(part(), 1..4)) {
         let template: String = parts.iter().map(Part::template).collect();
@@ -211,7 +211,7 @@ proptest! {
         prop_assert_eq!(matches, text.chars().count() <= most);
     }
 
-    /// Any text is a template or none, and a template selects itself.
+    /// Any text is a template or is not, without a panic, and a template selects itself.
     #[test]
     fn any_text_is_read(text in "[a-c{}+#./;?&*:,0-9%é|=]{0,30}", topic in ".{0,20}") {
         if let Some(compiled) = UriTemplate::parse(&text) {
@@ -221,7 +221,8 @@ proptest! {
     }
 }
 
-/// A template whose states would exceed the bound is taken literally, as what is no template is.
+/// A template whose states would exceed the bound is compared as text, like a text that is not a
+/// template.
 #[test]
 fn long_templates_are_bounded() {
     let compiled = UriTemplate::parse(&"{a}".repeat(500)).expect("a template");

@@ -115,8 +115,8 @@ fn reference(text: &str, base: &Base) -> Result<urlpattern::UrlPattern, urlpatte
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Specification, "URL Pattern": our matcher decides as an engine that follows the standard by
-    /// the letter, and what matches has the pattern's prefix.
+    /// Our matcher decides as an engine that follows the standard by the letter, and what matches
+    /// has the pattern's prefix (specification, "URL Pattern").
     #[test]
     fn decides_as_the_standards_engine(
         text in pattern_text(),
@@ -143,7 +143,7 @@ proptest! {
         }
     }
 
-    /// Whatever a client sends is accepted or refused; nothing panics.
+    /// Any text is accepted or refused without a panic.
     #[test]
     fn no_text_makes_the_compiler_panic(
         parts in prop::collection::vec(

@@ -1,5 +1,5 @@
-//! Where a hub listens and which hosts it serves (B-061): a site address says which, only `bind` says
-//! where.
+//! Which hosts a hub serves, and where it listens: the site address decides the first, and only
+//! `bind` the second (B-061).
 
 use std::net::SocketAddr;
 
@@ -63,7 +63,7 @@ async fn an_address_restricts_the_host_only() {
     }
 }
 
-/// The same over HTTPS: the certificate is for the address, and the hub listens on all interfaces.
+/// Over HTTPS the certificate is for the address, and the hub listens on all interfaces.
 #[tokio::test]
 async fn an_https_address_needs_no_interface() {
     let home = Home::new();
@@ -90,7 +90,7 @@ async fn an_https_address_needs_no_interface() {
     );
 }
 
-/// Whether a program listens there.
+/// Whether a program listens at this address.
 async fn listens(ip: [u8; 4], port: u16) -> bool {
     TcpStream::connect(SocketAddr::from((ip, port)))
         .await

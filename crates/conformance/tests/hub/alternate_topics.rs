@@ -1,4 +1,4 @@
-//! "Publication": the hub dispatches an update to subscribers that match any of its topics, once.
+//! The hub dispatches an update to subscribers that match any of its topics, once ("Publication").
 
 use talaria_conformance::hub::Hub;
 use talaria_conformance::token::exact;

@@ -1,4 +1,4 @@
-//! "Authorization": presenting a token, and what a grant lets through.
+//! How a client presents a token, and what a grant lets through ("Authorization").
 
 use talaria_conformance::HUB_PATH;
 use talaria_conformance::client::target;
@@ -79,7 +79,7 @@ async fn the_query_component_carries_no_token() {
     }
 }
 
-/// B-238: keys belong to a role; a subscriber's token publishes nothing.
+/// Keys belong to a role; a subscriber's token publishes nothing (B-238).
 #[tokio::test]
 async fn keys_belong_to_their_role() {
     let hub = Hub::start(talaria_conformance::hub::ORDINARY);
@@ -97,7 +97,7 @@ async fn keys_belong_to_their_role() {
     );
 }
 
-/// "Subscribers", first example: a wide matcher with a grant on some books.
+/// A wide matcher with a grant on some books ("Subscribers", first example).
 #[tokio::test]
 async fn a_narrow_grant_behind_a_wide_matcher() {
     let hub = Hub::ordinary();
@@ -130,7 +130,8 @@ async fn a_narrow_grant_behind_a_wide_matcher() {
     );
 }
 
-/// "Subscribers", second example: the grant matches an alternate topic, the matcher the canonical one.
+/// The grant matches an alternate topic, the matcher the canonical one ("Subscribers", second
+/// example).
 #[tokio::test]
 async fn an_alternate_topic_carries_the_grant() {
     let hub = Hub::ordinary();

@@ -27,7 +27,8 @@ fn results(answer: &Answer) -> Vec<Value> {
         .collect()
 }
 
-/// Every member of an update, in order; what is wrong is said of its line, and the rest is stored.
+/// Each line may have every member of an update. A wrong line is answered with its error, and the
+/// others are stored, in order.
 #[tokio::test]
 async fn each_line_has_its_result() {
     let hub = Hub::start("anonymous\ntransport memory");
@@ -95,7 +96,7 @@ async fn a_request_is_stored_as_a_whole() {
                 answer.is_some_and(|answer| answer.status == 200)
             });
         }
-        // The first answer is there; the others are on their way, or not.
+        // The first answer is there; the others may be on their way.
         assert!(
             requests
                 .join_next()
@@ -131,8 +132,8 @@ async fn a_request_is_stored_as_a_whole() {
     }
 }
 
-/// `repeat_window` counts here, too: of a request that is sent again, what was stored is not stored
-/// again.
+/// `repeat_window` applies to a batch: if a request is sent again, the updates that were stored are
+/// not stored again.
 #[tokio::test]
 async fn a_repeated_request_is_stored_once() {
     let hub = Hub::start("anonymous\ntransport memory\nrepeat_window 1m");

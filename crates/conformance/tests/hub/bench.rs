@@ -27,7 +27,7 @@ fn a_small_bench_is_flawless() {
         for defect in ["lost", "duplicates", "out_of_order", "disconnected"] {
             assert_eq!(figure(defect), Some(0.0), "{defect} of {variant}");
         }
-        // So short a load may take less than the clock tick in which the kernel counts CPU time.
+        // A load this short may take less than the clock tick in which the kernel counts CPU time.
         assert!(figure("cpu_us_per_delivery").is_some(), "CPU of {variant}");
         assert!(
             figure("rss_end_mib") > Some(1.0),

@@ -1,4 +1,4 @@
-//! Which checks are of Mercure 1.0 only: what 0.x clients may do under the classic rule, and under no
+//! Checks that only Mercure 1.0 has: what 0.x clients may do under the classic rule, and under no
 //! other (docs/generations.md; B-387, B-610).
 
 use serde_json::{Value, json};
@@ -15,8 +15,9 @@ fn older_publisher(hub: &Hub) -> Client {
     hub.client().bearer(&hub.sign_as_publisher(&token))
 }
 
-/// A 0.x publisher under the classic rule is checked as 0.24 checks it; one of 1.0 there, and a 0.x
-/// one under the compatible rule, as "Publication" says.
+/// A 0.x publisher under the classic rule is checked as 0.24 checks it. A 1.0 publisher under that
+/// rule, and a 0.x publisher under the compatible rule, are checked as 1.0 checks them
+/// ("Publication").
 #[tokio::test]
 async fn what_0_x_publishes_is_checked_as_in_0_x() {
     let classic = Hub::classic(MEMORY);
@@ -60,8 +61,8 @@ async fn what_0_x_publishes_is_checked_as_in_0_x() {
     );
 }
 
-/// What would forge the hub's own events, or break the stream, is refused of 0.x publishers too; and
-/// no watcher of subscriptions sees what they may publish.
+/// An update that would forge an event of the hub, or break the stream, is refused from 0.x
+/// publishers too, and what they may publish deceives no watcher of subscriptions.
 #[tokio::test]
 async fn what_0_x_publishes_forges_nothing() {
     let hub = Hub::classic(&format!("{MEMORY}\nsubscriptions"));
@@ -127,7 +128,7 @@ async fn what_0_x_publishes_forges_nothing() {
     assert_eq!(listed().await, before);
 }
 
-/// B-341, B-648: a 0.x subscription may have parameters and characters that 1.0 refuses.
+/// A 0.x subscription may have parameters and characters that 1.0 refuses (B-341, B-648).
 #[tokio::test]
 async fn what_0_x_subscribes_to_is_checked_as_in_0_x() {
     let classic = Hub::classic(MEMORY);
@@ -154,9 +155,9 @@ async fn what_0_x_subscribes_to_is_checked_as_in_0_x() {
     }
 }
 
-/// B-610: what RFC 6570 does not allow is no template, and is compared as it is.
+/// A selector that RFC 6570 does not allow is not a template, and is compared as text (B-610).
 #[tokio::test]
-async fn what_is_no_template_is_compared() {
+async fn what_is_not_a_template_is_compared() {
     let hub = Hub::classic(MEMORY);
     for selector in [
         "https://example.com/a b/{id}",
@@ -252,8 +253,8 @@ async fn times_of_0_x_tokens_are_read_as_in_0_x() {
     assert_eq!(answer.status, 401, "1.0 tokens stay strict");
 }
 
-/// RFC 9110, section 11.4: any number of spaces follows the scheme; over HTTP/2 nobody removes the white
-/// space around a value before us.
+/// Any number of spaces follows the scheme. Over HTTP/2 no layer removes the white space around a
+/// value before the hub reads it (RFC 9110, section 11.4).
 #[tokio::test]
 async fn bearer_and_any_number_of_spaces() {
     for hub in [Hub::classic(MEMORY), Hub::start(MEMORY)] {

@@ -1,4 +1,4 @@
-//! "Cookie": the token in a cookie, and where a request that carries one may come from.
+//! The token in a cookie, and where a request that carries one may come from ("Cookie").
 
 use talaria_conformance::client::{Answer, Client};
 use talaria_conformance::hub::{Hub, ORDINARY};
@@ -23,7 +23,7 @@ async fn the_cookie_is_read_under_both_names() {
     }
 }
 
-/// `cookie_name` names another one.
+/// `cookie_name` changes the name of the cookie.
 #[tokio::test]
 async fn the_cookie_can_be_renamed() {
     let hub = Hub::start(&format!("{ORDINARY}\ncookie_name hub_token"));
@@ -86,8 +86,8 @@ async fn publish(client: Client, field: Option<(&str, &str)>) -> Answer {
     client.publish(&[("topic", "a")]).await
 }
 
-/// Design §3 and B-1044: a cookie `POST` must come from the hub's own origin; nothing else is
-/// allowed unless `publish_origins` says so. B-391: 400 `invalid_request`.
+/// A cookie `POST` must come from the hub's own origin; nothing else is allowed unless
+/// `publish_origins` says so. Else it is 400 `invalid_request` (B-391, B-1044).
 #[tokio::test]
 async fn a_cookie_post_comes_from_the_hubs_origin() {
     let hub = Hub::start(ORDINARY);
@@ -128,7 +128,7 @@ async fn a_cookie_post_comes_from_the_hubs_origin() {
     assert_eq!(answer.status, 400, "Origin counts before Referer");
 }
 
-/// `publish_origins` widens it (B-226, B-390).
+/// `publish_origins` allows further origins (B-226, B-390).
 #[tokio::test]
 async fn publish_origins_are_let_in() {
     let hub = Hub::start(&format!(
@@ -157,8 +157,8 @@ async fn publish_origins_are_let_in() {
     assert_eq!(answer.status, 200, "the rule is for cookies only");
 }
 
-/// A hub whose public URL is one of HTTPS, behind a proxy that does TLS, takes no cookie from a page of
-/// plain HTTP, which anybody in the network between can write.
+/// A hub whose public URL is HTTPS, behind a proxy that does TLS, takes no cookie from a page of
+/// plain HTTP, which any attacker in the network between can write.
 #[tokio::test]
 async fn an_https_hub_takes_no_cookie_from_http() {
     for directive in [

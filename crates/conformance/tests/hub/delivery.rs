@@ -1,4 +1,4 @@
-//! What reaches whom, when much else is going on (design §1 and §4).
+//! Which updates reach which subscribers while much else is going on.
 
 use std::time::Duration;
 
@@ -87,10 +87,10 @@ async fn a_small_size_costs_a_live_reader_nothing() {
     }
 }
 
-/// An idle subscriber is not passed by the traffic of others: 64 MiB on other topics go by, twice
-/// what the ring holds, and its next 100 updates still come.
+/// Traffic on other topics does not pass an idle subscriber: after 64 MiB of it, twice what the
+/// ring holds, the next 100 updates for that subscriber still come.
 #[tokio::test]
-async fn an_idle_subscriber_is_not_passed_by_others() {
+async fn others_traffic_does_not_pass_an_idle_subscriber() {
     let hub = Hub::start("anonymous\ntransport memory {\nmax_bytes 32MiB\n}");
     let mut idle = hub.client().subscribe(&[exact("mine")]).await;
     let mut publisher = hub.publisher().keep().await;
@@ -111,9 +111,9 @@ async fn an_idle_subscriber_is_not_passed_by_others() {
     }
 }
 
-/// One slow reader delays nobody (design §1): it does not read while others get everything.
+/// One slow reader delays no other: it does not read while the others get everything.
 #[tokio::test]
-async fn a_slow_reader_delays_nobody() {
+async fn a_slow_reader_delays_no_other() {
     let hub = Hub::start("anonymous\ntransport memory\ndispatch_timeout 0s");
     let mut slow = hub
         .client()
@@ -137,8 +137,8 @@ async fn a_slow_reader_delays_nobody() {
     }
 }
 
-/// Design §5: on `transport memory` a reader that the ring has passed is ended, never skipped
-/// over: what it got is without a gap, and its next cursor tells that something is missing.
+/// On `transport memory` the hub ends a reader that the ring has passed, and never skips over
+/// updates: the reader got no gap, and its next cursor shows that something is missing.
 #[tokio::test]
 async fn a_reader_that_was_passed_is_ended() {
     let hub = Hub::start("anonymous\ndispatch_timeout 0s\ntransport memory {\nmax_bytes 1MiB\n}");

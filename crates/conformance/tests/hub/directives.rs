@@ -4,7 +4,8 @@ use serde_json::json;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::token::{Token, exact};
 
-/// B-204, B-421: scheme and authority as received must be those of a public URL.
+/// The scheme and authority of a request, as received, must be those of a public URL (B-204,
+/// B-421).
 #[tokio::test]
 async fn other_origins_than_the_public_ones_are_misdirected() {
     let hub = Hub::start_on(
@@ -44,7 +45,7 @@ async fn accepted_audiences_are_accepted_beside_the_own() {
     }
 }
 
-/// B-216: the transport of older files.
+/// `transport_url` is the transport of older files (B-216).
 #[tokio::test]
 async fn a_transport_may_be_a_url() {
     let hub = Hub::start("anonymous\ntransport_url bolt://kept.db?size=2");
@@ -58,7 +59,7 @@ async fn a_transport_may_be_a_url() {
     assert_eq!(stream.several().await, ["2", "3"]);
 }
 
-/// B-090: a hub to play with lets anybody subscribe, and still nobody publish without a token.
+/// With `playground` every client may subscribe, and publishing still needs a token (B-090).
 #[tokio::test]
 async fn a_playground_is_open() {
     let hub = Hub::classic("playground\ntransport memory");
@@ -75,9 +76,10 @@ async fn a_playground_is_open() {
     assert_eq!(stream.data().await, "from a page");
 }
 
-/// B-958, B-1017: scheme and host are those that the client used, if a trusted proxy says so.
+/// Scheme and host are those that the client used, if a trusted proxy forwards them (B-958,
+/// B-1017).
 #[tokio::test]
-async fn a_trusted_proxy_tells_how_it_was_asked() {
+async fn a_trusted_proxy_forwards_scheme_and_host() {
     const METADATA: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
     for (directive, status) in [("trusted_proxies private_ranges", 200), ("", 401)] {
         let hub = Hub::start(&format!(

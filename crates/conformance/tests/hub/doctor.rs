@@ -115,15 +115,15 @@ async fn each_fault_has_its_remedy() {
             "{fault}: {remedy} is not in:\n{text}"
         );
     }
-    let nobody = format!("http://127.0.0.1:{}", talaria_conformance::free_port());
-    let text = said(&doctor(&home, &[&nobody]));
+    let unused = format!("http://127.0.0.1:{}", talaria_conformance::free_port());
+    let text = said(&doctor(&home, &[&unused]));
     assert!(
         text.contains("FAULT   connection: ") && text.contains("faults: 1"),
         "{text}"
     );
 }
 
-/// Which hubs let a client choose their identity, and how that is told.
+/// A hub that lets a client choose its identity has a fault, and the report names it.
 #[tokio::test]
 async fn an_identity_that_clients_choose_is_a_fault() {
     const FAULT: &str = "FAULT   identity: the hub takes its name from the ";
@@ -158,7 +158,8 @@ async fn an_identity_that_clients_choose_is_a_fault() {
         let text = said(&doctor(&home, &[&url]));
         assert!(text.contains(says), "{name} {directives}: {text}");
     }
-    // Without a token nobody knows whether it serves those of 0.x, which name no hub.
+    // Without a token the doctor cannot tell whether the hub serves those of 0.x, which name no
+    // hub.
     let hub = home
         .start("http://:0", "transport memory", &[])
         .expect("it starts");
@@ -221,7 +222,7 @@ async fn buffering(hub: std::net::SocketAddr) -> u16 {
     port
 }
 
-/// A proxy that collects a stream is found out.
+/// The doctor finds a proxy that collects a stream.
 #[tokio::test]
 async fn a_buffering_proxy_is_found() {
     let home = Home::new();

@@ -36,6 +36,9 @@ fn every_test_of_the_conformance_table_exists() {
             .iter()
             .filter(|path| path.file_stem().is_some_and(|stem| stem == module))
             .any(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(&function)));
-        assert!(exists, "docs/conformance.md names {name}, which is no test");
+        assert!(
+            exists,
+            "docs/conformance.md names {name}, which is not a test"
+        );
     }
 }

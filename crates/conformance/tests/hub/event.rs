@@ -4,7 +4,7 @@ use talaria_conformance::event::Event;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::token::exact;
 
-/// B-356: type, retry, id and data as published; a type only if there is one.
+/// Type, retry, id and data as published; a type only if there is one (B-356).
 #[tokio::test]
 async fn fields_arrive_as_published() {
     let hub = Hub::ordinary();
@@ -75,8 +75,8 @@ async fn data_is_split_at_every_line_break() {
     }
 }
 
-/// "If omitted, the hub MUST generate either a valid IRI […]": ours is a version 8 UUID (design §3),
-/// and no two are the same.
+/// "If omitted, the hub MUST generate either a valid IRI […]": ours is a version 8 UUID, and no two
+/// are the same.
 #[tokio::test]
 async fn generated_ids_are_uuids_of_version_8() {
     let hub = Hub::ordinary();

@@ -106,9 +106,9 @@ async fn floods_end_the_connection() {
     }
 }
 
-/// A client that acknowledges each byte that it receives, and asks for pings between, is not one that floods.
+/// A client that acknowledges each byte that it receives, and sends pings between, does not flood.
 #[tokio::test]
-async fn busy_clients_are_no_flood() {
+async fn busy_clients_do_not_flood() {
     let hub = Hub::ordinary();
     let mut frames = Frames::connect(hub.address, 65_535).await;
     let path = format!("{HUB_PATH}?match=a");
@@ -155,7 +155,7 @@ fn resident(hub: &Hub) -> usize {
     number.parse::<usize>().unwrap() * 1024
 }
 
-/// Opens connections that send this, and says by how much the hub grew for each, in bytes.
+/// Opens connections that send this, and returns by how many bytes the hub grew for each.
 async fn grown(name: &str, hub: &Hub, sent: &[u8], connections: usize) -> usize {
     let connections = count(2 * connections, connections);
     // What the first one needs is there once.

@@ -1,4 +1,4 @@
-//! Both generations of the protocol on one hub (design §6; B-601 to B-660).
+//! Both generations of the protocol on one hub (B-601 to B-660).
 
 use serde_json::{Value, json};
 use talaria_conformance::PATIENCE;
@@ -42,7 +42,7 @@ async fn both_generations_exchange_updates() {
     }
 }
 
-/// "Token Validation": a token with Mercure details is judged as ever, whatever else is enabled.
+/// A token with Mercure details is judged as ever, whatever else is enabled ("Token Validation").
 #[tokio::test]
 async fn modern_tokens_are_judged_strictly_under_every_rule() {
     let compatible = format!("{HISTORY}\nprotocol_version_compatibility 7");
@@ -77,7 +77,8 @@ async fn modern_tokens_are_judged_strictly_under_every_rule() {
     }
 }
 
-/// Of 0.x tokens the signature counts, and `exp` and `nbf` where they are (B-612, B-637).
+/// Of a 0.x token the hub checks the signature, and `exp` and `nbf` if they are present (B-612,
+/// B-637).
 #[tokio::test]
 async fn an_older_token_needs_its_signature_and_a_future() {
     let hub = Hub::classic(HISTORY);
@@ -97,7 +98,7 @@ async fn an_older_token_needs_its_signature_and_a_future() {
     }
 }
 
-/// On a modern hub a 0.x token and a `topic` parameter are named as such, with the remedy.
+/// A modern hub calls a 0.x token and a `topic` parameter by name, with the remedy.
 #[tokio::test]
 async fn a_modern_hub_names_what_is_of_0_x() {
     let hub = Hub::start(HISTORY);
@@ -113,7 +114,7 @@ async fn a_modern_hub_names_what_is_of_0_x() {
     assert!(answer.text.contains("0.x"), "{}", answer.text);
 }
 
-/// B-614: `publish` and `subscribe` hold selectors or objects, under either name of the claim.
+/// `publish` and `subscribe` hold selectors or objects, under either name of the claim (B-614).
 #[tokio::test]
 async fn the_claim_has_several_forms() {
     let hub = Hub::classic(HISTORY);
@@ -145,7 +146,8 @@ async fn the_claim_has_several_forms() {
     }
 }
 
-/// B-616, B-617, B-652: header, then query, then the cookie of either generation.
+/// The hub reads the header, then the query, then the cookie of either generation (B-616, B-617,
+/// B-652).
 #[tokio::test]
 async fn an_older_token_may_come_in_the_query_and_in_its_cookie() {
     let hub = Hub::classic("transport memory");
@@ -167,7 +169,7 @@ async fn an_older_token_may_come_in_the_query_and_in_its_cookie() {
     assert_eq!(modern.client().get(&target).await.status, 401);
 }
 
-/// B-638, B-639, B-660: every name of the cursor resumes, and both fields name it.
+/// Every name of the cursor resumes, and both fields name it (B-638, B-639, B-660).
 #[tokio::test]
 async fn every_name_of_the_cursor_resumes() {
     let hub = Hub::classic(HISTORY);
@@ -195,7 +197,7 @@ async fn every_name_of_the_cursor_resumes() {
     assert_eq!(stream.data().await, "2");
 }
 
-/// B-631 to B-635: a 0.x client learns the status codes it knows, from a classic hub only.
+/// A classic hub, and no other, answers a 0.x client with the status codes of 0.x (B-631 to B-635).
 #[tokio::test]
 async fn answers_are_of_the_rule() {
     let classic = Hub::classic("transport memory");
@@ -233,7 +235,7 @@ async fn answers_are_of_the_rule() {
         let answer = subscriber.get("/.well-known/mercure?topic=a").await;
         assert_eq!(answer.status, malformed);
     }
-    // Who speaks 1.0 is answered in 1.0 by a classic hub too.
+    // A classic hub answers clients of 1.0 as 1.0 does.
     let token = Token::new(&classic.audience).grant("publish", &[exact("b")]);
     let client = classic.client().bearer(&classic.sign_as_publisher(&token));
     let answer = client.publish(&[("topic", "a")]).await;
@@ -245,7 +247,7 @@ async fn answers_are_of_the_rule() {
     );
 }
 
-/// B-622: with compatibility 7 public updates need no grant, private ones do.
+/// With compatibility 7 public updates need no grant, private ones do (B-622).
 #[tokio::test]
 async fn compatibility_7_lets_public_updates_in() {
     let hub = Hub::classic("anonymous\ntransport memory\nprotocol_version_compatibility 7");
@@ -260,7 +262,7 @@ async fn compatibility_7_lets_public_updates_in() {
     assert_eq!(client.publish(&[("topic", "a")]).await.status, 403);
 }
 
-/// B-470, B-474: 0.x clients may ask for a thousand topics at once.
+/// 0.x clients may ask for a thousand topics at once (B-470, B-474).
 #[tokio::test]
 async fn a_thousand_topics_fit_into_one_subscription() {
     let hub = Hub::classic(HISTORY);

@@ -1,5 +1,5 @@
-//! What a request's head may hold, and for how long it may come (B-300, RFC 9112, section 2.3; RFC 9113,
-//! section 10.5.1).
+//! How large a request's head may be, and how long it may take (B-300; RFC 9112, section 2.3; RFC
+//! 9113, section 10.5.1).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 const QUICK: &str = "anonymous\ntransport memory\nheader_timeout 1s";
 
-/// What comes until the hub closes.
+/// Reads until the hub closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = within("the end", stream.read_to_end(&mut answer)).await;
@@ -72,7 +72,8 @@ async fn idle_connections_have_more_time() {
     kept.publish(&[("topic", "a")]).await;
 }
 
-/// The same over HTTP/2: a block without an end, frames that add nothing to it, and parts of a frame's head.
+/// Slow heads end over HTTP/2 too: a block without an end, frames that add nothing to it, and parts
+/// of a frame's head.
 #[tokio::test]
 async fn slow_heads_end_over_http2() {
     let hub = Hub::start(QUICK);
@@ -122,9 +123,10 @@ async fn slow_handshakes_end() {
     }
 }
 
-/// 128 KiB with the target, and what `max_header_size` and `max_header_fields` say.
+/// A head may have 128 KiB with its target, and `max_header_size` and `max_header_fields` change
+/// the bounds.
 #[tokio::test]
-async fn heads_have_the_size_that_is_said() {
+async fn heads_have_the_configured_size() {
     for (directive, length, fields, status) in [
         ("", 120_000, 90, 200),
         ("", 132_000, 1, 431),
@@ -151,8 +153,8 @@ async fn heads_have_the_size_that_is_said() {
     }
 }
 
-/// What heads hold together is bounded: one address has no more than its share, another one is served, and
-/// what is given up is free again.
+/// The memory of all heads together is bounded: one address has no more than its share, another one
+/// is served, and freed memory is available again.
 #[tokio::test]
 async fn heads_have_a_bound_together() {
     let hub = Hub::start("anonymous\ntransport memory\nmax_header_memory 4MiB");
@@ -199,9 +201,10 @@ async fn heads_have_a_bound_together() {
     .await;
 }
 
-/// A body that declares to be too large is refused before it is asked for, and so is one without a token.
+/// The hub refuses a body that declares too large a size, or that comes without a token, before it
+/// asks for it.
 #[tokio::test]
-async fn no_body_is_asked_for_that_is_refused() {
+async fn the_hub_asks_for_no_body_that_it_refuses() {
     let hub = Hub::classic("anonymous\ntransport memory");
     let host = &hub.host;
     let token = hub.publisher_token(&[talaria_conformance::token::exact("*")]);

@@ -19,7 +19,8 @@ const HOSTS: [&str; 8] = [
     "HUB.EXAMPLE.",
 ];
 
-/// On a site that names its host, whatever host, method and version; 421 stays for the hub itself.
+/// On a site that names its host `/healthz` answers whatever host, method and version; 421 stays
+/// for the hub itself.
 #[tokio::test]
 async fn health_answers_any_host() {
     let hub = Hub::start_on("http://hub.example:0", DIRECTIVES);

@@ -59,8 +59,8 @@ async fn rest(mut frames: Frames, opens_at: f64) -> Vec<u8> {
     }
 }
 
-/// What a client receives that gives its stream this window: nothing, the comment, and the first
-/// byte of an update whose others then wait in the hub's HTTP/2 layer.
+/// The windows of streams, and what comes through them: nothing, the comment, and the first byte of
+/// an update whose others then wait in the hub's HTTP/2 layer.
 const WINDOWS: [(u32, &[u8]); 3] = [(0, b""), (2, b":\n"), (3, b":\ni")];
 
 /// Subscriptions to `a` with each window, once an update was published and has filled them.
@@ -161,8 +161,8 @@ async fn rotation_ends_a_stream_without_window() {
     }
 }
 
-/// RFC 9113, section 8.1: an answer may come before the body, but then the stream is reset, which
-/// curl (and so PHP) takes for an error while it still sends. So a short body is taken first.
+/// An answer may come before the body, but then the stream is reset, which curl (and so PHP) takes
+/// for an error while it still sends (RFC 9113, section 8.1). So a short body is taken first.
 #[tokio::test]
 async fn a_refused_publish_is_answered_after_its_body() {
     let hub = Hub::ordinary();

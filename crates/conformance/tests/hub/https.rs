@@ -80,8 +80,8 @@ async fn a_local_authority_certifies_localhost() {
     );
 }
 
-/// B-063: a client that verifies finds that the certificate is not for a name that is not served;
-/// another `Host` gets 421.
+/// A client that verifies finds that the certificate is not for a name that is not served; another
+/// `Host` gets 421 (B-063).
 #[tokio::test]
 async fn other_names_are_refused() {
     let home = Home::new();
@@ -104,7 +104,8 @@ async fn other_names_are_refused() {
     assert_eq!(text(&curl(&home, &status)), "421");
 }
 
-/// B-065: the root outlives the process, so that a client trusts it once; `trust --print` shows it.
+/// The root outlives the process, so that a client trusts it once; `trust --print` shows it
+/// (B-065).
 #[tokio::test]
 async fn the_root_stays() {
     let home = Home::new();
@@ -122,7 +123,7 @@ async fn the_root_stays() {
     assert!(text(&run_curl(&kept, &[&url])).contains("Disallow"));
 }
 
-/// Makes a certificate for a host that signs itself, and its key, in these files of a folder.
+/// Makes a self-signed certificate for a host, and its key, in these files of a folder.
 pub fn certify(folder: &Path, host: &str, [certificate, key]: [&str; 2]) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
@@ -160,8 +161,8 @@ async fn a_certificate_may_come_from_files() {
     assert!(error.contains("k.pem"), "{error}");
 }
 
-/// B-065: the authority that the existing hub left in the volume goes on, so that nobody must trust
-/// a new root. Its keys are of the form `EC PRIVATE KEY` (RFC 5915).
+/// The authority that the existing hub left in the volume stays in use, so that no client must
+/// trust a new root (B-065). Its keys have the form `EC PRIVATE KEY` (RFC 5915).
 #[tokio::test]
 async fn an_existing_authority_goes_on() {
     let home = Home::new();
@@ -213,8 +214,8 @@ async fn an_existing_authority_goes_on() {
     }
 }
 
-/// B-062, B-292: what is asked for over plain HTTP is sent to HTTPS, whatever it is, but for a
-/// request that names no host.
+/// Requests over plain HTTP are redirected to HTTPS, whatever they ask for, except one that names
+/// no host (B-062, B-292).
 #[tokio::test]
 async fn plain_http_is_sent_to_https() {
     let home = Home::new();
@@ -252,8 +253,8 @@ async fn plain_http_is_sent_to_https() {
     assert_eq!(text(&curl(&home, &nameless)), "421");
 }
 
-/// B-065, B-871: the health check of the recipes, `curl -f https://localhost/healthz`, knows no root
-/// but the machine's. Where the process may not write those, the log says how to.
+/// The health check of the recipes, `curl -f https://localhost/healthz`, knows no root but the
+/// machine's (B-065, B-871). Where the process may not write those, the log says how to.
 #[tokio::test]
 async fn the_machine_trusts_its_own_hub() {
     let home = Home::new();

@@ -21,7 +21,7 @@ async fn publish(hub: &Hub, client: &Client, origin: &str) -> u16 {
     client.publish(&[("topic", "a")]).await.status.as_u16()
 }
 
-/// The same with a request line and fields that no library would send.
+/// Publishes as [`publish`] does, with a request line and fields that no library would send.
 async fn publish_raw(hub: &Hub, line: &str, fields: &str, origin: &str) -> String {
     let token = token(hub, &format!("{origin}{HUB_PATH}"));
     let request = format!(
@@ -74,6 +74,12 @@ async fn honest_set_ups_need_no_more_than_they_did() {
         let status = publish(&hub, &client, "http://localhost:8080").await;
         assert_eq!(status, 200, "{directive}");
     }
+}
+
+/// Proxies and inner names work without a pinned identifier, each with the token that its application
+/// has.
+#[tokio::test]
+async fn honest_proxies_need_no_pinned_identifier() {
     // A proxy that does TLS and tells so, with and without the host that it was asked by.
     let hub = Hub::start_on(
         "http://localhost:0",
@@ -115,8 +121,8 @@ async fn honest_set_ups_need_no_more_than_they_did() {
     assert_eq!(publish(&hub, &client, "http://127.0.0.1").await, 200);
 }
 
-/// Where `public_urls` says what the hub is called, a site address that is not among them is no name of
-/// it, and one that is can be named by whoever comes by another.
+/// If `public_urls` lists the hub's names, a site address that is not among them is not a name of
+/// the hub, and a listed one is a name for every client, whatever the URL in its request.
 #[tokio::test]
 async fn public_urls_are_all_the_names_there_are() {
     let home = Home::new();
@@ -221,7 +227,7 @@ async fn a_client_does_not_choose_the_port_of_a_named_site() {
     let line = format!("{HUB_PATH} HTTP/1.1");
     let empty = publish_raw(&hub, &line, "Host: 127.0.0.1:\r\n", "http://127.0.0.1:").await;
     assert_eq!(raw::status(&empty), 401, "{empty}");
-    // A proxy that tells of TLS alone does not let its client choose the port.
+    // A proxy that forwards only that TLS was used does not let its client choose the port.
     let hub = Hub::start(&format!("{ORDINARY}\ntrusted_proxies 127.0.0.1"));
     let proxied = hub
         .client()
@@ -230,8 +236,8 @@ async fn a_client_does_not_choose_the_port_of_a_named_site() {
     assert_eq!(publish(&hub, &proxied, "https://127.0.0.1:9").await, 401);
 }
 
-/// RFC 9110, section 7.2: what is not a host with perhaps a port is 400 with the reason, on the hub's
-/// path, around it and on both protocols.
+/// A `Host` that is not a host with perhaps a port gets 400 with the reason, on the hub's path,
+/// around it and over both protocols (RFC 9110, section 7.2).
 #[tokio::test]
 async fn a_host_is_parsed_strictly() {
     for name in ["http://127.0.0.1:0", "http://:0"] {
@@ -277,9 +283,10 @@ async fn a_host_is_parsed_strictly() {
     }
 }
 
-/// Who names no host has no audience derived from that, and no document of the hub's identity.
+/// A request without a host has no audience derived from it, and gets no document of the hub's
+/// identity.
 #[tokio::test]
-async fn no_host_is_no_audience() {
+async fn a_request_without_a_host_has_no_audience() {
     let any = Hub::start_on("http://:0", ORDINARY);
     let line = format!("{HUB_PATH} HTTP/1.0");
     for origin in ["://", "http://", "", "http://localhost"] {

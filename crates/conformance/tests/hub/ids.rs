@@ -1,5 +1,5 @@
-//! "Reconnection": an id that a publisher chose is found again by a `Last-Event-ID` field as clients send
-//! it, or it was refused.
+//! An id that a publisher chose is either found again by a `Last-Event-ID` field as clients send
+//! it, or refused ("Reconnection").
 
 use serde_json::json;
 use talaria_conformance::HUB_PATH;
@@ -30,7 +30,7 @@ fn older_publisher(hub: &Hub) -> Client {
     hub.client().bearer(&hub.sign_as_publisher(&token))
 }
 
-/// A cursor among the bytes of a request of its own.
+/// A cursor among the bytes of a separate request.
 async fn cursor_of(hub: &Hub, field: &[u8]) -> String {
     let head = format!(
         "GET {HUB_PATH}?match=a HTTP/1.1\r\nHost: {}\r\nLast-Event-ID:",
@@ -129,7 +129,7 @@ async fn ids_that_a_field_would_change_are_refused() {
     }
 }
 
-/// A cursor that is none stays unknown, however it is read.
+/// A cursor that names no update stays unknown, however it is read.
 #[tokio::test]
 async fn what_names_no_update_stays_unknown() {
     let hub = Hub::start(HISTORIES[0]);

@@ -60,8 +60,8 @@ async fn publish(hub: &Hub, issuer: &str, key: &Key) -> u16 {
     publisher.publish(&[("topic", "a")]).await.status.as_u16()
 }
 
-/// B-236: a set in a file is there when the hub answers, and read again for a key that is not in
-/// it, once.
+/// A set in a file is there when the hub answers, and read again for a key that is not in it, once
+/// (B-236).
 #[tokio::test]
 async fn a_set_in_a_file_is_read_again_for_a_new_key() {
     const ISSUER: &str = "https://issuer.example";
@@ -234,7 +234,7 @@ async fn a_set_is_fetched_over_https() {
         issuer(second, "/other"),
         issuer(third, "/moved"),
     );
-    // Nobody listens yet.
+    // The issuer does not listen yet.
     let hub = start(&home, &directives);
     assert_eq!(publish(&hub, first, &old).await, 401);
     let site = Site::start(home.path(), port);
@@ -257,8 +257,8 @@ async fn a_set_is_fetched_over_https() {
     assert_eq!(publish(&hub, first, &new).await, 401);
 }
 
-/// RFC 8414, OpenID Connect Discovery: the address of the set is in the issuer's metadata, which must be
-/// the issuer's own.
+/// The address of the set is in the issuer's metadata, which must be the issuer's own (RFC 8414, OpenID
+/// Connect Discovery).
 #[tokio::test]
 async fn a_set_is_discovered() {
     let home = Home::new();

@@ -26,8 +26,8 @@ fn with_set(file: &str) -> String {
     )
 }
 
-/// What is not a file, or is none of a key's size, is an error of the start, which neither waits nor
-/// fills its memory.
+/// A key that is not a file, or too large, is an error at start, which neither waits nor fills the
+/// memory.
 #[tokio::test]
 async fn a_key_is_a_file_of_a_bounded_size() {
     let home = Home::new();
@@ -69,8 +69,8 @@ async fn a_key_is_a_file_of_a_bounded_size() {
     assert!(said.expect_err("no text").contains("UTF-8"));
 }
 
-/// Keys that every user may read, and folders in which every user may replace files, are warned of with
-/// the command that helps. Links to keys are followed, as containers have them.
+/// The hub warns of keys that every user may read, and of folders in which every user may replace
+/// files, with the command that helps. It follows links to keys, as containers have them.
 #[tokio::test]
 async fn permissions_are_warned_of() {
     let home = Home::new();
@@ -153,8 +153,8 @@ async fn tokens_may_be_bound_to_a_lifetime() {
     }
 }
 
-/// RFC 9110, section 8.4: a body that is coded in a way that is not decoded here is 415, to publish and to
-/// query, whatever the coding; `identity` is none.
+/// A body in a coding that the hub does not decode gets 415, for a publish and a query, whatever
+/// the coding; `identity` is not a coding (RFC 9110, section 8.4).
 #[tokio::test]
 async fn only_identity_is_decoded() {
     let hub = Hub::start("anonymous\ntransport memory");

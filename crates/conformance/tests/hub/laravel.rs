@@ -51,8 +51,8 @@ fn all(topics: &[String]) -> Vec<Matcher> {
     topics.iter().map(|topic| exact(topic.clone())).collect()
 }
 
-/// B-1043, B-1044: a whisper is a private publish by cookie from a page of the hub's own origin, on
-/// topics of its own; more than a hundred of each in one token.
+/// A whisper is a private publish by cookie from a page of the hub's own origin, on whisper topics;
+/// one token has more than a hundred of each (B-1043, B-1044).
 #[tokio::test]
 async fn a_whisper_is_a_publish_by_cookie_from_the_own_origin() {
     let hub = hub();
@@ -88,8 +88,8 @@ async fn a_whisper_is_a_publish_by_cookie_from_the_own_origin() {
     assert_eq!(whispers.data().await, "still typing");
 }
 
-/// B-1041: a stream ends when its token does, and resumes with another token and another set of
-/// topics, without gap or repetition.
+/// A stream ends when its token does, and resumes with another token and another set of topics,
+/// without gap or repetition (B-1041).
 #[tokio::test]
 async fn a_stream_ends_at_exp_and_resumes_with_other_topics() {
     let hub = hub();
@@ -108,7 +108,8 @@ async fn a_stream_ends_at_exp_and_resumes_with_other_topics() {
     let last = backend(channel("a"), "1").await;
     assert_eq!(stream.event().await.id, last);
     stream.end().await;
-    // While nobody listens: one that is listened to before and after, one before, one after.
+    // While no stream is open: one on a topic selected before and after, one on a topic selected
+    // before, one on a topic selected after.
     backend(channel("b"), "2").await;
     backend(channel("a"), "not any more").await;
     backend(channel("c"), "3").await;

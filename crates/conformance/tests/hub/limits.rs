@@ -4,16 +4,14 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use http::StatusCode;
-use talaria_conformance::client::{Answer, Client, finish, form, target};
+use talaria_conformance::client::{Answer, Client, finish, target};
 use talaria_conformance::event::Item;
-use talaria_conformance::frames::{Frames, kind};
 use talaria_conformance::hub::Hub;
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Matcher, Token, exact, pattern};
-use talaria_conformance::{HUB_PATH, count, raw, within};
-use tokio::net::TcpStream;
+use talaria_conformance::{count, within};
 
-/// Subscribes; the refusal, if it is one.
+/// Subscribes, and returns the refusal if there is one.
 async fn try_subscribe(client: &Client, matchers: &[Matcher]) -> Result<EventStream, Answer> {
     let parameters: Vec<_> = matchers.iter().map(Matcher::parameter).collect();
     let (answer, local) = client.open("GET", &target(&parameters), Bytes::new()).await;
@@ -194,7 +192,7 @@ async fn clients_of_0_x_are_told_the_same() {
     );
 }
 
-/// Twenty addresses take what they can; a newcomer is served, and so is who publishes.
+/// Twenty addresses take what they can; a newcomer is served, and so are publishers.
 #[tokio::test]
 async fn a_newcomer_is_served_beside_twenty_that_take_all_they_can() {
     let total = count(2_000, 200);
@@ -221,7 +219,7 @@ async fn a_newcomer_is_served_beside_twenty_that_take_all_they_can() {
     assert_eq!(honest.data().await, "1");
 }
 
-/// However many come and go, all of it can be had again.
+/// However many clients come and go, all of the memory is available again.
 #[tokio::test]
 async fn what_ten_thousand_held_is_given_back() {
     let hub = Hub::start(
@@ -254,8 +252,8 @@ async fn what_ten_thousand_held_is_given_back() {
     .await;
 }
 
-/// Behind a trusted proxy a client is whom the proxy names last, and not the proxy; what a client
-/// writes itself counts for nothing, with or without a proxy.
+/// Behind a trusted proxy the client is the last address that the proxy names, and not the proxy.
+/// What a client writes itself counts for nothing, with or without a proxy.
 #[tokio::test]
 async fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     let directives = "anonymous\ntransport memory\nmax_streams_per_address 1\n";
@@ -286,7 +284,7 @@ async fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     let _other = forwarded(behind.client(), "192.0.2.2")
         .subscribe(&[exact("a")])
         .await;
-    // Whoever comes past the proxy.
+    // A client that bypasses the proxy.
     let past = at(&behind, 9);
     let _past = forwarded(past.clone(), "192.0.2.3")
         .subscribe(&[exact("a")])
@@ -310,94 +308,8 @@ async fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     .await;
 }
 
-/// The streams of one HTTP/2 connection may not select more than a connection may have, however few
-/// bytes that takes to say; another connection, and the hub, are not concerned.
-#[tokio::test]
-async fn one_connection_does_not_fill_the_memory() {
-    let hub = Hub::start("anonymous\ntransport memory\nmax_matcher_memory_per_connection 200KiB");
-    let mut frames = Frames::connect(hub.address, 65_535).await;
-    for number in 0..100_u32 {
-        let matcher = |part: u32| pattern(format!("/{number}/{part}/:a{{/:b}}?{{/:c}}?"));
-        let matchers: Vec<_> = (0..64).map(matcher).collect();
-        let parameters: Vec<_> = matchers.iter().map(Matcher::parameter).collect();
-        let path = target(&parameters);
-        let fields = [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":authority", hub.host.as_str()),
-            (":path", &path),
-        ];
-        frames.output.request(1 + 2 * number, &fields).await;
-    }
-    let (mut accepted, mut refused) = (0, 0);
-    while accepted + refused < 100 {
-        let frame = within("a head", frames.input.next())
-            .await
-            .unwrap()
-            .unwrap();
-        match frame.payload.first() {
-            // 200, of the static table.
-            Some(0x88) if frame.kind == kind::HEADERS => accepted += 1,
-            _ if frame.kind == kind::HEADERS => refused += 1,
-            _ => {}
-        }
-    }
-    // 64 patterns of half a KiB or more.
-    assert!((1..10).contains(&accepted), "{accepted} streams");
-    hub.client().subscribe(&[pattern("/a/:b")]).await;
-}
-
-/// Half-sent bodies of anonymous clients do not stand in the way of publishers, not even at the same
-/// address, nor of subscribers.
-#[tokio::test]
-async fn half_sent_bodies_leave_room_for_publishers() {
-    let hub = Hub::start(
-        "anonymous\ntransport memory\nmax_body_memory 1MiB\nmax_request_body_size 300KiB",
-    );
-    let begun = format!(
-        "QUERY {HUB_PATH} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 60000\r\nexpect: 100-continue\r\n\r\n",
-        hub.host
-    );
-    // A client that is told to continue holds what it declares.
-    let mut half = Vec::new();
-    loop {
-        let mut stream = TcpStream::connect(hub.address).await.unwrap();
-        let head = raw::begin(&mut stream, begun.as_bytes()).await;
-        if raw::status(&head) == 429 {
-            break;
-        }
-        assert_eq!(raw::status(&head), 100);
-        half.push(stream);
-        assert!(half.len() < 10, "more than a quarter");
-    }
-    let body = form(&[("match", &"a".repeat(60_000))]);
-    let query = || async {
-        let client = hub.client().form();
-        client.send("QUERY", HUB_PATH, body.clone()).await
-    };
-    let answer = query().await;
-    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(
-        answer.text.contains("bytes of request bodies"),
-        "{}",
-        answer.text
-    );
-    assert_eq!(answer.header("retry-after"), "1");
-    let mut stream = hub.client().subscribe(&[exact("a")]).await;
-    let data = "d".repeat(200_000);
-    for _ in 0..3 {
-        hub.publisher()
-            .published(&[("topic", "a"), ("data", &data)])
-            .await;
-        assert_eq!(stream.data().await.len(), data.len());
-    }
-    drop(half);
-    let again = async { while query().await.status == StatusCode::TOO_MANY_REQUESTS {} };
-    within("room", again).await;
-}
-
-/// What honest clients need fits the defaults: Laravel's sixty presence channels, several patterns
-/// a stream, one selection for all.
+/// The needs of honest clients fit the defaults: Laravel's sixty presence channels, several
+/// patterns a stream, one selection for all.
 #[tokio::test]
 async fn honest_clients_fit_the_defaults() {
     let hub = Hub::start("anonymous\ntransport memory\nsubscriptions");

@@ -1,5 +1,5 @@
-//! A log that is not read, or cannot be written, changes nothing else: requests, streams, memory and the
-//! end of the process.
+//! A log that no process reads, or that cannot be written, changes nothing else: requests, streams,
+//! memory and the end of the process.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
@@ -39,7 +39,7 @@ async fn serves(mut hub: Hub) {
     let mut watched = hub.client().subscribe(&[exact("counted")]).await;
     let mut stranger = hub.client().keep().await;
     let mut publisher = hub.publisher().keep().await;
-    // A line of its own length, so that few requests fill what holds them.
+    // Each line is long, so that few requests fill what holds them.
     let long = format!("{HUB_PATH}/subscriptions/{}", "x".repeat(30_000));
     let before = resident(&hub);
     for number in 0..publishes {
@@ -121,14 +121,15 @@ async fn a_log_whose_reader_is_gone() {
 
 /// The reader reads nothing, from the start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads() {
+async fn a_log_without_a_reader() {
     let (_reader, writer) = full_pipe();
     serves(start(writer)).await;
 }
 
-/// The same with a pipe that does not block, as parents like Node.js make theirs: EAGAIN.
+/// The reader does not read, and the pipe does not block, as parents like Node.js make theirs:
+/// EAGAIN.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_and_that_does_not_block() {
+async fn a_log_without_a_reader_that_does_not_block() {
     let (_reader, writer) = full_pipe();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     serves(start(writer)).await;
@@ -136,7 +137,7 @@ async fn a_log_that_nobody_reads_and_that_does_not_block() {
 
 /// A socket instead of a pipe, as service managers and container runtimes use.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_socket_that_nobody_reads() {
+async fn a_log_socket_without_a_reader() {
     let (_reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
     serves(start(std::os::fd::OwnedFd::from(writer))).await;
 }
@@ -255,8 +256,8 @@ async fn a_log_file_goes_on_once_there_is_room() {
     );
 }
 
-/// The two ends of a hub that does not come up, with a log that nobody reads: the address is in use, and a
-/// signal while the history is opened. Neither waits for the reader.
+/// A hub that fails to start does not wait for the reader of its log, neither when its address is
+/// in use nor when it gets a signal while it opens the history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_start_does_not_wait_for_the_log() {
     let (_reader, writer) = full_pipe();
@@ -321,7 +322,7 @@ async fn wait(child: &mut std::process::Child) -> std::process::ExitStatus {
     }
 }
 
-/// A second signal ends a hub at once whose log is not read (B-050).
+/// A second signal ends a hub at once, even if its log is not read (B-050).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_does_not_wait_for_the_log() {
     let (_reader, writer) = full_pipe();

@@ -1,4 +1,4 @@
-//! What strangers cause in the log: short, escaped, and not without end.
+//! What requests of strangers write into the log: short, escaped lines, and not without end.
 
 use serde_json::json;
 use talaria_conformance::hub::{Home, Hub};
@@ -117,9 +117,9 @@ async fn refusals_behind_a_proxy_are_those_of_its_clients() {
     has(&["reason=\"not_a_method\"", "request refused"]);
 }
 
-/// `RUST_LOG=debug` asks for each.
+/// `RUST_LOG=debug` logs each refusal.
 #[tokio::test]
-async fn whoever_debugs_sees_each_refusal() {
+async fn debugging_shows_each_refusal() {
     let hub = Home::new()
         .start(
             "http://127.0.0.1:0",

@@ -20,7 +20,7 @@ async fn selected(matchers: &[Matcher], topics: &[&str]) -> Vec<String> {
     stream.until("the end").await
 }
 
-/// "Exact Matching": byte for byte, no resolution, no normalization.
+/// Byte for byte, no resolution, no normalization ("Exact Matching").
 #[tokio::test]
 async fn exact_is_byte_equality() {
     let topics = [
@@ -51,8 +51,8 @@ async fn the_wildcard_matches_every_topic() {
     assert_eq!(selected(&[pattern("*")], &topics).await, topics);
 }
 
-/// "URL Pattern": groups, wildcards, optional groups; the host is canonicalized, the rest is
-/// case-sensitive; what is not a URL is not matched.
+/// Groups, wildcards, optional groups; the host is canonicalized, the rest is case-sensitive; what
+/// is not a URL is not matched ("URL Pattern").
 #[tokio::test]
 async fn patterns_match_as_the_url_pattern_standard_says() {
     let topics = [

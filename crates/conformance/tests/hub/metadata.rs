@@ -36,7 +36,7 @@ async fn the_document_says_what_the_hub_is() {
     expected["mercure_subscriptions"] = json!(true);
     expected["authorization_servers"] = json!(["https://a.example"]);
     assert_eq!(document(&hub).await, expected);
-    // "Error Responses": challenges point to it, where the pinned identifier is.
+    // Challenges point to it, where the pinned identifier is ("Error Responses").
     let refused = hub.client().publish(&[("topic", "a")]).await;
     let challenge = refused.header("www-authenticate").to_owned();
     let location = format!("resource_metadata=\"https://hub.example{PATH}\"");

@@ -1,4 +1,4 @@
-//! The delivered set equals a naive predicate, in order, once, live and replayed.
+//! The hub delivers what a naive predicate selects, in order, once, live and replayed.
 //!
 //! Lane and ring are small beside what is published. A hub keeps a bounded number of positions
 //! for a live reader and otherwise judges the log with the reader's own matchers; both ways must
@@ -6,7 +6,7 @@
 //! its socket, and in most cases one update is published [`BURST`] times: a reader of it is
 //! stopped by its full socket long before the burst ends, and the hub's place for it overflows.
 //! That this happens is checked in the kernel's queues. The ring holds more than a case publishes,
-//! so that nobody is passed, and is gone round many times in all.
+//! so that it passes no reader, and is gone round many times in all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -27,7 +27,7 @@ const BURST: usize = 160;
 const BURST_BYTES: usize = 1024;
 /// How many positions the hub keeps for live readers (`LANE_POSITIONS` of the hub).
 const LANE: usize = 64;
-/// What a client takes, read or unread, that nobody polls: hyper's read buffer.
+/// Bytes that a client takes although no task polls it: hyper's read buffer.
 const CLIENT_BYTES: usize = 16 * 1024;
 
 /// Topics of one case, below its own base.
@@ -90,7 +90,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// One that is due everything, so that each burst stops somebody.
+    /// A reader that selects everything, so that each burst stops one.
     fn of_all() -> Self {
         Self {
             matchers: vec![Choice::Any],
@@ -203,8 +203,8 @@ async fn connect(hub: &Hub, reader: &Reader, base: &str, ids: &[String]) -> Even
     client.subscribe_with(&parameters).await
 }
 
-/// How many readers provably have more updates of the burst before them than the hub's place for
-/// them holds: what they are due less what is under way to them.
+/// Counts the readers that provably have more updates of the burst before them than the hub's place
+/// for them holds: what they are due less what is under way to them.
 fn overflown(hub: &Hub, streams: &[(&Reader, EventStream)], update: &Update) -> usize {
     let connections = connections(hub.address);
     let behind = |(reader, stream): &&(&Reader, EventStream)| {

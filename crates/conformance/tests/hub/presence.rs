@@ -1,4 +1,4 @@
-//! "Active Subscriptions": events of who comes and goes, and the API that lists them.
+//! Events of who comes and goes, and the API that lists them ("Active Subscriptions").
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{DETAIL, Token, exact, pattern};
 use tokio::task::JoinSet;
 
-const DIRECTIVES: &str = "anonymous\nsubscriptions\ntransport memory";
+pub(crate) const DIRECTIVES: &str = "anonymous\nsubscriptions\ntransport memory";
 pub(crate) const API: &str = "/.well-known/mercure/subscriptions";
 /// What grants every event and every listing.
 pub(crate) const EVERYTHING: &str = "/.well-known/mercure/subscriptions{/*}?";
@@ -18,7 +18,7 @@ pub(crate) fn watcher(hub: &Hub) -> Client {
     hub.subscriber(&[pattern(EVERYTHING)])
 }
 
-async fn watch(hub: &Hub) -> EventStream {
+pub(crate) async fn watch(hub: &Hub) -> EventStream {
     let mut stream = watcher(hub).subscribe(&[pattern(EVERYTHING)]).await;
     // A subscriber that watches sees its own beginning (B-535).
     let own = document(&mut stream).await;
@@ -26,7 +26,7 @@ async fn watch(hub: &Hub) -> EventStream {
     stream
 }
 
-async fn document(stream: &mut EventStream) -> Value {
+pub(crate) async fn document(stream: &mut EventStream) -> Value {
     let event = stream.event().await;
     assert_eq!(event.event_type, "mercure");
     serde_json::from_str(&event.data).expect("JSON")
@@ -38,8 +38,8 @@ pub(crate) async fn listed(client: &Client, path: &str) -> Value {
     serde_json::from_str(&answer.text).expect("JSON")
 }
 
-/// "Subscription Events": one update for each matcher when it begins and when it ends, private, of
-/// type `mercure`, whose topic has each variable percent-encoded exactly once; "Payloads".
+/// One update for each matcher when it begins and when it ends, private, of type `mercure`, whose
+/// topic has each variable percent-encoded exactly once ("Subscription Events", "Payloads").
 #[tokio::test]
 async fn each_subscription_is_announced_and_ended() {
     let hub = Hub::start(DIRECTIVES);
@@ -91,15 +91,15 @@ async fn each_subscription_is_announced_and_ended() {
         assert_eq!(document["subscriber"], name);
     }
     assert_eq!(watcher(&hub).get(&id).await.status, 404);
-    // They are private: whoever may not read them does not.
+    // They are private: a client that may not read them gets none.
     hub.publisher()
         .published(&[("topic", "x"), ("data", "public")])
         .await;
     assert_eq!(public.data().await, "public");
 }
 
-/// "Subscription API": authorised on the path as sent, also where anonymous subscribers are
-/// allowed; the cursor in `Link`, an entity tag, `application/json`.
+/// Authorised on the path as sent, also where anonymous subscribers are allowed; the cursor in
+/// `Link`, an entity tag, `application/json` ("Subscription API").
 #[tokio::test]
 async fn the_api_needs_a_grant_and_tells_its_cursor() {
     let hub = Hub::start(DIRECTIVES);
@@ -153,7 +153,7 @@ async fn the_api_needs_a_grant_and_tells_its_cursor() {
     assert_eq!(watcher(&off).get(API).await.status, 404);
 }
 
-/// "Subscription API": the cursor joins the events to the list without gap or repetition (B-1045).
+/// The cursor joins the events to the list without gap or repetition ("Subscription API"; B-1045).
 #[tokio::test]
 async fn a_list_and_its_events_join() {
     let hub = Hub::start(DIRECTIVES);
@@ -225,7 +225,7 @@ async fn who_hangs_up_at_once_is_announced_and_ended_once() {
     assert_eq!(left, [EVERYTHING]);
 }
 
-/// Design §7: the subscriptions of a process that was killed are ended by the next, each once.
+/// The subscriptions of a process that was killed are ended by the next, each once.
 #[tokio::test]
 async fn a_killed_hub_ends_its_subscriptions_when_it_is_back() {
     let home = Home::new();
@@ -290,93 +290,6 @@ async fn listed_until(hub: &Hub, count: usize) -> usize {
         }
         document(&mut stream).await;
     }
-}
-
-/// B-556 to B-559, B-641, B-642: a classic hub shows 0.x clients the documents that they know.
-#[tokio::test]
-async fn a_classic_hub_speaks_json_ld_to_0_x() {
-    let hub = Hub::classic(DIRECTIVES);
-    let token = Token::older(json!({
-        "subscribe": ["/.well-known/mercure/subscriptions{/topic}{/subscriber}"],
-        "payload": { "user": "ann" },
-    }));
-    let client = hub.client().bearer(&hub.sign_as_subscriber(&token));
-    let topic = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
-    let mut stream = client.subscribe_with(&[("topic", topic)]).await;
-    let own: Value = serde_json::from_str(&stream.data().await).expect("JSON");
-    assert_eq!(own["topic"], topic);
-    let other = client
-        .subscribe_with(&[("topic", "https://example.com/a")])
-        .await;
-    let event = stream.event().await;
-    assert_eq!(event.event_type, "");
-    let begun: Value = serde_json::from_str(&event.data).expect("JSON");
-    assert_eq!(begun["@context"], "https://mercure.rocks/");
-    assert_eq!(begun["type"], "Subscription");
-    assert_eq!(begun["payload"], json!({ "user": "ann" }));
-    let id = begun["id"].as_str().expect("a string");
-    assert!(id.starts_with(&format!(
-        "{API}/https%3A%2F%2Fexample.com%2Fa/urn%3Auuid%3A"
-    )));
-
-    let answer = client.get(API).await;
-    assert_eq!(answer.header("content-type"), "application/ld+json");
-    let list: Value = serde_json::from_str(&answer.text).expect("JSON");
-    assert_eq!(list["type"], "Subscriptions");
-    assert_eq!(list["lastEventID"], answer.header("etag"));
-    assert_eq!(list["subscriptions"].as_array().map(Vec::len), Some(2));
-    let one = listed(&client, id).await;
-    assert_eq!(one["lastEventID"], answer.header("etag"));
-    let some = listed(&client, &format!("{API}/https%3A%2F%2Fexample.com%2Fa")).await;
-    assert_eq!(some["subscriptions"].as_array().map(Vec::len), Some(1));
-    drop(other);
-    let ended: Value = serde_json::from_str(&stream.data().await).expect("JSON");
-    assert_eq!(
-        (ended["id"].as_str(), &ended["active"]),
-        (Some(id), &json!(false))
-    );
-}
-
-/// B-619: under the compatible rule a `topic` subscription has `topic`, and everything else is of
-/// Mercure 1.0.
-#[tokio::test]
-async fn a_compatible_hub_shows_topics_in_documents_of_1_0() {
-    let hub = Hub::start(&format!("{DIRECTIVES}\nprotocol_version_compatibility 8"));
-    let mut stream = watch(&hub).await;
-    let _other = hub.client().subscribe_with(&[("topic", "a")]).await;
-    let begun = document(&mut stream).await;
-    assert_eq!(
-        (&begun["topic"], &begun["type"]),
-        (&json!("a"), &json!("subscription"))
-    );
-    assert_eq!((begun.get("match"), begun.get("@context")), (None, None));
-}
-
-/// B-1042: a presence channel grants its URL Pattern, which matches the API's path as sent and the
-/// event's topic.
-#[tokio::test]
-async fn a_presence_channel_lists_and_follows_its_members() {
-    let hub = Hub::start(DIRECTIVES);
-    let channels: Vec<String> = (0..60)
-        .map(|number| format!("https://laravel.alt/echo/channel/presence-{number}"))
-        .collect();
-    let encoded = |topic: &str| topic.replace(':', "%3A").replace('/', "%2F");
-    let patterns: Vec<_> = channels
-        .iter()
-        .map(|topic| {
-            pattern(format!(
-                "{API}/:match_type/{}{{/:subscriber}}?",
-                encoded(topic)
-            ))
-        })
-        .collect();
-    let client = hub.subscriber(&patterns);
-    let mut stream = client.subscribe(&patterns).await;
-    let _member = hub.client().subscribe(&[exact(channels[7].clone())]).await;
-    let begun = document(&mut stream).await;
-    assert_eq!(begun["match"], channels[7]);
-    let list = listed(&client, &format!("{API}/exact/{}", encoded(&channels[7]))).await;
-    assert_eq!(list["subscriptions"], json!([begun]));
 }
 
 /// A listing is written while it is sent, so the subscriptions may be many: none is missing, and

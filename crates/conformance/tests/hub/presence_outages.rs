@@ -67,9 +67,9 @@ async fn said(hub: &Hub) -> BTreeMap<String, Vec<bool>> {
     }
 }
 
-/// Design §7: a full disk withholds no head. Once there is room, what is due is in the history and in
-/// the list: the end of the subscriber that left, the beginning of the one that came, and nothing of the one that
-/// came and left.
+/// A full disk withholds no head. Once there is room, what is due is in the history and in the list: the end
+/// of the subscriber that left, the beginning of the one that came, and nothing of the one that came and
+/// left.
 #[tokio::test]
 async fn a_full_disk_withholds_no_head_and_loses_no_event() {
     let home = Home::new();
@@ -123,7 +123,7 @@ async fn a_full_disk_does_not_delay_the_exit() {
     }
 }
 
-/// The same for many: those who come while the disk is full are announced once it has room. 5,000 with
+/// Many subscribers that come while the disk is full are all announced once it has room: 5,000 with
 /// `./test --full`.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_came_while_the_disk_was_full_are_announced() {

@@ -1,4 +1,4 @@
-//! "Publication": the request, the order of its checks (design §3), and the answer.
+//! The request, the order of its checks, and the answer ("Publication").
 
 use talaria_conformance::client::{Client, form};
 use talaria_conformance::hub::{Hub, ORDINARY};
@@ -27,7 +27,7 @@ async fn success_is_200_with_the_id() {
     }
 }
 
-/// Design §3: a missing token is said before the body is asked for.
+/// The hub answers a missing token before it asks for the body.
 #[tokio::test]
 async fn a_token_comes_before_the_body() {
     let hub = Hub::ordinary();
@@ -47,7 +47,7 @@ async fn a_token_comes_before_the_body() {
     );
 }
 
-/// Design §3: any media type but the form is 400, and it is said before the body is read.
+/// Any media type but the form gets 400, before the body is read.
 #[tokio::test]
 async fn the_body_must_be_a_form() {
     let hub = Hub::ordinary();
@@ -257,8 +257,8 @@ async fn the_form_is_parsed_as_the_url_standard_says() {
     assert_eq!(form(&[("a", "b c")]), "a=b+c");
 }
 
-/// Design §1: a publisher that hangs up before it is answered changes nothing for others; its
-/// update is there once or not at all, live and replayed alike.
+/// A publisher that hangs up before it is answered changes nothing for others. Its update is there
+/// once or not at all, live and replayed alike.
 #[tokio::test]
 async fn a_publisher_may_hang_up() {
     use tokio::io::AsyncWriteExt as _;

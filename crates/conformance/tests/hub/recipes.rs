@@ -33,7 +33,7 @@ fn stream(home: &Home, url: &str, query: &str, more: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// B-870 to B-872: bundles up to 0.5 with their tokens of Mercure 0.x, over HTTPS.
+/// Bundles up to 0.5 with their tokens of Mercure 0.x, over HTTPS (B-870 to B-872).
 #[tokio::test]
 async fn the_older_symfony_recipe() {
     assert_ne!(PUBLISHER_KEY, SUBSCRIBER_KEY);
@@ -66,8 +66,8 @@ async fn the_older_symfony_recipe() {
     );
 }
 
-/// B-1002, B-1003: bundles from 0.5 on, with tokens of Mercure 1.0 for the public URL, also when
-/// the application publishes by a name inside its network.
+/// Bundles from 0.5 on, with tokens of Mercure 1.0 for the public URL, also when the application
+/// publishes by a name inside its network (B-1002, B-1003).
 #[tokio::test]
 async fn the_newer_symfony_recipe() {
     let home = Home::new();

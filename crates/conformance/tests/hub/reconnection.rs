@@ -108,8 +108,8 @@ async fn earliest_replays_everything() {
     assert_eq!(stream.until("end").await, ["1", "2", "3"]);
 }
 
-/// Design §4: on `transport memory` an unknown or empty cursor replays everything kept; the field
-/// says `earliest`, so that the client can tell.
+/// On `transport memory` an unknown or empty cursor replays everything kept; the field says
+/// `earliest`, so that the client can tell.
 #[tokio::test]
 async fn an_unknown_id_replays_what_memory_keeps() {
     let hub = Hub::start(ORDINARY);
@@ -132,7 +132,7 @@ async fn an_unknown_id_replays_what_memory_keeps() {
     }
 }
 
-/// Design §4: a hub id that retention deleted replays everything kept.
+/// A hub id that retention deleted replays everything kept.
 #[tokio::test]
 async fn a_deleted_id_replays_what_is_kept() {
     let hub = Hub::start("anonymous\ntransport memory {\nsize 5\n}");
@@ -217,7 +217,7 @@ async fn head_tells_where_a_stream_would_begin() {
     }
 }
 
-/// Design §4: `unknown_cursor live` sends nothing old for a cursor that it does not know.
+/// `unknown_cursor live` sends nothing old for a cursor that it does not know.
 #[tokio::test]
 async fn an_unknown_id_can_be_live_only() {
     let hub = Hub::start("anonymous\ntransport memory {\nunknown_cursor live\n}");
@@ -256,7 +256,7 @@ async fn any_update_is_a_cursor() {
     assert_eq!(stream.until("end").await, [""; 0]);
 }
 
-/// B-501: `transport local` keeps nothing; any cursor is `earliest` and live only.
+/// `transport local` keeps nothing; any cursor is `earliest` and live only (B-501).
 #[tokio::test]
 async fn local_replays_nothing() {
     let hub = Hub::start("anonymous\ntransport local");

@@ -1,8 +1,8 @@
-//! "Publication": the namespace that is reserved for what the hub itself publishes.
+//! The namespace that is reserved for what the hub itself publishes ("Publication").
 
 use talaria_conformance::hub::{Home, Hub};
 
-/// B-386: topics that resolve to the hub's path or below are 400, whatever the token says.
+/// Topics that resolve to the hub's path or below are 400, whatever the token says (B-386).
 #[tokio::test]
 async fn topics_below_the_hub_are_refused() {
     let hub = Hub::ordinary();
@@ -32,7 +32,7 @@ async fn topics_below_the_hub_are_refused() {
     }
 }
 
-/// B-386: what only looks like it is an ordinary topic.
+/// What only looks like it is an ordinary topic (B-386).
 #[tokio::test]
 async fn topics_beside_the_hub_are_accepted() {
     let hub = Hub::ordinary();
@@ -50,8 +50,8 @@ async fn topics_beside_the_hub_are_accepted() {
     }
 }
 
-/// "Publication": a hub behind a path reserves its own URL, and the path of its events, which is the
-/// same for every hub.
+/// A hub behind a path reserves its own URL, and the path of its events, which is the same for every
+/// hub ("Publication").
 #[tokio::test]
 async fn a_hub_behind_a_path_reserves_both_of_its_paths() {
     let home = Home::new();

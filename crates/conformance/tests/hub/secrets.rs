@@ -22,7 +22,7 @@ fn started(home: &Home, directives: &str, variables: &[(&str, &str)]) -> Hub {
         .expect("it starts")
 }
 
-/// What may be said of none of these, anywhere.
+/// What no log line and no answer may contain.
 struct Canaries {
     words: Vec<String>,
     said: String,
@@ -31,7 +31,7 @@ struct Canaries {
 impl Canaries {
     fn token(&mut self, token: &Token, key: &str) -> String {
         let token = token.sign(key);
-        // Header and claims are no secret by themselves, and the signature makes the token one.
+        // Header and claims alone are not secret; the signature makes the token a secret.
         self.words
             .extend(token.rsplit('.').next().map(str::to_owned));
         token
@@ -51,6 +51,37 @@ impl Canaries {
             );
         }
     }
+}
+
+/// Publishes with a token that is presented in every way.
+async fn publish_in_every_way(hub: &Hub, canaries: &mut Canaries, presented: &str) {
+    let fields = [("topic", "a"), ("data", DATA), ("id", "1")];
+    let header = hub
+        .client()
+        .header("authorization", &format!("Bearer {presented}"));
+    let basic = hub
+        .client()
+        .header("authorization", &format!("Basic {presented}"));
+    let cookies = ["mercureAuthorization", "__Secure-mercure_access_token"]
+        .map(|name| hub.client().cookie(name, presented));
+    let mut clients = vec![header, basic];
+    clients.extend(cookies);
+    for client in clients {
+        let answer = client.publish(&fields).await;
+        canaries.said += &answer.text;
+        let broken = [("topic", ""), ("data", DATA), ("retry", "x")];
+        canaries.said += &client.publish(&broken).await.text;
+        let answer = client
+            .header("origin", "https://evil.example")
+            .publish(&fields)
+            .await;
+        canaries.said += &answer.text;
+    }
+    let query = target(&[("authorization", presented)]);
+    let client = hub.client().form();
+    let body = format!("topic=a&data={DATA}");
+    let answer = client.send("POST", &query, body).await;
+    canaries.said += &answer.text;
 }
 
 /// Every way to present a token, good and bad, under both generations; updates with a payload;
@@ -82,7 +113,6 @@ async fn nothing_secret_is_logged_or_answered() {
             )
         };
         let older = |action: &str| Token::older(json!({ (action): ["*"], "payload": PAYLOAD }));
-        let fields = [("topic", "a"), ("data", DATA), ("id", "1")];
         for (index, token) in [modern("publish"), older("publish")].iter().enumerate() {
             let good = canaries.token(token, PUBLISHER);
             let wrong = canaries.token(token, "another-key-of-thirty-two-bytes-or-more");
@@ -96,32 +126,7 @@ async fn nothing_secret_is_logged_or_answered() {
                 "x",
                 "",
             ] {
-                let header = hub
-                    .client()
-                    .header("authorization", &format!("Bearer {presented}"));
-                let basic = hub
-                    .client()
-                    .header("authorization", &format!("Basic {presented}"));
-                let cookies = ["mercureAuthorization", "__Secure-mercure_access_token"]
-                    .map(|name| hub.client().cookie(name, presented));
-                let mut clients = vec![header, basic];
-                clients.extend(cookies);
-                for client in clients {
-                    let answer = client.publish(&fields).await;
-                    canaries.said += &answer.text;
-                    let broken = [("topic", ""), ("data", DATA), ("retry", "x")];
-                    canaries.said += &client.publish(&broken).await.text;
-                    let answer = client
-                        .header("origin", "https://evil.example")
-                        .publish(&fields)
-                        .await;
-                    canaries.said += &answer.text;
-                }
-                let query = target(&[("authorization", presented)]);
-                let client = hub.client().form();
-                let body = format!("topic=a&data={DATA}");
-                let answer = client.send("POST", &query, body).await;
-                canaries.said += &answer.text;
+                publish_in_every_way(&hub, &mut canaries, presented).await;
             }
             let ndjson = hub
                 .client()
@@ -151,7 +156,7 @@ async fn nothing_secret_is_logged_or_answered() {
     }
 }
 
-/// Nor does a configuration that is refused say them.
+/// The message about a refused configuration quotes no key.
 #[tokio::test]
 async fn a_refused_configuration_quotes_no_key() {
     const KEY: &str = "canary-key-in-a-file";

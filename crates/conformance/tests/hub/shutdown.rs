@@ -9,7 +9,7 @@ use talaria_conformance::token::exact;
 use talaria_conformance::{HUB_PATH, count, within, within_time};
 use tokio::net::TcpStream;
 
-/// Waits until nobody listens any more.
+/// Waits until the hub no longer listens.
 async fn refused(hub: &Hub) {
     within("the listener to close", async {
         while TcpStream::connect(hub.address).await.is_ok() {
@@ -19,7 +19,8 @@ async fn refused(hub: &Hub) {
     .await;
 }
 
-/// How long the hub may take that has nothing to finish: a second, where the machine is known.
+/// How long a hub may take to exit that has nothing to finish: a second, where the machine is
+/// known.
 fn at_once() -> Duration {
     count(Duration::from_secs(1), Duration::from_secs(5))
 }
@@ -56,13 +57,13 @@ async fn half_sent(hub: &Hub, mut socket: TcpStream, text: &str) -> TcpStream {
     socket
 }
 
-/// Idle exit within a second (B-1022), whatever the window: nobody is connected.
+/// A hub without connections exits within a second, whatever the window (B-1022).
 #[tokio::test]
 async fn an_idle_hub_exits_at_once() {
     ends_at_once(patient_hub(), ()).await;
 }
 
-/// Idle exit: a connection that is kept after its response is closed.
+/// A connection that is kept after its response does not delay the exit.
 #[tokio::test]
 async fn a_kept_connection_does_not_delay_the_exit() {
     let hub = patient_hub();
@@ -71,7 +72,7 @@ async fn a_kept_connection_does_not_delay_the_exit() {
     ends_at_once(hub, kept).await;
 }
 
-/// Idle exit: a client that connected and said nothing.
+/// A client that connected and sent nothing does not delay the exit.
 #[tokio::test]
 async fn a_silent_connection_does_not_delay_the_exit() {
     let hub = patient_hub();
@@ -79,7 +80,7 @@ async fn a_silent_connection_does_not_delay_the_exit() {
     ends_at_once(hub, socket).await;
 }
 
-/// Idle exit: half a head is no request, be it the first of its connection …
+/// Half a head is not a request, whether it is the first of its connection …
 #[tokio::test]
 async fn half_a_head_does_not_delay_the_exit() {
     let hub = patient_hub();
@@ -106,8 +107,8 @@ async fn half_a_second_head_does_not_delay_the_exit() {
     ends_at_once(hub, socket).await;
 }
 
-/// Idle exit: an HTTP/2 client without a stream is not asked whether it minds (RFC 9113 lets a
-/// server send GOAWAY and close); this one answers neither SETTINGS nor pings.
+/// An HTTP/2 client without a stream does not delay the exit, even if it answers neither SETTINGS
+/// nor pings: a server may send GOAWAY and close (RFC 9113).
 #[tokio::test]
 async fn an_idle_http2_connection_does_not_delay_the_exit() {
     let hub = patient_hub();
@@ -115,7 +116,7 @@ async fn an_idle_http2_connection_does_not_delay_the_exit() {
     ends_at_once(hub, connection).await;
 }
 
-/// SIGINT, which a terminal sends, does what SIGTERM does; streams are drained.
+/// SIGINT, which a terminal sends, drains the streams as SIGTERM does.
 #[tokio::test]
 async fn an_interrupt_drains_too() {
     let mut hub = Hub::start(&format!("{ORDINARY}\ndrain_timeout 1s"));
@@ -199,7 +200,7 @@ async fn no_window_ends_all_at_once() {
     );
 }
 
-/// B-050: a second signal exits at once with code 2, whichever the two are.
+/// A second signal exits at once with code 2, whichever the two are (B-050).
 #[tokio::test]
 async fn a_second_signal_exits_at_once() {
     let [terminate, interrupt] = [Hub::terminate, Hub::interrupt];

@@ -4,7 +4,7 @@ use talaria_conformance::client::target;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::{HUB_PATH, PATIENCE, raw};
 
-/// B-083: a welcome page, a file for robots, and 404 with a body for everything else.
+/// A welcome page, a file for robots, and 404 with a body for everything else (B-083).
 #[tokio::test]
 async fn the_fixed_responses() {
     let hub = Hub::ordinary();
@@ -41,8 +41,8 @@ async fn the_fixed_responses() {
     }
 }
 
-/// B-312: no tolerance for a trailing slash or an encoded path; B-304: the subscription API is
-/// absent unless it is switched on.
+/// No tolerance for a trailing slash or an encoded path, and no subscription API unless it is
+/// switched on (B-304, B-312).
 #[tokio::test]
 async fn paths_beside_the_hub_are_404() {
     let hub = Hub::ordinary();
@@ -58,7 +58,7 @@ async fn paths_beside_the_hub_are_404() {
     }
 }
 
-/// B-063: another host is 421, never an empty 200, and the body names both.
+/// Another host is 421, never an empty 200, and the body names both (B-063).
 #[tokio::test]
 async fn another_host_is_misdirected() {
     let hub = Hub::start("anonymous\ntransport memory");
@@ -92,7 +92,8 @@ async fn another_host_is_misdirected() {
         .await;
 }
 
-/// RFC 9112, section 3.2: exactly one `Host`. The refusal has the hub's fields, and a line in the log.
+/// Exactly one `Host` (RFC 9112, section 3.2). The refusal has the hub's fields, and a line in the
+/// log.
 #[tokio::test]
 async fn a_request_without_one_host_is_refused() {
     let hub = Hub::ordinary();

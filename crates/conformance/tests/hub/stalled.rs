@@ -1,5 +1,5 @@
-//! Sockets that stop reading are dropped after `dispatch_timeout`, and resume without a gap
-//! (design §4, B-403, B-962).
+//! Sockets that stop reading are dropped after `dispatch_timeout`, and resume without a gap (B-403,
+//! B-962).
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -85,7 +85,7 @@ async fn stalled_sockets_are_dropped_and_resume() {
             .await;
         assert!(
             quick.data().await.starts_with(&format!("{published} ")),
-            "a stalled peer delays nobody"
+            "a stalled peer delays no other"
         );
     }
     let dropped = within_time(limit, "the end of all stalled sockets", watching).await;

@@ -1,4 +1,4 @@
-//! "Subscription": the response of an accepted subscription, and how it lives and ends.
+//! The response of an accepted subscription, and how it lives and ends ("Subscription").
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use talaria_conformance::hub::Hub;
 use talaria_conformance::token::{Token, exact, now_exactly};
 use talaria_conformance::{HUB_PATH, within_time};
 
-/// B-353, B-320 to B-323: the header fields of a stream; no length, no `Link`.
+/// The header fields of a stream; no length, no `Link` (B-353, B-320 to B-323).
 #[tokio::test]
 async fn the_head_says_what_it_is() {
     let hub = Hub::ordinary();
@@ -34,8 +34,8 @@ async fn the_head_says_what_it_is() {
     );
 }
 
-/// RFC 9111, section 5.2.2: no cache keeps what was answered to one client, and no proxy compresses it.
-/// Node's `compression` and Cloudflare hold the events of a stream back without `no-transform`.
+/// No cache keeps what was answered to one client, and no proxy compresses it (RFC 9111, section
+/// 5.2.2). Node's `compression` and Cloudflare hold the events of a stream back without `no-transform`.
 #[tokio::test]
 async fn nothing_may_be_stored_or_changed() {
     let hub = Hub::start("anonymous\ntransport memory\nsubscriptions");
@@ -93,7 +93,7 @@ async fn nothing_may_be_stored_or_changed() {
     assert_eq!(anyone.get(metadata).await.header("cache-control"), "");
 }
 
-/// B-354: the first bytes are a comment, at once, before any event.
+/// The first bytes are a comment, at once, before any event (B-354).
 #[tokio::test]
 async fn a_comment_comes_first() {
     let hub = Hub::ordinary();

@@ -1,4 +1,4 @@
-//! "Subscription": methods, parameters and the checks on them.
+//! Methods, parameters and the checks on them ("Subscription").
 
 use talaria_conformance::client::{finish, form, target};
 use talaria_conformance::hub::Hub;
@@ -36,7 +36,7 @@ async fn get_opens_a_stream_of_what_any_matcher_matches() {
     assert_eq!(stream.several().await, ["1", "2", "3"]);
 }
 
-/// B-359, and the advice there: `HEAD` is checked like `GET`, then it is finished.
+/// `HEAD` is checked like `GET`, and then finished (B-359).
 #[tokio::test]
 async fn head_is_answered_and_not_held() {
     let hub = Hub::ordinary();
@@ -70,7 +70,7 @@ async fn query_unites_body_and_query_component() {
     assert_eq!(stream.several().await, expected);
 }
 
-/// B-1012: `QUERY` without a readable media type is 400, with another one 415.
+/// A `QUERY` without a readable media type gets 400, with another one 415 (B-1012).
 #[tokio::test]
 async fn query_needs_the_form_media_type() {
     let hub = Hub::ordinary();
@@ -120,7 +120,8 @@ async fn a_query_body_is_checked_like_a_query_component() {
     assert_eq!(client.send("QUERY", HUB_PATH, large).await.status, 413);
 }
 
-/// B-1013: an `Accept` that excludes event streams is 406; none or an unreadable one is no preference.
+/// An `Accept` that excludes event streams gets 406; without one, or with an unreadable one, a
+/// client has no preference (B-1013).
 #[tokio::test]
 async fn accept_is_honoured() {
     let hub = Hub::ordinary();
@@ -143,7 +144,7 @@ async fn accept_is_honoured() {
     }
 }
 
-/// B-1014: `Accept-Query` on subscription answers, 405 and 415.
+/// `Accept-Query` on subscription answers, 405 and 415 (B-1014).
 #[tokio::test]
 async fn query_is_advertised() {
     let hub = Hub::ordinary();
@@ -236,7 +237,7 @@ async fn the_limits_themselves_are_within() {
 }
 
 /// "MUST be parsed […] using the `application/x-www-form-urlencoded` parsing algorithm": a raw `;`
-/// is no delimiter, a stray `%` is literal, `+` is a space.
+/// does not separate, a stray `%` is literal, `+` is a space.
 #[tokio::test]
 async fn the_query_component_is_parsed_as_the_url_standard_says() {
     let hub = Hub::ordinary();
@@ -258,7 +259,7 @@ async fn the_query_component_is_parsed_as_the_url_standard_says() {
     assert_eq!(stream.several().await, ["a;b", "100%", "c d"]);
 }
 
-/// The order of design §3: method, then `Host`, before anything else is looked at.
+/// The method is checked first, then `Host`, and everything else after that.
 #[tokio::test]
 async fn methods_and_host_come_first() {
     let hub = Hub::ordinary();
@@ -286,7 +287,7 @@ async fn methods_and_host_come_first() {
     }
 }
 
-/// B-334 and B-339: without `anonymous` the token comes before the parameters.
+/// Without `anonymous` the token comes before the parameters (B-334 and B-339).
 #[tokio::test]
 async fn a_token_may_be_demanded() {
     let hub = Hub::start("transport memory");

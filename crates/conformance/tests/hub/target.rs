@@ -22,7 +22,7 @@ async fn http1(hub: &Hub, target: &[u8], token: &str) -> u16 {
     raw::status(&answer)
 }
 
-/// The same over HTTP/2, on a connection of its own.
+/// Sends the same over HTTP/2, on a new connection.
 async fn http2(hub: &Hub, target: &[u8], token: &str) -> u16 {
     let mut frames = Frames::connect(hub.address, 65_535).await;
     let bearer = format!("Bearer {token}");

@@ -1,23 +1,32 @@
-//! The `mercure` claim of Mercure 0.x tokens, read into the same details (B-614, B-615).
+//! Reads the `mercure` claim of Mercure 0.x tokens into the same details (B-614, B-615).
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{AuthorizationDetails, Detail, kind_of, parse_topic};
-use crate::{Base, Limits, Matcher, MatcherType, ProtocolError};
+use super::details::{AuthorizationDetails, Detail, parse_topic};
+use crate::base::Base;
+use crate::error::{ProtocolError, kind_of};
+use crate::limits::Limits;
+use crate::matcher::{Matcher, MatcherType};
 
 /// The claim's names; the namespaced one, for issuers that demand a URL, wins.
-pub(super) const NAMES: [&str; 2] = ["https://mercure.rocks/", "mercure"];
+const NAMES: [&str; 2] = ["https://mercure.rocks/", "mercure"];
 
 impl AuthorizationDetails {
-    /// Reads what a 0.x token allows; without the claim nothing is granted.
+    /// Whether the claims hold the one from which a 0.x token is read.
+    pub fn are_in_mercure_claim(claims: &Map<String, Value>) -> bool {
+        let mut names = NAMES.iter();
+        names.any(|name| claims.get(*name).is_some_and(|claim| !claim.is_null()))
+    }
+
+    /// Reads what a 0.x token allows. Without the claim it allows nothing.
     ///
     /// `publish` and `subscribe` list selectors, or objects with `match`, `match_type` and
     /// `payload`; `payload` is that of every subscription that no entry's payload covers.
     ///
     /// # Errors
-    /// [`crate::Blame::Token`], with the claim path of the culprit as field.
+    /// [`Blame::Token`](crate::Blame::Token), with the claim path of the culprit as field.
     pub fn from_mercure_claim(
         claims: &Map<String, Value>,
         base: &Base,

@@ -1,8 +1,8 @@
 //! A strict incremental decoder of event streams (HTML standard, "Server-sent events", "Parsing an
 //! event stream" and "Interpreting an event stream").
 
-/// The greatest size of one event unless [`Decoder::with_max_event_bytes`] says otherwise: 16 MiB,
-/// above any body that a hub accepts by default.
+/// The greatest size of one event in bytes, unless [`Decoder::with_max_event_bytes`] sets another:
+/// 16 MiB, more than any body that a hub accepts by default.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -31,10 +31,13 @@ pub enum Item {
 }
 
 /// Why a stream cannot be decoded any further.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// A line is not UTF-8, the only encoding that event streams have.
-    #[error("event stream: a line is not UTF-8; the server must encode its data, with base64 say")]
+    #[error(
+        "event stream: a line is not UTF-8; the server must encode its data, for example with base64"
+    )]
     Utf8,
     /// One event, its current line included, has more bytes than the decoder's maximum.
     #[error("event stream: one event has more than {max} bytes; raise the maximum to read it")]
@@ -51,7 +54,7 @@ pub enum DecodeError {
 #[derive(Debug)]
 pub struct Decoder {
     max_event_bytes: usize,
-    /// The bytes of a line whose end is yet to come.
+    /// The bytes of a line whose end has not come yet.
     line: Vec<u8>,
     /// Whether the last line ended with a CR, to which an LF may still belong.
     after_cr: bool,
@@ -76,7 +79,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder whose events, each with the line under way, have at most so many bytes.
+    /// A decoder of events that have at most `max_event_bytes` bytes, the current line included.
     pub fn with_max_event_bytes(max_event_bytes: usize) -> Self {
         Self {
             max_event_bytes,

@@ -1,14 +1,15 @@
-//! Serialisation of an update, done once per update.
+//! Serialises an update as an event, once per update.
 
-use crate::Update;
+use crate::update::Update;
 
-/// An empty comment: keeps a silent connection open (B-354, B-355).
+/// An empty comment, which keeps a silent connection open (B-354, B-355).
 pub const COMMENT: &[u8] = b":\n";
 
-/// The bytes of an update with its id, blank line included.
+/// The event of an update with its id, blank line included.
 ///
-/// Order (B-356): `event` if any, `retry` if any, `id`, one `data` a line of content, split at
-/// CR, LF and CRLF (B-357); there is always at least one `data`.
+/// The fields are `event` if the update has a type, `retry` if it has one, `id`, and one `data` for
+/// each line of content, split at CR, LF and CRLF. There is always at least one `data` (B-356,
+/// B-357).
 pub fn encode(update: &Update, id: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(update.data.len() + id.len() + 48);
     let mut field = |name: &str, value: &str| {
@@ -31,8 +32,8 @@ pub fn encode(update: &Update, id: &str) -> Vec<u8> {
     bytes
 }
 
-/// Undoes [`encode`], but for topics, privacy and the kind of line ends; also the id. `None` for
-/// bytes that it cannot have made.
+/// Reads an update and its id from an event that [`encode`] made; `None` for other bytes. Topics,
+/// privacy and the kind of line ends are lost.
 pub fn decode_update(bytes: &[u8]) -> Option<(Update, String)> {
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix("\n\n")?;
     let (mut update, mut id, mut data) = (Update::default(), None, Vec::new());

@@ -1,9 +1,9 @@
-//! The state set that runs all that is not literal text: names, wildcards and custom groups of a URL
+//! The state set that matches what is not literal text: names, wildcards and custom groups of a URL
 //! Pattern, the expressions of a URI Template.
 //!
-//! Running keeps a bit for each state that is alive and never goes back in the input, so the time
-//! is bounded by the input's length times the program's. It allocates nothing: what a program
-//! occupies is known when it is compiled.
+//! It keeps a bit for each state that is alive and never goes back in the input, so the time is
+//! bounded by the length of the input times that of the program. Matching allocates nothing: what a
+//! program occupies is known when it is compiled.
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,14 +124,14 @@ pub(super) enum Op {
     One(Class),
     /// Consumes any number of bytes.
     Many(Class),
-    /// Consumes any number of any bytes, and whoever gets past it has been here: once alive, it
+    /// Consumes any number of any bytes. Every match passes through it, so once it is alive it
     /// makes all earlier states superfluous.
     Rest,
     /// Consumes nothing and also goes elsewhere.
     Split(u16),
     /// Consumes nothing and goes elsewhere only.
     Jump(u16),
-    /// Consumes nothing and lets only those through for whom it holds.
+    /// Consumes nothing, and goes on only where the assertion holds.
     Assert(Assertion),
 }
 
@@ -140,6 +140,13 @@ pub(super) enum Op {
 pub(super) struct Program {
     ops: Box<[Op]>,
     sets: Box<[AsciiSet]>,
+}
+
+/// The most steps that a comparison with a literal text takes.
+pub(super) fn comparing(text: &str) -> u64 {
+    /// Bytes that are compared in the time of a step.
+    const BYTES: usize = 16;
+    (1 + text.len() / BYTES) as u64
 }
 
 /// The most states of a program, which a set of [`LARGEST`] words holds.
@@ -241,8 +248,8 @@ impl Program {
         now.contains(self.len())
     }
 
-    /// Adds the states that are reached without consuming anything, each visited once; how many
-    /// were visited.
+    /// Adds the states that are reached without consuming anything, and returns how many were
+    /// visited.
     fn close<const WORDS: usize>(
         &self,
         set: &mut Set<WORDS>,
@@ -304,7 +311,7 @@ impl<const WORDS: usize> Set<WORDS> {
             .is_some_and(|word| word & 1 << (state % 64) != 0)
     }
 
-    /// Adds a state; whether it is new.
+    /// Adds a state, and returns whether it is new.
     fn insert(&mut self, state: usize) -> bool {
         let Some(word) = self.0.get_mut(state / 64) else {
             return false;

@@ -1,12 +1,12 @@
 //! URI Templates (RFC 6570, levels 1 to 4) as selectors of Mercure 0.x (B-610).
 //!
-//! A template is read backwards: it matches every text that some values of its variables expand
-//! to. What follows its literal prefix becomes one state set, which runs in linear time.
+//! It matches every text that some values of its variables expand to. What follows its literal
+//! prefix becomes one state set, which runs in linear time.
 
 mod compiler;
 mod expression;
 
-use crate::matcher::{comparing, program::Program};
+use crate::matcher::program::{Program, comparing};
 
 /// A compiled template. Two are equal exactly if their text is.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct UriTemplate {
 }
 
 impl UriTemplate {
-    /// Compiles a template; `None` if the text is not a template, or one that is too long. Mercure
-    /// 0.x takes such a text literally.
+    /// Compiles a template; `None` if the text is not a template, or is too long to compile.
+    /// Mercure 0.x takes such a text literally.
     pub fn parse(text: &str) -> Option<Self> {
         let literal = &text[..text.find('{')?];
         if !compiler::is_literal(literal) {
@@ -41,8 +41,8 @@ impl UriTemplate {
         self.matches_in(topic, &mut 0)
     }
 
-    /// Whether the topic is the template itself or an expansion of it; adds the steps that this
-    /// took, at least one.
+    /// Whether the topic is the template itself or an expansion of it; adds to `spent` the steps
+    /// that this took, at least one.
     pub fn matches_in(&self, topic: &str, spent: &mut u64) -> bool {
         *spent += self.comparing();
         *self.text == *topic
@@ -51,17 +51,17 @@ impl UriTemplate {
                 .is_some_and(|rest| self.rest.matches(rest.as_bytes(), spent))
     }
 
-    /// The most that one evaluation of a topic of `bytes` bytes may cost, in steps.
+    /// The most steps that one evaluation of a topic of `bytes` bytes may take.
     pub fn steps(&self, bytes: usize) -> u64 {
         self.comparing() + self.rest.steps(bytes)
     }
 
-    /// What comparing the texts costs at most, in steps.
+    /// The most steps that the comparisons of texts take.
     fn comparing(&self) -> u64 {
         comparing(&self.text) + comparing(self.literal_prefix())
     }
 
-    /// What every matching topic begins with.
+    /// The text with which every matching topic begins.
     pub fn literal_prefix(&self) -> &str {
         &self.text[..self.prefix_bytes]
     }
@@ -76,7 +76,7 @@ impl UriTemplate {
         size_of::<Self>() + self.text.len() + self.rest.heap_bytes()
     }
 
-    /// What an evaluation costs at worst for each byte, in states.
+    /// What an evaluation costs at most for each byte of the topic, in states.
     pub fn states(&self) -> usize {
         self.rest.len()
     }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_none() {
+    fn a_text_that_is_not_a_template_does_not_compile() {
         for text in [
             "plain",
             "{",

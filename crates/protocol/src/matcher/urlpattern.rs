@@ -12,27 +12,28 @@
 mod brackets;
 mod compiler;
 mod component;
+mod error;
 mod generated;
 mod regexp;
+mod source;
 #[cfg(test)]
 mod web_platform_tests;
 
 use urlpattern::quirks::MatchInput;
 use urlpattern::{UrlPatternInit, UrlPatternOptions};
 
+use self::compiler::MAX_STATES;
 use self::component::Component;
-use self::regexp::Source;
-use crate::{Base, TopicUrl};
-
-/// The most states of a pattern, in all its components: 8 KiB. The longest that a text of 4,096
-/// bytes can spell out without counted repetitions is 2,040 times `\w`; counted ones are unrolled.
-const MAX_STATES: usize = 2048;
+pub use self::error::{ExpressionError, UrlPatternError};
+use self::source::Source;
+use crate::base::Base;
+use crate::topic::TopicUrl;
 
 /// The most names, wildcards, groups and repetitions of a pattern. The crate compares the name of
 /// each with those of all others, and takes a microsecond or two for each besides.
 const MAX_PARTS: usize = 512;
 
-/// How many names, wildcards, groups and repetitions a pattern has at most.
+/// The number of names, wildcards, groups and repetitions that a pattern can have at most.
 fn parts(pattern: &str) -> usize {
     let mut is_escaped = false;
     let is_part = |c| {
@@ -63,20 +64,21 @@ impl UrlPattern {
     /// `urn\:isbn\::number` against it, so that the pattern could never match.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the pattern and the remedy.
-    pub fn parse(pattern: &str, base: &Base) -> Result<Self, String> {
-        let parts = parts(pattern);
-        if parts > MAX_PARTS {
-            return Err(format!(
-                "has {parts} names, wildcards, groups and repetitions, more than the {MAX_PARTS} that a pattern may have; use fewer"
-            ));
+    /// The reason why the text is not a pattern that the hub evaluates.
+    pub fn parse(pattern: &str, base: &Base) -> Result<Self, UrlPatternError> {
+        let count = parts(pattern);
+        if count > MAX_PARTS {
+            return Err(UrlPatternError::TooManyParts {
+                count,
+                most: MAX_PARTS,
+            });
         }
         if brackets::are_unbalanced(pattern) {
-            return Err(brackets::PROBLEM.to_owned());
+            return Err(UrlPatternError::Brackets);
         }
         let mut init =
             UrlPatternInit::parse_constructor_string::<Source>(pattern, Some(base.url().clone()))
-                .map_err(|error| explain(&error))?;
+                .map_err(|error| UrlPatternError::Syntax(error.to_string()))?;
         if init.protocol.is_some() {
             init.base_url = None;
         }
@@ -94,7 +96,8 @@ impl UrlPattern {
         self.matches_in(topic, &mut 0)
     }
 
-    /// Whether the pattern matches the topic's URL; adds the steps that this took, at least one.
+    /// Whether the pattern matches the topic's URL; adds to `spent` the steps that this took, at
+    /// least one.
     pub fn matches_in(&self, topic: &TopicUrl, spent: &mut u64) -> bool {
         let url = topic.url();
         let inputs = [
@@ -110,13 +113,13 @@ impl UrlPattern {
         self.components.match_all(inputs, spent)
     }
 
-    /// The most that one evaluation of a URL of `bytes` bytes may cost, in steps.
+    /// The most steps that one evaluation of a URL of `bytes` bytes may take.
     pub fn steps(&self, bytes: usize) -> u64 {
         let components = self.components.0.iter();
         components.map(|component| component.steps(bytes)).sum()
     }
 
-    /// What the [`TopicUrl::key`] of every matching topic begins with.
+    /// The text with which the [`TopicUrl::key`] of every matching topic begins.
     pub fn literal_prefix(&self) -> &str {
         &self.prefix
     }
@@ -126,7 +129,8 @@ impl UrlPattern {
         &self.pattern
     }
 
-    /// How many states the compiled pattern has: what an evaluation costs at worst for each byte.
+    /// The number of states of the compiled pattern: what an evaluation costs at most for each
+    /// byte.
     pub fn states(&self) -> usize {
         self.components.0.iter().map(Component::states).sum()
     }
@@ -146,15 +150,15 @@ impl UrlPattern {
 struct Components([Component; 8]);
 
 impl Components {
-    fn compile(init: UrlPatternInit) -> Result<Self, String> {
+    fn compile(init: UrlPatternInit) -> Result<Self, UrlPatternError> {
         // `ignore_case` stays off (specification, "URL Pattern").
         let parsed = urlpattern::UrlPattern::<Source>::parse(init, UrlPatternOptions::default())
-            .map_err(|error| explain(&error))?;
+            .map_err(|error| UrlPatternError::Syntax(error.to_string()))?;
         let mut left = MAX_STATES;
         let mut compile = |name, parsed| {
             let component = Component::compile(name, parsed, left)?;
             left -= component.states();
-            Ok::<_, String>(component)
+            Ok::<_, UrlPatternError>(component)
         };
         Ok(Self([
             compile("pathname", parsed.pathname)?,
@@ -209,12 +213,6 @@ impl Components {
     fn heap_bytes(&self) -> usize {
         self.0.iter().map(Component::heap_bytes).sum()
     }
-}
-
-fn explain(error: &urlpattern::Error) -> String {
-    format!(
-        "no valid URL Pattern, {error}; put a backslash before each of * ? + {{ }} ( ) that is meant literally, and write a literal colon as {{\\:}}"
-    )
 }
 
 impl PartialEq for UrlPattern {

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::fields::{Update, too_many_topics};
 use super::line::{self, Line};
-use super::too_many_topics;
-use crate::authorization::kind_of;
-use crate::error::Shown;
+use crate::base::Base;
+use crate::error::{ProtocolError, Shown, kind_of};
 use crate::form::Pair;
-use crate::{Base, Generation, Limits, ProtocolError, Update};
+use crate::generation::Generation;
+use crate::limits::Limits;
 
 const MEMBERS: &str = "topic, data, private, id, type and retry";
 const KNOWN: [&str; 6] = ["topic", "data", "private", "id", "type", "retry"];
@@ -20,8 +21,8 @@ impl Update {
     /// boolean), `retry` (a whole number of milliseconds). A member that is `null` counts as absent.
     ///
     /// # Errors
-    /// As [`Update::from_form`]; also for what is no such object. Unlike in a form, an unknown
-    /// member is an error: nothing else would tell of a misspelled one.
+    /// As [`Update::from_form`], and if the bytes are not such an object. Unlike in a form, an
+    /// unknown member is an error: no other check would find a misspelled one.
     pub fn from_json(
         json: &[u8],
         checks: Generation,
@@ -65,7 +66,8 @@ impl Update {
     }
 }
 
-/// Reads the object of a line. The error says where the line goes wrong, and quotes nothing of it.
+/// Reads the object of a line. The error names the place of the fault, and quotes nothing of the
+/// line.
 fn object(json: &[u8], limits: &Limits) -> Result<Line, ProtocolError> {
     let problem = match line::read(json, &KNOWN, limits.topics) {
         Ok(Ok(line)) => return Ok(line),

@@ -1,4 +1,4 @@
-//! The JSON object of a line, read so that it takes little more memory than its text.
+//! Reads the JSON object of a line, in little more memory than its text takes.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ pub(super) struct Line {
     pub(super) topics: usize,
 }
 
-/// Reads a line, of whose topics `most_topics` are kept: an array of numbers would take sixteen times
-/// its text, and an object of short members ten times.
+/// Reads a line, and keeps at most `most_topics` of its topics: an array of numbers would take
+/// sixteen times its text, and an object of short members ten times.
 ///
 /// # Errors
 /// The syntax error, or the value that is not an object.
@@ -45,7 +45,7 @@ struct Whole<'a> {
     most_topics: usize,
 }
 
-/// A value whose array keeps at most so many elements, and whose object keeps nothing.
+/// A value whose array keeps at most `most` elements, and whose object keeps nothing.
 struct Part<'a> {
     most: usize,
     count: &'a mut usize,

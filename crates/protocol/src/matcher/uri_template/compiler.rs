@@ -1,4 +1,4 @@
-//! From a template's text to the state set that recognises its expansions.
+//! Compiles the text of a template to the state set that recognises its expansions.
 
 use super::expression::{Expression, Operator, Variable};
 use crate::matcher::program::{
@@ -8,8 +8,8 @@ use crate::matcher::program::{
 /// The longest prefix modifier: each character of it takes a dozen states.
 const MAX_PREFIX: usize = MAX_STATES / 12;
 
-/// The states of a template, or of what is left of it after its literal prefix; `None` if the
-/// text is no template, or one that is too long.
+/// The states of a template, or of what is left of it after its literal prefix; `None` if the text
+/// is not a template, or is too long to compile.
 pub(super) fn compile(mut text: &str) -> Option<Vec<Op>> {
     let mut compiler = Compiler::default();
     while let Some(open) = text.find('{') {
@@ -105,10 +105,10 @@ impl Compiler {
         Some(())
     }
 
-    /// Any of the variables may be undefined, and is then left out with its separator: from the
-    /// beginning a way leads to each value, and from the end of each to all later ones.
+    /// Any of the variables may be undefined, and is then left out with its separator. So a jump
+    /// leads from the beginning to each value, and from the end of each value to all later ones.
     ///
-    /// `None` as soon as there are too many states: the text is short, and what it asks for is not.
+    /// `None` as soon as there are too many states: a short text can ask for very many.
     fn expression(&mut self, expression: &Expression<'_>) -> Option<()> {
         let Expression {
             operator,
@@ -121,7 +121,7 @@ impl Compiler {
             .skip(1)
             .map(|_| self.open(Op::Split))
             .collect();
-        // The ways are opened from the last value to the second, and what follows is the first.
+        // The jumps are made from the last value to the second, and what follows is the first.
         for (index, variable) in variables.iter().enumerate() {
             let left_out = (index > 0).then(|| {
                 let left_out = self.open(Op::Split);

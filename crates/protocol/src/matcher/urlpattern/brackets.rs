@@ -1,12 +1,9 @@
-//! A guard in front of the crate's parser, which counts the brackets of a host without a lower
-//! bound and so panics on `https://a]` where overflows are checked.
-
-/// What to tell about a pattern that [`are_unbalanced`].
-pub(super) const PROBLEM: &str = "no valid URL Pattern, a \"]\" before the path closes no \"[\", a group \"{…}\" is not closed, or a custom group \"(…)\" is not well-formed; a host has brackets only around an IPv6 address, and literal parentheses need a backslash";
+//! Rejects brackets on which the `urlpattern` crate would panic: it counts the brackets of a host
+//! without a lower bound, so that `https://a]` panics where overflows are checked.
 
 /// Whether a host closes a bracket that it did not open. Such a pattern is invalid or can match
 /// nothing, since `]` occurs in a host only at the end of an IPv6 address. Malformed custom groups
-/// are invalid anyway and count as unbalanced.
+/// are invalid too, and count as unbalanced.
 pub(super) fn are_unbalanced(pattern: &str) -> bool {
     let (mut groups, mut brackets) = (0_usize, 0_usize);
     let (mut in_host, mut has_credentials) = (false, false);
@@ -56,7 +53,7 @@ pub(super) fn are_unbalanced(pattern: &str) -> bool {
             match c {
                 '/' | '#' => return false,
                 '?' if escaped || !follows => return false,
-                // What came before the first one was no host, and its brackets were not counted.
+                // The text before the first one was not a host, and its brackets were not counted.
                 '@' if !has_credentials => (has_credentials, brackets) = (true, 0),
                 '[' => brackets += 1,
                 ']' if brackets == 0 => return true,

@@ -1,9 +1,14 @@
-//! From a regular expression with custom groups to its state set.
+//! Compiles a regular expression with custom groups to its state set.
 
 use regex_syntax::hir::{Class as HirClass, Hir, HirKind, Look, Repetition};
 
+use super::error::ExpressionError;
 use super::regexp;
 use crate::matcher::program::{AsciiSet, Assertion, Class, Neighbour, Op, Program};
+
+/// The most states of a pattern, in all its components: 8 KiB. The longest that a text of 4,096
+/// bytes can spell out without counted repetitions is 2,040 times `\w`; counted ones are unrolled.
+pub(super) const MAX_STATES: usize = 2048;
 
 /// Literal text around a state set.
 #[derive(Debug)]
@@ -13,11 +18,12 @@ pub(super) struct Compiled {
     pub(super) suffix: String,
 }
 
-/// Compiles an expression of the crate, with custom groups or without, to a program of at most `most` states.
+/// Compiles an expression of the crate, with custom groups or without, to a program of at most
+/// `most` states.
 ///
 /// # Errors
-/// What is wrong, to be preceded by the place.
-pub(super) fn compile(expression: &str, most: usize) -> Result<Compiled, String> {
+/// The reason why the expression is refused.
+pub(super) fn compile(expression: &str, most: usize) -> Result<Compiled, ExpressionError> {
     let hir = regexp::parse(expression)?;
     let mut compiler = Compiler::new(most);
     // A program runs without the literal text around it, which an assertion may look at.
@@ -26,7 +32,7 @@ pub(super) fn compile(expression: &str, most: usize) -> Result<Compiled, String>
     Ok(compiler.finish())
 }
 
-/// Compiles one or more bytes of a class, which is what most names and wildcards are.
+/// A program for one or more bytes of a class, which is what most names and wildcards are.
 pub(super) fn wildcard(class: Class) -> Program {
     Program::new(vec![Op::One(class), Op::Many(class)], Vec::new())
 }
@@ -35,7 +41,8 @@ struct Compiler {
     prefix: Vec<u8>,
     ops: Vec<Op>,
     sets: Vec<AsciiSet>,
-    /// The states before it are not part of the literal end: each is none, or a jump leads to it.
+    /// The literal end begins at this state or later: the one before consumes another byte than a
+    /// literal one, or a jump leads here.
     barrier: usize,
     most: usize,
 }
@@ -64,7 +71,7 @@ impl Compiler {
     /// Compiles an expression; `once` says that each match of the whole has exactly one of it.
     ///
     /// The parser bounds how deep expressions nest, and so how deep this recurses.
-    fn expression(&mut self, hir: &Hir, once: bool) -> Result<(), String> {
+    fn expression(&mut self, hir: &Hir, once: bool) -> Result<(), ExpressionError> {
         match hir.kind() {
             HirKind::Empty => Ok(()),
             HirKind::Literal(literal) => literal.0.iter().try_for_each(|byte| {
@@ -93,7 +100,7 @@ impl Compiler {
         }
     }
 
-    fn alternation(&mut self, alternatives: &[Hir]) -> Result<(), String> {
+    fn alternation(&mut self, alternatives: &[Hir]) -> Result<(), ExpressionError> {
         let Some((last, others)) = alternatives.split_last() else {
             return Ok(());
         };
@@ -111,7 +118,7 @@ impl Compiler {
         Ok(())
     }
 
-    fn repetition(&mut self, repetition: &Repetition, once: bool) -> Result<(), String> {
+    fn repetition(&mut self, repetition: &Repetition, once: bool) -> Result<(), ExpressionError> {
         let Repetition { min, max, sub, .. } = repetition;
         let class = match sub.kind() {
             HirKind::Class(class) => Some(self.class(class)?),
@@ -161,7 +168,7 @@ impl Compiler {
         }
     }
 
-    fn class(&mut self, class: &HirClass) -> Result<Class, String> {
+    fn class(&mut self, class: &HirClass) -> Result<Class, ExpressionError> {
         let set = ascii_set(class);
         let missing = !set;
         if missing == 0 {
@@ -173,7 +180,7 @@ impl Compiler {
         let known = self.sets.iter().position(|known| *known == set);
         let number = known.unwrap_or(self.sets.len());
         let Ok(number) = u8::try_from(number) else {
-            return Err("has more than 256 different character classes; use fewer".to_owned());
+            return Err(ExpressionError::TooManyClasses);
         };
         if known.is_none() {
             self.sets.push(set);
@@ -181,22 +188,22 @@ impl Compiler {
         Ok(Class::Set(number))
     }
 
-    fn push(&mut self, op: Op) -> Result<(), String> {
+    fn push(&mut self, op: Op) -> Result<(), ExpressionError> {
         if self.ops.len() >= self.most {
-            return Err(too_costly());
+            return Err(ExpressionError::TooManyStates { most: MAX_STATES });
         }
         self.ops.push(op);
         Ok(())
     }
 
-    fn push_barred(&mut self, op: Op) -> Result<(), String> {
+    fn push_barred(&mut self, op: Op) -> Result<(), ExpressionError> {
         self.push(op)?;
         self.barrier = self.ops.len();
         Ok(())
     }
 
-    /// Adds a jump whose target is not known yet; which state it is.
-    fn open(&mut self, op: fn(u16) -> Op) -> Result<usize, String> {
+    /// Adds a jump whose target is not known yet, and returns its state.
+    fn open(&mut self, op: fn(u16) -> Op) -> Result<usize, ExpressionError> {
         self.push_barred(op(0))?;
         Ok(self.ops.len() - 1)
     }
@@ -229,14 +236,6 @@ fn target(state: usize) -> u16 {
     u16::try_from(state).unwrap_or(u16::MAX)
 }
 
-/// What to say of a pattern that needs more than [`super::MAX_STATES`] states.
-pub(super) fn too_costly() -> String {
-    format!(
-        "is too costly, it needs more than the {} states that a pattern may have; use fewer or smaller repetitions",
-        super::MAX_STATES
-    )
-}
-
 /// The ASCII characters of a class.
 fn ascii_set(class: &HirClass) -> AsciiSet {
     let range = |start: u32, end: u32| {
@@ -259,8 +258,8 @@ fn ascii_set(class: &HirClass) -> AsciiSet {
     }
 }
 
-/// What an assertion says of the bytes around it. No component of a URL has line ends.
-fn assertion(look: Look) -> Result<Assertion, String> {
+/// What an assertion demands of the bytes around it. No component of a URL has line ends.
+fn assertion(look: Look) -> Result<Assertion, ExpressionError> {
     use Neighbour::{Nothing, Word};
     Ok(match look {
         Look::Start | Look::StartLF | Look::StartCRLF => {
@@ -280,6 +279,6 @@ fn assertion(look: Look) -> Result<Assertion, String> {
         | Look::WordStartUnicode
         | Look::WordEndUnicode
         | Look::WordStartHalfUnicode
-        | Look::WordEndHalfUnicode => return Err(regexp::UNICODE.to_owned()),
+        | Look::WordEndHalfUnicode => return Err(ExpressionError::UnicodeFlag),
     })
 }

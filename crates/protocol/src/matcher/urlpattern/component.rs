@@ -1,12 +1,12 @@
 //! One component of a URL Pattern: literal text around a state set.
 
 use urlpattern::matcher::InnerMatcher;
+use urlpattern::regexp::RegExp;
 
-use super::compiler::{self, Compiled};
+use super::compiler::{self, Compiled, MAX_STATES};
+use super::error::{ExpressionError, UrlPatternError};
 use super::generated;
-use super::regexp::Source;
-use crate::matcher::comparing;
-use crate::matcher::program::{Class, Program};
+use crate::matcher::program::{Class, Program, comparing};
 
 /// A compiled component.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ impl Component {
     /// Compiles what the crate parsed to at most `most` states.
     ///
     /// # Errors
-    /// A sentence about what is invalid or too costly; `name` is the component's.
-    pub(super) fn compile(
-        name: &str,
-        parsed: urlpattern::component::Component<Source>,
+    /// The reason why the component, whose name is `name`, is refused.
+    pub(super) fn compile<R: RegExp>(
+        name: &'static str,
+        parsed: urlpattern::component::Component<R>,
         most: usize,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UrlPatternError> {
         let matcher = parsed.matcher;
         let component = match matcher.inner {
             InnerMatcher::Literal { literal } => Self {
@@ -57,19 +57,29 @@ impl Component {
                 },
             },
             InnerMatcher::RegExp { .. } => {
-                let source = parsed.regexp.map_err(|error| error.to_string())?;
+                let source = parsed
+                    .regexp
+                    .map_err(|error| UrlPatternError::Syntax(error.to_string()))?;
+                let source = source.pattern_string();
                 let generated = (!parsed.has_regexp_group)
-                    .then(|| generated::compile(source.as_str()))
+                    .then(|| generated::compile(source))
                     .flatten();
                 match generated {
                     Some(compiled) => compiled.into(),
-                    None => Self::of_expression(source.as_str(), most)
-                        .map_err(|problem| format!("the {name}'s custom group {problem}"))?,
+                    None => Self::of_expression(source, most).map_err(|error| {
+                        UrlPatternError::CustomGroup {
+                            component: name,
+                            error,
+                        }
+                    })?,
                 }
             }
         };
         if component.states() > most {
-            return Err(format!("the {name} {}", compiler::too_costly()));
+            return Err(UrlPatternError::TooManyStates {
+                component: name,
+                most: MAX_STATES,
+            });
         }
         Ok(component)
     }
@@ -77,12 +87,12 @@ impl Component {
     /// Compiles an expression that spans the component to at most `most` states.
     ///
     /// # Errors
-    /// What is wrong, to be preceded by the place.
-    pub(super) fn of_expression(expression: &str, most: usize) -> Result<Self, String> {
+    /// The reason why the expression is refused.
+    pub(super) fn of_expression(expression: &str, most: usize) -> Result<Self, ExpressionError> {
         compiler::compile(expression, most).map(Self::from)
     }
 
-    /// Whether the component matches all of the input; adds the steps that this took.
+    /// Whether the component matches all of the input; adds to `spent` the steps that this took.
     pub(super) fn matches(&self, input: &str, spent: &mut u64) -> bool {
         *spent += self.comparing();
         if let Middle::Nothing = self.middle {
@@ -106,7 +116,7 @@ impl Component {
         }
     }
 
-    /// What every matching input begins with.
+    /// The text with which every matching input begins.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -116,18 +126,18 @@ impl Component {
         matches!(self.middle, Middle::Nothing)
     }
 
-    /// What one evaluation may cost for each byte, in states.
+    /// What one evaluation may cost at most for each byte, in states.
     pub(super) fn states(&self) -> usize {
         self.program().map_or(0, Program::len)
     }
 
-    /// The most that one evaluation of an input of `bytes` bytes may cost, in steps.
+    /// The most steps that one evaluation of an input of `bytes` bytes may take.
     pub(super) fn steps(&self, bytes: usize) -> u64 {
         let program = self.program();
         self.comparing() + program.map_or(0, |program| program.steps(bytes))
     }
 
-    /// What comparing the literal texts costs at most, in steps.
+    /// The most steps that the comparisons with literal texts take.
     fn comparing(&self) -> u64 {
         comparing(&self.prefix) + comparing(&self.suffix)
     }

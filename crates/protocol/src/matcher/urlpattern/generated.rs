@@ -1,5 +1,5 @@
-//! From a generated expression without custom groups to its state set, in a fifth of the time that
-//! the general parser takes.
+//! Compiles a generated expression without custom groups to its state set, in a fifth of the time
+//! that the general parser takes.
 //!
 //! The crate generates, for a component without a custom group, an expression of this grammar and
 //! nothing else, captures being irrelevant here:
@@ -36,7 +36,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// Compiles items; `modified` says that they may occur other than exactly once.
+    /// Compiles items. If `modified`, they may occur more than once or not at all.
     fn items(&mut self, mut rest: &[u8], modified: bool) -> Option<()> {
         while let Some((byte, after)) = rest.split_first() {
             rest = match byte {

@@ -1,60 +1,13 @@
-//! The boundary with regular expressions: the text that the crate generates, and how it is parsed.
-
-use std::cell::OnceCell;
+//! Parses the regular expressions that the `urlpattern` crate generates.
 
 use regex_syntax::ast::ErrorKind;
 use regex_syntax::hir::Hir;
 use regex_syntax::{Error, ParserBuilder};
-use urlpattern::RegexSyntax;
-use urlpattern::regexp::RegExp;
 
-use super::MAX_STATES;
-use super::component::Component;
+use super::error::ExpressionError;
 
 /// How deep an expression may nest, which bounds what walking it costs.
 const MAX_NESTING: u32 = 64;
-
-/// What is wrong with an expression that needs Unicode's tables.
-pub(super) const UNICODE: &str = "sets the flag \"u\"; leave it out, a URL's components are ASCII";
-
-/// A regular expression that the crate generated, kept as text.
-#[derive(Debug)]
-pub(super) struct Source {
-    text: String,
-    // The crate asks whether a protocol such as `http{s}?` matches the special schemes, one by one.
-    compiled: OnceCell<Option<Component>>,
-}
-
-impl Source {
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl RegExp for Source {
-    fn syntax() -> RegexSyntax {
-        RegexSyntax::Rust
-    }
-
-    fn parse(pattern: &str, _flags: &str, _force_eval: bool) -> Result<Self, ()> {
-        Ok(Self {
-            text: pattern.to_owned(),
-            compiled: OnceCell::new(),
-        })
-    }
-
-    fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
-        let component = self
-            .compiled
-            .get_or_init(|| Component::of_expression(&self.text, MAX_STATES).ok());
-        let matches = component.as_ref()?.matches(text, &mut 0);
-        matches.then(Vec::new)
-    }
-
-    fn pattern_string(&self) -> &str {
-        &self.text
-    }
-}
 
 /// Parses an expression of the crate, which spans all of a component.
 ///
@@ -62,10 +15,10 @@ impl RegExp for Source {
 /// That also keeps parsing cheap: it is Unicode classes that make it slow.
 ///
 /// # Errors
-/// What is wrong, to be preceded by the place.
-pub(super) fn parse(expression: &str) -> Result<Hir, String> {
+/// The reason why the expression cannot run in linear time, or is not one.
+pub(super) fn parse(expression: &str) -> Result<Hir, ExpressionError> {
     if enables_unicode(expression) {
-        return Err(UNICODE.to_owned());
+        return Err(ExpressionError::UnicodeFlag);
     }
     let body = expression.strip_prefix('^').unwrap_or(expression);
     let body = body.strip_suffix('$').unwrap_or(body);
@@ -77,26 +30,18 @@ pub(super) fn parse(expression: &str) -> Result<Hir, String> {
         .nest_limit(MAX_NESTING)
         .build()
         .parse(body)
-        .map_err(|error| explain(&error))
+        .map_err(|error| reason(&error))
 }
 
-fn explain(error: &Error) -> String {
+fn reason(error: &Error) -> ExpressionError {
     match error {
         Error::Parse(error) => match error.kind() {
-            ErrorKind::UnsupportedLookAround => {
-                "uses look-around, which takes more than linear time; leave it out".to_owned()
-            }
-            ErrorKind::UnsupportedBackreference => {
-                "uses a back-reference, which takes more than linear time; leave it out".to_owned()
-            }
-            ErrorKind::NestLimitExceeded(most) => {
-                format!("nests more than {most} levels deep; use fewer groups and modifiers")
-            }
-            kind => format!("is not a regular expression of this hub, {kind}; correct it"),
+            ErrorKind::UnsupportedLookAround => ExpressionError::LookAround,
+            ErrorKind::UnsupportedBackreference => ExpressionError::BackReference,
+            ErrorKind::NestLimitExceeded(most) => ExpressionError::Nesting { most: *most },
+            kind => ExpressionError::Syntax(kind.to_string()),
         },
-        _ => {
-            "needs Unicode classes, and a URL's components are ASCII; use ASCII classes".to_owned()
-        }
+        _ => ExpressionError::UnicodeClass,
     }
 }
 

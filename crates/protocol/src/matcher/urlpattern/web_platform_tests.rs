@@ -41,7 +41,7 @@ fn run(case: &Value) -> Outcome {
     let base = arguments.get(1).and_then(Value::as_str);
     let compiled = quirks::process_construct_pattern_input(pattern, base)
         .map_err(|error| error.to_string())
-        .and_then(Components::compile);
+        .and_then(|init| Components::compile(init).map_err(|error| error.to_string()));
     let components = match (compiled, case["expected_obj"] == "error") {
         (Err(_), true) => return Outcome::Agrees,
         (Ok(_), true) => return Outcome::Differs("accepted".to_owned()),
@@ -66,7 +66,7 @@ fn run(case: &Value) -> Outcome {
     }
 }
 
-/// Specification, "URL Pattern": evaluation follows the URL Pattern standard.
+/// Evaluation follows the URL Pattern standard (specification, "URL Pattern").
 #[test]
 fn agrees_with_the_standards_own_cases() {
     let cases: Vec<Value> = serde_json::from_str(CASES).expect("JSON");

@@ -1,6 +1,7 @@
 //! The configuration as a whole, from the environment and from files.
 
 mod arbitrary;
+mod connections;
 mod directives;
 mod keys;
 mod limits;

@@ -5,6 +5,7 @@
 //! the bell or [`Cursor::deadline`] when told to, and reads the pages that the cursor needs.
 
 mod chunk;
+mod step;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use talaria_protocol::event;
 use talaria_transport::{Admit, Frame, Page, Position, ReadError, Verdict};
 
 pub(crate) use self::chunk::CHUNK_BYTES;
-use self::chunk::{fitting, join};
+use self::chunk::fitting;
+pub(crate) use self::step::{Deadlines, Output};
+pub use self::step::{End, Step};
 use crate::engine::drain::UnderWay;
 use crate::engine::interests::{Allowance, PageFilter, Progress};
 use crate::engine::lane::Look;
@@ -29,69 +32,6 @@ const PAGE_FRAMES: usize = 256;
 const LAST_WRITES: Duration = Duration::from_secs(5);
 /// The most pages without a hit that are scanned before other tasks have their turn.
 const PAGES_PER_TURN: usize = 16;
-
-/// What the driver of a cursor does next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step<T = Bytes> {
-    /// Send this, then ask again.
-    Send(T),
-    /// Read a page of the history after `from`, not beyond `up_to`, and [`Cursor::supply`] it.
-    NeedPage {
-        /// The cursor's position.
-        from: Position,
-        /// The newest visible position.
-        up_to: Position,
-    },
-    /// Wait for the bell or the deadline, then ask again.
-    Wait,
-    /// End the stream; the client may resume.
-    End(End),
-}
-
-/// What a stream sends.
-#[derive(Debug)]
-pub(crate) enum Output {
-    /// At least one update.
-    Updates(Vec<Arc<Frame>>),
-    /// Bytes of the event stream that are not an update.
-    Text(Bytes),
-}
-
-impl Output {
-    /// The bytes of the event stream.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Updates(frames) => join(&frames),
-            Self::Text(bytes) => bytes,
-        }
-    }
-}
-
-/// Why a stream ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The connection's lifetime is over (`write_timeout`).
-    Rotated,
-    /// The token's `exp` has come (specification, "Subscribers").
-    TokenExpired,
-    /// The hub is stopping.
-    Drained,
-    /// The log no longer holds what comes next.
-    Passed,
-    /// The log cannot be read now; the client resumes where it was.
-    Unavailable,
-}
-
-/// The times at which a stream sends a comment or ends.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Deadlines {
-    /// A comment after this much silence.
-    pub(crate) heartbeat: Option<Duration>,
-    /// The end of the connection's lifetime, already jittered.
-    pub(crate) rotation: Option<Instant>,
-    /// The `exp` of the token, which the end must not exceed.
-    pub(crate) expiry: Option<Instant>,
-}
 
 /// A subscriber's place in the log.
 pub struct Cursor {

@@ -257,8 +257,13 @@ impl Oracle {
             self.check_least(bounds.floor, bounds.head, &events)?;
         }
         self.check_ids(history, &by_place)?;
-        // What an opening finds is durable when it returns, also updates without an answer.
-        for frame in stored.iter().chain(&events) {
+        self.remember(bounds.head, stored.iter().chain(&events));
+        Ok(())
+    }
+
+    /// What an opening finds is durable when it returns, also updates without an answer.
+    fn remember<'f>(&mut self, head: Position, found: impl Iterator<Item = &'f Arc<Frame>>) {
+        for frame in found {
             let found = Acknowledged {
                 number: number(frame),
                 event_id: frame.event_id.to_string(),
@@ -266,12 +271,11 @@ impl Oracle {
             };
             self.acknowledged.entry(frame.position).or_insert(found);
         }
-        self.durable = bounds.head;
+        self.durable = head;
         let known = self.acknowledged.values().rev();
         let mut newest = known.map(|one| &self.handed_over[one.number as usize - 1]);
         let newest = newest.find(|one| !one.is_event);
         self.clock.opened(newest.map_or(0, |newest| newest.stamp));
-        Ok(())
     }
 
     fn check_ids(

@@ -227,3 +227,7 @@ fn requested_headers(request: &HeaderMap) -> Result<Vec<&'static str>, NotPermit
 fn shown(value: &HeaderValue) -> String {
     Shown(&String::from_utf8_lossy(value.as_bytes())).to_string()
 }
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests;

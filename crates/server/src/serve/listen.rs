@@ -1,6 +1,7 @@
 //! Listeners: bind, accept, and the end of all connections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -246,17 +247,23 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Waits for them to end, at most this long, then cuts them. Connections on which nothing is
-    /// under way are not waited for, because their peers may be silent.
-    pub(crate) async fn finish(mut self, at_most: Duration) {
+    /// Waits for them to end, and for the hub to be `drained`, at most this long, then cuts the connections.
+    /// It does not wait for connections on which nothing is under way, because their peers may be silent; but
+    /// it does for what the hub still stores, such as the ends of subscriptions.
+    pub(crate) async fn finish(mut self, drained: impl Future<Output = ()>, at_most: Duration) {
         let finished = async {
             for connections in &mut self.open {
                 while connections.join_next().await.is_some() {}
             }
+            pending::<()>().await;
+        };
+        let idle = async {
+            tokio::join!(self.shutdown.idle(), drained);
         };
         tokio::select! {
-            () = finished => return,
-            () = self.shutdown.idle() => {}
+            // Joined, so that what has ended is not counted.
+            () = finished => {}
+            () = idle => {}
             () = sleep(at_most) => {}
         }
         let left: usize = self.open.iter().map(JoinSet::len).sum();
@@ -340,5 +347,46 @@ fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
     if let Err(error) = configured {
         // The peer may be gone already; reading will tell.
         tracing::debug!(%error, "a socket could not be configured");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn connections() -> Connections {
+        Connections {
+            open: Vec::new(),
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    /// All connections have ended, and the hub still stores the ends of their subscriptions.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_what_the_hub_stores() {
+        let (stored, drained) = oneshot::channel::<()>();
+        let drained = async { drop(drained.await) };
+        let finishing = connections().finish(drained, Duration::from_secs(60));
+        let mut finishing = pin!(finishing);
+        tokio::select! {
+            biased;
+            () = finishing.as_mut() => panic!("it did not wait"),
+            () = sleep(Duration::from_secs(30)) => {}
+        }
+        drop(stored);
+        let before = Instant::now();
+        finishing.await;
+        assert!(before.elapsed() < Duration::from_secs(1));
+    }
+
+    /// A history that does not answer does not keep the program.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_a_limited_time() {
+        let before = Instant::now();
+        let limit = Duration::from_secs(3);
+        connections().finish(pending(), limit).await;
+        assert_eq!(before.elapsed().as_secs(), 3);
     }
 }

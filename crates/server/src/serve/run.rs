@@ -104,6 +104,8 @@ async fn serve_until_signal(
         "stopping; a second signal exits at once"
     );
     tokio::select! {
+        // First, so that the manager learns of the stop even if a second signal waits.
+        biased;
         () = stop(&manager, hub, serving, drain_timeout) => {}
         () = signals.stop.next() => force(log),
     }
@@ -203,7 +205,7 @@ async fn stop(manager: &Manager, hub: Hub, serving: Serving, window: Duration) {
     let stopped = async {
         let connections = serving.stop_listening().await;
         hub.drain(window);
-        connections.finish(at_most).await;
+        connections.finish(hub.drained(), at_most).await;
     };
     tokio::select! {
         // First, so that the manager is told even if there is nothing to wait for.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long the last answers may take to leave, once no request is under way.
-const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// How often to look whether a request has begun.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often none must have been found. Meanwhile the last answers leave, and HTTP/2 clients read that the
+/// connection ends.
+const LOOKS: usize = 6;
 
 /// What the connections of all listeners share. Cloning shares it.
 #[derive(Debug, Clone, Default)]
@@ -21,13 +24,15 @@ impl Shutdown {
     /// Ends when no request is under way, no stream is open, and the last answers had time to leave.
     pub(crate) async fn idle(&self) {
         self.requests.close();
-        loop {
+        let mut looks = 0;
+        while looks < LOOKS {
             self.requests.wait().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
-            // HTTP/2 clients may begin a request until they have read that the connection ends.
-            if self.requests.is_empty() {
-                return;
-            }
+            tokio::time::sleep(LOOK).await;
+            looks = if self.requests.is_empty() {
+                looks + 1
+            } else {
+                0
+            };
         }
     }
 }

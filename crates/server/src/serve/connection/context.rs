@@ -48,7 +48,8 @@ pub(super) struct Accepted {
 impl Accepted {
     /// A connection that has a place, and ends when the program stops.
     pub(super) fn new(context: Context, peer: SocketAddr, place: Place) -> Self {
-        let ending = context.shutdown.stopping.clone();
+        // A token for each, because all that wait for one share its lock.
+        let ending = context.shutdown.stopping.child_token();
         Self {
             context,
             peer,

@@ -1,5 +1,6 @@
 //! The keys that a bench signs its tokens with, and the options that name them.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use crate::error::Problem;
 use crate::token::Mint;
 
 /// The keys and claims of the tokens that a bench mints.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub(crate) struct KeyArgs {
     /// The HS256 secret that signs the publishers' token, and a token for each subscriber that grants
     /// only its topic. Without a key, no client presents a token.
@@ -26,6 +27,16 @@ pub(crate) struct KeyArgs {
     /// The tokens' `aud` [default: the URL].
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
+}
+
+impl fmt::Debug for KeyArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyArgs")
+            .field("key_file", &self.key_file)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The secrets that sign tokens.

@@ -1,10 +1,10 @@
 //! One attacking address: its connections and HTTP/1.1 requests, and the counts of their outcomes.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,7 +87,6 @@ impl Tally {
 }
 
 /// One attacking address.
-#[derive(Debug)]
 pub(crate) struct Client {
     /// The address that its connections come from.
     pub(crate) local: IpAddr,
@@ -97,6 +96,16 @@ pub(crate) struct Client {
     pub(crate) publisher_token: String,
     /// The outcomes of its attempts.
     pub(crate) tally: Arc<Tally>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("local", &self.local)
+            .field("target", &self.target)
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {

@@ -1,5 +1,7 @@
 //! What one measurement does: the load, its topics and its tokens.
 
+use std::fmt;
+
 use super::args::{LoadArgs, Topics};
 use crate::clock;
 use crate::error::Problem;
@@ -8,7 +10,7 @@ use crate::keys::Keys;
 use crate::token::Mint;
 
 /// What the subscribers and publishers of one measurement share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// The hub.
     pub(crate) target: Target,
@@ -24,6 +26,18 @@ pub(crate) struct Plan {
     subscriber_tokens: Vec<String>,
     /// Begins every topic. It differs between runs, so that nothing left over from another run counts.
     prefix: String,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("target", &self.target)
+            .field("load", &self.load)
+            .field("private", &self.private)
+            .field("reconnects", &self.reconnects)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Plan {

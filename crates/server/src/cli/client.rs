@@ -1,6 +1,6 @@
 //! What `talaria publish` and `talaria subscribe` share: the hub's URL, the token, one request.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 const COMPACT_FORM: &str = "give the compact form, header.payload.signature";
 
 /// The token of a client; the variable `TALARIA_TOKEN` holds it if neither option is given.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 pub(super) struct TokenArgs {
     /// The access token; safer in a file or in TALARIA_TOKEN, which lists of processes do not show.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
@@ -33,6 +33,14 @@ pub(super) struct TokenArgs {
     /// A file with the access token.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for TokenArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenArgs")
+            .field("token_file", &self.token_file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TokenArgs {

@@ -1,5 +1,7 @@
 //! The runtime of a verb that asks a hub.
 
+use talaria_config::Error;
+
 /// Runs a future to its end on this thread.
 ///
 /// # Errors
@@ -11,5 +13,3 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Res
         .map_err(|error| Error::new("the runtime cannot be started").caused_by(error))?
         .block_on(future)
 }
-
-use talaria_config::Error;

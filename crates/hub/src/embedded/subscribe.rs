@@ -163,10 +163,11 @@ impl Hub {
     pub async fn subscribe(&self, options: SubscribeOptions) -> Result<Updates, SubscribeError> {
         let hub = self.shared();
         let selection = options.selection(hub)?;
+        // Entered first: a drain that begins after the check waits for this stream.
+        let under_way = hub.drain.enter();
         if hub.drain.has_begun() {
             return Err(SubscribeError::Draining);
         }
-        let under_way = hub.drain.enter();
         // Joined first, resolved second: what is committed in between is in the lane.
         let membership = hub.router.join(selection, APPLICATION);
         let Ok((position, resolved)) = resolve(hub, options.after.as_deref()).await else {

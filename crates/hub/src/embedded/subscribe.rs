@@ -174,6 +174,8 @@ impl Hub {
             return Err(SubscribeError::Unavailable);
         };
         let cursor = Cursor::new(membership, under_way, position, Deadlines::default());
+        // A drain that begins before the first poll does not take what was published until then.
+        let cursor = cursor.opened(hub.clock.now());
         let mut driver = Driver::new(Arc::clone(&hub.transport), Arc::clone(&hub.clock));
         driver.begin(cursor);
         Ok(Updates::new(driver, resolved))

@@ -42,7 +42,8 @@ pub struct Cursor {
     position: Position,
     deadlines: Deadlines,
     drained_at: Option<Instant>,
-    /// When something was last sent; `None` before the opening comment.
+    /// When something was last sent; `None` before the opening comment. At first, when a stream without
+    /// such a comment was opened.
     sent_at: Option<Instant>,
     page: Option<Result<Page, ReadError>>,
     /// The filter of the page, from [`Step::NeedPage`] until the page is supplied.
@@ -96,6 +97,12 @@ impl Cursor {
             reading: None,
             ended: None,
         }
+    }
+
+    /// Opens the stream now, without the opening comment: for a reader that is not a client over HTTP.
+    pub(crate) fn opened(mut self, now: Instant) -> Self {
+        self.sent_at = Some(now);
+        self
     }
 
     /// Keeps a value until the subscription has ended: what the stream is charged for, and what

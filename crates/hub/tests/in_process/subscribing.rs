@@ -144,6 +144,22 @@ async fn a_drain_ends_the_streams_of_the_application() {
     assert!(hub.publish(Update::new(TOPIC, "late")).await.is_ok());
 }
 
+/// An update that is at hand when the hub drains is received, even by a stream that was never polled:
+/// without its event id the application could not resume.
+#[tokio::test]
+async fn a_drain_takes_no_update_from_a_stream_that_was_not_polled() {
+    let hub = hub();
+    let mut updates = hub.subscribe(books()).await.expect("a stream");
+    let id = hub.publish(Update::new(TOPIC, "data")).await;
+    let id = id.expect("stored");
+    hub.drain(Duration::ZERO);
+    assert_eq!(data(&mut updates).await, "data");
+    assert_eq!(updates.last_event_id(), Some(id.as_str()));
+    assert_eq!(next(&mut updates).await, None);
+    assert_eq!(updates.end(), Some(End::Drained));
+    timeout(PATIENCE, hub.drained()).await.expect("drained");
+}
+
 /// A drain waits for the streams of clients as well.
 #[tokio::test]
 async fn a_drain_waits_for_clients() {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use talaria_hub::Hub;
 use talaria_hub::access::Issuers;
+use talaria_hub::{Hub, SubscribeOptions};
 use talaria_protocol::Update;
 use talaria_transport::{
     Admit, AppendError, Appended, Bounds, Frame, Health, Lookup, Page, Pending, Position,
@@ -30,6 +30,8 @@ struct Scripted {
     pages: Mutex<VecDeque<Result<Page, ReadError>>>,
     /// One permit for each read that may be answered.
     permits: Semaphore,
+    /// The client of each read.
+    clients: Mutex<Vec<u64>>,
 }
 
 impl Scripted {
@@ -38,6 +40,7 @@ impl Scripted {
             ring: Arc::new(Ring::new(1 << 20, NEWEST)),
             pages: Mutex::new(pages.into_iter().collect()),
             permits: Semaphore::new(permits),
+            clients: Mutex::default(),
         })
     }
 }
@@ -62,8 +65,9 @@ impl Transport for Scripted {
         from: Position,
         _: Position,
         _: usize,
-        _: Arc<dyn Admit>,
+        filter: Arc<dyn Admit>,
     ) -> Pending<'_, Result<Page, ReadError>> {
+        self.clients.lock().expect("no panic").push(filter.client());
         Box::pin(async move {
             self.permits.acquire().await.expect("it is open").forget();
             let next = self.pages.lock().expect("no panic").pop_front();
@@ -196,6 +200,26 @@ async fn a_log_that_has_passed_ends_the_stream() {
             .is_some_and(|text| text.starts_with("id: 1\n"))
     );
     assert_eq!(chunk(&mut response).await, None);
+}
+
+/// A transport lets clients take turns. Each stream of the application is a client there, and remains
+/// the same one.
+#[tokio::test]
+async fn streams_of_the_application_do_not_wait_for_each_other() {
+    let pages = [page(&[], 1), page(&[2], 2), page(&[], 1), page(&[2], 2)];
+    let transport = Scripted::new(pages, 4);
+    let hub = Hub::builder(Issuers::default()).transport(Arc::clone(&transport) as _);
+    let hub = hub.build().expect("a hub");
+    for _ in 0..2 {
+        let options = SubscribeOptions::new().topic("t").resume_after("earliest");
+        let mut updates = hub.subscribe(options).await.expect("a stream");
+        let update = timeout(PATIENCE, updates.next()).await.expect("in time");
+        assert!(update.is_some());
+    }
+    let clients = transport.clients.lock().expect("no panic").clone();
+    assert_eq!(clients.len(), 4, "{clients:?}");
+    assert!(clients[0] == clients[1] && clients[2] == clients[3]);
+    assert_ne!(clients[0], clients[2]);
 }
 
 /// A client that sends the id of a lost update is told its new position (specification, "Reconnection").

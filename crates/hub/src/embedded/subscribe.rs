@@ -14,9 +14,6 @@ use crate::http::shared::Shared;
 use crate::http::subscribe::resolve;
 use crate::hub::Hub;
 
-/// The application where a transport takes turns among clients: no client has this number.
-const APPLICATION: u64 = 0;
-
 /// What the application subscribes to: topics, the private updates that it wants to read, and where to
 /// begin.
 ///
@@ -169,7 +166,9 @@ impl Hub {
             return Err(SubscribeError::Draining);
         }
         // Joined first, resolved second: what is committed in between is in the lane.
-        let membership = hub.router.join(selection, APPLICATION);
+        // Where clients take turns at reading the log, each stream is one, so that no stream of the
+        // application waits for another. The numbers of clients are as random.
+        let membership = hub.router.join(selection, rand::random());
         let Ok((position, resolved)) = resolve(hub, options.after.as_deref()).await else {
             return Err(SubscribeError::Unavailable);
         };

@@ -33,6 +33,14 @@ pub(super) fn choose_algorithm(
     }
 }
 
+/// Refuses PEM text where a shared secret is expected. [`choose_algorithm`] refuses the rest.
+pub(super) fn refuse_pem(secret: &[u8], algorithm: Algorithm) -> Result<(), KeyError> {
+    if algorithm.family() != Family::Hmac && pem::is_pem(secret) {
+        return Err(KeyError::PemAsSecret(algorithm));
+    }
+    Ok(())
+}
+
 /// A key that verifies tokens of one issuer and role. Tokens may use its one algorithm and no other
 /// (B-235). Its `Debug` form shows the algorithm and hides the key.
 #[derive(Clone)]
@@ -63,6 +71,7 @@ impl VerificationKey {
     /// # Errors
     /// An empty secret, one that is a key in PEM form, or an algorithm that takes a public key.
     pub fn from_secret(secret: impl AsRef<[u8]>, algorithm: Algorithm) -> Result<Self, KeyError> {
+        refuse_pem(secret.as_ref(), algorithm)?;
         Self::new(secret.as_ref(), algorithm)
     }
 

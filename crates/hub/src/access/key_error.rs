@@ -25,6 +25,9 @@ pub enum KeyError {
          such as RS256, ES256 or EdDSA"
     )]
     PemWithHmac(Algorithm),
+    /// A key in PEM form that the program reads as a shared secret.
+    #[error("the key is in PEM form, and {0} takes no shared secret; read the key with `from_pem`")]
+    PemAsSecret(Algorithm),
     /// A shared secret with a public-key algorithm.
     #[error(
         "{algorithm} takes {} key in PEM form, but the key does not begin with -----BEGIN; give \

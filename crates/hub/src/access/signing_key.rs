@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::algorithm::{Algorithm, Family};
-use super::key::choose_algorithm;
+use super::key::{choose_algorithm, refuse_pem};
 use super::key_error::KeyError;
 use super::pem;
 
@@ -54,6 +54,7 @@ impl SigningKey {
     /// # Errors
     /// An empty secret, one that is a key in PEM form, or an algorithm that takes a private key.
     pub fn from_secret(secret: impl AsRef<[u8]>, algorithm: Algorithm) -> Result<Self, KeyError> {
+        refuse_pem(secret.as_ref(), algorithm)?;
         Self::new(secret.as_ref(), algorithm)
     }
 

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use talaria_hub::access::{
-    Algorithm, IssuerError, Issuers, KeyError, KeySet, KeySetError, Role, Verifier,
+    Algorithm, IssuerError, Issuers, KeyError, KeySet, KeySetError, Role, SigningKey,
+    VerificationKey, Verifier,
 };
 use talaria_protocol::{Base, Limits};
 
@@ -207,6 +208,36 @@ fn rsa_keys_that_protect_nothing_are_refused() {
             modulus.len()
         );
     }
+}
+
+/// A shared secret is neither PEM text nor used with a public-key algorithm (B-224).
+#[test]
+fn only_a_secret_is_read_as_a_secret() {
+    let keys = ed25519();
+    let verifying = |secret: &str, algorithm| {
+        VerificationKey::from_secret(secret, algorithm).expect_err("not a secret")
+    };
+    let signing = |secret: &str, algorithm| {
+        SigningKey::from_secret(secret, algorithm)
+            .map(drop)
+            .expect_err("not a secret")
+    };
+    for algorithm in [Algorithm::EdDSA, Algorithm::RS256, Algorithm::ES256] {
+        for pem in [&keys.public[0], &keys.private[0]] {
+            let expected = KeyError::PemAsSecret(algorithm);
+            assert_eq!(verifying(pem, algorithm), expected);
+            assert_eq!(signing(pem, algorithm), expected);
+            assert!(expected.to_string().contains("from_pem"), "{expected}");
+        }
+        let expected = KeyError::SecretWithAsymmetric { algorithm };
+        assert_eq!(verifying(SECRET, algorithm), expected);
+        assert_eq!(signing(SECRET, algorithm), expected);
+        assert_eq!(verifying("", algorithm), KeyError::Empty);
+        assert_eq!(signing("", algorithm), KeyError::Empty);
+    }
+    let expected = KeyError::PemWithHmac(Algorithm::HS256);
+    assert_eq!(verifying(&keys.public[0], Algorithm::HS256), expected);
+    assert_eq!(signing(&keys.private[0], Algorithm::HS256), expected);
 }
 
 /// Keys that cannot sign are refused (B-034).

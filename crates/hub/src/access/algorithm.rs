@@ -179,10 +179,18 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A name that is not a signature algorithm.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A name that is not a signature algorithm. A name longer than any algorithm's may be part of a key,
+/// and no form of the error shows it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("algorithm {} is unknown; use one of {}", ShortName(.0), algorithm_names())]
 pub struct UnknownAlgorithm(String);
+
+impl fmt::Debug for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format_args!("{}", ShortName(&self.0));
+        f.debug_tuple("UnknownAlgorithm").field(&name).finish()
+    }
+}
 
 fn algorithm_names() -> String {
     Algorithm::ALL.map(Algorithm::name).join(", ")

@@ -11,7 +11,7 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use talaria_hub::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
+use talaria_hub::access::{Algorithm, Issuer, Issuers, KeyError, SigningKey, VerificationKey};
 use talaria_hub::protocol::Update;
 use talaria_hub::{Hub, SubscribeOptions, Updates};
 use tokio::time::timeout;
@@ -98,10 +98,15 @@ fn debug_forms_show_no_secret() {
     let issuer = Issuer::new(ISSUER).publisher(key.clone());
     let issuers = Issuers::new([issuer.clone()]).expect("an issuer");
     let builder = Hub::builder(issuers.clone());
+    // A secret that was not quoted is read as the name of an algorithm.
+    let unknown = SECRET.parse::<Algorithm>().expect_err("not an algorithm");
+    let in_key = KeyError::from(unknown.clone());
     let shown = format!(
-        "{key:?} {signing:?} {issuer:?} {issuers:?} {builder:?} {:?}",
+        "{key:?} {signing:?} {issuer:?} {issuers:?} {builder:?} {:?} {unknown:?} {unknown} {in_key:?} {in_key}",
         hub()
     );
     assert!(!shown.contains(&SECRET[..8]), "{shown}");
     assert!(shown.contains("HS256") && shown.contains(ISSUER), "{shown}");
+    let short = "none".parse::<Algorithm>().expect_err("not an algorithm");
+    assert_eq!(format!("{short:?}"), r#"UnknownAlgorithm("none")"#);
 }

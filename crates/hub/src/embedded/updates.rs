@@ -93,7 +93,9 @@ fn update_of(frame: &Frame) -> Option<Update> {
         topics: topics.collect(),
         id: Some(id),
         private: frame.private,
-        by_hub: frame.by_hub,
+        // The application may append the update to a log of its own. A hub on that log would take a
+        // subscription of this hub for one of its own.
+        by_hub: false,
         ..update
     })
 }

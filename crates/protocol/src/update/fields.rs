@@ -26,7 +26,8 @@ pub struct Update {
     pub retry: Option<u64>,
     /// Whether only subscribers with a grant may read it.
     pub private: bool,
-    /// Whether the hub made it, which is a subscription event. No request can set this.
+    /// Whether the hub that appends it made it, which is a subscription event. No request can set this,
+    /// and no update has it that a hub hands to its application.
     pub by_hub: bool,
 }
 

@@ -43,8 +43,8 @@ pub struct HubBuilder {
 #[non_exhaustive]
 pub enum BuildError {
     /// The system has no randomness or no thread for the log in memory.
-    #[error("the log in memory cannot be opened: {0}")]
-    Memory(#[from] std::io::Error),
+    #[error("the log in memory cannot be opened")]
+    Memory(#[source] std::io::Error),
 }
 
 impl Hub {
@@ -106,7 +106,7 @@ impl HubBuilder {
     pub fn build(self) -> Result<Hub, BuildError> {
         let transport = match self.transport {
             Some(transport) => transport,
-            None => Arc::new(Memory::open(MemoryOptions::default())?),
+            None => Arc::new(Memory::open(MemoryOptions::default()).map_err(BuildError::Memory)?),
         };
         Ok(Hub::new(self.options, transport, self.clock))
     }
@@ -117,5 +117,23 @@ impl fmt::Debug for HubBuilder {
         f.debug_struct("HubBuilder")
             .field("options", &self.options)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    /// A program that prints an error with its sources prints the cause once.
+    #[test]
+    fn the_cause_is_told_once() {
+        let error = BuildError::Memory(io::Error::other("no thread"));
+        assert!(!error.to_string().contains("no thread"), "{error}");
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("no thread"));
     }
 }

@@ -78,6 +78,10 @@ impl Hub {
 /// Reads the update as if a client had sent it, so that nothing can reach the log this way that a client
 /// could not have published.
 fn checked(hub: &Shared, update: &Update) -> Result<Update, ProtocolError> {
+    if update.topics.is_empty() {
+        let problem = "the update has none; give it one, as `Update::new` does";
+        return Err(ProtocolError::malformed("topics", problem));
+    }
     let options = &hub.options;
     let mut pairs: Vec<Pair<'_>> = vec![("data".into(), update.data.as_str().into())];
     let topics = update.topics.iter();

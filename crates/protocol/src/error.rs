@@ -85,7 +85,7 @@ impl ProtocolError {
     }
 
     /// Turns the error into that of a token: what makes a query malformed makes a token unusable.
-    pub fn in_token(self) -> Self {
+    pub(crate) fn in_token(self) -> Self {
         Self {
             blame: Blame::Token,
             ..self

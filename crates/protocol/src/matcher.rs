@@ -213,11 +213,6 @@ impl MatcherSet {
         });
         found.is_ok() || patterns.iter().any(|pattern| pattern.matches(topic))
     }
-
-    /// Whether any matcher selects any of the topics.
-    pub fn matches_any(&self, topics: &[Topic<'_>]) -> bool {
-        topics.iter().any(|topic| self.matches(topic))
-    }
 }
 
 impl FromIterator<Matcher> for MatcherSet {

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use url::Url;
 
 use crate::base::{Base, HUB_PATH};
-pub use crate::characters::is_forbidden;
+use crate::characters::is_forbidden;
 use crate::error::{ProtocolError, Shown};
 use crate::generation::Generation;
 
@@ -231,7 +231,7 @@ impl TopicUrl {
     }
 
     /// The port as URL Pattern sees it: empty when absent or the scheme's default.
-    pub fn port_of(url: &Url) -> String {
+    fn port_of(url: &Url) -> String {
         url.port().map(|port| port.to_string()).unwrap_or_default()
     }
 

@@ -68,7 +68,7 @@ fn the_bound_of_an_evaluation_is_not_shared() {
     let base = base();
     let long = format!("/{}", "a".repeat(4000));
     let topics = [&*long, &long, "/books/1"].map(|topic| Topic::new(topic, &base));
-    assert!(set.matches_any(&topics));
+    assert!(topics.iter().any(|topic| set.matches(topic)));
 }
 
 /// Where evaluation would cost too much it is aborted and the pattern does not match

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use talaria_protocol::form::Pair;
-use talaria_protocol::topic::is_forbidden;
 use talaria_protocol::{Base, Blame, Generation, Limits, ProtocolError, Topic, TopicUrl, Update};
 
 fn publish_on(hub: &str, topic: &str) -> Result<Update, ProtocolError> {
@@ -40,7 +39,6 @@ fn refused(topic: &str, reason: &str) {
 #[test]
 fn controls_and_format_characters_are_forbidden() {
     for c in ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}') {
-        assert!(is_forbidden(c), "{c:?}");
         refused(&format!("a{c}b"), "control");
     }
     for c in [
@@ -58,13 +56,11 @@ fn controls_and_format_characters_are_forbidden() {
         '\u{e0001}',
         '\u{e007f}',
     ] {
-        assert!(is_forbidden(c), "{c:?}");
         refused(&format!("a{c}b"), "format");
     }
     for c in [
         ' ', '~', '\u{a0}', 'é', '\u{301}', '\u{2028}', '\u{fffd}', '\u{e000}', '🦀',
     ] {
-        assert!(!is_forbidden(c), "{c:?}");
         assert!(publish(&format!("a{c}b")).is_ok(), "{c:?}");
     }
 }
@@ -77,7 +73,7 @@ fn errors_escape_what_they_quote() {
         error.contains("\\u{202e}") && error.contains("\\u{a}"),
         "{error}"
     );
-    assert!(!error.contains(is_forbidden), "{error:?}");
+    assert!(!error.contains(['\u{202e}', '\n']), "{error:?}");
     let lines = publish("/.well-known/mercure/\u{2028}a\u{2029}")
         .unwrap_err()
         .to_string();

@@ -153,7 +153,7 @@ impl Issuers {
 
     /// The issuer of a 0.x token: the one that the token names, else the one that
     /// [judges unnamed tokens](Issuer::judges_unnamed), else the only one (B-613).
-    pub fn of_older_token(&self, identifier: Option<&str>) -> Option<&Issuer> {
+    pub(crate) fn of_older_token(&self, identifier: Option<&str>) -> Option<&Issuer> {
         identifier
             .and_then(|identifier| self.get(identifier))
             .or_else(|| self.iter().find(|issuer| issuer.judges_unnamed))

@@ -80,7 +80,7 @@ impl Origins {
     /// Whether pages of the origin may use what a browser sends by itself, such as cookies. The origin
     /// must be in the list, and not only through an entry that any foreign page matches: `*`, a wildcard
     /// beyond one registrable domain, or `null`, the origin of every sandboxed frame.
-    pub fn allows_credentials(&self, origin: &str) -> bool {
+    pub(crate) fn allows_credentials(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         let patterns = self.0.iter();
         let mut trusted = patterns.filter(|pattern| match pattern {

@@ -50,6 +50,10 @@ pub enum BuildError {
 impl Hub {
     /// Begins a hub that trusts these issuers. Without any ([`Issuers::default`]), the application alone
     /// publishes, and every client may subscribe to what is public.
+    ///
+    /// The same is true of subscribers if no issuer has a
+    /// [subscriber key](crate::access::Issuer::subscriber): their tokens are ignored, and every client
+    /// may subscribe to what is public, even without [`anonymous`](HubBuilder::anonymous) (B-334).
     pub fn builder(issuers: Issuers) -> HubBuilder {
         HubOptions::new(issuers).into()
     }
@@ -67,6 +71,10 @@ impl From<HubOptions> for HubBuilder {
 
 impl HubBuilder {
     /// Serves subscribers without a token: they receive what is public.
+    ///
+    /// Without this, subscribers need a token only if an issuer has a
+    /// [subscriber key](crate::access::Issuer::subscriber). If none has one, every client receives what
+    /// is public (B-334).
     pub fn anonymous(mut self) -> Self {
         self.options.anonymous = true;
         self
@@ -75,6 +83,9 @@ impl HubBuilder {
     /// Names the hub's URL as its clients see it. The audience of tokens must contain it, and relative
     /// topics and patterns are resolved against it. Without it, the hub derives its URL from each
     /// request, and relative topics match relative ones only.
+    ///
+    /// Give the whole URL with the path `/.well-known/mercure`, as in
+    /// `https://app.example/.well-known/mercure`: clients publish and subscribe at this path and no other.
     pub fn url(mut self, url: Base) -> Self {
         self.options.resource_identifier = Some(url.url().to_string());
         self.options.base = url;

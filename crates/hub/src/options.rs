@@ -36,7 +36,8 @@ pub enum UnknownCursor {
 pub struct HubOptions {
     /// The issuers whose tokens are accepted, and their keys.
     pub issuers: Issuers,
-    /// Whether subscribers without a token are served. They receive what is public.
+    /// Whether subscribers without a token are served. They receive what is public. If no issuer has a
+    /// subscriber key, they are served whatever this says (B-334).
     pub anonymous: bool,
     /// The cookie that carries a token (specification, "Cookie").
     pub cookie_name: String,

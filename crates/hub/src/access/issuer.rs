@@ -33,7 +33,8 @@ pub struct Issuer {
     pub judges_unnamed: bool,
     /// What verifies publishers' tokens; without it, they are refused.
     pub publisher: Option<IssuerKey>,
-    /// What verifies subscribers' tokens; without it, they are refused.
+    /// What verifies subscribers' tokens; without it, they are refused. If no issuer has it, tokens of
+    /// subscribers are ignored, and every client receives what is public (B-334).
     pub subscriber: Option<IssuerKey>,
 }
 
@@ -71,6 +72,10 @@ impl Issuer {
     }
 
     /// The same issuer, whose tokens may publish if this key verifies them.
+    ///
+    /// This alone protects no subscriptions: if none of the hub's issuers has a
+    /// [subscriber key](Self::subscriber), the hub ignores the tokens of subscribers, and serves public
+    /// updates to every client, even without [`anonymous`](crate::HubBuilder::anonymous) (B-334).
     #[must_use]
     pub fn publisher(mut self, key: impl Into<IssuerKey>) -> Self {
         self.publisher = Some(key.into());

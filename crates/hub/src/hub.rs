@@ -117,7 +117,15 @@ impl Hub {
     }
 
     /// Returns when the hub has been told to [drain](Self::drain) and all that was under way has ended:
-    /// the streams of clients, [those of the application](Self::subscribe), and requests.
+    /// the streams of clients, [those of the application](Self::subscribe), and requests. With
+    /// [`subscriptions`](HubOptions::subscriptions), it also waits until the log has stored that the
+    /// subscriptions have ended.
+    ///
+    /// Put a timeout around it, because it may never return:
+    /// - before [`Self::drain`] is called;
+    /// - in a task that holds an [`Updates`](crate::Updates) and does not poll it, because the stream ends
+    ///   only when it is polled or dropped;
+    /// - with `subscriptions` and a log that keeps refusing updates, such as one on a full disk.
     pub async fn drained(&self) {
         self.0.drain.ended().await;
     }

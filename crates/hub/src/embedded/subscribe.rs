@@ -155,6 +155,9 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// The returned future and the stream must be polled within a tokio runtime whose timer is enabled
+    /// (`enable_time` or `enable_all` of its builder).
+    ///
     /// # Errors
     /// See [`SubscribeError`].
     pub async fn subscribe(&self, options: SubscribeOptions) -> Result<Updates, SubscribeError> {

@@ -21,7 +21,13 @@ use crate::engine::driver::Driver;
 /// It is a [`Stream`](futures_core::Stream); [`Self::next`] needs no crate for that. Each update has the
 /// event id as its `id`. Its data has the line ends of an event stream: CR and CRLF are LF.
 ///
-/// A draining hub waits until the stream has ended or is dropped.
+/// A draining hub waits until the stream has ended or is dropped. The stream does not end when the last
+/// [`Hub`](crate::Hub) is dropped: it keeps the log open, yields what is in it, and then waits forever
+/// unless another owner of the log appends to it. Keep a `Hub`, and [drain](crate::Hub::drain) it to end
+/// its streams.
+///
+/// The stream must be polled within a tokio runtime whose timer is enabled (`enable_time` or
+/// `enable_all` of its builder).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Updates {
     driver: Driver,
@@ -93,8 +99,8 @@ fn update_of(frame: &Frame) -> Option<Update> {
         topics: topics.collect(),
         id: Some(id),
         private: frame.private,
-        // The application may append the update to a log of its own. A hub on that log would take a
-        // subscription of this hub for one of its own.
+        // The application may append the update to another hub's log. That hub would list it among its
+        // subscriptions.
         by_hub: false,
         ..update
     })

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use talaria_hub::access::Issuers;
 use talaria_hub::protocol::Update;
 use talaria_hub::protocol::update::HUB_EVENT_TYPE;
-use talaria_hub::transport::{Memory, MemoryOptions};
+use talaria_hub::transport::{Memory, MemoryOptions, Transport as _};
 use talaria_hub::{End, Hub, SubscribeError, SubscribeOptions};
 use tokio::time::timeout;
 
@@ -197,6 +197,25 @@ async fn a_stream_that_the_log_has_passed_ends() {
     }
     while next(&mut slow).await.is_some() {}
     assert_eq!(slow.end(), Some(End::Passed));
+}
+
+/// A stream outlives the hub: it yields what the log holds, and waits for what is appended there.
+#[tokio::test]
+async fn a_stream_does_not_end_with_the_last_hub() {
+    let log = Arc::new(Memory::open(MemoryOptions::default()).expect("a log"));
+    let hub = Hub::builder(Issuers::default()).transport(Arc::clone(&log) as _);
+    let hub = hub.build().expect("a hub");
+    let mut updates = hub.subscribe(books()).await.expect("a stream");
+    hub.publish(Update::new(TOPIC, "first"))
+        .await
+        .expect("stored");
+    drop(hub);
+    assert_eq!(data(&mut updates).await, "first");
+    let soon = timeout(Duration::from_millis(50), updates.next()).await;
+    assert!(soon.is_err() && updates.end().is_none());
+    let second = Update::new(TOPIC, "second");
+    log.append(second).await.expect("stored");
+    assert_eq!(data(&mut updates).await, "second");
 }
 
 /// Each of many updates is received once and in order, by a stream that is polled as one.

@@ -63,20 +63,22 @@
 //!
 //! # Storage, options and time
 //!
-//! Without further ado the log is in memory, bounded, and dies with the process. [`transport::History`]
+//! By default the log is in memory, bounded, and lost when the process ends. [`transport::History`]
 //! is a durable one, and [`transport::Transport`] the trait of your own. [`HubOptions`] has all that can
 //! be changed, and [`limits`] what clients may hold. [`clock::Clock`] is where the time comes from.
 //!
 //! # Stopping
 //!
 //! Streams do not end by themselves. [`Hub::drain`] ends them within a window, so that clients do not come
-//! back all at once, and [`Hub::drained`] returns when the last one has ended:
+//! back all at once, and [`Hub::drained`] returns when the last one has ended. Put a timeout around it,
+//! because a log that cannot store the ends of subscriptions would make it wait forever:
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use talaria_hub::access::Issuers;
 //! use talaria_hub::{End, Hub, SubscribeOptions};
+//! use tokio::time::timeout;
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let hub = Hub::builder(Issuers::default()).build()?;
@@ -84,11 +86,56 @@
 //! hub.drain(Duration::from_millis(10));
 //! assert!(updates.next().await.is_none());
 //! assert_eq!(updates.end(), Some(End::Drained));
-//! hub.drained().await;
+//! timeout(Duration::from_secs(10), hub.drained()).await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Limits for each client
+//!
+//! The bounds of [`limits`] for one address and for one connection need a [`Connection`] in the extensions
+//! of each request. `axum::serve` does not provide it. Without it all clients count as one address, and the
+//! bounds for one connection do not apply. Make one for each connection, and add it to the requests with a
+//! layer:
+//!
+//! ```no_run
+//! use axum::Router;
+//! use axum::extract::connect_info::{ConnectInfo, Connected};
+//! use axum::extract::Request;
+//! use axum::middleware::map_request;
+//! use axum::serve::IncomingStream;
+//! use talaria_hub::access::Issuers;
+//! use talaria_hub::{Connection, Hub};
+//! use tokio::net::TcpListener;
+//!
+//! #[derive(Clone)]
+//! struct Peer(Connection);
+//!
+//! impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+//!     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+//!         Self(Connection::new(false, *stream.remote_addr())) // `true` with TLS.
+//!     }
+//! }
+//!
+//! async fn add_connection(ConnectInfo(peer): ConnectInfo<Peer>, mut request: Request) -> Request {
+//!     request.extensions_mut().insert(peer.0);
+//!     request
+//! }
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Hub::builder(Issuers::default())
+//!     .configure(|options| options.budgets.streams.per_address = Some(100))
+//!     .build()?;
+//! let application: Router = hub.router().layer(map_request(add_connection));
+//! let listener = TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, application.into_make_service_with_connect_info::<Peer>()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Behind a proxy, all clients have the proxy's address: set [`Connection::client`] to what a proxy that
+//! you trust says.
 //!
 //! # Servers of your own
 //!

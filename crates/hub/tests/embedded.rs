@@ -6,14 +6,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::middleware::map_request;
 use axum::routing::get;
+use axum::serve::IncomingStream;
 use serde_json::json;
 use talaria_hub::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
 use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_hub::protocol::Update;
-use talaria_hub::{Hub, SubscribeOptions};
+use talaria_hub::{Connection, Hub, SubscribeOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -201,6 +205,52 @@ async fn an_embedded_hub_ends_its_streams_when_told() {
     subscriber.read_until("data: last\n\n").await;
     application.hub.drain(Duration::ZERO);
     subscriber.read_until("\r\n0\r\n\r\n").await;
+}
+
+/// The connection of a request, as the documentation of the crate makes it.
+#[derive(Clone)]
+struct Peer(Connection);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(Connection::new(false, *stream.remote_addr()))
+    }
+}
+
+async fn add_connection(ConnectInfo(peer): ConnectInfo<Peer>, mut request: Request) -> Request {
+    request.extensions_mut().insert(peer.0);
+    request
+}
+
+/// A layer tells the hub about connections, so that the bound of one address is not that of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_hub_bounds_what_one_address_holds() {
+    let hub = Hub::builder(Issuers::default());
+    let hub = hub.configure(|options| options.budgets.streams.per_address = Some(1));
+    let hub = hub.build().expect("a hub");
+    let router = hub.router().layer(map_request(add_connection));
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let mut clients = Vec::new();
+    for (own, status) in [(1, 200), (1, 429), (2, 200)] {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let own = Ipv4Addr::new(127, 0, 0, own);
+        socket.bind((own, 0).into()).expect("a loopback address");
+        let mut socket = socket.connect(address).await.expect("a connection");
+        let head = format!("GET /.well-known/mercure?match=x HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.expect("a request");
+        let received = String::new();
+        let mut client = Client { socket, received };
+        let head = client.read_until("\r\n\r\n").await;
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{own}: {head}"
+        );
+        clients.push(client);
+    }
 }
 
 /// What the application publishes in its process reaches clients, and what clients publish reaches it.

@@ -21,10 +21,14 @@ export function brokenMarks(repository, files) {
   });
 }
 
-/** `B-nnn`, and both ends of a range: `B-601 to B-660`, `B-601..660`, `B-601–660`. */
+/** `B-nnn`, both ends of a range (`B-601 to B-660`, `B-601..660`, `B-601–660`), and each of a list (`B-356, 357`). */
 function* citations(file, text, facts) {
-  for (const match of text.matchAll(/\bB-(\d+[a-z]?)\b(?:(?: to |\.\.=?|–)(\d+)\b)?/g)) {
-    for (const number of [match[1], match[2]].filter(Boolean)) {
+  const range = String.raw`(?: to |\.\.=?|–)\d+[a-z]?\b`;
+  // A number that a word follows counts something else: "B-356, 404 answers".
+  const further = String.raw`(?:, | and |, and )\d{3,4}[a-z]?\b(?![,.]?\d|-\w| \w)`;
+  const list = new RegExp(String.raw`\bB-\d+[a-z]?\b(?:${range}|${further})*`, "g");
+  for (const match of text.matchAll(list)) {
+    for (const [number] of match[0].matchAll(/\d+[a-z]?/g)) {
       if (!facts.has(`b-${number}`)) {
         yield { offset: match.index, text: `B-${number} is not in ${FACTS}` };
       }
@@ -32,10 +36,10 @@ function* citations(file, text, facts) {
   }
 }
 
-/** `ADR 0016`, `ADRs 0013 and 0014`, and the same as links. */
+/** `ADR 0016`, `ADR-0016`, `ADRs 0013 and 0014`, and the same as links. */
 function* decisions(repository, file, text) {
   const number = String.raw`\[?(\d{4})(?:\]\([^)]*\))?`;
-  const list = new RegExp(String.raw`\bADRs? ${number}(?:(?:, | and | to |, and )${number})*`, "g");
+  const list = new RegExp(String.raw`\bADRs?[ -]${number}(?:(?:, | and | to |, and )${number})*`, "g");
   for (const match of text.matchAll(list)) {
     const plain = match[0].replace(/\]\([^)]*\)/g, "");
     for (const [digits] of plain.matchAll(/\d{4}/g)) {
@@ -50,7 +54,10 @@ function* designs(file, text) {
   for (const match of text.matchAll(/\bdesign,?\s+(?:(?:\/\/[/!]?|#)\s*)?§/gi)) {
     yield { offset: match.index, text: "the design is not in the repository: write the ADR or the reason" };
   }
-  for (const match of text.matchAll(/\bissue \d+\b(?!\.)/gi)) {
+  for (const match of text.matchAll(/\bsections?\s+[\d.]+\s+of\s+the\s+design\b/gi)) {
+    yield { offset: match.index, text: "the design is not in the repository: write the ADR or the reason" };
+  }
+  for (const match of text.matchAll(/\bissues? #?\d+\b(?!\.\d)/gi)) {
     yield { offset: match.index, text: "issues are not in the repository: write the reason" };
   }
 }
@@ -67,20 +74,28 @@ function* namedFiles(repository, file, text) {
 /** The reason comes first and the mark last; a comment that is only a mark has no reason. */
 function* marksFirst(file, text) {
   if (file.endsWith(".md") || file.endsWith(".patch")) return;
-  const paragraph = /(?<=^|\n)[ \t]*(\/\/[/!]?|#)[ \t]+(?:B-\d|ADR \d|Design \u00a7)/g;
+  const mark = String.raw`[(\[]*(?:(?:see|cf\.)[ \t]+)?[(\[]*(?:B-\d|ADRs?[ -]\d|Design \u00a7)`;
+  const paragraph = new RegExp(String.raw`(?<=^|\n)[ \t]*(\/\/[/!]?|#|\/\*\*?|\*)[ \t]+${mark}`, "gi");
   for (const match of text.matchAll(paragraph)) {
     const before = text.slice(0, match.index).split("\n").at(-2)?.trim() ?? "";
-    const continues = before.startsWith(match[1]) && before.length > match[1].length;
+    const isWritten = (opening) => before.startsWith(opening) && before.length > opening.length;
+    const continues = isWritten(match[1]) || (match[1] === "*" && isWritten("/**"));
     if (!continues) yield { offset: match.index, text: "the comment begins with a mark: give the reason first" };
   }
 }
 
-/** Relative links in Markdown, and in doc comments if they lead to a file. */
+/** Relative links in Markdown, also as HTML, and in doc comments if they lead to a file. */
 function* links(repository, file, text) {
   const isPage = file.endsWith(".md");
   if (!isPage && !file.endsWith(".rs")) return;
   const prose = isPage ? withoutCode(text) : text.replace(/^(?![ \t]*\/\/[/!]).*$/gm, blank);
-  const found = [...prose.matchAll(/\]\(([^()\s]+)\)/g), ...prose.matchAll(/^\[[^\]]+\]: (\S+)$/gm)];
+  const title = String.raw`(?:\s+(?:"[^"]*"|'[^']*'))?`;
+  const kinds = [
+    new RegExp(String.raw`\]\(<?([^()\s<>]+)>?${title}\)`, "g"),
+    new RegExp(String.raw`^\[[^\]]+\]: (\S+?)${title}$`, "gm"),
+    /<(?:a|img)\s[^>]*?\b(?:href|src)=["']([^"']+)["']/g,
+  ];
+  const found = kinds.flatMap((kind) => [...prose.matchAll(kind)]);
   for (const match of found) {
     const target = match[1];
     if (/^[a-z]+:/.test(target) || (!isPage && !/^\.\.?\/|\.md\b/.test(target))) continue;

@@ -14,7 +14,7 @@ const OTHERS = [
 ];
 
 /** Files that people write here. The others are data. */
-const TEXT = /\.(rs|md|mjs|js|py|sh|toml|yml|yaml|patch)$|(^|\/)[A-Za-z][\w-]*$/;
+const TEXT = /\.(rs|md|mjs|js|php|html|py|sh|toml|yml|yaml|patch)$|(^|\/)[A-Za-z][\w-]*$/;
 
 export class Repository {
   #texts = new Map();

@@ -39,10 +39,16 @@ test("both ends of a range are facts, and each of a list", () => {
   assert.deepEqual(faults("src/a.rs", "// Fields, B-350..B-356\n"), [missing(350)]);
   assert.deepEqual(faults("src/a.rs", "// Fields, B-356–360\n"), [missing(360)]);
   assert.deepEqual(faults("src/a.rs", "// Fields: B-1, B-356, B-221b\n"), [missing(1), missing("221b")]);
+  assert.deepEqual(faults("src/a.rs", "// Fields (B-356, 999)\n"), [missing(999)]);
+  assert.deepEqual(faults("src/a.rs", "// Fields (B-356 and 998).\n"), [missing(998)]);
+  assert.deepEqual(faults("src/a.rs", "// Fields (B-356, 1,000 at most), B-356, 404 answers\n"), []);
 });
 
 test("a decision without a page is a fault", () => {
   assert.deepEqual(faults("src/a.rs", "// Why: ADR 0016.\n// Not: ADR 0099.\n"), ["2: ADR 0099 is not in docs/adr"]);
+  for (const mark of ["ADR-0099", "ADRs 0099", "ADRs-0099", "ADRs 0016 and 0099"]) {
+    assert.deepEqual(faults("src/a.rs", `// Why: ${mark}.\n`), ["1: ADR 0099 is not in docs/adr"], mark);
+  }
   assert.deepEqual(faults("docs/a.md", "ADRs [0016](adr/0016-matching.md) and 0098\n"), [
     "1: ADR 0098 is not in docs/adr",
   ]);
@@ -53,7 +59,10 @@ test("the design is never a mark, also over two lines", () => {
   assert.deepEqual(faults("src/a.rs", "\n/// What is due (Design §7).\n"), [fault(2)]);
   assert.deepEqual(faults("src/a.rs", "//! Generations (design\n//! §6).\n"), [fault(1)]);
   assert.deepEqual(faults("clippy.toml", "# a parameter (design §2)\n"), [fault(1)]);
-  assert.deepEqual(faults("src/a.rs", "// Issue 7: a caret.\n"), ["1: issues are not in the repository"]);
+  assert.deepEqual(faults("src/a.rs", "// Tokens, as in section 3 of the design\n"), [fault(1)]);
+  for (const mark of ["Issue 7: a caret", "as in issue #19", "issues 18 and 19", "since issue 19."]) {
+    assert.deepEqual(faults("src/a.rs", `// The rule, ${mark}\n`), ["1: issues are not in the repository"], mark);
+  }
   assert.deepEqual(faults("src/a.rs", '"have it issue 1.0 tokens"\n'), []);
 });
 
@@ -61,7 +70,13 @@ test("a comment gives the reason first, and is not only a mark", () => {
   const fault = (line) => `${line}: the comment begins with a mark`;
   assert.deepEqual(faults("src/a.rs", "/// The order of lines (B-356).\n"), []);
   assert.deepEqual(faults("src/a.rs", "fn a() {}\n\n    /// B-356: the order of lines.\n"), [fault(3)]);
-  assert.deepEqual(faults("src/a.rs", "/// B-356.\n"), [fault(1)]);
+  const only = ["/// B-356.", "/// (B-356) The order.", "/// See B-356.", "// see ADR-0016", "/** B-356: the order. */"];
+  for (const comment of [...only, "/**\n * The order.\n *\n * [B-356](x)"]) {
+    const file = comment.startsWith("/**") ? "src/a.mjs" : "src/a.rs";
+    assert.deepEqual(faults(file, `${comment}\n`), [fault(comment.split("\n").length)], comment);
+  }
+  assert.deepEqual(faults("src/a.rs", "/// The order of lines.\n/// See B-356.\n"), []);
+  assert.deepEqual(faults("src/a.mjs", "/** The order of lines,\n * B-356. */\n"), []);
   assert.deepEqual(faults("src/a.rs", "/// The order.\n///\n/// B-356, as clients want it.\n"), [fault(3)]);
   assert.deepEqual(faults("src/a.rs", "/// The order of lines in an event (HTML standard;\n/// B-356).\n"), []);
 });
@@ -82,6 +97,11 @@ test("a relative link leads to a file, and its anchor to a heading", () => {
     "4: docs/adr/0016-matching.md has no anchor another",
     "10: the link leads to gone.md, which is not in the repository",
   ]);
+  const gone = "1: the link leads to gone.md, which is not in the repository";
+  for (const link of ['[x](gone.md "title")', "[x](<gone.md>)", '<a href="gone.md">x</a>', '<img src="gone.md">', '[x]: gone.md "title"']) {
+    assert.deepEqual(faults("docs/a.md", `${link}\n`), [gone], link);
+  }
+  assert.deepEqual(faults("docs/a.md", '<a href="adr/0016-matching.md">x</a> [y](https://example.com "title")\n'), []);
   const comment = "//! [page](../docs/gone.md) and [`Type`](crate::Type)\nconst TEXT: &str = \"[x](limits.md)\";\n";
   assert.deepEqual(faults("src/a.rs", comment), ["1: the link leads to ../docs/gone.md, which is not in the repository"]);
 });
@@ -97,6 +117,8 @@ test("a rejected word is a fault in comments, messages, pages, scripts and names
   assert.deepEqual(faults("src/a.rs", 'return Err("it is no number");\n'), ['1: "is no"']);
   assert.deepEqual(faults("src/a.rs", "#[test]\nfn a_slow_reader_delays_nobody() {}\n"), ['2: "nobody"']);
   assert.deepEqual(faults("docs/a.md", "# Page\n\nNobody reads it.\n"), ['3: "Nobody"']);
+  assert.deepEqual(faults("tests/a.php", "<?php\n/** Nobody runs it. */\n"), ['2: "Nobody"']);
+  assert.deepEqual(faults("src/a.html", "<p>Nobody reads it.</p>\n"), ['1: "Nobody"']);
   assert.deepEqual(faults("scripts/run", "#!/bin/sh\n# Nobody runs it.\n"), ['2: "Nobody"']);
 });
 

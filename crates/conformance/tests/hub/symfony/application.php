@@ -17,7 +17,7 @@ use Symfony\Component\Mercure\Update;
 
 [, $url, $publisherKey, $subscriberKey] = $argv;
 
-/** Stands in for lcobucci/jwt, which is no Debian package. */
+/** Stands in for lcobucci/jwt, which is not a Debian package. */
 final class Factory implements TokenFactoryInterface
 {
     public function __construct(private string $key) {}

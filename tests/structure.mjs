@@ -1,5 +1,6 @@
-// The structure that ARCHITECTURE.md states: fails if files of a crate import each other in a circle,
-// or if an import runs against the stated direction.
+// The structure that ARCHITECTURE.md states: fails if files of a crate import each other in a circle, if an
+// import runs against the stated direction, if a file is not reached by `mod` alone, or if a file or a
+// function is too long.
 //
 //   node tests/structure.mjs             the check
 //   node tests/structure.mjs --imports   the check, with every import of each circle
@@ -22,9 +23,9 @@ import { files, percentile } from "./structure/sizes.mjs";
 const CRATES = {
   "talaria-protocol": [],
   "talaria-transport": ["talaria-protocol"],
-  "talaria-boltdb": ["talaria-transport", "talaria-protocol"],
+  "talaria-boltdb": ["talaria-protocol"],
   "talaria-hub": ["talaria-transport", "talaria-protocol"],
-  "talaria-config": ["talaria-hub", "talaria-boltdb", "talaria-transport", "talaria-protocol"],
+  "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
   "talaria-bench": ["talaria-hub", "talaria-transport", "talaria-protocol"],
   "talaria-server": [
     "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-transport", "talaria-protocol",
@@ -32,6 +33,9 @@ const CRATES = {
   "talaria-conformance": [],
   "talaria-fuzzing": ["talaria-server", "talaria-config", "talaria-hub", "talaria-boltdb", "talaria-transport", "talaria-protocol"],
 };
+
+/** The crates whose tests may not depend on others either: they see a hub only by its URL. */
+const BLACK_BOXES = new Set(["talaria-conformance"]);
 
 /** Which other libraries a crate must not depend on. */
 const LIBRARIES = {
@@ -47,11 +51,14 @@ const FOLDERS = {
     serve: ["cli", "talaria_bench"],
   },
   "talaria-hub": {
-    engine: ["http", "access", "presence"],
-    access: ["http"],
-    presence: ["http"],
+    engine: ["http", "embedded", "access", "presence"],
+    access: ["http", "embedded"],
+    presence: ["http", "embedded"],
   },
 };
+
+/** The most lines of a file and of a function, tests and examples included. */
+const LONGEST = { file: 400, function: 70 };
 
 const { values: options } = parseArgs({
   options: {
@@ -77,7 +84,8 @@ function crateFaults(crate, names) {
   const allowed = CRATES[crate.name];
   if (!allowed) return [`${crate.name} is not in the table of crates in tests/structure.mjs`];
   const banned = new Set(LIBRARIES[crate.name] ?? []);
-  return [...crate.dependencies]
+  const tests = BLACK_BOXES.has(crate.name) ? crate.testDependencies : [];
+  return [...crate.dependencies, ...tests]
     .filter((name) => banned.has(name) || (names.has(name) && !allowed.includes(name)))
     .map((name) => `${crate.name} depends on ${name}, against the stated direction`);
 }
@@ -100,6 +108,24 @@ function folderFaults(crate) {
       ),
     ];
   });
+}
+
+function reachFaults(crate) {
+  const place = (file) => shown(join(crate.source, file));
+  const detours = [...crate.files].flatMap(([file, each]) =>
+    each.detours.map(({ line, what }) => `${place(file)}:${line} has ${what}, which this check does not follow`),
+  );
+  const orphans = crate.orphans().map((file) => `${place(file)} is not reached by any \`mod\``);
+  return [...detours, ...orphans];
+}
+
+function lengthFaults(crate) {
+  return files(crate).flatMap(({ place, lines, functions }) => [
+    ...(lines > LONGEST.file ? [`${shown(place)} has ${lines} lines, more than ${LONGEST.file}`] : []),
+    ...functions
+      .filter((each) => each.lines > LONGEST.function)
+      .map((each) => `${shown(place)}:${each.line} ${each.name} has ${each.lines} lines, more than ${LONGEST.function}`),
+  ]);
 }
 
 function row(cells) {
@@ -129,14 +155,17 @@ function printNumbers(all) {
   const longest = (found, limit) => found.filter((each) => each.lines >= limit).sort((a, b) => b.lines - a.lines);
   const functionsOf = (found) =>
     found.flatMap((file) => file.functions.map((each) => ({ ...each, place: `${shown(file.place)}:${each.line} ${each.name}` })));
-  for (const file of longest(every, 400)) console.log(`${file.lines} lines: ${shown(file.place)}`);
-  for (const each of longest(functionsOf(every), 70)) console.log(`${each.lines} lines: ${each.place}`);
+  for (const file of longest(every, LONGEST.file)) console.log(`${file.lines} lines: ${shown(file.place)}`);
+  for (const each of longest(functionsOf(every), LONGEST.function)) console.log(`${each.lines} lines: ${each.place}`);
 }
 
 const all = crates(options.root);
 const names = new Set(all.map(({ name }) => name));
 const faults = [
-  ...all.flatMap((crate) => [...circleFaults(crate), ...crateFaults(crate, names), ...folderFaults(crate)]),
+  ...all.flatMap((crate) => [
+    ...circleFaults(crate), ...crateFaults(crate, names), ...folderFaults(crate),
+    ...reachFaults(crate), ...lengthFaults(crate),
+  ]),
   ...Object.keys(CRATES)
     .filter((name) => !names.has(name))
     .map((name) => `there is no crate ${name}, which tests/structure.mjs names`),

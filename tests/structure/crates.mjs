@@ -1,48 +1,57 @@
 // The crates of a workspace: their files as trees of modules, and what each file imports.
 
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
-import { functions, markTests, modules, tokens } from "./rust.mjs";
+import { dirname, join, relative } from "node:path";
+import { detours, functions, markTests, modules, tokens } from "./rust.mjs";
 
-/** Reads every crate below `crates/` of a workspace. */
+/** Reads every crate of a workspace. */
 export function crates(root) {
-  const found = readdirSync(join(root, "crates"))
-    .map((name) => join(root, "crates", name))
-    .filter((folder) => existsSync(join(folder, "Cargo.toml")))
-    .map((folder) => new Crate(folder));
+  const found = metadata(root).packages.map((each) => new Crate(each));
   for (const crate of found) crate.findImports();
   return found;
 }
 
 /** A package: its name, its dependencies, its files with their lengths, and the imports between them. */
 class Crate {
-  constructor(folder) {
-    this.folder = folder;
-    const manifest = readFileSync(join(folder, "Cargo.toml"), "utf8");
-    this.name = manifest.match(/^name = "([^"]+)"/m)[1];
-    this.dependencies = dependencies(manifest);
-    /** By path below `src`: lines, functions, and whether the file is compiled for tests only. */
+  /** Reads a package as `cargo metadata` describes it. */
+  constructor({ name, manifest_path: manifest, dependencies, targets }) {
+    this.folder = dirname(manifest);
+    this.name = name;
+    const namesOf = (all) => new Set(all.map((each) => each.name));
+    this.dependencies = namesOf(dependencies.filter(({ kind }) => kind !== "dev"));
+    this.testDependencies = namesOf(dependencies.filter(({ kind }) => kind === "dev"));
+    /** By path below `src`: lines, functions, detours, and whether the file is compiled for tests only. */
     this.files = new Map();
     /** `{ from, to, line, path }`, files below `src`; of the imports of one file from another, the first. */
     this.imports = [];
     /** `{ from, crate, line, path }`: names that come from outside of the package. */
     this.outside = [];
-    this.library = this.readRoot("lib.rs");
-    const bins = existsSync(join(folder, "src/bin")) ? readdirSync(join(folder, "src/bin")) : [];
-    const roots = ["main.rs", ...bins.filter((name) => name.endsWith(".rs")).map((name) => `bin/${name}`)];
-    this.roots = [this.library, ...roots.map((name) => this.readRoot(name))].filter(Boolean);
+    const rootsOf = (kinds) =>
+      targets
+        .filter(({ kind }) => kind.some((each) => kinds.includes(each)))
+        .map(({ src_path: path }) => this.readModule(relative(this.source, path), dirname(path), undefined, false));
+    [this.library] = rootsOf(["lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"]);
+    this.roots = [this.library, ...rootsOf(["bin"])].filter(Boolean);
   }
 
-  readRoot(name) {
-    if (!existsSync(join(this.folder, "src", name))) return undefined;
-    return this.readModule(name, join(this.folder, "src"), undefined, false);
+  get source() {
+    return join(this.folder, "src");
+  }
+
+  /** The files below `src` that no `mod` reaches, so that neither the compiler nor this check reads them. */
+  orphans() {
+    if (!existsSync(this.source)) return [];
+    const all = readdirSync(this.source, { recursive: true }).filter((name) => name.endsWith(".rs"));
+    return all.filter((name) => !this.files.has(name)).sort();
   }
 
   readModule(file, folder, parent, test) {
-    const source = readFileSync(join(this.folder, "src", file), "utf8");
+    const source = readFileSync(join(this.source, file), "utf8");
     const all = tokens(source);
     markTests(all);
-    this.files.set(file, { lines: source.split("\n").length - 1, functions: functions(all), test });
+    const lines = source.split("\n").length - 1;
+    this.files.set(file, { lines, functions: functions(all), detours: detours(all), test });
     return this.attach(modules(all), file, folder, parent, test);
   }
 
@@ -56,8 +65,8 @@ class Crate {
     }
     for (const { name, test: isTest } of module.declared) {
       const path = [join(folder, `${name}.rs`), join(folder, name, "mod.rs")].find(existsSync);
-      if (!path) throw new Error(`${join(this.folder, "src", file)} declares \`mod ${name};\`, which has no file`);
-      const below = relative(join(this.folder, "src"), path);
+      if (!path) throw new Error(`${join(this.source, file)} declares \`mod ${name};\`, which has no file`);
+      const below = relative(this.source, path);
       module.children.set(name, this.readModule(below, join(folder, name), module, test || Boolean(isTest)));
     }
     return module;
@@ -162,20 +171,13 @@ function withDescendants(module) {
   return [module, ...[...module.children.values()].flatMap(withDescendants)];
 }
 
-/** The packages that a manifest depends on, other than for tests. */
-function dependencies(manifest) {
-  const names = new Set();
-  let isRead = false;
-  for (const line of manifest.split("\n")) {
-    const section = line.match(/^\[(.+)\]/)?.[1];
-    if (section) {
-      isRead = /^(target\..*\.)?(build-)?dependencies$/.test(section);
-      const single = section.match(/^(?:target\..*\.)?(?:build-)?dependencies\.([\w-]+)$/)?.[1];
-      if (single) names.add(single);
-    } else if (isRead) {
-      const name = line.match(/^([\w-]+)(?:\.workspace)?\s*=/)?.[1];
-      if (name) names.add(line.match(/\bpackage = "([^"]+)"/)?.[1] ?? name);
-    }
-  }
-  return names;
+/** What cargo says of the packages of a workspace. */
+function metadata(root) {
+  const options = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+  const text = execFileSync("cargo", [...options, "--manifest-path", join(root, "Cargo.toml")], {
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return JSON.parse(text);
 }

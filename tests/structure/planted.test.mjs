@@ -10,18 +10,29 @@ import { fileURLToPath } from "node:url";
 
 const CHECK = fileURLToPath(new URL("../structure.mjs", import.meta.url));
 
-const manifest = (name, dependencies = "") => `[package]\nname = "${name}"\n\n[dependencies]\n${dependencies}`;
+const manifest = (name, dependencies = "") => `[package]\nname = "${name}"\nedition = "2024"\n\n[dependencies]\n${dependencies}`;
+const WORKSPACE = `[workspace]
+members = ["crates/*"]
+resolver = "3"
+
+[workspace.dependencies]
+hyper = "1"
+talaria-protocol = { path = "crates/protocol" }
+talaria-hub = { path = "crates/hub" }
+talaria-server = { path = "crates/server" }
+`;
 const BASE = {
   "protocol/Cargo.toml": manifest("talaria-protocol"),
   "protocol/src/lib.rs": "pub mod topic;\n",
   "protocol/src/topic.rs": "pub struct Topic;\n",
-  "hub/Cargo.toml": manifest("talaria-hub", "talaria-protocol.workspace = true\n\n[dev-dependencies]\ntalaria-server = {}\n"),
-  "hub/src/lib.rs": "mod access;\nmod engine;\nmod http;\nmod presence;\nmod hub;\npub use hub::Hub;\n",
+  "hub/Cargo.toml": manifest("talaria-hub", "talaria-protocol.workspace = true\n\n[dev-dependencies]\ntalaria-server.workspace = true\n"),
+  "hub/src/lib.rs": "mod access;\nmod embedded;\nmod engine;\nmod http;\nmod presence;\nmod hub;\npub use hub::Hub;\n",
   "hub/src/hub.rs": "use crate::http::publish;\npub struct Hub;\nfn call() { publish::publish() }\n",
   "hub/src/http.rs": "pub mod publish;\nmod answer;\npub use answer::Answer;\n",
   "hub/src/http/publish.rs": "use super::Answer;\nuse crate::engine::Router;\npub fn publish() {}\n",
   "hub/src/http/answer.rs": "use http::StatusCode;\npub struct Answer;\n",
   "hub/src/access.rs": "pub struct Token;\n",
+  "hub/src/embedded.rs": "use crate::http::publish;\npub struct Updates;\n",
   "hub/src/presence.rs": "use crate::engine::Router;\n",
   "hub/src/engine.rs": "mod router;\nmod lane;\npub use router::Router;\n",
   "hub/src/engine/router.rs": "use super::lane::Lane;\npub struct Router;\n",
@@ -43,6 +54,7 @@ function faults(planted) {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
     }
+    writeFileSync(join(root, "Cargo.toml"), WORKSPACE);
     const { stderr, stdout } = spawnSync(process.execPath, [CHECK, "--root", root], { encoding: "utf8" });
     assert.match(stdout, /^structure: \d+ crates/, stderr);
     return stderr.split("\n").filter((line) => line && !line.startsWith("there is no crate"));
@@ -128,6 +140,25 @@ const AGAINST = {
     append("hub/src/engine/lane.rs", "use crate::access::Token;\n"),
     "crates/hub/src/engine/lane.rs:2 imports crate::access::Token: engine must not import access",
   ],
+  "from the engine to the application's side": [
+    append("hub/src/engine/lane.rs", "use crate::embedded::Updates;\n"),
+    "crates/hub/src/engine/lane.rs:2 imports crate::embedded::Updates: engine must not import embedded",
+  ],
+  "from access to the application's side": [
+    append("hub/src/access.rs", "use crate::embedded::Updates;\n"),
+    "crates/hub/src/access.rs:2 imports crate::embedded::Updates: access must not import embedded",
+  ],
+  "from presence to the application's side": [
+    append("hub/src/presence.rs", "use crate::embedded::Updates;\n"),
+    "crates/hub/src/presence.rs:2 imports crate::embedded::Updates: presence must not import embedded",
+  ],
+  "from the tests of a black box": [
+    {
+      "conformance/Cargo.toml": `${manifest("talaria-conformance")}\n[dev-dependencies]\ntalaria-hub.workspace = true\n`,
+      "conformance/src/lib.rs": "",
+    },
+    "talaria-conformance depends on talaria-hub, against the stated direction",
+  ],
   "from the engine to a re-export": [
     append("hub/src/engine/lane.rs", "use crate::http::Answer;\n"),
     "crates/hub/src/engine/lane.rs:2 imports crate::http::Answer: engine must not import http",
@@ -151,6 +182,55 @@ for (const [name, [planted, fault]] of Object.entries(AGAINST)) {
     assert.ok(all.includes(fault), all.join("\n"));
   });
 }
+
+const DETOURS = {
+  "#[path]": '#[path = "router.rs"]\nmod again;\n',
+  "#[path] under a condition": '#[cfg_attr(unix, path = "router.rs")]\nmod again;\n',
+  "include!": 'include!("router.rs");\n',
+  "extern crate": "extern crate talaria_server as server;\n",
+};
+for (const [name, text] of Object.entries(DETOURS)) {
+  test(`${name} is a fault`, () => {
+    const what = name.split(" under")[0];
+    const planted = { ...append("hub/src/engine/lane.rs", text), "hub/src/engine/lane/again.rs": "" };
+    const fault = `crates/hub/src/engine/lane.rs:2 has ${what}, which this check does not follow`;
+    assert.ok(faults(planted).includes(fault), faults(planted).join("\n"));
+  });
+}
+
+test("attributes and macros of similar names are not faults", () => {
+  const text = 'const A: &str = include_str!("a.txt");\n#[serde(path = "x")]\nextern "C" {}\n';
+  assert.deepEqual(faults(append("hub/src/engine/lane.rs", text)), []);
+});
+
+test("a file that no `mod` reaches is a fault", () => {
+  const planted = { "hub/src/engine/tests.rs": "fn f() {}\n", "hub/src/engine/note.md": "" };
+  assert.deepEqual(faults(planted), ["crates/hub/src/engine/tests.rs is not reached by any `mod`"]);
+});
+
+const lines = (count) => "//\n".repeat(count);
+
+test("a file with more than 400 lines is a fault, in tests and examples too", () => {
+  const planted = (count) => ({
+    "hub/src/access.rs": lines(count), "hub/tests/access.rs": lines(count), "hub/examples/a/main.rs": lines(count),
+  });
+  assert.deepEqual(faults(planted(400)), []);
+  assert.deepEqual(faults(planted(401)), [
+    "crates/hub/src/access.rs has 401 lines, more than 400",
+    "crates/hub/tests/access.rs has 401 lines, more than 400",
+    "crates/hub/examples/a/main.rs has 401 lines, more than 400",
+  ]);
+});
+
+test("a function with more than 70 lines is a fault, in tests too", () => {
+  const body = (count) => `fn long() {\n${lines(count - 2)}}\n`;
+  const planted = (count) => ({ ...append("hub/src/access.rs", body(count)), "hub/tests/access.rs": body(count) });
+  assert.deepEqual(faults(planted(70)), []);
+  assert.deepEqual(faults(planted(71)), [
+    "crates/hub/src/access.rs:2 long has 71 lines, more than 70",
+    "crates/hub/tests/access.rs:1 long has 71 lines, more than 70",
+  ]);
+});
 
 test("a folder that the rules name must exist", () => {
   const planted = { ...append("hub/src/lib.rs", ""), "hub/src/lib.rs": "mod access;\nmod http;\nmod presence;\n" };

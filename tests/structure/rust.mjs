@@ -214,6 +214,27 @@ function read(all, start, end, module) {
   }
 }
 
+/**
+ * Ways to reach a file or a crate other than by `mod` and `use`, which the check does not follow: `#[path]`, also
+ * in `cfg_attr`, `include!`, and `extern crate`.
+ */
+export function detours(all) {
+  const found = [];
+  for (let at = 0; at + 2 < all.length; at++) {
+    const { text, line } = all[at];
+    const next = all[at + 1].text;
+    if (text === "#" && next === "[") {
+      const attribute = all.slice(at + 2, afterGroup(all, at + 1) - 1).map((each) => each.text);
+      const isPath = (each, i) => each === "path" && attribute[i + 1] === "=";
+      if (attribute[0] === "path" || (attribute[0] === "cfg_attr" && attribute.some(isPath))) {
+        found.push({ line, what: "#[path]" });
+      }
+    } else if (text === "include" && next === "!") found.push({ line, what: "include!" });
+    else if (text === "extern" && next === "crate") found.push({ line, what: "extern crate" });
+  }
+  return found;
+}
+
 /** The functions of a file: name, line and length in lines, from `fn` to the closing brace. */
 export function functions(all) {
   const found = [];

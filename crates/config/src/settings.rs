@@ -76,11 +76,11 @@ pub const LEAST_HEAD_BYTES: u64 = 8 * 1024;
 /// The bounds of a request's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadSettings {
-    /// Bytes with the target, at most; beyond it 431.
+    /// The maximum number of bytes, the target included. A larger head is answered with 431.
     pub bytes: usize,
-    /// Header fields, at most; beyond it 431.
+    /// The maximum number of header fields. A head with more is answered with 431.
     pub fields: usize,
-    /// How long it may take once it has begun; beyond it 408.
+    /// How long a head may take once it has begun. A slower one is answered with 408.
     pub timeout: Duration,
 }
 

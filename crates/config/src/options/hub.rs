@@ -102,9 +102,9 @@ pub(crate) const HUB: &[Row] = &[
         "subscription_events_per_request",
         Form::size(EVENT_BYTES, u64::MAX),
         |draft| (&mut draft.settings.hub.presence.bytes_per_request).into(),
-        "With `subscriptions`: the bytes of all subscription events of one subscription request, its \
-         ends and the payload in each included, at most; beyond it 400. There is room for 256 \
-         matchers of 200 bytes, or of 20 and a payload of 500 in the token.",
+        "With `subscriptions`: the maximum number of bytes of all subscription events of one subscription \
+         request, its ends and the payload in each included. A request with more is answered with 400. \
+         There is room for 256 matchers of 200 bytes, or of 20 and a payload of 500 in the token.",
     ),
     Row::hub(
         "subscription_events_per_second",
@@ -287,7 +287,8 @@ pub(crate) const HUB: &[Row] = &[
         "max_streams_per_connection",
         Form::count(1, STREAMS),
         |draft| (&mut draft.settings.connections.streams).into(),
-        "Requests and streams of one HTTP/2 connection at a time; its client is told, and further ones wait.",
+        "The maximum number of requests and streams of one HTTP/2 connection at a time. The hub announces the \
+         limit; further requests wait.",
     ),
     Row::hub(
         "header_timeout",
@@ -351,19 +352,21 @@ pub(crate) const HUB: &[Row] = &[
         "matchers_per_request",
         Form::COUNT,
         |draft| (&mut draft.settings.hub.limits.matchers).into(),
-        "Matchers in one subscription, at most; beyond it 400.",
+        "The maximum number of matchers in one subscription. A request with more is answered with 400.",
     ),
     Row::hub(
         "details_per_token",
         Form::COUNT,
         |draft| (&mut draft.settings.hub.limits.details).into(),
-        "Mercure entries in one token's `authorization_details`, at most; beyond it 401.",
+        "The maximum number of Mercure entries in one token's `authorization_details`. A token with more is \
+         answered with 401.",
     ),
     Row::hub(
         "topics_per_token",
         Form::COUNT,
         |draft| (&mut draft.settings.hub.limits.granted_topics).into(),
-        "Topics over all Mercure entries of one token, at most; beyond it 401.",
+        "The maximum number of topics over all Mercure entries of one token. A token with more is answered \
+         with 401.",
     ),
     Row::directive("topic_matcher_cache", "<n>", switches::cache_size, NO_EFFECT),
     Row::directive(

@@ -132,7 +132,7 @@ pub(crate) fn publish_origins(draft: &mut Draft, line: &Line, _: Environment<'_>
     Ok(())
 }
 
-/// `cookie_name`, which is a token of RFC 9110 as RFC 6265, section 4.1.1, says.
+/// Reads `cookie_name`, which must be a token (RFC 6265, section 4.1.1).
 pub(crate) fn cookie_name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let word = line.without_block()?.one("a cookie name")?;
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

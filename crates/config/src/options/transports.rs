@@ -60,7 +60,7 @@ pub(crate) const TRANSPORT: &[Row] = &[
             Kind::Bolt => (&mut storage.history.options.size).into(),
             Kind::Memory | Kind::Local => (&mut storage.memory.size).into(),
         }),
-        "updates kept for resuming, at most; exact after every publish.",
+        "the maximum number of updates kept for resuming; exact after every publish.",
     )
     .none("0: no bound"),
     of(

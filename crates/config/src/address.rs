@@ -213,7 +213,7 @@ pub(crate) fn check_certificates(
                 "{host} needs a public certificate, and getting one by ACME is not supported yet"
             ),
             None => format!(
-                "port {} speaks HTTPS and has no host to certify",
+                "port {} is HTTPS, and no host name is configured for its certificate",
                 address.port
             ),
         };

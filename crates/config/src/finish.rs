@@ -152,7 +152,7 @@ impl Draft {
         )?;
         if hub.presence.token_holders_only && !hub.issuers.serves(Role::Subscriber) {
             self.notices.push(Notice::warning(
-                "`subscriptions token_holders` announces no subscriber, because no key verifies the tokens of subscribers: name one, or write `subscriptions`",
+                "`subscriptions token_holders`: no subscriber key is configured, so no subscriber is announced; configure one, or write `subscriptions`",
             ));
         }
         Ok(())

@@ -176,7 +176,7 @@ fn of_another_form(key: &str) -> Option<Mistake> {
             .split_once(['=', ':'])
             .is_some_and(|(name, _)| is_variable(name.trim_end()))
     {
-        "begins with the name of a variable; give what follows `=`"
+        "starts with the name of a variable (`NAME=`); write only the value after it"
     } else {
         return None;
     };

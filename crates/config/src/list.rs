@@ -154,7 +154,7 @@ fn stray(text: &str) -> Option<&'static str> {
     } else if holds_brackets(text) {
         Some("holds a bracket; a list has none around it")
     } else if text.contains("\\n") || text.contains("\\r") {
-        Some("holds the two characters of an escaped line end, which end no line")
+        Some("holds a backslash and a letter instead of a line end")
     } else if text.contains('\\') {
         Some("holds a backslash")
     } else if is_joined(text) {

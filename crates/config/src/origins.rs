@@ -80,11 +80,11 @@ pub(crate) fn without_credentials(origins: &Origins) -> Option<Notice> {
     }
     let entries = match reasons.len() {
         0 => return None,
-        1 => "this entry lets",
-        _ => "these entries let",
+        1 => "this entry allows",
+        _ => "these entries allow",
     };
     let reasons = reasons.join(", and ");
     Some(Notice::warning(format!(
-        "cors_origins: {reasons}, so pages that only {entries} in may read without a cookie alone; write for example https://*.example.com, or have them send the token in the Authorization header"
+        "cors_origins: {reasons}, so the hub answers pages that only {entries} without `Access-Control-Allow-Credentials`, and such a page cannot use a cookie; write for example https://*.example.com, or have them send the token in the Authorization header"
     )))
 }

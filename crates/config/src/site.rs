@@ -142,7 +142,7 @@ fn top_level(name: &Word) -> Result<(), Error> {
     };
     Err(name
         .error(format!("{what} are not supported yet"))
-        .remedy("write the lines out where they act"))
+        .remedy("write the lines of the snippet or route where it is used"))
 }
 
 fn mercure(body: Vec<Line>, site: &Word) -> Result<Vec<Line>, Error> {

@@ -13,7 +13,7 @@ pub(crate) struct Unset {
     /// of several words, may well be empty.
     pub(crate) is_missed: bool,
     name: String,
-    /// Whether the variable is set, but to nothing, so that a default does not count either.
+    /// Whether the variable is set to empty text; a default does not apply then.
     is_empty: bool,
 }
 
@@ -22,9 +22,9 @@ impl Unset {
     pub(crate) fn problem(&self) -> String {
         let name = &self.name;
         if self.is_empty {
-            format!("the variable {name} is set but empty, so nothing stands in its place")
+            format!("the variable {name} is set but empty, so it is replaced by empty text")
         } else {
-            format!("the variable {name} is not set, so nothing stands in its place")
+            format!("the variable {name} is not set, so it is replaced by empty text")
         }
     }
 }
@@ -110,7 +110,7 @@ impl Text {
         })
     }
 
-    /// What nothing stands in the place of.
+    /// Takes the variables that were replaced by empty text.
     pub(crate) fn unset(&mut self) -> Vec<Unset> {
         std::mem::take(&mut self.unset)
     }

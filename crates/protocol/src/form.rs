@@ -99,9 +99,8 @@ pub(crate) fn names(pairs: &[Pair<'_>]) -> String {
     }
     match (shown.join(", "), others) {
         (shown, 0) => format!("received: {shown}"),
-        (shown, others) if shown.is_empty() => {
-            format!("received: {others} with names that no field has")
-        }
+        (shown, 1) if shown.is_empty() => "received: 1 unknown field".to_owned(),
+        (shown, others) if shown.is_empty() => format!("received: {others} unknown fields"),
         (shown, others) => format!("received: {shown} and {others} more"),
     }
 }

@@ -269,7 +269,7 @@ async fn look_up(hub: &Shared, id: &str) -> Result<Lookup, Unavailable> {
     looked_up.unwrap_or_else(|_| {
         tracing::warn!(
             seconds = LOOK_UP_TIMEOUT.as_secs(),
-            "looking up the last event id of a subscriber takes too long; it is told to come back"
+            "looking up a Last-Event-ID timed out; the client is asked to retry"
         );
         Err(Unavailable)
     })

@@ -160,7 +160,7 @@ impl Reconciler {
         if entered.is_held_back && !self.shared.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 bytes_per_second = self.options.bytes_per_second,
-                "a client subscribes faster than its subscriptions may be announced, so they are announced later (`subscription_events_per_second`); this is logged once"
+                "subscription announcements of a client are rate-limited by `subscription_events_per_second` (logged once)"
             );
         }
         let announced = Announced {

@@ -104,15 +104,14 @@ pub(super) fn token_variable() -> Result<Option<String>, Error> {
 /// # Errors
 /// The URL is not one of `http` or `https`, or has parts that are never sent.
 pub(super) fn hub_url(url: &str) -> Result<Url, Error> {
+    const REMEDY: &str = "give the hub's URL, such as http://localhost:3000/.well-known/mercure";
     let mut parsed = Url::parse(url).map_err(|error| {
         Error::new(format!("{url:?}"))
             .caused_by(error)
-            .remedy("give the hub's URL, such as http://127.0.0.1:3000/.well-known/mercure")
+            .remedy(REMEDY)
     })?;
     if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-        return Err(
-            Error::new(format!("{url:?}: not an http:// or https:// URL")).remedy("give the hub's"),
-        );
+        return Err(Error::new(format!("{url:?}: not an http:// or https:// URL")).remedy(REMEDY));
     }
     if parsed.path() == "/" {
         parsed.set_path(talaria_protocol::HUB_PATH);

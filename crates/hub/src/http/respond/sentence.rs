@@ -28,7 +28,7 @@ impl Refused {
             Self::Presentation(error) => error.to_string(),
             Self::Origin(error) => error.to_string(),
             Self::Method(received, allowed) => format!(
-                "the method {} is not one of this resource; use {allowed}",
+                "this resource does not support the method {}; use {allowed}",
                 Shown(received.as_str())
             ),
             Self::PublishMediaType(received) | Self::QueryMediaType { received, .. } => {

@@ -46,7 +46,7 @@ pub(super) async fn examine(url: &Url, origin: &str, findings: &mut Findings) {
         }
         Some((1, Some(allowed), false)) if allowed == "*" || allowed == field => findings.note(
             SUBJECT,
-            &format!("pages of {origin} may use the hub, but no cookie counts; write `cors_origins {origin}` if they send one"),
+            &format!("pages of {origin} may use the hub, but without cookies; write `cors_origins {origin}` if they send cookies"),
         ),
         Some((2.., ..)) => findings.fault(
             SUBJECT,

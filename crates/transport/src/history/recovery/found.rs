@@ -195,6 +195,8 @@ pub(in crate::history) fn read_header(
 pub(super) fn missing(disk: &dyn Disk, number: u64, before: Position) -> OpenError {
     OpenError::Missing {
         path: disk.path(&format!("{number:010}-*.segment")),
-        what: format!("updates before position {before} are not deleted and in no other segment"),
+        what: format!(
+            "no segment holds the updates before position {before}, and they were not deleted"
+        ),
     }
 }

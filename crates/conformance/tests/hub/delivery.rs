@@ -113,7 +113,7 @@ async fn others_traffic_does_not_pass_an_idle_subscriber() {
 
 /// One slow reader delays no other: it does not read while the others get everything.
 #[tokio::test]
-async fn a_slow_reader_delays_no_other() {
+async fn a_slow_reader_does_not_delay_others() {
     let hub = Hub::start("anonymous\ntransport memory\ndispatch_timeout 0s");
     let mut slow = hub
         .client()

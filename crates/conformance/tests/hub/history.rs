@@ -139,7 +139,7 @@ async fn age_hides_what_is_old() {
 /// A long replay comes in order and whole while others get live updates, and its head comes before
 /// them.
 #[tokio::test]
-async fn a_long_replay_is_whole_and_delays_no_other() {
+async fn a_long_replay_is_whole_and_does_not_delay_others() {
     let home = Home::new();
     let hub = home
         .hub(&bolt("sync never\nring_bytes 64KiB"))

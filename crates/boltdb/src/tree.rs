@@ -124,7 +124,7 @@ impl Cursor {
         Ok(None)
     }
 
-    /// Descends to the first key that is not less than the least.
+    /// Descends to the first key at or above the lower bound.
     fn seek(&mut self, root: Root) -> Result<(), BoltError> {
         let mut below = Some(root);
         let mut before = Vec::new();

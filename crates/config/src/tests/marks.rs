@@ -49,7 +49,7 @@ fn a_quoted_name_is_the_name() {
     assert_eq!(loaded.settings.addresses[0].bind.len(), 1);
 }
 
-/// A remedy is what may be written; where nothing is known to be meant, there is none.
+/// A remedy shows a valid value; if the intended one is unknown, there is no remedy.
 #[test]
 fn no_remedy_is_nonsense() {
     const ORIGINS: &str = "MERCURE_CORS_ALLOWED_ORIGINS";

@@ -1,4 +1,4 @@
-//! What requests of strangers write into the log: short, escaped lines, and not without end.
+//! What requests of strangers write into the log: short, escaped lines, and a bounded number of them.
 
 use serde_json::json;
 use talaria_conformance::hub::{Home, Hub};

@@ -35,7 +35,7 @@ impl Operator {
 pub(super) struct Variable<'a> {
     pub(super) name: &'a str,
     pub(super) explode: bool,
-    /// The most characters of its value.
+    /// Maximum length of the value in characters (`:n`).
     pub(super) prefix: Option<u16>,
 }
 

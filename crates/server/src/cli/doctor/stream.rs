@@ -18,7 +18,7 @@ use crate::serve::client_error::ClientError;
 use crate::serve::clock;
 
 const SUBJECT: &str = "stream";
-/// After this, a part of a stream that has not come is held back.
+/// How long to wait for the next part of a stream before reporting that it is held back.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A delivery that takes longer is held back on its way.
 const PROMPT: Duration = Duration::from_secs(1);

@@ -83,7 +83,7 @@ impl Clock {
         self.0.steps.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass, in milliseconds.
+    /// Advances the clock by `passes` milliseconds.
     pub fn pass(&self, passes: u64) {
         self.0.time.fetch_add(passes, Ordering::Relaxed);
     }

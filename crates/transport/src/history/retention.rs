@@ -48,6 +48,7 @@ impl Retention {
             max_bytes: options.max_bytes,
             max_age: options.max_age.map(milliseconds),
             witness: None,
+            seen: 0,
         };
         let looks = limits.max_bytes.is_some() || limits.max_age.is_some();
         Ok(Self {

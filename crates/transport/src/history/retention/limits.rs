@@ -1,6 +1,7 @@
 //! The bounds on what is kept, and how they judge an update.
 
 use crate::Position;
+use crate::history::clock::STEP;
 
 /// The state at the end of the log.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub(super) struct Limits {
     pub(super) max_age: Option<u64>,
     /// If the commit time of the newest update is in the future: when that was noticed.
     pub(super) witness: Option<Witness>,
+    /// The time of the last look.
+    pub(super) seen: u64,
 }
 
 /// The facts about a stored update that bounds need.
@@ -81,9 +84,13 @@ impl Limits {
     }
 
     /// Notes the present time if the commit time of the newest update is in the future. Once a later
-    /// update has a time that is not, earlier ones are as old as that update.
+    /// update has a time that is not, earlier ones are as old as that update. When the time has jumped ahead
+    /// since the last look, the clock was wrong before, and what was noted then would delete updates.
     pub(super) fn witness(&mut self, end: End) {
-        let is_known = |known: &Witness| known.time <= end.now && known.position == end.head;
+        let has_jumped = end.now.saturating_sub(self.seen) > STEP;
+        self.seen = end.now;
+        let is_known =
+            |known: &Witness| known.time <= end.now && known.position == end.head && !has_jumped;
         let known = self.witness.filter(is_known);
         let is_in_the_future = end.committed > end.now;
         self.witness = is_in_the_future.then(|| {

@@ -9,7 +9,7 @@ use talaria_transport::history::{History, HistoryOptions, SyncMode};
 use talaria_transport::{Position, Transport};
 
 use crate::power::model::{Call, Crash, Model};
-use crate::suite::{append, block_on, eventually, start, update};
+use crate::suite::{Everything, append, block_on, eventually, places, read, start, update};
 
 /// A history with this mode, and the clock that it reads, in milliseconds.
 fn open(model: &Model, sync: SyncMode, clock: &Arc<AtomicU64>) -> Arc<dyn Transport> {
@@ -112,6 +112,67 @@ fn an_interval_begins_anew_after_a_sync() {
     clock.fetch_add(1, Ordering::Relaxed);
     append(&transport, None);
     assert!(model.is_durable(), "the next interval is over");
+}
+
+/// A sync fails that deletes a segment, the file cannot be opened again, and the interval is over: the next sync
+/// of the same file would succeed, although the system has given up what the first one lost.
+#[test]
+fn a_failed_sync_is_not_made_good_by_the_next_one() {
+    for seed in 0..20 {
+        let model = Model::new(seed);
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let reading = Arc::clone(&clock);
+        let mut options = HistoryOptions::new(Arc::new(move || reading.load(Ordering::Relaxed)));
+        options.sync = SyncMode::Interval(Duration::from_secs(10));
+        options.size = Some(3);
+        let history = History::open(model.mount(), options.clone()).expect("it opens");
+        let transport: Arc<dyn Transport> = Arc::new(history);
+        let recorder = start(&transport);
+        let publish = || {
+            transport.append(Update {
+                data: "x".repeat(10_000),
+                ..update(None, "")
+            })
+        };
+        let segments = || {
+            let names = model.names().into_iter();
+            names.filter(|name| name.ends_with(".segment")).count()
+        };
+        while segments() == 1 {
+            block_on(publish()).expect("it is stored");
+        }
+        // The next update but one makes the first segment too many. It waits while the one before it is being
+        // routed, so that the log does nothing else in between.
+        recorder.shut();
+        let entered = recorder.entered();
+        let before = publish();
+        recorder.wait_until_entered(entered + 1);
+        clock.fetch_add(20_000, Ordering::Relaxed);
+        model.set_read_faults(1_000);
+        model.hold_next_sync();
+        let last = publish();
+        recorder.open();
+        model.fail_held_sync();
+        block_on(before).expect("it was stored before");
+        let last = block_on(last).expect("it is stored").position;
+        model.set_read_faults(0);
+        clock.fetch_add(1_000, Ordering::Relaxed);
+        let later = block_on(publish()).expect("the disk works again");
+        assert_eq!(later.position, last.next());
+        model.crash(Crash::PowerLoss);
+        drop(transport);
+        let history = History::open(model.mount(), options).expect("it opens");
+        // What stands before the segment that was begun after the failure was durable by then.
+        let page = read(
+            &(Arc::new(history) as _),
+            last.0 - 1,
+            last.0,
+            1 << 20,
+            Everything,
+        );
+        let found = page.map(|page| places(&page.frames));
+        assert_eq!(found.ok(), Some(vec![last.0]), "seed {seed}");
+    }
 }
 
 /// In every mode, all updates are durable after a clean stop and at the beginning of a segment.

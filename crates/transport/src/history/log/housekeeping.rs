@@ -92,6 +92,10 @@ impl Log {
 
     /// Syncs what was written; returns whether that succeeded.
     pub(super) fn sync(&mut self) -> bool {
+        // After a failed sync the next one succeeds, although what the first one lost is not on the disk.
+        if self.trouble.is_some() {
+            return false;
+        }
         if let Err(error) = self.sync_events() {
             tracing::debug!(%error, "the file of subscription events could not be written");
             return false;

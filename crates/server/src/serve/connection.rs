@@ -4,6 +4,7 @@ mod context;
 mod driver;
 mod preface;
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Accepted;
-use self::driver::{Wire, drive, needed};
+use self::driver::{Driven, Wire, drive, needed};
 use crate::serve::admission::{Guest, Place};
 use crate::serve::incoming::TLS;
 use crate::serve::requests::Once;
@@ -31,8 +32,13 @@ const GUEST: Duration = Duration::from_secs(3);
 const DISPLACED: Duration = Duration::from_millis(50);
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(context: Context, stream: TcpStream, peer: SocketAddr, place: Place) {
-    run(Accepted::new(context, peer, place), stream).await;
+pub(crate) fn serve(
+    context: Context,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) -> impl Future<Output = ()> + Send + 'static {
+    run(Accepted::new(context, peer, place), stream)
 }
 
 /// Serves a connection for which there is no room: as any other once there is, else one request if that
@@ -59,7 +65,7 @@ pub(crate) async fn serve_guest(
     }
     if let Some(place) = place {
         drop(guest);
-        return Box::pin(serve(context, stream, peer, place)).await;
+        return serve(context, stream, peer, place).await;
     }
     let accepted = Accepted {
         context,
@@ -70,46 +76,57 @@ pub(crate) async fn serve_guest(
     };
     let time = if is_displaced { DISPLACED } else { GUEST };
     tokio::select! {
-        _ = timeout(time, Box::pin(run(accepted, stream))) => {}
+        _ = timeout(time, run(accepted, stream)) => {}
         () = guest.displaced(), if !is_displaced => {}
         () = stopping.cancelled() => {}
     }
 }
 
-async fn run(accepted: Accepted, stream: TcpStream) {
-    match accepted.context.acceptor.clone() {
-        None => plain(accepted, stream).await,
-        // Boxed, because a handshake holds more than a connection does later.
-        Some(acceptor) => Box::pin(encrypted(accepted, acceptor, stream)).await,
+/// Serves a connection until it ends. Its beginning is boxed, and dropped before the connection is driven,
+/// because it holds more than an idle connection does.
+fn run(accepted: Accepted, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
+    let begun = Box::pin(begin(accepted, stream));
+    async move {
+        if let Some(driven) = begun.await {
+            driven.await;
+        }
     }
 }
 
-async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream) {
+/// Finds out which protocol the client speaks; `None` if it speaks none in time.
+async fn begin(accepted: Accepted, stream: TcpStream) -> Option<Driven> {
+    match accepted.context.acceptor.clone() {
+        None => plain(accepted, stream).await,
+        Some(acceptor) => encrypted(accepted, acceptor, stream).await,
+    }
+}
+
+async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream) -> Option<Driven> {
     let peer = accepted.peer;
     let handshake = accepted.place.as_ref().map(Place::handshake).transpose();
     let counted = match handshake {
         Ok(counted) => counted,
         Err(exhausted) => {
             tracing::debug!(%peer, "a TLS handshake was refused: {exhausted}; see max_handshakes");
-            return;
+            return None;
         }
     };
     let deadline = Instant::now() + accepted.context.head.timeout;
     let mut first = [0];
     let peeked = tokio::select! {
         peeked = timeout_at(deadline, stream.peek(&mut first)) => peeked,
-        () = needed(accepted.place.as_ref()) => return,
-        () = accepted.ending.cancelled() => return,
+        () = needed(accepted.place.as_ref()) => return None,
+        () = accepted.ending.cancelled() => return None,
     };
     match peeked {
         Ok(Ok(1)) if first == [TLS] => {}
         Ok(Ok(1)) => return not_encrypted(accepted, stream).await,
-        _ => return,
+        _ => return None,
     }
     let handshake = tokio::select! {
         handshake = timeout_at(deadline, acceptor.accept(Counted::from(stream))) => handshake,
-        () = needed(accepted.place.as_ref()) => return,
-        () = accepted.ending.cancelled() => return,
+        () = needed(accepted.place.as_ref()) => return None,
+        () = accepted.ending.cancelled() => return None,
     };
     drop(counted);
     match handshake {
@@ -121,16 +138,22 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
                 tls: true,
                 first_by: Instant::now() + accepted.context.head.timeout,
             };
-            drive(accepted, wire).await;
+            Some(drive(accepted, wire))
         }
         // A browser that does not know the root yet, or a name that is not served.
-        Ok(Err(error)) => tracing::info!(%peer, "TLS handshake failed: {error}"),
-        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            tracing::info!(%peer, "TLS handshake failed: {error}");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "a TLS handshake took too long");
+            None
+        }
     }
 }
 
 /// Tells a client that speaks plain HTTP on an HTTPS port so.
-async fn not_encrypted(mut accepted: Accepted, stream: TcpStream) {
+async fn not_encrypted(mut accepted: Accepted, stream: TcpStream) -> Option<Driven> {
     let is_http2 = timeout(SNIFF, preface::is_http2(&stream)).await;
     let stopping = std::mem::replace(&mut accepted.ending, CancellationToken::new());
     accepted.once = Some(Once::WrongPort);
@@ -140,27 +163,29 @@ async fn not_encrypted(mut accepted: Accepted, stream: TcpStream) {
         tls: false,
         first_by: Instant::now() + WRONG_PORT,
     };
-    tokio::select! {
-        _ = timeout(WRONG_PORT, drive(accepted, wire)) => {}
-        () = stopping.cancelled() => {}
-    }
+    let driven = drive(accepted, wire);
+    Some(Box::pin(async move {
+        tokio::select! {
+            _ = timeout(WRONG_PORT, driven) => {}
+            () = stopping.cancelled() => {}
+        }
+    }))
 }
 
-async fn plain(accepted: Accepted, stream: TcpStream) {
+async fn plain(accepted: Accepted, stream: TcpStream) -> Option<Driven> {
     let first_by = Instant::now() + accepted.context.head.timeout;
     let is_http2 = tokio::select! {
         is_http2 = timeout_at(first_by, preface::is_http2(&stream)) => is_http2,
-        () = needed(accepted.place.as_ref()) => return,
+        () = needed(accepted.place.as_ref()) => return None,
         // The client has not sent a request, so nothing is left unanswered.
-        () = accepted.ending.cancelled() => return,
+        () = accepted.ending.cancelled() => return None,
     };
-    if let Ok(Ok(is_http2)) = is_http2 {
-        let wire = Wire {
-            carrier: Counted::from(stream),
-            is_http2,
-            tls: false,
-            first_by,
-        };
-        drive(accepted, wire).await;
-    }
+    let is_http2 = is_http2.ok()?.ok()?;
+    let wire = Wire {
+        carrier: Counted::from(stream),
+        is_http2,
+        tls: false,
+        first_by,
+    };
+    Some(drive(accepted, wire))
 }

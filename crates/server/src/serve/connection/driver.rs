@@ -1,7 +1,7 @@
 //! Drives a connection as HTTP/1.1 or HTTP/2 until it ends.
 
-use std::future::pending;
-use std::pin::pin;
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +48,11 @@ pub(super) struct Wire<C> {
     pub first_by: Instant,
 }
 
+/// The answering of a connection's requests, until it ends.
+pub(super) type Driven = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Answers the requests of a connection until it ends.
-pub(super) async fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<C>) {
+pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<C>) -> Driven {
     let Accepted {
         context,
         peer,
@@ -62,7 +65,6 @@ pub(super) async fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire:
     if let Some(place) = &place {
         place.follow(outflow.clone());
     }
-    let streams = Streams::new(dispatch_timeout, outflow.clone());
     let bounds = Bounds {
         place: place.clone(),
         timeout: head.timeout,
@@ -77,7 +79,10 @@ pub(super) async fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire:
         once,
         answered: once.map(|_| ending.clone()),
     });
-    let followed = wire.is_http2.then(|| streams.clone());
+    let streams = wire
+        .is_http2
+        .then(|| Streams::new(dispatch_timeout, outflow.clone()));
+    let followed = streams.clone();
     let open = context.shutdown.requests;
     let answer = service_fn(move |request| {
         let place = requests.place.clone();
@@ -95,34 +100,29 @@ pub(super) async fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire:
             Ok(answered.map(|body| Answer::new(body, followed, under_way, open)))
         }
     });
-    if wire.is_http2 {
+    if let Some(streams) = streams {
         let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
         let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
-        let http2 = http2_builder(&streams, &head, context.max_streams);
-        // Boxed, because its state is several times that of HTTP/1.1.
-        Box::pin(serve_http2(
-            http2, socket, answer, &outflow, &streams, &ending, place,
-        ))
-        .await;
+        let builder = http2_builder(&streams, &head, context.max_streams);
+        let connection = Box::pin(builder.serve_connection(socket, answer));
+        Box::pin(async move {
+            tokio::select! {
+                () = drive_http2(connection, ending, place) => {}
+                () = outflow.late() => outflow.cut(),
+                () = streams.watch() => outflow.cut(),
+            }
+        })
     } else {
         let is_wrong = once == Some(Once::WrongPort);
         let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
         let carrier = Layer::new(wire.carrier, reader, bounds).looking();
         let socket = Socket::new(carrier, outflow, dispatch_timeout);
-        serve_http1(&head, socket, answer, &ending, place).await;
+        let connection = Box::pin(http1_builder(&head).serve_connection(socket, answer));
+        Box::pin(drive_http1(connection, ending, place))
     }
 }
 
-async fn serve_http1<C, S>(
-    head: &HeadSettings,
-    socket: Socket<C>,
-    answer: S,
-    ending: &CancellationToken,
-    place: Option<Place>,
-) where
-    C: Carrier + Send + 'static,
-    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-{
+fn http1_builder(head: &HeadSettings) -> http1::Builder {
     const LEAST: usize = LEAST_HEAD_BYTES as usize;
     let mut builder = http1::Builder::new();
     builder
@@ -132,8 +132,17 @@ async fn serve_http1<C, S>(
     if head.fields > USUAL_FIELDS {
         builder.max_headers(head.fields);
     }
-    let connection = builder.serve_connection(socket, answer);
-    let mut connection = pin!(connection);
+    builder
+}
+
+async fn drive_http1<C, S>(
+    mut connection: Pin<Box<http1::Connection<Socket<C>, S>>>,
+    ending: CancellationToken,
+    place: Option<Place>,
+) where
+    C: Carrier + Send + 'static,
+    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+{
     let mut end = pin!(ending.cancelled());
     loop {
         tokio::select! {
@@ -164,42 +173,29 @@ fn http2_builder(
     builder
 }
 
-async fn serve_http2<C, S>(
-    builder: http2::Builder<Streams>,
-    socket: Socket<C>,
-    answer: S,
-    outflow: &Outflow,
-    streams: &Streams,
-    ending: &CancellationToken,
+async fn drive_http2<C, S>(
+    mut connection: Pin<Box<http2::Connection<Socket<C>, S, Streams>>>,
+    ending: CancellationToken,
     place: Option<Place>,
 ) where
     C: Carrier + Send + 'static,
     S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
     S::Future: Send + 'static,
 {
-    let connection = builder.serve_connection(socket, answer);
-    let mut connection = pin!(connection);
-    let driven = async {
-        tokio::select! {
-            ended = connection.as_mut() => log(ended),
-            () = needed(place.as_ref()) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    ended = connection.as_mut() => log(ended),
-                    () = leave(place.as_ref()) => {}
-                }
-            }
-            () = ending.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                log(connection.as_mut().await);
+    tokio::select! {
+        ended = connection.as_mut() => log(ended),
+        () = needed(place.as_ref()) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => log(ended),
+                () = leave(place.as_ref()) => {}
             }
         }
-    };
-    tokio::select! {
-        () = driven => {}
-        () = outflow.late() => outflow.cut(),
-        () = streams.watch() => outflow.cut(),
+        () = ending.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            log(connection.as_mut().await);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The words of a Caddyfile (B-280).
 
+mod heredoc;
+
 use std::fmt;
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -7,6 +9,7 @@ use std::str::CharIndices;
 use crate::error::Error;
 use crate::source::{Place, Source, SourceKind};
 use crate::text::Text;
+use heredoc::Fault;
 
 /// One word and the place where it begins. `Debug` does not show the word, which may be a key.
 #[derive(Clone)]
@@ -71,7 +74,7 @@ pub(crate) fn words_of_variable(name: &str, text: &str) -> Result<Vec<Word>, Err
 ///
 /// # Errors
 ///
-/// A quote that is not closed, and heredocs, which are not supported yet.
+/// A quote or a heredoc that is not closed, and a line of a heredoc that is indented less than its end.
 pub(crate) fn lex(text: &Text) -> Result<Vec<Word>, Error> {
     let mut lexer = Lexer {
         text,
@@ -139,6 +142,7 @@ impl Lexer<'_> {
         let mut word = String::new();
         let mut next = Some((start, first));
         let mut end = start;
+        let mut is_escaped = false;
         while let Some((at, c)) = next {
             if c == '\\' {
                 let rest = self.text.as_str().get(at + 1..).unwrap_or_default();
@@ -149,10 +153,11 @@ impl Lexer<'_> {
                     break;
                 }
                 if word.is_empty()
-                    && rest.starts_with(['"', '`'])
-                    && let Some((at, quote)) = self.chars.next()
+                    && (rest.starts_with(['"', '`']) || rest.starts_with("<<"))
+                    && let Some((at, escaped)) = self.chars.next()
                 {
-                    word.push(quote);
+                    is_escaped = true;
+                    word.push(escaped);
                     end = at + 1;
                     next = self.chars.next_if(|(_, c)| !c.is_whitespace());
                     continue;
@@ -165,16 +170,70 @@ impl Lexer<'_> {
         if word.is_empty() {
             return Ok(());
         }
-        let place = self.place(start, end)?;
-        if word.starts_with("<<") {
-            return Err(Error::at(&place, "heredocs are not supported yet")
-                .remedy("quote the text instead; a quoted word may span lines"));
+        if let Some(name) = word.strip_prefix("<<").filter(|_| !is_escaped)
+            && self.ends_line(end)
+        {
+            return self.heredoc((start, end), name);
         }
+        let place = self.place(start, end)?;
         self.words.push(Word {
             text: word,
             place,
             quoted: false,
             line: self.line,
+            end_line: self.line,
+        });
+        Ok(())
+    }
+
+    /// Whether only white space follows byte `end` on its line.
+    fn ends_line(&self, end: usize) -> bool {
+        let rest = self.text.as_str().get(end..).unwrap_or_default();
+        let mut rest = rest.chars().take_while(|c| *c != '\n');
+        rest.all(char::is_whitespace)
+    }
+
+    /// Reads the lines that follow the opening word of a heredoc, up to the one that begins with `name`.
+    fn heredoc(&mut self, (start, end): (usize, usize), name: &str) -> Result<(), Error> {
+        let opening = self.place(start, end)?;
+        if !heredoc::is_name(name) {
+            return Err(Error::at(
+                &opening,
+                "the name of a heredoc may hold only letters, digits, `-` and `_`",
+            )
+            .remedy("write for example <<TEXT, or \\<< for a word that begins with <<"));
+        }
+        let rest = self.text.as_str().get(end..).unwrap_or_default();
+        let read = heredoc::read(rest, name);
+        let (text, len) = match read {
+            Ok(read) => read,
+            Err(Fault::NeverClosed) => {
+                return Err(Error::at(&opening, "this heredoc is never closed").remedy(format!(
+                    "write {name} at the beginning of a line, or \\<< for a word that begins with <<"
+                )));
+            }
+            Err(Fault::Indentation(from, to)) => {
+                // The text may be a key.
+                let line = self.place(end + from, end + to)?;
+                return Err(Error::at(
+                    &line,
+                    format!("this line is not indented as {name}, which ends the heredoc"),
+                )
+                .remedy(format!(
+                    "begin it with the white space that {name} has before it"
+                ))
+                .hide_line());
+            }
+        };
+        let first_line = self.line;
+        while let Some((_, c)) = self.chars.next_if(|(at, _)| *at < end + len) {
+            self.line += usize::from(c == '\n');
+        }
+        self.words.push(Word {
+            text,
+            place: self.place(start, end + len)?,
+            quoted: true,
+            line: first_line,
             end_line: self.line,
         });
         Ok(())
@@ -242,11 +301,45 @@ pub(crate) mod tests {
         assert_eq!(plain("a\\b \\c \\"), ["a\\b", "\\c", "\\"]);
     }
 
+    /// A heredoc loses the white space of its closing name, and the line goes on behind that (B-280).
     #[test]
-    fn heredocs_are_refused_by_name() {
-        let error = lex(&text("respond <<HTML\nx\nHTML"))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("heredocs are not supported yet"), "{error}");
+    fn heredocs() {
+        let text = "respond <<HTML\n\t<p>\n\n\t  \"{\n\tHTML 200\nb";
+        assert_eq!(
+            words(text),
+            [
+                ("respond".into(), 0),
+                ("<p>\n\n  \"{".into(), 0),
+                ("200".into(), 4),
+                ("b".into(), 5)
+            ]
+        );
+        assert_eq!(plain("<<A\r\nx\r\ny\r\nA\r\nz"), ["x\ny", "z"]);
+        assert_eq!(plain("<<A \nAB\nA-1\nA"), ["AB\nA-1"]);
+        assert_eq!(plain("<<A\nA"), [""]);
+        assert_eq!(
+            plain("\\<<A\na << b <<c d"),
+            ["<<A", "a", "<<", "b", "<<c", "d"]
+        );
+        assert!(lex(&super::tests::text("<<A\n{\nA")).unwrap()[0].quoted);
+    }
+
+    #[test]
+    fn a_wrong_heredoc_has_a_place() {
+        for (source, expected) in [
+            ("a <<B\n x\n", "Caddyfile:1:3: this heredoc is never closed"),
+            ("a <<B", "Caddyfile:1:3: this heredoc is never closed"),
+            (
+                "a <<B\n  x\n y\n  B",
+                "Caddyfile:3:1: this line is not indented as B",
+            ),
+            ("a <<\nb", "Caddyfile:1:3: the name of a heredoc"),
+            ("a <<b.c\nb.c", "Caddyfile:1:3: the name of a heredoc"),
+        ] {
+            let error = lex(&text(source)).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{source:?}: {error}");
+        }
+        let error = lex(&text("jwt <<B\n  x\n SECRET\n  B")).unwrap_err();
+        assert!(!error.to_string().contains("SECRET"), "{error}");
     }
 }

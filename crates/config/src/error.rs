@@ -10,7 +10,8 @@ use crate::text::Unset;
 ///
 /// `Display` is the whole message for standard error, without the leading `error: `: the place and
 /// what is wrong, after a colon the cause; then, each on separate lines, the line of the
-/// configuration with a caret, the remedy and the notes. It never shows key material.
+/// configuration with a caret, the remedy and the notes. It never shows key material. An error of
+/// [`Error::all`] shows several of these, one below the other.
 ///
 /// ```
 /// use talaria_config::Error;
@@ -35,7 +36,12 @@ struct Parts {
     is_line_hidden: bool,
     is_absence: bool,
     notes: Vec<String>,
+    /// What else is wrong.
+    others: Vec<Error>,
 }
+
+/// The most errors that one message tells; one mistake may cause hundreds.
+const MAX_SHOWN: usize = 50;
 
 impl Error {
     /// An error that no single place of the configuration causes.
@@ -48,7 +54,51 @@ impl Error {
             is_line_hidden: false,
             is_absence: false,
             notes: Vec::new(),
+            others: Vec::new(),
         }))
+    }
+
+    /// One error that tells all of `errors`, in the order of the places in each source; those without a
+    /// place come last.
+    ///
+    /// ```
+    /// use talaria_config::Error;
+    ///
+    /// assert!(Error::all(Vec::new()).is_ok());
+    /// let both = Error::all(vec![Error::new("the first"), Error::new("the second")]);
+    /// assert_eq!(both.unwrap_err().to_string(), "the first\nthe second");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is at least one.
+    pub fn all(errors: Vec<Self>) -> Result<(), Self> {
+        let mut errors: Vec<Self> = errors.into_iter().flat_map(Self::split).collect();
+        // A place of each source, in the order in which the errors name them.
+        let mut sources: Vec<Place> = Vec::new();
+        errors.sort_by_cached_key(|error| {
+            let Some(place) = &error.0.place else {
+                return (usize::MAX, 0);
+            };
+            let known = sources.iter().position(|p| p.is_of_source_of(place));
+            let source = known.unwrap_or_else(|| {
+                sources.push(place.clone());
+                sources.len() - 1
+            });
+            (source, place.start())
+        });
+        let mut errors = errors.into_iter();
+        let Some(mut first) = errors.next() else {
+            return Ok(());
+        };
+        first.0.others = errors.collect();
+        Err(first)
+    }
+
+    /// The errors that it tells, each alone.
+    fn split(mut self) -> Vec<Self> {
+        let others = std::mem::take(&mut self.0.others);
+        std::iter::once(self).chain(others).collect()
     }
 
     /// An error at a place of the configuration.
@@ -85,16 +135,14 @@ impl Error {
         self
     }
 
-    /// Adds what else may have caused it: `notes` if something is absent, and the variables that are
-    /// not set on its line.
+    /// Adds to each error what else may have caused it: `notes` if something is absent, and the variables
+    /// that are not set on its line.
     #[must_use]
-    pub(crate) fn explain(
-        mut self,
-        notes: impl IntoIterator<Item = String>,
-        unset: &[Unset],
-    ) -> Self {
+    pub(crate) fn explain(mut self, notes: &[String], unset: &[Unset]) -> Self {
+        let others = std::mem::take(&mut self.0.others).into_iter();
+        self.0.others = others.map(|other| other.explain(notes, unset)).collect();
         if self.0.is_absence {
-            self.0.notes.extend(notes);
+            self.0.notes.extend_from_slice(notes);
         }
         let is_here = |unset: &&Unset| {
             let place = self.0.place.as_ref();
@@ -109,12 +157,12 @@ impl Error {
     #[must_use]
     pub fn hide_line(mut self) -> Self {
         self.0.is_line_hidden = true;
+        let others = std::mem::take(&mut self.0.others).into_iter();
+        self.0.others = others.map(Self::hide_line).collect();
         self
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_alone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = &*self.0;
         if let Some(place) = &parts.place {
             write!(f, "{place}: ")?;
@@ -135,6 +183,21 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_alone(f)?;
+        let others = &self.0.others;
+        for other in others.iter().take(MAX_SHOWN - 1) {
+            f.write_str("\n")?;
+            other.write_alone(f)?;
+        }
+        match (others.len() + 1).saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = &*self.0;
@@ -144,6 +207,7 @@ impl fmt::Debug for Error {
             .field("cause", &parts.cause)
             .field("remedy", &parts.remedy)
             .field("notes", &parts.notes)
+            .field("others", &parts.others)
             .finish_non_exhaustive()
     }
 }
@@ -157,6 +221,7 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::{Source, SourceKind};
 
     /// The cause follows what is wrong, or stands for it; the remedy has a separate line.
     #[test]
@@ -170,5 +235,24 @@ mod tests {
             bare.source()
                 .is_some_and(|source| source.is::<std::io::Error>())
         );
+    }
+
+    /// Errors are told in the order of each source, at most 50 of them, and each is explained.
+    #[test]
+    fn several_errors() {
+        let source = Source::new(SourceKind::File, "f", "a\nb\nc", true);
+        let at = |start| Error::at(&Place::span(&source, start, 1), "wrong");
+        let nested = Error::all(vec![at(2), Error::new("no place").absence()]).unwrap_err();
+        let other = Error::at(&Place::variable("KEY"), "wrong");
+        let all = Error::all(vec![at(4), nested, other, at(0)]).unwrap_err();
+        let all = all.explain(&["a note".to_owned()], &[]);
+        assert_eq!(
+            all.to_string(),
+            "f:1:1: wrong\nf:2:1: wrong\nf:3:1: wrong\nKEY: wrong\nno place\n  a note"
+        );
+        let many = Error::all((0..60).map(|n| Error::new(n.to_string())).collect());
+        let many = many.unwrap_err().to_string();
+        assert_eq!(many.lines().count(), 51);
+        assert!(many.ends_with("\n49\nand 10 more"), "{many}");
     }
 }

@@ -25,7 +25,6 @@ pub(crate) const LATER: &[&str] = &[
     "fallback_sni",
     "frankenphp",
     "grace_period",
-    "import",
     "key_type",
     "local_certs",
     "log",
@@ -66,21 +65,24 @@ pub(crate) const LATER_SERVERS: &[&str] = &[
 /// Applies the lines of the global block.
 ///
 /// # Errors
-/// An option that is unknown, or not supported yet; a wrong value.
+/// Every option that is unknown, or not supported yet, and every wrong value.
 pub(crate) fn apply(draft: &mut Draft, lines: &[Line]) -> Result<(), Error> {
-    for line in lines {
-        match line.name.text.as_str() {
-            "auto_https" => draft.no_redirects |= disables_redirects(line)?,
-            "default_bind" => draft.bind = address::interfaces(line)?,
-            "http_port" => draft.ports.http = port(line)?,
-            "https_port" => draft.ports.https = port(line)?,
-            "skip_install_trust" => {
-                line.without_block()?.at_most(0, "")?;
-                draft.settings.skip_install_trust = true;
-            }
-            "servers" => servers(draft, line)?,
-            _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+    let apply = |line| apply_line(draft, line).err();
+    Error::all(lines.iter().filter_map(apply).collect())
+}
+
+fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+    match line.name.text.as_str() {
+        "auto_https" => draft.no_redirects |= disables_redirects(line)?,
+        "default_bind" => draft.bind = address::interfaces(line)?,
+        "http_port" => draft.ports.http = port(line)?,
+        "https_port" => draft.ports.https = port(line)?,
+        "skip_install_trust" => {
+            line.without_block()?.at_most(0, "")?;
+            draft.settings.skip_install_trust = true;
         }
+        "servers" => servers(draft, line)?,
+        _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
     }
     Ok(())
 }
@@ -107,32 +109,32 @@ fn servers(draft: &mut Draft, line: &Line) -> Result<(), Error> {
             .error("`servers` of one listener is not supported yet")
             .remedy("write `servers {`, which applies to all listeners"));
     }
-    for option in line.block.iter().flatten() {
-        match (option.name.text.as_str(), option.args.as_slice()) {
-            ("trusted_proxies", [source, ranges @ ..]) if source.text == "static" => {
-                option.without_block()?;
-                draft.settings.proxies = proxies(option, ranges)?;
-            }
-            ("trusted_proxies", [source, ..]) => {
-                return Err(source
-                    .error(format!(
-                        "the source {} is not supported",
-                        show(&source.text)
-                    ))
-                    .remedy("write trusted_proxies static <range>…"));
-            }
-            ("trusted_proxies", []) => return Err(option.missing("`static` and ranges")),
-            _ => {
-                return Err(refuse(
-                    &option.name,
-                    "option of `servers`",
-                    LATER_SERVERS,
-                    &["trusted_proxies"],
-                ));
-            }
+    let options = line.block.iter().flatten();
+    let apply = |option| apply_server_option(draft, option).err();
+    Error::all(options.filter_map(apply).collect())
+}
+
+fn apply_server_option(draft: &mut Draft, option: &Line) -> Result<(), Error> {
+    match (option.name.text.as_str(), option.args.as_slice()) {
+        ("trusted_proxies", [source, ranges @ ..]) if source.text == "static" => {
+            option.without_block()?;
+            draft.settings.proxies = proxies(option, ranges)?;
+            Ok(())
         }
+        ("trusted_proxies", [source, ..]) => Err(source
+            .error(format!(
+                "the source {} is not supported",
+                show(&source.text)
+            ))
+            .remedy("write trusted_proxies static <range>…")),
+        ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),
+        _ => Err(refuse(
+            &option.name,
+            "option of `servers`",
+            LATER_SERVERS,
+            &["trusted_proxies"],
+        )),
     }
-    Ok(())
 }
 
 /// Reads the ranges of `trusted_proxies`.

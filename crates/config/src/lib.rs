@@ -26,8 +26,8 @@
 //! # From text to settings
 //!
 //! 1. `source` and `text` keep where each piece came from, and put `{$NAME}` in.
-//! 2. `lexer`, `tree` and `site` make words, lines and the one site of them; `list` and `value` read
-//!    what stands in a word.
+//! 2. `lexer` and `tree` make words and lines of them, `expand` puts in what is imported, and `site` finds
+//!    the one site; `list` and `value` read what stands in a word.
 //! 3. `options` is the table of all options. Each line of a block finds its row there, which writes into
 //!    the settings of a [`draft::Draft`].
 //! 4. `environment` adds what variables configure, and [`draft::Draft::finish`] checks the whole.
@@ -46,6 +46,7 @@ pub mod draft;
 pub mod envfile;
 mod environment;
 pub mod error;
+mod expand;
 mod finish;
 pub mod folders;
 mod global;

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 
 use crate::draft::Draft;
 use crate::error::Error;
+use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
 use crate::lexer::lex;
 use crate::settings::{Loaded, Notice};
@@ -59,7 +61,7 @@ impl fmt::Debug for Sources<'_> {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its place and the remedy.
+/// Everything that is wrong, each with its place and the remedy, in the order of the file.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let variables = Variables::new(sources.variables);
     let mut unset = Vec::new();
@@ -81,8 +83,11 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
             Ok(loaded)
         }
         Err(error) => {
-            let notes = missing.into_iter().chain(variables.misnamed(instead));
-            Err(error.explain(notes, &unset))
+            let notes: Vec<String> = missing
+                .into_iter()
+                .chain(variables.misnamed(instead))
+                .collect();
+            Err(error.explain(&notes, &unset))
         }
     }
 }
@@ -97,62 +102,109 @@ fn collect(
     let environment: Environment<'_> = &|name| variables.read(name);
     let default = Storage::in_environment(options::DEFAULT_TRANSPORT, environment);
     draft.settings.transport = default.finish(&mut draft.notices);
+    let mut errors = Vec::new();
     let lines = match &sources.file {
         Some(file) => {
             let has_flag = sources.address.is_some();
-            read_file(draft, file, has_flag, environment, unset)?
+            let lines = read_file(draft, file, has_flag, environment, unset, &mut errors);
+            known(lines, &mut errors)
         }
         None => {
-            global::apply(draft, &environment::global_options(environment)?)?;
-            environment::extra_directives(environment)?
+            let reader = &mut Reader {
+                environment,
+                unset,
+                notices: &mut draft.notices,
+            };
+            let global = read_variable(environment::global_options(environment), reader);
+            let lines = read_variable(environment::extra_directives(environment), reader);
+            let global = known(global, &mut errors).unwrap_or_default();
+            errors.extend(global::apply(draft, &global).err());
+            known(lines, &mut errors)
         }
     };
-    options::apply(draft, &lines, environment)?;
-    // A file that names a key or an issuer names all of them.
-    if sources.file.is_none() || !draft.names_keys() {
-        environment::issuer(draft, environment)?;
+    // Without the block there is no telling which keys and variables count.
+    if let Some(lines) = lines {
+        let applied = options::apply(draft, &lines, environment);
+        // A file that names a key or an issuer names all of them; a line that is wrong may be meant to.
+        if applied.is_ok() && (sources.file.is_none() || !draft.names_keys()) {
+            errors.extend(environment::issuer(draft, environment).err());
+        }
+        errors.extend(applied.err());
+        errors.extend(options::apply_variables(draft, environment).err());
     }
-    options::apply_variables(draft, environment)?;
     match &sources.address {
         Some(flag) => {
             let flag = Source::new(SourceKind::Flag, "--address", flag, false);
-            let words = lex(&Text::literal(&flag))?;
-            draft.settings.addresses = address::addresses(&words, draft.ports)?;
+            let addresses = lex(&Text::literal(&flag))
+                .and_then(|words| address::addresses(&words, draft.ports));
+            draft.settings.addresses = known(addresses, &mut errors).unwrap_or_default();
         }
-        None if sources.file.is_none() => environment::server_name(draft, environment)?,
+        None if sources.file.is_none() => {
+            errors.extend(environment::server_name(draft, environment).err());
+        }
         None => {}
     }
     if let Some(levels) = environment(levels::VARIABLE) {
-        draft.settings.log = Levels::parse(&levels, &mut draft.notices)?;
+        let levels = Levels::parse(&levels, &mut draft.notices);
+        draft.settings.log = known(levels, &mut errors).unwrap_or_default();
     }
-    if draft.settings.addresses.is_empty() {
-        return Err(
-            Error::new("there is no address to listen on").remedy("give one, for example :80")
+    if draft.settings.addresses.is_empty() && errors.is_empty() {
+        errors.push(
+            Error::new("there is no address to listen on").remedy("give one, for example :80"),
         );
     }
-    Ok(())
+    Error::all(errors)
+}
+
+/// The value, unless it is wrong; then `errors` gets the reason.
+fn known<T>(read: Result<T, Error>, errors: &mut Vec<Error>) -> Option<T> {
+    read.map_err(|error| errors.push(error)).ok()
+}
+
+/// The lines of a variable with their imports done, whose paths begin at the working directory.
+fn read_variable(
+    lines: Result<Vec<Line>, Error>,
+    reader: &mut Reader<'_>,
+) -> Result<Vec<Line>, Error> {
+    let global = None;
+    let document = lines.map(|lines| tree::Document { global, lines })?;
+    expand(document, reader, Path::new("")).map(|document| document.lines)
 }
 
 /// Takes over what stands around the `mercure` block of a file, and gives the lines of that block. The
-/// addresses of the site do not count beside the flag.
+/// addresses of the site do not count beside the flag. What is wrong elsewhere is added to `errors`.
 fn read_file(
     draft: &mut Draft,
     file: &File,
     has_flag: bool,
     environment: Environment<'_>,
     unset: &mut Vec<Unset>,
+    errors: &mut Vec<Error>,
 ) -> Result<Vec<Line>, Error> {
     let source = Source::new(SourceKind::File, &file.name, &file.text, false);
     let mut text = Text::expand(&source, environment);
     *unset = text.unset();
-    let site = site::site(tree::parse(&text)?)?;
-    global::apply(draft, &site.global)?;
+    // The name of standard input has no folder, so that paths begin at the working directory.
+    let folder = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+    let notices = &mut draft.notices;
+    let reader = &mut Reader {
+        environment,
+        unset,
+        notices,
+    };
+    let mut document = expand(tree::parse(&text)?, reader, folder)?;
+    let global = document.global.take();
+    let global = global.map_or_else(Vec::new, |(_, lines)| lines);
+    errors.extend(global::apply(draft, &global).err());
+    let site = site::site(document, errors)?;
     if !has_flag {
-        draft.settings.addresses = address::addresses(&site.addresses, draft.ports)?;
+        let addresses = address::addresses(&site.addresses, draft.ports);
+        draft.settings.addresses = known(addresses, errors).unwrap_or_default();
     }
     if let Some(line) = &site.bind {
-        draft.bind = address::interfaces(line)?;
+        draft.bind = known(address::interfaces(line), errors).unwrap_or_default();
     }
-    draft.certificate = site.tls.as_ref().map(address::tls).transpose()?;
+    let certificate = site.tls.as_ref().map(address::tls).transpose();
+    draft.certificate = known(certificate, errors).flatten();
     Ok(site.mercure)
 }

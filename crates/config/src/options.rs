@@ -25,6 +25,3 @@ pub(crate) use issuers::{PUBLISHER, SUBSCRIBER, TRUSTED_ISSUERS};
 pub(crate) use table::{apply, apply_variables, precedence, usage, variables};
 pub use table::{flag_help, reads};
 pub(crate) use transports::DEFAULT as DEFAULT_TRANSPORT;
-
-#[cfg(test)]
-pub(crate) use table::LATER;

@@ -18,7 +18,6 @@ pub(crate) const LATER_SITE: &[&str] = &[
     "handle_errors",
     "handle_path",
     "header",
-    "import",
     "invoke",
     "log",
     "log_append",
@@ -58,16 +57,15 @@ pub(crate) struct Site {
     pub tls: Option<Line>,
     /// Its `bind` line.
     pub bind: Option<Line>,
-    /// The lines of its global options.
-    pub global: Vec<Line>,
 }
 
-/// Finds the site and its `mercure` block.
+/// Finds the site and its `mercure` block. What is wrong beside that block is added to `errors`: directives
+/// of the existing server are refused as not supported yet.
 ///
 /// # Errors
 ///
-/// Anything else in the file; directives of the existing server are refused as not supported yet.
-pub(crate) fn site(document: Document) -> Result<Site, Error> {
+/// There is no site, or it has no `mercure` block.
+pub(crate) fn site(document: Document, errors: &mut Vec<Error>) -> Result<Site, Error> {
     let mut lines = document.lines.into_iter();
     let mut addresses: Vec<Word> = Vec::new();
     let mut body = None;
@@ -102,81 +100,85 @@ pub(crate) fn site(document: Document) -> Result<Site, Error> {
             None => body,
             Some(line) => {
                 top_level(&line.name)?;
-                return Err(line
-                    .name
-                    .error("several sites in one file are not supported yet")
-                    .remedy("list the addresses before one site, separated by spaces"));
+                errors.push(
+                    line.name
+                        .error("several sites in one file are not supported yet")
+                        .remedy("list the addresses before one site, separated by spaces"),
+                );
+                body
             }
         },
     };
-    let (tls, body) = take(body, "tls", "keep one of the two")?;
-    let (bind, body) = take(body, "bind", "write all addresses on one line")?;
+    let (tls, body) = take(body, "tls", "keep one of the two", errors);
+    let (bind, body) = take(body, "bind", "write all addresses on one line", errors);
     Ok(Site {
         addresses,
-        mercure: mercure(body, &first)?,
+        mercure: mercure(body, &first, errors)?,
         tls,
         bind,
-        global: document.global.map_or_else(Vec::new, |(_, lines)| lines),
     })
 }
 
 /// Takes out the line of a directive that may occur once.
-fn take(body: Vec<Line>, name: &str, remedy: &str) -> Result<(Option<Line>, Vec<Line>), Error> {
+fn take(
+    body: Vec<Line>,
+    name: &str,
+    remedy: &str,
+    errors: &mut Vec<Error>,
+) -> (Option<Line>, Vec<Line>) {
     let (found, others): (Vec<Line>, Vec<Line>) =
         body.into_iter().partition(|line| line.name.text == name);
     if let [_, second, ..] = found.as_slice() {
         let error = second.name.error(format!("`{name}` occurs twice"));
-        return Err(error.remedy(remedy));
+        errors.push(error.remedy(remedy));
     }
-    Ok((found.into_iter().next(), others))
+    (found.into_iter().next(), others)
 }
 
 /// Refuses the things besides sites that a file may have at its top level.
 fn top_level(name: &Word) -> Result<(), Error> {
-    let what = match name.text.as_str() {
-        _ if name.quoted => return Ok(()),
-        "import" => "imports",
-        text if text.starts_with("&(") => "named routes",
-        text if text.starts_with('(') => "snippets",
-        _ => return Ok(()),
-    };
+    if name.quoted || !name.text.starts_with("&(") {
+        return Ok(());
+    }
     Err(name
-        .error(format!("{what} are not supported yet"))
-        .remedy("write the lines of the snippet or route where it is used"))
+        .error("named routes are not supported yet")
+        .remedy("write the lines of the route where it is used"))
 }
 
-fn mercure(body: Vec<Line>, site: &Word) -> Result<Vec<Line>, Error> {
+fn mercure(body: Vec<Line>, site: &Word, errors: &mut Vec<Error>) -> Result<Vec<Line>, Error> {
     let mut found: Option<Line> = None;
+    let mut wrong = None;
     for line in body {
         let name = &line.name;
-        if name.text != "mercure" {
-            if name.text.starts_with('@') {
-                return Err(name
-                    .error("matchers are not supported yet")
-                    .remedy("remove the matcher"));
-            }
-            return Err(refuse(
-                name,
-                "site directive",
-                LATER_SITE,
-                &["bind", "mercure", "tls"],
-            ));
-        }
-        if let Some(argument) = line.args.first() {
-            return Err(argument
-                .error("matchers before the `mercure` block are not supported yet")
-                .remedy("write `mercure {`"));
-        }
-        if found.is_some() {
-            return Err(name
-                .error("several `mercure` blocks are not supported yet")
-                .remedy("merge them into one"));
-        }
-        found = Some(line);
+        let error = if name.text.starts_with('@') {
+            name.error("matchers are not supported yet")
+                .remedy("remove the matcher")
+        } else if name.text != "mercure" {
+            let known = ["bind", "mercure", "tls"];
+            refuse(name, "site directive", LATER_SITE, &known)
+        } else if found.is_some() {
+            name.error("several `mercure` blocks are not supported yet")
+                .remedy("merge them into one")
+        } else {
+            let matcher = line.args.first().map(|matcher| {
+                matcher
+                    .error("matchers before the `mercure` block are not supported yet")
+                    .remedy("write `mercure {`")
+            });
+            errors.extend(matcher);
+            found = Some(line);
+            continue;
+        };
+        errors.extend(wrong.replace(error));
     }
-    match found {
-        Some(line) => Ok(line.block.unwrap_or_default()),
-        None => Err(site
+    match (found, wrong) {
+        (Some(line), wrong) => {
+            errors.extend(wrong);
+            Ok(line.block.unwrap_or_default())
+        }
+        // The block may stand in one of the lines that are wrong, or be misspelt.
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(site
             .error("this site has no `mercure` block")
             .remedy("add `mercure { … }`, or leave the file out to configure by variables alone")),
     }
@@ -189,7 +191,11 @@ mod tests {
     use crate::tree::parse;
 
     fn find(source: &str) -> Result<(usize, Vec<String>), String> {
-        site(parse(&text(source)).map_err(|error| error.to_string())?)
+        let document = parse(&text(source)).map_err(|error| error.to_string())?;
+        let mut errors = Vec::new();
+        let site = site(document, &mut errors);
+        Error::all(errors)
+            .and(site)
             .map(|site| {
                 let names = site
                     .mercure
@@ -214,8 +220,10 @@ mod tests {
     #[test]
     fn nothing_is_ignored() {
         let cases = [
-            ("(a) {\n}\n:80\nmercure", "snippets are not supported yet"),
-            ("import x\n:80\nmercure", "imports are not supported yet"),
+            (
+                "&(a) {\n}\n:80\nmercure",
+                "named routes are not supported yet",
+            ),
             (
                 ":80\nencode gzip\nmercure",
                 "the site directive `encode` is not supported yet",

@@ -83,12 +83,18 @@ impl fmt::Debug for Source {
 pub struct Place {
     source: Arc<Source>,
     span: Option<(usize, usize)>,
+    /// Whether the line is never shown.
+    is_hidden: bool,
 }
 
 impl Place {
     /// The source as a whole, for example a variable that holds one value.
     pub fn whole(source: Arc<Source>) -> Self {
-        Self { source, span: None }
+        Self {
+            source,
+            span: None,
+            is_hidden: false,
+        }
     }
 
     /// `len` bytes of a source from byte `start` on.
@@ -96,7 +102,27 @@ impl Place {
         Self {
             source: Arc::clone(source),
             span: Some((start, len)),
+            is_hidden: false,
         }
+    }
+
+    /// The same place, whose line is never shown, because a key may stand on it that nothing there names.
+    #[must_use]
+    pub(crate) fn hidden(&self) -> Self {
+        Self {
+            is_hidden: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether both are of one source.
+    pub(crate) fn is_of_source_of(&self, other: &Self) -> bool {
+        self.source.kind == other.source.kind && self.source.name == other.source.name
+    }
+
+    /// The byte of the source at which it begins.
+    pub(crate) fn start(&self) -> usize {
+        self.span.map_or(0, |(start, _)| start)
     }
 
     /// A variable as a whole, for messages about one that is missing or that holds a key.
@@ -131,7 +157,7 @@ impl Place {
     /// itself may hold a key.
     pub fn excerpt(&self) -> Option<String> {
         let (start, len) = self.span?;
-        if self.source.sensitive || self.source.line_holds_key(start) {
+        if self.is_hidden || self.source.sensitive || self.source.line_holds_key(start) {
             return None;
         }
         let (line_start, line_end) = self.source.line_bounds(start);

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod connections;
 mod directives;
+mod errors;
 mod keys;
 mod limits;
 mod marks;

@@ -7,7 +7,7 @@ use crate::source::Place;
 use crate::text::Text;
 
 /// The deepest nesting of blocks; without a bound a text could exhaust the stack.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// A line: its first word, the others, and the block that it opens.
 #[derive(Debug, Clone)]
@@ -194,6 +194,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expand::{Reader, expand};
     use crate::lexer::tests::text;
     use proptest::prelude::*;
 
@@ -224,14 +225,23 @@ mod tests {
     }
 
     proptest! {
-        /// Any text parses or is refused with a message; it never panics.
+        /// Any text parses and is expanded, or is refused with a message; it never panics.
         #[test]
-        fn never_panics(source in "(\\PC|[ \n\t{}\"`#\\\\$:<]){0,200}") {
+        fn never_panics(
+            source in "(\\PC|[ \n\t{}\"`#\\\\$:<]|\n\\(a\\) \\{\n|import [ab] |\\{args\\[|\\]\\}|\n\\{block\\}\n){0,200}"
+        ) {
             let value = source.clone();
             let source = crate::source::Source::new(
                 crate::source::SourceKind::File, "f", &source, false);
             let text = Text::expand(&source, &|name| (name.len() < 2).then(|| value.clone()));
-            if let Err(error) = parse(&text) {
+            let mut reader = Reader {
+                environment: &|_| None,
+                unset: &mut Vec::new(),
+                notices: &mut Vec::new(),
+            };
+            let nowhere = std::path::Path::new("/nowhere");
+            let expanded = parse(&text).and_then(|document| expand(document, &mut reader, nowhere));
+            if let Err(error) = expanded {
                 prop_assert!(!error.to_string().is_empty());
             }
         }

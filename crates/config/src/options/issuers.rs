@@ -105,16 +105,25 @@ pub(crate) fn issuer(
     line: &Line,
     environment: Environment<'_>,
 ) -> Result<(), Error> {
-    let mut issuer = issuer::named(line)?;
+    let mut errors = Vec::new();
+    let mut issuer = issuer::named(line).unwrap_or_else(|error| {
+        errors.push(error);
+        IssuerDraft::default()
+    });
     for line in line.block.iter().flatten() {
         let row = ISSUER.iter().find(|row| row.name == line.name.text);
         let Some((row, Effect::Issuer(setter))) = row.map(|row| (row, &row.effect)) else {
-            return Err(
-                refuse(&line.name, "line of an issuer", &[], &named_rows(ISSUER)).hide_line(),
-            );
+            let error = refuse(&line.name, "line of an issuer", &[], &named_rows(ISSUER));
+            errors.push(error.hide_line());
+            continue;
         };
-        setter.apply(&mut issuer, line, environment, &row.default())?;
+        errors.extend(
+            setter
+                .apply(&mut issuer, line, environment, &row.default())
+                .err(),
+        );
     }
+    Error::all(errors)?;
     draft.missing.append(&mut issuer.missing);
     draft.issuers.push(issuer.settings);
     draft.issuer_named = true;
@@ -151,11 +160,14 @@ fn role(
     environment: Environment<'_>,
     missing: &mut Vec<String>,
 ) -> Result<Option<KeySource>, Error> {
+    let mut errors = Vec::new();
     if let Some(surplus) = line.args.first() {
-        return Err(surplus
-            .error("a role takes a block and no argument")
-            .remedy("write `jwt <key> [<algorithm>]` on a line of its own within the block")
-            .hide_line());
+        errors.push(
+            surplus
+                .error("a role takes a block and no argument")
+                .remedy("write `jwt <key> [<algorithm>]` on a line of its own within the block")
+                .hide_line(),
+        );
     }
     let mut role = RoleDraft::default();
     for line in line.block.iter().flatten() {
@@ -172,14 +184,22 @@ fn role(
                 "a role's block may hold only {} or {last}",
                 others.join(", ")
             );
-            return Err(line
-                .name
-                .error(problem)
-                .remedy("quote a key that spans lines, or write jwt {env.NAME}")
-                .hide_line());
+            errors.push(
+                line.name
+                    .error(problem)
+                    .remedy("quote a key that spans lines, or write jwt {env.NAME}")
+                    .hide_line(),
+            );
+            // Each further line may be one of the same key.
+            break;
         };
-        setter.apply(&mut role, line, environment, &row.default())?;
+        errors.extend(
+            setter
+                .apply(&mut role, line, environment, &row.default())
+                .err(),
+        );
     }
+    Error::all(errors)?;
     missing.append(&mut role.missing);
     role.finish()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::row::{Effect, Row, Section};
-use super::table::{LATER, all};
+use super::table::all;
 use super::transports;
 use crate::storage::Kind;
 use crate::{global, site};
@@ -53,6 +53,54 @@ Durations are numbers with units `ns us ms s m h d` (`1m30s`); sizes are numbers
 keeps its last value, lists included; `issuer` blocks add up. The items of a list are separated by spaces, commas or
 both, in a directive and in a variable; other notations, such as brackets and single quotes, are refused with the
 right form.
+
+## Snippets, imports and long texts
+
+Lines that several places need stand once, in a snippet or in another file, and `import` puts them in:
+
+```caddyfile
+(limits) {
+    heartbeat {args[0]}
+    max_connections {args[1]}
+    {block}
+}
+
+:80 {
+    mercure {
+        import limits 30s 5000 {
+            anonymous
+        }
+        import keys/*.conf
+    }
+}
+```
+
+- **A snippet** is `(name) { … }` at the top level of a file. `import name` stands for its lines, in any block.
+- **A file** is named by a path relative to the folder of the file with the `import` (for standard input and variables:
+  the working directory). `*` and `?` may stand in the path's last part; the files are read in the order of their
+  names, without those that begin with a dot. An imported file may define snippets and import others.
+- **Arguments** follow the name: `{args[0]}` is the first, `{args[1:]}` all others, `{args[:]}` all. Alone and without
+  quotes these become several words. `{block}`, alone on a line, stands for the lines in the braces of the `import`,
+  and `{blocks.NAME}` for those of the block `NAME` in it.
+- **Bounds**: imports 16 deep, 256 files of at most 1 MiB, 16 MiB in all, 20,000 lines.
+
+A text of several lines stands between `<<NAME` at the end of a line and a line that begins with `NAME`. The white
+space before that `NAME` is removed from each line. Write `\\<<` for a word that begins with `<<`:
+
+```caddyfile
+:80 {
+    mercure {
+        anonymous
+        publisher_jwt <<PEM
+            -----BEGIN PUBLIC KEY-----
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+            -----END PUBLIC KEY-----
+            PEM EdDSA
+    }
+}
+```
+
+`talaria validate` and a start tell everything that is wrong at once, in the order of the file.
 ";
 
 const LIMITS: &str = "
@@ -108,7 +156,6 @@ pub fn page() -> String {
     page.push_str(GLOBAL);
     page.push_str("\n## Not supported yet\n\nRefused by name, never ignored:\n\n");
     for (kind, names) in [
-        ("directives of the `mercure` block", LATER),
         ("transports", transports::LATER),
         ("global options", global::LATER),
         ("options of `servers`", global::LATER_SERVERS),

@@ -13,9 +13,6 @@ use crate::source::Environment;
 use crate::tree::Line;
 use crate::unknown::refuse;
 
-/// Directives of the existing hub that are not supported yet (B-201 to B-221c).
-pub(crate) const LATER: &[&str] = &["import"];
-
 /// Every option, in the order of the reference page.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> + Clone {
     let sections = [PROCESS, HUB, BUDGETS, ISSUER, ROLE, TRANSPORT];
@@ -31,19 +28,30 @@ fn directives() -> impl Iterator<Item = &'static Row> + Clone {
 ///
 /// # Errors
 ///
-/// The first line that is unknown, not supported yet or wrong.
+/// Every line that is unknown or wrong.
 pub(crate) fn apply(
     draft: &mut Draft,
     lines: &[Line],
     environment: Environment<'_>,
 ) -> Result<(), Error> {
+    let mut errors = Vec::new();
+    let mut is_in_key = false;
     for (index, line) in lines.iter().enumerate() {
         let row = directives().find(|row| row.name == line.name.text);
         let Some((row, Effect::Hub(setter))) = row.map(|row| (row, &row.effect)) else {
-            return Err(unknown(&line.name));
+            if is_in_key {
+                // It may be a further line of the wrong key, which no message shows.
+                break;
+            }
+            errors.push(unknown(&line.name));
+            continue;
         };
-        setter.apply(draft, line, environment, &row.default())?;
         draft.mark_written(row.name);
+        if let Err(error) = setter.apply(draft, line, environment, &row.default()) {
+            is_in_key |= row.name.contains("jwt");
+            errors.push(error);
+            continue;
+        }
         if row.protects_all && setter.is_absent(draft) {
             draft.notices.push(Notice::warning(format!(
                 "{}: `{} off` lets one client take what all need; write a number that this machine can bear",
@@ -52,29 +60,30 @@ pub(crate) fn apply(
         }
         warn_of_repetition(draft, lines, index);
     }
-    Ok(())
+    Error::all(errors)
 }
 
 /// Takes the variables over that set what no directive did.
 ///
 /// # Errors
 ///
-/// The first value that is wrong.
+/// Every value that is wrong.
 pub(crate) fn apply_variables(
     draft: &mut Draft,
     environment: Environment<'_>,
 ) -> Result<(), Error> {
+    let mut errors = Vec::new();
     for row in directives().filter(|row| !row.variables.is_empty()) {
         let Some(read) = row.read_variable.filter(|_| !draft.is_written(row.name)) else {
             continue;
         };
         for name in row.variables {
             if let Some(value) = environment(name) {
-                read(draft, name, &value, environment)?;
+                errors.extend(read(draft, name, &value, environment).err());
             }
         }
     }
-    Ok(())
+    Error::all(errors)
 }
 
 /// Says once where the last of several lines counts that set one value.
@@ -95,7 +104,7 @@ fn warn_of_repetition(draft: &mut Draft, lines: &[Line], index: usize) {
 
 fn unknown(word: &Word) -> Error {
     let names: Vec<&str> = directives().map(|row| row.name).collect();
-    joined_values(word, &names).unwrap_or_else(|| refuse(word, "directive", LATER, &names))
+    joined_values(word, &names).unwrap_or_else(|| refuse(word, "directive", &[], &names))
 }
 
 /// The error for a known directive that a quote or another notation joins with its values.

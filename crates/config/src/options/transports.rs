@@ -178,12 +178,15 @@ pub(crate) fn transport(
         return Err(refuse(name, "transport", LATER, &known));
     };
     let mut storage = Storage::in_environment(*kind, environment);
-    for option in line.block.iter().flatten() {
+    let apply = |option: &Line| {
         option.without_block()?;
-        if !set(&mut storage, option, environment)? {
-            return Err(refuse(&option.name, "transport option", &[], &names(*kind)));
+        if set(&mut storage, option, environment)? {
+            return Ok(());
         }
-    }
+        Err(refuse(&option.name, "transport option", &[], &names(*kind)))
+    };
+    let options = line.block.iter().flatten();
+    Error::all(options.map(apply).filter_map(Result::err).collect())?;
     take_over(draft, storage);
     Ok(())
 }

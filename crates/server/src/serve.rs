@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod client_error;
 pub(crate) mod clock;
 pub(crate) mod connection;
+pub(crate) mod handlers;
 pub(crate) mod incoming;
 pub(crate) mod key_sets;
 pub(crate) mod listen;

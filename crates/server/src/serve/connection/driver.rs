@@ -3,10 +3,11 @@
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, UPGRADE};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -15,13 +16,14 @@ use talaria_config::settings::{HeadSettings, LEAST_HEAD_BYTES};
 use talaria_hub::{Connection, Outflow};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::context::Accepted;
-use crate::serve::admission::Place;
+use crate::serve::admission::{Place, UnderWay};
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
-use crate::serve::requests::{Closed, Once, Requests};
+use crate::serve::requests::{Answered, Closed, Once, Requests};
 use crate::serve::socket::{Carrier, Socket};
-use crate::serve::streams::{Answer, Streams};
+use crate::serve::streams::{Answer, Followed, Streams};
 
 /// How long an HTTP/1.1 connection may be idle between requests (B-300).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -84,21 +86,19 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         .then(|| Streams::new(dispatch_timeout, outflow.clone()));
     let followed = streams.clone();
     let open = context.shutdown.requests;
-    let answer = service_fn(move |request| {
+    let is_tunnel = Arc::new(AtomicBool::new(false));
+    let switched = Arc::clone(&is_tunnel);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
         let place = requests.place.clone();
-        let under_way = place.as_ref().map(Place::request);
-        let followed = followed.as_ref().and_then(Streams::begin);
-        let open = open.token();
-        let answered = Arc::clone(&requests).answer(request);
-        async move {
-            let answered = answered.await?;
-            let is_stream = is_event_stream(&answered);
-            if let Some(place) = place.filter(|_| is_stream) {
-                place.streams();
-            }
-            let open = Some(open).filter(|_| is_stream);
-            Ok(answered.map(|body| Answer::new(body, followed, under_way, open)))
-        }
+        let begun = Begun {
+            under_way: place.as_ref().map(Place::request),
+            place,
+            followed: followed.as_ref().and_then(Streams::begin),
+            open: open.token(),
+            is_tunnel: Arc::clone(&switched),
+        };
+        begun.mark(&mut request);
+        begun.finish(Arc::clone(&requests).answer(request))
     });
     if let Some(streams) = streams {
         let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
@@ -116,9 +116,45 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         let is_wrong = once == Some(Once::WrongPort);
         let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
         let carrier = Layer::new(wire.carrier, reader, bounds).looking();
+        let carrier = carrier.until(is_tunnel);
         let socket = Socket::new(carrier, outflow, dispatch_timeout);
-        let connection = Box::pin(http1_builder(&head).serve_connection(socket, answer));
+        let connection = http1_builder(&head).serve_connection(socket, answer);
+        let connection = Box::pin(connection.with_upgrades());
         Box::pin(drive_http1(connection, ending, place))
+    }
+}
+
+/// A request whose answer is to come.
+struct Begun {
+    place: Option<Place>,
+    under_way: Option<UnderWay>,
+    followed: Option<Followed>,
+    open: TaskTrackerToken,
+    /// Set if the answer makes the connection a tunnel.
+    is_tunnel: Arc<AtomicBool>,
+}
+
+impl Begun {
+    /// Gives a tunnel what keeps the place of its connection.
+    fn mark(&self, request: &mut Request<Incoming>) {
+        let under_way = self.under_way.clone();
+        if let Some(under_way) = under_way.filter(|_| request.headers().contains_key(UPGRADE)) {
+            request.extensions_mut().insert(under_way);
+        }
+    }
+
+    /// Follows the answer until it has left.
+    async fn finish(self, answered: Answered) -> Result<Response<Answer>, Closed> {
+        let answered = answered.await?;
+        if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.is_tunnel.store(true, Ordering::Release);
+        }
+        let is_stream = is_event_stream(&answered);
+        if let Some(place) = self.place.filter(|_| is_stream) {
+            place.streams();
+        }
+        let open = Some(self.open).filter(|_| is_stream);
+        Ok(answered.map(|body| Answer::new(body, self.followed, self.under_way, open)))
     }
 }
 
@@ -136,7 +172,7 @@ fn http1_builder(head: &HeadSettings) -> http1::Builder {
 }
 
 async fn drive_http1<C, S>(
-    mut connection: Pin<Box<http1::Connection<Socket<C>, S>>>,
+    mut connection: Pin<Box<http1::UpgradeableConnection<Socket<C>, S>>>,
     ending: CancellationToken,
     place: Option<Place>,
 ) where

@@ -8,6 +8,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ pub(crate) struct Layer<C, R> {
     /// The client has shut down its side.
     half_closed: Option<HalfClosed>,
     has_unread: fn(&C) -> bool,
+    /// Set once what comes is not HTTP any more.
+    is_tunnel: Option<Arc<AtomicBool>>,
 }
 
 impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
@@ -89,6 +93,7 @@ impl<C: AsyncRead + Unpin, R: Reader> Layer<C, R> {
             leaving: None,
             half_closed: None,
             has_unread: |_| false,
+            is_tunnel: None,
         }
     }
 
@@ -276,6 +281,13 @@ impl<C: AsyncRead + Unpin, R: Reader> AsyncRead for Layer<C, R> {
                 }
                 return Poll::Ready(Ok(()));
             }
+            if this.is_tunnel() {
+                if this.held.is_empty() {
+                    return Pin::new(&mut this.carrier).poll_read(context, buffer);
+                }
+                this.ready = std::mem::take(&mut this.held);
+                continue;
+            }
             if this.is_worth_reading {
                 this.digest();
                 continue;
@@ -359,6 +371,17 @@ impl<C: Carrier, R: Reader> Layer<C, R> {
 }
 
 impl<C, R: Reader> Layer<C, R> {
+    /// Reads no heads any more once the flag is set.
+    pub(crate) fn until(mut self, is_tunnel: Arc<AtomicBool>) -> Self {
+        self.is_tunnel = Some(is_tunnel);
+        self
+    }
+
+    fn is_tunnel(&self) -> bool {
+        let flag = self.is_tunnel.as_ref();
+        flag.is_some_and(|flag| flag.load(Ordering::Acquire))
+    }
+
     fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = written {
             self.reader.sent(count);

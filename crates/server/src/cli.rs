@@ -59,6 +59,7 @@ enum Verb {
     #[command(after_help = validate::HELP)]
     Validate(load::Args),
     /// Make an access token, or check one against the configuration.
+    #[command(alias = "mercure-token")]
     Token(Box<token::Args>),
     /// Publish an update to any hub.
     Publish(publish::PublishArgs),
@@ -99,6 +100,11 @@ pub(crate) fn main() -> ExitCode {
                 for successor in arguments::successors(&arguments) {
                     output::say(&format!("\n  {successor}"));
                 }
+            }
+            if kind == clap::error::ErrorKind::InvalidSubcommand
+                && let Some(remedy) = arguments::verb_of_the_server(&arguments)
+            {
+                output::say(&format!("\n  {remedy}"));
             }
             match printed {
                 Some(Ok(())) => code,

@@ -39,6 +39,25 @@ fn options_of_older_versions_are_answered() {
     }
 }
 
+/// Verbs of the existing server are understood, or refused with what to use instead (B-010 to B-020).
+#[test]
+fn verbs_of_the_existing_server_are_answered() {
+    let directory = Directory::new();
+    let arguments = ["mercure-token", "--dev", "--publish", "*"];
+    let output = directory.talaria(&arguments, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for (verb, instead) in [
+        ("reload", "restart the hub"),
+        ("adapt", "`talaria validate`"),
+        ("file-server", "use a web server"),
+    ] {
+        let output = directory.talaria(&[verb], &[]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(instead), "{message}");
+    }
+}
+
 /// No option is ignored: each is used, or refused under its name before anything is done.
 fn refuses(cases: &[(Vec<&str>, &str)]) {
     let directory = Directory::new();

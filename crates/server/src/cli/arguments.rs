@@ -55,3 +55,34 @@ pub(super) fn successors(arguments: &[OsString]) -> Vec<String> {
         })
         .collect()
 }
+
+/// What to use instead of a verb of the existing server that this program does not have (B-010 to B-019).
+pub(super) fn verb_of_the_server(arguments: &[OsString]) -> Option<String> {
+    let verb = arguments.get(1)?.to_str()?;
+    let instead = match verb {
+        "start" => "run it in the background by your service manager, as docs/operating.md shows",
+        "stop" => "send the process SIGTERM; it ends its streams within drain_timeout",
+        "reload" => "restart the hub; its clients come back and miss nothing",
+        "adapt" => "`talaria validate` checks a configuration; there is no JSON form of it",
+        "environ" => "`talaria validate` lists the variables that are set and not read",
+        "fmt" => "there is no formatter; any layout of a Caddyfile is read",
+        "healthcheck" => {
+            "`curl --fail http://localhost/healthz` says whether updates can be stored"
+        }
+        "list-modules" | "build-info" => {
+            "`talaria version` says what is installed; there are no modules"
+        }
+        "storage" => {
+            "`talaria history export` and `import` move the updates; certificates are files"
+        }
+        "upgrade" | "add-package" | "remove-package" => {
+            "install another version of the program or of its image"
+        }
+        "hash-password" | "file-server" | "reverse-proxy" | "respond" | "completion"
+        | "manpage" => "this program is a hub; use a web server for that",
+        _ => return None,
+    };
+    Some(format!(
+        "`{verb}` is a verb of the existing server: {instead}"
+    ))
+}

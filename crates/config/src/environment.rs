@@ -17,9 +17,10 @@ use crate::tree::{Line, parse};
 /// The variable that holds global options.
 pub(crate) const GLOBAL_OPTIONS: &str = "GLOBAL_OPTIONS";
 
-/// Variables that paste text into the official file where this version supports none (B-108 to
-/// B-110).
-pub(crate) const LATER: &[&str] = &["CADDY_EXTRA_CONFIG", "CADDY_SERVER_EXTRA_DIRECTIVES"];
+/// The variable that holds snippets (B-109).
+pub(crate) const EXTRA_CONFIG: &str = "CADDY_EXTRA_CONFIG";
+/// The variable that holds directives of the site.
+pub(crate) const SITE_DIRECTIVES: &str = "CADDY_SERVER_EXTRA_DIRECTIVES";
 
 /// Addresses from `SERVER_NAME` (B-101).
 ///
@@ -40,17 +41,48 @@ pub(crate) fn server_name(draft: &mut Draft, environment: Environment<'_>) -> Re
 ///
 /// # Errors
 ///
-/// As [`parse`], at the line within the variable; also when another variable is set that adds text
-/// to the official file.
+/// As [`parse`], at the line within the variable.
 pub(crate) fn extra_directives(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
-    let is_filled = |name: &&&str| environment(name).is_some_and(|value| !value.trim().is_empty());
-    if let Some(name) = LATER.iter().find(is_filled) {
-        let error = Error::new(format!("{name} is not supported yet"));
-        return Err(error.remedy(format!(
-            "unset it; directives of the hub itself go into {EXTRA_DIRECTIVES}"
-        )));
-    }
     lines(EXTRA_DIRECTIVES, environment)
+}
+
+/// The snippets of `CADDY_EXTRA_CONFIG`, which the other variables may import (B-109).
+///
+/// # Errors
+///
+/// As [`parse`], and anything that is not a snippet.
+pub(crate) fn snippets(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
+    let lines = lines(EXTRA_CONFIG, environment)?;
+    let is_other = |line: &&Line| !line.name.text.starts_with('(');
+    match lines.iter().find(is_other) {
+        Some(line) => Err(line
+            .name
+            .error("several sites in one program are not supported yet")
+            .remedy(format!(
+                "define snippets here, and write directives of the hub's site in {SITE_DIRECTIVES}"
+            ))),
+        None => Ok(lines),
+    }
+}
+
+/// The directives of the site: its hub, as the official file has it, and those of
+/// `CADDY_SERVER_EXTRA_DIRECTIVES` (B-110).
+///
+/// # Errors
+///
+/// As [`parse`], at the line within the variable.
+pub(crate) fn site_directives(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
+    let mut lines = lines(SITE_DIRECTIVES, environment)?;
+    lines.insert(0, hub_line()?);
+    Ok(lines)
+}
+
+/// The line that stands for the hub in the official file.
+fn hub_line() -> Result<Line, Error> {
+    let source = Source::new(SourceKind::Variable, EXTRA_DIRECTIVES, "mercure", false);
+    let document = parse(&Text::literal(&source))?;
+    let line = document.lines.into_iter().next();
+    line.ok_or_else(|| Error::new("the directive of the hub is missing"))
 }
 
 /// The lines of `GLOBAL_OPTIONS` (B-108).

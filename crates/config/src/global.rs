@@ -3,9 +3,11 @@
 use crate::address;
 use crate::draft::Draft;
 use crate::error::Error;
+use crate::levels::Levels;
 use crate::lexer::Word;
 use crate::list;
 use crate::proxies::TrustedProxies;
+use crate::settings::Notice;
 use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
@@ -17,9 +19,7 @@ pub(crate) const LATER: &[&str] = &[
     "acme_ca_root",
     "acme_dns",
     "acme_eab",
-    "admin",
     "cert_issuer",
-    "debug",
     "default_sni",
     "email",
     "fallback_sni",
@@ -27,12 +27,9 @@ pub(crate) const LATER: &[&str] = &[
     "grace_period",
     "key_type",
     "local_certs",
-    "log",
     "metrics",
     "ocsp_stapling",
     "on_demand_tls",
-    "order",
-    "persist_config",
     "pki",
     "preferred_chains",
     "renew_interval",
@@ -41,10 +38,16 @@ pub(crate) const LATER: &[&str] = &[
 ];
 
 const KNOWN: &[&str] = &[
+    "admin",
     "auto_https",
+    "debug",
     "default_bind",
+    "experimental_http3",
     "http_port",
     "https_port",
+    "log",
+    "order",
+    "persist_config",
     "servers",
     "skip_install_trust",
 ];
@@ -56,7 +59,6 @@ pub(crate) const LATER_SERVERS: &[&str] = &[
     "log_credentials",
     "max_header_size",
     "metrics",
-    "protocols",
     "strict_sni_host",
     "timeouts",
     "trusted_proxies_strict",
@@ -82,7 +84,93 @@ fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
             draft.settings.skip_install_trust = true;
         }
         "servers" => servers(draft, line)?,
+        "debug" => {
+            line.without_block()?.at_most(0, "")?;
+            draft.settings.log = Levels::parse("debug", &mut draft.notices)?;
+        }
+        "log" => log(draft, line)?,
+        // It has its effect where the directives of the site are read.
+        "order" => {}
+        "experimental_http3" => without_http3(draft, &line.name),
+        "admin" => admin(line)?,
+        // No configuration is written to the disk.
+        "persist_config" => _ = off(line)?,
         _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+    }
+    Ok(())
+}
+
+/// `admin off`: this hub has no admin listener.
+fn admin(line: &Line) -> Result<(), Error> {
+    match off(line) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(line
+            .name
+            .error("the admin listener is not supported yet")
+            .remedy("remove the line, or write admin off")),
+    }
+}
+
+fn off(line: &Line) -> Result<&Word, Error> {
+    let value = line.without_block()?.one("off")?;
+    match value.text.as_str() {
+        "off" => Ok(value),
+        other => Err(value
+            .error(format!(
+                "{} has the value {}",
+                show(&line.name.text),
+                show(other)
+            ))
+            .remedy("write off")),
+    }
+}
+
+/// `log` of the whole program: its level (B-298).
+fn log(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+    for option in line.block.iter().flatten() {
+        match (option.name.text.as_str(), option.args.as_slice()) {
+            ("level", [level]) => {
+                draft.settings.log =
+                    Levels::parse(&level.text.to_ascii_lowercase(), &mut draft.notices)?;
+            }
+            ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
+            ("format", _) => draft.notices.push(Notice::info(format!(
+                "{}: the log has one form, whatever `format` says",
+                option.name.place
+            ))),
+            _ => {
+                return Err(refuse(
+                    &option.name,
+                    "option of `log`",
+                    &["exclude", "include", "output", "sampling"],
+                    &["format", "level"],
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// HTTP/3 is asked for; the hub is reached over HTTP/1.1 and HTTP/2, which every client that speaks HTTP/3 speaks.
+fn without_http3(draft: &mut Draft, word: &Word) {
+    draft.notices.push(Notice::info(format!(
+        "{}: HTTP/3 is not supported yet; clients use HTTP/2",
+        word.place
+    )));
+}
+
+/// `protocols h1 h2 h3`, or the block `protocol` of older files.
+fn protocols(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+    let of_block = line.block.iter().flatten().map(|option| &option.name);
+    for word in line.args.iter().chain(of_block) {
+        match word.text.as_str() {
+            "h3" | "experimental_http3" => without_http3(draft, word),
+            "h1" | "h2" | "allow_h2c" | "h2c" => {}
+            other => {
+                let problem = format!("{} is not a protocol that is known", show(other));
+                return Err(word.error(problem).remedy("known are: h1, h2, h2c, h3"));
+            }
+        }
     }
     Ok(())
 }
@@ -127,12 +215,13 @@ fn apply_server_option(draft: &mut Draft, option: &Line) -> Result<(), Error> {
                 show(&source.text)
             ))
             .remedy("write trusted_proxies static <range>…")),
+        ("protocols" | "protocol", _) => protocols(draft, option),
         ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),
         _ => Err(refuse(
             &option.name,
             "option of `servers`",
             LATER_SERVERS,
-            &["trusted_proxies"],
+            &["protocols", "trusted_proxies"],
         )),
     }
 }

@@ -63,6 +63,7 @@ pub mod older;
 pub mod options;
 mod origins;
 pub mod proxies;
+mod routes;
 pub mod settings;
 pub mod shown;
 mod site;

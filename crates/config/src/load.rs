@@ -2,20 +2,24 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
 use crate::lexer::lex;
-use crate::settings::{Loaded, Notice};
+use crate::routes::{self, Order};
+use crate::settings::{Action, Loaded, Notice, Route, Routes};
 use crate::source::{Environment, Source, SourceKind};
 use crate::storage::Storage;
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
 use crate::{address, environment, global, options, site, tree};
+
+/// The most bytes of a configuration file, as for imported ones.
+const MOST_BYTES: usize = 1 << 20;
 
 /// A configuration file that was read.
 #[derive(Clone)]
@@ -106,19 +110,26 @@ fn collect(
     let lines = match &sources.file {
         Some(file) => {
             let has_flag = sources.address.is_some();
-            let lines = read_file(draft, file, has_flag, environment, unset, &mut errors);
-            known(lines, &mut errors)
+            read_file(draft, file, has_flag, environment, unset, &mut errors)
         }
         None => {
             let reader = &mut Reader {
                 environment,
                 unset,
                 notices: &mut draft.notices,
+                read: &mut Vec::new(),
             };
-            let global = read_variable(environment::global_options(environment), reader);
-            let lines = read_variable(environment::extra_directives(environment), reader);
+            let snippets = known(environment::snippets(environment), &mut errors);
+            let snippets = snippets.unwrap_or_default();
+            let mut read = |lines| read_variable(&snippets, lines, reader);
+            let global = read(environment::global_options(environment));
+            let directives = read(environment::site_directives(environment));
+            let lines = read(environment::extra_directives(environment));
             let global = known(global, &mut errors).unwrap_or_default();
             errors.extend(global::apply(draft, &global).err());
+            let directives = known(directives, &mut errors).unwrap_or_default();
+            // The block of the hub is the text of its variable.
+            take_over(draft, directives, &global, &mut errors);
             known(lines, &mut errors)
         }
     };
@@ -161,18 +172,23 @@ fn known<T>(read: Result<T, Error>, errors: &mut Vec<Error>) -> Option<T> {
     read.map_err(|error| errors.push(error)).ok()
 }
 
-/// The lines of a variable with their imports done, whose paths begin at the working directory.
+/// The lines of a variable with their imports done: snippets, and files whose paths begin at the working
+/// directory.
 fn read_variable(
+    snippets: &[Line],
     lines: Result<Vec<Line>, Error>,
     reader: &mut Reader<'_>,
 ) -> Result<Vec<Line>, Error> {
-    let global = None;
-    let document = lines.map(|lines| tree::Document { global, lines })?;
+    let lines = [snippets.to_vec(), lines?].concat();
+    let document = tree::Document {
+        global: None,
+        lines,
+    };
     expand(document, reader, Path::new("")).map(|document| document.lines)
 }
 
 /// Takes over what stands around the `mercure` block of a file, and gives the lines of that block. The
-/// addresses of the site do not count beside the flag. What is wrong elsewhere is added to `errors`.
+/// addresses of the site do not count beside the flag. What is wrong is added to `errors`.
 fn read_file(
     draft: &mut Draft,
     file: &File,
@@ -180,31 +196,87 @@ fn read_file(
     environment: Environment<'_>,
     unset: &mut Vec<Unset>,
     errors: &mut Vec<Error>,
-) -> Result<Vec<Line>, Error> {
+) -> Option<Vec<Line>> {
     let source = Source::new(SourceKind::File, &file.name, &file.text, false);
     let mut text = Text::expand(&source, environment);
     *unset = text.unset();
     // The name of standard input has no folder, so that paths begin at the working directory.
     let folder = Path::new(&file.name).parent().unwrap_or(Path::new(""));
     let notices = &mut draft.notices;
+    let mut imported = Vec::new();
     let reader = &mut Reader {
         environment,
         unset,
         notices,
+        read: &mut imported,
     };
-    let mut document = expand(tree::parse(&text)?, reader, folder)?;
+    if file.text.len() > MOST_BYTES {
+        errors.push(Error::new(format!(
+            "{}: a configuration file has at most {MOST_BYTES} bytes",
+            file.name
+        )));
+        return None;
+    }
+    let document = tree::parse(&text).and_then(|document| expand(document, reader, folder));
+    let mut document = known(document, errors)?;
     let global = document.global.take();
     let global = global.map_or_else(Vec::new, |(_, lines)| lines);
     errors.extend(global::apply(draft, &global).err());
-    let site = site::site(document, errors)?;
+    let site = site::site(document, errors);
+    let site = known(site, errors)?;
     if !has_flag {
         let addresses = address::addresses(&site.addresses, draft.ports);
         draft.settings.addresses = known(addresses, errors).unwrap_or_default();
     }
-    if let Some(line) = &site.bind {
+    let mercure = take_over(draft, site.body, &global, errors);
+    imported.push(PathBuf::from(&file.name));
+    let hidden: Vec<String> = imported
+        .iter()
+        .filter_map(|path| std::path::absolute(path).ok())
+        .map(|path| path.display().to_string())
+        .collect();
+    hide(&mut draft.settings.routes.0, &hidden);
+    match mercure {
+        Some(mercure) => Some(mercure.block.unwrap_or_default()),
+        // The block may stand in one of the lines that are wrong, or be misspelt.
+        None if !errors.is_empty() => None,
+        None => {
+            errors.extend(site.addresses.first().map(site::without_hub));
+            None
+        }
+    }
+}
+
+/// Hides files from each `file_server`: the configuration may hold keys.
+fn hide(routes: &mut [Route], files: &[String]) {
+    for route in routes {
+        match &mut route.action {
+            Action::Files(settings) => settings.hidden.extend_from_slice(files),
+            Action::Group { routes, .. } => hide(routes, files),
+            _ => {}
+        }
+    }
+}
+
+/// Takes over what the directives of a site say; gives its `mercure` line.
+fn take_over(
+    draft: &mut Draft,
+    directives: Vec<Line>,
+    global: &[Line],
+    errors: &mut Vec<Error>,
+) -> Option<Line> {
+    let mut order = Order::default();
+    let lines = global.iter().filter(|line| line.name.text == "order");
+    errors.extend(lines.filter_map(|line| order.apply(line).err()));
+    let mut parts = routes::read(directives, &order);
+    errors.append(&mut parts.errors);
+    if let Some(line) = &parts.bind {
         draft.bind = known(address::interfaces(line), errors).unwrap_or_default();
     }
-    let certificate = site.tls.as_ref().map(address::tls).transpose();
+    let certificate = parts.tls.as_ref().map(address::tls).transpose();
     draft.certificate = known(certificate, errors).flatten();
-    Ok(site.mercure)
+    draft.notices.append(&mut parts.notices);
+    draft.settings.access_log = parts.access_log;
+    draft.settings.routes = Routes(parts.routes);
+    parts.mercure
 }

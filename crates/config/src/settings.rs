@@ -1,7 +1,9 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
 mod issuers;
+mod routes;
 mod storage;
+mod template;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,7 +19,12 @@ use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
+pub use routes::{
+    Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
+    Rewrite, Route, Routes, UpstreamSettings, ValuePattern,
+};
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
+pub use template::{Placeholder, Template};
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +156,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// What connections may hold.
     pub connections: ConnectionSettings,
+    /// What the site does with requests.
+    pub routes: Routes,
+    /// Whether requests are logged (`log`).
+    pub access_log: bool,
     /// What is logged.
     pub log: Levels,
 }
@@ -168,6 +179,8 @@ impl Default for Settings {
             dispatch_timeout: Some(Duration::from_secs(5)),
             drain_timeout: Duration::from_secs(3),
             connections: ConnectionSettings::default(),
+            routes: Routes::default(),
+            access_log: false,
             log: Levels::default(),
         }
     }

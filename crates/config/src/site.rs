@@ -3,68 +3,21 @@
 use crate::error::Error;
 use crate::lexer::Word;
 use crate::tree::{Document, Line};
-use crate::unknown::refuse;
-
-/// Site directives of the existing server that are not supported yet (B-284, B-285).
-pub(crate) const LATER_SITE: &[&str] = &[
-    "abort",
-    "basic_auth",
-    "basicauth",
-    "encode",
-    "error",
-    "file_server",
-    "forward_auth",
-    "handle",
-    "handle_errors",
-    "handle_path",
-    "header",
-    "invoke",
-    "log",
-    "log_append",
-    "log_skip",
-    "map",
-    "method",
-    "metrics",
-    "php",
-    "php_fastcgi",
-    "php_server",
-    "push",
-    "redir",
-    "request_body",
-    "request_header",
-    "respond",
-    "reverse_proxy",
-    "rewrite",
-    "root",
-    "route",
-    "skip_log",
-    "templates",
-    "tracing",
-    "try_files",
-    "uri",
-    "vars",
-    "vulcain",
-];
 
 /// The parts of a file that are used.
 #[derive(Debug)]
 pub(crate) struct Site {
     /// The words of its addresses; at least one.
     pub addresses: Vec<Word>,
-    /// The lines of its `mercure` block.
-    pub mercure: Vec<Line>,
-    /// Its `tls` line.
-    pub tls: Option<Line>,
-    /// Its `bind` line.
-    pub bind: Option<Line>,
+    /// Its directives.
+    pub body: Vec<Line>,
 }
 
-/// Finds the site and its `mercure` block. What is wrong beside that block is added to `errors`: directives
-/// of the existing server are refused as not supported yet.
+/// Finds the site. What is wrong beside it is added to `errors`.
 ///
 /// # Errors
 ///
-/// There is no site, or it has no `mercure` block.
+/// There is none.
 pub(crate) fn site(document: Document, errors: &mut Vec<Error>) -> Result<Site, Error> {
     let mut lines = document.lines.into_iter();
     let mut addresses: Vec<Word> = Vec::new();
@@ -87,7 +40,6 @@ pub(crate) fn site(document: Document, errors: &mut Vec<Error>) -> Result<Site, 
         return Err(Error::new("the configuration file has no site")
             .remedy("write for example: :80 { mercure { … } }, each brace at its line's end"));
     };
-    let first = first.clone();
     if first.is("mercure") {
         return Err(first
             .error("the site's address is missing before `mercure`")
@@ -109,30 +61,7 @@ pub(crate) fn site(document: Document, errors: &mut Vec<Error>) -> Result<Site, 
             }
         },
     };
-    let (tls, body) = take(body, "tls", "keep one of the two", errors);
-    let (bind, body) = take(body, "bind", "write all addresses on one line", errors);
-    Ok(Site {
-        addresses,
-        mercure: mercure(body, &first, errors)?,
-        tls,
-        bind,
-    })
-}
-
-/// Takes out the line of a directive that may occur once.
-fn take(
-    body: Vec<Line>,
-    name: &str,
-    remedy: &str,
-    errors: &mut Vec<Error>,
-) -> (Option<Line>, Vec<Line>) {
-    let (found, others): (Vec<Line>, Vec<Line>) =
-        body.into_iter().partition(|line| line.name.text == name);
-    if let [_, second, ..] = found.as_slice() {
-        let error = second.name.error(format!("`{name}` occurs twice"));
-        errors.push(error.remedy(remedy));
-    }
-    (found.into_iter().next(), others)
+    Ok(Site { addresses, body })
 }
 
 /// Refuses the things besides sites that a file may have at its top level.
@@ -145,43 +74,10 @@ fn top_level(name: &Word) -> Result<(), Error> {
         .remedy("write the lines of the route where it is used"))
 }
 
-fn mercure(body: Vec<Line>, site: &Word, errors: &mut Vec<Error>) -> Result<Vec<Line>, Error> {
-    let mut found: Option<Line> = None;
-    let mut wrong = None;
-    for line in body {
-        let name = &line.name;
-        let error = if name.text.starts_with('@') {
-            name.error("matchers are not supported yet")
-                .remedy("remove the matcher")
-        } else if name.text != "mercure" {
-            let known = ["bind", "mercure", "tls"];
-            refuse(name, "site directive", LATER_SITE, &known)
-        } else if found.is_some() {
-            name.error("several `mercure` blocks are not supported yet")
-                .remedy("merge them into one")
-        } else {
-            let matcher = line.args.first().map(|matcher| {
-                matcher
-                    .error("matchers before the `mercure` block are not supported yet")
-                    .remedy("write `mercure {`")
-            });
-            errors.extend(matcher);
-            found = Some(line);
-            continue;
-        };
-        errors.extend(wrong.replace(error));
-    }
-    match (found, wrong) {
-        (Some(line), wrong) => {
-            errors.extend(wrong);
-            Ok(line.block.unwrap_or_default())
-        }
-        // The block may stand in one of the lines that are wrong, or be misspelt.
-        (None, Some(error)) => Err(error),
-        (None, None) => Err(site
-            .error("this site has no `mercure` block")
-            .remedy("add `mercure { … }`, or leave the file out to configure by variables alone")),
-    }
+/// The error for a site without a hub.
+pub(crate) fn without_hub(site: &Word) -> Error {
+    site.error("this site has no `mercure` block")
+        .remedy("add `mercure { … }`, or leave the file out to configure by variables alone")
 }
 
 #[cfg(test)]
@@ -197,11 +93,7 @@ mod tests {
         Error::all(errors)
             .and(site)
             .map(|site| {
-                let names = site
-                    .mercure
-                    .into_iter()
-                    .map(|line| line.name.text)
-                    .collect();
+                let names = site.body.into_iter().map(|line| line.name.text).collect();
                 (site.addresses.len(), names)
             })
             .map_err(|error| error.to_string())
@@ -210,40 +102,23 @@ mod tests {
     /// A site is read with or without braces, and behind an empty global block (B-281).
     #[test]
     fn one_site() {
-        let expected = Ok((1, vec!["anonymous".to_owned()]));
+        let expected = Ok((1, vec!["mercure".to_owned()]));
         assert_eq!(find(":80 {\n mercure {\n anonymous\n }\n}"), expected);
         assert_eq!(find("{\n}\n:80\nmercure {\n anonymous\n}\n"), expected);
-        assert_eq!(find(":80, :81,\n:82 {\n mercure\n}"), Ok((3, vec![])));
+        assert_eq!(find(":80, :81,\n:82 {\n mercure\n}").unwrap().0, 3);
     }
 
-    /// Directives of the existing server are refused by name, unknown ones with a suggestion.
     #[test]
-    fn nothing_is_ignored() {
+    fn what_is_not_one_site_is_refused() {
         let cases = [
-            (
-                "&(a) {\n}\n:80\nmercure",
-                "named routes are not supported yet",
-            ),
-            (
-                ":80\nencode gzip\nmercure",
-                "the site directive `encode` is not supported yet",
-            ),
-            (":80\nencoed gzip\nmercure", "did you mean `encode`?"),
-            (":80\nmercur {\n}", "did you mean `mercure`?"),
-            (":80\n@a path /x\nmercure", "matchers are not supported yet"),
-            (
-                ":80\nmercure /x {\n}",
-                "matchers before the `mercure` block are not supported yet",
-            ),
             (
                 ":80 {\n mercure\n}\n:81 {\n mercure\n}",
                 "several sites in one file are not supported yet",
             ),
             (
-                ":80\nmercure\nmercure",
-                "several `mercure` blocks are not supported yet",
+                "&(a) {\n}\n:80\nmercure",
+                "named routes are not supported yet",
             ),
-            (":80", "this site has no `mercure` block"),
             ("mercure {\n}", "the site's address is missing"),
             ("", "the configuration file has no site"),
         ];

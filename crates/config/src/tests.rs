@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod marks;
 mod mistakes;
+mod sites;
 mod transport;
 mod variables;
 

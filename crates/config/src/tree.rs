@@ -238,6 +238,7 @@ mod tests {
                 environment: &|_| None,
                 unset: &mut Vec::new(),
                 notices: &mut Vec::new(),
+            read: &mut Vec::new(),
             };
             let nowhere = std::path::Path::new("/nowhere");
             let expanded = parse(&text).and_then(|document| expand(document, &mut reader, nowhere));

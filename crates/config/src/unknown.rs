@@ -6,6 +6,18 @@ use crate::older;
 use crate::shown::show;
 use crate::suggestion::suggest;
 
+/// What can be left out without a difference to clients of the hub.
+const HARMLESS: &[&str] = &[
+    "key_type",
+    "log_append",
+    "metrics",
+    "ocsp_stapling",
+    "preferred_chains",
+    "renew_interval",
+    "tracing",
+    "vulcain",
+];
+
 /// The error for a word that stands where only `supported` and `later` words may.
 pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]) -> Error {
     // What follows a name within one word may be a key.
@@ -18,9 +30,13 @@ pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]
         _ => show(&word.text),
     };
     if later.contains(&word.text.as_str()) {
+        let remedy = match HARMLESS.contains(&word.text.as_str()) {
+            true => "remove it, which is harmless: clients of the hub notice no difference",
+            false => "remove it; this version would not do what it says",
+        };
         return word
             .error(format!("the {kind} {name} is not supported yet"))
-            .remedy("remove it; this version would not do what it says");
+            .remedy(remedy);
     }
     let error = word.error(format!("unknown {kind} {name}"));
     let error = if is_joined { error.hide_line() } else { error };

@@ -179,7 +179,8 @@ fn together<'a>(names: impl Iterator<Item = &'a str>, why: &str) -> Option<Notic
 fn is_known(name: &str) -> bool {
     options::reads(name)
         || name == environment::GLOBAL_OPTIONS
-        || environment::LATER.contains(&name)
+        || name == environment::SITE_DIRECTIVES
+        || name == environment::EXTRA_CONFIG
 }
 
 /// What to say about a variable that is not read by any configuration.

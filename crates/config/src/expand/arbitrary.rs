@@ -40,6 +40,7 @@ proptest! {
             environment: &|_| None,
             unset: &mut Vec::new(),
             notices: &mut Vec::new(),
+            read: &mut Vec::new(),
         };
         let document = parse(&text(&source)).unwrap();
         match expand(document, &mut reader, Path::new("/nowhere")) {

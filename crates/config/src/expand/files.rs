@@ -23,6 +23,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) unset: &'a mut Vec<Unset>,
     /// What to tell the operator.
     pub(crate) notices: &'a mut Vec<Notice>,
+    /// Gets the files that are imported.
+    pub(crate) read: &'a mut Vec<PathBuf>,
 }
 
 /// Why an imported file was not read.
@@ -98,6 +100,7 @@ impl Reader<'_> {
     ///
     /// It cannot be read, or its text is wrong.
     pub(super) fn read(&mut self, word: &Word, path: &Path) -> Result<(Document, usize), Unread> {
+        self.read.push(path.to_owned());
         let text = folders::read(path, MAX_BYTES).and_then(folders::text);
         let text = text.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Unread::Missing(absolute(path)),

@@ -43,6 +43,7 @@ fn read(source: &str, folder: &Path, told: &mut Told) -> Result<Document, String
         environment: &|name| (name == "SET").then(|| "value".to_owned()),
         unset: &mut told.unset,
         notices: &mut told.notices,
+        read: &mut Vec::new(),
     };
     let document = parse(&text(source)).unwrap();
     expand(document, &mut reader, folder).map_err(|error| error.to_string())

@@ -6,7 +6,7 @@ use super::row::{Effect, Row, Section};
 use super::table::all;
 use super::transports;
 use crate::storage::Kind;
-use crate::{global, site};
+use crate::{global, routes};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -111,12 +111,27 @@ Directives of the `mercure` block, too. What each protects, and how the shares o
 const SITE: &str = "
 ## Directives of the site
 
-In a file, beside the `mercure` block.
+In a file, beside the `mercure` block; without a file, in the variable `CADDY_SERVER_EXTRA_DIRECTIVES`. [sites.md](sites.md)
+explains in which order they are asked, and which requests they are for.
 
 | Directive | |
 |---|---|
 | `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
 | `tls internal`, `tls <certificate> <key>` | see [HTTPS](https.md#your-own-certificate) |
+| `log` | each request has a line in the log, without its token; `output discard` switches that off |
+| `log_skip [<matcher>]` | these requests have none; `skip_log` in older files |
+| `respond [<matcher>] [<body>] [<status>]` | a fixed answer |
+| `redir [<matcher>] <to> [permanent\\|temporary\\|<status>]` | a redirect, 302 unless another status is given |
+| `header [<matcher>] [+\\|-\\|?\\|>]<field> [<value>]` | changes a field of the answer |
+| `request_header [<matcher>] [+\\|-]<field> [<value>]` | changes a field of the request |
+| `rewrite [<matcher>] <target>` | another path, and query if it has one, for the directives that follow |
+| `uri [<matcher>] strip_prefix\\|strip_suffix <text>` | takes off the beginning or the end of the path |
+| `root * <folder>` | the folder of `file_server`, in this block and those within it |
+| `file_server [<matcher>] [{ root … index … hide … }]` | the files of the folder; never a list of them, a name that begins with a dot, or what a link leads to outside of it |
+| `reverse_proxy [<matcher>] <upstream>… [{ to … lb_policy … header_up … header_down … }]` | another server answers; `host:port`, `http://…` or `https://…`, several by chance or `round_robin` |
+| `encode [<matcher>] zstd\\|br\\|gzip…` | compresses answers, never event streams |
+| `handle [<matcher>] { … }`, `handle_path <path> { … }` | of those beside each other only the first that fits is asked; `handle_path` takes its path off |
+| `route [<matcher>] { … }` | asks its directives in the order in which they are written |
 ";
 
 const GLOBAL: &str = "
@@ -128,9 +143,12 @@ In the block without a name at the top of a file, or, without a file, in the var
 |---|---|
 | `http_port <port>`, `https_port <port>` | the ports of addresses that name none, 80 and 443 |
 | `default_bind <IP address>…` | the interfaces to listen on, unless the site has a `bind` |
+| `order <directive> first\\|last\\|before <other>\\|after <other>` | when a directive is asked |
+| `debug` | everything is logged; `log { level <level> }` sets another level. `RUST_LOG` takes precedence |
 | `auto_https disable_redirects` | nothing is redirected to HTTPS |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
+| `servers { protocols … }`, `admin off`, `persist_config off` | accepted; there is neither HTTP/3 nor an admin listener yet |
 ";
 
 /// The page, in Markdown.
@@ -159,7 +177,7 @@ pub fn page() -> String {
         ("transports", transports::LATER),
         ("global options", global::LATER),
         ("options of `servers`", global::LATER_SERVERS),
-        ("directives of the site", site::LATER_SITE),
+        ("directives of the site", routes::LATER),
     ] {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         // Writing to a string cannot fail.

@@ -284,10 +284,15 @@ fn global_options_are_read_or_refused() {
         ":80\nmercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
     for (options, expected) in [
         (
-            "debug",
-            "Caddyfile:2:1: the global option `debug` is not supported yet",
+            "email a@example.com",
+            "Caddyfile:2:1: the global option `email` is not supported yet",
         ),
         ("debgu", "did you mean `debug`?"),
+        ("debug on", "takes no argument"),
+        ("order mercure", "another form"),
+        ("admin :2019", "the admin listener is not supported yet"),
+        ("log {\n levle x\n}", "did you mean `level`?"),
+        ("servers {\n protocols h4\n}", "`h4` is not a protocol"),
         ("auto_https off", "auto_https `off` is not supported"),
         ("http_port 70000", "not a port up to 65535"),
         ("servers :80 {\n}", "`servers` of one listener"),

@@ -59,6 +59,7 @@ mod reserved_namespace;
 mod secrets;
 mod shutdown;
 mod site;
+mod sites;
 mod stalled;
 mod stream;
 mod streams;

@@ -196,14 +196,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts to accept.
     ///
-    /// `context` says what the connections of a listener are served with, given its hosts, what accepts its
-    /// TLS handshakes, and what ends its connections.
+    /// `context` says what the connections of a listener are served with, given its hosts and what accepts its
+    /// TLS handshakes. They end with `shutdown`.
     pub(crate) fn start(
         listeners: Listeners,
         tls: Option<&Tls>,
-        context: impl Fn(Hosts, Option<TlsAcceptor>, Shutdown) -> Context,
+        shutdown: Shutdown,
+        context: impl Fn(Hosts, Option<TlsAcceptor>) -> Context,
     ) -> Self {
-        let shutdown = Shutdown::default();
         let mut accepting = JoinSet::new();
         let mut addresses = Vec::new();
         for listener in listeners.0 {
@@ -211,7 +211,7 @@ impl Serving {
                 addresses.push(listener.address);
             }
             let acceptor = tls.filter(|_| listener.tls).map(Tls::acceptor);
-            let context = context(listener.hosts, acceptor, shutdown.clone());
+            let context = context(listener.hosts, acceptor);
             accepting.spawn(accept(listener.socket, context));
         }
         Self {

@@ -17,6 +17,7 @@ use crate::serve::connection::Context;
 use crate::serve::listen::{Listeners, Serving};
 use crate::serve::log::Log;
 use crate::serve::proxies::Proxies;
+use crate::serve::shutdown::Shutdown;
 use crate::serve::signals::{Signals, Stop};
 use crate::serve::site::Site;
 use crate::serve::storage::{self, Storage};
@@ -151,6 +152,7 @@ fn start(
     let proxies = Proxies::from(settings.proxies.clone());
     let connections = settings.connections.clone();
     let key_sets = settings.key_sets.clone();
+    let (routes, access_log) = (settings.routes, settings.access_log);
     let transport = Arc::clone(&storage.transport);
     let hub = HubBuilder::from(settings.hub).transport(transport);
     let hub = hub.build().map_err(Error::from_cause)?;
@@ -158,18 +160,22 @@ fn start(
     let listeners = Listeners::bind(&addresses, redirects)?;
     let descriptors = getrlimit(Resource::Nofile).current;
     let admission = Admission::new(&connections, descriptors, proxies.clone());
-    let site = Site::new(hub.clone(), proxies);
-    let serving = Serving::start(listeners, tls.as_ref(), |hosts, acceptor, shutdown| {
-        Context {
+    let shutdown = Shutdown::default();
+    let site = Site::new(hub.clone(), proxies, routes, access_log, &shutdown.stopping)?;
+    let serving = Serving::start(
+        listeners,
+        tls.as_ref(),
+        shutdown.clone(),
+        |hosts, acceptor| Context {
             site: site.for_hosts(hosts),
             acceptor,
             dispatch_timeout,
             head: connections.head,
             max_streams: connections.streams,
             admission: admission.clone(),
-            shutdown,
-        }
-    });
+            shutdown: shutdown.clone(),
+        },
+    );
     if let Some(tls) = tls {
         let tls = Arc::new(tls);
         if !skip_install_trust {

@@ -1,4 +1,10 @@
-//! The site around the hub: which hosts it answers for, and its fixed pages (B-083).
+//! The site around the hub: which hosts it answers for, its routes, and its fixed pages (B-083).
+
+mod access;
+mod exchange;
+mod fields;
+mod matching;
+mod plan;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,13 +13,19 @@ use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use talaria_config::Error;
+use talaria_config::settings::Routes;
 use talaria_hub::{
     Authority, Connection, Hub, Sender, SiteOrigin, forbid_storing, host_of, origin_of, plain,
     refusal,
 };
 use talaria_protocol::error::Shown;
 use talaria_transport::Health;
+use tokio_util::sync::CancellationToken;
 
+use self::access::Entry;
+use self::exchange::{AskHub, Exchange};
+use self::plan::{Step, plan};
 use crate::serve::proxies::Proxies;
 
 /// The path that says whether the hub can store updates.
@@ -83,28 +95,40 @@ pub(crate) struct Site {
     hub: Hub,
     proxies: Proxies,
     hosts: Arc<Hosts>,
+    steps: Arc<Vec<Step>>,
+    logs: bool,
 }
 
 impl Site {
-    /// A site for every host, behind these proxies.
-    pub(crate) fn new(hub: Hub, proxies: Proxies) -> Self {
+    /// A site for every host, behind these proxies. Whether it `logs` is about each request.
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub(crate) fn new(
+        hub: Hub,
+        proxies: Proxies,
+        routes: Routes,
+        logs: bool,
+        stopping: &CancellationToken,
+    ) -> Result<Self, Error> {
         let hosts = Hosts {
             any: true,
             ..Hosts::default()
         };
-        Self {
+        Ok(Self {
             hub,
             proxies,
             hosts: Arc::new(hosts),
-        }
+            steps: Arc::new(plan(routes.0, stopping)?),
+            logs,
+        })
     }
 
     /// The same site for the hosts of a listener.
     pub(crate) fn for_hosts(&self, hosts: Hosts) -> Self {
         Self {
-            hub: self.hub.clone(),
-            proxies: self.proxies.clone(),
             hosts: Arc::new(hosts),
+            ..self.clone()
         }
     }
 
@@ -115,7 +139,7 @@ impl Site {
     /// a malformed `:authority` of HTTP/2 is refused before this, because the stream cannot be read further
     /// (B-656).
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let host = match host_of(&parts) {
             Ok(host) => host,
             // Some orchestrators send an empty name, or none.
@@ -145,24 +169,20 @@ impl Site {
                 }
             };
         }
-        if Hub::owns(parts.uri.path()) {
-            self.identify(&mut parts);
-            return self.hub.handle(Request::from_parts(parts, body)).await;
+        let connection = self.proxies.connection(&parts);
+        let entry = self.logs.then(|| Entry::of(&parts, connection.as_ref()));
+        let peer = connection.and_then(|connection| connection.peer);
+        let is_of_proxy = peer.is_some_and(|peer| self.proxies.contain(peer.ip()));
+        let mut exchange = Exchange::new(parts, body, connection, is_of_proxy);
+        let answer = match exchange.pass(&self.steps, self).await {
+            Some(answer) => answer,
+            None => page(exchange.parts.uri.path()),
+        };
+        let answer = exchange.finish(answer).await;
+        if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
+            entry.write(answer.status());
         }
-        match parts.uri.path() {
-            "/" => {
-                let mut page = plain(StatusCode::OK, WELCOME);
-                let html = HeaderValue::from_static("text/html; charset=utf-8");
-                page.headers_mut().insert(CONTENT_TYPE, html);
-                page
-            }
-            "/robots.txt" => plain(StatusCode::OK, ROBOTS),
-            _ => {
-                let mut missing = plain(StatusCode::NOT_FOUND, "Not Found");
-                forbid_storing(missing.headers_mut());
-                missing
-            }
-        }
+        answer
     }
 
     /// The answer to a browser's subscription while there is no room ([`Hub::subscribe_later`]).
@@ -226,6 +246,35 @@ impl Site {
         );
         let sentence = format!("Host: no site for {received} here; send one of: {served}");
         refusal(StatusCode::MISDIRECTED_REQUEST, &sentence)
+    }
+}
+
+impl AskHub for Site {
+    async fn ask(&self, exchange: &mut Exchange) -> Option<Response<Body>> {
+        if !Hub::owns(exchange.parts.uri.path()) {
+            return None;
+        }
+        let (mut parts, body) = exchange.take().into_parts();
+        self.identify(&mut parts);
+        Some(self.hub.handle(Request::from_parts(parts, body)).await)
+    }
+}
+
+/// The answer where no route gives one.
+fn page(path: &str) -> Response<Body> {
+    match path {
+        "/" => {
+            let mut page = plain(StatusCode::OK, WELCOME);
+            let html = HeaderValue::from_static("text/html; charset=utf-8");
+            page.headers_mut().insert(CONTENT_TYPE, html);
+            page
+        }
+        "/robots.txt" => plain(StatusCode::OK, ROBOTS),
+        _ => {
+            let mut missing = plain(StatusCode::NOT_FOUND, "Not Found");
+            forbid_storing(missing.headers_mut());
+            missing
+        }
     }
 }
 

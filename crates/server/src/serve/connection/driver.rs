@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
 use http::header::{CONTENT_TYPE, UPGRADE};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
@@ -144,8 +145,14 @@ impl Begun {
     }
 
     /// Follows the answer until it has left.
-    async fn finish(self, answered: Answered) -> Result<Response<Answer>, Closed> {
-        let answered = answered.await?;
+    fn finish(
+        self,
+        answered: Answered,
+    ) -> impl Future<Output = Result<Response<Answer>, Closed>> + Send {
+        async move { self.answer(answered.await?) }
+    }
+
+    fn answer(self, answered: Response<Body>) -> Result<Response<Answer>, Closed> {
         if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.is_tunnel.store(true, Ordering::Release);
         }
@@ -153,7 +160,8 @@ impl Begun {
         if let Some(place) = self.place.filter(|_| is_stream) {
             place.streams();
         }
-        let open = Some(self.open).filter(|_| is_stream);
+        // A file or the answer of another server may take its time, too.
+        let open = Some(self.open).filter(|_| !answered.body().is_end_stream());
         Ok(answered.map(|body| Answer::new(body, self.followed, self.under_way, open)))
     }
 }

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use talaria_config::settings::Coding;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
@@ -24,17 +25,6 @@ const LEVEL: i32 = 4;
 const MOST: usize = 64;
 
 static PERMITS: Semaphore = Semaphore::const_new(MOST);
-
-/// A content coding (RFC 9110, section 8.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coding {
-    /// `zstd` (RFC 8878).
-    Zstd,
-    /// `br` (RFC 7932).
-    Brotli,
-    /// `gzip` (RFC 1952).
-    Gzip,
-}
 
 /// Compresses an answer with the one of `codings` that the client prefers; if it accepts several equally, with
 /// the first of zstd, br and gzip.

@@ -134,7 +134,7 @@ impl Rules {
             // Opening a pipe could block for ever.
             return Ok(None);
         }
-        for name in &self.index {
+        for name in self.index.iter().filter(|name| !self.is_hidden(name)) {
             match self.real_below(&root, &path.join(name))? {
                 Some((_, kind)) if kind.is_file() && !is_folder => return Ok(Some(Found::Folder)),
                 Some((path, kind)) if kind.is_file() => return Ok(Some(Found::File(path, kind))),
@@ -288,8 +288,9 @@ fn declare_utf8(headers: &mut HeaderMap) {
         return;
     };
     if kind.starts_with("text/") && !kind.contains(';') {
-        let kind = HeaderValue::try_from(format!("{kind}; charset=utf-8"));
-        headers.extend(kind.ok().map(|kind| (CONTENT_TYPE, kind)));
+        if let Ok(kind) = HeaderValue::try_from(format!("{kind}; charset=utf-8")) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::uri::{PathAndQuery, Scheme};
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use rustls::ClientConfig;
@@ -67,12 +67,13 @@ impl Upstreams {
         })
     }
 
-    /// Answers with what a server answers. If its connection fails, and the request can be sent again, tries one
+    /// Answers with what a server answers; it gets the request after a last `change` of its fields. If its connection fails, and the request can be sent again, tries one
     /// other server. A response that breaks off ends with an error.
     pub(crate) async fn proxy(
         &self,
         request: Request<Body>,
         forwarded: Forwarded,
+        change: impl FnOnce(&mut HeaderMap),
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         if let Err((status, sentence)) = forward::check(&parts) {
@@ -86,6 +87,7 @@ impl Upstreams {
         }
         let upgrade = Upgrade::asked(&mut parts, &body);
         forward::request(&mut parts, &forwarded, &body);
+        change(&mut parts.headers);
         if let Some(upgrade) = &upgrade {
             upgrade.ask(&mut parts.headers);
         }

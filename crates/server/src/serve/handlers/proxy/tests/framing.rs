@@ -67,7 +67,7 @@ async fn ambiguous_requests_are_refused() {
         for (name, value) in fields {
             request.headers_mut().append(name, value.parse().unwrap());
         }
-        let answer = upstreams.proxy(request, forwarded.clone()).await;
+        let answer = upstreams.proxy(request, forwarded.clone(), |_| {}).await;
         assert_eq!(answer.status(), 400);
     }
     assert!(connections.try_recv().is_err());

@@ -53,7 +53,7 @@ pub(super) async fn front(upstreams: Upstreams, is_trusted: bool) -> SocketAddr 
                 };
                 async move {
                     let request = request.map(Body::new);
-                    Ok::<_, Infallible>(upstreams.proxy(request, forwarded).await)
+                    Ok::<_, Infallible>(upstreams.proxy(request, forwarded, |_| {}).await)
                 }
             });
             let builder = http1::Builder::new();

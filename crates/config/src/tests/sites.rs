@@ -1,0 +1,281 @@
+//! The directives of a site, as routes (B-284, B-285).
+
+use super::{texts, try_load};
+use crate::settings::{Action, Condition, Loaded, PathPattern, Rewrite, Route, UpstreamSettings};
+
+const HUB: &str = "mercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
+
+fn load(body: &str) -> Result<Loaded, String> {
+    try_load(Some(&format!(":80 {{\n{body}\n{HUB}\n}}")), &[])
+}
+
+fn routes(body: &str) -> Vec<Route> {
+    load(body).unwrap().settings.routes.0
+}
+
+/// The name of an action, and the statuses of fixed answers.
+fn names(routes: &[Route]) -> Vec<String> {
+    let name = |route: &Route| match &route.action {
+        Action::Hub => "hub".to_owned(),
+        Action::Respond { status, .. } => format!("respond {status}"),
+        Action::Redirect { status, .. } => format!("redir {status}"),
+        Action::Header(_) => "header".to_owned(),
+        Action::RequestHeader(_) => "request_header".to_owned(),
+        Action::Rewrite(_) => "rewrite".to_owned(),
+        Action::Encode(_) => "encode".to_owned(),
+        Action::Files(files) => format!("files {}", files.root.display()),
+        Action::Proxy(proxy) => {
+            let upstreams = proxy.upstreams.iter();
+            let one = |one: &UpstreamSettings| format!("{} {}:{}", one.tls, one.host, one.port);
+            format!("proxy {}", upstreams.map(one).collect::<Vec<_>>().join(" "))
+        }
+        Action::SkipLog => "skip".to_owned(),
+        Action::Group { routes, .. } => format!("[{}]", names(routes).join(", ")),
+    };
+    routes.iter().map(name).collect()
+}
+
+fn error(body: &str) -> String {
+    load(body).err().unwrap_or_default()
+}
+
+/// Directives are asked in the server's order, and those of one kind in that of their paths; `route` keeps
+/// the order of the file (B-285).
+#[test]
+fn directives_have_an_order() {
+    let body =
+        "respond 404\nrespond /a* 201\nrespond /a/b 202\nheader X y\nredir /x /y\nencode gzip";
+    assert_eq!(
+        names(&routes(body)),
+        [
+            "header",
+            "redir 302",
+            "encode",
+            "hub",
+            "respond 202",
+            "respond 201",
+            "respond 404"
+        ]
+    );
+    // One path goes before other conditions, and those before none.
+    let body = "@api method POST\nrespond 404\nrespond @api 403\nrespond /a 201\n@both {\n path /ab\n method GET\n}\nrespond @both 202";
+    assert_eq!(
+        names(&routes(body)),
+        [
+            "hub",
+            "respond 202",
+            "respond 201",
+            "respond 403",
+            "respond 404"
+        ]
+    );
+    let body = "route {\n respond 404\n redir /x /y permanent\n}\nhandle /z {\n respond 201\n header X y\n}";
+    assert_eq!(
+        names(&routes(body)),
+        ["hub", "[header, respond 201]", "[respond 404, redir 301]"]
+    );
+    let global =
+        format!("{{\n order respond before mercure\n}}\n:80 {{\nrespond /a 201\n{HUB}\n}}");
+    let loaded = try_load(Some(&global), &[]).unwrap();
+    assert_eq!(names(&loaded.settings.routes.0), ["respond 201", "hub"]);
+}
+
+/// A directive may be for some requests only (B-282).
+#[test]
+fn matchers_are_read() {
+    let path = |text| Condition::Path(vec![PathPattern::new(text)]);
+    let first = |body: &str| routes(body).into_iter().next().unwrap().condition;
+    assert_eq!(first("redir /a /b"), path("/a"));
+    assert_eq!(first("redir * /b"), Condition::Any);
+    assert_eq!(first("@x path /a\nredir @x /b"), path("/a"));
+    assert_eq!(first("@x {\n path /a\n}\nredir @x /b"), path("/a"));
+    assert_eq!(
+        first("@x {\n path /a\n method get\n not host A\n}\nredir @x /b"),
+        Condition::All(vec![
+            path("/a"),
+            Condition::Method(vec!["GET".to_owned()]),
+            Condition::Not(Box::new(Condition::Host(vec!["a".to_owned()]))),
+        ])
+    );
+    let stripped = routes("handle_path /hub/* {\n respond 404\n}");
+    let Action::Group { routes, .. } = &stripped[1].action else {
+        panic!("{stripped:?}");
+    };
+    let prefix = Rewrite::WithoutPrefix("/hub".to_owned());
+    assert_eq!(routes[0].action, Action::Rewrite(prefix));
+}
+
+/// Files and other servers answer last (B-285).
+#[test]
+fn files_and_other_servers_are_read() {
+    let body = "root * /srv\nfile_server\nreverse_proxy /api/* app:8080 https://[::1] :90\nhandle /x/* {\n root * /x\n file_server\n}";
+    assert_eq!(
+        names(&routes(body)),
+        [
+            "hub",
+            "[files /x]",
+            "proxy false app:8080 true [::1]:443 false localhost:90",
+            "files /srv"
+        ]
+    );
+    let body = "reverse_proxy app {\n header_up X-A {host}\n header_down -Server\n lb_policy round_robin\n flush_interval -1\n}";
+    assert_eq!(
+        names(&routes(body)),
+        ["hub", "[header, proxy false app:80]"]
+    );
+    let Action::Group { routes, .. } = &routes(body)[1].action else {
+        panic!("a group");
+    };
+    assert!(matches!(&routes[1].action, Action::Proxy(proxy) if proxy.up.len() == 1));
+    // The file may hold keys.
+    let files = self::routes("root /srv\nfile_server");
+    let Action::Files(files) = &files[1].action else {
+        panic!("files");
+    };
+    let hides = |name: &String| name.ends_with("/Caddyfile");
+    assert!(files.hidden.iter().any(hides), "{:?}", files.hidden);
+}
+
+/// What is wrong is refused at its place, and what would have another effect than there is refused too.
+#[test]
+fn nothing_is_ignored() {
+    for (body, expected) in [
+        ("respond @x 404", "no matcher is called `@x`"),
+        ("@x paht /a\nrespond @x 404", "did you mean `path`?"),
+        (
+            "@x path_regexp /a\nrespond @x 404",
+            "`path_regexp` is not supported yet",
+        ),
+        ("encode lzma", "`lzma` is not a coding"),
+        ("encoed gzip", "did you mean `encode`?"),
+        ("reverse_proxy", "needs an upstream"),
+        ("reverse_proxy unix//run/x.sock", "is not an upstream"),
+        ("reverse_proxy a:99999", "is not an upstream"),
+        ("reverse_proxy ftp://a", "is not an upstream"),
+        (
+            "reverse_proxy a {\n lb_policy cookie\n}",
+            "`cookie` is not supported yet",
+        ),
+        (
+            "reverse_proxy a {\n transport fastcgi\n}",
+            "`transport` is not supported yet",
+        ),
+        ("file_server", "has no folder"),
+        ("root * /srv\nfile_server browse", "folders are not listed"),
+        ("root /x /srv\nfile_server", "some paths only"),
+        ("root * /srv/{host}\nfile_server", "depends on the request"),
+        ("root\nfile_server {\n root /x\n}", "needs one folder"),
+        ("respond a b", "`b` is not a status code"),
+        ("respond a 200 c", "nothing more"),
+        ("respond a 99", "`99` is not a status code"),
+        ("redir /a /b 200", "not a status of redirects"),
+        ("header", "needs a field"),
+        ("header a:b c", "not the name of a field"),
+        ("header -A b", "no value"),
+        ("header A", "has no value"),
+        ("handle {\n tls internal\n}", "at the top of a site only"),
+        ("handle x {\n}", "`x` is not a matcher"),
+        ("handle", "needs a block"),
+        ("handle_path {\n}", "one path"),
+        ("log_skip x", "`x` is not a matcher"),
+        (
+            "log {\n output file /x\n}",
+            "a log in a file is not supported yet",
+        ),
+        ("log {\n outptu stderr\n}", "did you mean `output`?"),
+        ("tls internal\ntls internal", "`tls` occurs twice"),
+        ("mercure", "`mercure` occurs twice"),
+        ("route {\n mercure {\n }\n}", "occurs twice"),
+        ("header Content-Length 3", "decides where"),
+        ("header X {env.A}", "write {$NAME}"),
+        ("header X {upstream_hostport}", "not supported yet"),
+        ("redir /a https://{labels.1}", "not supported yet"),
+        ("respond {http.unknown}", "not supported yet"),
+        ("header -X-* ", "not the name of a field"),
+        ("@x not not path /a\nrespond @x 404", "`not` follows `not`"),
+        ("@x path /a\n@x path /b\nrespond @x 404", "defined twice"),
+        ("@x {\n}\nrespond @x 404", "needs a matcher"),
+        ("@x path */a*b\nrespond @x 404", "with one *"),
+        ("root * /srv\nfile_server {\n hide *.env\n}", "is a pattern"),
+        ("tracing", "which is harmless"),
+    ] {
+        let error = error(body);
+        assert!(error.contains(expected), "{body:?} gave {error}");
+        assert!(error.starts_with("Caddyfile:"), "{body:?} gave {error}");
+    }
+}
+
+/// The remedy for a block around the hub keeps the hub.
+#[test]
+fn the_hub_is_moved_out_of_a_block() {
+    let file = format!(":80 {{\nphp_server {{\n{HUB}\n}}\n}}");
+    let error = try_load(Some(&file), &[]).unwrap_err();
+    assert!(error.contains("`php_server` is not supported"), "{error}");
+    assert!(
+        error.contains("move the `mercure` block out of it"),
+        "{error}"
+    );
+    assert!(!error.contains("has no `mercure` block"), "{error}");
+}
+
+/// `log` switches the access log on, and `output discard` off (B-082).
+#[test]
+fn requests_are_logged_on_request() {
+    assert!(!load("").unwrap().settings.access_log);
+    assert!(load("log").unwrap().settings.access_log);
+    assert!(
+        !load("log {\n output discard\n}")
+            .unwrap()
+            .settings
+            .access_log
+    );
+    let filter = "log {\n format filter {\n fields {\n request>uri query {\n replace authorization REDACTED\n }\n }\n }\n}";
+    let loaded = load(filter).unwrap();
+    assert!(loaded.settings.access_log);
+    assert!(
+        texts(&loaded)
+            .iter()
+            .any(|text| text.contains("without tokens"))
+    );
+}
+
+/// The environment has the hub, and the directives of its variable beside it (B-110).
+#[test]
+fn the_environment_adds_directives() {
+    let variables = [
+        super::KEYS,
+        &[(
+            "CADDY_SERVER_EXTRA_DIRECTIVES",
+            "respond /x 204\nheader X y",
+        )],
+    ];
+    let settings = try_load(None, &variables.concat()).unwrap().settings;
+    assert_eq!(names(&settings.routes.0), ["header", "hub", "respond 204"]);
+    let snippets = [
+        super::KEYS,
+        &[
+            ("CADDY_EXTRA_CONFIG", "(page) {\n respond {args[0]} 200\n}"),
+            (
+                "CADDY_SERVER_EXTRA_DIRECTIVES",
+                "import page /x\nimport page /y",
+            ),
+        ],
+    ];
+    let settings = try_load(None, &snippets.concat()).unwrap().settings;
+    assert_eq!(
+        names(&settings.routes.0),
+        ["hub", "respond 200", "respond 200"]
+    );
+    let sites = [
+        super::KEYS,
+        &[("CADDY_EXTRA_CONFIG", ":81 {\n respond 200\n}")],
+    ];
+    let error = try_load(None, &sites.concat()).unwrap_err();
+    assert!(error.starts_with("CADDY_EXTRA_CONFIG, line 1"), "{error}");
+    let twice = [super::KEYS, &[("CADDY_SERVER_EXTRA_DIRECTIVES", "mercure")]];
+    let error = try_load(None, &twice.concat()).unwrap_err();
+    assert!(
+        error.starts_with("CADDY_SERVER_EXTRA_DIRECTIVES, line 1"),
+        "{error}"
+    );
+}

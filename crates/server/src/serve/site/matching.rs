@@ -1,0 +1,102 @@
+//! For which requests a directive is (B-282).
+
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+use talaria_config::settings::Condition;
+use talaria_hub::host_of;
+
+/// Whether a condition holds for a request, whose client used HTTPS or not.
+pub(super) fn fits(condition: &Condition, parts: &Parts, tls: bool) -> bool {
+    match condition {
+        Condition::Any => true,
+        Condition::Path(patterns) => {
+            let path = plain_path(parts.uri.path());
+            patterns.iter().any(|pattern| pattern.fits(&path))
+        }
+        Condition::Host(names) => {
+            let host = host_of(parts).ok().flatten();
+            let host = host.map(|host| host.host());
+            host.is_some_and(|host| names.iter().any(|name| is_host(name, &host)))
+        }
+        Condition::Method(methods) => methods.iter().any(|method| method == parts.method.as_str()),
+        Condition::Field { name, values } => {
+            let mut fields = parts.headers.get_all(name).iter();
+            match values {
+                None => fields.next().is_none(),
+                Some(values) => fields.any(|field| {
+                    let field = String::from_utf8_lossy(field.as_bytes());
+                    values.iter().any(|value| value.fits(&field))
+                }),
+            }
+        }
+        Condition::Query(pairs) => {
+            let query = parts.uri.query().unwrap_or_default();
+            let found: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+            let holds = |name: &String| {
+                found.iter().any(|(one, value)| {
+                    let mut wanted = pairs.iter().filter(|(wanted, _)| wanted == name);
+                    one == name && wanted.any(|(_, pattern)| pattern.fits(value))
+                })
+            };
+            pairs.iter().all(|(name, _)| holds(name))
+        }
+        Condition::Protocol { tls: wanted } => tls == *wanted,
+        Condition::All(conditions) => conditions.iter().all(|one| fits(one, parts, tls)),
+        Condition::Not(condition) => !fits(condition, parts, tls),
+    }
+}
+
+/// A path as conditions see it: decoded, without empty and dot segments, so that no other spelling of a path passes
+/// one by.
+fn plain_path(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => _ = segments.pop(),
+            segment => segments.push(segment),
+        }
+    }
+    let is_folder = decoded.ends_with('/') || decoded.ends_with("/.") || decoded.ends_with("/..");
+    let end = if is_folder && !segments.is_empty() {
+        "/"
+    } else {
+        ""
+    };
+    format!("/{}{end}", segments.join("/"))
+}
+
+/// Whether a host fits a name, whose first label may be `*`.
+fn is_host(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(domain) => host
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain)),
+        None => name == "*" || name.eq_ignore_ascii_case(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However a path is spelt, the same conditions hold.
+    #[test]
+    fn a_path_has_one_form() {
+        for (path, plain) in [
+            ("/", "/"),
+            ("", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("//a///b", "/a/b"),
+            ("/%61dmin", "/admin"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/..", "/"),
+            ("/..%2f..%2fa", "/a"),
+            ("/a%2fb", "/a/b"),
+        ] {
+            assert_eq!(plain_path(path), plain, "{path}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::context::Accepted;
 use crate::serve::admission::{Place, UnderWay};
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
-use crate::serve::requests::{Answered, Closed, Once, Requests};
+use crate::serve::requests::{Closed, Once, Requests};
 use crate::serve::socket::{Carrier, Socket};
 use crate::serve::streams::{Answer, Followed, Streams};
 
@@ -99,7 +99,8 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
             is_tunnel: Arc::clone(&switched),
         };
         begun.mark(&mut request);
-        begun.finish(Arc::clone(&requests).answer(request))
+        let answered = Arc::clone(&requests).answer(request);
+        async move { begun.answer(answered.await?) }
     });
     if let Some(streams) = streams {
         let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
@@ -145,13 +146,6 @@ impl Begun {
     }
 
     /// Follows the answer until it has left.
-    fn finish(
-        self,
-        answered: Answered,
-    ) -> impl Future<Output = Result<Response<Answer>, Closed>> + Send {
-        async move { self.answer(answered.await?) }
-    }
-
     fn answer(self, answered: Response<Body>) -> Result<Response<Answer>, Closed> {
         if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.is_tunnel.store(true, Ordering::Release);

@@ -287,10 +287,10 @@ fn declare_utf8(headers: &mut HeaderMap) {
     else {
         return;
     };
-    if kind.starts_with("text/") && !kind.contains(';') {
-        if let Ok(kind) = HeaderValue::try_from(format!("{kind}; charset=utf-8")) {
-            headers.insert(CONTENT_TYPE, kind);
-        }
+    let is_bare = kind.starts_with("text/") && !kind.contains(';');
+    let kind = HeaderValue::try_from(format!("{kind}; charset=utf-8"));
+    if let Some(kind) = kind.ok().filter(|_| is_bare) {
+        headers.insert(CONTENT_TYPE, kind);
     }
 }
 

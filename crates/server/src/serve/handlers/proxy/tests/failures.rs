@@ -1,7 +1,6 @@
 //! Upstreams that cannot be reached, or die.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{RootCertStore, ServerConfig};
@@ -47,10 +46,8 @@ async fn a_late_connection_is_504() {
     let tls = dial::tls(false).unwrap();
     let upstreams = Upstreams::with_tls(vec![silent], Options::default(), tls).unwrap();
     let front = front(upstreams, false).await;
-    let began = Instant::now();
     let answer = exchange(front, GET).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
-    assert!(began.elapsed() >= Duration::from_secs(3));
 }
 
 /// Without an upstream that answers, the other one is asked, even with a body, and then only it.

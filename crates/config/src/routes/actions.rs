@@ -211,20 +211,30 @@ fn field(name: &Word, values: &[Word]) -> Result<FieldChange, Error> {
     })
 }
 
-/// `encode <coding>…`.
+/// `encode <coding>…`, or a block of codings.
 ///
 /// # Errors
-/// A coding that is not known.
+/// A coding that is not known, or an option.
 pub(super) fn encode(line: &Line, args: &[Word]) -> Result<Vec<Coding>, Error> {
-    let of_block = line.block.iter().flatten().map(|option| &option.name);
+    let mut words: Vec<&Word> = args.iter().collect();
+    for option in line.block.iter().flatten() {
+        if ["match", "minimum_length"].contains(&option.name.text.as_str()) {
+            let problem = format!(
+                "{} of `encode` is not supported yet",
+                show(&option.name.text)
+            );
+            let remedy = "remove it; texts of 512 bytes and more are compressed";
+            return Err(option.name.error(problem).remedy(remedy));
+        }
+        option.without_block()?.at_most(0, "")?;
+        words.push(&option.name);
+    }
     let mut codings = Vec::new();
-    for word in args.iter().chain(of_block) {
+    for word in words {
         codings.push(match word.text.as_str() {
             "zstd" => Coding::Zstd,
             "br" => Coding::Brotli,
             "gzip" => Coding::Gzip,
-            // Which answers are compressed depends on their type and length, as it does there.
-            "match" | "minimum_length" => continue,
             other => {
                 let problem = format!("{} is not a coding that is known", show(other));
                 return Err(word.error(problem).remedy("known are: zstd, br, gzip"));

@@ -268,11 +268,7 @@ fn fits_parts(pattern: &str, path: &str) -> bool {
         if is_last && part.is_empty() {
             return true;
         }
-        let reach = if index == 0 && first.is_empty() {
-            rest.len()
-        } else {
-            rest.find('/').unwrap_or(rest.len())
-        };
+        let reach = rest.find('/').unwrap_or(rest.len());
         if is_last {
             let Some(taken) = rest.strip_suffix(part) else {
                 return false;

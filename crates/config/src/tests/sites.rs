@@ -147,6 +147,11 @@ fn nothing_is_ignored() {
             "`path_regexp` is not supported yet",
         ),
         ("encode lzma", "`lzma` is not a coding"),
+        (
+            "encode {\n gzip\n minimum_length 9\n}",
+            "`minimum_length` of `encode`",
+        ),
+        ("encode {\n gzip 6\n}", "takes no argument"),
         ("encoed gzip", "did you mean `encode`?"),
         ("reverse_proxy", "needs an upstream"),
         ("reverse_proxy unix//run/x.sock", "is not an upstream"),

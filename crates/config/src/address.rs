@@ -66,16 +66,10 @@ fn address(word: &Word, ports: Ports) -> Result<ListenAddress, Error> {
     };
     let written = split(text).map_err(malformed)?;
     let Written { host, ip, port, .. } = written;
-    if ip.is_none() && host.contains('*') {
-        let shown = show(text);
-        return Err(word
-            .error(format!(
-                "wildcard addresses such as {shown} are not supported yet"
-            ))
-            .remedy(REMEDY));
-    }
+    // One label may be anything.
+    let name = host.strip_prefix("*.").unwrap_or(host);
     let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if ip.is_none() && !host.bytes().all(is_name_byte) {
+    if ip.is_none() && (!name.bytes().all(is_name_byte) || name.is_empty() != host.is_empty()) {
         return Err(malformed("its host is neither a name nor an IP address"));
     }
     if host.is_empty() && port.is_none() {

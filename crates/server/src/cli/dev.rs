@@ -56,7 +56,7 @@ pub(super) fn main(args: &Args) -> ExitCode {
         .and_then(|loaded| Ok((loaded, environment()?)))
         .and_then(|(loaded, variables)| {
             let (mut loaded, key, path) = loaded;
-            loaded.settings.log = levels(&variables, &mut loaded.notices)?;
+            loaded.settings.program.log = levels(&variables, &mut loaded.notices)?;
             Ok((loaded, key, path, variables))
         });
     let (mut loaded, key, path, variables) = match loaded {
@@ -116,13 +116,12 @@ pub(super) fn settings(port: u16, directory: &Path) -> Result<(Loaded, Secret, P
     };
     let mut draft = Draft::default();
     draft.issuers.push(issuer);
-    draft.settings.addresses.push(address);
-    draft.settings.hub.anonymous = true;
+    draft.addresses.push(address);
+    draft.hub.anonymous = true;
     // A page under development comes from another local port, and nothing here needs protection from it.
-    draft.settings.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
-    draft.settings.transport =
-        TransportSettings::History(HistorySettings::new(directory.join("dev.db")));
-    let loaded = draft.finish()?;
+    draft.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
+    draft.transport = TransportSettings::History(HistorySettings::new(directory.join("dev.db")));
+    let loaded = draft.finish_alone()?;
     Ok((loaded, secret, path))
 }
 
@@ -248,14 +247,14 @@ mod tests {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
         let settings_of_hub = first.settings;
-        assert!(settings_of_hub.hub.anonymous && first.notices.is_empty());
+        assert!(settings_of_hub.hubs[0].options.anonymous && first.notices.is_empty());
         assert_eq!(
-            settings_of_hub.addresses[0].bind,
+            settings_of_hub.sites[0].addresses[0].bind,
             [IpAddr::V4(Ipv4Addr::LOCALHOST)]
         );
         let address = "127.0.0.1:3000".parse().unwrap();
         let token = publisher_token(address, &key).unwrap();
-        let options = settings_of_hub.hub;
+        let options = settings_of_hub.hubs[0].options.clone();
         let verifier = Verifier::new(options.issuers, options.base, options.limits);
         for host in ["127.0.0.1", "localhost"] {
             let audience = [format!("http://{host}:3000/.well-known/mercure")];

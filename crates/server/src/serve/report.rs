@@ -5,21 +5,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_config::Settings;
-use talaria_hub::Rule;
+use talaria_config::key_set::KeySetSource;
+use talaria_config::settings::{ListenAddress, ProgramSettings, SiteSettings};
 use talaria_hub::access::{Issuer, IssuerKey, Role};
+use talaria_hub::{HubOptions, Rule};
+
+/// A hub, and how it is reached.
+struct Subject<'a> {
+    hub: &'a HubOptions,
+    key_sets: &'a [KeySetSource],
+    addresses: Vec<&'a ListenAddress>,
+    program: &'a ProgramSettings,
+}
 
 /// Logs the report, one line for each subject.
 pub(crate) fn write(settings: &Settings) {
-    tracing::info!(
-        rule = settings.hub.rule.name(),
-        "{}",
-        rule(settings.hub.rule)
-    );
-    for line in in_force(settings) {
-        tracing::info!("{line}");
-    }
-    for line in insecure(settings) {
-        tracing::warn!("{line}");
+    for (index, hub) in settings.hubs.iter().enumerate() {
+        let asks = |site: &&SiteSettings| site.routes.hubs().contains(&index);
+        let sites = settings.sites.iter().filter(asks);
+        let subject = Subject {
+            hub: &hub.options,
+            key_sets: &hub.key_sets,
+            addresses: sites.flat_map(|site| &site.addresses).collect(),
+            program: &settings.program,
+        };
+        tracing::info!(
+            rule = subject.hub.rule.name(),
+            hub = hub.name,
+            "{}",
+            rule(subject.hub.rule)
+        );
+        for line in in_force(&subject) {
+            tracing::info!("{line}");
+        }
+        for line in insecure(&subject) {
+            tracing::warn!("{line}");
+        }
     }
 }
 
@@ -33,7 +54,7 @@ fn rule(rule: Rule) -> &'static str {
     }
 }
 
-fn in_force(settings: &Settings) -> Vec<String> {
+fn in_force(settings: &Subject<'_>) -> Vec<String> {
     let mut lines: Vec<String> = (settings.hub.issuers.iter())
         .map(|issuer| issuer_line(settings, issuer))
         .collect();
@@ -45,10 +66,10 @@ fn in_force(settings: &Settings) -> Vec<String> {
         settings.hub.cors_origins.clone().unwrap_or_default(),
         settings.hub.publish_origins,
     ));
-    if !settings.proxies.is_empty() {
+    if !settings.program.proxies.is_empty() {
         lines.push(format!(
             "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",
-            settings.proxies
+            settings.program.proxies
         ));
     }
     lines.push(limits(settings));
@@ -61,7 +82,7 @@ fn in_force(settings: &Settings) -> Vec<String> {
     lines
 }
 
-fn issuer_line(settings: &Settings, issuer: &Issuer) -> String {
+fn issuer_line(settings: &Subject<'_>, issuer: &Issuer) -> String {
     let mut line = format!("issuer {}:", issuer.identifier);
     for role in [Role::Publisher, Role::Subscriber] {
         // Writing to a string does not fail.
@@ -91,7 +112,7 @@ fn issuer_line(settings: &Settings, issuer: &Issuer) -> String {
     line
 }
 
-fn audiences(settings: &Settings) -> String {
+fn audiences(settings: &Subject<'_>) -> String {
     let mut audiences = vec![match &settings.hub.resource_identifier {
         Some(pinned) => pinned.clone(),
         None if takes_any_host(settings) => "the URL of each request".to_owned(),
@@ -104,7 +125,7 @@ fn audiences(settings: &Settings) -> String {
     audiences.join(", ")
 }
 
-fn limits(settings: &Settings) -> String {
+fn limits(settings: &Subject<'_>) -> String {
     let duration = |value: Option<Duration>| match value {
         Some(value) => format!("{} s", value.as_secs_f64()),
         None => "never".to_owned(),
@@ -119,18 +140,18 @@ fn limits(settings: &Settings) -> String {
         limits.granted_topics,
         duration(settings.hub.heartbeat),
         duration(settings.hub.write_timeout),
-        duration(settings.dispatch_timeout),
+        duration(settings.program.dispatch_timeout),
     )
 }
 
 /// Whether a client chooses the hub's identity by its `Host`.
-fn takes_any_host(settings: &Settings) -> bool {
+fn takes_any_host(settings: &Subject<'_>) -> bool {
     settings.hub.resource_identifier.is_none()
         && settings.hub.public_origins.is_empty()
         && (settings.addresses.iter()).any(|address| address.host.is_none())
 }
 
-fn insecure(settings: &Settings) -> Vec<&'static str> {
+fn insecure(settings: &Subject<'_>) -> Vec<&'static str> {
     let mut lines = Vec::new();
     if takes_any_host(settings) {
         lines.push(
@@ -147,7 +168,8 @@ fn insecure(settings: &Settings) -> Vec<&'static str> {
             "insecure: with protocol_version_compatibility 7 every 0.x publisher may publish public updates on any topic",
         );
     }
-    if settings.addresses.iter().all(|address| !address.tls) && settings.proxies.is_empty() {
+    if settings.addresses.iter().all(|address| !address.tls) && settings.program.proxies.is_empty()
+    {
         lines.push(
             "insecure unless a proxy does TLS in front: tokens travel in plain HTTP, see docs/https.md",
         );

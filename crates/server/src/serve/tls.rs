@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use talaria_config::Error;
-use talaria_config::settings::{CertificateSettings, ListenAddress};
+use talaria_config::settings::{CertificateSettings, SiteSettings};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
@@ -37,14 +37,17 @@ impl Tls {
     ///
     /// # Errors
     /// A file cannot be read or written, or no certificate can be made.
-    pub(crate) fn new(
-        addresses: &[ListenAddress],
-        settings: &CertificateSettings,
-    ) -> Result<Option<Self>, Error> {
-        let encrypted: Vec<_> = addresses.iter().filter(|address| address.tls).collect();
-        if encrypted.is_empty() {
+    pub(crate) fn new(sites: &[SiteSettings]) -> Result<Option<Self>, Error> {
+        let addresses = sites.iter().flat_map(|site| &site.addresses);
+        let encrypted: Vec<_> = addresses.filter(|address| address.tls).collect();
+        let is_encrypted = |site: &&SiteSettings| site.addresses.iter().any(|one| one.tls);
+        let Some(settings) = sites
+            .iter()
+            .find(is_encrypted)
+            .map(|site| &site.certificate)
+        else {
             return Ok(None);
-        }
+        };
         let names: Vec<String> = encrypted
             .iter()
             .filter_map(|address| address.host.clone())

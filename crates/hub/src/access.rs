@@ -17,6 +17,7 @@ mod jwk;
 mod jws;
 mod key;
 mod key_error;
+mod key_identity;
 mod key_set;
 pub mod origin;
 mod pem;

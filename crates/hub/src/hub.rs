@@ -45,7 +45,7 @@ impl Hub {
     }
 
     /// The same hub with other options; see [`Self::reconfigure`].
-    pub(crate) fn with(&self, options: HubOptions) -> Self {
+    pub(crate) fn with_options(&self, options: HubOptions) -> Self {
         Self(Arc::new(self.0.reconfigured(options)))
     }
 

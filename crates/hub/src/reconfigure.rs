@@ -71,6 +71,6 @@ impl Hub {
     /// ```
     #[must_use = "requests are judged by the new options only through the returned hub"]
     pub fn reconfigure(&self, options: HubOptions) -> Hub {
-        self.with(options)
+        self.with_options(options)
     }
 }

@@ -1,12 +1,11 @@
 //! What the acceptance of a token rests on, so that another configuration can judge it without the token.
 
-use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-use aws_lc_rs::digest::{self, SHA256};
 use talaria_protocol::Generation;
 
-use super::algorithm::Algorithm;
+use super::key_identity::KeyIdentity;
 use super::key_set::KeySet;
 
 /// What the acceptance of a token rests on. It tells nothing that a token could be made of.
@@ -22,30 +21,6 @@ pub(crate) struct Basis {
     pub(super) set: Option<SetIdentity>,
     /// Its `aud`.
     pub(super) audiences: Box<[String]>,
-}
-
-/// Tells keys apart without being of use to anyone who reads memory.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct KeyIdentity([u8; 32]);
-
-impl KeyIdentity {
-    /// The identity of a key with this algorithm. `public` follows from the key, and the key does not
-    /// follow from it.
-    pub(super) fn new(algorithm: Algorithm, public: &[u8]) -> Self {
-        let mut hash = digest::Context::new(&SHA256);
-        hash.update(algorithm.name().as_bytes());
-        hash.update(&[0]);
-        hash.update(public);
-        let mut identity = Self::default();
-        identity.0.copy_from_slice(hash.finish().as_ref());
-        identity
-    }
-}
-
-impl fmt::Debug for KeyIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyIdentity").finish_non_exhaustive()
-    }
 }
 
 /// A key set, whatever it holds now.
@@ -66,8 +41,8 @@ impl PartialEq for SetIdentity {
 
 impl Eq for SetIdentity {}
 
-impl std::hash::Hash for SetIdentity {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for SetIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.as_ptr().hash(state);
     }
 }

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::basis::KeyIdentity;
 use super::issuer::{Issuer, IssuerKey};
+use super::key_identity::KeyIdentity;
 use super::refusal::Refusal;
 use super::role::Role;
 

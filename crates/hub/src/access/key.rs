@@ -8,8 +8,8 @@ use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::ParsedPublicKey;
 
 use super::algorithm::{Algorithm, Family};
-use super::basis::KeyIdentity;
 use super::key_error::KeyError;
+use super::key_identity::KeyIdentity;
 use super::{edwards, pem};
 
 /// Secrets that documentation and example files of Mercure hubs print.

@@ -9,10 +9,10 @@ use talaria_protocol::error::Shown;
 use tokio::sync::{Notify, watch};
 
 use super::algorithm::Algorithm;
-use super::basis::KeyIdentity;
 use super::cache::Digest;
 use super::jwk::{self, Jwk};
 use super::key::VerificationKey;
+use super::key_identity::KeyIdentity;
 use super::refusal::Refusal;
 use crate::clock::Clock;
 

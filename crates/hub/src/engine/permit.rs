@@ -30,7 +30,7 @@ impl Lifetime {
     /// That of a token which does not say when it was issued: what is left until it expires.
     pub(crate) const LEFT: Self = Self(f64::NAN);
 
-    /// A lifetime of so many seconds; infinity for a token that does not expire.
+    /// A lifetime of this many seconds; infinity for a token that does not expire.
     pub(crate) fn of_seconds(seconds: f64) -> Self {
         Self(seconds)
     }
@@ -64,7 +64,7 @@ struct Reader {
 }
 
 impl Permit {
-    /// A permit for streams whose tokens live at most so many seconds, or any time with infinity.
+    /// A permit for streams whose tokens live at most this many seconds, or any time with infinity.
     pub(crate) fn new(longest: f64) -> Self {
         Self {
             longest: AtomicU64::new(longest.to_bits()),

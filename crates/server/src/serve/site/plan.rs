@@ -95,6 +95,7 @@ fn upstreams(proxy: ProxySettings, stopping: &CancellationToken) -> Result<Upstr
     let options = Options {
         policy,
         stopping: stopping.clone(),
+        ..Options::default()
     };
     Upstreams::new(upstreams, options)
 }

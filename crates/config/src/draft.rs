@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::address::Ports;
-use crate::settings::{CertificateSettings, IssuerSettings, KeySource, Notice, Settings};
+use crate::certificates::{Issuance, SiteTls};
+use crate::settings::{IssuerSettings, KeySource, Notice, Settings};
 use crate::source::Place;
 
 /// The issuer of modern tokens where the configuration names none.
@@ -18,7 +19,9 @@ pub struct Draft {
     /// The interfaces that `bind` names, else `default_bind`; empty for all.
     pub(crate) bind: Vec<IpAddr>,
     /// What the `tls` directive says.
-    pub(crate) certificate: Option<CertificateSettings>,
+    pub(crate) tls: Option<SiteTls>,
+    /// What the global options say of certificates.
+    pub(crate) issuance: Issuance,
     /// `auto_https disable_redirects` (B-062).
     pub(crate) no_redirects: bool,
     /// `http_port` and `https_port` (B-292).

@@ -8,7 +8,7 @@ use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH};
 
-use crate::address;
+use crate::certificates;
 use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
 use crate::error::Error;
 use crate::origins::without_credentials;
@@ -31,7 +31,7 @@ impl Draft {
         self.adopt_older_keys()?;
         self.warn_of_public_origins();
         self.bind_addresses();
-        address::check_certificates(&self.settings.addresses, self.certificate.as_ref())?;
+        self.certify()?;
         self.warn_of_permissions();
         self.decide_rule();
         self.check_issuers()?;
@@ -44,12 +44,23 @@ impl Draft {
             settings.hub.resource_identifier.as_deref(),
             &settings.addresses,
         );
-        settings.certificate = self.certificate.unwrap_or_default();
-        settings.redirects = Some(self.ports.http).filter(|_| !self.no_redirects);
+        settings.sni = self.issuance.sni;
         Ok(Loaded {
             settings: self.settings,
             notices: self.notices,
         })
+    }
+
+    /// Finds the certificates of the HTTPS addresses.
+    fn certify(&mut self) -> Result<(), Error> {
+        let settings = &mut self.settings;
+        settings.redirects = Some(self.ports.http).filter(|_| !self.no_redirects);
+        let is_plain = |port| settings.addresses.iter().any(|a| !a.tls && a.port == port);
+        let http = settings.redirects.is_some() || is_plain(self.ports.http);
+        let tls = self.tls.as_ref();
+        settings.certificates =
+            certificates::certify(&settings.addresses, tls, &self.issuance, http)?;
+        Ok(())
     }
 
     /// Sets what `playground` implies and nothing else did (B-090).

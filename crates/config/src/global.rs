@@ -1,6 +1,7 @@
 //! Global options (B-290 to B-299).
 
 use crate::address;
+use crate::certificates;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::levels::Levels;
@@ -15,31 +16,16 @@ use crate::value;
 
 /// Global options of the existing server that are not supported yet.
 pub(crate) const LATER: &[&str] = &[
-    "acme_ca",
-    "acme_ca_root",
-    "acme_dns",
-    "acme_eab",
-    "cert_issuer",
-    "default_sni",
-    "email",
-    "fallback_sni",
     "frankenphp",
     "grace_period",
-    "key_type",
-    "local_certs",
     "metrics",
-    "ocsp_stapling",
-    "on_demand_tls",
     "pki",
-    "preferred_chains",
-    "renew_interval",
     "shutdown_delay",
     "storage",
 ];
 
 const KNOWN: &[&str] = &[
     "admin",
-    "auto_https",
     "debug",
     "default_bind",
     "experimental_http3",
@@ -75,7 +61,10 @@ pub(crate) fn apply(draft: &mut Draft, lines: &[Line]) -> Result<(), Error> {
 
 fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
     match line.name.text.as_str() {
-        "auto_https" => draft.no_redirects |= disables_redirects(line)?,
+        name if certificates::OPTIONS.contains(&name) => {
+            draft.no_redirects |=
+                certificates::apply(&mut draft.issuance, line, &mut draft.notices)?;
+        }
         "default_bind" => draft.bind = address::interfaces(line)?,
         "http_port" => draft.ports.http = port(line)?,
         "https_port" => draft.ports.https = port(line)?,
@@ -95,7 +84,10 @@ fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
         "admin" => admin(line)?,
         // No configuration is written to the disk.
         "persist_config" => _ = off(line)?,
-        _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+        _ => {
+            let known = [KNOWN, certificates::OPTIONS].concat();
+            return Err(refuse(&line.name, "global option", LATER, &known));
+        }
     }
     Ok(())
 }
@@ -173,16 +165,6 @@ fn protocols(draft: &mut Draft, line: &Line) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn disables_redirects(line: &Line) -> Result<bool, Error> {
-    let value = line.without_block()?.one("disable_redirects")?;
-    match value.text.as_str() {
-        "disable_redirects" => Ok(true),
-        _ => Err(value
-            .error(format!("auto_https {} is not supported", show(&value.text)))
-            .remedy("write disable_redirects, or http:// before the addresses to have no HTTPS")),
-    }
 }
 
 fn port(line: &Line) -> Result<u16, Error> {

@@ -42,6 +42,7 @@
 #![warn(missing_debug_implementations, unreachable_pub)]
 
 mod address;
+mod certificates;
 pub mod draft;
 pub mod envfile;
 mod environment;

@@ -16,7 +16,7 @@ use crate::storage::Storage;
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, environment, global, options, site, tree};
+use crate::{address, certificates, environment, global, options, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -273,8 +273,8 @@ fn take_over(
     if let Some(line) = &parts.bind {
         draft.bind = known(address::interfaces(line), errors).unwrap_or_default();
     }
-    let certificate = parts.tls.as_ref().map(address::tls).transpose();
-    draft.certificate = known(certificate, errors).flatten();
+    let tls = parts.tls.as_ref().map(certificates::tls).transpose();
+    draft.tls = known(tls, errors).flatten();
     draft.notices.append(&mut parts.notices);
     draft.settings.access_log = parts.access_log;
     draft.settings.routes = Routes(parts.routes);

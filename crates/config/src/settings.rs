@@ -1,12 +1,12 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod certificates;
 mod issuers;
 mod routes;
 mod storage;
 mod template;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::HubOptions;
@@ -18,6 +18,10 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use certificates::{
+    AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
+    LETS_ENCRYPT, SniSettings, ZERO_SSL,
+};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
     Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
@@ -60,21 +64,6 @@ impl ListenAddress {
             port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
         }
     }
-}
-
-/// Where the certificate of the HTTPS addresses comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum CertificateSettings {
-    /// The local authority makes it (B-065).
-    #[default]
-    Local,
-    /// From files in PEM.
-    Files {
-        /// The certificate and its chain.
-        certificate: PathBuf,
-        /// Its private key.
-        key: PathBuf,
-    },
 }
 
 /// The least bound of a request's head, in bytes: what hyper reads at once.
@@ -140,8 +129,10 @@ pub struct Settings {
     pub transport: TransportSettings,
     /// Where to listen; at least one.
     pub addresses: Vec<ListenAddress>,
-    /// What the HTTPS addresses show.
-    pub certificate: CertificateSettings,
+    /// What the HTTPS addresses show, by name.
+    pub certificates: Vec<Certified>,
+    /// What clients are shown that name no host that is served.
+    pub sni: SniSettings,
     /// The HTTP port whose requests are redirected to HTTPS (B-062).
     pub redirects: Option<u16>,
     /// Whether the root of the local authority is kept out of this machine's store (B-293).
@@ -171,7 +162,8 @@ impl Default for Settings {
             hub: HubOptions::new(Issuers::default()),
             transport: TransportSettings::History(HistorySettings::new("mercure.db".into())),
             addresses: Vec::new(),
-            certificate: CertificateSettings::default(),
+            certificates: Vec::new(),
+            sni: SniSettings::default(),
             redirects: None,
             skip_install_trust: false,
             proxies: TrustedProxies::default(),

@@ -7,8 +7,7 @@ use crate::settings::{CertificateSettings, Notice, TransportSettings, directory_
 impl Draft {
     /// `tls` beside addresses that speak plain HTTP.
     pub(super) fn warn_of_certificate(&mut self) {
-        if self.certificate.is_some() && !self.settings.addresses.iter().any(|address| address.tls)
-        {
+        if self.tls.is_some() && !self.settings.addresses.iter().any(|address| address.tls) {
             self.notices.push(Notice::warning(
                 "`tls` has no effect, because no address speaks HTTPS: write https:// before one, or remove the line",
             ));
@@ -33,7 +32,8 @@ impl Draft {
     /// Other users of the machine who may read the key of HTTPS, or replace the history.
     pub(super) fn warn_of_permissions(&mut self) {
         let mut exposed = Vec::new();
-        if let Some(CertificateSettings::Files { key, .. }) = &self.certificate {
+        let files = self.tls.as_ref().and_then(|tls| tls.files.as_ref());
+        if let Some(CertificateSettings::Files { key, .. }) = files {
             exposed.extend(folders::exposed_key(key));
         }
         if let TransportSettings::History(history) = &self.settings.transport {

@@ -200,7 +200,7 @@ impl Serving {
     /// TLS handshakes. They end with `shutdown`.
     pub(crate) fn start(
         listeners: Listeners,
-        tls: Option<&Tls>,
+        tls: &Tls,
         shutdown: Shutdown,
         context: impl Fn(Hosts, Option<TlsAcceptor>) -> Context,
     ) -> Self {
@@ -210,7 +210,7 @@ impl Serving {
             if !listener.hosts.is_empty() {
                 addresses.push(listener.address);
             }
-            let acceptor = tls.filter(|_| listener.tls).map(Tls::acceptor);
+            let acceptor = listener.tls.then(|| tls.acceptor());
             let context = context(listener.hosts, acceptor);
             accepting.spawn(accept(listener.socket, context));
         }

@@ -84,7 +84,7 @@ async fn serve_until_signal(
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
     let drain_timeout = settings.drain_timeout;
-    let tls = Tls::new(&settings.addresses, &settings.certificate)?;
+    let tls = Tls::new(&settings.certificates, &settings.sni)?;
     let opened = open(&settings.transport, &manager, &mut signals.stop).await?;
     let Some(storage) = opened else {
         return Ok(());
@@ -142,7 +142,7 @@ async fn open(
 fn start(
     settings: Settings,
     storage: &Storage,
-    tls: Option<Tls>,
+    tls: Tls,
     upkeep: &mut JoinSet<()>,
 ) -> Result<(Hub, Serving), Error> {
     let dispatch_timeout = settings.dispatch_timeout;
@@ -161,12 +161,10 @@ fn start(
     let descriptors = getrlimit(Resource::Nofile).current;
     let admission = Admission::new(&connections, descriptors, proxies.clone());
     let shutdown = Shutdown::default();
-    let site = Site::new(hub.clone(), proxies, routes, access_log, &shutdown.stopping)?;
-    let serving = Serving::start(
-        listeners,
-        tls.as_ref(),
-        shutdown.clone(),
-        |hosts, acceptor| Context {
+    let site = Site::new(hub.clone(), proxies, routes, access_log, &shutdown.stopping)?
+        .answering(tls.challenges());
+    let serving = Serving::start(listeners, &tls, shutdown.clone(), |hosts, acceptor| {
+        Context {
             site: site.for_hosts(hosts),
             acceptor,
             dispatch_timeout,
@@ -174,16 +172,14 @@ fn start(
             max_streams: connections.streams,
             admission: admission.clone(),
             shutdown: shutdown.clone(),
-        },
-    );
-    if let Some(tls) = tls {
-        let tls = Arc::new(tls);
-        if !skip_install_trust {
-            let tls = Arc::clone(&tls);
-            upkeep.spawn_blocking(move || tls.trust());
         }
-        upkeep.spawn(async move { tls.renew().await });
+    });
+    let tls = Arc::new(tls);
+    if !skip_install_trust {
+        let tls = Arc::clone(&tls);
+        upkeep.spawn_blocking(move || tls.trust());
     }
+    upkeep.spawn(async move { tls.renew().await });
     Ok((hub, serving))
 }
 

@@ -27,6 +27,7 @@ use self::access::Entry;
 use self::exchange::{AskHub, Exchange};
 use self::plan::{Step, plan};
 use crate::serve::proxies::Proxies;
+use crate::serve::tls::Challenges;
 
 /// The path that says whether the hub can store updates.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
@@ -97,6 +98,7 @@ pub(crate) struct Site {
     hosts: Arc<Hosts>,
     steps: Arc<Vec<Step>>,
     logs: bool,
+    challenges: Challenges,
 }
 
 impl Site {
@@ -121,7 +123,13 @@ impl Site {
             hosts: Arc::new(hosts),
             steps: Arc::new(plan(routes.0, stopping)?),
             logs,
+            challenges: Challenges::default(),
         })
+    }
+
+    /// The same site, which also answers authorities that check a name of this hub.
+    pub(crate) fn answering(self, challenges: Challenges) -> Self {
+        Self { challenges, ..self }
     }
 
     /// The same site for the hosts of a listener.
@@ -158,6 +166,9 @@ impl Site {
         };
         if parts.uri.path() == HEALTH_PATH {
             return self.health();
+        }
+        if let Some(answer) = self.challenges.answer(&parts) {
+            return answer;
         }
         let name = host.map(|host| host.host());
         if !self.hosts.serve(name.as_deref()) {

@@ -3,12 +3,13 @@
 mod authorities;
 mod global;
 mod tls;
+mod wanted;
 
 use std::net::IpAddr;
 
-pub(crate) use self::authorities::Issuance;
 pub(crate) use self::global::{OPTIONS, apply};
-pub(crate) use self::tls::{SiteTls, tls};
+pub(crate) use self::tls::tls;
+pub(crate) use self::wanted::{Issuance, SiteTls};
 use crate::error::Error;
 use crate::settings::{AcmeSettings, CertificateSettings, Certified, ListenAddress};
 

@@ -1,10 +1,10 @@
-//! The authorities that issue certificates by ACME: what the global options and a site's `tls` say of them.
+//! The authorities that issue certificates by ACME, and the lines that name them.
 
 use std::path::PathBuf;
 
 use url::Url;
 
-use super::tls::SiteTls;
+use super::wanted::{Issuance, Issuer, SiteTls, Wanted};
 use crate::error::Error;
 use crate::lexer::Word;
 use crate::settings::{
@@ -14,92 +14,32 @@ use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
 
-/// What the global options say of certificates.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Issuance {
-    /// `cert_issuer` and `local_certs`, in their order.
-    pub issuers: Vec<Issuer>,
-    /// What holds for every authority that does not say it itself.
-    pub common: Wanted,
-    /// `key_type`.
-    pub key: Option<KeyKind>,
-    /// Whether no certificate is made or ordered by itself (`auto_https off`).
-    pub off: bool,
-    /// `default_sni` and `fallback_sni`.
-    pub sni: SniSettings,
-}
-
-impl Issuance {
-    fn is_local(&self) -> bool {
-        matches!(self.issuers.as_slice(), [Issuer::Internal(_)])
-    }
-}
-
-/// What issues certificates.
-#[derive(Debug, Clone)]
-pub(crate) enum Issuer {
-    /// The local authority.
-    Internal(Word),
-    /// An authority that speaks ACME.
-    Acme(Wanted),
-}
-
-/// What the configuration says of an authority.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
-    pub directory: Option<Url>,
-    pub email: Option<String>,
-    pub roots: Option<PathBuf>,
-    pub binding: Option<Binding>,
-    pub no_http: bool,
-    pub no_alpn: bool,
-}
-
-impl Wanted {
-    /// The same with what is missing taken from `other`.
-    fn or(&self, other: &Self) -> Self {
-        // A key belongs to the authority for which it is written.
-        let is_same = self.directory.is_none() || self.directory == other.directory;
-        Self {
-            directory: self.directory.clone().or_else(|| other.directory.clone()),
-            email: self.email.clone().or_else(|| other.email.clone()),
-            roots: self.roots.clone().or_else(|| other.roots.clone()),
-            binding: self
-                .binding
-                .clone()
-                .or_else(|| other.binding.clone().filter(|_| is_same)),
-            no_http: self.no_http || other.no_http,
-            no_alpn: self.no_alpn || other.no_alpn,
-        }
-    }
-
-    fn into_settings(self) -> Result<AuthoritySettings, Error> {
-        let directory = match self.directory {
-            Some(directory) => directory,
-            None => known(LETS_ENCRYPT)?,
-        };
-        let is_zero_ssl = directory.as_str() == ZERO_SSL;
-        let binding = match self.binding {
-            None if is_zero_ssl => Some(Binding::ZeroSsl(None)),
-            binding => binding,
-        };
-        if binding == Some(Binding::ZeroSsl(None)) && self.email.is_none() {
-            return Err(Error::new("ZeroSSL needs an email address for its account")
-                .remedy("write `email <address>` in the global options"));
-        }
-        Ok(AuthoritySettings {
-            directory,
-            email: self.email,
-            roots: self.roots,
-            binding,
-            http_challenge: !self.no_http,
-            alpn_challenge: !self.no_alpn,
-        })
-    }
-}
-
 fn known(url: &str) -> Result<Url, Error> {
     Url::parse(url).map_err(Error::from_cause)
+}
+
+fn settings(wanted: Wanted) -> Result<AuthoritySettings, Error> {
+    let directory = match wanted.directory {
+        Some(directory) => directory,
+        None => known(LETS_ENCRYPT)?,
+    };
+    let is_zero_ssl = directory.as_str() == ZERO_SSL;
+    let binding = match wanted.binding {
+        None if is_zero_ssl => Some(Binding::ZeroSsl(None)),
+        binding => binding,
+    };
+    if binding == Some(Binding::ZeroSsl(None)) && wanted.email.is_none() {
+        return Err(Error::new("ZeroSSL needs an email address for its account")
+            .remedy("write `email <address>` in the global options"));
+    }
+    Ok(AuthoritySettings {
+        directory,
+        email: wanted.email,
+        roots: wanted.roots,
+        binding,
+        http_challenge: !wanted.no_http,
+        alpn_challenge: !wanted.no_alpn,
+    })
 }
 
 /// Who issues the certificates of a site, if it or the global options say so; `None` for the local authority.
@@ -144,8 +84,7 @@ pub(super) fn of(
             });
         }
     }
-    let authorities: Result<Vec<_>, Error> =
-        wanted.into_iter().map(Wanted::into_settings).collect();
+    let authorities: Result<Vec<_>, Error> = wanted.into_iter().map(settings).collect();
     Ok(Some(AcmeSettings {
         authorities: authorities?,
         key: key.unwrap_or_default(),

@@ -1,9 +1,8 @@
 //! The global options about certificates (B-293).
 
-use super::authorities::{
-    Issuance, Issuer, directory, email, issuer, key_binding, key_kind, roots,
-};
+use super::authorities::{directory, email, issuer, key_binding, key_kind, roots};
 use super::tls::{without_demand, without_dns};
+use super::wanted::{Issuance, Issuer};
 use crate::error::Error;
 use crate::lexer::Word;
 use crate::settings::Notice;

@@ -81,76 +81,68 @@ fn the_name_decides() {
     assert_eq!(told("https://a.b", "", "tls a b"), ["a.b: files"]);
 }
 
+/// Global options, the lines of a site, and who is asked.
+const ASKED: &[(&str, &str, &str)] = &[
+    (
+        "email a@b.test",
+        "",
+        "acme-v02.api.letsencrypt.org a@b.test, then acme.zerossl.com by email",
+    ),
+    (
+        "",
+        "tls a@b.test",
+        "acme-v02.api.letsencrypt.org a@b.test, then acme.zerossl.com by email",
+    ),
+    (CA, "", "ca.test"),
+    (
+        "acme_ca https://ca.test/dir\nemail a@b.test",
+        "",
+        "ca.test a@b.test",
+    ),
+    (
+        "acme_ca https://ca.test/dir\nacme_eab {\n key_id k\n mac_key c2VjcmV0\n}",
+        "",
+        "ca.test as k",
+    ),
+    (ca, "tls {\n ca https://other.test/\n}", "other.test"),
+    (
+        ca,
+        "tls {\n issuer acme https://other.test/\n}",
+        "other.test",
+    ),
+    (
+        "acme_ca https://ca.test/dir\nacme_eab k c2VjcmV0",
+        "tls {\n issuer acme {\n dir https://other.test/\n email a@b.test\n }\n}",
+        "other.test a@b.test",
+    ),
+    ("local_certs", "", "local"),
+    ("cert_issuer internal", "", "local"),
+    ("", "tls internal", "local"),
+    (
+        "local_certs",
+        "tls a@b.test",
+        "acme-v02.api.letsencrypt.org a@b.test, then acme.zerossl.com by email",
+    ),
+    ("local_certs", "tls {\n key_type p384\n}", "local"),
+    (
+        "email a@b.test\ncert_issuer zerossl",
+        "",
+        "acme.zerossl.com by email",
+    ),
+    ("cert_issuer zerossl key", "", "acme.zerossl.com by key"),
+    (
+        "cert_issuer acme https://a.test/\ncert_issuer acme https://b.test/",
+        "",
+        "a.test, then b.test",
+    ),
+];
+
+const CA: &str = "acme_ca https://ca.test/dir";
+
 /// Global options and the directive say who is asked, in which order (B-064, B-293).
 #[test]
 fn who_is_asked() {
-    let ca = "acme_ca https://ca.test/dir";
-    for (global, site, expected) in [
-        (
-            "email a@b.test",
-            "",
-            format!("{LE} a@b.test, then acme.zerossl.com by email"),
-        ),
-        (
-            "",
-            "tls a@b.test",
-            format!("{LE} a@b.test, then acme.zerossl.com by email"),
-        ),
-        (ca, "", "ca.test".to_owned()),
-        (
-            "acme_ca https://ca.test/dir\nemail a@b.test",
-            "",
-            "ca.test a@b.test".to_owned(),
-        ),
-        (
-            "acme_ca https://ca.test/dir\nacme_eab {\n key_id k\n mac_key c2VjcmV0\n}",
-            "",
-            "ca.test as k".to_owned(),
-        ),
-        (
-            ca,
-            "tls {\n ca https://other.test/\n}",
-            "other.test".to_owned(),
-        ),
-        (
-            ca,
-            "tls {\n issuer acme https://other.test/\n}",
-            "other.test".to_owned(),
-        ),
-        (
-            "acme_ca https://ca.test/dir\nacme_eab k c2VjcmV0",
-            "tls {\n issuer acme {\n dir https://other.test/\n email a@b.test\n }\n}",
-            "other.test a@b.test".to_owned(),
-        ),
-        ("local_certs", "", "local".to_owned()),
-        ("cert_issuer internal", "", "local".to_owned()),
-        ("", "tls internal", "local".to_owned()),
-        (
-            "local_certs",
-            "tls a@b.test",
-            format!("{LE} a@b.test, then acme.zerossl.com by email"),
-        ),
-        (
-            "local_certs",
-            "tls {\n key_type p384\n}",
-            "local".to_owned(),
-        ),
-        (
-            "email a@b.test\ncert_issuer zerossl",
-            "",
-            "acme.zerossl.com by email".to_owned(),
-        ),
-        (
-            "cert_issuer zerossl key",
-            "",
-            "acme.zerossl.com by key".to_owned(),
-        ),
-        (
-            "cert_issuer acme https://a.test/\ncert_issuer acme https://b.test/",
-            "",
-            "a.test, then b.test".to_owned(),
-        ),
-    ] {
+    for (global, site, expected) in ASKED {
         let told = told("hub.example.com", global, site);
         assert_eq!(
             told,
@@ -159,7 +151,7 @@ fn who_is_asked() {
         );
     }
     // An authority of one's own may certify an internal name, if the site asks for it.
-    assert_eq!(told("hub.internal", ca, ""), ["hub.internal: local"]);
+    assert_eq!(told("hub.internal", CA, ""), ["hub.internal: local"]);
     assert_eq!(
         told(
             "localhost hub.internal",

@@ -1,46 +1,13 @@
 //! The `tls` directive of a site.
 
-use super::authorities::{
-    Issuer, Wanted, binding, directory, email, is_email, issuer, key_kind, roots,
-};
+use super::authorities::{binding, directory, email, is_email, issuer, key_kind, roots};
+use super::wanted::{Issuer, SiteTls};
 use crate::error::Error;
 use crate::lexer::Word;
-use crate::settings::{CertificateSettings, KeyKind};
+use crate::settings::CertificateSettings;
 use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
-
-/// What the `tls` directive of a site says.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SiteTls {
-    /// The files of the certificate.
-    pub files: Option<CertificateSettings>,
-    /// Who issues it, in this order.
-    pub issuers: Vec<Issuer>,
-    /// What holds for each of them that does not say it itself.
-    pub common: Wanted,
-    /// `key_type`.
-    pub key: Option<KeyKind>,
-    /// Whether TLS 1.2 is refused.
-    pub only_tls13: bool,
-}
-
-impl SiteTls {
-    /// Whether it says who issues the certificate, or how.
-    pub(crate) fn names_issuer(&self) -> bool {
-        let Wanted {
-            directory,
-            email,
-            roots,
-            binding,
-            no_http: _,
-            no_alpn: _,
-        } = &self.common;
-        let is_named =
-            directory.is_some() || email.is_some() || roots.is_some() || binding.is_some();
-        is_named || !self.issuers.is_empty()
-    }
-}
 
 /// Lines of the block of `tls` that are not supported yet.
 const LATER: &[&str] = &[
@@ -68,7 +35,7 @@ const KNOWN: &[&str] = &["ca", "ca_root", "eab", "issuer", "key_type", "protocol
 ///
 /// # Errors
 ///
-/// Words or lines of its block that are none of its forms.
+/// A word, or a line of its block, that it does not have.
 pub(crate) fn tls(line: &Line) -> Result<SiteTls, Error> {
     let mut site = SiteTls::default();
     match line.args.as_slice() {

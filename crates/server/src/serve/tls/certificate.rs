@@ -61,6 +61,16 @@ pub(super) fn certified(
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// Puts them together without reading the certificate, which may have an extension that the library does not know.
+pub(super) fn unchecked(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let key = provider.key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(chain, key))
+}
+
 /// Reads a chain and its key from PEM files.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Writes a certificate of its own for a name, and its key.
+/// Writes a self-signed certificate for a name, and its key.
 fn files(folder: &std::path::Path, name: &str) -> CertificateSettings {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let (certificate, key) = (folder.join("c.pem"), folder.join("k.pem"));

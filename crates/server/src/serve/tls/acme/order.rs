@@ -17,7 +17,7 @@ use super::refusal::{is_because, problem_text, told};
 use super::store::Issued;
 use super::stored::Stored;
 use crate::serve::log::in_one_line;
-use crate::serve::tls::certificate::certified;
+use crate::serve::tls::certificate::unchecked;
 use crate::serve::tls::challenges::{Challenges, Offered};
 
 /// How often and how long to ask whether a challenge was checked, or a certificate is ready.
@@ -195,7 +195,7 @@ fn proving(
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&pair)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
-    Ok(certified(vec![certificate.der().clone()], key)?)
+    Ok(unchecked(vec![certificate.der().clone()], key)?)
 }
 
 /// Gets the certificate of an order that is ready.

@@ -172,7 +172,7 @@ impl Store {
         }
     }
 
-    /// The files of a certificate: its chain, its key and what is said of it.
+    /// The files of a certificate: its chain, its key and a description.
     fn files(&self, directory: &Url, name: &str) -> [PathBuf; 3] {
         let name = safe(name);
         let folder = self
@@ -183,7 +183,7 @@ impl Store {
         ["crt", "key", "json"].map(|ending| folder.join(format!("{name}.{ending}")))
     }
 
-    /// The files of an account: what is said of it, and its key.
+    /// The files of an account: a description, and its key.
     fn account_files(&self, directory: &Url, email: Option<&str>) -> [PathBuf; 2] {
         let email = safe(email.unwrap_or("default"));
         let user = email.split('@').next().unwrap_or_default();

@@ -32,7 +32,7 @@ impl Stored {
     /// Reads a chain and its key in PEM.
     ///
     /// # Errors
-    /// They are none, or do not belong together.
+    /// One of them cannot be read, or they do not belong together.
     pub(super) fn parse(
         chain: &[u8],
         key: &[u8],

@@ -6,6 +6,7 @@ mod stores;
 use std::path::PathBuf;
 
 use crate::address;
+use crate::certificates::{self, SiteTls};
 use crate::draft::Draft;
 use crate::environment;
 use crate::error::Error;
@@ -14,8 +15,7 @@ use crate::global::{self, Globals};
 use crate::options;
 use crate::routes::{self, Order};
 use crate::settings::{
-    Action, CertificateSettings, ListenAddress, Loaded, Notice, Route, Routes, Settings,
-    SiteSettings,
+    Action, ListenAddress, Loaded, Notice, Route, Routes, Settings, SiteSettings,
 };
 use crate::source::{Environment, Place};
 use crate::storage::Storage;
@@ -40,7 +40,7 @@ pub(crate) struct Assembly<'a> {
 struct Site {
     settings: SiteSettings,
     /// What its `tls` says.
-    certificate: Option<CertificateSettings>,
+    tls: Option<SiteTls>,
 }
 
 /// A hub, and where its block stands.
@@ -86,15 +86,15 @@ impl<'a> Assembly<'a> {
             bind: bind.clone(),
             ..address
         });
-        let certificate = parts.tls.as_ref().map(address::tls).transpose();
+        let tls = parts.tls.as_ref().map(certificates::tls).transpose();
         self.sites.push(Site {
             settings: SiteSettings {
                 addresses: bound.collect(),
-                certificate: CertificateSettings::default(),
+                certificates: Vec::new(),
                 routes: Routes(parts.routes),
                 access_log: parts.access_log,
             },
-            certificate: known(certificate, &mut self.errors).flatten(),
+            tls: known(tls, &mut self.errors).flatten(),
         });
         if let Some(mercure) = parts.mercure {
             self.add_hub(mercure);
@@ -164,6 +164,12 @@ impl<'a> Assembly<'a> {
         let mut errors = Vec::new();
         let mut sites = Vec::new();
         let mut notices = Vec::new();
+        let issuance = &self.globals.issuance;
+        let ports = self.globals.ports;
+        let redirects = Some(ports.http).filter(|_| !self.globals.no_redirects);
+        let addresses = self.sites.iter().flat_map(|site| &site.settings.addresses);
+        let is_plain = |one: &ListenAddress| !one.tls && one.port == ports.http;
+        let http = redirects.is_some() || addresses.clone().any(is_plain);
         for mut site in self.sites {
             for hub in site.settings.routes.hubs() {
                 if let Some(hub) = self.hubs.get_mut(hub) {
@@ -174,7 +180,8 @@ impl<'a> Assembly<'a> {
                     hub.draft.program = self.globals.program.clone();
                 }
             }
-            let finished = sites::finish(&mut site.settings, site.certificate, &mut notices);
+            let tls = site.tls.as_ref();
+            let finished = sites::finish(&mut site.settings, tls, issuance, http, &mut notices);
             errors.extend(finished.err());
             sites.push(site.settings);
         }
@@ -187,7 +194,8 @@ impl<'a> Assembly<'a> {
         Error::all(errors)?;
         let stores = stores::share(&mut finished)?;
         let mut program = self.globals.program;
-        program.redirects = Some(self.globals.ports.http).filter(|_| !self.globals.no_redirects);
+        program.redirects = redirects;
+        program.sni = self.globals.issuance.sni;
         let mut all: Vec<Notice> = self.globals.notices;
         let mut hubs = Vec::new();
         for (_, Finished { hub, notices, .. }) in finished {

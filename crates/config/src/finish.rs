@@ -12,8 +12,8 @@ use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
 use crate::error::Error;
 use crate::origins::without_credentials;
 use crate::settings::{
-    CertificateSettings, HubSettings, IssuerSettings, ListenAddress, Loaded, Notice, Routes,
-    Settings, SiteSettings, TransportSettings,
+    HubSettings, IssuerSettings, ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings,
+    TransportSettings,
 };
 use crate::verifiers;
 
@@ -69,7 +69,7 @@ impl Draft {
     pub fn finish_alone(self) -> Result<Loaded, Error> {
         let site = SiteSettings {
             addresses: self.addresses.clone(),
-            certificate: CertificateSettings::default(),
+            certificates: Vec::new(),
             routes: Routes::of_hub(0),
             access_log: false,
         };

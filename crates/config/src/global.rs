@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::address::{self, Ports};
+use crate::certificates::{self, Issuance};
 use crate::error::Error;
 use crate::levels::Levels;
 use crate::lexer::Word;
@@ -16,31 +17,16 @@ use crate::value;
 
 /// Global options of the existing server that are not supported yet.
 pub(crate) const LATER: &[&str] = &[
-    "acme_ca",
-    "acme_ca_root",
-    "acme_dns",
-    "acme_eab",
-    "cert_issuer",
-    "default_sni",
-    "email",
-    "fallback_sni",
     "frankenphp",
     "grace_period",
-    "key_type",
-    "local_certs",
     "metrics",
-    "ocsp_stapling",
-    "on_demand_tls",
     "pki",
-    "preferred_chains",
-    "renew_interval",
     "shutdown_delay",
     "storage",
 ];
 
 const KNOWN: &[&str] = &[
     "admin",
-    "auto_https",
     "debug",
     "default_bind",
     "experimental_http3",
@@ -76,6 +62,8 @@ pub(crate) struct Globals {
     pub bind: Vec<IpAddr>,
     /// `auto_https disable_redirects` (B-062).
     pub no_redirects: bool,
+    /// What they say of certificates.
+    pub issuance: Issuance,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
 }
@@ -91,7 +79,10 @@ pub(crate) fn apply(globals: &mut Globals, lines: &[Line]) -> Result<(), Error> 
 
 fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     match line.name.text.as_str() {
-        "auto_https" => globals.no_redirects |= disables_redirects(line)?,
+        name if certificates::OPTIONS.contains(&name) => {
+            globals.no_redirects |=
+                certificates::apply(&mut globals.issuance, line, &mut globals.notices)?;
+        }
         "default_bind" => globals.bind = address::interfaces(line)?,
         "http_port" => globals.ports.http = port(line)?,
         "https_port" => globals.ports.https = port(line)?,
@@ -111,7 +102,10 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         "admin" => admin(line)?,
         // No configuration is written to the disk.
         "persist_config" => _ = off(line)?,
-        _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+        _ => {
+            let known = [KNOWN, certificates::OPTIONS].concat();
+            return Err(refuse(&line.name, "global option", LATER, &known));
+        }
     }
     Ok(())
 }
@@ -189,16 +183,6 @@ fn protocols(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn disables_redirects(line: &Line) -> Result<bool, Error> {
-    let value = line.without_block()?.one("disable_redirects")?;
-    match value.text.as_str() {
-        "disable_redirects" => Ok(true),
-        _ => Err(value
-            .error(format!("auto_https {} is not supported", show(&value.text)))
-            .remedy("write disable_redirects, or http:// before the addresses to have no HTTPS")),
-    }
 }
 
 fn port(line: &Line) -> Result<u16, Error> {

@@ -43,6 +43,7 @@
 
 mod address;
 mod assembly;
+mod certificates;
 pub mod draft;
 pub mod envfile;
 mod environment;

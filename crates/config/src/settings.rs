@@ -1,12 +1,12 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod certificates;
 mod issuers;
 mod routes;
 mod storage;
 mod template;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::HubOptions;
@@ -17,6 +17,10 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use certificates::{
+    AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
+    LETS_ENCRYPT, SniSettings, ZERO_SSL,
+};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
     Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
@@ -63,21 +67,6 @@ impl ListenAddress {
             port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
         }
     }
-}
-
-/// Where the certificate of the HTTPS addresses comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum CertificateSettings {
-    /// The local authority makes it (B-065).
-    #[default]
-    Local,
-    /// From files in PEM.
-    Files {
-        /// The certificate and its chain.
-        certificate: PathBuf,
-        /// Its private key.
-        key: PathBuf,
-    },
 }
 
 /// The least bound of a request's head, in bytes: what hyper reads at once.
@@ -152,8 +141,8 @@ pub struct Settings {
 pub struct SiteSettings {
     /// Where to listen; at least one.
     pub addresses: Vec<ListenAddress>,
-    /// What its HTTPS addresses show.
-    pub certificate: CertificateSettings,
+    /// What its HTTPS addresses show, by name.
+    pub certificates: Vec<Certified>,
     /// What it does with requests.
     pub routes: Routes,
     /// Whether its requests are logged (`log`).
@@ -176,6 +165,8 @@ pub struct HubSettings {
 /// What all sites and hubs share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgramSettings {
+    /// What clients are shown that name no host that is served.
+    pub sni: SniSettings,
     /// The HTTP port whose requests are redirected to HTTPS (B-062).
     pub redirects: Option<u16>,
     /// Whether the root of the local authority is kept out of this machine's store (B-293).
@@ -195,6 +186,7 @@ pub struct ProgramSettings {
 impl Default for ProgramSettings {
     fn default() -> Self {
         Self {
+            sni: SniSettings::default(),
             redirects: None,
             skip_install_trust: false,
             proxies: TrustedProxies::default(),

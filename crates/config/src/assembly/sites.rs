@@ -1,32 +1,35 @@
 //! A site on its own: its interfaces, its certificate, and what it may get wrong.
 
-use crate::address;
+use crate::certificates::{self, Issuance, SiteTls};
 use crate::error::Error;
 use crate::folders;
 use crate::settings::{CertificateSettings, ListenAddress, Notice, SiteSettings};
 
-/// Checks a site; `certificate` is what its `tls` says.
+/// Checks a site, and finds the certificates of its HTTPS addresses; `tls` is what its directive says, and `http`
+/// whether the program listens for plain HTTP where an authority looks for the answer to a challenge.
 ///
 /// # Errors
 ///
-/// An address without a certificate.
+/// An address that no source certifies, or sources that contradict each other.
 pub(super) fn finish(
     site: &mut SiteSettings,
-    certificate: Option<CertificateSettings>,
+    tls: Option<&SiteTls>,
+    issuance: &Issuance,
+    http: bool,
     notices: &mut Vec<Notice>,
 ) -> Result<(), Error> {
     let addresses = &site.addresses;
-    if certificate.is_some() && !addresses.iter().any(|address| address.tls) {
+    if tls.is_some() && !addresses.iter().any(|address| address.tls) {
         notices.push(Notice::warning(
             "`tls` has no effect, because no address speaks HTTPS: write https:// before one, or remove the line",
         ));
     }
     notices.extend(of_hosts(addresses));
-    address::check_certificates(addresses, certificate.as_ref())?;
-    if let Some(CertificateSettings::Files { key, .. }) = &certificate {
+    site.certificates = certificates::certify(addresses, tls, issuance, http)?;
+    let files = tls.and_then(|tls| tls.files.as_ref());
+    if let Some(CertificateSettings::Files { key, .. }) = files {
         notices.extend(folders::exposed_key(key).map(Notice::warning));
     }
-    site.certificate = certificate.unwrap_or_default();
     Ok(())
 }
 

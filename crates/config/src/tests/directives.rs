@@ -330,8 +330,12 @@ fn global_options_are_read_or_refused() {
         ":80\nmercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
     for (options, expected) in [
         (
-            "email a@example.com",
-            "Caddyfile:2:1: the global option `email` is not supported yet",
+            "grace_period 5s",
+            "Caddyfile:2:1: the global option `grace_period` is not supported yet",
+        ),
+        (
+            "acme_dns cloudflare",
+            "Caddyfile:2:1: certificates by the DNS",
         ),
         ("debgu", "did you mean `debug`?"),
         ("debug on", "takes no argument"),
@@ -339,7 +343,7 @@ fn global_options_are_read_or_refused() {
         ("admin :2019", "the admin listener is not supported yet"),
         ("log {\n levle x\n}", "did you mean `level`?"),
         ("servers {\n protocols h4\n}", "`h4` is not a protocol"),
-        ("auto_https off", "auto_https `off` is not supported"),
+        ("auto_https none", "auto_https `none` is unknown"),
         ("http_port 70000", "not a port up to 65535"),
         ("servers :80 {\n}", "`servers` of one listener"),
         ("servers {\n timeouts\n}", "`timeouts` is not supported yet"),

@@ -40,11 +40,7 @@ impl Program {
     ///
     /// # Errors
     /// A hub cannot be built, or an address cannot be bound.
-    pub(crate) fn start(
-        settings: Settings,
-        stores: Vec<Store>,
-        tls: Option<&Tls>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(settings: Settings, stores: Vec<Store>, tls: &Tls) -> Result<Self, Error> {
         let Settings {
             sites,
             hubs,
@@ -55,7 +51,7 @@ impl Program {
         key_sets::follow(key_sets_of(&hubs), &mut keys)?;
         let hubs = Hubs::build(hubs, stores)?;
         let shutdown = Shutdown::default();
-        let plan = plan(sites, &program, &shutdown.stopping)?;
+        let plan = plan(sites, &program, tls, &shutdown.stopping)?;
         let mut serving = Serving::new(shutdown.clone());
         let prepared = serving.prepare(plan)?;
         let descriptors = getrlimit(Resource::Nofile).current;
@@ -124,6 +120,7 @@ fn key_sets_of(hubs: &[HubSettings]) -> Vec<talaria_config::key_set::KeySetSourc
 fn plan(
     sites: Vec<SiteSettings>,
     program: &ProgramSettings,
+    tls: &Tls,
     stopping: &CancellationToken,
 ) -> Result<Plan, Error> {
     let proxies = Proxies::from(program.proxies.clone());
@@ -134,20 +131,20 @@ fn plan(
         let site = Site::new(proxies.clone(), routes, logs, stopping)?;
         served.push((site, settings));
     }
-    let empty = |tls| Sites::new(proxies.clone(), tls);
+    let empty = |is_encrypted| Sites::new(proxies.clone(), tls.challenges(), is_encrypted);
     Plan::new(&served, program.redirects, empty)
 }
 
 /// What the connections of a listener are served with.
 fn context<'a>(
     program: &'a ProgramSettings,
-    tls: Option<&'a Tls>,
+    tls: &'a Tls,
     admission: &'a Admission,
     shutdown: &'a Shutdown,
 ) -> impl Fn(Arc<ArcSwap<Sites>>, bool, CancellationToken) -> Context + 'a {
     move |sites, is_encrypted, closing| Context {
         sites,
-        acceptor: tls.filter(|_| is_encrypted).map(Tls::acceptor),
+        acceptor: is_encrypted.then(|| tls.acceptor()),
         dispatch_timeout: program.dispatch_timeout,
         head: program.connections.head,
         max_streams: program.connections.streams,

@@ -75,7 +75,9 @@ async fn serve_until_signal(
 ) -> Result<(), Error> {
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
-    let tls = Tls::new(&settings.sites)?;
+    let sites = settings.sites.iter();
+    let certified: Vec<_> = sites.flat_map(|site| site.certificates.clone()).collect();
+    let tls = Tls::new(&certified, &settings.program.sni)?;
     let opened = open(settings.stores.clone(), &manager, &mut signals.stop).await?;
     let Some(stores) = opened else {
         return Ok(());
@@ -83,10 +85,8 @@ async fn serve_until_signal(
     let mut upkeep = JoinSet::new();
     upkeep.spawn(log.count_refusals());
     let skip_install_trust = settings.program.skip_install_trust;
-    let program = Program::start(settings, stores, tls.as_ref())?;
-    if let Some(tls) = tls {
-        keep(tls, skip_install_trust, &mut upkeep);
-    }
+    let program = Program::start(settings, stores, &tls)?;
+    keep(tls, skip_install_trust, &mut upkeep);
     let addresses = program.addresses();
     for address in &addresses {
         tracing::info!(%address, "listening");

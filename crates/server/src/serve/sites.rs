@@ -16,6 +16,7 @@ use talaria_transport::Health;
 
 use crate::serve::proxies::Proxies;
 use crate::serve::site::Site;
+use crate::serve::tls::Challenges;
 
 /// The path that says whether the hub can store updates.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
@@ -37,6 +38,8 @@ pub(crate) struct Sites {
     /// Every hub of the program, whose health is one.
     hubs: Arc<[Hub]>,
     proxies: Proxies,
+    /// What authorities ask that check a name.
+    challenges: Challenges,
 }
 
 /// The HTTPS ports of hosts.
@@ -50,7 +53,7 @@ pub(crate) struct Redirects {
 
 impl Sites {
     /// A listener without a site.
-    pub(crate) fn new(proxies: Proxies, tls: bool) -> Self {
+    pub(crate) fn new(proxies: Proxies, challenges: Challenges, tls: bool) -> Self {
         Self {
             named: BTreeMap::new(),
             wildcards: BTreeMap::new(),
@@ -60,6 +63,7 @@ impl Sites {
             tls,
             hubs: Arc::new([]),
             proxies,
+            challenges,
         }
     }
 
@@ -149,6 +153,9 @@ impl Sites {
         };
         if parts.uri.path() == HEALTH_PATH {
             return self.health();
+        }
+        if let Some(answer) = self.challenges.answer(&parts) {
+            return answer;
         }
         let name = host.map(|host| host.host());
         let Some(site) = self.of(name.as_deref()) else {
@@ -252,7 +259,7 @@ mod tests {
     use super::*;
 
     fn none(tls: bool) -> Sites {
-        Sites::new(Proxies::default(), tls)
+        Sites::new(Proxies::default(), Challenges::default(), tls)
     }
 
     fn site() -> Site {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::address::Ports;
 use crate::settings::{CertificateSettings, IssuerSettings, KeySource, Notice, Settings};
@@ -37,6 +38,8 @@ pub struct Draft {
     pub(crate) notices: Vec<Notice>,
     /// Which keys are empty, and the variables that are missing in them.
     pub(crate) missing: Vec<String>,
+    /// The files that were imported.
+    pub(crate) imported: Vec<PathBuf>,
     written: BTreeSet<&'static str>,
 }
 

@@ -49,6 +49,7 @@ impl Draft {
         Ok(Loaded {
             settings: self.settings,
             notices: self.notices,
+            imported: self.imported,
         })
     }
 

@@ -1,6 +1,9 @@
 //! Global options (B-290 to B-299).
 
+use std::time::Duration;
+
 use crate::address;
+use crate::admin;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::levels::Levels;
@@ -24,7 +27,6 @@ pub(crate) const LATER: &[&str] = &[
     "email",
     "fallback_sni",
     "frankenphp",
-    "grace_period",
     "key_type",
     "local_certs",
     "metrics",
@@ -33,7 +35,6 @@ pub(crate) const LATER: &[&str] = &[
     "pki",
     "preferred_chains",
     "renew_interval",
-    "shutdown_delay",
     "storage",
 ];
 
@@ -43,12 +44,14 @@ const KNOWN: &[&str] = &[
     "debug",
     "default_bind",
     "experimental_http3",
+    "grace_period",
     "http_port",
     "https_port",
     "log",
     "order",
     "persist_config",
     "servers",
+    "shutdown_delay",
     "skip_install_trust",
 ];
 
@@ -92,37 +95,18 @@ fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
         // It has its effect where the directives of the site are read.
         "order" => {}
         "experimental_http3" => without_http3(draft, &line.name),
-        "admin" => admin(line)?,
-        // No configuration is written to the disk.
-        "persist_config" => _ = off(line)?,
+        "admin" => admin::admin(draft, line)?,
+        "persist_config" => admin::persist_config(draft, line)?,
+        "grace_period" => draft.settings.grace_period = Some(time(line)?),
+        "shutdown_delay" => draft.settings.shutdown_delay = time(line)?,
         _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
     }
     Ok(())
 }
 
-/// `admin off`: this hub has no admin listener.
-fn admin(line: &Line) -> Result<(), Error> {
-    match off(line) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(line
-            .name
-            .error("the admin listener is not supported yet")
-            .remedy("remove the line, or write admin off")),
-    }
-}
-
-fn off(line: &Line) -> Result<&Word, Error> {
-    let value = line.without_block()?.one("off")?;
-    match value.text.as_str() {
-        "off" => Ok(value),
-        other => Err(value
-            .error(format!(
-                "{} has the value {}",
-                show(&line.name.text),
-                show(other)
-            ))
-            .remedy("write off")),
-    }
+/// The one duration of a line (B-295).
+fn time(line: &Line) -> Result<Duration, Error> {
+    value::duration(line.without_block()?.one("a duration")?)
 }
 
 /// `log` of the whole program: its level (B-298).

@@ -41,13 +41,16 @@
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
+pub mod adapt;
 mod address;
+mod admin;
 pub mod draft;
 pub mod envfile;
 mod environment;
 pub mod error;
 mod expand;
 mod finish;
+pub mod format;
 pub mod folders;
 mod global;
 mod issuer;

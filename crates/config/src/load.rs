@@ -16,7 +16,7 @@ use crate::storage::Storage;
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, environment, global, options, site, tree};
+use crate::{address, admin, environment, global, options, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -117,7 +117,7 @@ fn collect(
                 environment,
                 unset,
                 notices: &mut draft.notices,
-                read: &mut Vec::new(),
+                read: &mut draft.imported,
             };
             let snippets = known(environment::snippets(environment), &mut errors);
             let snippets = snippets.unwrap_or_default();
@@ -155,6 +155,7 @@ fn collect(
         }
         None => {}
     }
+    errors.extend(admin::from_environment(draft, environment).err());
     if let Some(levels) = environment(levels::VARIABLE) {
         let levels = Levels::parse(&levels, &mut draft.notices);
         draft.settings.log = known(levels, &mut errors).unwrap_or_default();
@@ -229,6 +230,7 @@ fn read_file(
         draft.settings.addresses = known(addresses, errors).unwrap_or_default();
     }
     let mercure = take_over(draft, site.body, &global, errors);
+    draft.imported.clone_from(&imported);
     imported.push(PathBuf::from(&file.name));
     let hidden: Vec<String> = imported
         .iter()

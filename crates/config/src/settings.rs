@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod admin;
 mod issuers;
 mod routes;
 mod storage;
@@ -18,6 +19,7 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use admin::{AdminAddress, AdminSettings};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
     Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
@@ -154,6 +156,12 @@ pub struct Settings {
     pub dispatch_timeout: Option<Duration>,
     /// Window in which streams end at shutdown; zero ends all at once (B-1022).
     pub drain_timeout: Duration,
+    /// How long requests under way may take at shutdown; `None` for half a second more than the window (B-295).
+    pub grace_period: Option<Duration>,
+    /// How long the program goes on serving after it was told to stop (B-295).
+    pub shutdown_delay: Duration,
+    /// The admin listener.
+    pub admin: AdminSettings,
     /// What connections may hold.
     pub connections: ConnectionSettings,
     /// What the site does with requests.
@@ -178,6 +186,9 @@ impl Default for Settings {
             key_sets: Vec::new(),
             dispatch_timeout: Some(Duration::from_secs(5)),
             drain_timeout: Duration::from_secs(3),
+            grace_period: None,
+            shutdown_delay: Duration::ZERO,
+            admin: AdminSettings::default(),
             connections: ConnectionSettings::default(),
             routes: Routes::default(),
             access_log: false,
@@ -193,4 +204,6 @@ pub struct Loaded {
     pub settings: Settings,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
+    /// The files that were imported, beside the configuration file itself.
+    pub imported: Vec<PathBuf>,
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::older;
 use crate::settings::Notice;
 use crate::suggestion::suggest;
-use crate::{environment, options};
+use crate::{admin, environment, options};
 
 /// Variables that look plausible and do nothing, and what to use instead (B-126).
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
@@ -57,7 +57,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
     ("MERCURE_LICENSE", "this hub needs no license"),
-    ("CADDY_ADMIN", "there is no admin API yet"),
 ];
 
 /// The variables of a configuration, which remember those that were read.
@@ -181,6 +180,7 @@ fn is_known(name: &str) -> bool {
         || name == environment::GLOBAL_OPTIONS
         || name == environment::SITE_DIRECTIVES
         || name == environment::EXTRA_CONFIG
+        || name == admin::VARIABLE
 }
 
 /// What to say about a variable that is not read by any configuration.

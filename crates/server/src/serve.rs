@@ -1,15 +1,19 @@
 //! Serving: the listeners, their connections, the site around the hub, and what the hub needs from this machine.
 
+pub(crate) mod admin;
 pub(crate) mod admission;
+pub(crate) mod autosave;
 pub(crate) mod client_error;
 pub(crate) mod clock;
 pub(crate) mod connection;
+pub(crate) mod control;
 pub(crate) mod handlers;
 pub(crate) mod incoming;
 pub(crate) mod key_sets;
 pub(crate) mod listen;
 pub(crate) mod lock;
 pub(crate) mod log;
+pub(crate) mod pidfile;
 pub(crate) mod proxies;
 pub(crate) mod report;
 pub(crate) mod requests;
@@ -22,3 +26,4 @@ pub(crate) mod storage;
 pub(crate) mod streams;
 pub(crate) mod systemd;
 pub(crate) mod tls;
+pub(crate) mod watch;

@@ -10,20 +10,23 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use talaria_config::settings::TransportSettings;
 use talaria_config::{Error, Level, Loaded, Settings};
 use talaria_hub::{Hub, HubBuilder};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::serve::admin::Admin;
 use crate::serve::admission::Admission;
 use crate::serve::connection::Context;
+use crate::serve::control::{Command, Control, Origin, ServedHub};
 use crate::serve::listen::{Listeners, Serving};
 use crate::serve::log::Log;
 use crate::serve::proxies::Proxies;
 use crate::serve::shutdown::Shutdown;
-use crate::serve::signals::{Signals, Stop};
+use crate::serve::signals::{self, Ignored, Reload, Signals, Stop};
 use crate::serve::site::Site;
 use crate::serve::storage::{self, Storage};
 use crate::serve::systemd::Manager;
 use crate::serve::tls::Tls;
-use crate::serve::{key_sets, report};
+use crate::serve::{key_sets, report, watch};
 
 /// Streams that did not end within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -32,9 +35,18 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 /// The exit code of a second signal (B-021).
 const FORCED: i32 = 2;
 
-/// Serves until a signal ends it. `ready` is called once, when the first address is listening, on a
-/// separate thread: it may print, and the reader of that may be slow.
+/// Serves what cannot be reloaded, until a signal ends it. `ready` is called once, when the first address is
+/// listening, on a separate thread: it may print, and the reader of that may be slow.
 pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'static) -> ExitCode {
+    serve_from(loaded, None, ready)
+}
+
+/// As [`serve`]; `origin` says what the configuration was read from and how another is read.
+pub(crate) fn serve_from(
+    loaded: Loaded,
+    origin: Option<Origin>,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -63,7 +75,17 @@ pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'sta
     }
     raise_file_limit();
     use_small_pages();
-    let outcome = runtime.block_on(serve_until_signal(loaded.settings, signals, ready, &log));
+    let (control, commands) = Control::new(origin);
+    let Signals { stop, reload, mut quit, ignored } = signals;
+    let asked = Asked { stop, reload, ignored, commands };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = quit.next() => force(&log, &control),
+            outcome = serve_until_signal(loaded.settings, asked, ready, &log, &control) => outcome,
+        }
+    });
+    control.leave();
     // What is left had its time, so nothing waits for it.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {
@@ -75,17 +97,27 @@ pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'sta
     }
 }
 
+/// What the program is asked from outside while it runs.
+struct Asked {
+    stop: Stop,
+    reload: Reload,
+    ignored: Ignored,
+    commands: mpsc::Receiver<Command>,
+}
+
 async fn serve_until_signal(
     settings: Settings,
-    mut signals: Signals,
+    mut asked: Asked,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
     log: &Log,
+    control: &Control,
 ) -> Result<(), Error> {
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
-    let drain_timeout = settings.drain_timeout;
+    let end = End::of(&settings);
+    let admin = settings.admin.clone();
     let tls = Tls::new(&settings.addresses, &settings.certificate)?;
-    let opened = open(&settings.transport, &manager, &mut signals.stop).await?;
+    let opened = open(&settings.transport, &manager, &mut asked.stop).await?;
     let Some(storage) = opened else {
         return Ok(());
     };
@@ -95,24 +127,44 @@ async fn serve_until_signal(
     for address in serving.addresses() {
         tracing::info!(%address, "listening");
     }
-    if let Some(address) = serving.addresses().first() {
-        let address = *address;
-        upkeep.spawn_blocking(move || ready(address));
+    control.serve(vec![ServedHub {
+        name: "default".to_owned(),
+        hub: hub.clone(),
+    }]);
+    let _admin = Admin::start(&admin, control.clone());
+    if let Some(file) = control.watched() {
+        upkeep.spawn(watch::watch(control.clone(), file));
     }
-    serve_until_stop(&manager, &hub, &serving, &mut signals).await;
+    if let Some(address) = serving.addresses().first() {
+        let (address, control) = (*address, control.clone());
+        upkeep.spawn_blocking(move || {
+            control.ready();
+            ready(address);
+        });
+    }
+    serve_until_stop(&manager, &hub, &serving, &mut asked, control).await;
+    control.begin_stop();
+    if !end.delay.is_zero() {
+        let delay = end.delay.as_secs_f64();
+        tracing::info!(delay, "told to stop; serving goes on until shutdown_delay is over");
+        tokio::select! {
+            () = tokio::time::sleep(end.delay) => {}
+            () = asked.stop.next() => force(log, control),
+        }
+    }
     tracing::info!(
-        drain_timeout = drain_timeout.as_secs_f64(),
+        drain_timeout = end.window.as_secs_f64(),
         "stopping; a second signal exits at once"
     );
     tokio::select! {
         // First, so that the manager learns of the stop even if a second signal waits.
         biased;
-        () = stop(&manager, hub, serving, drain_timeout) => {}
-        () = signals.stop.next() => force(log),
+        () = stop(&manager, hub, serving, &end) => {}
+        () = asked.stop.next() => force(log, control),
     }
     tokio::select! {
         () = storage.close() => {}
-        () = signals.stop.next() => force(log),
+        () = asked.stop.next() => force(log, control),
     }
     log.count_last_refusals();
     tracing::info!("stopped");
@@ -187,8 +239,16 @@ fn start(
     Ok((hub, serving))
 }
 
-/// Keeps the service manager informed until a signal stops the program.
-async fn serve_until_stop(manager: &Manager, hub: &Hub, serving: &Serving, signals: &mut Signals) {
+/// Keeps the service manager informed until a signal or the admin listener stops the program.
+async fn serve_until_stop(
+    manager: &Manager,
+    hub: &Hub,
+    serving: &Serving,
+    asked: &mut Asked,
+    control: &Control,
+) {
+    // The reload that a signal asked for; at most one.
+    let mut reloading = JoinSet::new();
     let addresses = serving.addresses().iter().map(ToString::to_string);
     let addresses: Vec<_> = addresses.collect();
     let status = format!("Serving on {}", addresses.join(", "));
@@ -196,21 +256,40 @@ async fn serve_until_stop(manager: &Manager, hub: &Hub, serving: &Serving, signa
     loop {
         tokio::select! {
             never = &mut serves => match never {},
-            () = signals.stop.next() => return,
-            name = signals.ignored.next() => tracing::warn!(
+            () = asked.stop.next() => return,
+            name = asked.ignored.next() => tracing::warn!(
                 signal = name,
-                "ignored: reload is not supported yet; restart the hub"
+                "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
             ),
+            () = asked.reload.next() => {
+                if reloading.is_empty() {
+                    reloading.spawn(signals::reload(control.clone()));
+                }
+            }
+            Some(_) = reloading.join_next() => {}
+            Some(command) = asked.commands.recv() => match command {
+                Command::Stop { done } => {
+                    control.begin_stop();
+                    // The client may be gone.
+                    _ = done.send(());
+                    return;
+                }
+                Command::Reload { done, .. } => {
+                    let error = Error::new("this version cannot reload its configuration yet")
+                        .remedy("restart the hub; its clients come back and miss nothing");
+                    _ = done.send(Err(error));
+                }
+            },
         }
     }
 }
 
 /// Closes the listeners, ends every stream within the window, and cuts the connections that are left.
-async fn stop(manager: &Manager, hub: Hub, serving: Serving, window: Duration) {
-    let at_most = window.saturating_add(LAST_WRITES);
+async fn stop(manager: &Manager, hub: Hub, serving: Serving, end: &End) {
+    let at_most = end.at_most;
     let stopped = async {
         let connections = serving.stop_listening().await;
-        hub.drain(window);
+        hub.drain(end.window);
         connections.finish(hub.drained(), at_most).await;
     };
     tokio::select! {
@@ -221,8 +300,30 @@ async fn stop(manager: &Manager, hub: Hub, serving: Serving, window: Duration) {
     }
 }
 
-/// Exits at once, because of a second signal.
-fn force(log: &Log) -> ! {
+/// How the program ends.
+struct End {
+    /// How long it goes on serving (`shutdown_delay`).
+    delay: Duration,
+    /// When streams end (`drain_timeout`).
+    window: Duration,
+    /// When what is left is cut (`grace_period`).
+    at_most: Duration,
+}
+
+impl End {
+    fn of(settings: &Settings) -> Self {
+        let (window, grace) = (settings.drain_timeout, settings.grace_period);
+        Self {
+            delay: settings.shutdown_delay,
+            window: grace.map_or(window, |grace| window.min(grace)),
+            at_most: grace.unwrap_or_else(|| window.saturating_add(LAST_WRITES)),
+        }
+    }
+}
+
+/// Exits at once, because of a second signal or SIGQUIT.
+fn force(log: &Log, control: &Control) -> ! {
+    control.leave();
     log.finish();
     std::process::exit(FORCED)
 }

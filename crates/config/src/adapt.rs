@@ -5,12 +5,13 @@
 //! [`Adapted::redacted`] hides the secrets in it.
 
 mod redaction;
+mod tree;
 mod written;
 
-use std::fmt;
 use std::path::Path;
 
 pub use redaction::shown_variable;
+pub use tree::{Adapted, Directive};
 
 use crate::error::Error;
 use crate::expand::{Reader, expand};
@@ -20,35 +21,6 @@ use crate::source::{Environment, Source, SourceKind};
 use crate::text::{Text, names_secret};
 use crate::tree::{Document, Line, parse};
 use crate::{admin, options};
-
-/// One line of a configuration, and the lines in its braces.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Directive {
-    /// Its first word: the name of a directive, or an address of a site.
-    pub name: String,
-    /// Its other words.
-    pub args: Vec<String>,
-    /// The lines between its braces, if it has any.
-    pub block: Option<Vec<Directive>>,
-}
-
-impl fmt::Debug for Directive {
-    /// Without the arguments, which may be keys.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directive")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A whole configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Adapted {
-    /// The global options.
-    pub global: Vec<Directive>,
-    /// The sites; a file without braces around its site has the lines of the site here.
-    pub lines: Vec<Directive>,
-}
 
 /// Adapts a configuration. Without a file, this is what the environment configures.
 ///
@@ -81,7 +53,9 @@ pub fn admin_settings(sources: &Sources<'_>) -> Result<AdminSettings, Error> {
     let lines = document.global.map_or_else(Vec::new, |(_, lines)| lines);
     match lines.iter().rfind(|line| line.name.text == "admin") {
         Some(line) => admin::read(&mut settings, line)?,
-        None => settings.address = admin::standard(variables.get(admin::VARIABLE).map(String::as_str))?,
+        None => {
+            settings.address = admin::standard(variables.get(admin::VARIABLE).map(String::as_str))?
+        }
     }
     Ok(settings)
 }
@@ -110,7 +84,12 @@ fn document(sources: &Sources<'_>, environment: Environment<'_>) -> Result<Docum
 /// The official file (B-080, B-081), with those of its lines that a variable fills.
 fn official(sources: &Sources<'_>) -> String {
     let mut hub = String::new();
-    let is_set = |name: &str| sources.variables.get(name).is_some_and(|value| !value.is_empty());
+    let is_set = |name: &str| {
+        sources
+            .variables
+            .get(name)
+            .is_some_and(|value| !value.is_empty())
+    };
     let roles = [
         ("publisher", options::PUBLISHER),
         ("subscriber", options::SUBSCRIBER),
@@ -122,9 +101,13 @@ fn official(sources: &Sources<'_>) -> String {
     };
     match is_set(options::TRUSTED_ISSUERS) {
         true => {
-            let roles = with_key.map(|(role, names)| format!("{role} {{\njwt {}\n}}\n", jwt(*names)));
+            let roles =
+                with_key.map(|(role, names)| format!("{role} {{\njwt {}\n}}\n", jwt(*names)));
             let roles: String = roles.collect();
-            hub.push_str(&format!("issuer {{${}}} {{\n{roles}}}\n", options::TRUSTED_ISSUERS));
+            hub.push_str(&format!(
+                "issuer {{${}}} {{\n{roles}}}\n",
+                options::TRUSTED_ISSUERS
+            ));
         }
         false => hub.extend(with_key.map(|(role, names)| format!("{role}_jwt {}\n", jwt(*names)))),
     }
@@ -163,7 +146,7 @@ mod tests {
     use super::*;
     use crate::load::File;
 
-    const KEY: &str = "a-key-that-nobody-may-see-0123456789";
+    const KEY: &str = "a-key-that-is-never-shown-0123456789";
 
     fn adapted(text: Option<&str>, variables: &[(&str, &str)]) -> Adapted {
         let variables: HashMap<String, String> = variables
@@ -189,7 +172,10 @@ mod tests {
         let adapted = adapted(Some(text), &[("SITE", ":80, :81"), ("MY_KEY", KEY)]);
         assert_eq!(adapted.global[0].name, "debug");
         let site = &adapted.lines[0];
-        assert_eq!((site.name.as_str(), site.args.as_slice()), (":80,", &[":81".to_owned()][..]));
+        assert_eq!(
+            (site.name.as_str(), site.args.as_slice()),
+            (":80,", &[":81".to_owned()][..])
+        );
         let hub = &site.block.as_ref().unwrap()[0];
         let lines = hub.block.as_ref().unwrap();
         assert_eq!(lines[0].args, ["5s"]);

@@ -42,9 +42,13 @@ pub(crate) fn read(admin: &mut AdminSettings, line: &Line) -> Result<(), Error> 
     for option in line.block.iter().flatten() {
         match option.name.text.as_str() {
             "origins" => {
-                let words = option.without_block()?.some("at least one host or origin")?;
+                let words = option
+                    .without_block()?
+                    .some("at least one host or origin")?;
                 let words = list::items("origins", words)?;
-                admin.origins.extend(words.into_iter().map(|word| word.text));
+                admin
+                    .origins
+                    .extend(words.into_iter().map(|word| word.text));
             }
             "enforce_origin" => {
                 option.without_block()?.at_most(0, "")?;
@@ -64,7 +68,10 @@ pub(crate) fn read(admin: &mut AdminSettings, line: &Line) -> Result<(), Error> 
 ///
 /// # Errors
 /// The variable holds neither an address nor `off`.
-pub(crate) fn from_environment(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Error> {
+pub(crate) fn from_environment(
+    draft: &mut Draft,
+    environment: Environment<'_>,
+) -> Result<(), Error> {
     let value = environment(VARIABLE);
     if draft.is_written(NAME) {
         return Ok(());
@@ -99,7 +106,10 @@ pub(crate) fn persist_config(draft: &mut Draft, line: &Line) -> Result<(), Error
     let value: &Word = line.without_block()?.one("off")?;
     if value.text != "off" {
         return Err(value
-            .error(format!("persist_config has the value {}", show(&value.text)))
+            .error(format!(
+                "persist_config has the value {}",
+                show(&value.text)
+            ))
             .remedy("write off, or remove the line"));
     }
     draft.settings.admin.persists = false;

@@ -167,7 +167,8 @@ impl Writer<'_> {
             true => self.begin_line(is_close),
             false => self.out.push(' '),
         }
-        self.out.push_str(self.text.get(start..end).unwrap_or_default());
+        self.out
+            .push_str(self.text.get(start..end).unwrap_or_default());
         if word.is("{") {
             self.depth += 1;
         }
@@ -210,13 +211,19 @@ mod tests {
         for (source, expected) in [
             ("", ""),
             ("\n\n a   b \n", "a b\n"),
-            (":80 {\nmercure {\n\n  a\tb  # c \n\n\n\n d\n\n}\n}", ":80 {\n\tmercure {\n\t\ta b # c\n\n\t\td\n\t}\n}\n"),
+            (
+                ":80 {\nmercure {\n\n  a\tb  # c \n\n\n\n d\n\n}\n}",
+                ":80 {\n\tmercure {\n\t\ta b # c\n\n\t\td\n\t}\n}\n",
+            ),
             ("# one\n\n\n#two\na", "# one\n\n#two\na\n"),
             ("a \\\n b\nc", "a \\\n\tb\nc\n"),
             ("a {\r\n b\r\n}\r\n", "a {\n\tb\n}\n"),
             ("a {$X:b  c}   d", "a {$X:b  c} d\n"),
             ("a \"b\n  c\"  d", "a \"b\n  c\" d\n"),
-            ("a {\n b <<X\n    c\n   d\n   X 200\n}", "a {\n\tb <<X\n    c\n   d\n   X 200\n}\n"),
+            (
+                "a {\n b <<X\n    c\n   d\n   X 200\n}",
+                "a {\n\tb <<X\n    c\n   d\n   X 200\n}\n",
+            ),
             ("{$A}\n{\n{$B}\n}\n", "{$A}\n{\n\t{$B}\n}\n"),
         ] {
             assert_eq!(formatted(source), expected, "{source:?}");
@@ -225,7 +232,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        assert!(format("f", "a \"S3CR3T").unwrap_err().to_string().starts_with("f:1:3: "));
+        assert!(
+            format("f", "a \"S3CR3T")
+                .unwrap_err()
+                .to_string()
+                .starts_with("f:1:3: ")
+        );
         assert!(format("f", "jwt <<A\nS3CR3T").is_err());
     }
 

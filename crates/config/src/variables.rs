@@ -7,7 +7,7 @@ use std::fmt;
 use crate::older;
 use crate::settings::Notice;
 use crate::suggestion::suggest;
-use crate::{admin, environment, options};
+use crate::{environment, options};
 
 /// Variables that look plausible and do nothing, and what to use instead (B-126).
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
@@ -180,7 +180,6 @@ fn is_known(name: &str) -> bool {
         || name == environment::GLOBAL_OPTIONS
         || name == environment::SITE_DIRECTIVES
         || name == environment::EXTRA_CONFIG
-        || name == admin::VARIABLE
 }
 
 /// What to say about a variable that is not read by any configuration.

@@ -3,7 +3,7 @@
 //! The names decide, and rather too many than too few: a directive that is new has its values hidden if its
 //! name sounds like one with a secret.
 
-use super::{Adapted, Directive};
+use super::tree::{Adapted, Directive};
 use crate::shown::without_user;
 use crate::text::names_secret;
 
@@ -12,7 +12,16 @@ const HIDDEN: &str = "REDACTED";
 
 /// Parts of the names of directives whose values, and those in their blocks, are secrets.
 const SECRET: &[&str] = &[
-    "jwt", "key", "secret", "passw", "token", "auth", "eab", "acme_dns", "dns", "credential",
+    "jwt",
+    "key",
+    "secret",
+    "passw",
+    "token",
+    "auth",
+    "eab",
+    "acme_dns",
+    "dns",
+    "credential",
 ];
 
 /// Directives that such a part does not make secret, because their values are public.
@@ -64,7 +73,9 @@ pub fn shown_variable(name: &str, value: &str) -> String {
         let first = line.split_whitespace().next().unwrap_or_default();
         // A line of directives.
         match value.contains('\n') || value.contains(' ') {
-            true if sounds_secret(first) || names_field_of_secret(line) => format!("{first} {HIDDEN}"),
+            true if sounds_secret(first) || names_field_of_secret(line) => {
+                format!("{first} {HIDDEN}")
+            }
             _ => shown(line),
         }
     });
@@ -120,7 +131,9 @@ fn is_word(text: &str) -> bool {
 
 /// Whether it names a variable or a file, and holds no secret.
 fn is_placeholder(text: &str) -> bool {
-    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|inner| {
         !inner.contains(['{', '}', ':'])
             && (inner.starts_with("env.") || inner.starts_with("file.") || inner.starts_with('$'))
@@ -165,9 +178,17 @@ mod tests {
             ("PATH", "/bin:/usr/bin", "/bin:/usr/bin"),
             ("MERCURE_PUBLISHER_JWT_KEY", "S3CR3T", "REDACTED"),
             ("PGPASSWORD", "S3CR3T", "REDACTED"),
-            ("MERCURE_EXTRA_DIRECTIVES", "anonymous\npublisher_jwt S3CR3T HS256", "anonymous\\npublisher_jwt REDACTED"),
+            (
+                "MERCURE_EXTRA_DIRECTIVES",
+                "anonymous\npublisher_jwt S3CR3T HS256",
+                "anonymous\\npublisher_jwt REDACTED",
+            ),
             ("A", "header_up Authorization S3CR3T", "header_up REDACTED"),
-            ("DATABASE_URL", "pgsql://user:S3CR3T@host/db", "pgsql://…@host/db"),
+            (
+                "DATABASE_URL",
+                "pgsql://user:S3CR3T@host/db",
+                "pgsql://…@host/db",
+            ),
             ("EMPTY_KEY", "", ""),
         ] {
             assert_eq!(shown_variable(name, value), expected, "{name}");
@@ -180,15 +201,27 @@ mod tests {
         let lines = vec![
             line("publisher_jwt S3CR3T HS256", None),
             line("jwt {env.KEY} {env.ALG}", None),
-            line("acme_eab", Some(vec![line("key_id S3CR3T", None), line("mac_key S3CR3T", None)])),
+            line(
+                "acme_eab",
+                Some(vec![
+                    line("key_id S3CR3T", None),
+                    line("mac_key S3CR3T", None),
+                ]),
+            ),
             line("basic_auth", Some(vec![line("User9 $2a$S3CR3T", None)])),
             line("header_up Authorization S3CR3T", None),
             line("request_header @a X-Api-Key S3CR3T", None),
-            line("transport_url redis://user:S3CR3T@host?password=S3CR3T&size=5", None),
+            line(
+                "transport_url redis://user:S3CR3T@host?password=S3CR3T&size=5",
+                None,
+            ),
             line("header Content-Type text/plain", None),
             line("heartbeat 5s", None),
         ];
-        let adapted = Adapted { global: Vec::new(), lines };
+        let adapted = Adapted {
+            global: Vec::new(),
+            lines,
+        };
         assert!(!adapted.is_redacted());
         let redacted = adapted.redacted();
         assert!(redacted.is_redacted());

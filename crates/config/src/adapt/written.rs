@@ -1,6 +1,6 @@
 //! A tree of directives as the text of a Caddyfile.
 
-use super::{Adapted, Directive};
+use super::tree::{Adapted, Directive};
 use crate::error::Error;
 
 impl Adapted {

@@ -81,9 +81,11 @@ impl AdminAddress {
         }
         let (host, port) = match text.rsplit_once(':') {
             // An IPv6 address without a port has colons too.
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                (host, port.parse().map_err(|_| "the port is not a number up to 65535")?)
-            }
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (
+                host,
+                port.parse()
+                    .map_err(|_| "the port is not a number up to 65535")?,
+            ),
             _ => (text, PORT),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -148,7 +150,15 @@ mod tests {
         ] {
             assert_eq!(AdminAddress::parse(text).unwrap().to_string(), shown);
         }
-        for text in ["", "http://a", "localhost:x", "localhost:70000", "unix/a", "a b:1", "udp/a:1"] {
+        for text in [
+            "",
+            "http://a",
+            "localhost:x",
+            "localhost:70000",
+            "unix/a",
+            "a b:1",
+            "udp/a:1",
+        ] {
             assert!(AdminAddress::parse(text).is_err(), "{text}");
         }
         let parse = |text| AdminAddress::parse(text).unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod addresses;
+mod admin;
 mod alternate_topics;
 mod authorization;
 mod batches;
@@ -55,7 +56,10 @@ mod publication;
 mod race;
 mod recipes;
 mod reconnection;
+// Enabled with the reload itself.
+// mod reload;
 mod reserved_namespace;
+mod running;
 mod secrets;
 mod shutdown;
 mod site;
@@ -68,4 +72,5 @@ mod symfony;
 mod systemd;
 mod target;
 mod tokens;
+mod verbs;
 mod wire;

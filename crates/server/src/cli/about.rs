@@ -54,7 +54,10 @@ pub(super) struct ModulesArgs {
 /// Prints the modules.
 pub(super) fn list_modules(args: &ModulesArgs) -> ExitCode {
     let mut text = String::new();
-    for module in MODULES.iter().filter(|name| !args.skip_standard || name.contains("mercure")) {
+    for module in MODULES
+        .iter()
+        .filter(|name| !args.skip_standard || name.contains("mercure"))
+    {
         text.push_str(module);
         if args.packages {
             text.push_str(" talaria");
@@ -69,7 +72,11 @@ pub(super) fn list_modules(args: &ModulesArgs) -> ExitCode {
 
 /// Prints how the program was built.
 pub(super) fn build_info() -> ExitCode {
-    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
     output::print(&format!(
         "program\ttalaria {}\nsystem\t{} {}\nprofile\t{profile}\nmodules\tbuilt in; `talaria list-modules` names them\n",
         env!("CARGO_PKG_VERSION"),

@@ -162,7 +162,9 @@ async fn post(
     let mut answer = sent.map_err(|error| {
         unreachable(address)
             .caused_by(ClientError::from(error))
-            .remedy("check that the hub runs, and where its admin listener is: --address, CADDY_ADMIN")
+            .remedy(
+                "check that the hub runs, and where its admin listener is: --address, CADDY_ADMIN",
+            )
     })?;
     if answer.status().is_success() {
         return Ok(());
@@ -175,7 +177,10 @@ async fn post(
     }
     let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let said = said.as_ref().and_then(|value| value.get("error")?.as_str());
-    let said = said.map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
+    let said = said.map_or_else(
+        || String::from_utf8_lossy(&body).into_owned(),
+        str::to_owned,
+    );
     Err(match answer.status().as_u16() {
         400 => Error::new(said),
         status => Error::new(format!("the admin listener answered {status}: {said}")),

@@ -26,9 +26,9 @@ pub(super) fn called(command: Command, path: Option<&OsString>) -> Command {
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
         .collect();
-    let command = verbs
-        .into_iter()
-        .fold(command, |command, verb| command.mut_subcommand(verb, renamed));
+    let command = verbs.into_iter().fold(command, |command, verb| {
+        command.mut_subcommand(verb, renamed)
+    });
     renamed(command).name(name).bin_name(name)
 }
 

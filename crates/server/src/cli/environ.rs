@@ -20,12 +20,16 @@ pub(super) fn text() -> String {
     let below = |home: Option<std::path::PathBuf>| {
         home.map_or_else(String::new, |home| home.join("caddy").display().to_string())
     };
-    let folder = std::env::current_dir().map_or_else(|_| String::new(), |path| path.display().to_string());
+    let folder =
+        std::env::current_dir().map_or_else(|_| String::new(), |path| path.display().to_string());
     let mut text = String::new();
     for (name, value) in [
         ("talaria.Version", env!("CARGO_PKG_VERSION").to_owned()),
         ("talaria.DataDirectory", below(data_home(variable))),
-        ("talaria.ConfigurationDirectory", below(config_home(variable))),
+        (
+            "talaria.ConfigurationDirectory",
+            below(config_home(variable)),
+        ),
         (
             "talaria.Autosave",
             autosave::path().map_or_else(String::new, |path| path.display().to_string()),

@@ -44,22 +44,31 @@ pub(super) fn fmt(args: &Args) -> ExitCode {
 
 fn formatted(args: &Args) -> Result<ExitCode, Error> {
     let standard = PathBuf::from("Caddyfile");
-    let path = args.path.as_ref().or(args.config.as_ref()).unwrap_or(&standard);
+    let path = args
+        .path
+        .as_ref()
+        .or(args.config.as_ref())
+        .unwrap_or(&standard);
     let is_input = path.as_os_str() == "-";
     let name = match is_input {
         true => "stdin".to_owned(),
         false => path.display().to_string(),
     };
     if is_input && args.overwrite {
-        return Err(Error::new("--overwrite: standard input cannot be written").remedy("name a file"));
+        return Err(
+            Error::new("--overwrite: standard input cannot be written").remedy("name a file")
+        );
     }
     let text = read(path, is_input)?;
     let form = format::format(&name, &text)?;
     let is_formed = form == text;
     if args.overwrite {
         if !is_formed {
-            std::fs::write(path, &form)
-                .map_err(|error| Error::new(name.as_str()).caused_by(error).remedy("make it writable"))?;
+            std::fs::write(path, &form).map_err(|error| {
+                Error::new(name.as_str())
+                    .caused_by(error)
+                    .remedy("make it writable")
+            })?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -72,7 +81,9 @@ fn formatted(args: &Args) -> Result<ExitCode, Error> {
     if is_formed {
         return Ok(ExitCode::SUCCESS);
     }
-    output::say(&format!("{name} is not in the standard form; `talaria fmt --overwrite` writes it"));
+    output::say(&format!(
+        "{name} is not in the standard form; `talaria fmt --overwrite` writes it"
+    ));
     Ok(ExitCode::FAILURE)
 }
 

@@ -93,7 +93,10 @@ impl Args {
             variables: &variables,
             address: None,
         };
-        match self.file().and_then(|file| adapt::admin_settings(&sources(file))) {
+        match self
+            .file()
+            .and_then(|file| adapt::admin_settings(&sources(file)))
+        {
             Ok(settings) => Ok(settings),
             // The verb that needs the file says what is wrong with it.
             Err(_) => adapt::admin_settings(&sources(Some(File {

@@ -80,15 +80,20 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn configuration(args: &Args) -> Result<Configuration, Error> {
     if args.watch && args.load.path().is_none() {
-        return Err(Error::new("--watch: there is no configuration file to watch")
-            .remedy("name one by --config, or leave --watch out"));
+        return Err(
+            Error::new("--watch: there is no configuration file to watch")
+                .remedy("name one by --config, or leave --watch out"),
+        );
     }
     if args.resume
         && let Some(path) = autosave::path()
     {
         if let Some(file) = autosave::read(&path)? {
             let mut configuration = args.load.read(Some(file))?;
-            let text = format!("the configuration is the one that was last loaded ({})", path.display());
+            let text = format!(
+                "the configuration is the one that was last loaded ({})",
+                path.display()
+            );
             configuration.loaded.notices.insert(0, Notice::info(text));
             return Ok(configuration);
         }
@@ -106,8 +111,10 @@ fn ping(args: &Args) -> Result<Option<(SocketAddr, Vec<u8>)>, Error> {
         return Ok(None);
     };
     if args.load.reads_standard_input() {
-        return Err(Error::new("--pingback: standard input is the configuration")
-            .remedy("name a file by --config"));
+        return Err(
+            Error::new("--pingback: standard input is the configuration")
+                .remedy("name a file by --config"),
+        );
     }
     let mut text = Vec::new();
     let read = std::io::stdin().take(PING).read_to_end(&mut text);

@@ -53,9 +53,15 @@ pub(super) fn start(args: &Args) -> ExitCode {
 }
 
 fn begin(args: &Args) -> Result<String, Error> {
-    if args.config.as_ref().is_some_and(|path| path.as_os_str() == "-") {
-        return Err(Error::new("--config -: a hub in the background reads no standard input")
-            .remedy("name a file"));
+    if args
+        .config
+        .as_ref()
+        .is_some_and(|path| path.as_os_str() == "-")
+    {
+        return Err(
+            Error::new("--config -: a hub in the background reads no standard input")
+                .remedy("name a file"),
+        );
     }
     let failed = |error| Error::new("the hub cannot be started").caused_by(error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
@@ -107,12 +113,12 @@ fn command(args: &Args) -> std::io::Result<Command> {
 /// Waits until the hub has said the word, as long as it runs: opening a long history takes its time.
 fn wait(listener: &TcpListener, word: &[u8], child: &mut Child) -> Result<(), Error> {
     loop {
-        if let Ok((mut stream, _)) = listener.accept() {
+        if let Ok((stream, _)) = listener.accept() {
             let mut said = Vec::new();
             // Another program may connect, too; it does not know the word.
             _ = stream.set_nonblocking(false);
             _ = stream.set_read_timeout(Some(WORD));
-            _ = stream.by_ref().take(64).read_to_end(&mut said);
+            _ = stream.take(64).read_to_end(&mut said);
             if said == word {
                 return Ok(());
             }
@@ -120,8 +126,10 @@ fn wait(listener: &TcpListener, word: &[u8], child: &mut Child) -> Result<(), Er
         match child.try_wait() {
             Ok(None) => std::thread::sleep(LOOK),
             Ok(Some(status)) => {
-                return Err(Error::new(format!("the hub ended before it served: {status}"))
-                    .remedy("what it logged says why"));
+                return Err(
+                    Error::new(format!("the hub ended before it served: {status}"))
+                        .remedy("what it logged says why"),
+                );
             }
             Err(error) => return Err(Error::new("the hub cannot be waited for").caused_by(error)),
         }

@@ -21,7 +21,7 @@ pub(crate) use endpoints::FILE;
 
 use self::endpoints::Endpoints;
 use self::guard::Guard;
-use self::listener::{Socket, accept, bind};
+use self::listener::{accept, bind};
 use crate::serve::control::Control;
 use crate::serve::log::in_one_line;
 
@@ -51,6 +51,7 @@ impl Admin {
 
     /// Listens where other settings say; sockets whose settings have not changed stay. Requests under way are
     /// answered.
+    #[expect(dead_code, reason = "for the reload of the listeners")]
     pub(crate) async fn follow(&mut self, settings: &AdminSettings) {
         while self.tasks.try_join_next().is_some() {}
         let changed = self.settings.address != settings.address

@@ -66,7 +66,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<File>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(error.into())),
     };
-    let kept: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(error.into()))?;
+    let kept: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| wrong(error.into()))?;
     let member = |name: &str| kept.get(name).and_then(serde_json::Value::as_str);
     match (member("name"), member("text")) {
         (Some(name), Some(text)) => Ok(Some(File {

@@ -2,29 +2,42 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::serve::lock::lock;
 
 /// A file that holds this process's number while it serves.
-pub(crate) struct Pidfile(PathBuf);
+pub(crate) struct Pidfile {
+    path: PathBuf,
+    /// Whether the process ends, so that the file is not written any more.
+    has_left: Mutex<bool>,
+}
 
 impl Pidfile {
     /// The file at this path.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self(path)
+        Self {
+            path,
+            has_left: Mutex::new(false),
+        }
     }
 
     /// Writes the number. A failure is only logged, as the hub serves all the same.
     pub(crate) fn write(&self) {
-        if let Err(error) = fs::write(&self.0, format!("{}\n", std::process::id())) {
-            tracing::error!(%error, file = %self.0.display(), "the number of the process was not written");
+        let has_left = lock(&self.has_left);
+        if !*has_left && let Err(error) = fs::write(&self.path, format!("{}\n", std::process::id()))
+        {
+            tracing::error!(%error, file = %self.path.display(), "the number of the process was not written");
         }
     }
 
     /// Removes the file, if it still holds our number.
     pub(crate) fn remove(&self) {
-        let is_ours = fs::read_to_string(&self.0)
+        *lock(&self.has_left) = true;
+        let is_ours = fs::read_to_string(&self.path)
             .is_ok_and(|text| text.trim() == std::process::id().to_string());
-        if is_ours && let Err(error) = fs::remove_file(&self.0) {
-            tracing::warn!(%error, file = %self.0.display(), "the file with the number of the process stays");
+        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(%error, file = %self.path.display(), "the file with the number of the process stays");
         }
     }
 }

@@ -76,8 +76,18 @@ pub(crate) fn serve_from(
     raise_file_limit();
     use_small_pages();
     let (control, commands) = Control::new(origin);
-    let Signals { stop, reload, mut quit, ignored } = signals;
-    let asked = Asked { stop, reload, ignored, commands };
+    let Signals {
+        stop,
+        reload,
+        mut quit,
+        ignored,
+    } = signals;
+    let asked = Asked {
+        stop,
+        reload,
+        ignored,
+        commands,
+    };
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
@@ -146,7 +156,10 @@ async fn serve_until_signal(
     control.begin_stop();
     if !end.delay.is_zero() {
         let delay = end.delay.as_secs_f64();
-        tracing::info!(delay, "told to stop; serving goes on until shutdown_delay is over");
+        tracing::info!(
+            delay,
+            "told to stop; serving goes on until shutdown_delay is over"
+        );
         tokio::select! {
             () = tokio::time::sleep(end.delay) => {}
             () = asked.stop.next() => force(log, control),
@@ -274,7 +287,9 @@ async fn serve_until_stop(
                     _ = done.send(());
                     return;
                 }
-                Command::Reload { done, .. } => {
+                Command::Reload { loaded, text, done } => {
+                    let addresses = loaded.settings.addresses.len();
+                    tracing::debug!(bytes = text.len(), addresses, "a configuration was not loaded");
                     let error = Error::new("this version cannot reload its configuration yet")
                         .remedy("restart the hub; its clients come back and miss nothing");
                     _ = done.send(Err(error));

@@ -102,6 +102,8 @@ impl Ignored {
 pub(crate) async fn reload(control: Control) {
     match control.load_again(true).await {
         Ok(_) => tracing::info!("the configuration was reloaded because of SIGUSR1"),
-        Err(error) => tracing::error!(%error, "SIGUSR1: the configuration was not reloaded; the old one stays"),
+        Err(error) => {
+            tracing::error!(%error, "SIGUSR1: the configuration was not reloaded; the old one stays")
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::serve::control::{Control, Reloaded};
 
-/// How often the files are looked at.
+/// How often to look at the files.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What a file is known by: the time of its last change, its length, its number.
@@ -37,7 +37,11 @@ pub(crate) async fn watch(control: Control, file: PathBuf) {
         }
         let (before, after) = (files, watched(&control, &file));
         // What changed while it was read is read again.
-        seen = if before == after { now } else { marks(after.clone()).await };
+        seen = if before == after {
+            now
+        } else {
+            marks(after.clone()).await
+        };
         files = after;
     }
 }
@@ -48,10 +52,14 @@ fn watched(control: &Control, file: &Path) -> Vec<PathBuf> {
         for imported in &source.imported {
             files.push(imported.clone());
             // A file that comes may match the path of an import.
-            files.extend(imported.parent().map(|folder| match folder.as_os_str().is_empty() {
-                true => PathBuf::from("."),
-                false => folder.to_owned(),
-            }));
+            files.extend(
+                imported
+                    .parent()
+                    .map(|folder| match folder.as_os_str().is_empty() {
+                        true => PathBuf::from("."),
+                        false => folder.to_owned(),
+                    }),
+            );
         }
     }
     files.sort_unstable();

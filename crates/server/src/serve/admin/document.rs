@@ -34,8 +34,9 @@ fn line(directive: &Directive) -> Value {
 /// It is something else, or secrets in it are hidden.
 pub(super) fn from_json(value: &Value) -> Result<Adapted, Error> {
     let root = value.get(ROOT).ok_or_else(|| {
-        Error::new("this JSON is not what `talaria adapt` prints")
-            .remedy("send a Caddyfile as text/caddyfile; the JSON of the existing server is not read")
+        Error::new("this JSON is not what `talaria adapt` prints").remedy(
+            "send a Caddyfile as text/caddyfile; the JSON of the existing server is not read",
+        )
     })?;
     let part = |name: &str| match root.get(name) {
         Some(value) => parsed(value),
@@ -46,8 +47,10 @@ pub(super) fn from_json(value: &Value) -> Result<Adapted, Error> {
         lines: part("lines")?,
     };
     if adapted.is_redacted() {
-        return Err(Error::new("the secrets of this configuration are hidden (REDACTED)")
-            .remedy("send what `talaria adapt` prints, or the file"));
+        return Err(
+            Error::new("the secrets of this configuration are hidden (REDACTED)")
+                .remedy("send what `talaria adapt` prints, or the file"),
+        );
     }
     Ok(adapted)
 }
@@ -60,7 +63,12 @@ fn parsed(value: &Value) -> Result<Vec<Directive>, Error> {
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(wrong);
     let directives = value.as_array().ok_or_else(wrong)?.iter().map(|value| {
         let args = match value.get("args") {
-            Some(args) => args.as_array().ok_or_else(wrong)?.iter().map(text).collect(),
+            Some(args) => args
+                .as_array()
+                .ok_or_else(wrong)?
+                .iter()
+                .map(text)
+                .collect(),
             None => Ok(Vec::new()),
         };
         Ok(Directive {
@@ -84,7 +92,11 @@ mod tests {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             block,
         };
-        let hub = directive("mercure", &[], Some(vec![directive("jwt", &["a b", "HS256"], None)]));
+        let hub = directive(
+            "mercure",
+            &[],
+            Some(vec![directive("jwt", &["a b", "HS256"], None)]),
+        );
         let adapted = Adapted {
             global: vec![directive("debug", &[], None)],
             lines: vec![directive(":80", &[], Some(vec![hub]))],
@@ -92,7 +104,11 @@ mod tests {
         assert_eq!(from_json(&to_json(&adapted)).unwrap(), adapted);
         let error = from_json(&to_json(&adapted.redacted())).unwrap_err();
         assert!(error.to_string().contains("REDACTED"));
-        for other in [json!({ "apps": {} }), json!([]), json!({ "caddyfile": { "lines": [1] } })] {
+        for other in [
+            json!({ "apps": {} }),
+            json!([]),
+            json!({ "caddyfile": { "lines": [1] } }),
+        ] {
             assert!(from_json(&other).is_err(), "{other}");
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -94,7 +96,9 @@ impl Endpoints {
             Ok(file) => file,
             Err(refused) => return refused,
         };
-        let caching = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+        let caching = headers
+            .get(CACHE_CONTROL)
+            .and_then(|value| value.to_str().ok());
         let forces = caching.is_some_and(|caching| caching.contains("must-revalidate"));
         match self.control.load(file, forces).await {
             Ok(Reloaded::InForce) => {
@@ -181,7 +185,10 @@ async fn file(headers: &HeaderMap, body: Body) -> Result<File, Response<Body>> {
                     StatusCode::PAYLOAD_TOO_LARGE,
                     format!("a configuration has at most {BODY} bytes"),
                 ),
-                false => (StatusCode::BAD_REQUEST, format!("the body broke off: {error}")),
+                false => (
+                    StatusCode::BAD_REQUEST,
+                    format!("the body broke off: {error}"),
+                ),
             };
             return Err(answer::error(status, &sentence));
         }
@@ -228,10 +235,14 @@ fn instead(path: &str) -> &'static str {
     let first = path.split('/').nth(1).unwrap_or_default();
     match first {
         "id" => "parts of the configuration have no ids; GET /config/ shows the whole",
-        "debug" => "there are no profiles here; /metrics says what the program holds, and RUST_LOG=debug what it does",
+        "debug" => {
+            "there are no profiles here; /metrics says what the program holds, and RUST_LOG=debug what it does"
+        }
         "pki" => "there is only the local authority; GET /pki/ca/local",
         "reverse_proxy" => "the state of upstreams is in the log",
         "mercure" => "there are /mercure/health/ready and /mercure/health/live",
-        _ => "there are /mercure/health/ready, /mercure/health/live, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local",
+        _ => {
+            "there are /mercure/health/ready, /mercure/health/live, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
+        }
     }
 }

@@ -36,17 +36,25 @@ impl Guard {
     /// The guard of a socket on this port.
     pub(super) fn new(settings: &AdminSettings, port: Option<u16>) -> Self {
         let address = settings.address.as_ref();
-        let mut allowed: Vec<Allowed> = settings.origins.iter().map(|text| Allowed::of(text)).collect();
+        let mut allowed: Vec<Allowed> = settings
+            .origins
+            .iter()
+            .map(|text| Allowed::of(text))
+            .collect();
         if allowed.is_empty() {
             let hosts = match (address, port) {
-                (Some(address), Some(port)) if address.is_loopback() => ["localhost", "127.0.0.1", "[::1]"]
-                    .iter()
-                    .map(|host| format!("{host}:{port}"))
-                    .collect(),
+                (Some(address), Some(port)) if address.is_loopback() => {
+                    ["localhost", "127.0.0.1", "[::1]"]
+                        .iter()
+                        .map(|host| format!("{host}:{port}"))
+                        .collect()
+                }
                 (Some(AdminAddress::Tcp { host, .. }), Some(port)) if host.contains(':') => {
                     vec![format!("[{host}]:{port}")]
                 }
-                (Some(AdminAddress::Tcp { host, .. }), Some(port)) => vec![format!("{host}:{port}")],
+                (Some(AdminAddress::Tcp { host, .. }), Some(port)) => {
+                    vec![format!("{host}:{port}")]
+                }
                 _ => Vec::new(),
             };
             allowed.extend(hosts.into_iter().map(|host| Allowed { scheme: None, host }));
@@ -80,13 +88,15 @@ impl Guard {
         }
         self.check_host(parts)?;
         let origin = headers.get(ORIGIN);
-        let comes_from_a_page = text(headers, &FETCH_SITE)
-            .is_some_and(|site| !["none", "same-origin"].contains(&site));
+        let comes_from_a_page =
+            text(headers, &FETCH_SITE).is_some_and(|site| !["none", "same-origin"].contains(&site));
         if origin.is_none() && !self.needs_origin && !comes_from_a_page {
             return Ok(None);
         }
         let named = origin.or_else(|| headers.get(REFERER));
-        let named = named.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let named = named
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         if !self.allowed.iter().any(|allowed| allowed.is_origin(named)) {
             let sentence = format!(
                 "the origin {} is not allowed here; add it to `origins` of the option `admin`",
@@ -111,7 +121,11 @@ impl Guard {
         if !hosts.is_empty() && hosts.iter().all(is_allowed) {
             return Ok(());
         }
-        let named: Vec<&str> = self.allowed.iter().map(|allowed| allowed.host.as_str()).collect();
+        let named: Vec<&str> = self
+            .allowed
+            .iter()
+            .map(|allowed| allowed.host.as_str())
+            .collect();
         Err(Refusal {
             status: StatusCode::FORBIDDEN,
             sentence: format!(
@@ -151,7 +165,10 @@ impl Allowed {
         };
         let with_port = url.port().map(|port| format!("{host}:{port}"));
         let named = with_port.as_deref().unwrap_or(host);
-        let is_scheme = self.scheme.as_deref().is_none_or(|scheme| scheme == url.scheme());
+        let is_scheme = self
+            .scheme
+            .as_deref()
+            .is_none_or(|scheme| scheme == url.scheme());
         is_scheme && self.is_host(named)
     }
 }
@@ -222,7 +239,13 @@ mod tests {
             (&[host, ("origin", "https://app.example")], 200),
             (&[host, ("origin", "http://app.example")], 403),
             (&[host, ("referer", "https://app.example/page")], 200),
-            (&[("host", "localhost:2019"), ("origin", "https://app.example")], 403),
+            (
+                &[
+                    ("host", "localhost:2019"),
+                    ("origin", "https://app.example"),
+                ],
+                403,
+            ),
         ] {
             assert_eq!(status(&named, fields), expected, "{fields:?}");
         }

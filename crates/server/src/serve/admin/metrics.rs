@@ -14,8 +14,15 @@ pub(super) fn text(control: &Control) -> String {
     let hubs = control.hubs();
     let mut page = Page::default();
     let streams: u64 = hubs.iter().map(|hub| hub.hub.used().streams).sum();
-    page.of_program("mercure_subscribers_connected", "Open event streams.", streams);
-    let build = format!("talaria_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    page.of_program(
+        "mercure_subscribers_connected",
+        "Open event streams.",
+        streams,
+    );
+    let build = format!(
+        "talaria_build_info{{version=\"{}\"}}",
+        env!("CARGO_PKG_VERSION")
+    );
     page.head("talaria_build_info", "The version of the program.");
     page.line(&build, 1);
     page.of_program(
@@ -35,24 +42,35 @@ pub(super) fn text(control: &Control) -> String {
         last.at,
     );
     let of_hubs: [(&str, &str, &dyn Fn(&ServedHub) -> u64); 5] = [
-        ("talaria_hub_healthy", "Whether updates can be stored.", &|hub| {
-            u64::from(hub.hub.health() == Health::Ready)
+        (
+            "talaria_hub_healthy",
+            "Whether updates can be stored.",
+            &|hub| u64::from(hub.hub.health() == Health::Ready),
+        ),
+        ("talaria_hub_streams", "Open event streams.", &|hub| {
+            hub.hub.used().streams
         }),
-        ("talaria_hub_streams", "Open event streams.", &|hub| hub.hub.used().streams),
         ("talaria_hub_matcher_bytes", "Memory of matchers.", &|hub| {
             hub.hub.used().matcher_memory
         }),
-        ("talaria_hub_matcher_states", "States of patterns.", &|hub| {
-            hub.hub.used().matcher_states
-        }),
-        ("talaria_hub_body_bytes", "Memory of request bodies.", &|hub| {
-            hub.hub.used().body_memory
-        }),
+        (
+            "talaria_hub_matcher_states",
+            "States of patterns.",
+            &|hub| hub.hub.used().matcher_states,
+        ),
+        (
+            "talaria_hub_body_bytes",
+            "Memory of request bodies.",
+            &|hub| hub.hub.used().body_memory,
+        ),
     ];
     for (name, help, value) in of_hubs {
         page.head(name, help);
         for hub in hubs.iter() {
-            page.line(&format!("{name}{{hub=\"{}\"}}", escaped(&hub.name)), value(hub));
+            page.line(
+                &format!("{name}{{hub=\"{}\"}}", escaped(&hub.name)),
+                value(hub),
+            );
         }
     }
     page.0
@@ -79,5 +97,7 @@ impl Page {
 
 /// The value of a label.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

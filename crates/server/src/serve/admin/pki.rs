@@ -6,6 +6,7 @@ use std::path::Path;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::json;
+use talaria_config::Error;
 use talaria_config::folders::{self, KEY_BYTES};
 use x509_parser::pem::parse_x509_pem;
 
@@ -19,15 +20,14 @@ pub(super) const CERTIFICATES: &str = "/pki/ca/local/certificates";
 
 /// The authority, as JSON or, `as_chain`, its certificates in PEM. Reads files.
 pub(super) fn authority(as_chain: bool) -> Response<Body> {
-    let read = tls::directory().map_err(|error| error.to_string());
-    let read = read.and_then(|folder| {
-        let read = |name| read(&folder, name).map_err(|error| error.to_string());
+    let both = tls::directory().and_then(|folder| {
+        let read = |name: &str| read(&folder, name).map_err(Error::from_cause);
         Ok((read("root.crt")?, read("intermediate.crt")?))
     });
-    let (root, intermediate) = match read {
-        Ok(read) => read,
-        Err(problem) => {
-            tracing::debug!(problem, "the local authority cannot be shown");
+    let (root, intermediate) = match both {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::debug!(%error, "the local authority cannot be shown");
             return answer::error(
                 StatusCode::NOT_FOUND,
                 "there is no local authority; a site whose certificate it signs makes one",

@@ -39,14 +39,11 @@ pub(super) fn adapt(args: &Args) -> ExitCode {
 
 fn shown(args: &Args) -> Result<String, Error> {
     let file = args.load.file()?;
-    let adapted = match args.validate {
-        true => {
-            let configuration = args.load.read(file)?;
-            output::warn(&configuration.loaded.notices);
-            configuration.source.adapted
-        }
-        false => args.load.adapt(file)?,
-    };
+    if args.validate {
+        let configuration = args.load.read(file.clone())?;
+        output::warn(&configuration.loaded.notices);
+    }
+    let adapted = args.load.adapt(file)?;
     let json = to_json(&adapted);
     match args.pretty {
         true => serde_json::to_string_pretty(&json),

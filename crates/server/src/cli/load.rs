@@ -1,6 +1,7 @@
 //! The flags that say where the configuration is.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,9 @@ impl Args {
         };
         let loaded = talaria_config::load(&sources)?;
         let source = Source {
-            adapted: adapt::adapt(&sources)?,
+            // It fails where a variable with the name of a secret holds a part of the file's structure.
+            adapted: adapt::adapt(&sources).ok(),
+            variables: hash(&variables),
             imported: loaded.imported.clone(),
             file: sources.file,
         };
@@ -200,6 +203,15 @@ impl Args {
             .unwrap_or(text);
         Ok(Some(File { name, text }))
     }
+}
+
+/// A hash by which variables are compared, so that none of them need be kept.
+fn hash(variables: &HashMap<String, String>) -> u64 {
+    let mut sorted: Vec<_> = variables.iter().collect();
+    sorted.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    sorted.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Reader for Args {

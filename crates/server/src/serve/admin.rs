@@ -10,10 +10,13 @@ mod metrics;
 mod pki;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_config::Error;
 use talaria_config::settings::AdminSettings;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use document::to_json;
@@ -25,12 +28,17 @@ use self::listener::{accept, bind};
 use crate::serve::control::Control;
 use crate::serve::log::in_one_line;
 
+/// How long a socket may take to close, for which a task must run once.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// The admin listener at work; owns its tasks. Dropping it ends them.
 pub(crate) struct Admin {
     settings: AdminSettings,
     control: Control,
     /// Ends the sockets that are bound now.
     end: CancellationToken,
+    /// Each ends when a socket has closed.
+    closed: Vec<oneshot::Receiver<()>>,
     /// Accept, each with its connections; those that were ended finish what is under way.
     tasks: JoinSet<()>,
 }
@@ -43,6 +51,7 @@ impl Admin {
             settings: settings.clone(),
             control,
             end: CancellationToken::new(),
+            closed: Vec::new(),
             tasks: JoinSet::new(),
         };
         admin.listen();
@@ -61,8 +70,10 @@ impl Admin {
         if changed {
             let end = std::mem::replace(&mut self.end, CancellationToken::new());
             end.cancel();
-            // The sockets close at the next turn of their tasks.
-            tokio::task::yield_now().await;
+            // The new address may share the port.
+            for closed in std::mem::take(&mut self.closed) {
+                _ = timeout(CLOSING, closed).await;
+            }
             self.listen();
         }
     }
@@ -91,8 +102,10 @@ impl Admin {
                 control: self.control.clone(),
                 guard,
             });
+            let (closes, closed) = oneshot::channel();
+            self.closed.push(closed);
             self.tasks
-                .spawn(accept(socket, endpoints, self.end.clone()));
+                .spawn(accept(socket, endpoints, self.end.clone(), closes));
         }
     }
 }

@@ -76,10 +76,19 @@ pub(crate) struct Configuration {
 pub(crate) struct Source {
     /// The file; `None` if the environment configures.
     pub file: Option<File>,
-    /// Its directives.
-    pub adapted: Adapted,
+    /// Its directives; `None` if they cannot be shown without secrets.
+    pub adapted: Option<Adapted>,
+    /// A hash of the environment variables, which keys may come from.
+    pub variables: u64,
     /// The files that it imports.
     pub imported: Vec<PathBuf>,
+}
+
+impl Source {
+    /// Whether both are known to configure the same.
+    fn equals(&self, other: &Self) -> bool {
+        self.adapted.is_some() && self.adapted == other.adapted && self.variables == other.variables
+    }
 }
 
 /// How the program was started.
@@ -319,7 +328,7 @@ impl Control {
         let Configuration { loaded, source } = read.map_err(Error::from_cause)??;
         let persists = loaded.settings.admin.persists;
         let current = self.source();
-        if !forces && current.is_some_and(|current| current.adapted == source.adapted) {
+        if !forces && current.is_some_and(|current| current.equals(&source)) {
             return Ok((Reloaded::Unchanged, persists));
         }
         let text = source.file.as_ref().map_or("", |file| file.text.as_str());

@@ -275,11 +275,12 @@ async fn serve_until_stop(
                 "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
             ),
             () = asked.reload.next() => {
+                manager.reloading().await;
                 if reloading.is_empty() {
                     reloading.spawn(signals::reload(control.clone()));
                 }
             }
-            Some(_) = reloading.join_next() => {}
+            Some(_) = reloading.join_next() => manager.reloaded(&status).await,
             Some(command) = asked.commands.recv() => match command {
                 Command::Stop { done } => {
                     control.begin_stop();

@@ -6,6 +6,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::serve::control::Control;
+use crate::serve::log::in_one_line;
 
 const XFSZ: rustix::process::Signal = rustix::process::Signal::XFSZ;
 
@@ -103,7 +104,11 @@ pub(crate) async fn reload(control: Control) {
     match control.load_again(true).await {
         Ok(_) => tracing::info!("the configuration was reloaded because of SIGUSR1"),
         Err(error) => {
-            tracing::error!(%error, "SIGUSR1: the configuration was not reloaded; the old one stays")
+            let error = in_one_line(&error);
+            tracing::error!(
+                error,
+                "SIGUSR1: the configuration was not reloaded; the old one stays"
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::serve::control::{Control, Reloaded};
+use crate::serve::log::in_one_line;
 
 /// How often to look at the files.
 const EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +33,11 @@ pub(crate) async fn watch(control: Control, file: PathBuf) {
             }
             Ok(Reloaded::Unchanged) => {}
             Err(error) => {
-                tracing::error!(%error, "the changed configuration is wrong; the old one stays");
+                let error = in_one_line(&error);
+                tracing::error!(
+                    error,
+                    "the changed configuration is wrong; the old one stays"
+                );
             }
         }
         let (before, after) = (files, watched(&control, &file));

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::guard::Guard;
 use super::{answer, document, health, metrics, pki};
 use crate::serve::control::{Control, Reloaded};
+use crate::serve::log::in_one_line;
 
 /// The field in which `talaria reload` names the file, percent-encoded: its imports begin at the file's folder.
 pub(crate) const FILE: &str = "talaria-file";
@@ -42,6 +43,7 @@ impl Endpoints {
             Ok(origin) => origin,
             Err(refusal) => {
                 tracing::info!(
+                    reason = "admin_guard",
                     status = refusal.status.as_u16(),
                     "admin request refused: {}",
                     refusal.sentence
@@ -110,7 +112,11 @@ impl Endpoints {
                 answer::empty(StatusCode::OK)
             }
             Err(error) => {
-                tracing::error!(%error, "the configuration was not loaded; the old one stays");
+                let error_line = in_one_line(&error);
+                tracing::error!(
+                    error = error_line,
+                    "the configuration was not loaded; the old one stays"
+                );
                 answer::error(StatusCode::BAD_REQUEST, &error.to_string())
             }
         }
@@ -148,7 +154,10 @@ impl Endpoints {
         let Some(source) = self.control.source() else {
             return answer::json(StatusCode::OK, &Value::Null);
         };
-        let whole = document::to_json(&source.adapted.redacted());
+        let whole = match &source.adapted {
+            Some(adapted) => document::to_json(&adapted.redacted()),
+            None => Value::Null,
+        };
         let below = below.trim_end_matches('/');
         match whole.pointer(below) {
             Some(part) => answer::json(StatusCode::OK, part),

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Type};
 use talaria_config::settings::AdminAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -130,8 +131,14 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     Ok(Socket::Unix(listener, file))
 }
 
-/// Accepts connections until `end`, and then waits a while for the last answers.
-pub(super) async fn accept(socket: Socket, endpoints: Arc<Endpoints>, end: CancellationToken) {
+/// Accepts connections until `end`, drops `closes` when the socket has closed, and then waits a while for the
+/// last answers.
+pub(super) async fn accept(
+    socket: Socket,
+    endpoints: Arc<Endpoints>,
+    end: CancellationToken,
+    closes: oneshot::Sender<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -154,6 +161,7 @@ pub(super) async fn accept(socket: Socket, endpoints: Arc<Endpoints>, end: Cance
         }
     }
     drop(socket);
+    drop(closes);
     let last = async { while connections.join_next().await.is_some() {} };
     _ = timeout(LAST_ANSWERS, last).await;
 }

@@ -33,6 +33,8 @@ pub(crate) struct Assembly<'a> {
     hubs: Vec<Hub>,
     /// Which keys are empty, and the variables that are missing in them.
     pub missing: Vec<String>,
+    /// The files that were imported.
+    pub imported: Vec<PathBuf>,
     /// What is wrong.
     pub errors: Vec<Error>,
 }
@@ -60,6 +62,7 @@ impl<'a> Assembly<'a> {
             sites: Vec::new(),
             hubs: Vec::new(),
             missing: Vec::new(),
+            imported: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -211,6 +214,7 @@ impl<'a> Assembly<'a> {
                 program,
             },
             notices: all,
+            imported: self.imported,
         })
     }
 }

@@ -83,6 +83,7 @@ impl Draft {
                 program,
             },
             notices: finished.notices,
+            imported: Vec::new(),
         })
     }
 

@@ -14,11 +14,24 @@ pub const KEY_BYTES: u64 = 256 * 1024;
 
 /// `$XDG_DATA_HOME`, else `$HOME/.local/share`; an empty variable counts as unset (B-070).
 pub fn data_home<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Option<PathBuf> {
+    home("XDG_DATA_HOME", ".local/share", variable)
+}
+
+/// `$XDG_CONFIG_HOME`, else `$HOME/.config`; an empty variable counts as unset (B-071).
+pub fn config_home<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Option<PathBuf> {
+    home("XDG_CONFIG_HOME", ".config", variable)
+}
+
+fn home<V: Into<OsString>>(
+    name: &str,
+    below: &str,
+    variable: impl Fn(&str) -> Option<V>,
+) -> Option<PathBuf> {
     let set = |name: &str| {
         let value: OsString = variable(name)?.into();
         (!value.is_empty()).then(|| PathBuf::from(value))
     };
-    set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")))
+    set(name).or_else(|| Some(set("HOME")?.join(below)))
 }
 
 /// The message for a user without a data directory.

@@ -1,8 +1,10 @@
 //! Global options (B-290 to B-299).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::address::{self, Ports};
+use crate::admin;
 use crate::certificates::{self, Issuance};
 use crate::error::Error;
 use crate::levels::Levels;
@@ -16,26 +18,21 @@ use crate::unknown::refuse;
 use crate::value;
 
 /// Global options of the existing server that are not supported yet.
-pub(crate) const LATER: &[&str] = &[
-    "frankenphp",
-    "grace_period",
-    "metrics",
-    "pki",
-    "shutdown_delay",
-    "storage",
-];
+pub(crate) const LATER: &[&str] = &["frankenphp", "metrics", "pki", "storage"];
 
 const KNOWN: &[&str] = &[
     "admin",
     "debug",
     "default_bind",
     "experimental_http3",
+    "grace_period",
     "http_port",
     "https_port",
     "log",
     "order",
     "persist_config",
     "servers",
+    "shutdown_delay",
     "skip_install_trust",
 ];
 
@@ -58,6 +55,8 @@ pub(crate) struct Globals {
     pub program: ProgramSettings,
     /// `http_port` and `https_port` (B-292).
     pub ports: Ports,
+    /// Whether they say where the admin listener is.
+    pub names_admin: bool,
     /// `default_bind`; empty for all interfaces.
     pub bind: Vec<IpAddr>,
     /// `auto_https disable_redirects` (B-062).
@@ -99,9 +98,13 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         // It has its effect where the directives of the site are read.
         "order" => {}
         "experimental_http3" => without_http3(globals, &line.name),
-        "admin" => admin(line)?,
-        // No configuration is written to the disk.
-        "persist_config" => _ = off(line)?,
+        "admin" => {
+            globals.names_admin = true;
+            admin::read(&mut globals.program.admin, line)?;
+        }
+        "persist_config" => admin::persist_config(&mut globals.program.admin, line)?,
+        "grace_period" => globals.program.grace_period = Some(time(line)?),
+        "shutdown_delay" => globals.program.shutdown_delay = time(line)?,
         _ => {
             let known = [KNOWN, certificates::OPTIONS].concat();
             return Err(refuse(&line.name, "global option", LATER, &known));
@@ -110,29 +113,9 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     Ok(())
 }
 
-/// `admin off`: this hub has no admin listener.
-fn admin(line: &Line) -> Result<(), Error> {
-    match off(line) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(line
-            .name
-            .error("the admin listener is not supported yet")
-            .remedy("remove the line, or write admin off")),
-    }
-}
-
-fn off(line: &Line) -> Result<&Word, Error> {
-    let value = line.without_block()?.one("off")?;
-    match value.text.as_str() {
-        "off" => Ok(value),
-        other => Err(value
-            .error(format!(
-                "{} has the value {}",
-                show(&line.name.text),
-                show(other)
-            ))
-            .remedy("write off")),
-    }
+/// The one duration of a line (B-295).
+fn time(line: &Line) -> Result<Duration, Error> {
+    value::duration(line.without_block()?.one("a duration")?)
 }
 
 /// `log` of the whole program: its level (B-298).

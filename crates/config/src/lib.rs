@@ -41,7 +41,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
+pub mod adapt;
 mod address;
+mod admin;
 mod assembly;
 mod certificates;
 pub mod draft;
@@ -51,6 +53,7 @@ pub mod error;
 mod expand;
 mod finish;
 pub mod folders;
+pub mod format;
 mod global;
 mod issuer;
 mod key;

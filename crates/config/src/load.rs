@@ -15,7 +15,7 @@ use crate::source::{Environment, Source, SourceKind};
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, environment, site, tree};
+use crate::{address, admin, environment, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -119,6 +119,12 @@ fn collect(
                 .remedy("write them before each site"),
         );
     }
+    // Read in any case, so that it counts as known.
+    let address = environment(admin::VARIABLE);
+    if !assembly.globals.names_admin {
+        let address = known(admin::standard(address.as_deref()), &mut assembly.errors);
+        assembly.globals.program.admin.address = address.flatten();
+    }
     if let Some(levels) = environment(levels::VARIABLE) {
         let levels = Levels::parse(&levels, &mut assembly.globals.notices);
         let levels = known(levels, &mut assembly.errors);
@@ -145,7 +151,7 @@ fn read_variables(
         environment,
         unset,
         notices: &mut notices,
-        read: &mut Vec::new(),
+        read: &mut assembly.imported,
     };
     let extra = known(environment::extra_config(environment), &mut errors);
     let is_snippet = |line: &Line| line.name.text.starts_with('(');
@@ -251,6 +257,7 @@ fn read_file(
         }
         add_site(assembly, site);
     }
+    assembly.imported.clone_from(&imported);
     imported.push(PathBuf::from(&file.name));
     assembly.hide(&imported);
     // The block may stand in one of the lines that are wrong, or be misspelt.

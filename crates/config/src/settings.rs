@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod admin;
 mod certificates;
 mod issuers;
 mod routes;
@@ -7,6 +8,7 @@ mod storage;
 mod template;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::HubOptions;
@@ -17,6 +19,7 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use admin::{AdminAddress, AdminSettings};
 pub use certificates::{
     AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
     LETS_ENCRYPT, SniSettings, ZERO_SSL,
@@ -177,6 +180,12 @@ pub struct ProgramSettings {
     pub dispatch_timeout: Option<Duration>,
     /// Window in which streams end at shutdown; zero ends all at once (B-1022).
     pub drain_timeout: Duration,
+    /// How long requests under way may take at shutdown; `None` for half a second more than the window (B-295).
+    pub grace_period: Option<Duration>,
+    /// How long the program goes on serving after it was told to stop (B-295).
+    pub shutdown_delay: Duration,
+    /// The admin listener.
+    pub admin: AdminSettings,
     /// What connections may hold.
     pub connections: ConnectionSettings,
     /// What is logged.
@@ -192,6 +201,9 @@ impl Default for ProgramSettings {
             proxies: TrustedProxies::default(),
             dispatch_timeout: Some(Duration::from_secs(5)),
             drain_timeout: Duration::from_secs(3),
+            grace_period: None,
+            shutdown_delay: Duration::ZERO,
+            admin: AdminSettings::default(),
             connections: ConnectionSettings::default(),
             log: Levels::default(),
         }
@@ -205,4 +217,6 @@ pub struct Loaded {
     pub settings: Settings,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
+    /// The files that were imported, beside the configuration file itself.
+    pub imported: Vec<PathBuf>,
 }

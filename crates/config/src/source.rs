@@ -125,6 +125,12 @@ impl Place {
         self.span.map_or(0, |(start, _)| start)
     }
 
+    /// The bytes of the source between which it lies; none for the source as a whole.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        self.span
+            .map_or((0, 0), |(start, len)| (start, start + len))
+    }
+
     /// A variable as a whole, for messages about one that is missing or that holds a key.
     pub fn variable(name: &str) -> Self {
         Self::whole(Source::new(SourceKind::Variable, name, "", true))

@@ -159,7 +159,7 @@ fn is_missed(before: &str, after: &str) -> bool {
 }
 
 /// The first `{$…}` of `text`: what stands before it, its name, its default, what stands after it.
-fn next_substitution(text: &str) -> Option<(&str, &str, Option<&str>, &str)> {
+pub(crate) fn next_substitution(text: &str) -> Option<(&str, &str, Option<&str>, &str)> {
     let mut from = 0;
     loop {
         let open = from + text.get(from..)?.find("{$")?;
@@ -178,7 +178,7 @@ fn next_substitution(text: &str) -> Option<(&str, &str, Option<&str>, &str)> {
 }
 
 /// Whether a variable's name says that its value is a secret.
-fn names_secret(name: &str) -> bool {
+pub(crate) fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["KEY", "SECRET", "PASSWORD", "TOKEN", "JWT"]
         .iter()

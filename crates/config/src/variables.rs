@@ -57,7 +57,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
     ("MERCURE_LICENSE", "this hub needs no license"),
-    ("CADDY_ADMIN", "there is no admin API yet"),
 ];
 
 /// The variables of a configuration, which remember those that were read.

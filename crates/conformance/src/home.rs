@@ -47,6 +47,8 @@ impl Home {
             .env("XDG_DATA_HOME", self.path().join("data"))
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("GLOBAL_OPTIONS", "skip_install_trust")
+            // Hubs of tests that run at once would take each other's port.
+            .env("CADDY_ADMIN", "off")
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info")
             .env("RUST_BACKTRACE", "1")

@@ -49,6 +49,11 @@ impl Hub {
         Self(Arc::new(self.0.reconfigured(options)))
     }
 
+    /// Another hub on the same log; see [`Self::beside`].
+    pub(crate) fn with_other(&self, options: HubOptions) -> Self {
+        Self(Arc::new(self.0.beside(options)))
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }

@@ -73,4 +73,29 @@ impl Hub {
     pub fn reconfigure(&self, options: HubOptions) -> Hub {
         self.with_options(options)
     }
+
+    /// Another hub on the log of this one (B-254): what is published through one reaches the subscribers of both,
+    /// and both list the subscriptions of both. Issuers, limits and all other options are its own, but for the
+    /// [`base`](HubOptions::base), which is that of this hub. [`Self::drain`] and [`Self::drained`] concern the
+    /// streams of both; [`Self::reconfigure`] and [`Self::used`] those of one.
+    ///
+    /// ```
+    /// use talaria_hub::access::Issuers;
+    /// use talaria_hub::protocol::Update;
+    /// use talaria_hub::{Hub, HubOptions, SubscribeOptions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let hub = Hub::builder(Issuers::default()).build()?;
+    /// let other = hub.beside(HubOptions::new(Issuers::default()));
+    /// let mut updates = other.subscribe(SubscribeOptions::new().topic("/books/1")).await?;
+    /// hub.publish(Update::new("/books/1", "Iliad")).await?;
+    /// assert_eq!(updates.next().await.ok_or("the stream has ended")?.data, "Iliad");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "it is this hub that stays as it is"]
+    pub fn beside(&self, options: HubOptions) -> Hub {
+        self.with_other(options)
+    }
 }

@@ -1,17 +1,24 @@
 //! The command line (B-010 to B-023).
 
+mod about;
+mod adapt;
+mod admin;
 mod arguments;
 mod bench;
 mod client;
 mod dev;
 mod doctor;
+mod environ;
 mod environment;
+mod fmt;
+mod healthcheck;
 mod history;
 mod load;
 mod output;
 mod publish;
 mod run;
 mod runtime;
+mod start;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -21,7 +28,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use talaria_config::options::reference;
 
 /// Talaria, a Mercure hub: publishes updates to browsers and other clients as server-sent events.
@@ -31,7 +38,7 @@ struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
     #[command(flatten)]
-    run: load::Args,
+    run: run::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -45,19 +52,37 @@ Examples:
   talaria run --config /etc/talaria/Caddyfile
       A hub that a file configures.
 
-Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal.";
+Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal or SIGQUIT.";
 
 #[derive(Subcommand)]
 enum Verb {
     /// Run the hub.
     #[command(after_help = run::HELP)]
-    Run(load::Args),
+    Run(run::Args),
+    /// Run the hub in the background.
+    #[command(after_help = start::HELP)]
+    Start(start::Args),
+    /// Stop a running hub.
+    #[command(after_help = admin::STOP_HELP)]
+    Stop(admin::StopArgs),
+    /// Put a changed configuration file in force in a running hub.
+    #[command(after_help = admin::RELOAD_HELP)]
+    Reload(admin::ReloadArgs),
     /// Run a hub for development on the loopback interface, with its own key.
     #[command(after_help = dev::HELP)]
     Dev(dev::Args),
     /// Check the configuration as `run` would load it; opens neither storage nor network.
     #[command(after_help = validate::HELP)]
     Validate(load::Args),
+    /// Print what a configuration says, as JSON.
+    #[command(after_help = adapt::HELP)]
+    Adapt(adapt::Args),
+    /// Print a configuration file in its standard form.
+    #[command(after_help = fmt::HELP)]
+    Fmt(fmt::Args),
+    /// Ask a hub on this machine whether it can serve.
+    #[command(after_help = healthcheck::HELP)]
+    Healthcheck(healthcheck::Args),
     /// Make an access token, or check one against the configuration.
     #[command(alias = "mercure-token")]
     Token(Box<token::Args>),
@@ -75,6 +100,12 @@ enum Verb {
     Trust(trust::Args),
     /// Remove the local authority from this machine's trust store.
     Untrust,
+    /// Print the environment, without secrets.
+    Environ,
+    /// Print what of the existing server's modules there is.
+    ListModules(about::ModulesArgs),
+    /// Print how the program was built.
+    BuildInfo,
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -84,8 +115,11 @@ enum Verb {
 
 /// Parses the command line and runs the verb.
 pub(crate) fn main() -> ExitCode {
-    let arguments = arguments::with_two_dashes(Cli::command(), std::env::args_os().collect());
-    match Cli::try_parse_from(&arguments) {
+    let given: Vec<_> = std::env::args_os().collect();
+    let command = arguments::called(Cli::command(), given.first());
+    let arguments = arguments::with_two_dashes(command.clone(), given);
+    let parsed = command.try_get_matches_from(&arguments);
+    match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli),
         Err(error) => {
             // A usage error is a failed command; clap's own code means a forced quit here (B-021).
@@ -117,8 +151,14 @@ pub(crate) fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> ExitCode {
     match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(args) => run::run(&args),
+        Verb::Start(args) => start::start(&args),
+        Verb::Stop(args) => admin::stop(&args),
+        Verb::Reload(args) => admin::reload(&args),
         Verb::Dev(args) => dev::main(&args),
         Verb::Validate(args) => validate::validate(&args),
+        Verb::Adapt(args) => adapt::adapt(&args),
+        Verb::Fmt(args) => fmt::fmt(&args),
+        Verb::Healthcheck(args) => healthcheck::healthcheck(&args),
         Verb::Token(args) => token::main(&args),
         Verb::Publish(args) => publish::run(&args),
         Verb::History(args) => history::main(&args),
@@ -127,6 +167,9 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Bench(args) => bench::bench(&args),
         Verb::Trust(args) => trust::trust(&args),
         Verb::Untrust => trust::untrust(),
+        Verb::Environ => environ::environ(),
+        Verb::ListModules(args) => about::list_modules(&args),
+        Verb::BuildInfo => about::build_info(),
         Verb::Version => output::print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => output::print(&reference::page()),
     }

@@ -1,9 +1,13 @@
 //! Serving: the listeners, their connections, the site around the hub, and what the hub needs from this machine.
 
+pub(crate) mod admin;
 pub(crate) mod admission;
+pub(crate) mod autosave;
 pub(crate) mod client_error;
 pub(crate) mod clock;
 pub(crate) mod connection;
+pub(crate) mod control;
+pub(crate) mod followers;
 pub(crate) mod handlers;
 pub(crate) mod hubs;
 pub(crate) mod incoming;
@@ -11,6 +15,7 @@ pub(crate) mod key_sets;
 pub(crate) mod listen;
 pub(crate) mod lock;
 pub(crate) mod log;
+pub(crate) mod pidfile;
 pub(crate) mod program;
 pub(crate) mod proxies;
 pub(crate) mod report;
@@ -25,3 +30,4 @@ pub(crate) mod storage;
 pub(crate) mod streams;
 pub(crate) mod systemd;
 pub(crate) mod tls;
+pub(crate) mod watch;

@@ -47,8 +47,8 @@ fn verbs_of_the_existing_server_are_answered() {
     let output = directory.talaria(&arguments, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for (verb, instead) in [
-        ("reload", "restart the hub"),
-        ("adapt", "`talaria validate`"),
+        ("upgrade", "install another version"),
+        ("storage", "`talaria history export`"),
         ("file-server", "use a web server"),
     ] {
         let output = directory.talaria(&[verb], &[]);

@@ -148,7 +148,11 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `auto_https disable_redirects` | nothing is redirected to HTTPS |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
-| `servers { protocols … }`, `admin off`, `persist_config off` | accepted; there is neither HTTP/3 nor an admin listener yet |
+| `admin off\\|<address> [{ origins <host or origin>… enforce_origin }]` | the [admin listener](operating.md#the-admin-listener), `localhost:2019` unless the variable `CADDY_ADMIN` names another address or `off`; `unix//path` is a socket in the file system |
+| `persist_config off` | what is loaded while the hub runs is not kept for `run --resume` |
+| `grace_period <duration>` | how long requests under way may take at the end; without it half a second more than `drain_timeout` |
+| `shutdown_delay <duration>` | how long the hub goes on serving after it was told to stop, not ready any more |
+| `servers { protocols … }` | accepted; there is no HTTP/3 yet |
 ";
 
 /// The page, in Markdown.

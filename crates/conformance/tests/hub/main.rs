@@ -8,6 +8,7 @@
 
 mod acme;
 mod addresses;
+mod admin;
 mod alternate_topics;
 mod authorization;
 mod batches;
@@ -56,7 +57,10 @@ mod publication;
 mod race;
 mod recipes;
 mod reconnection;
+// Enabled with the reload itself.
+// mod reload;
 mod reserved_namespace;
+mod running;
 mod secrets;
 mod shutdown;
 mod site;
@@ -69,4 +73,5 @@ mod symfony;
 mod systemd;
 mod target;
 mod tokens;
+mod verbs;
 mod wire;

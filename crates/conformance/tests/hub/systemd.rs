@@ -120,6 +120,25 @@ async fn the_end_of_an_idle_hub_is_told() {
     }
 }
 
+/// A reload is told, with its time, and its end, although there is no file to read again.
+#[tokio::test]
+async fn a_reload_is_told() {
+    let home = Home::new();
+    let manager = Manager::at_path(&home.path().join("notify"));
+    let hub = start(&home, ORDINARY, &[("NOTIFY_SOCKET", &manager.name)]);
+    manager.told("READY=1");
+    let pid = Pid::from_raw(i32::try_from(hub.pid()).unwrap());
+    kill_process(pid.unwrap(), Signal::USR1).unwrap();
+    let (reloading, _) = manager.told("RELOADING=1");
+    let time = reloading
+        .lines()
+        .find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+    assert!(time.unwrap().parse::<u64>().unwrap() > 0, "{reloading}");
+    let (ready, _) = manager.told("READY=1");
+    assert!(ready.contains("\nSTATUS=Serving on "), "{ready}");
+    hub.stop().await;
+}
+
 /// By default everything ends within five seconds, also a request that never does.
 #[tokio::test]
 async fn the_default_window_ends_within_five_seconds() {

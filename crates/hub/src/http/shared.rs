@@ -107,6 +107,24 @@ impl Shared {
         Self::assemble(options, base, verifier, repeats, budgets, lasting)
     }
 
+    /// The state of another hub on the same log: its options are its own, streams and updates are shared.
+    pub(crate) fn beside(&self, options: HubOptions) -> Self {
+        let base = Arc::clone(&self.base);
+        let options = Arc::new(HubOptions {
+            base: (*base).clone(),
+            ..options
+        });
+        let verifier = verifier(&options);
+        let permits = Permits::new(Arc::clone(&options), verifier.clone());
+        let lasting = Lasting {
+            permits: Arc::new(permits),
+            ..self.lasting.clone()
+        };
+        let repeats = options.repeat_window.map(Repeats::new);
+        let budgets = Budgets::new(&options.budgets);
+        Self::assemble(options, base, verifier, repeats, budgets, lasting)
+    }
+
     fn assemble(
         options: Arc<HubOptions>,
         base: Arc<Base>,

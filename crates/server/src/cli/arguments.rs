@@ -1,9 +1,36 @@
 //! Spellings of options that older versions had.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Command;
 use talaria_config::{older, suggest};
+
+/// The names by which the program is called in place of the existing server (B-005).
+const NAMES: [&str; 2] = ["caddy", "mercure"];
+
+/// The command with the name by which it was called, if that is the existing server's; its help has it, too.
+pub(super) fn called(command: Command, path: Option<&OsString>) -> Command {
+    let name = path.and_then(|path| Path::new(path).file_name()?.to_str());
+    let Some(name) = NAMES.into_iter().find(|known| Some(*known) == name) else {
+        return command;
+    };
+    let renamed = |command: Command| {
+        let help = command.get_after_help().map(ToString::to_string);
+        match help {
+            Some(help) => command.after_help(help.replace("talaria ", &format!("{name} "))),
+            None => command,
+        }
+    };
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    let command = verbs.into_iter().fold(command, |command, verb| {
+        command.mut_subcommand(verb, renamed)
+    });
+    renamed(command).name(name).bin_name(name)
+}
 
 /// Adds the second dash to each long option that was written with one, because `-config x` would mean
 /// `-c onfig x` (B-022).
@@ -60,26 +87,16 @@ pub(super) fn successors(arguments: &[OsString]) -> Vec<String> {
 pub(super) fn verb_of_the_server(arguments: &[OsString]) -> Option<String> {
     let verb = arguments.get(1)?.to_str()?;
     let instead = match verb {
-        "start" => "run it in the background by your service manager, as docs/operating.md shows",
-        "stop" => "send the process SIGTERM; it ends its streams within drain_timeout",
-        "reload" => "restart the hub; its clients come back and miss nothing",
-        "adapt" => "`talaria validate` checks a configuration; there is no JSON form of it",
-        "environ" => "`talaria validate` lists the variables that are set and not read",
-        "fmt" => "there is no formatter; any layout of a Caddyfile is read",
-        "healthcheck" => {
-            "`curl --fail http://localhost/healthz` says whether updates can be stored"
-        }
-        "list-modules" | "build-info" => {
-            "`talaria version` says what is installed; there are no modules"
-        }
         "storage" => {
             "`talaria history export` and `import` move the updates; certificates are files"
         }
         "upgrade" | "add-package" | "remove-package" => {
             "install another version of the program or of its image"
         }
-        "hash-password" | "file-server" | "reverse-proxy" | "respond" | "completion"
-        | "manpage" => "this program is a hub; use a web server for that",
+        "completion" | "manpage" => "`talaria help <verb>` says what each verb does",
+        "hash-password" | "file-server" | "reverse-proxy" | "respond" => {
+            "this program is a hub; use a web server for that"
+        }
         _ => return None,
     };
     Some(format!(

@@ -1,15 +1,22 @@
 //! The flags that say where the configuration is.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use talaria_config::adapt::{self, Adapted};
+use talaria_config::settings::AdminSettings;
 use talaria_config::{Error, File, Loaded, Sources, envfile, options};
 
 use super::environment::environment;
+use crate::serve::control::{Configuration, Reader, Source};
+
+/// The file that is used unless one is named.
+const STANDARD: &str = "Caddyfile";
 
 /// Where the configuration is.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     /// The configuration file, `-` for standard input; without it ./Caddyfile if that exists, else
@@ -33,17 +40,93 @@ impl Args {
     ///
     /// A file cannot be read, or the configuration is wrong.
     pub(super) fn load(&self) -> Result<(Loaded, String), Error> {
-        let variables = self.environment()?;
         let file = self.file()?;
         let name = file
             .as_ref()
             .map_or_else(|| "the environment".to_owned(), |file| file.name.clone());
+        Ok((self.read(file)?.loaded, name))
+    }
+
+    /// Loads this file, or, without one, what the environment configures.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is wrong.
+    pub(super) fn read(&self, file: Option<File>) -> Result<Configuration, Error> {
+        let variables = self.environment()?;
         let sources = Sources {
             file,
             variables: &variables,
             address: self.address.clone(),
         };
-        talaria_config::load(&sources).map(|loaded| (loaded, name))
+        let loaded = talaria_config::load(&sources)?;
+        let source = Source {
+            // It fails where a variable with the name of a secret holds a part of the file's structure.
+            adapted: adapt::adapt(&sources).ok(),
+            variables: hash(&variables),
+            imported: loaded.imported.clone(),
+            file: sources.file,
+        };
+        Ok(Configuration { loaded, source })
+    }
+
+    /// The directives of this file, or of what the environment configures.
+    ///
+    /// # Errors
+    ///
+    /// The text cannot be read as lines and blocks.
+    pub(super) fn adapt(&self, file: Option<File>) -> Result<Adapted, Error> {
+        adapt::adapt(&Sources {
+            file,
+            variables: &self.environment()?,
+            address: self.address.clone(),
+        })
+    }
+
+    /// What the configuration says about the admin listener; what `CADDY_ADMIN` says, or else the default, if it
+    /// cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// `CADDY_ADMIN` or a file of variables is wrong.
+    pub(super) fn admin(&self) -> Result<AdminSettings, Error> {
+        let variables = self.environment()?;
+        let sources = |file| Sources {
+            file,
+            variables: &variables,
+            address: None,
+        };
+        match self
+            .file()
+            .and_then(|file| adapt::admin_settings(&sources(file)))
+        {
+            Ok(settings) => Ok(settings),
+            // The verb that needs the file says what is wrong with it.
+            Err(_) => adapt::admin_settings(&sources(Some(File {
+                name: String::new(),
+                text: String::new(),
+            }))),
+        }
+    }
+
+    /// The path of the configuration file; `None` for standard input and the environment.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let standard = Path::new(STANDARD);
+        match &self.config {
+            Some(_) if self.reads_standard_input() => None,
+            Some(path) => Some(path.clone()),
+            None => standard.exists().then(|| standard.to_owned()),
+        }
+    }
+
+    /// The flags of a verb that names a file alone.
+    pub(super) fn of_file(config: Option<PathBuf>, adapter: Option<String>) -> Self {
+        Self {
+            config,
+            adapter,
+            envfile: Vec::new(),
+            address: None,
+        }
     }
 
     /// Whether the configuration comes from standard input.
@@ -58,7 +141,7 @@ impl Args {
         let mut variables = environment()?;
         for path in &self.envfile {
             let name = path.display();
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = std::fs::read_to_string(&path).map_err(|error| {
                 Error::new(name.to_string())
                     .caused_by(error)
                     .remedy("give --envfile a readable file")
@@ -72,7 +155,12 @@ impl Args {
         Ok(variables)
     }
 
-    fn file(&self) -> Result<Option<File>, Error> {
+    /// Reads the configuration file; `None` if the environment configures.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is not a Caddyfile.
+    pub(super) fn file(&self) -> Result<Option<File>, Error> {
         if let Some(adapter) = self
             .adapter
             .as_deref()
@@ -81,21 +169,18 @@ impl Args {
             return Err(Error::new(format!("unknown adapter `{adapter}`"))
                 .remedy("use `caddyfile`, or leave --adapter out"));
         }
-        let standard = Path::new("Caddyfile");
-        let path = match &self.config {
-            Some(path) if path.as_os_str() == "-" => {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .map_err(|error| Error::new("standard input").caused_by(error))?;
-                return Ok(Some(File {
-                    name: "stdin".to_owned(),
-                    text,
-                }));
-            }
-            Some(path) => path,
-            None if standard.exists() => standard,
-            None => return Ok(None),
+        if self.reads_standard_input() {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Error::new("standard input").caused_by(error))?;
+            return Ok(Some(File {
+                name: "stdin".to_owned(),
+                text,
+            }));
+        }
+        let Some(path) = self.path() else {
+            return Ok(None);
         };
         let name = path.display().to_string();
         if path
@@ -104,10 +189,10 @@ impl Args {
         {
             return Err(
                 Error::new(format!("{name}: JSON configuration is not supported yet"))
-                    .remedy("write a Caddyfile"),
+                    .remedy("write a Caddyfile; `talaria adapt` shows what it says as JSON"),
             );
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = std::fs::read_to_string(&path).map_err(|error| {
             Error::new(name.as_str())
                 .caused_by(error)
                 .remedy("give --config a readable text file")
@@ -117,5 +202,34 @@ impl Args {
             .map(str::to_owned)
             .unwrap_or(text);
         Ok(Some(File { name, text }))
+    }
+}
+
+/// A hash by which variables are compared, so that none of them need be kept.
+fn hash(variables: &HashMap<String, String>) -> u64 {
+    let mut sorted: Vec<_> = variables.iter().collect();
+    sorted.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    sorted.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Reader for Args {
+    fn again(&self) -> Result<Configuration, Error> {
+        match self.path() {
+            Some(_) => self.read(self.file()?),
+            None => Err(
+                Error::new("the hub was not started with a configuration file")
+                    .remedy("name one by `talaria run --config`, or restart the hub"),
+            ),
+        }
+    }
+
+    fn read(&self, file: File) -> Result<Configuration, Error> {
+        self.read(Some(file))
+    }
+
+    fn adapt(&self, file: File) -> Result<Adapted, Error> {
+        self.adapt(Some(file))
     }
 }

@@ -14,11 +14,13 @@ use talaria_config::Error;
 use talaria_config::levels::Levels;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Writer, format};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use queue::Queue;
@@ -35,6 +37,7 @@ const LAST_ERROR: Duration = Duration::from_secs(2);
 pub(crate) struct Log {
     queue: Arc<Queue>,
     sampling: Arc<Sampling>,
+    levels: Handle<Targets, Registry>,
 }
 
 impl Log {
@@ -55,13 +58,23 @@ impl Log {
             .with_writer(Lines(Arc::clone(&queue)));
         let sampling = Arc::new(Sampling::default());
         let layer = layer.with_filter(Sampled(Arc::clone(&sampling)));
-        let subscriber = tracing_subscriber::registry()
-            .with(Targets::from(levels))
-            .with(layer);
+        let (targets, levels) = tracing_subscriber::reload::Layer::new(Targets::from(levels));
+        let subscriber = tracing_subscriber::registry().with(targets).with(layer);
         let started = subscriber.try_init();
         started.map_err(|error| Error::new(WHAT).caused_by(error))?;
         std::panic::set_hook(Box::new(report_panic));
-        Ok(Self { queue, sampling })
+        Ok(Self {
+            queue,
+            sampling,
+            levels,
+        })
+    }
+
+    /// Logs by other levels from now on.
+    pub(crate) fn follow(&self, levels: Levels) {
+        if let Err(error) = self.levels.reload(levels) {
+            tracing::warn!(%error, "the levels of the log stay as they are");
+        }
     }
 
     /// Writes the error that ended the hub, after the lines that were logged before, and waits 2 s at most until

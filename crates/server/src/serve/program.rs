@@ -1,4 +1,5 @@
-//! What the program serves: its hubs, its sites and its listeners.
+//! What the program serves: its hubs, its sites and its listeners, and how they are exchanged for those of another
+//! configuration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,16 +8,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit};
 use talaria_config::Error;
-use talaria_config::settings::{HubSettings, ProgramSettings, Routes, Settings, SiteSettings};
+use talaria_config::key_set::KeySetSource;
+use talaria_config::settings::{
+    Certified, HubSettings, ProgramSettings, Routes, Settings, SiteSettings,
+};
 use talaria_hub::Hub;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::admission::Admission;
 use crate::serve::connection::Context;
-use crate::serve::hubs::{Hubs, Store};
-use crate::serve::key_sets;
-use crate::serve::listen::{Plan, Serving};
+use crate::serve::control::ServedHub;
+use crate::serve::followers::Followers;
+use crate::serve::hubs::{self, Hubs, Store};
+use crate::serve::listen::{Plan, Prepared, Serving};
 use crate::serve::proxies::Proxies;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::site::Site;
@@ -30,44 +35,145 @@ const LAST_WRITES: Duration = Duration::from_millis(500);
 pub(crate) struct Program {
     hubs: Hubs,
     serving: Serving,
-    /// Keep the key sets of the issuers up to date.
-    _keys: JoinSet<()>,
-    drain_timeout: Duration,
+    tls: Arc<Tls>,
+    followers: Followers,
+    admission: Admission,
+    shutdown: Shutdown,
+    settings: ProgramSettings,
+    /// Hubs that a reload has removed, until their streams have ended.
+    leaving: JoinSet<()>,
 }
 
 impl Program {
-    /// Starts to serve.
+    /// Starts to serve. `stores` are those of the settings, open.
     ///
     /// # Errors
     /// A hub cannot be built, or an address cannot be bound.
-    pub(crate) fn start(settings: Settings, stores: Vec<Store>, tls: &Tls) -> Result<Self, Error> {
+    pub(crate) fn start(
+        settings: Settings,
+        stores: Vec<Store>,
+        tls: Arc<Tls>,
+    ) -> Result<Self, Error> {
+        let descriptors = getrlimit(Resource::Nofile).current;
+        let proxies = Proxies::from(settings.program.proxies.clone());
+        let shutdown = Shutdown::default();
+        let mut program = Self {
+            hubs: Hubs::none(),
+            serving: Serving::new(shutdown.clone()),
+            tls,
+            followers: Followers::default(),
+            admission: Admission::new(&settings.program.connections, descriptors, proxies),
+            shutdown,
+            settings: settings.program.clone(),
+            leaving: JoinSet::new(),
+        };
+        let followers = program.followers.begin(&settings.hubs)?;
+        program.followers.keep(&key_sets(&settings.hubs), followers);
+        let plan = program.plan(settings.sites, &settings.program)?;
+        let listeners = program.serving.prepare(plan)?;
+        let hubs = program
+            .hubs
+            .prepare(settings.hubs, &settings.stores, stores)?;
+        program.hubs.install(hubs);
+        program.install(listeners);
+        Ok(program)
+    }
+
+    /// Serves another configuration. Whatever can fail is done beside the old one, which stays if something does;
+    /// dropping the future before it is ready leaves the old one too.
+    ///
+    /// # Errors
+    /// A store cannot be opened, an address cannot be bound, or a file of a certificate cannot be read.
+    pub(crate) async fn reload(&mut self, settings: Settings) -> Result<(), Error> {
+        while self.leaving.try_join_next().is_some() {}
         let Settings {
             sites,
-            hubs,
+            mut hubs,
+            stores,
             program,
-            ..
         } = settings;
-        let mut keys = JoinSet::new();
-        key_sets::follow(key_sets_of(&hubs), &mut keys)?;
-        let hubs = Hubs::build(hubs, stores)?;
-        let shutdown = Shutdown::default();
-        let plan = plan(sites, &program, tls, &shutdown.stopping)?;
-        let mut serving = Serving::new(shutdown.clone());
-        let prepared = serving.prepare(plan)?;
-        let descriptors = getrlimit(Resource::Nofile).current;
+        self.followers.lend(&mut hubs)?;
+        let missing = self.hubs.missing(&stores)?;
+        let opened = spawn_blocking(move || hubs::open(missing));
+        let opened = opened.await.map_err(Error::from_cause)??;
+        let certified = certified(&sites);
+        let (tls, sni) = (Arc::clone(&self.tls), program.sni.clone());
+        let certificates = spawn_blocking(move || tls.prepare(&certified, &sni));
+        let certificates = certificates.await.map_err(Error::from_cause)??;
+        let followers = self.followers.begin(&hubs)?;
+        followers.fetched().await;
+        let plan = self.plan(sites, &program)?;
+        let listeners = self.serving.prepare(plan)?;
+        let key_sets = key_sets(&hubs);
+        let prepared = self.hubs.prepare(hubs, &stores, opened)?;
+        // From here on nothing fails and nothing waits.
+        self.followers.keep(&key_sets, followers);
+        let gone = self.hubs.install(prepared);
+        self.tls.replace(certificates);
+        self.warn_of_connections(&program);
+        self.settings = program;
+        self.install(listeners);
+        if !gone.is_empty() {
+            let ending = gone.end(self.window(), self.stops_within());
+            self.leaving.spawn(ending);
+        }
+        Ok(())
+    }
+
+    /// Which sockets serve which sites.
+    ///
+    /// # Errors
+    /// A site cannot be made, or two addresses contradict each other.
+    fn plan(&self, sites: Vec<SiteSettings>, program: &ProgramSettings) -> Result<Plan, Error> {
         let proxies = Proxies::from(program.proxies.clone());
-        let admission = Admission::new(&program.connections, descriptors, proxies);
-        serving.install(
-            prepared,
-            hubs.all(),
-            context(&program, tls, &admission, &shutdown),
-        );
-        Ok(Self {
-            hubs,
-            serving,
-            _keys: keys,
-            drain_timeout: program.drain_timeout,
-        })
+        let mut served = Vec::new();
+        for mut settings in sites {
+            let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
+            let logs = settings.access_log;
+            let stopping = &self.shutdown.stopping;
+            let site = Site::new(proxies.clone(), routes, logs, stopping)?;
+            served.push((site, settings));
+        }
+        let challenges = self.tls.challenges();
+        let empty = |tls| Sites::new(proxies.clone(), challenges.clone(), tls);
+        Plan::new(&served, program.redirects, empty)
+    }
+
+    /// Serves on these listeners what the settings say.
+    fn install(&mut self, listeners: Prepared) {
+        let Self {
+            settings,
+            tls,
+            admission,
+            shutdown,
+            ..
+        } = self;
+        let context =
+            |sites: Arc<ArcSwap<Sites>>, is_encrypted: bool, closing: CancellationToken| Context {
+                sites,
+                acceptor: is_encrypted.then(|| tls.acceptor()),
+                dispatch_timeout: settings.dispatch_timeout,
+                head: settings.connections.head,
+                max_streams: settings.connections.streams,
+                admission: admission.clone(),
+                shutdown: shutdown.clone(),
+                closing,
+            };
+        self.serving.install(listeners, self.hubs.all(), context);
+    }
+
+    /// What connections may hold is counted over all of them, so that it stays as it was at the start.
+    fn warn_of_connections(&self, program: &ProgramSettings) {
+        let (old, new) = (&self.settings.connections, &program.connections);
+        let is_same = old.most == new.most
+            && old.most_of_address == new.most_of_address
+            && old.handshakes == new.handshakes
+            && old.head_memory == new.head_memory;
+        if !is_same {
+            tracing::warn!(
+                "max_connections, max_connections_per_address, max_handshakes and max_header_memory stay as they were until the hub is restarted"
+            );
+        }
     }
 
     /// Its hubs.
@@ -75,81 +181,65 @@ impl Program {
         self.hubs.all()
     }
 
+    /// Its hubs with their names.
+    pub(crate) fn named_hubs(&self) -> Vec<ServedHub> {
+        let named = self.hubs.names().zip(self.hubs.all().iter());
+        let served = named.map(|(name, hub)| ServedHub {
+            name: name.to_owned(),
+            hub: hub.clone(),
+        });
+        served.collect()
+    }
+
     /// Where it can be reached, in the order of the ports.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.serving.addresses()
     }
 
-    /// The window in which streams end.
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        self.drain_timeout
+    /// How long it goes on serving after it was told to stop (`shutdown_delay`).
+    pub(crate) fn delay(&self) -> Duration {
+        self.settings.shutdown_delay
     }
 
-    /// How long [`stop`](Self::stop) takes at most.
+    /// The window in which streams end (`drain_timeout`).
+    pub(crate) fn window(&self) -> Duration {
+        let (window, grace) = (self.settings.drain_timeout, self.settings.grace_period);
+        grace.map_or(window, |grace| window.min(grace))
+    }
+
+    /// How long [`stop`](Self::stop) takes at most (`grace_period`).
     pub(crate) fn stops_within(&self) -> Duration {
-        self.drain_timeout.saturating_add(LAST_WRITES)
+        let usual = self.settings.drain_timeout.saturating_add(LAST_WRITES);
+        self.settings.grace_period.unwrap_or(usual)
     }
 
     /// Closes the listeners, ends every stream within the window, and cuts the connections that are left. Its hubs are
     /// left to be closed.
     pub(crate) async fn stop(self) -> Hubs {
-        let at_most = self.stops_within();
+        let (window, at_most) = (self.window(), self.stops_within());
         let connections = self.serving.stop_listening().await;
         let hubs = Arc::clone(self.hubs.all());
         for hub in hubs.iter() {
-            hub.drain(self.drain_timeout);
+            hub.drain(window);
         }
+        let mut leaving = self.leaving;
         let drained = async {
             for hub in hubs.iter() {
                 hub.drained().await;
             }
+            while leaving.join_next().await.is_some() {}
         };
         connections.finish(drained, at_most).await;
         self.hubs
     }
 }
 
-fn key_sets_of(hubs: &[HubSettings]) -> Vec<talaria_config::key_set::KeySetSource> {
+fn key_sets(hubs: &[HubSettings]) -> Vec<KeySetSource> {
     hubs.iter().flat_map(|hub| hub.key_sets.clone()).collect()
 }
 
-/// Which sockets serve which sites.
-///
-/// # Errors
-/// A site cannot be made, or two addresses contradict each other.
-fn plan(
-    sites: Vec<SiteSettings>,
-    program: &ProgramSettings,
-    tls: &Tls,
-    stopping: &CancellationToken,
-) -> Result<Plan, Error> {
-    let proxies = Proxies::from(program.proxies.clone());
-    let mut served = Vec::new();
-    for mut settings in sites {
-        let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
-        let logs = settings.access_log;
-        let site = Site::new(proxies.clone(), routes, logs, stopping)?;
-        served.push((site, settings));
-    }
-    let empty = |is_encrypted| Sites::new(proxies.clone(), tls.challenges(), is_encrypted);
-    Plan::new(&served, program.redirects, empty)
-}
-
-/// What the connections of a listener are served with.
-fn context<'a>(
-    program: &'a ProgramSettings,
-    tls: &'a Tls,
-    admission: &'a Admission,
-    shutdown: &'a Shutdown,
-) -> impl Fn(Arc<ArcSwap<Sites>>, bool, CancellationToken) -> Context + 'a {
-    move |sites, is_encrypted, closing| Context {
-        sites,
-        acceptor: is_encrypted.then(|| tls.acceptor()),
-        dispatch_timeout: program.dispatch_timeout,
-        head: program.connections.head,
-        max_streams: program.connections.streams,
-        admission: admission.clone(),
-        shutdown: shutdown.clone(),
-        closing,
-    }
+/// What the HTTPS addresses of all sites show.
+pub(crate) fn certified(sites: &[SiteSettings]) -> Vec<Certified> {
+    let each = sites.iter().flat_map(|site| &site.certificates);
+    each.cloned().collect()
 }

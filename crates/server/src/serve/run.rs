@@ -8,25 +8,37 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use talaria_config::settings::TransportSettings;
-use talaria_config::{Error, Level, Loaded, Settings};
+use talaria_config::{Error, Level, Loaded, Notice, Settings};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::serve::admin::Admin;
+use crate::serve::control::{Command, Control, Origin};
 use crate::serve::hubs::{self, Hubs, Store};
 use crate::serve::log::Log;
-use crate::serve::program::Program;
-use crate::serve::report;
-use crate::serve::signals::{Signals, Stop};
+use crate::serve::program::{Program, certified};
+use crate::serve::signals::{self, Ignored, Reload, Signals, Stop};
 use crate::serve::systemd::Manager;
 use crate::serve::tls::Tls;
+use crate::serve::{report, watch};
 
 /// How long a service manager that does not listen delays a stop.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// The exit code of a second signal (B-021).
 const FORCED: i32 = 2;
 
-/// Serves until a signal ends it. `ready` is called once, when the first address is listening, on a
-/// separate thread: it may print, and the reader of that may be slow.
+/// Serves what cannot be reloaded, until a signal ends it. `ready` is called once, when the first address is
+/// listening, on a separate thread: it may print, and the reader of that may be slow.
 pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'static) -> ExitCode {
+    serve_from(loaded, None, ready)
+}
+
+/// As [`serve`]; `origin` says what the configuration was read from and how another is read.
+pub(crate) fn serve_from(
+    loaded: Loaded,
+    origin: Option<Origin>,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -47,15 +59,30 @@ pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'sta
             return ExitCode::FAILURE;
         }
     };
-    for notice in &loaded.notices {
-        match notice.level {
-            Level::Info => tracing::info!("{}", notice.text),
-            Level::Warning => tracing::warn!("{}", notice.text),
-        }
-    }
+    tell(&loaded.notices);
     raise_file_limit();
     use_small_pages();
-    let outcome = runtime.block_on(serve_until_signal(loaded.settings, signals, ready, &log));
+    let (control, commands) = Control::new(origin);
+    let Signals {
+        stop,
+        reload,
+        mut quit,
+        ignored,
+    } = signals;
+    let asked = Asked {
+        stop,
+        reload,
+        ignored,
+        commands,
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = quit.next() => force(&log, &control),
+            outcome = serve_until_signal(loaded.settings, asked, ready, &log, &control) => outcome,
+        }
+    });
+    control.leave();
     // What is left had its time, so nothing waits for it.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {
@@ -67,51 +94,88 @@ pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'sta
     }
 }
 
+/// What the program is asked from outside while it runs.
+struct Asked {
+    stop: Stop,
+    reload: Reload,
+    ignored: Ignored,
+    commands: mpsc::Receiver<Command>,
+}
+
 async fn serve_until_signal(
     settings: Settings,
-    mut signals: Signals,
+    mut asked: Asked,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
     log: &Log,
+    control: &Control,
 ) -> Result<(), Error> {
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
-    let sites = settings.sites.iter();
-    let certified: Vec<_> = sites.flat_map(|site| site.certificates.clone()).collect();
-    let tls = Tls::new(&certified, &settings.program.sni)?;
-    let opened = open(settings.stores.clone(), &manager, &mut signals.stop).await?;
+    let admin = settings.program.admin.clone();
+    let tls = Tls::new(&certified(&settings.sites), &settings.program.sni)?;
+    let opened = open(settings.stores.clone(), &manager, &mut asked.stop).await?;
     let Some(stores) = opened else {
         return Ok(());
     };
     let mut upkeep = JoinSet::new();
     upkeep.spawn(log.count_refusals());
+    let tls = Arc::new(tls);
     let skip_install_trust = settings.program.skip_install_trust;
-    let program = Program::start(settings, stores, &tls)?;
+    let mut program = Program::start(settings, stores, Arc::clone(&tls))?;
     keep(tls, skip_install_trust, &mut upkeep);
     let addresses = program.addresses();
     for address in &addresses {
         tracing::info!(%address, "listening");
     }
-    if let Some(address) = addresses.first().copied() {
-        upkeep.spawn_blocking(move || ready(address));
+    control.serve(program.named_hubs());
+    let mut admin = Admin::start(&admin, control.clone());
+    if let Some(file) = control.watched() {
+        upkeep.spawn(watch::watch(control.clone(), file));
     }
-    serve_until_stop(&manager, &program, &addresses, &mut signals).await;
+    if let Some(address) = addresses.first().copied() {
+        let control = control.clone();
+        upkeep.spawn_blocking(move || {
+            control.ready();
+            ready(address);
+        });
+    }
+    serve_until_stop(&manager, &mut program, &mut asked, control, &mut admin, log).await;
+    control.begin_stop();
+    end(&manager, program, &mut asked.stop, control, log).await;
+    log.count_last_refusals();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends what is served, in order; a second signal ends the process.
+async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &Control, log: &Log) {
+    if !program.delay().is_zero() {
+        let delay = program.delay().as_secs_f64();
+        tracing::info!(
+            delay,
+            "told to stop; serving goes on until shutdown_delay is over"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(program.delay()) => {}
+            () = second.next() => force(log, control),
+        }
+    }
     tracing::info!(
-        drain_timeout = program.drain_timeout().as_secs_f64(),
+        drain_timeout = program.window().as_secs_f64(),
         "stopping; a second signal exits at once"
     );
     let hubs = tokio::select! {
         // First, so that the manager learns of the stop even if a second signal waits.
         biased;
-        hubs = stop(&manager, program) => hubs,
-        () = signals.stop.next() => force(log),
+        hubs = stop(manager, program) => hubs,
+        () = second.next() => force(log, control),
     };
+    // What is asked about health must not hold the hubs.
+    control.serve(Vec::new());
     tokio::select! {
         () = hubs.close() => {}
-        () = signals.stop.next() => force(log),
+        () = second.next() => force(log, control),
     }
-    log.count_last_refusals();
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Opens the stores; `None` if a signal stops the program before that is done.
@@ -133,8 +197,7 @@ async fn open(
 }
 
 /// Keeps the certificates valid; `upkeep` gets the tasks that end with the program.
-fn keep(tls: Tls, skip_install_trust: bool, upkeep: &mut JoinSet<()>) {
-    let tls = Arc::new(tls);
+fn keep(tls: Arc<Tls>, skip_install_trust: bool, upkeep: &mut JoinSet<()>) {
     if !skip_install_trust {
         let tls = Arc::clone(&tls);
         upkeep.spawn_blocking(move || tls.trust());
@@ -142,26 +205,83 @@ fn keep(tls: Tls, skip_install_trust: bool, upkeep: &mut JoinSet<()>) {
     upkeep.spawn(async move { tls.renew().await });
 }
 
-/// Keeps the service manager informed until a signal stops the program.
+/// Keeps the service manager informed, and serves other configurations, until a signal or the admin listener stops
+/// the program.
 async fn serve_until_stop(
     manager: &Manager,
-    program: &Program,
-    addresses: &[SocketAddr],
-    signals: &mut Signals,
+    program: &mut Program,
+    asked: &mut Asked,
+    control: &Control,
+    admin: &mut Admin,
+    log: &Log,
 ) {
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    let status = format!("Serving on {}", addresses.join(", "));
-    let mut serves = std::pin::pin!(manager.serving(&status, program.hubs()));
+    // The reload that a signal asked for; at most one.
+    let mut reloading = JoinSet::new();
     loop {
-        tokio::select! {
-            never = &mut serves => match never {},
-            () = signals.stop.next() => return,
-            name = signals.ignored.next() => tracing::warn!(
-                signal = name,
-                "ignored: reload is not supported yet; restart the hub"
-            ),
+        let addresses: Vec<_> = program
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let status = format!("Serving on {}", addresses.join(", "));
+        let hubs = Arc::clone(program.hubs());
+        let mut serves = std::pin::pin!(manager.serving(&status, &hubs));
+        let command = loop {
+            tokio::select! {
+                never = &mut serves => match never {},
+                () = asked.stop.next() => return,
+                name = asked.ignored.next() => tracing::warn!(
+                    signal = name,
+                    "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
+                ),
+                () = asked.reload.next() => {
+                    manager.reloading().await;
+                    if reloading.is_empty() {
+                        reloading.spawn(signals::reload(control.clone()));
+                    }
+                }
+                Some(_) = reloading.join_next() => manager.reloaded(&status).await,
+                Some(command) = asked.commands.recv() => break command,
+            }
+        };
+        match command {
+            Command::Stop { done } => {
+                control.begin_stop();
+                // The client may be gone.
+                _ = done.send(());
+                return;
+            }
+            Command::Reload { loaded, done, .. } => {
+                let outcome = tokio::select! {
+                    outcome = reload(program, *loaded, control, admin, log) => outcome,
+                    () = asked.stop.next() => return,
+                };
+                _ = done.send(outcome);
+            }
         }
     }
+}
+
+/// Serves another configuration.
+async fn reload(
+    program: &mut Program,
+    loaded: Loaded,
+    control: &Control,
+    admin: &mut Admin,
+    log: &Log,
+) -> Result<(), Error> {
+    let Loaded {
+        settings, notices, ..
+    } = loaded;
+    let levels = settings.program.log.clone();
+    let admin_settings = settings.program.admin.clone();
+    program.reload(settings).await?;
+    log.follow(levels);
+    tell(&notices);
+    control.serve(program.named_hubs());
+    admin.follow(&admin_settings).await;
+    tracing::info!("a new configuration is in force");
+    Ok(())
 }
 
 /// Stops the program, and tells the manager meanwhile.
@@ -176,8 +296,19 @@ async fn stop(manager: &Manager, program: Program) -> Hubs {
     }
 }
 
-/// Exits at once, because of a second signal.
-fn force(log: &Log) -> ! {
+/// Logs what a configuration has to tell.
+fn tell(notices: &[Notice]) {
+    for notice in notices {
+        match notice.level {
+            Level::Info => tracing::info!("{}", notice.text),
+            Level::Warning => tracing::warn!("{}", notice.text),
+        }
+    }
+}
+
+/// Exits at once, because of a second signal or SIGQUIT.
+fn force(log: &Log, control: &Control) -> ! {
+    control.leave();
     log.finish();
     std::process::exit(FORCED)
 }

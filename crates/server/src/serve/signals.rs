@@ -5,12 +5,19 @@ use std::io;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::serve::control::Control;
+use crate::serve::log::in_one_line;
+
 const XFSZ: rustix::process::Signal = rustix::process::Signal::XFSZ;
 
 /// Every signal that is not left to the system.
 pub(crate) struct Signals {
     /// Those that stop the program.
     pub stop: Stop,
+    /// The one that reloads the configuration.
+    pub reload: Reload,
+    /// The one that ends the process at once.
+    pub quit: Quit,
     /// Those that are logged, and otherwise ignored.
     pub ignored: Ignored,
 }
@@ -27,9 +34,10 @@ impl Signals {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
             },
+            reload: Reload(signal(SignalKind::user_defined1())?),
+            quit: Quit(signal(SignalKind::quit())?),
             ignored: Ignored {
                 hangup: signal(SignalKind::hangup())?,
-                user_1: signal(SignalKind::user_defined1())?,
                 user_2: signal(SignalKind::user_defined2())?,
                 _file_size: signal(SignalKind::from_raw(XFSZ.as_raw()))?,
             },
@@ -53,10 +61,29 @@ impl Stop {
     }
 }
 
+/// SIGUSR1 (B-050).
+pub(crate) struct Reload(Signal);
+
+impl Reload {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// SIGQUIT (B-050).
+pub(crate) struct Quit(Signal);
+
+impl Quit {
+    /// Waits for it.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 /// Signals that would end the process if they had no handler (B-050).
 pub(crate) struct Ignored {
     hangup: Signal,
-    user_1: Signal,
     user_2: Signal,
     /// Only handled: a file that may not grow is an error of that write, not the end of the hub.
     _file_size: Signal,
@@ -67,8 +94,21 @@ impl Ignored {
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.hangup.recv() => "SIGHUP",
-            _ = self.user_1.recv() => "SIGUSR1",
             _ = self.user_2.recv() => "SIGUSR2",
+        }
+    }
+}
+
+/// Reloads the file that the program was started with, because of SIGUSR1, and logs the outcome.
+pub(crate) async fn reload(control: Control) {
+    match control.load_again(true).await {
+        Ok(_) => tracing::info!("the configuration was reloaded because of SIGUSR1"),
+        Err(error) => {
+            let error = in_one_line(&error);
+            tracing::error!(
+                error,
+                "SIGUSR1: the configuration was not reloaded; the old one stays"
+            );
         }
     }
 }

@@ -88,6 +88,19 @@ impl Manager {
         self.ping(hubs).await
     }
 
+    /// Reports that the configuration is being read again; [`Self::reloaded`] must follow, whatever comes of it.
+    pub(crate) async fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = Duration::try_from(now).unwrap_or_default();
+        let text = format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros());
+        self.tell(&text).await;
+    }
+
+    /// Reports that a reload has ended, and what is served now.
+    pub(crate) async fn reloaded(&self, status: &str) {
+        self.tell(&format!("READY=1\nSTATUS={status}")).await;
+    }
+
     /// Reports that the hub stops within `at_most`, and then that it is alive.
     pub(crate) async fn draining(&self, at_most: Duration, hubs: &[Hub]) -> Infallible {
         let text = format!(

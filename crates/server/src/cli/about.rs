@@ -1,0 +1,86 @@
+//! `talaria list-modules` and `talaria build-info`: what this program is made of (B-017).
+
+use std::process::ExitCode;
+
+use super::output;
+
+/// What of the existing server's modules this program has, by their names there.
+const MODULES: &[&str] = &[
+    "admin.api.load",
+    "admin.api.metrics",
+    "admin.api.pki",
+    "caddy.adapters.caddyfile",
+    "http",
+    "http.encoders.br",
+    "http.encoders.gzip",
+    "http.encoders.zstd",
+    "http.handlers.encode",
+    "http.handlers.file_server",
+    "http.handlers.headers",
+    "http.handlers.mercure",
+    "http.handlers.reverse_proxy",
+    "http.handlers.rewrite",
+    "http.handlers.static_response",
+    "http.handlers.subroute",
+    "http.matchers.header",
+    "http.matchers.host",
+    "http.matchers.method",
+    "http.matchers.not",
+    "http.matchers.path",
+    "http.matchers.protocol",
+    "http.matchers.query",
+    "http.mercure.bolt",
+    "http.mercure.local",
+    "http.mercure.memory",
+    "pki",
+    "tls",
+    "tls.issuance.internal",
+];
+
+/// The flags of `list-modules`.
+#[derive(clap::Args)]
+pub(super) struct ModulesArgs {
+    /// Show the version of each, which is that of the program.
+    #[arg(long)]
+    versions: bool,
+    /// Show the package of each, which is the program.
+    #[arg(long)]
+    packages: bool,
+    /// Leave out what the existing server has without the hub.
+    #[arg(short, long)]
+    skip_standard: bool,
+}
+
+/// Prints the modules.
+pub(super) fn list_modules(args: &ModulesArgs) -> ExitCode {
+    let mut text = String::new();
+    for module in MODULES
+        .iter()
+        .filter(|name| !args.skip_standard || name.contains("mercure"))
+    {
+        text.push_str(module);
+        if args.packages {
+            text.push_str(" talaria");
+        }
+        if args.versions {
+            text.push_str(concat!(" ", env!("CARGO_PKG_VERSION")));
+        }
+        text.push('\n');
+    }
+    output::print(&text)
+}
+
+/// Prints how the program was built.
+pub(super) fn build_info() -> ExitCode {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    output::print(&format!(
+        "program\ttalaria {}\nsystem\t{} {}\nprofile\t{profile}\nmodules\tbuilt in; `talaria list-modules` names them\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    ))
+}

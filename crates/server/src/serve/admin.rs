@@ -1,0 +1,118 @@
+//! The admin listener (B-095 to B-098): health, metrics, the configuration, and the end of the program.
+
+mod answer;
+mod document;
+mod endpoints;
+mod guard;
+mod health;
+mod listener;
+mod metrics;
+mod pki;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use talaria_config::Error;
+use talaria_config::settings::AdminSettings;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use document::to_json;
+pub(crate) use endpoints::FILE;
+
+use self::endpoints::Endpoints;
+use self::guard::Guard;
+use self::listener::{accept, bind};
+use crate::serve::control::Control;
+use crate::serve::log::in_one_line;
+
+/// How long a socket may take to close, for which a task must run once.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The admin listener at work; owns its tasks. Dropping it ends them.
+pub(crate) struct Admin {
+    settings: AdminSettings,
+    control: Control,
+    /// Ends the sockets that are bound now.
+    end: CancellationToken,
+    /// Each ends when a socket has closed.
+    closed: Vec<oneshot::Receiver<()>>,
+    /// Accept, each with its connections; those that were ended finish what is under way.
+    tasks: JoinSet<()>,
+}
+
+impl Admin {
+    /// Starts to listen where the settings say. A socket that cannot be bound is a warning: the hub serves all
+    /// the same.
+    pub(crate) fn start(settings: &AdminSettings, control: Control) -> Self {
+        let mut admin = Self {
+            settings: settings.clone(),
+            control,
+            end: CancellationToken::new(),
+            closed: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        admin.listen();
+        admin
+    }
+
+    /// Listens where other settings say; sockets whose settings have not changed stay. Requests under way are
+    /// answered.
+    pub(crate) async fn follow(&mut self, settings: &AdminSettings) {
+        while self.tasks.try_join_next().is_some() {}
+        let changed = self.settings.address != settings.address
+            || self.settings.origins != settings.origins
+            || self.settings.enforce_origin != settings.enforce_origin;
+        self.settings = settings.clone();
+        if changed {
+            let end = std::mem::replace(&mut self.end, CancellationToken::new());
+            end.cancel();
+            // The new address may share the port.
+            for closed in std::mem::take(&mut self.closed) {
+                _ = timeout(CLOSING, closed).await;
+            }
+            self.listen();
+        }
+    }
+
+    fn listen(&mut self) {
+        let Some(address) = &self.settings.address else {
+            return;
+        };
+        let sockets = match bind(address) {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                tracing::warn!(admin = %address, "{}", in_one_line(&not_bound(error)));
+                return;
+            }
+        };
+        if !address.is_loopback() {
+            tracing::warn!(
+                admin = %address,
+                "insecure: the admin listener asks for no password, and other machines may reach it; write `admin localhost:2019`, or allow only trusted machines to connect"
+            );
+        }
+        for socket in sockets {
+            let guard = Guard::new(&self.settings, socket.port());
+            tracing::info!(admin = %socket.name(), "admin endpoints are served");
+            let endpoints = Arc::new(Endpoints {
+                control: self.control.clone(),
+                guard,
+            });
+            let (closes, closed) = oneshot::channel();
+            self.closed.push(closed);
+            self.tasks
+                .spawn(accept(socket, endpoints, self.end.clone(), closes));
+        }
+    }
+}
+
+fn not_bound(error: std::io::Error) -> Error {
+    Error::new("the admin listener is off, because its address cannot be bound")
+        .caused_by(error)
+        .remedy(
+            "the hub serves without `talaria reload`, `talaria stop` and health endpoints; give it another address by `admin` or CADDY_ADMIN, or write `admin off`",
+        )
+}

@@ -1,0 +1,257 @@
+//! What the admin listener answers (B-096).
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use talaria_config::{Error, File};
+use tokio::time::timeout;
+
+use super::guard::Guard;
+use super::{answer, document, health, metrics, pki};
+use crate::serve::control::{Control, Reloaded};
+use crate::serve::log::in_one_line;
+
+/// The field in which `talaria reload` names the file, percent-encoded: its imports begin at the file's folder.
+pub(crate) const FILE: &str = "talaria-file";
+/// The most bytes of a configuration.
+const BODY: usize = 1 << 20;
+/// How long its bytes may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What answers the requests of a socket.
+pub(super) struct Endpoints {
+    /// The running program.
+    pub control: Control,
+    /// Who may ask.
+    pub guard: Guard,
+}
+
+impl Endpoints {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let origin = match self.guard.check(&parts) {
+            Ok(origin) => origin,
+            Err(refusal) => {
+                tracing::info!(
+                    reason = "admin_guard",
+                    status = refusal.status.as_u16(),
+                    "admin request refused: {}",
+                    refusal.sentence
+                );
+                return answer::error(refusal.status, &refusal.sentence);
+            }
+        };
+        let mut response = match (&origin, &parts.method) {
+            (Some(_), &Method::OPTIONS) => preflight(),
+            _ => self.dispatch(&parts, Body::new(body)).await,
+        };
+        if let Some(origin) = origin {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        response
+    }
+
+    async fn dispatch(&self, parts: &Parts, body: Body) -> Response<Body> {
+        let path = parts.uri.path();
+        let method = &parts.method;
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        if let Some(below) = path.strip_prefix(health::PREFIX) {
+            return health::health(method, below, &self.control);
+        }
+        match path {
+            "/metrics" if reads => {
+                answer::text(StatusCode::OK, metrics::KIND, metrics::text(&self.control))
+            }
+            pki::PATH | pki::CERTIFICATES if reads => {
+                let as_chain = path == pki::CERTIFICATES;
+                let read = tokio::task::spawn_blocking(move || pki::authority(as_chain)).await;
+                read.unwrap_or_else(|_| answer::empty(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+            "/metrics" | pki::PATH | pki::CERTIFICATES => answer::method("GET, HEAD"),
+            "/load" if *method == Method::POST => self.load(&parts.headers, body).await,
+            "/adapt" if *method == Method::POST => self.adapt(&parts.headers, body).await,
+            "/stop" if *method == Method::POST => self.stop().await,
+            "/load" | "/adapt" | "/stop" => answer::method("POST"),
+            _ => match path.strip_prefix("/config") {
+                Some("") => self.config("", reads),
+                Some(below) if below.starts_with('/') => self.config(below, reads),
+                _ => answer::error(StatusCode::NOT_FOUND, instead(path)),
+            },
+        }
+    }
+
+    /// Puts a configuration in force (B-013). `Cache-Control: must-revalidate` forces that.
+    async fn load(&self, headers: &HeaderMap, body: Body) -> Response<Body> {
+        let file = match file(headers, body).await {
+            Ok(file) => file,
+            Err(refused) => return refused,
+        };
+        let caching = headers
+            .get(CACHE_CONTROL)
+            .and_then(|value| value.to_str().ok());
+        let forces = caching.is_some_and(|caching| caching.contains("must-revalidate"));
+        match self.control.load(file, forces).await {
+            Ok(Reloaded::InForce) => {
+                tracing::info!("a configuration was loaded by the admin listener");
+                answer::empty(StatusCode::OK)
+            }
+            Ok(Reloaded::Unchanged) => {
+                tracing::info!("the configuration is unchanged");
+                answer::empty(StatusCode::OK)
+            }
+            Err(error) => {
+                let error_line = in_one_line(&error);
+                tracing::error!(
+                    error = error_line,
+                    "the configuration was not loaded; the old one stays"
+                );
+                answer::error(StatusCode::BAD_REQUEST, &error.to_string())
+            }
+        }
+    }
+
+    /// The tree of a configuration (B-015).
+    async fn adapt(&self, headers: &HeaderMap, body: Body) -> Response<Body> {
+        let file = match file(headers, body).await {
+            Ok(file) => file,
+            Err(refused) => return refused,
+        };
+        match self.control.adapt(file).await {
+            Ok(adapted) => {
+                let result = document::to_json(&adapted.redacted());
+                answer::json(StatusCode::OK, &json!({ "result": result }))
+            }
+            Err(error) => answer::error(StatusCode::BAD_REQUEST, &error.to_string()),
+        }
+    }
+
+    async fn stop(&self) -> Response<Body> {
+        tracing::info!("told to stop by the admin listener");
+        match self.control.stop().await {
+            Ok(()) => answer::empty(StatusCode::OK),
+            Err(error) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    /// The configuration in force, or a part of it, without secrets.
+    fn config(&self, below: &str, reads: bool) -> Response<Body> {
+        if !reads {
+            let sentence = "the configuration is changed as a whole: edit the file and run `talaria reload`, or POST it to /load as text/caddyfile";
+            return answer::error(StatusCode::METHOD_NOT_ALLOWED, sentence);
+        }
+        let Some(source) = self.control.source() else {
+            return answer::json(StatusCode::OK, &Value::Null);
+        };
+        let whole = match &source.adapted {
+            Some(adapted) => document::to_json(&adapted.redacted()),
+            None => Value::Null,
+        };
+        let below = below.trim_end_matches('/');
+        match whole.pointer(below) {
+            Some(part) => answer::json(StatusCode::OK, part),
+            None => answer::error(
+                StatusCode::NOT_FOUND,
+                "the configuration has no such part; GET /config/ shows all of it",
+            ),
+        }
+    }
+}
+
+/// The file that the body holds.
+///
+/// # Errors
+/// The answer that refuses it.
+async fn file(headers: &HeaderMap, body: Body) -> Result<File, Response<Body>> {
+    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let kind = field(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let is_json = kind.ends_with("json");
+    if !is_json && !kind.eq_ignore_ascii_case("text/caddyfile") {
+        return Err(answer::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send a Caddyfile with `Content-Type: text/caddyfile`",
+        ));
+    }
+    let bytes = match timeout(BODY_TIME, to_bytes(body, BODY)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            let length = field(CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
+            let is_long = length.is_none_or(|length: usize| length > BODY);
+            let (status, sentence) = match is_long {
+                true => (
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("a configuration has at most {BODY} bytes"),
+                ),
+                false => (
+                    StatusCode::BAD_REQUEST,
+                    format!("the body broke off: {error}"),
+                ),
+            };
+            return Err(answer::error(status, &sentence));
+        }
+        Err(_) => {
+            let sentence = "the body did not come in time";
+            return Err(answer::error(StatusCode::REQUEST_TIMEOUT, sentence));
+        }
+    };
+    let refuse = |error: Error| answer::error(StatusCode::BAD_REQUEST, &error.to_string());
+    let text = match is_json {
+        true => serde_json::from_slice(&bytes)
+            .map_err(|error| refuse(Error::new("the body is not JSON").caused_by(error)))
+            .and_then(|value| document::from_json(&value).map_err(refuse))
+            .and_then(|adapted| adapted.to_text().map_err(refuse))?,
+        false => match std::str::from_utf8(&bytes) {
+            Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
+            Err(_) => return Err(refuse(Error::new("the body is not UTF-8 text"))),
+        },
+    };
+    let name = field(FILE).map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned());
+    let name = name.filter(|name| name.starts_with('/') && !is_json);
+    Ok(File {
+        name: name.unwrap_or_else(|| "Caddyfile".to_owned()),
+        text,
+    })
+}
+
+fn preflight() -> Response<Body> {
+    let mut response = answer::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, OPTIONS, POST"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Cache-Control, Content-Type"),
+    );
+    response
+}
+
+/// What to use instead of an endpoint of the existing server that this program does not have.
+fn instead(path: &str) -> &'static str {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    match first {
+        "id" => "parts of the configuration have no ids; GET /config/ shows the whole",
+        "debug" => {
+            "there are no profiles here; /metrics says what the program holds, and RUST_LOG=debug what it does"
+        }
+        "pki" => "there is only the local authority; GET /pki/ca/local",
+        "reverse_proxy" => "the state of upstreams is in the log",
+        "mercure" => "there are /mercure/health/ready and /mercure/health/live",
+        _ => {
+            "there are /mercure/health/ready, /mercure/health/live, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! What the admin listener, signals and the watch over files ask of the running program.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use talaria_config::adapt::Adapted;
+use talaria_config::{Error, File, Loaded};
+use talaria_hub::Hub;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::serve::lock::lock;
+use crate::serve::pidfile::Pidfile;
+use crate::serve::{autosave, clock};
+
+/// Commands that may wait; each has a client that waits for its answer.
+const WAITING: usize = 8;
+/// How long a reload may take, such as one that opens another storage.
+const RELOAD: Duration = Duration::from_secs(60);
+/// How long the program may take to begin its end.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What the running program is asked to do.
+pub(crate) enum Command {
+    /// Serve another configuration.
+    Reload {
+        /// The configuration, checked.
+        loaded: Box<Loaded>,
+        /// Gets the outcome, once the configuration is in force or refused.
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    /// End in order.
+    Stop {
+        /// Told when the end has begun.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// The way to the running program.
+pub(crate) type Commands = mpsc::Sender<Command>;
+
+/// Reads configurations as the verb that runs the program does. Reading blocks.
+pub(crate) trait Reader: Send + Sync {
+    /// Reads the file again that the program was started with.
+    ///
+    /// # Errors
+    /// It is wrong, cannot be read, or there is none.
+    fn again(&self) -> Result<Configuration, Error>;
+
+    /// Reads the text of a file, with the variables of the start.
+    ///
+    /// # Errors
+    /// It is wrong.
+    fn read(&self, file: File) -> Result<Configuration, Error>;
+
+    /// The directives of a text, whether or not they mean something.
+    ///
+    /// # Errors
+    /// It cannot be read as lines and blocks.
+    fn adapt(&self, file: File) -> Result<Adapted, Error>;
+}
+
+/// A configuration that was read.
+pub(crate) struct Configuration {
+    /// The settings.
+    pub loaded: Loaded,
+    /// What they were read from.
+    pub source: Source,
+}
+
+/// What a configuration was read from.
+pub(crate) struct Source {
+    /// The file; `None` if the environment configures.
+    pub file: Option<File>,
+    /// Its directives; `None` if they cannot be shown without secrets.
+    pub adapted: Option<Adapted>,
+    /// A hash of the environment variables, which keys may come from.
+    pub variables: u64,
+    /// The files that it imports.
+    pub imported: Vec<PathBuf>,
+}
+
+impl Source {
+    /// Whether both are known to configure the same.
+    fn equals(&self, other: &Self) -> bool {
+        self.adapted.is_some() && self.adapted == other.adapted && self.variables == other.variables
+    }
+}
+
+/// How the program was started.
+pub(crate) struct Origin {
+    /// What reads another configuration.
+    pub reader: Arc<dyn Reader>,
+    /// What the first one was read from.
+    pub source: Source,
+    /// The file that keeps what was loaded, for `run --resume`.
+    pub autosave: Option<PathBuf>,
+    /// The file to watch for changes, with those that it imports.
+    pub watched: Option<PathBuf>,
+    /// The file that holds the number of the process while it serves.
+    pub pidfile: Option<PathBuf>,
+}
+
+/// How a reload ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reloaded {
+    /// The new configuration is in force.
+    InForce,
+    /// It is the one that was in force already.
+    Unchanged,
+}
+
+/// A hub that is served, and its name (B-1021).
+#[derive(Clone)]
+pub(crate) struct ServedHub {
+    /// The name, `default` unless it has one.
+    pub name: String,
+    /// The hub.
+    pub hub: Hub,
+}
+
+/// The outcome of the last reload.
+#[derive(Clone, Copy)]
+pub(crate) struct LastReload {
+    /// Whether the configuration came in force.
+    pub succeeded: bool,
+    /// When the last one did that came in force, in seconds since 1970.
+    pub at: f64,
+}
+
+/// What is known about the running program, and the way to it. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Control(Arc<Shared>);
+
+struct Shared {
+    commands: Commands,
+    reader: Option<Arc<dyn Reader>>,
+    autosave: Option<PathBuf>,
+    watched: Option<PathBuf>,
+    pidfile: Option<Pidfile>,
+    source: Mutex<Option<Arc<Source>>>,
+    hubs: Mutex<Arc<[ServedHub]>>,
+    /// One reload at a time.
+    turn: Semaphore,
+    stopping: CancellationToken,
+    started: f64,
+    last: Mutex<LastReload>,
+}
+
+impl Control {
+    /// The control of a program, and what it is asked. Without an origin it cannot be reloaded.
+    pub(crate) fn new(origin: Option<Origin>) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, asked) = mpsc::channel(WAITING);
+        let started = clock::unix_now();
+        let (reader, source, [autosave, watched, pidfile]) = match origin {
+            Some(origin) => (
+                Some(origin.reader),
+                Some(Arc::new(origin.source)),
+                [origin.autosave, origin.watched, origin.pidfile],
+            ),
+            None => (None, None, [None, None, None]),
+        };
+        let shared = Shared {
+            commands,
+            reader,
+            autosave,
+            watched,
+            pidfile: pidfile.map(Pidfile::new),
+            source: Mutex::new(source),
+            hubs: Mutex::new(Arc::from([])),
+            turn: Semaphore::new(1),
+            stopping: CancellationToken::new(),
+            started,
+            last: Mutex::new(LastReload {
+                succeeded: true,
+                at: started,
+            }),
+        };
+        (Self(Arc::new(shared)), asked)
+    }
+
+    /// Says which hubs are served from now on.
+    pub(crate) fn serve(&self, hubs: Vec<ServedHub>) {
+        *lock(&self.0.hubs) = hubs.into();
+    }
+
+    /// Says that the program serves: writes the file with its number.
+    pub(crate) fn ready(&self) {
+        if let Some(pidfile) = &self.0.pidfile {
+            pidfile.write();
+        }
+    }
+
+    /// Says that the process ends: removes that file.
+    pub(crate) fn leave(&self) {
+        if let Some(pidfile) = &self.0.pidfile {
+            pidfile.remove();
+        }
+    }
+
+    /// The file to watch for changes.
+    pub(crate) fn watched(&self) -> Option<PathBuf> {
+        self.0.watched.clone()
+    }
+
+    /// The hubs that are served.
+    pub(crate) fn hubs(&self) -> Arc<[ServedHub]> {
+        Arc::clone(&lock(&self.0.hubs))
+    }
+
+    /// What the configuration in force was read from; `None` if nothing can be said of it.
+    pub(crate) fn source(&self) -> Option<Arc<Source>> {
+        lock(&self.0.source).clone()
+    }
+
+    /// Says that the program has been told to stop.
+    pub(crate) fn begin_stop(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// Whether the program has been told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    /// When the program started, in seconds since 1970.
+    pub(crate) fn started(&self) -> f64 {
+        self.0.started
+    }
+
+    /// The outcome of the last reload; at first, that of the start.
+    pub(crate) fn last_reload(&self) -> LastReload {
+        *lock(&self.0.last)
+    }
+
+    /// Asks the program to end, and waits until it has begun to.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn stop(&self) -> Result<(), Error> {
+        let (done, begun) = oneshot::channel();
+        let asked = async {
+            self.0.commands.send(Command::Stop { done }).await.ok()?;
+            begun.await.ok()
+        };
+        match timeout(STOP, asked).await {
+            Ok(Some(())) => Ok(()),
+            _ if self.is_stopping() => Ok(()),
+            _ => Err(Error::new("the program does not answer").remedy("send it SIGTERM")),
+        }
+    }
+
+    /// Puts the text of a file in force, unless it is what is in force already and nothing `forces` it. The
+    /// text is kept for `run --resume`.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the program cannot serve it; then the old one stays.
+    pub(crate) async fn load(&self, file: File, forces: bool) -> Result<Reloaded, Error> {
+        let kept = file.clone();
+        let reader = self.reader()?;
+        let reloaded = self.reload(move || reader.read(file), forces).await;
+        let (reloaded, persists) = reloaded?;
+        if let Some(path) = self.0.autosave.clone().filter(|_| persists) {
+            let saved = tokio::task::spawn_blocking(move || autosave::write(&path, &kept)).await;
+            if let Err(error) = saved.map_err(Error::from_cause).flatten() {
+                tracing::warn!(%error, "the configuration was not kept for `run --resume`");
+            }
+        }
+        Ok(reloaded)
+    }
+
+    /// Reads the file again that the program was started with.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and there is no such file.
+    pub(crate) async fn load_again(&self, forces: bool) -> Result<Reloaded, Error> {
+        let reader = self.reader()?;
+        let reloaded = self.reload(move || reader.again(), forces).await?;
+        Ok(reloaded.0)
+    }
+
+    /// The directives of a text.
+    ///
+    /// # Errors
+    /// As [`Reader::adapt`], and this program reads no configuration.
+    pub(crate) async fn adapt(&self, file: File) -> Result<Adapted, Error> {
+        let reader = self.reader()?;
+        let adapted = tokio::task::spawn_blocking(move || reader.adapt(file)).await;
+        adapted.map_err(Error::from_cause)?
+    }
+
+    fn reader(&self) -> Result<Arc<dyn Reader>, Error> {
+        self.0.reader.clone().ok_or_else(|| {
+            Error::new("nothing configures this hub, so there is nothing to reload")
+                .remedy("run `talaria run` with a configuration")
+        })
+    }
+
+    /// Also returns whether the configuration may be kept.
+    async fn reload(
+        &self,
+        read: impl FnOnce() -> Result<Configuration, Error> + Send + 'static,
+        forces: bool,
+    ) -> Result<(Reloaded, bool), Error> {
+        let turn = timeout(RELOAD, self.0.turn.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Error::new("another reload is under way").remedy("try again later"));
+        };
+        let reloaded = self.reload_in_turn(read, forces).await;
+        let mut last = lock(&self.0.last);
+        last.succeeded = reloaded.is_ok();
+        if last.succeeded {
+            last.at = clock::unix_now();
+        }
+        reloaded
+    }
+
+    async fn reload_in_turn(
+        &self,
+        read: impl FnOnce() -> Result<Configuration, Error> + Send + 'static,
+        forces: bool,
+    ) -> Result<(Reloaded, bool), Error> {
+        let read = tokio::task::spawn_blocking(read).await;
+        let Configuration { loaded, source } = read.map_err(Error::from_cause)??;
+        let persists = loaded.settings.program.admin.persists;
+        let current = self.source();
+        if !forces && current.is_some_and(|current| current.equals(&source)) {
+            return Ok((Reloaded::Unchanged, persists));
+        }
+        let (done, outcome) = oneshot::channel();
+        let command = Command::Reload {
+            loaded: Box::new(loaded),
+            done,
+        };
+        let answered = async {
+            self.0.commands.send(command).await.ok()?;
+            outcome.await.ok()
+        };
+        match timeout(RELOAD, answered).await {
+            Ok(Some(outcome)) => outcome?,
+            Ok(None) => return Err(Error::new("the program is stopping")),
+            Err(_) => {
+                return Err(Error::new("the reload is still under way after a minute")
+                    .remedy("the log of the hub says how it ends"));
+            }
+        }
+        *lock(&self.0.source) = Some(Arc::new(source));
+        Ok((Reloaded::InForce, persists))
+    }
+}

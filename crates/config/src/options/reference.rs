@@ -117,7 +117,7 @@ explains in which order they are asked, and which requests they are for.
 | Directive | |
 |---|---|
 | `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
-| `tls internal`, `tls <certificate> <key>` | see [HTTPS](https.md#your-own-certificate) |
+| `tls internal`, `tls <email address>`, `tls <certificate> <key>`, `tls { … }` | see [HTTPS](https.md#public-names) |
 | `log` | each request has a line in the log, without its token; `output discard` switches that off |
 | `log_skip [<matcher>]` | these requests have none; `skip_log` in older files |
 | `respond [<matcher>] [<body>] [<status>]` | a fixed answer |
@@ -145,7 +145,9 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `default_bind <IP address>…` | the interfaces to listen on, unless the site has a `bind` |
 | `order <directive> first\\|last\\|before <other>\\|after <other>` | when a directive is asked |
 | `debug` | everything is logged; `log { level <level> }` sets another level. `RUST_LOG` takes precedence |
-| `auto_https disable_redirects` | nothing is redirected to HTTPS |
+| `auto_https disable_redirects\\|disable_certs\\|off` | nothing is redirected to HTTPS; no certificate comes by itself; neither |
+| `email`, `acme_ca`, `acme_ca_root`, `acme_eab`, `cert_issuer`, `local_certs`, `key_type`, `default_sni`, `fallback_sni` | see [HTTPS](https.md#public-names) |
+| `ocsp_stapling off`, `preferred_chains`, `renew_interval`, `auto_https ignore_loaded_certs` | accepted, without effect |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
 | `admin off\\|<address> [{ origins <host or origin>… enforce_origin }]` | the [admin listener](operating.md#the-admin-listener), `localhost:2019` unless the variable `CADDY_ADMIN` names another address or `off`; `unix//path` is a socket in the file system |

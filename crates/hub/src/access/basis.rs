@@ -19,7 +19,7 @@ pub(crate) struct Basis {
     pub(super) key: KeyIdentity,
     /// Where the key was then.
     pub(super) place: KeyPlace,
-    /// Its `aud`.
+    /// Its `aud`, if that was checked.
     pub(super) audiences: Box<[String]>,
 }
 

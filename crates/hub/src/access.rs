@@ -41,7 +41,7 @@ pub use role::Role;
 pub use signing_key::SigningKey;
 pub use verify::{Access, Verifier};
 
-pub(crate) use self::basis::Basis;
+pub(crate) use self::basis::{Basis, KeyPlace};
 pub(crate) use self::challenge::Challenge;
 pub(crate) use self::presentation::{
     OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present,

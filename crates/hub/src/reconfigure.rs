@@ -5,7 +5,9 @@ use crate::options::HubOptions;
 
 impl Hub {
     /// The same hub with other options: same log, same streams. Requests through the returned hub are judged
-    /// by the new options. Serve it instead of this one from now on, and drop this one.
+    /// by the new options. Serve it instead of this one from now on, and drop this one. A
+    /// [router](Self::router) goes on with the hub that it was made of: to change options, keep the newest hub
+    /// where your handler finds it, and call [`Self::handle`].
     ///
     /// # What ends
     /// A stream ends if the new options no longer permit what it rests on, and for no other reason:

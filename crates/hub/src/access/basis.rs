@@ -17,33 +17,46 @@ pub(crate) struct Basis {
     pub(super) issuer: Option<String>,
     /// The key that verified it.
     pub(super) key: KeyIdentity,
-    /// The set that the key was taken from.
-    pub(super) set: Option<SetIdentity>,
-    /// Its `aud`.
+    /// Where the key was then.
+    pub(super) place: KeyPlace,
+    /// Its `aud`, if that was checked.
     pub(super) audiences: Box<[String]>,
 }
 
-/// A key set, whatever it holds now.
-#[derive(Debug, Clone)]
-pub(crate) struct SetIdentity(Weak<KeySet>);
+/// Where a key is: in the configuration, or in a key set, whatever that holds now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyPlace(Option<Weak<KeySet>>);
 
-impl SetIdentity {
-    pub(super) fn of(set: &Arc<KeySet>) -> Self {
-        Self(Arc::downgrade(set))
+impl KeyPlace {
+    /// The place in a set; without one, the configuration.
+    pub(super) fn new(set: Option<&Arc<KeySet>>) -> Self {
+        Self(set.map(Arc::downgrade))
+    }
+
+    fn address(&self) -> Option<*const KeySet> {
+        self.0.as_ref().map(Weak::as_ptr)
     }
 }
 
-impl PartialEq for SetIdentity {
+impl PartialEq for KeyPlace {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ptr_eq(&other.0)
+        // An address is not used again while the other has it.
+        self.address() == other.address()
     }
 }
 
-impl Eq for SetIdentity {}
+impl Eq for KeyPlace {}
 
-impl Hash for SetIdentity {
+impl Hash for KeyPlace {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_ptr().hash(state);
+        self.address().hash(state);
+    }
+}
+
+impl Basis {
+    /// Where the key was when the token was accepted.
+    pub(crate) fn place(&self) -> &KeyPlace {
+        &self.place
     }
 }
 
@@ -55,7 +68,7 @@ impl Default for Basis {
             generation: Generation::V1,
             issuer: None,
             key: KeyIdentity::default(),
-            set: None,
+            place: KeyPlace::default(),
             audiences: Box::default(),
         }
     }

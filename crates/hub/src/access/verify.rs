@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
-use super::basis::{Basis, SetIdentity};
+use super::basis::{Basis, KeyPlace};
 use super::cache::{self, Cache};
 use super::claims;
 use super::issuer::{Issuer, IssuerKey, Issuers};
@@ -139,26 +139,32 @@ impl Verifier {
 
     /// Whether a subscriber's token that was accepted on this basis, perhaps by another verifier, would be
     /// accepted still, if its times and details were not judged again: the rule accepts its generation, its
-    /// issuer is trusted with the key that verified it, and it names one of `audiences`. A key that left
-    /// its set because the issuer published another set does not count as removed.
-    pub(crate) fn trusts(&self, basis: &Basis, audiences: &[String]) -> bool {
+    /// issuer is trusted with the key that verified it, and it names one of `audiences`. `place` is where the
+    /// key was when this was last asked; a key is still in a set that it was in, even if its issuer has
+    /// published others since. Returns where it is now; `None` if the token would be refused.
+    pub(crate) fn trusts(
+        &self,
+        basis: &Basis,
+        place: &KeyPlace,
+        audiences: &[String],
+    ) -> Option<KeyPlace> {
         let named = basis.issuer.as_deref();
         let (issuer, is_for_this_hub) = match basis.generation {
-            Generation::V0 if self.oldest != Generation::V0 => return false,
+            Generation::V0 if self.oldest != Generation::V0 => return None,
             Generation::V0 => (self.issuers.of_older_token(named), true),
             Generation::V1 => (
                 named.and_then(|named| self.issuers.get(named)),
                 claims::name_one_of(&basis.audiences, audiences),
             ),
         };
-        let is_trusted = match issuer.and_then(|issuer| issuer.key(Role::Subscriber)) {
-            None => false,
-            Some(IssuerKey::Static(key)) => key.identity() == basis.key,
-            Some(IssuerKey::Set(set)) => {
-                basis.set == Some(SetIdentity::of(set)) || set.has(basis.key)
+        let (is_trusted, now) = match issuer?.key(Role::Subscriber)? {
+            IssuerKey::Static(key) => (key.identity() == basis.key, KeyPlace::default()),
+            IssuerKey::Set(set) => {
+                let now = KeyPlace::new(Some(set));
+                (now == *place || set.has(basis.key), now)
             }
         };
-        is_trusted && is_for_this_hub
+        (is_trusted && is_for_this_hub).then_some(now)
     }
 
     /// Verifies a token as [`Self::verify`] does. If its issuer may have published the key since the key
@@ -242,12 +248,16 @@ impl Verifier {
             }
         };
         let named = claims.get("iss").and_then(Value::as_str);
-        let audiences = claims::received_audiences(&claims).ok().flatten();
+        let audiences = match generation {
+            // It is not checked.
+            Generation::V0 => None,
+            Generation::V1 => claims::received_audiences(&claims).ok().flatten(),
+        };
         let basis = Basis {
             generation,
             issuer: named.map(str::to_owned),
             key: verified_by,
-            set: keys.as_ref().map(|(set, _)| SetIdentity::of(set)),
+            place: KeyPlace::new(keys.as_ref().map(|(set, _)| set)),
             audiences: audiences.unwrap_or_default().into(),
         };
         Ok(Authentic {

@@ -295,6 +295,13 @@ mod tests {
         assert_eq!(over, [true; 6]);
     }
 
+    /// A stream costs this much more.
+    #[test]
+    fn a_share_is_small() {
+        assert_eq!(size_of::<Option<Share>>(), 24);
+        assert_eq!(size_of::<Option<Reader>>(), 16);
+    }
+
     /// A token that does not say when it was issued lives for what is left of it.
     #[test]
     fn what_is_left_of_a_lifetime_counts() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::request::Parts;
 use talaria_protocol::{Base, Generation, Matcher};
 
-use crate::access::{Access, Basis, Role, Verifier};
+use crate::access::{Access, Basis, KeyPlace, Role, Verifier};
 use crate::engine::interests::Selection;
 use crate::engine::permit::{Lifetime, Permit, Share};
 use crate::engine::router::Membership;
@@ -24,8 +24,14 @@ pub(crate) struct Permits(Mutex<State>);
 struct State {
     options: Arc<HubOptions>,
     verifier: Verifier,
-    known: HashMap<Ground, Weak<Permit>>,
+    known: HashMap<Ground, Known>,
     look_through_at: usize,
+}
+
+struct Known {
+    permit: Weak<Permit>,
+    /// Where the newest configuration has the key.
+    place: KeyPlace,
 }
 
 /// What streams rest on. It holds neither a token nor what it grants.
@@ -126,18 +132,25 @@ impl State {
     /// The permit of a ground: that of its open streams, or a new one. A request that an earlier configuration
     /// answers gets one that is revoked if this configuration does not permit its stream.
     fn permit(&mut self, ground: Ground) -> Arc<Permit> {
-        if let Some(known) = self.known.get(&ground).and_then(Weak::upgrade) {
-            return known;
+        let known = self.known.get(&ground);
+        if let Some(permit) = known.and_then(|known| known.permit.upgrade()) {
+            return permit;
         }
-        let Some(longest) = longest(&self.options, &self.verifier, &ground) else {
+        let verdict = judge(&self.options, &self.verifier, &ground, &ground.place());
+        let Some((longest, place)) = verdict else {
             return Arc::new(Permit::revoked());
         };
         let permit = Arc::new(Permit::new(longest));
         if self.known.len() >= self.look_through_at {
-            self.known.retain(|_, known| known.strong_count() > 0);
+            self.known
+                .retain(|_, known| known.permit.strong_count() > 0);
             self.trim();
         }
-        self.known.insert(ground, Arc::downgrade(&permit));
+        let known = Known {
+            permit: Arc::downgrade(&permit),
+            place,
+        };
+        self.known.insert(ground, known);
         permit
     }
 
@@ -145,12 +158,13 @@ impl State {
     fn judge_all(&mut self) -> Vec<Arc<Permit>> {
         let mut concerned = Vec::new();
         let (options, verifier) = (&self.options, &self.verifier);
-        self.known.retain(|ground, permit| {
-            let Some(permit) = permit.upgrade() else {
+        self.known.retain(|ground, known| {
+            let Some(permit) = known.permit.upgrade() else {
                 return false;
             };
-            match longest(options, verifier, ground) {
-                Some(longest) => {
+            match judge(options, verifier, ground, &known.place) {
+                Some((longest, place)) => {
+                    known.place = place;
                     if permit.bound(longest) {
                         concerned.push(permit);
                     }
@@ -175,9 +189,24 @@ impl State {
     }
 }
 
-/// The longest lifetime, in seconds, of a token whose stream a configuration permits: infinity without a
-/// bound, and `None` if it permits no stream on this ground.
-fn longest(options: &HubOptions, verifier: &Verifier, ground: &Ground) -> Option<f64> {
+impl Ground {
+    /// Where the key was when the token was accepted.
+    fn place(&self) -> KeyPlace {
+        match &self.reader {
+            Reader::Holder(basis, _) => basis.place().clone(),
+            Reader::Application | Reader::Anyone => KeyPlace::default(),
+        }
+    }
+}
+
+/// The longest lifetime, in seconds, of a token whose stream a configuration permits (infinity without a
+/// bound), and where its key is; `None` if the configuration permits no stream on this ground.
+fn judge(
+    options: &HubOptions,
+    verifier: &Verifier,
+    ground: &Ground,
+    place: &KeyPlace,
+) -> Option<(f64, KeyPlace)> {
     if ground
         .base
         .as_ref()
@@ -185,19 +214,19 @@ fn longest(options: &HubOptions, verifier: &Verifier, ground: &Ground) -> Option
     {
         return None;
     }
+    let any = (f64::INFINITY, KeyPlace::default());
     match &ground.reader {
-        Reader::Application => Some(f64::INFINITY),
+        Reader::Application => Some(any),
         Reader::Anyone => {
             // Without a subscriber key no token is asked for (B-334).
             let is_served = options.anonymous || !options.issuers.serves(Role::Subscriber);
-            is_served.then_some(f64::INFINITY)
+            is_served.then_some(any)
         }
         Reader::Holder(basis, reached) => {
             let audiences = identity::audiences(options, reached.as_ref());
+            let place = verifier.trusts(basis, place, &audiences)?;
             let longest = options.max_token_lifetime.as_ref();
-            verifier
-                .trusts(basis, &audiences)
-                .then(|| longest.map_or(f64::INFINITY, Duration::as_secs_f64))
+            Some((longest.map_or(f64::INFINITY, Duration::as_secs_f64), place))
         }
     }
 }
@@ -205,4 +234,68 @@ fn longest(options: &HubOptions, verifier: &Verifier, ground: &Ground) -> Option
 fn has_url_patterns(selection: &Selection) -> bool {
     let mut matchers = selection.matchers.iter().chain(&selection.grants);
     matchers.any(|matcher| matches!(matcher, Matcher::UrlPattern(_)))
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, Response};
+    use serde_json::json;
+
+    use super::*;
+    use crate::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
+    use crate::hub::Hub;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const AUDIENCE: &str = "https://hub.example/.well-known/mercure";
+
+    fn hub() -> Hub {
+        let key = VerificationKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
+        let issuer = Issuer::new("https://app.example").subscriber(key);
+        Hub::builder(Issuers::new([issuer]).expect("an issuer"))
+            .configure(|options| options.accepted_audiences = vec![AUDIENCE.to_owned()])
+            .build()
+            .expect("a hub")
+    }
+
+    /// A stream of a request to this host.
+    async fn subscribe(hub: &Hub, host: &str) -> Response<Body> {
+        let claims = json!({
+            "iss": "https://app.example", "aud": AUDIENCE, "exp": 4_102_444_800_u64,
+        });
+        let key = SigningKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
+        let request = Request::get("/.well-known/mercure?match=a")
+            .header("host", host)
+            .header(
+                "authorization",
+                format!("Bearer {}", key.sign(&claims).expect("a token")),
+            )
+            .body(Body::empty());
+        let response = hub.handle(request.expect("a request")).await;
+        assert_eq!(response.status(), 200);
+        response
+    }
+
+    /// A client can name any host, and makes a ground with each. Nothing is left of them after their streams.
+    #[tokio::test]
+    async fn grounds_are_forgotten_with_their_streams() {
+        let hub = hub();
+        let number = || hub.shared().permits.len();
+        let mut open = Vec::new();
+        for host in 0..1_000 {
+            open.push(subscribe(&hub, &format!("h{host}.example")).await);
+            open.push(subscribe(&hub, &format!("h{host}.example")).await);
+        }
+        assert_eq!(number(), 1_000, "streams with the same ground share it");
+        open.clear();
+        for host in 0..5_000 {
+            drop(subscribe(&hub, &format!("h{host}.example")).await);
+        }
+        assert!(number() <= 2 * FEWEST, "{}", number());
+        let _one = subscribe(&hub, "hub.example").await;
+        let options = HubOptions::clone(&hub.shared().options);
+        let hub = hub.reconfigure(options);
+        assert_eq!(hub.shared().permits.len(), 1);
+    }
 }

@@ -55,7 +55,7 @@ async fn a_hundred_configurations_leave_nothing() {
         options.presence.bytes_per_second = 1_000_000 + number % 2;
         options.repeat_window = Some(Duration::from_secs(60));
         options.budgets.streams.total = Some(1_000 + number);
-        options.budgets.matcher_memory.per_connection = (number % 3 > 0).then_some(1 << 20);
+        options.budgets.matcher_memory.per_connection = (number > 50).then_some(1 << 20);
         options
     };
     let mut hub = HubBuilder::from(with(0))

@@ -44,10 +44,12 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Open {
     stream: Stream,
     token: Option<Token>,
-    /// The set whose key verified the token.
+    /// The set in which the key of the token is, by the newest configuration.
     set: Option<usize>,
     /// The base of its pattern, if it has one.
     base: Option<usize>,
+    /// Whether a configuration does not keep it.
+    is_over: bool,
     expected: Vec<u64>,
 }
 
@@ -83,7 +85,15 @@ impl World {
         }
     }
 
-    /// Whether the newest configuration keeps a stream.
+    /// Judges a stream by the newest configuration.
+    fn judge(&self, open: &mut Open) {
+        open.is_over |= !self.keeps(open);
+        open.set = open
+            .token
+            .as_ref()
+            .and_then(|token| self.configuration.set_for(token));
+    }
+
     fn keeps(&self, open: &Open) -> bool {
         let configuration = &self.configuration;
         let is_kept = match &open.token {
@@ -131,14 +141,17 @@ impl World {
         let hub = self.hub.reconfigure(configuration.options(&self.sets));
         let before = std::mem::replace(&mut self.configuration, configuration);
         self.earlier = Some((std::mem::replace(&mut self.hub, hub), before));
-        for open in &self.open {
+        let mut open = std::mem::take(&mut self.open);
+        for open in &mut open {
+            self.judge(open);
             let rang = open.stream.rang();
-            let is_kept = self.keeps(open);
+            let is_kept = !open.is_over;
             // Whether what is left of its token is short enough, such a stream must see itself.
             let must_see = open.token.as_ref().is_some_and(Token::counts_from_now);
             let woken_once = rang == usize::from(!is_kept) || (must_see && rang == 1);
             prop_assert!(woken_once, "{rang} {:?} {:?}", open.token, open.base);
         }
+        self.open = open;
         Ok(())
     }
 
@@ -166,13 +179,16 @@ impl World {
             let set = token
                 .as_ref()
                 .and_then(|token| configuration.set_for(token));
-            self.open.push(Open {
+            let mut open = Open {
                 stream: Stream::of(response),
                 base: by_pattern.then_some(configuration.base),
                 token,
                 set,
+                is_over: false,
                 expected: Vec::new(),
-            });
+            };
+            self.judge(&mut open);
+            self.open.push(open);
         }
         Ok(())
     }
@@ -186,13 +202,14 @@ impl World {
             let expires = each.token.as_ref().map(|token| token.expires);
             let expected = if expires.is_some_and(|expires| expires <= self.clock.seconds()) {
                 Some(End::TokenExpired)
-            } else if self.keeps(each) {
+            } else if !each.is_over {
                 None
             } else {
-                prop_assert!(each.stream.sent.contains("\nretry: "));
                 Some(End::Revoked)
             };
             prop_assert_eq!(end, expected, "{:?}", each.token);
+            let is_told = each.stream.sent.contains("\nretry: ");
+            prop_assert_eq!(is_told, end == Some(End::Revoked));
             if end.is_none() {
                 let data = each.stream.sent.lines();
                 let data = data.filter_map(|line| line.strip_prefix("data: number "));

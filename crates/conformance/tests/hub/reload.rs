@@ -53,7 +53,9 @@ async fn by_verb() {
     .grant("publish", &[talaria_conformance::token::exact("*")])
     .sign(talaria_conformance::hub::PUBLISHER_KEY);
     let publisher = hub.client().bearer(&publisher);
-    publisher.published(&[("topic", "a"), ("data", "after")]).await;
+    publisher
+        .published(&[("topic", "a"), ("data", "after")])
+        .await;
     assert_eq!(stream.data().await, "after");
 }
 
@@ -86,12 +88,16 @@ async fn by_signal() {
 async fn by_request() {
     let hub = Running::start(&version("one"), &[]);
     let load = |kind: &str| hub.admin().header("content-type", kind);
-    let answer = load("text/caddyfile").send("POST", "/load", version("two")).await;
+    let answer = load("text/caddyfile")
+        .send("POST", "/load", version("two"))
+        .await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
     serves(&hub, "two").await;
     write(&hub, &version("three"));
     let adapted = hub.home.run(&["adapt"]).stdout;
-    let answer = load("application/json").send("POST", "/load", adapted).await;
+    let answer = load("application/json")
+        .send("POST", "/load", adapted)
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     serves(&hub, "three").await;
 }
@@ -125,7 +131,10 @@ async fn resume() {
     let hub = Running::start(&version("one"), &["--resume"]);
     write(&hub, &version("two"));
     assert_eq!(hub.verb(&["reload"]).0, Some(0));
-    let mode = std::fs::metadata(hub.home.path().join(kept)).unwrap().permissions().mode();
+    let mode = std::fs::metadata(hub.home.path().join(kept))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     write(&hub, &version("three"));
     let home = hub.home.clone();
@@ -147,7 +156,10 @@ async fn resume() {
 async fn the_admin_listener_moves() {
     let hub = Running::start(&version("one"), &[]);
     let port = talaria_conformance::free_port();
-    write(&hub, &version("two").replacen('{', &format!("{{\nadmin localhost:{port}"), 1));
+    write(
+        &hub,
+        &version("two").replacen('{', &format!("{{\nadmin localhost:{port}"), 1),
+    );
     let address = hub.admin.to_string();
     let (code, said) = hub.verb(&["reload", "--address", &address]);
     assert_eq!(code, Some(0), "{said}");

@@ -59,7 +59,8 @@ impl Running {
             });
             found.unwrap_or_else(|said| panic!("no {field} within {said}"))
         };
-        let address = found("address", "listening").parse().unwrap();
+        let address: SocketAddr = found("address", "listening").parse().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
         let admin = found("admin", "admin endpoints are served")
             .parse()
             .unwrap();

@@ -134,6 +134,12 @@ fn log(draft: &mut Draft, line: &Line) -> Result<(), Error> {
                     Levels::parse(&level.text.to_ascii_lowercase(), &mut draft.notices)?;
             }
             ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
+            ("output", [to, ..]) if ["discard", "file"].contains(&to.text.as_str()) => {
+                draft.notices.push(Notice::warning(format!(
+                    "{}: the log of the program goes to standard error, whatever `output` says; redirect it there",
+                    option.name.place
+                )));
+            }
             ("format", _) => draft.notices.push(Notice::info(format!(
                 "{}: the log has one form, whatever `format` says",
                 option.name.place

@@ -49,6 +49,7 @@ pub mod error;
 mod expand;
 mod finish;
 pub mod folders;
+pub mod glob;
 mod global;
 mod issuer;
 mod key;

@@ -10,7 +10,7 @@ use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
 use crate::lexer::lex;
 use crate::routes::{self, Order};
-use crate::settings::{Action, Loaded, Notice, Route, Routes};
+use crate::settings::{Loaded, Notice, Routes};
 use crate::source::{Environment, Source, SourceKind};
 use crate::storage::Storage;
 use crate::text::{Text, Unset};
@@ -129,7 +129,7 @@ fn collect(
             errors.extend(global::apply(draft, &global).err());
             let directives = known(directives, &mut errors).unwrap_or_default();
             // The block of the hub is the text of its variable.
-            take_over(draft, directives, &global, &mut errors);
+            take_over(draft, directives, &global, environment, &mut errors);
             known(lines, &mut errors)
         }
     };
@@ -228,14 +228,14 @@ fn read_file(
         let addresses = address::addresses(&site.addresses, draft.ports);
         draft.settings.addresses = known(addresses, errors).unwrap_or_default();
     }
-    let mercure = take_over(draft, site.body, &global, errors);
+    let mercure = take_over(draft, site.body, &global, environment, errors);
     imported.push(PathBuf::from(&file.name));
     let hidden: Vec<String> = imported
         .iter()
         .filter_map(|path| std::path::absolute(path).ok())
         .map(|path| path.display().to_string())
         .collect();
-    hide(&mut draft.settings.routes.0, &hidden);
+    draft.settings.routes.hide(&hidden);
     match mercure {
         Some(mercure) => Some(mercure.block.unwrap_or_default()),
         // The block may stand in one of the lines that are wrong, or be misspelt.
@@ -247,28 +247,18 @@ fn read_file(
     }
 }
 
-/// Hides files from each `file_server`: the configuration may hold keys.
-fn hide(routes: &mut [Route], files: &[String]) {
-    for route in routes {
-        match &mut route.action {
-            Action::Files(settings) => settings.hidden.extend_from_slice(files),
-            Action::Group { routes, .. } => hide(routes, files),
-            _ => {}
-        }
-    }
-}
-
 /// Takes over what the directives of a site say; gives its `mercure` line.
 fn take_over(
     draft: &mut Draft,
     directives: Vec<Line>,
     global: &[Line],
+    environment: Environment<'_>,
     errors: &mut Vec<Error>,
 ) -> Option<Line> {
     let mut order = Order::default();
     let lines = global.iter().filter(|line| line.name.text == "order");
     errors.extend(lines.filter_map(|line| order.apply(line).err()));
-    let mut parts = routes::read(directives, &order);
+    let mut parts = routes::read(directives, &order, environment);
     errors.append(&mut parts.errors);
     if let Some(line) = &parts.bind {
         draft.bind = known(address::interfaces(line), errors).unwrap_or_default();

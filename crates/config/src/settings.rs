@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod conditions;
 mod issuers;
 mod routes;
 mod storage;
@@ -18,10 +19,11 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use conditions::{Comparison, Condition, PathPattern, RegexPattern, ValuePattern};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
-    Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
-    Rewrite, Route, Routes, UpstreamSettings, ValuePattern,
+    AccessLogSettings, Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite,
+    Route, Routes, Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,
 };
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
 pub use template::{Placeholder, Template};
@@ -158,8 +160,8 @@ pub struct Settings {
     pub connections: ConnectionSettings,
     /// What the site does with requests.
     pub routes: Routes,
-    /// Whether requests are logged (`log`).
-    pub access_log: bool,
+    /// Where requests are logged (`log`).
+    pub access_log: AccessLogSettings,
     /// What is logged.
     pub log: Levels,
 }
@@ -180,7 +182,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(3),
             connections: ConnectionSettings::default(),
             routes: Routes::default(),
-            access_log: false,
+            access_log: AccessLogSettings::default(),
             log: Levels::default(),
         }
     }

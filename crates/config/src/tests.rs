@@ -5,6 +5,7 @@ mod connections;
 mod directives;
 mod errors;
 mod keys;
+mod language;
 mod limits;
 mod marks;
 mod mistakes;

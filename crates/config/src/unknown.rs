@@ -8,11 +8,13 @@ use crate::suggestion::suggest;
 
 /// What can be left out without a difference to clients of the hub.
 const HARMLESS: &[&str] = &[
+    "frankenphp",
     "key_type",
     "log_append",
     "metrics",
     "ocsp_stapling",
     "preferred_chains",
+    "push",
     "renew_interval",
     "tracing",
     "vulcain",

@@ -161,7 +161,13 @@ fn start(
     let descriptors = getrlimit(Resource::Nofile).current;
     let admission = Admission::new(&connections, descriptors, proxies.clone());
     let shutdown = Shutdown::default();
-    let site = Site::new(hub.clone(), proxies, routes, access_log, &shutdown.stopping)?;
+    let site = Site::new(
+        hub.clone(),
+        proxies,
+        routes,
+        &access_log,
+        &shutdown.stopping,
+    )?;
     let serving = Serving::start(
         listeners,
         tls.as_ref(),

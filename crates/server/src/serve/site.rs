@@ -1,10 +1,14 @@
 //! The site around the hub: which hosts it answers for, its routes, and its fixed pages (B-083).
 
 mod access;
+mod body;
 mod exchange;
 mod fields;
+mod fixed;
 mod matching;
 mod plan;
+mod target;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use talaria_config::Error;
-use talaria_config::settings::Routes;
+use talaria_config::settings::{AccessLogSettings, Routes};
 use talaria_hub::{
     Authority, Connection, Hub, Sender, SiteOrigin, forbid_storing, host_of, origin_of, plain,
     refusal,
@@ -23,7 +27,7 @@ use talaria_protocol::error::Shown;
 use talaria_transport::Health;
 use tokio_util::sync::CancellationToken;
 
-use self::access::Entry;
+use self::access::AccessLog;
 use self::exchange::{AskHub, Exchange};
 use self::plan::{Step, plan};
 use crate::serve::proxies::Proxies;
@@ -96,19 +100,19 @@ pub(crate) struct Site {
     proxies: Proxies,
     hosts: Arc<Hosts>,
     steps: Arc<Vec<Step>>,
-    logs: bool,
+    log: AccessLog,
 }
 
 impl Site {
-    /// A site for every host, behind these proxies. Whether it `logs` is about each request.
+    /// A site for every host, behind these proxies, which logs requests to `log`.
     ///
     /// # Errors
-    /// As [`plan`].
+    /// As [`plan`], and a file of the log cannot be opened.
     pub(crate) fn new(
         hub: Hub,
         proxies: Proxies,
         routes: Routes,
-        logs: bool,
+        log: &AccessLogSettings,
         stopping: &CancellationToken,
     ) -> Result<Self, Error> {
         let hosts = Hosts {
@@ -120,7 +124,7 @@ impl Site {
             proxies,
             hosts: Arc::new(hosts),
             steps: Arc::new(plan(routes.0, stopping)?),
-            logs,
+            log: AccessLog::open(log)?,
         })
     }
 
@@ -170,7 +174,7 @@ impl Site {
             };
         }
         let connection = self.proxies.connection(&parts);
-        let entry = self.logs.then(|| Entry::of(&parts, connection.as_ref()));
+        let entry = self.log.begin(&parts, connection.as_ref());
         let peer = connection.and_then(|connection| connection.peer);
         let is_of_proxy = peer.is_some_and(|peer| self.proxies.contain(peer.ip()));
         let mut exchange = Exchange::new(parts, body, connection, is_of_proxy);
@@ -180,7 +184,7 @@ impl Site {
         };
         let answer = exchange.finish(answer).await;
         if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
-            entry.write(answer.status());
+            self.log.write(&entry, answer.status());
         }
         answer
     }

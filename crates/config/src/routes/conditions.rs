@@ -1,5 +1,7 @@
 //! Matchers: for which requests a directive is (B-282).
 
+mod simple;
+
 use std::collections::HashMap;
 
 use super::expression::{self, Arguments, Expression};
@@ -7,8 +9,7 @@ use super::texts::Texts;
 use crate::error::Error;
 use crate::global;
 use crate::lexer::Word;
-use crate::settings::{Comparison, Condition, PathPattern, RegexPattern, Template, ValuePattern};
-use crate::shown::show;
+use crate::settings::{Comparison, Condition, RegexPattern, Template};
 use crate::tree::Line;
 use crate::unknown::refuse;
 
@@ -69,7 +70,7 @@ impl Named {
         };
         Ok(match first.text.as_bytes() {
             b"*" => (Condition::Any, rest),
-            [b'/', ..] => (Condition::Path(vec![path(first)?]), rest),
+            [b'/', ..] => (Condition::Path(vec![simple::path(first)?]), rest),
             [b'@', ..] => {
                 let found = self.0.get(&first.text);
                 let condition = found
@@ -109,20 +110,6 @@ fn merge(known: &mut Condition, next: &Condition) -> bool {
         _ => return false,
     }
     true
-}
-
-/// The pattern of a path.
-fn path(word: &Word) -> Result<PathPattern, Error> {
-    let text = word.text.as_str();
-    let inner = text.trim_start_matches('*').trim_end_matches('*');
-    let is_mixed = text.starts_with('*') && inner.contains('*');
-    if is_mixed || text.contains(['[', '?']) || text.contains("//") || text.contains('{') {
-        let problem = format!("the path {} is not supported", show(text));
-        return Err(word
-            .error(problem)
-            .remedy("write a path with one * at its end, at its beginning or between its parts"));
-    }
-    Ok(PathPattern::new(text))
 }
 
 /// Reads the matchers of one name.
@@ -172,18 +159,29 @@ impl Reader<'_> {
     fn one(self, line: &Line) -> Result<Condition, Error> {
         let values = || {
             let words = line.without_block()?.some("at least one value")?;
-            Ok::<_, Error>(words.iter().map(|word| word.text.as_str()))
+            let texts = words.iter().map(|word| simple::value(word));
+            texts.collect::<Result<Vec<_>, Error>>()
         };
         Ok(match line.name.text.as_str() {
             "path" => {
                 let words = line.without_block()?.some("at least one path")?;
-                Condition::Path(words.iter().map(path).collect::<Result<_, _>>()?)
+                Condition::Path(words.iter().map(simple::path).collect::<Result<_, _>>()?)
             }
-            "host" => Condition::Host(values()?.map(str::to_ascii_lowercase).collect()),
-            "method" => Condition::Method(values()?.map(str::to_ascii_uppercase).collect()),
-            "query" => Condition::Query(query(line)?),
-            "header" => field(line)?,
-            "protocol" => protocol(line)?,
+            "host" => Condition::Host(
+                values()?
+                    .iter()
+                    .map(|one| one.to_ascii_lowercase())
+                    .collect(),
+            ),
+            "method" => Condition::Method(
+                values()?
+                    .iter()
+                    .map(|one| one.to_ascii_uppercase())
+                    .collect(),
+            ),
+            "query" => Condition::Query(simple::query(line)?),
+            "header" => simple::field(line)?,
+            "protocol" => simple::protocol(line)?,
             "not" => Condition::Not(Box::new(self.negated(line)?)),
             "path_regexp" => match line.without_block()?.args.as_slice() {
                 [text] => Condition::PathRegex(self.regex(None, text)?),
@@ -340,52 +338,4 @@ fn joined(line: &Line) -> Result<Word, Error> {
             })
         }
     }
-}
-
-fn protocol(line: &Line) -> Result<Condition, Error> {
-    match line.without_block()?.one("http or https")?.text.as_str() {
-        "https" => Ok(Condition::Protocol { tls: true }),
-        "http" => Ok(Condition::Protocol { tls: false }),
-        other => Err(line
-            .name
-            .error(format!("the protocol {} is not known", show(other)))
-            .remedy("write http or https")),
-    }
-}
-
-fn query(line: &Line) -> Result<Vec<(String, ValuePattern)>, Error> {
-    let words = line.without_block()?.some("<name>=<value>")?;
-    let pairs = words.iter().map(|word| match word.text.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), ValuePattern::new(value))),
-        None => Err(word
-            .error(format!(
-                "{} is not a parameter of a query",
-                show(&word.text)
-            ))
-            .remedy("write <name>=<value>, with * for any value")),
-    });
-    pairs.collect()
-}
-
-fn field(line: &Line) -> Result<Condition, Error> {
-    let words = line.without_block()?.some("a name and a value")?;
-    let name = words.first().map_or("", |word| word.text.as_str());
-    let (name, is_absent) = match name.strip_prefix('!') {
-        Some(name) => (name, true),
-        None => (name, false),
-    };
-    let values: Vec<_> = words
-        .iter()
-        .skip(1)
-        .map(|word| ValuePattern::new(&word.text))
-        .collect();
-    let values = match (is_absent, values.is_empty()) {
-        (true, _) => None,
-        (false, true) => Some(vec![ValuePattern::new("*")]),
-        (false, false) => Some(values),
-    };
-    Ok(Condition::Field {
-        name: name.to_ascii_lowercase(),
-        values,
-    })
 }

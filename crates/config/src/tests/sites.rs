@@ -167,6 +167,8 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
         "neither an address",
     ),
     ("@x vars a\nrespond @x 404", "at least one value"),
+    ("@x header A {host}\nrespond @x 404", "write an expression"),
+    ("@x query a={host}\nrespond @x 404", "write an expression"),
     ("@x `size(a)`\nrespond @x 404", "`a` is unexpected"),
     (
         "@x `file('/a')`\nrespond @x 404",

@@ -204,6 +204,28 @@ async fn requests_are_changed_for_an_application() {
     );
 }
 
+/// A redirect within the site cannot lead elsewhere, whatever its path holds.
+#[tokio::test]
+async fn a_redirect_stays_on_its_site() {
+    let hub = site(
+        "@go path_regexp go ^/go/(.*)$\n redir @go /{re.go.1}\n @bare path_regexp [^/]$\n redir @bare {path}/ 308",
+    );
+    for (path, location) in [
+        ("/go/docs", "/docs"),
+        ("/go//other.example", "/other.example"),
+        ("/go/%5Cother.example", "/%5Cother.example"),
+        ("/go/\\other.example", "/%5Cother.example"),
+        ("//other.example", "/other.example/"),
+        ("/\\other.example", "/other.example/"),
+        ("/%5Cother.example", "/%5Cother.example/"),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", hub.host);
+        let head = raw::head(hub.address, request).await.to_ascii_lowercase();
+        let expected = format!("location: {}\r\n", location.to_ascii_lowercase());
+        assert!(head.contains(&expected), "{path}: {head}");
+    }
+}
+
 /// The type that `header` names is that of a file too, and of nothing else that names its own.
 #[tokio::test]
 async fn the_type_of_a_file_may_be_set() {

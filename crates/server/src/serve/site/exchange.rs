@@ -18,7 +18,7 @@ use super::fields::{Filled, change_answer, change_request, filled};
 use super::fixed::{for_error_page, redirect, respond};
 use super::matching::fits;
 use super::plan::{Act, Step, pages_for};
-use super::target::{rewritten, with};
+use super::target::{one_slash_each, rewritten, with};
 use super::values::{Failure, Notes, View};
 use crate::serve::handlers::encode::encode;
 use crate::serve::handlers::files::FileServer;
@@ -110,6 +110,7 @@ impl Exchange {
             return answer;
         };
         self.parts = for_error_page(head);
+        self.body = Body::empty();
         self.text_type = None;
         self.is_file = false;
         match self.enter(steps, hub).await {
@@ -203,7 +204,7 @@ impl Exchange {
         otherwise: Option<u16>,
     ) -> Option<Response<Body>> {
         for target in targets {
-            let target = self.view().fill_target(target).replace("//", "/");
+            let target = one_slash_each(&self.view().fill_target(target));
             let path = target.split('?').next().unwrap_or_default();
             if files.has(path).await
                 && let Some(uri) = with(&self.parts.uri, &target)

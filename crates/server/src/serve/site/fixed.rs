@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LOCATION, RANGE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -36,7 +36,7 @@ pub(super) fn respond(
 
 /// A redirect.
 pub(super) fn redirect(view: &View<'_>, status: u16, to: &Template) -> Response<Body> {
-    let Ok(location) = HeaderValue::try_from(view.fill(to)) else {
+    let Ok(location) = HeaderValue::try_from(view.fill_location(to)) else {
         return refusal(
             StatusCode::BAD_REQUEST,
             "the target of the redirect holds a character that no header field can carry",
@@ -49,12 +49,16 @@ pub(super) fn redirect(view: &View<'_>, status: u16, to: &Template) -> Response<
     answer
 }
 
-/// The head of a request that asks for the page of an error: a whole page, whatever the client has already.
+/// The head of a request without a body that asks for the page of an error: a whole page, whatever the client has
+/// already.
 pub(super) fn for_error_page(mut head: Parts) -> Parts {
     if head.method != Method::HEAD {
         head.method = Method::GET;
     }
     for name in [
+        CONTENT_LENGTH,
+        EXPECT,
+        TRANSFER_ENCODING,
         IF_MATCH,
         IF_MODIFIED_SINCE,
         IF_NONE_MATCH,

@@ -31,6 +31,21 @@ pub(super) fn with(uri: &Uri, target: &str) -> Option<Uri> {
     }
 }
 
+/// A target in whose path several slashes are one.
+pub(super) fn one_slash_each(target: &str) -> String {
+    let (path, query) = match target.find('?') {
+        Some(at) => target.split_at(at),
+        None => (target, ""),
+    };
+    let mut plain = String::with_capacity(target.len());
+    for c in path.chars() {
+        if c != '/' || !plain.ends_with('/') {
+            plain.push(c);
+        }
+    }
+    plain + query
+}
+
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     joined(uri, path, uri.query())
 }
@@ -94,6 +109,12 @@ fn behind<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slashes_are_joined_in_the_path_only() {
+        assert_eq!(one_slash_each("//a///b//?c=d//e"), "/a/b/?c=d//e");
+        assert_eq!(one_slash_each(""), "");
+    }
 
     /// However a prefix is spelt, it is taken off, and only the prefix is.
     #[test]

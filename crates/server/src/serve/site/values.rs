@@ -110,6 +110,16 @@ impl View<'_> {
         })
     }
 
+    /// The target of a redirect: what a regular expression captured is encoded again, so that it cannot name a host.
+    pub(super) fn fill_location(&self, template: &Template) -> String {
+        template.fill(|placeholder| match placeholder {
+            Placeholder::Captured { .. } => {
+                utf8_percent_encode(&self.value(placeholder), PATH).to_string()
+            }
+            _ => self.value(placeholder),
+        })
+    }
+
     /// What a placeholder stands for; nothing if it is not known.
     pub(super) fn value(&self, placeholder: &Placeholder) -> String {
         let uri = &self.parts.uri;
@@ -191,5 +201,6 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 
 /// A target that cannot name another host where it is written behind nothing.
 fn one_slash(target: &str) -> String {
-    format!("/{}", target.trim_start_matches('/'))
+    // Browsers read a backslash as a slash.
+    format!("/{}", target.trim_start_matches(['/', '\\']))
 }

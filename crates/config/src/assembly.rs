@@ -14,9 +14,7 @@ use crate::finish::Finished;
 use crate::global::{self, Globals};
 use crate::options;
 use crate::routes::{self, Order};
-use crate::settings::{
-    Action, ListenAddress, Loaded, Notice, Route, Routes, Settings, SiteSettings,
-};
+use crate::settings::{ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings};
 use crate::source::{Environment, Place};
 use crate::storage::Storage;
 use crate::tree::Line;
@@ -79,7 +77,7 @@ impl<'a> Assembly<'a> {
 
     /// Takes a site over, and its hub.
     pub(crate) fn add_site(&mut self, addresses: Vec<ListenAddress>, body: Vec<Line>) {
-        let mut parts = routes::read(body, &self.order, self.hubs.len());
+        let mut parts = routes::read(body, &self.order, self.environment, self.hubs.len());
         self.errors.append(&mut parts.errors);
         self.globals.notices.append(&mut parts.notices);
         let bind = parts.bind.as_ref().map(address::interfaces).transpose();
@@ -154,7 +152,7 @@ impl<'a> Assembly<'a> {
             .filter_map(|path| std::path::absolute(path).ok());
         let hidden: Vec<String> = paths.map(|path| path.display().to_string()).collect();
         for site in &mut self.sites {
-            hide(&mut site.settings.routes.0, &hidden);
+            site.settings.routes.hide(&hidden);
         }
     }
 
@@ -222,14 +220,4 @@ impl<'a> Assembly<'a> {
 /// The value, unless it is wrong; then `errors` gets the reason.
 pub(crate) fn known<T>(read: Result<T, Error>, errors: &mut Vec<Error>) -> Option<T> {
     read.map_err(|error| errors.push(error)).ok()
-}
-
-fn hide(routes: &mut [Route], files: &[String]) {
-    for route in routes {
-        match &mut route.action {
-            Action::Files(settings) => settings.hidden.extend_from_slice(files),
-            Action::Group { routes, .. } => hide(routes, files),
-            _ => {}
-        }
-    }
 }

@@ -12,8 +12,8 @@ use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
 use crate::error::Error;
 use crate::origins::without_credentials;
 use crate::settings::{
-    HubSettings, IssuerSettings, ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings,
-    TransportSettings,
+    AccessLogSettings, HubSettings, IssuerSettings, ListenAddress, Loaded, Notice, Routes,
+    Settings, SiteSettings, TransportSettings,
 };
 use crate::verifiers;
 
@@ -71,7 +71,7 @@ impl Draft {
             addresses: self.addresses.clone(),
             certificates: Vec::new(),
             routes: Routes::of_hub(0),
-            access_log: false,
+            access_log: AccessLogSettings::default(),
         };
         let program = self.program.clone();
         let finished = self.finish()?;

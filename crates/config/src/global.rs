@@ -127,6 +127,12 @@ fn log(globals: &mut Globals, line: &Line) -> Result<(), Error> {
                     Levels::parse(&level.text.to_ascii_lowercase(), &mut globals.notices)?;
             }
             ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
+            ("output", [to, ..]) if ["discard", "file"].contains(&to.text.as_str()) => {
+                globals.notices.push(Notice::warning(format!(
+                    "{}: the log of the program goes to standard error, whatever `output` says; redirect it there",
+                    option.name.place
+                )));
+            }
             ("format", _) => globals.notices.push(Notice::info(format!(
                 "{}: the log has one form, whatever `format` says",
                 option.name.place

@@ -54,6 +54,7 @@ mod expand;
 mod finish;
 pub mod folders;
 pub mod format;
+pub mod glob;
 mod global;
 mod issuer;
 mod key;

@@ -2,64 +2,31 @@
 
 mod actions;
 mod conditions;
+mod expression;
+mod fields;
+mod files;
+mod log;
 mod order;
-mod sources;
+mod proxy;
+mod refused;
+mod texts;
+mod users;
 
 use std::path::PathBuf;
 
 use self::conditions::Named;
 pub(crate) use self::order::Order;
+pub(crate) use self::refused::LATER;
+use self::texts::Texts;
 use crate::error::Error;
 use crate::lexer::Word;
-use crate::settings::{Action, Condition, Notice, Rewrite, Route};
+use crate::settings::{AccessLogSettings, Action, Condition, Notice, Rewrite, Route, Simple};
 use crate::shown::show;
+use crate::source::Environment;
 use crate::tree::Line;
-use crate::unknown::refuse;
 
-/// Directives of the existing server that are not supported yet.
-pub(crate) const LATER: &[&str] = &[
-    "abort",
-    "basic_auth",
-    "basicauth",
-    "error",
-    "forward_auth",
-    "handle_errors",
-    "invoke",
-    "log_append",
-    "map",
-    "method",
-    "metrics",
-    "php",
-    "php_fastcgi",
-    "php_server",
-    "push",
-    "request_body",
-    "templates",
-    "tracing",
-    "try_files",
-    "vars",
-    "vulcain",
-];
-const KNOWN: &[&str] = &[
-    "bind",
-    "encode",
-    "file_server",
-    "handle",
-    "handle_path",
-    "header",
-    "log",
-    "log_skip",
-    "mercure",
-    "redir",
-    "request_header",
-    "respond",
-    "reverse_proxy",
-    "rewrite",
-    "root",
-    "route",
-    "tls",
-    "uri",
-];
+/// Directives that stand at the top of a site only.
+const AT_TOP: &[&str] = &["bind", "handle_errors", "log", "tls"];
 
 /// What the directives of a site say.
 #[derive(Debug, Default)]
@@ -72,8 +39,8 @@ pub(crate) struct Parts {
     pub tls: Option<Line>,
     /// Its `bind` line.
     pub bind: Option<Line>,
-    /// Whether it logs requests.
-    pub access_log: bool,
+    /// Where it logs requests.
+    pub access_log: AccessLogSettings,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
     /// What is wrong.
@@ -81,10 +48,16 @@ pub(crate) struct Parts {
 }
 
 /// Reads the directives of a site. Its hub, if it has one, will have the place `hub` among those of the program.
-pub(crate) fn read(body: Vec<Line>, order: &Order, hub: usize) -> Parts {
+pub(crate) fn read(
+    body: Vec<Line>,
+    order: &Order,
+    environment: Environment<'_>,
+    hub: usize,
+) -> Parts {
     let mut reader = Reader {
         order,
         hub,
+        texts: Texts(environment),
         parts: Parts::default(),
     };
     reader.parts.routes = reader.site(body);
@@ -103,6 +76,7 @@ struct Scope {
 struct Reader<'o> {
     order: &'o Order,
     hub: usize,
+    texts: Texts<'o>,
     parts: Parts,
 }
 
@@ -118,7 +92,12 @@ impl Reader<'_> {
                     line,
                     "write all addresses on one line",
                 ),
-                "log" => self.log(&line),
+                "log" => log::log(
+                    &line,
+                    self.texts,
+                    &mut self.parts.access_log,
+                    &mut self.parts.notices,
+                ),
                 _ => {
                     others.push(line);
                     Ok(())
@@ -126,27 +105,47 @@ impl Reader<'_> {
             };
             self.parts.errors.extend(read.err());
         }
-        self.block(others, &Scope::default(), false)
+        let (errors, others): (Vec<Line>, Vec<Line>) = others
+            .into_iter()
+            .partition(|line| line.name.text == "handle_errors");
+        let mut scope = Scope::default();
+        let mut routes = self.block(others, &mut scope, false);
+        for line in errors {
+            match self.handle_errors(&line, &scope) {
+                Ok(route) => routes.push(route),
+                Err(error) => self.parts.errors.push(error),
+            }
+        }
+        // Those for some errors go before those for all.
+        routes.sort_by_key(|route| match &route.action {
+            Action::Errors { statuses, .. } => 1 + usize::from(statuses.is_empty()),
+            _ => 0,
+        });
+        routes
+    }
+
+    /// The routes of a block within others; see [`Self::block`].
+    fn inner(&mut self, lines: Vec<Line>, around: &Scope, keeps_order: bool) -> Vec<Route> {
+        self.block(lines, &mut around.clone(), keeps_order)
     }
 
     /// The routes of a block. Unless it `keeps_order`, they are asked in the order of the directives, and those
-    /// of one directive in that of [`turn`].
-    fn block(&mut self, lines: Vec<Line>, around: &Scope, keeps_order: bool) -> Vec<Route> {
-        let mut scope = around.clone();
+    /// of one directive in that of [`turn`]. The scope is that of the blocks around, and becomes that of the block.
+    fn block(&mut self, lines: Vec<Line>, scope: &mut Scope, keeps_order: bool) -> Vec<Route> {
         scope.depth += 1;
         let (matchers, others): (Vec<Line>, Vec<Line>) = lines
             .into_iter()
             .partition(|line| line.name.text.starts_with('@') && !line.name.quoted);
         for line in &matchers {
-            self.parts
-                .errors
-                .extend(scope.named.add(line, scope.depth).err());
+            let added = scope.named.add(line, scope.depth, self.texts);
+            self.parts.errors.extend(added.err());
         }
         let (roots, others): (Vec<Line>, Vec<Line>) =
             others.into_iter().partition(|line| line.name.is("root"));
         for line in &roots {
-            let read = self.split(line, &scope);
-            match read.and_then(|(condition, args)| sources::root(line, &condition, args)) {
+            let read = split(line, scope);
+            match read.and_then(|(condition, args)| files::root(line, &condition, args, self.texts))
+            {
                 Ok(root) => scope.root = Some(root),
                 Err(error) => self.parts.errors.push(error),
             }
@@ -155,10 +154,12 @@ impl Reader<'_> {
         for line in others {
             let name = match line.name.text.as_str() {
                 "skip_log" => "log_skip".to_owned(),
+                "basicauth" => "basic_auth".to_owned(),
                 name => name.to_owned(),
             };
-            match self.directive(line, &name, &scope) {
-                Ok(route) => {
+            match self.directive(line, &name, scope) {
+                Ok(None) => {}
+                Ok(Some(route)) => {
                     // The two exclude each other, so that their paths alone decide.
                     let kind = if name == "handle_path" {
                         "handle"
@@ -176,15 +177,13 @@ impl Reader<'_> {
         ranked.into_iter().map(|(_, route)| route).collect()
     }
 
-    fn directive(&mut self, line: Line, name: &str, scope: &Scope) -> Result<Route, Error> {
-        if !KNOWN.contains(&name) || ["tls", "bind", "log"].contains(&name) {
-            let error = unknown(&line.name);
-            return Err(match holds_hub(&line) {
-                true => error.remedy("move the `mercure` block out of it"),
-                false => error,
-            });
+    /// The route of a directive; `None` if it has no effect.
+    fn directive(&mut self, line: Line, name: &str, scope: &Scope) -> Result<Option<Route>, Error> {
+        if !refused::is_known(name) || AT_TOP.contains(&name) {
+            return Err(refused::error(&line, AT_TOP));
         }
-        let (condition, args) = self.split(&line, scope)?;
+        let (condition, args) = split(&line, scope)?;
+        let texts = self.texts;
         let action = match name {
             "mercure" => {
                 if let Some(argument) = args.first() {
@@ -199,31 +198,21 @@ impl Reader<'_> {
                 )?;
                 Action::Hub(self.hub)
             }
-            "respond" => actions::respond(&line, args)?,
-            "redir" => actions::redirect(&line, args)?,
-            "header" => Action::Header(actions::fields(&line, args)?),
-            "request_header" => Action::RequestHeader(actions::fields(&line, args)?),
-            "rewrite" => Action::Rewrite(actions::rewrite(&line, args)?),
-            "uri" => Action::Rewrite(actions::uri(&line, args)?),
             "encode" => Action::Encode(actions::encode(&line, args)?),
-            "file_server" => sources::files(&line, args, scope.root.as_deref())?,
-            "reverse_proxy" => sources::proxy(&line, args)?,
-            "log_skip" => {
-                none(&line, args)?;
-                Action::SkipLog
+            "file_server" => files::files(&line, args, scope.root.as_deref(), texts)?,
+            "try_files" => files::try_files(&line, args, scope.root.as_deref(), texts)?,
+            "reverse_proxy" => proxy::proxy(&line, args, texts, &mut self.parts.notices)?,
+            "basic_auth" => Action::Users(users::users(&line, args, texts)?),
+            "metrics" | "tracing" => {
+                self.parts.notices.push(without_effect(&line));
+                return Ok(None);
             }
-            _ => return self.group(&line, name, condition, args, scope),
+            "handle" | "handle_path" | "route" => {
+                return self.group(&line, name, condition, args, scope).map(Some);
+            }
+            _ => Action::Simple(simple(&line, name, args, texts)?),
         };
-        Ok(Route { condition, action })
-    }
-
-    /// The matcher of a directive, and its other arguments. One argument alone that must be there is not a matcher.
-    fn split<'l>(&self, line: &'l Line, scope: &Scope) -> Result<(Condition, &'l [Word]), Error> {
-        let takes_one = ["root", "rewrite"].contains(&line.name.text.as_str());
-        match line.args.as_slice() {
-            args @ [_] if takes_one => Ok((Condition::Any, args)),
-            args => scope.named.split(args),
-        }
+        Ok(Some(Route { condition, action }))
     }
 
     /// `route`, `handle` and `handle_path`.
@@ -243,14 +232,14 @@ impl Reader<'_> {
         let Some(lines) = line.block.clone() else {
             return Err(line.missing("a block"));
         };
-        let mut routes = self.block(lines, scope, name == "route");
+        let mut routes = self.inner(lines, scope, name == "route");
         if name == "handle_path" {
             let prefix = prefix_of(line)?;
             routes.insert(
                 0,
                 Route {
                     condition: Condition::Any,
-                    action: Action::Rewrite(Rewrite::WithoutPrefix(prefix)),
+                    action: Action::Simple(Simple::Rewrite(Rewrite::WithoutPrefix(prefix))),
                 },
             );
         }
@@ -263,45 +252,68 @@ impl Reader<'_> {
         })
     }
 
-    /// `log`: requests are logged, in the form of the hub's log.
-    fn log(&mut self, line: &Line) -> Result<(), Error> {
-        let mut is_discarded = false;
-        let mut has_form = false;
-        for option in line.block.iter().flatten() {
-            match (option.name.text.as_str(), option.args.first()) {
-                ("output", Some(to)) if to.text == "discard" => is_discarded = true,
-                ("output", Some(to)) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
-                ("output", Some(to)) => {
-                    return Err(to.error("a log in a file is not supported yet").remedy(
-                        "write output stderr, and let the service manager or container keep it",
-                    ));
-                }
-                ("format" | "level", _) => has_form = true,
-                _ => {
-                    return Err(refuse(
-                        &option.name,
-                        "option of `log`",
-                        &["core", "hostnames", "no_hostname", "sampling"],
-                        &["format", "level", "output"],
-                    ));
-                }
-            }
-        }
-        if has_form {
-            self.parts.notices.push(Notice::info(format!(
-                "{}: requests are logged in the form and at the level of the hub's log, without tokens, whatever `log` says",
-                line.name.place
-            )));
-        }
-        self.parts.access_log |= !is_discarded;
-        Ok(())
+    /// `handle_errors [<status>…] { … }`.
+    fn handle_errors(&mut self, line: &Line, scope: &Scope) -> Result<Route, Error> {
+        let statuses = actions::statuses(&line.args)?;
+        let Some(lines) = line.block.clone() else {
+            return Err(line.missing("a block"));
+        };
+        let action = Action::Errors {
+            statuses,
+            routes: self.inner(lines, scope, false),
+        };
+        Ok(Route {
+            condition: Condition::Any,
+            action,
+        })
     }
 }
 
-/// Whether the hub stands in the block of a line.
-fn holds_hub(line: &Line) -> bool {
-    let mut lines = line.block.iter().flatten();
-    lines.any(|line| line.name.is("mercure") || holds_hub(line))
+/// The matcher of a directive, and its other arguments. One argument alone that must be there is not a matcher.
+fn split<'l>(line: &'l Line, scope: &Scope) -> Result<(Condition, &'l [Word]), Error> {
+    let takes_one = ["method", "root", "rewrite"].contains(&line.name.text.as_str());
+    match line.args.as_slice() {
+        args @ [_] if takes_one => Ok((Condition::Any, args)),
+        args => scope.named.split(args),
+    }
+}
+
+/// A directive that needs nothing but the request.
+fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
+    Ok(match name {
+        "respond" => actions::respond(line, args, texts)?,
+        "redir" => actions::redirect(line, args, texts)?,
+        "error" => actions::fail(line, args, texts)?,
+        "header" => Simple::Header(fields::fields(line, args, texts)?),
+        "request_header" => Simple::RequestHeader(fields::fields(line, args, texts)?),
+        "rewrite" => Simple::Rewrite(actions::rewrite(line, args, texts)?),
+        "uri" => Simple::Rewrite(actions::uri(line, args)?),
+        "method" => actions::method(line, args)?,
+        "vars" => actions::variables(line, args, texts)?,
+        "request_body" => actions::body_limit(line, args)?,
+        "abort" | "log_skip" => {
+            line.without_block()?;
+            actions::none(args)?;
+            match name {
+                "abort" => Simple::Abort,
+                _ => Simple::SkipLog,
+            }
+        }
+        _ => return Err(refused::error(line, AT_TOP)),
+    })
+}
+
+/// What to tell about a directive that has no effect yet.
+fn without_effect(line: &Line) -> Notice {
+    let name = &line.name.text;
+    let what = match name.as_str() {
+        "metrics" => "there are no metrics yet, so nothing answers there",
+        _ => "no traces are sent yet",
+    };
+    Notice::info(format!(
+        "{}: `{name}` has no effect: {what}",
+        line.name.place
+    ))
 }
 
 /// Keeps a line that may stand once.
@@ -312,16 +324,6 @@ fn keep(kept: &mut Option<Line>, line: Line, remedy: &str) -> Result<(), Error> 
     }
     *kept = Some(line);
     Ok(())
-}
-
-fn none(line: &Line, args: &[Word]) -> Result<(), Error> {
-    line.without_block()?;
-    match args.first() {
-        None => Ok(()),
-        Some(word) => Err(word
-            .error(format!("{} is not a matcher", show(&word.text)))
-            .remedy("write a path that begins with /, or a matcher that begins with @")),
-    }
 }
 
 /// The prefix that `handle_path` takes off.
@@ -353,15 +355,5 @@ fn turn(condition: &Condition) -> (usize, usize) {
         (Some(length), _) => (0, usize::MAX - length),
         (None, Condition::Any) => (2, 0),
         (None, _) => (1, 0),
-    }
-}
-
-fn unknown(name: &Word) -> Error {
-    match name.text.as_str() {
-        "tls" | "bind" | "log" => name
-            .error(format!("`{}` stands at the top of a site only", name.text))
-            .remedy("move it out of the block"),
-        "mercure" => name.error("`mercure` is misplaced"),
-        _ => refuse(name, "site directive", LATER, KNOWN),
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod certificates;
+mod conditions;
 mod issuers;
 mod routes;
 mod storage;
@@ -24,10 +25,11 @@ pub use certificates::{
     AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
     LETS_ENCRYPT, SniSettings, ZERO_SSL,
 };
+pub use conditions::{Comparison, Condition, PathPattern, RegexPattern, ValuePattern};
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
-    Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
-    Rewrite, Route, Routes, UpstreamSettings, ValuePattern,
+    AccessLogSettings, Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite,
+    Route, Routes, Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,
 };
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
 pub use template::{Placeholder, Template};
@@ -148,8 +150,8 @@ pub struct SiteSettings {
     pub certificates: Vec<Certified>,
     /// What it does with requests.
     pub routes: Routes,
-    /// Whether its requests are logged (`log`).
-    pub access_log: bool,
+    /// Where its requests are logged (`log`).
+    pub access_log: AccessLogSettings,
 }
 
 /// One `mercure` block.

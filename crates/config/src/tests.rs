@@ -6,6 +6,7 @@ mod directives;
 mod errors;
 mod hubs;
 mod keys;
+mod language;
 mod limits;
 mod marks;
 mod mistakes;

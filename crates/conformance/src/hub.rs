@@ -241,6 +241,23 @@ impl Home {
         Self::listening(self.spawn(server_name, directives, variables, Stdio::piped()))
     }
 
+    /// As [`Self::start`], with these arguments of the verb `run` in place of a site address.
+    ///
+    /// # Errors
+    ///
+    /// The lines of its log, if it did not begin to listen.
+    pub fn start_with(
+        &self,
+        arguments: &[&str],
+        directives: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Hub, String> {
+        let mut command = self.program();
+        command.arg("run").args(arguments);
+        let process = self.serve(command, "ignored", directives, variables, Stdio::piped());
+        Self::listening(process)
+    }
+
     /// As [`Self::start`] with the variables of [`Self::hub`] and `variables`, but the log goes to
     /// `stderr` and is not read here.
     ///

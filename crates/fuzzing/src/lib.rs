@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod base;
+mod language;
 mod matching;
 
 use std::fs;
@@ -22,13 +23,14 @@ use talaria_protocol::{
 use talaria_transport::history::decode_sealed;
 
 use self::base::BASE;
+pub use self::language::language;
 pub use self::matching::matching;
 
 /// A target, which takes the bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("publish_form", publish_form),
     ("matcher_parameters", matcher_parameters),
     ("matching", matching),
@@ -37,6 +39,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("token_details", token_details),
     ("event_stream", event_stream),
     ("caddyfile", caddyfile),
+    ("language", language),
     ("boltdb", boltdb),
     ("log_record", log_record),
 ];

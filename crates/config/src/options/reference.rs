@@ -118,20 +118,29 @@ explains in which order they are asked, and which requests they are for.
 |---|---|
 | `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
 | `tls internal`, `tls <email address>`, `tls <certificate> <key>`, `tls { … }` | see [HTTPS](https.md#public-names) |
-| `log` | each request has a line in the log, without its token; `output discard` switches that off |
+| `log [{ output … }]` | each request has a line in the log, without its token; `output discard` switches that off, `output file <path>` adds a line of JSON to a file, which is opened again when it was moved |
 | `log_skip [<matcher>]` | these requests have none; `skip_log` in older files |
 | `respond [<matcher>] [<body>] [<status>]` | a fixed answer |
 | `redir [<matcher>] <to> [permanent\\|temporary\\|<status>]` | a redirect, 302 unless another status is given |
+| `error [<matcher>] [<message>] [<status>]` | an error, 500 unless another status is given |
+| `handle_errors [<status>…] { … }` | the answers to errors of directives, files and other servers, for these statuses (`404`, `5xx`) or all |
+| `abort [<matcher>]` | ends the connection without an answer |
 | `header [<matcher>] [+\\|-\\|?\\|>]<field> [<value>]` | changes a field of the answer |
 | `request_header [<matcher>] [+\\|-]<field> [<value>]` | changes a field of the request |
+| `request_body [<matcher>] { max_size <size> }` | a longer body is refused with 413 |
+| `basic_auth [<matcher>] [bcrypt [<realm>]] { <user> <hash>… }` | only these users go on; `basicauth` in older files |
+| `vars [<matcher>] <name> <value>` | sets `{vars.NAME}` for the directives that follow |
+| `method [<matcher>] <method>` | another method, for the directives that follow |
 | `rewrite [<matcher>] <target>` | another path, and query if it has one, for the directives that follow |
 | `uri [<matcher>] strip_prefix\\|strip_suffix <text>` | takes off the beginning or the end of the path |
-| `root * <folder>` | the folder of `file_server`, in this block and those within it |
+| `root * <folder>` | the folder of `file_server` and `try_files`, in this block and those within it |
+| `try_files [<matcher>] <target>… [=<status>]` | another path: the first target that is a file, for example `{path} /index.html`; if none is, the path stays, or the status is answered |
 | `file_server [<matcher>] [{ root … index … hide … }]` | the files of the folder; never a list of them, a name that begins with a dot, or what a link leads to outside of it |
-| `reverse_proxy [<matcher>] <upstream>… [{ to … lb_policy … header_up … header_down … }]` | another server answers; `host:port`, `http://…` or `https://…`, several by chance or `round_robin` |
+| `reverse_proxy [<matcher>] <upstream>… [{ to … lb_policy … header_up … header_down … }]` | another server answers; `host:port`, `http://…` or `https://…`, several by chance or `round_robin`; `header_up <field> {upstream_hostport}` names it to itself |
 | `encode [<matcher>] zstd\\|br\\|gzip…` | compresses answers, never event streams |
 | `handle [<matcher>] { … }`, `handle_path <path> { … }` | of those beside each other only the first that fits is asked; `handle_path` takes its path off |
 | `route [<matcher>] { … }` | asks its directives in the order in which they are written |
+| `metrics`, `tracing` | accepted; there are neither metrics nor traces yet |
 ";
 
 const GLOBAL: &str = "

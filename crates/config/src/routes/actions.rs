@@ -1,24 +1,19 @@
 //! Directives that are one action each.
 
+use super::texts::Texts;
 use crate::error::Error;
 use crate::lexer::Word;
-use crate::settings::{Action, Change, Coding, FieldChange, Rewrite, Template};
+use crate::settings::{Coding, Rewrite, Simple, StatusPattern, Template};
 use crate::shown::show;
 use crate::tree::Line;
-
-/// Fields that decide where a message ends.
-const FRAMING: [&str; 4] = [
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::unknown::refuse;
+use crate::value;
 
 /// `respond [<body>|<status>] [<status>]` (B-284).
 ///
 /// # Errors
 /// An argument too many, or a status that is not one.
-pub(super) fn respond(line: &Line, args: &[Word]) -> Result<Action, Error> {
+pub(super) fn respond(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
     let mut closes = false;
     let mut body_of_block = None;
     for option in line.block.iter().flatten() {
@@ -44,35 +39,13 @@ pub(super) fn respond(line: &Line, args: &[Word]) -> Result<Action, Error> {
         [body, status] => (Some(body), Some(status)),
         [_, _, surplus, ..] => return Err(surplus_of("respond", "a body and a status", surplus)),
     };
-    Ok(Action::Respond {
-        status: status.map_or(Ok(200), status_of)?,
+    Ok(Simple::Respond {
+        status: status.map(status_of).transpose()?,
         body: match body.or(body_of_block) {
             None => Template::default(),
-            Some(word) => body_of(word)?,
+            Some(word) => texts.body(word)?,
         },
         closes,
-    })
-}
-
-/// A page or another text, in which most braces are its own.
-fn body_of(word: &Word) -> Result<Template, Error> {
-    let names = ["{env.", "{http.", "{file.", "{vars."];
-    let is_reference = names.iter().any(|name| word.text.contains(name));
-    if is_reference {
-        template(word)
-    } else {
-        Ok(Template::new(&word.text))
-    }
-}
-
-/// A text with placeholders, all of which are known.
-pub(super) fn template(word: &Word) -> Result<Template, Error> {
-    Template::strict(&word.text).map_err(|unknown| {
-        word.error(format!(
-            "the placeholder {{{unknown}}} is not supported yet"
-        ))
-        .remedy("write {$NAME} for a variable, or one of those that docs/sites.md lists")
-        .hide_line()
     })
 }
 
@@ -102,7 +75,7 @@ fn surplus_of(name: &str, takes: &str, word: &Word) -> Error {
 ///
 /// # Errors
 /// There is no target, an argument too many, or a status that is not a redirect.
-pub(super) fn redirect(line: &Line, args: &[Word]) -> Result<Action, Error> {
+pub(super) fn redirect(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
     line.without_block()?;
     let (to, status) = match args {
         [] => return Err(line.missing("a target")),
@@ -123,92 +96,157 @@ pub(super) fn redirect(line: &Line, args: &[Word]) -> Result<Action, Error> {
                 })?
         }
     };
-    Ok(Action::Redirect {
+    Ok(Simple::Redirect {
         status,
-        to: template(to)?,
+        to: texts.template(to)?,
     })
 }
 
-/// `header` and `request_header`: `[+|-|?|>]<name> [<value>]`, or a block of such lines.
+/// `error [<message>|<status>] [<status>] [{ message <text> }]`.
 ///
 /// # Errors
-/// A name that no field can have, or a value too many or too few.
-pub(super) fn fields(line: &Line, args: &[Word]) -> Result<Vec<FieldChange>, Error> {
-    let mut changes = Vec::new();
-    if let [name, values @ ..] = args {
-        changes.push(field(name, values)?);
-    }
-    let mut is_deferred = false;
+/// An argument too many, or a status that is not one of errors.
+pub(super) fn fail(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
+    let mut message_of_block = None;
     for option in line.block.iter().flatten() {
-        option.without_block()?;
-        if option.name.is("defer") && option.args.is_empty() {
-            is_deferred = true;
-            continue;
-        }
-        changes.push(field(&option.name, &option.args)?);
-    }
-    if changes.is_empty() {
-        return Err(line.missing("a field"));
-    }
-    for change in changes.iter_mut().filter(|_| is_deferred) {
-        if let Change::Set(value) = &change.change {
-            change.change = Change::Override(value.clone());
+        match option.name.text.as_str() {
+            "message" => message_of_block = Some(option.without_block()?.one("a text")?),
+            _ => return Err(refuse(&option.name, "option of `error`", &[], &["message"])),
         }
     }
-    Ok(changes)
+    let (message, status) = match args {
+        [] => (None, None),
+        [one] if is_status(&one.text) => (None, Some(one)),
+        [message] => (Some(message), None),
+        [message, status] => (Some(message), Some(status)),
+        [_, _, surplus, ..] => return Err(surplus_of("error", "a message and a status", surplus)),
+    };
+    let status = match status {
+        None => 500,
+        Some(word) => {
+            let status = word.text.parse().ok();
+            let status = status.filter(|status| (400..=599).contains(status));
+            status.ok_or_else(|| {
+                word.error(format!(
+                    "{} is not the status of an error",
+                    show(&word.text)
+                ))
+                .remedy("write a number from 400 to 599")
+            })?
+        }
+    };
+    let message = message.or(message_of_block);
+    let message = message.map(|word| texts.template(word)).transpose()?;
+    Ok(Simple::Fail {
+        status,
+        message: message.unwrap_or_default(),
+    })
 }
 
-fn field(name: &Word, values: &[Word]) -> Result<FieldChange, Error> {
-    let (sign, bare) = match name.text.split_at_checked(1) {
-        Some((sign @ ("+" | "-" | "?" | ">"), rest)) => (sign, rest),
-        _ => ("", name.text.as_str()),
+/// The statuses of `handle_errors`, for example `404` or `5xx`; none of them stands for all.
+///
+/// # Errors
+/// A word is not a status.
+pub(super) fn statuses(words: &[Word]) -> Result<Vec<StatusPattern>, Error> {
+    let one = |word: &Word| {
+        let known = match word.text.as_bytes() {
+            [digit @ b'4'..=b'5', b'x', b'x'] => Some(StatusPattern::Class((digit - b'0').into())),
+            _ => word.text.parse().ok().map(StatusPattern::One),
+        };
+        let is_error = |pattern: &StatusPattern| match pattern {
+            StatusPattern::One(status) => (400..=599).contains(status),
+            StatusPattern::Class(_) => true,
+        };
+        known.filter(is_error).ok_or_else(|| {
+            word.error(format!(
+                "{} is not the status of an error",
+                show(&word.text)
+            ))
+            .remedy("write for example 404 or 5xx")
+        })
     };
-    // Older files write a colon after the name.
-    let bare = bare.strip_suffix(':').unwrap_or(bare);
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
-    if bare.is_empty() || !bare.bytes().all(is_token) {
-        let problem = format!("{} is not the name of a field", show(&name.text));
-        return Err(name
-            .error(problem)
-            .remedy("write for example X-Frame-Options"));
+    words.iter().map(one).collect()
+}
+
+/// `method <method>`.
+///
+/// # Errors
+/// Not one method.
+pub(super) fn method(line: &Line, args: &[Word]) -> Result<Simple, Error> {
+    line.without_block()?;
+    match args {
+        [method] if is_token(&method.text) => Ok(Simple::Method(method.text.to_ascii_uppercase())),
+        [method] => Err(method
+            .error(format!("{} is not a method", show(&method.text)))
+            .remedy("write for example GET")),
+        [] => Err(line.missing("a method")),
+        [_, surplus, ..] => Err(surplus_of("method", "a matcher and a method", surplus)),
     }
-    if FRAMING
-        .iter()
-        .any(|framing| bare.eq_ignore_ascii_case(framing))
-    {
-        let problem = format!("{} decides where a message ends", show(bare));
-        return Err(name
-            .error(problem)
-            .remedy("remove it; it is set by what answers"));
-    }
-    let change = match (sign, values) {
-        ("-", []) => Change::Remove,
-        ("-", [value, ..]) => {
-            return Err(value
-                .error(format!("{} takes no value", show(&name.text)))
-                .remedy("remove it")
-                .hide_line());
-        }
-        (_, []) => {
-            return Err(name
-                .error(format!("{} has no value", show(&name.text)))
-                .remedy(format!("write a value behind it, or -{bare} to remove it")));
-        }
-        ("+", [value]) => Change::Add(template(value)?),
-        ("?", [value]) => Change::Default(template(value)?),
-        (">", [value]) => Change::Override(template(value)?),
-        (_, [value]) => Change::Set(template(value)?),
-        (_, [_, second, ..]) => {
-            return Err(second
-                .error("replacing within the value of a field is not supported yet")
-                .remedy("quote a value that holds spaces")
-                .hide_line());
-        }
+}
+
+/// Whether a text is a token of HTTP (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
+}
+
+/// `vars <name> <value>`, or a block of such lines.
+///
+/// # Errors
+/// Not a name and a value.
+pub(super) fn variables(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
+    let pair = |args: &[Word], line: &Line| match args {
+        [name, value] => Ok((name.text.clone(), texts.template(value)?)),
+        _ => Err(line.missing("a name and a value")),
     };
-    Ok(FieldChange {
-        name: bare.to_ascii_lowercase(),
-        change,
-    })
+    let mut pairs = Vec::new();
+    if !args.is_empty() || line.block.is_none() {
+        pairs.push(pair(args, line)?);
+    }
+    for option in line.block.iter().flatten() {
+        let option = option.without_block()?;
+        let words = [std::slice::from_ref(&option.name), &option.args].concat();
+        pairs.push(pair(&words, option)?);
+    }
+    Ok(Simple::Variables(pairs))
+}
+
+/// `request_body { max_size <size> }`.
+///
+/// # Errors
+/// Another form, or a size that is not one.
+pub(super) fn body_limit(line: &Line, args: &[Word]) -> Result<Simple, Error> {
+    none(args)?;
+    let mut limit = None;
+    for option in line.block.iter().flatten() {
+        match option.name.text.as_str() {
+            "max_size" => limit = Some(value::size(option.without_block()?.one("a size")?)?),
+            _ => {
+                return Err(refuse(
+                    &option.name,
+                    "option of `request_body`",
+                    &["read_timeout", "set", "write_timeout"],
+                    &["max_size"],
+                ));
+            }
+        }
+    }
+    limit
+        .map(Simple::BodyLimit)
+        .ok_or_else(|| line.missing("`max_size <size>` in a block"))
+}
+
+/// Refuses arguments, of which a directive takes none but a matcher.
+///
+/// # Errors
+/// There is one.
+pub(super) fn none(args: &[Word]) -> Result<(), Error> {
+    match args.first() {
+        None => Ok(()),
+        Some(word) => Err(word
+            .error(format!("{} is not a matcher", show(&word.text)))
+            .remedy("write a path that begins with /, or a matcher that begins with @")),
+    }
 }
 
 /// `encode <coding>…`, or a block of codings.
@@ -251,10 +289,10 @@ pub(super) fn encode(line: &Line, args: &[Word]) -> Result<Vec<Coding>, Error> {
 ///
 /// # Errors
 /// Not one target.
-pub(super) fn rewrite(line: &Line, args: &[Word]) -> Result<Rewrite, Error> {
+pub(super) fn rewrite(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Rewrite, Error> {
     line.without_block()?;
     match args {
-        [to] => Ok(Rewrite::To(template(to)?)),
+        [to] => Ok(Rewrite::To(texts.template(to)?)),
         [] => Err(line.missing("a target")),
         [_, surplus, ..] => Err(surplus_of("rewrite", "a matcher and a target", surplus)),
     }

@@ -1,7 +1,9 @@
 //! The directives of a site, as routes (B-284, B-285).
 
 use super::{texts, try_load};
-use crate::settings::{Action, Condition, Loaded, PathPattern, Rewrite, Route, UpstreamSettings};
+use crate::settings::{
+    Action, Condition, Loaded, PathPattern, Rewrite, Route, Simple, UpstreamSettings,
+};
 
 const HUB: &str = "mercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
 
@@ -17,19 +19,29 @@ fn routes(body: &str) -> Vec<Route> {
 fn names(routes: &[Route]) -> Vec<String> {
     let name = |route: &Route| match &route.action {
         Action::Hub(_) => "hub".to_owned(),
-        Action::Respond { status, .. } => format!("respond {status}"),
-        Action::Redirect { status, .. } => format!("redir {status}"),
-        Action::Header(_) => "header".to_owned(),
-        Action::RequestHeader(_) => "request_header".to_owned(),
-        Action::Rewrite(_) => "rewrite".to_owned(),
-        Action::Encode(_) => "encode".to_owned(),
         Action::Files(files) => format!("files {}", files.root.display()),
+        Action::TryFiles(_) => "try_files".to_owned(),
+        Action::Users(_) => "users".to_owned(),
+        Action::Encode(_) => "encode".to_owned(),
         Action::Proxy(proxy) => {
             let upstreams = proxy.upstreams.iter();
             let one = |one: &UpstreamSettings| format!("{} {}:{}", one.tls, one.host, one.port);
             format!("proxy {}", upstreams.map(one).collect::<Vec<_>>().join(" "))
         }
-        Action::SkipLog => "skip".to_owned(),
+        Action::Errors { routes, .. } => format!("errors [{}]", names(routes).join(", ")),
+        Action::Simple(simple) => match simple {
+            Simple::Respond { status, .. } => format!("respond {}", status.unwrap_or(200)),
+            Simple::Redirect { status, .. } => format!("redir {status}"),
+            Simple::Fail { status, .. } => format!("error {status}"),
+            Simple::Abort => "abort".to_owned(),
+            Simple::Header(_) => "header".to_owned(),
+            Simple::RequestHeader(_) => "request_header".to_owned(),
+            Simple::Rewrite(_) => "rewrite".to_owned(),
+            Simple::Method(method) => format!("method {method}"),
+            Simple::Variables(_) => "vars".to_owned(),
+            Simple::BodyLimit(most) => format!("body {most}"),
+            Simple::SkipLog => "skip".to_owned(),
+        },
         Action::Group { routes, .. } => format!("[{}]", names(routes).join(", ")),
     };
     routes.iter().map(name).collect()
@@ -105,7 +117,7 @@ fn matchers_are_read() {
         panic!("{stripped:?}");
     };
     let prefix = Rewrite::WithoutPrefix("/hub".to_owned());
-    assert_eq!(routes[0].action, Action::Rewrite(prefix));
+    assert_eq!(routes[0].action, Action::Simple(Simple::Rewrite(prefix)));
 }
 
 /// Files and other servers answer last (B-285).
@@ -143,9 +155,70 @@ fn files_and_other_servers_are_read() {
 const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("respond @x 404", "no matcher is called `@x`"),
     ("@x paht /a\nrespond @x 404", "did you mean `path`?"),
+    ("@x file /a\nrespond @x 404", "`file` is not supported yet"),
+    ("@x path_regexp (a\nrespond @x 404", "unclosed group"),
     (
-        "@x path_regexp /a\nrespond @x 404",
-        "`path_regexp` is not supported yet",
+        "@x header_regexp A\nrespond @x 404",
+        "a field and a regular expression",
+    ),
+    (
+        "@x path_regexp [a]{1000}{1000}\nrespond @x 404",
+        "size limit",
+    ),
+    (
+        "@x remote_ip nonsense\nrespond @x 404",
+        "neither an address",
+    ),
+    ("@x vars a\nrespond @x 404", "at least one value"),
+    ("@x header A {host}\nrespond @x 404", "write an expression"),
+    ("@x query a={host}\nrespond @x 404", "write an expression"),
+    ("@x `size(a)`\nrespond @x 404", "`a` is unexpected"),
+    (
+        "@x `file('/a')`\nrespond @x 404",
+        "`file` is not supported yet",
+    ),
+    (
+        "@x expression {unknown} == 'a'\nrespond @x 404",
+        "{unknown} is not supported yet",
+    ),
+    ("@x `paht('/a')`\nrespond @x 404", "did you mean `path`?"),
+    (
+        "handle {\n handle_errors {\n }\n}",
+        "at the top of a site only",
+    ),
+    ("handle_errors", "needs a block"),
+    (
+        "handle_errors 200 {\n}",
+        "`200` is not the status of an error",
+    ),
+    ("error a 200", "`200` is not the status of an error"),
+    ("error a 404 b", "nothing more"),
+    ("basic_auth", "a block of users"),
+    ("basic_auth argon2id {\n a b\n}", "bcrypt"),
+    ("basic_auth {\n a secret\n}", "not a hash of a password"),
+    (
+        "basic_auth {\n a $2a$31$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234\n}",
+        "the cost of this hash",
+    ),
+    ("request_body", "max_size"),
+    ("request_body {\n max_size x\n}", "is not a size"),
+    ("method", "needs a method"),
+    ("method /a b c", "nothing more"),
+    ("vars a", "needs a name and a value"),
+    ("try_files {path} /index.html", "has no folder"),
+    ("root * /srv\ntry_files /x", "needs a target"),
+    ("root * /srv\ntry_files {path}*", "is a pattern"),
+    (
+        "root * /srv\ntry_files {path} =200",
+        "not the status of an error",
+    ),
+    ("abort x", "`x` is not a matcher"),
+    ("php_fastcgi php:9000", "this program runs no application"),
+    ("templates", "this program runs no application"),
+    ("vulcain", "which is harmless"),
+    (
+        "forward_auth auth:80 {\n uri /a\n}",
+        "`forward_auth` is not supported yet",
     ),
     ("encode lzma", "`lzma` is not a coding"),
     (
@@ -164,7 +237,11 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ),
     (
         "reverse_proxy a {\n transport fastcgi\n}",
-        "`transport` is not supported yet",
+        "the transport `fastcgi` is not supported",
+    ),
+    (
+        "reverse_proxy a {\n transport http {\n tls\n }\n}",
+        "`tls` is not supported yet",
     ),
     ("file_server", "has no folder"),
     ("root * /srv\nfile_server browse", "folders are not listed"),
@@ -184,16 +261,20 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("handle", "needs a block"),
     ("handle_path {\n}", "one path"),
     ("log_skip x", "`x` is not a matcher"),
+    ("log {\n output file\n}", "needs one path"),
     (
-        "log {\n output file /x\n}",
-        "a log in a file is not supported yet",
+        "log {\n output net :9000\n}",
+        "this output of a log is not supported",
+    ),
+    (
+        "log {\n output file /x {\n rol_size 1\n }\n}",
+        "did you mean `roll_size`?",
     ),
     ("log {\n outptu stderr\n}", "did you mean `output`?"),
     ("tls internal\ntls internal", "`tls` occurs twice"),
     ("mercure", "`mercure` occurs twice"),
     ("route {\n mercure {\n }\n}", "occurs twice"),
     ("header Content-Length 3", "decides where"),
-    ("header X {env.A}", "write {$NAME}"),
     ("header X {upstream_hostport}", "not supported yet"),
     ("redir /a https://{labels.1}", "not supported yet"),
     ("respond {http.unknown}", "not supported yet"),
@@ -202,8 +283,10 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("@x path /a\n@x path /b\nrespond @x 404", "defined twice"),
     ("@x {\n}\nrespond @x 404", "needs a matcher"),
     ("@x path */a*b\nrespond @x 404", "with one *"),
-    ("root * /srv\nfile_server {\n hide *.env\n}", "is a pattern"),
-    ("tracing", "which is harmless"),
+    (
+        "root * /srv\nfile_server {\n hide [a].env\n}",
+        "`[a].env` is not supported yet",
+    ),
 ];
 
 /// What is wrong is refused at its place, and what would have another effect than there is refused too.
@@ -232,12 +315,16 @@ fn the_hub_is_moved_out_of_a_block() {
 /// `log` switches the access log on, and `output discard` off (B-082).
 #[test]
 fn requests_are_logged_on_request() {
-    assert!(!load("").unwrap().settings.sites[0].access_log);
-    assert!(load("log").unwrap().settings.sites[0].access_log);
-    assert!(!load("log {\n output discard\n}").unwrap().settings.sites[0].access_log);
+    let access_log = |body: &str| load(body).unwrap().settings.sites[0].access_log.clone();
+    assert!(!access_log("").to_program);
+    assert!(access_log("log").to_program);
+    assert!(!access_log("log {\n output discard\n}").to_program);
+    let file = access_log("log {\n output file /a/b.log {\n roll_size 1MiB\n }\n}");
+    assert_eq!(file.files, [std::path::PathBuf::from("/a/b.log")]);
+    assert!(!file.to_program);
     let filter = "log {\n format filter {\n fields {\n request>uri query {\n replace authorization REDACTED\n }\n }\n }\n}";
     let loaded = load(filter).unwrap();
-    assert!(loaded.settings.sites[0].access_log);
+    assert!(loaded.settings.sites[0].access_log.to_program);
     assert!(
         texts(&loaded)
             .iter()

@@ -65,7 +65,6 @@ impl Args {
             adapted: adapt::adapt(&sources).ok(),
             variables: hash(&variables),
             imported: loaded.imported.clone(),
-            file: sources.file,
         };
         Ok(Configuration { loaded, source })
     }

@@ -72,8 +72,6 @@ pub(crate) struct Configuration {
 
 /// What a configuration was read from.
 pub(crate) struct Source {
-    /// The file; `None` if the environment configures.
-    pub file: Option<File>,
     /// Its directives; `None` if they cannot be shown without secrets.
     pub adapted: Option<Adapted>,
     /// A hash of the environment variables, which keys may come from.

@@ -1,5 +1,7 @@
-//! The log: each event is one line on standard error, written by a thread for which nothing waits.
+//! The log: each event is one line on standard error, written by a thread for which nothing waits; and the files
+//! of access logs, each with such a thread.
 
+mod file;
 mod queue;
 mod sampling;
 
@@ -23,6 +25,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub(crate) use file::LogFile;
 use queue::Queue;
 use sampling::{Sampled, Sampling};
 
@@ -97,6 +100,7 @@ impl Log {
     /// Waits for the last lines, 0.5 s at most, because their reader may be gone.
     pub(crate) fn finish(&self) {
         self.queue.finish(LAST_LINES);
+        file::finish(LAST_LINES);
     }
 }
 

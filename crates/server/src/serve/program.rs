@@ -129,9 +129,9 @@ impl Program {
         let mut served = Vec::new();
         for mut settings in sites {
             let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
-            let logs = settings.access_log;
+            let log = settings.access_log.clone();
             let stopping = &self.shutdown.stopping;
-            let site = Site::new(proxies.clone(), routes, logs, stopping)?;
+            let site = Site::new(proxies.clone(), routes, &log, stopping)?;
             served.push((site, settings));
         }
         let challenges = self.tls.challenges();

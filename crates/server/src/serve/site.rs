@@ -1,10 +1,14 @@
 //! A site: its routes with the hub among them, and its fixed pages (B-083).
 
 mod access;
+mod body;
 mod exchange;
 mod fields;
+mod fixed;
 mod matching;
 mod plan;
+mod target;
+mod values;
 
 use std::sync::Arc;
 
@@ -13,11 +17,11 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use talaria_config::Error;
-use talaria_config::settings::Routes;
+use talaria_config::settings::{AccessLogSettings, Routes};
 use talaria_hub::{Authority, Connection, Hub, SiteOrigin, forbid_storing, host_of, plain};
 use tokio_util::sync::CancellationToken;
 
-use self::access::Entry;
+use self::access::AccessLog;
 use self::exchange::{AskHub, Exchange};
 use self::plan::{Step, plan};
 use crate::serve::proxies::Proxies;
@@ -38,25 +42,25 @@ struct Shared {
     steps: Vec<Step>,
     /// The place of its first hub among those of the program.
     hub: Option<usize>,
-    logs: bool,
+    log: AccessLog,
 }
 
 impl Site {
-    /// A site behind these proxies. Whether it `logs` is about each request.
+    /// A site behind these proxies, which logs requests to `log`.
     ///
     /// # Errors
-    /// As [`plan`].
+    /// As [`plan`], and a file of the log cannot be opened.
     pub(crate) fn new(
         proxies: Proxies,
         routes: Routes,
-        logs: bool,
+        log: &AccessLogSettings,
         stopping: &CancellationToken,
     ) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shared {
             proxies,
             hub: routes.hubs().first().copied(),
             steps: plan(routes.0, stopping)?,
-            logs,
+            log: AccessLog::open(log)?,
         })))
     }
 
@@ -81,11 +85,11 @@ impl Site {
         let Shared {
             proxies,
             steps,
-            logs,
+            log,
             ..
         } = &*self.0;
         let connection = proxies.connection(&parts);
-        let entry = logs.then(|| Entry::of(&parts, connection.as_ref()));
+        let entry = log.begin(&parts, connection.as_ref());
         let peer = connection.and_then(|connection| connection.peer);
         let is_of_proxy = peer.is_some_and(|peer| proxies.contain(peer.ip()));
         let mut exchange = Exchange::new(parts, body, connection, is_of_proxy);
@@ -100,7 +104,7 @@ impl Site {
         };
         let answer = exchange.finish(answer).await;
         if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
-            entry.write(answer.status());
+            log.write(&entry, answer.status());
         }
         answer
     }

@@ -253,7 +253,7 @@ fn redirect(host: &str, port: u16, uri: &Uri) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use talaria_config::settings::Routes;
+    use talaria_config::settings::{AccessLogSettings, Routes};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -264,7 +264,13 @@ mod tests {
 
     fn site() -> Site {
         let stopping = CancellationToken::new();
-        Site::new(Proxies::default(), Routes::of_hub(0), false, &stopping).unwrap()
+        Site::new(
+            Proxies::default(),
+            Routes::of_hub(0),
+            &AccessLogSettings::default(),
+            &stopping,
+        )
+        .unwrap()
     }
 
     /// The redirect loses the port of the request, and keeps path and query (B-062).

@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use rustix::io::Errno;
+use talaria_config::glob::matches;
 use talaria_hub::plain;
 use tower_http::services::ServeFile;
 
@@ -43,14 +44,29 @@ enum Found {
 impl FileServer {
     /// Serves the files below `root`, and for a folder the first file of `index` that it has.
     ///
-    /// Each entry of `hidden` is the name of a file or folder, wherever it is, or a path with a slash, which
-    /// hides everything below it. Names with a leading dot are always hidden.
+    /// Each entry of `hidden` is the name of a file or folder, wherever it is, in which `*` and `?` stand for other
+    /// characters, or a path with a slash, which hides everything below it. Names with a leading dot are always
+    /// hidden.
     pub(crate) fn new(root: PathBuf, index: Vec<String>, hidden: Vec<String>) -> Self {
         Self(Arc::new(Rules {
             root,
             index,
             hidden,
         }))
+    }
+
+    /// Whether a path names a file that is shown, or a folder if a slash ends it.
+    pub(crate) async fn has(&self, path: &str) -> bool {
+        let Some(names) = names(path) else {
+            return false;
+        };
+        if names.iter().any(|name| self.0.is_hidden(name)) {
+            return false;
+        }
+        let rules = Arc::clone(&self.0);
+        let found = tokio::task::spawn_blocking(move || rules.has(&names)).await;
+        // What cannot be read is not there for the request either.
+        matches!(found, Ok(Ok(true)))
     }
 
     /// Answers with the file that the request's path names; `None` if there is none.
@@ -113,7 +129,23 @@ impl Rules {
     /// Whether a name of a path is hidden.
     fn is_hidden(&self, name: &str) -> bool {
         let has_dot = name.starts_with('.') && name != WELL_KNOWN;
-        has_dot || self.hidden.iter().any(|hidden| hidden == name)
+        has_dot || self.hidden.iter().any(|hidden| matches(hidden, name))
+    }
+
+    /// Whether the names lead to a file below the root, or to a folder if the last one is empty.
+    fn has(&self, names: &[String]) -> io::Result<bool> {
+        let is_folder = names.last().is_some_and(String::is_empty);
+        let Some(root) = real(&self.root)? else {
+            return Ok(false);
+        };
+        let found = self.real_below(&root, &wanted(&root, names))?;
+        Ok(found.is_some_and(|(_, kind)| {
+            if is_folder {
+                kind.is_dir()
+            } else {
+                kind.is_file()
+            }
+        }))
     }
 
     /// Finds what the names lead to below the root, links followed.
@@ -121,9 +153,7 @@ impl Rules {
         let Some(root) = real(&self.root)? else {
             return Ok(None);
         };
-        let mut wanted = root.clone();
-        wanted.extend(names.iter().filter(|name| !name.is_empty()));
-        let Some((path, kind)) = self.real_below(&root, &wanted)? else {
+        let Some((path, kind)) = self.real_below(&root, &wanted(&root, names))? else {
             return Ok(None);
         };
         let is_folder = names.last().is_some_and(String::is_empty);
@@ -160,6 +190,13 @@ impl Rules {
         let metadata = metadata(&path)?;
         Ok(Some((path, metadata)))
     }
+}
+
+/// The path that names lead to from a folder.
+fn wanted(root: &Path, names: &[String]) -> PathBuf {
+    let mut wanted = root.to_owned();
+    wanted.extend(names.iter().filter(|name| !name.is_empty()));
+    wanted
 }
 
 /// A path without links; `None` if there is nothing, or nothing that this process may see.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use rustls::ClientConfig;
@@ -34,6 +34,8 @@ pub(crate) use forward::Forwarded;
 pub(crate) struct Options {
     /// How one of them is chosen.
     pub policy: Policy,
+    /// The fields of each request that name the server that gets it.
+    pub naming_upstream: Vec<HeaderName>,
     /// Ends the tunnels of upgraded connections, and event streams, when the program stops.
     pub stopping: CancellationToken,
     /// How long the program may have to wait for the event streams then.
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
+            naming_upstream: Vec::new(),
             stopping: CancellationToken::default(),
             window: Duration::from_secs(1),
             // The existing server has no bound. Applications that use WebSocket ping far more often.
@@ -54,12 +57,17 @@ impl Default for Options {
     }
 }
 
+/// Marks an answer that is not one of a server, and says why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unreached(pub &'static str);
+
 /// The servers that answer in our place. Bodies are passed on as they come, in both directions. Cloning shares the
 /// connections.
 #[derive(Clone)]
 pub(crate) struct Upstreams {
     client: Client<Dialer, Lent>,
     balance: Arc<Balance>,
+    naming_upstream: Arc<[HeaderName]>,
     stopping: CancellationToken,
     window: Duration,
     idle: Duration,
@@ -83,6 +91,7 @@ impl Upstreams {
         Ok(Self {
             client: dial::client(tls),
             balance: Arc::new(Balance::new(upstreams, options.policy)?),
+            naming_upstream: options.naming_upstream.into(),
             stopping: options.stopping,
             window: options.window,
             idle: options.idle,
@@ -138,7 +147,13 @@ impl Upstreams {
                 break;
             };
             let Some(body) = lender.lend() else { break };
-            let request = addressed(head, candidate, target, body)?;
+            let mut request = addressed(head, candidate, target, body)?;
+            for name in self.naming_upstream.iter() {
+                let authority = HeaderValue::try_from(candidate.authority.as_str());
+                if let Ok(authority) = authority {
+                    request.headers_mut().insert(name, authority);
+                }
+            }
             match self.client.request(request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => {
@@ -219,7 +234,9 @@ fn bad_gateway(status: StatusCode) -> Response<Body> {
         StatusCode::GATEWAY_TIMEOUT => "the server behind this one cannot be reached in time",
         _ => "the server behind this one does not answer",
     };
-    refusal(status, sentence)
+    let mut answer = refusal(status, sentence);
+    answer.extensions_mut().insert(Unreached(sentence));
+    answer
 }
 
 #[cfg(test)]

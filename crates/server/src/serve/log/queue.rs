@@ -1,4 +1,5 @@
-//! The queue between the threads that log and standard error, whose reader may be slow, stuck or gone.
+//! The queue between the threads that log and standard error or a file, whose reader or disk may be slow, stuck or
+//! gone.
 //!
 //! The crate `tracing-appender` bounds lines and not bytes, loses the lines of a failed write, and does not log
 //! how many it dropped.
@@ -42,6 +43,8 @@ struct State {
     writing: bool,
     /// Whether the process is about to end: a write that fails is not tried again.
     ending: bool,
+    /// Whether no line follows, so that the writer ends.
+    closed: bool,
 }
 
 // The lines stay out of it.
@@ -58,12 +61,27 @@ impl Queue {
     ///
     /// The system refuses a thread.
     pub fn start(out: impl AsFd + Send + 'static) -> io::Result<Arc<Self>> {
+        Self::start_with(out, |_| {}, notice)
+    }
+
+    /// Starts the thread that writes to `out`, which is renewed before each write of many lines: a file may have
+    /// been moved away. `notice` gives the line that says how many lines were dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread.
+    pub(super) fn start_with<O: AsFd + Send + 'static>(
+        mut out: O,
+        mut renew: impl FnMut(&mut O) + Send + 'static,
+        notice: fn(u64) -> String,
+    ) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self {
             state: Mutex::new(State {
                 waiting: Vec::with_capacity(QUEUE_BYTES + NOTICE_BYTES),
                 dropped: 0,
                 writing: false,
                 ending: false,
+                closed: false,
             }),
             filled: Condvar::new(),
             emptied: Condvar::new(),
@@ -71,7 +89,7 @@ impl Queue {
         let writer = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("talaria-log".to_owned())
-            .spawn(move || writer.write_lines(&out))?;
+            .spawn(move || writer.write_lines(&mut out, &mut renew, notice))?;
         Ok(queue)
     }
 
@@ -100,13 +118,29 @@ impl Queue {
         drop(self.emptied.wait_timeout_while(state, limit, unwritten));
     }
 
-    fn write_lines(&self, out: &impl AsFd) {
+    /// Ends the writer once everything is written; a write that fails then is not tried again.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.ending = true;
+        state.closed = true;
+        self.filled.notify_one();
+    }
+
+    fn write_lines<O: AsFd>(
+        &self,
+        out: &mut O,
+        renew: &mut impl FnMut(&mut O),
+        notice: fn(u64) -> String,
+    ) {
         let mut lines = Vec::with_capacity(QUEUE_BYTES + NOTICE_BYTES);
         loop {
-            let waiting = self
-                .filled
-                .wait_while(self.lock(), |state| state.waiting.is_empty());
+            let waiting = self.filled.wait_while(self.lock(), |state| {
+                state.waiting.is_empty() && !state.closed
+            });
             let mut state = waiting.unwrap_or_else(PoisonError::into_inner);
+            if state.waiting.is_empty() {
+                return;
+            }
             std::mem::swap(&mut lines, &mut state.waiting);
             state.writing = true;
             let dropped = std::mem::take(&mut state.dropped);
@@ -114,6 +148,7 @@ impl Queue {
             if dropped > 0 {
                 lines.extend_from_slice(notice(dropped).as_bytes());
             }
+            renew(out);
             self.write(out, &lines);
             lines.clear();
             self.lock().writing = false;

@@ -3,21 +3,27 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use axum::body::Body;
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, LOCATION};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
-use talaria_config::settings::{
-    Action, Change, Coding, FieldChange, Placeholder, Rewrite, Template,
-};
-use talaria_hub::{Connection, host_of, plain, refusal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::fields::{Filled, change_answer, change_request};
+use axum::body::Body;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use talaria_config::settings::{Coding, FieldChange, Placeholder, Rewrite, Simple, Template};
+use talaria_hub::{Connection, Unanswered, refusal};
+
+use super::body::{bounded, is_longer};
+use super::fields::{Filled, change_answer, change_request, filled};
+use super::fixed::{for_error_page, redirect, respond};
 use super::matching::fits;
-use super::plan::{Act, Step};
+use super::plan::{Act, Step, pages_for};
+use super::target::{one_slash_each, rewritten, with};
+use super::values::{Failure, Notes, View};
 use crate::serve::handlers::encode::encode;
-use crate::serve::handlers::proxy::{Forwarded, Upstreams};
+use crate::serve::handlers::files::FileServer;
+use crate::serve::handlers::proxy::{Forwarded, Unreached, Upstreams};
+use crate::serve::handlers::users::{Denied, Users};
 
 /// What asks a hub: it gets the request if the request is the hub's.
 pub(super) trait AskHub {
@@ -46,6 +52,13 @@ pub(super) struct Exchange {
     changes: Vec<(HeaderName, Filled)>,
     /// The type of the answer, unless `header` sets another one.
     text_type: Option<&'static str>,
+    /// Whether the answer is a file, whose type `header` may set.
+    is_file: bool,
+    /// Whether a folder lacked the file.
+    has_missed: bool,
+    /// Whether the body turned out to be longer than it may be.
+    is_too_long: Option<Arc<AtomicBool>>,
+    notes: Notes,
 }
 
 type Answered<'a> = Pin<Box<dyn Future<Output = Option<Response<Body>>> + Send + 'a>>;
@@ -68,15 +81,55 @@ impl Exchange {
             codings: Vec::new(),
             changes: Vec::new(),
             text_type: None,
+            is_file: false,
+            has_missed: false,
+            is_too_long: None,
+            notes: Notes::default(),
         }
     }
 
-    /// Asks the routes in their order, until one answers.
+    /// Asks the routes of a site, until one answers. If that is an error, asks those for errors.
     pub(super) async fn pass(
         &mut self,
         steps: &[Step],
         hub: &(impl AskHub + Sync),
     ) -> Option<Response<Body>> {
+        let has_pages = steps
+            .iter()
+            .any(|step| matches!(step.act, Act::Errors { .. }));
+        // What answers takes the request.
+        let head = has_pages.then(|| self.parts.clone());
+        let mut answer = self.walk(steps, hub).await;
+        let Some(head) = head else {
+            return answer;
+        };
+        if answer.is_none() && self.has_missed {
+            answer = Some(self.fail(StatusCode::NOT_FOUND, ""));
+        }
+        let Some(failure) = &self.notes.failure else {
+            return answer;
+        };
+        let status = failure.status;
+        let Some(steps) = pages_for(steps, status) else {
+            return answer;
+        };
+        self.parts = for_error_page(head);
+        self.body = Body::empty();
+        self.text_type = None;
+        self.is_file = false;
+        match self.enter(steps, hub).await {
+            Some(mut page) => {
+                if self.is_file {
+                    *page.status_mut() = status;
+                }
+                Some(page)
+            }
+            None => answer,
+        }
+    }
+
+    /// Asks routes in their order, until one answers.
+    async fn walk(&mut self, steps: &[Step], hub: &(impl AskHub + Sync)) -> Option<Response<Body>> {
         // Of the exclusive groups beside each other only the first that fits is asked.
         let mut is_taken = false;
         let mut is_rewritten = false;
@@ -88,11 +141,8 @@ impl Exchange {
                     ..
                 }
             );
-            let rewrites = matches!(step.act, Act::Own(Action::Rewrite(Rewrite::To(_))));
-            if is_exclusive && is_taken
-                || rewrites && is_rewritten
-                || !fits(&step.condition, &self.parts, self.tls())
-            {
+            let rewrites = matches!(step.act, Act::Simple(Simple::Rewrite(Rewrite::To(_))));
+            if is_exclusive && is_taken || rewrites && is_rewritten || !self.fits(step) {
                 continue;
             }
             is_taken |= is_exclusive;
@@ -101,43 +151,140 @@ impl Exchange {
             let answer = match &step.act {
                 Act::Hub(own) => hub.ask(*own, self).await,
                 Act::Group { steps, .. } => self.enter(steps, hub).await,
-                Act::Files(files) => files.serve(&self.parts).await,
+                Act::Files(files) => self.file(files).await,
+                Act::TryFiles {
+                    files,
+                    targets,
+                    otherwise,
+                } => self.try_files(files, targets, *otherwise).await,
+                Act::Users(users) => self.let_in(users).await,
                 Act::Proxy { upstreams, up } => Some(self.pass_on(upstreams, up).await),
                 Act::Encode(codings) => {
                     self.accept_encoding = self.parts.headers.get(ACCEPT_ENCODING).cloned();
                     self.codings.clone_from(codings);
                     None
                 }
-                Act::Own(action) => self.act(action),
+                Act::Errors { .. } => None,
+                Act::Simple(simple) => self.act(simple),
             };
-            if answer.is_some() {
-                return answer;
-            }
+            let Some(answer) = answer else { continue };
+            let is_too_long = self.is_too_long.take();
+            return Some(match is_too_long {
+                Some(flag) if flag.load(Ordering::Relaxed) => self.too_long(),
+                _ => answer,
+            });
         }
         None
     }
 
+    /// Whether a step is for this request; what its condition captured is kept.
+    fn fits(&mut self, step: &Step) -> bool {
+        let mut captured = Vec::new();
+        let fits = fits(&step.condition, &self.view(), &mut captured);
+        for captured in captured {
+            self.notes.keep(captured);
+        }
+        fits
+    }
+
     /// Passes the routes of a group. Boxed, because groups stand in groups.
     fn enter<'a>(&'a mut self, steps: &'a [Step], hub: &'a (impl AskHub + Sync)) -> Answered<'a> {
-        Box::pin(self.pass(steps, hub))
+        Box::pin(self.walk(steps, hub))
+    }
+
+    /// Answers with a file.
+    async fn file(&mut self, files: &FileServer) -> Option<Response<Body>> {
+        let answer = files.serve(&self.parts).await;
+        self.is_file = answer.is_some();
+        self.has_missed |= answer.is_none();
+        answer
+    }
+
+    /// Makes the first target that is a file the one of the request.
+    async fn try_files(
+        &mut self,
+        files: &FileServer,
+        targets: &[Template],
+        otherwise: Option<u16>,
+    ) -> Option<Response<Body>> {
+        for target in targets {
+            let target = one_slash_each(&self.view().fill_target(target));
+            let path = target.split('?').next().unwrap_or_default();
+            if files.has(path).await
+                && let Some(uri) = with(&self.parts.uri, &target)
+            {
+                self.parts.uri = uri;
+                return None;
+            }
+        }
+        let status = StatusCode::from_u16(otherwise?).unwrap_or(StatusCode::NOT_FOUND);
+        Some(self.fail(status, ""))
+    }
+
+    /// Lets a user go on whose password is right.
+    async fn let_in(&mut self, users: &Users) -> Option<Response<Body>> {
+        match users.check(&self.parts.headers).await {
+            Ok(user) => {
+                self.notes.user = Some(user);
+                None
+            }
+            Err(Denied::Unknown(challenge)) => {
+                self.changes
+                    .push((WWW_AUTHENTICATE, Filled::Override(challenge)));
+                Some(self.fail(
+                    StatusCode::UNAUTHORIZED,
+                    "Authorization: send a user and a password",
+                ))
+            }
+            Err(Denied::Busy) => {
+                let sentence = "too many passwords are being checked; try again later";
+                Some(self.fail(StatusCode::SERVICE_UNAVAILABLE, sentence))
+            }
+        }
+    }
+
+    /// Ends the request with an error; the answer is its text, unless `handle_errors` gives another one.
+    fn fail(&mut self, status: StatusCode, message: &str) -> Response<Body> {
+        self.notes.failure = Some(Failure {
+            status,
+            message: message.to_owned(),
+        });
+        match message {
+            "" => refusal(status, status.canonical_reason().unwrap_or_default()),
+            message => refusal(status, message),
+        }
+    }
+
+    fn too_long(&mut self) -> Response<Body> {
+        self.fail(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is longer than this site takes",
+        )
     }
 
     /// Lets another server answer.
     async fn pass_on(&mut self, upstreams: &Upstreams, up: &[FieldChange]) -> Response<Body> {
-        let up: Vec<_> = up.iter().filter_map(|change| self.filled(change)).collect();
+        let up: Vec<_> = up
+            .iter()
+            .filter_map(|change| filled(&self.view(), change))
+            .collect();
         let peer = self.connection.and_then(|connection| connection.peer);
         let forwarded = Forwarded {
             peer: peer.map(|peer| peer.ip()),
             is_trusted: self.is_of_proxy,
-            scheme: self.scheme(),
-            host: self.value(&Placeholder::HostPort),
+            scheme: self.view().scheme(),
+            host: self.view().value(&Placeholder::HostPort),
         };
         let change = |headers: &mut HeaderMap| {
             for (name, change) in up {
                 change_request(headers, name, change);
             }
         };
-        upstreams.proxy(self.take(), forwarded, change).await
+        let answer = upstreams.proxy(self.take(), forwarded, change).await;
+        match answer.extensions().get::<Unreached>() {
+            Some(Unreached(sentence)) => self.fail(answer.status(), sentence),
+            None => answer,
+        }
     }
 
     /// Takes the request out; nothing is asked after that.
@@ -147,135 +294,84 @@ impl Exchange {
         Request::from_parts(parts, std::mem::take(&mut self.body))
     }
 
-    /// Does what needs neither the hub nor other routes.
-    fn act(&mut self, action: &Action) -> Option<Response<Body>> {
-        match action {
-            Action::Respond {
+    /// Does what needs nothing but the request.
+    fn act(&mut self, simple: &Simple) -> Option<Response<Body>> {
+        match simple {
+            Simple::Respond {
                 status,
                 body,
                 closes,
             } => {
-                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
-                let text = self.fill(body);
-                self.text_type = type_of(&text);
-                let mut answer = plain(status, text);
-                answer.headers_mut().remove(CONTENT_TYPE);
-                if *closes {
-                    let close = HeaderValue::from_static("close");
-                    answer.headers_mut().insert(CONNECTION, close);
-                }
-                Some(answer)
+                let (answer, text_type) = respond(&self.view(), *status, body, *closes);
+                self.text_type = text_type;
+                return Some(answer);
             }
-            Action::Redirect { status, to } => Some(self.redirect(*status, to)),
-            Action::Header(changes) => {
+            Simple::Redirect { status, to } => return Some(redirect(&self.view(), *status, to)),
+            Simple::Fail { status, message } => {
+                let status =
+                    StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let message = self.view().fill(message);
+                return Some(self.fail(status, &message));
+            }
+            Simple::Abort => {
+                let mut unanswered = Response::new(Body::empty());
+                // Nothing is sent; the access log says what other servers say then.
+                *unanswered.status_mut() = StatusCode::from_u16(444).unwrap_or_default();
+                unanswered.extensions_mut().insert(Unanswered);
+                return Some(unanswered);
+            }
+            Simple::Rewrite(rewrite) => match rewritten(&self.view(), rewrite) {
+                Some(uri) => self.parts.uri = uri,
+                None => {
+                    let sentence = "the rewritten target is not a path";
+                    return Some(refusal(StatusCode::BAD_REQUEST, sentence));
+                }
+            },
+            Simple::Header(changes) => {
                 for change in changes {
-                    let filled = self.filled(change);
+                    let filled = filled(&self.view(), change);
                     self.changes.extend(filled);
                 }
-                None
             }
-            Action::RequestHeader(changes) => {
+            Simple::RequestHeader(changes) => {
                 for change in changes {
-                    if let Some((name, filled)) = self.filled(change) {
-                        change_request(&mut self.parts.headers, name, filled);
+                    if let Some((name, change)) = filled(&self.view(), change) {
+                        change_request(&mut self.parts.headers, name, change);
                     }
                 }
-                None
             }
-            Action::Rewrite(rewrite) => self.rewrite(rewrite),
-            Action::SkipLog => {
-                self.skips_log = true;
-                None
-            }
-            // The steps of a plan have these themselves.
-            Action::Hub(_)
-            | Action::Encode(_)
-            | Action::Files(_)
-            | Action::Proxy(_)
-            | Action::Group { .. } => None,
-        }
-    }
-
-    fn redirect(&self, status: u16, to: &Template) -> Response<Body> {
-        let Ok(location) = HeaderValue::try_from(self.fill(to)) else {
-            return refusal(
-                StatusCode::BAD_REQUEST,
-                "the target of the redirect holds a character that no header field can carry",
-            );
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND);
-        let mut answer = plain(status, "");
-        answer.headers_mut().remove(CONTENT_TYPE);
-        answer.headers_mut().insert(LOCATION, location);
-        answer
-    }
-
-    /// Changes the target for the routes that follow; gives an answer only if that is impossible.
-    fn rewrite(&mut self, rewrite: &Rewrite) -> Option<Response<Body>> {
-        let (path, query) = (self.parts.uri.path(), self.parts.uri.query());
-        let (path, query) = match rewrite {
-            Rewrite::To(to) => {
-                let target = self.fill(to);
-                match target.split_once('?') {
-                    Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-                    None => (target, query.map(str::to_owned)),
+            Simple::Method(method) => {
+                if let Ok(method) = Method::try_from(method.as_str()) {
+                    self.parts.method = method;
                 }
             }
-            Rewrite::WithoutPrefix(prefix) => {
-                let rest = path.strip_prefix(prefix.as_str()).unwrap_or(path);
-                (rest.to_owned(), query.map(str::to_owned))
+            Simple::Variables(pairs) => {
+                for (name, value) in pairs {
+                    let value = self.view().fill(value);
+                    self.notes.variables.insert(name.clone(), value);
+                }
             }
-            Rewrite::WithoutSuffix(suffix) => {
-                let rest = path.strip_suffix(suffix.as_str()).unwrap_or(path);
-                (rest.to_owned(), query.map(str::to_owned))
-            }
-        };
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        let target = match query.filter(|query| !query.is_empty()) {
-            Some(query) => format!("{slash}{path}?{query}"),
-            None => format!("{slash}{path}"),
-        };
-        let mut uri = self.parts.uri.clone().into_parts();
-        let rewritten = PathAndQuery::try_from(target).ok().and_then(|target| {
-            uri.path_and_query = Some(target);
-            Uri::from_parts(uri).ok()
-        });
-        match rewritten {
-            Some(uri) => {
-                self.parts.uri = uri;
-                None
-            }
-            None => Some(refusal(
-                StatusCode::BAD_REQUEST,
-                "the rewritten target is not a path",
-            )),
+            Simple::BodyLimit(most) => return self.limit_body(*most),
+            Simple::SkipLog => self.skips_log = true,
         }
+        None
     }
 
-    fn filled(&self, change: &FieldChange) -> Option<(HeaderName, Filled)> {
-        let name = HeaderName::try_from(change.name.as_str()).ok()?;
-        // A value that a client has spoilt is left out.
-        let value = |template| HeaderValue::try_from(self.fill(template)).ok();
-        let filled = match &change.change {
-            Change::Set(template) => Filled::Set(value(template)?),
-            Change::Override(template) => Filled::Override(value(template)?),
-            Change::Default(template) => Filled::Default(value(template)?),
-            Change::Add(template) => Filled::Add(value(template)?),
-            Change::Remove => Filled::Remove,
-        };
-        Some((name, filled))
+    /// Refuses a body that says that it is longer, and bounds one that does not say.
+    fn limit_body(&mut self, most: u64) -> Option<Response<Body>> {
+        if is_longer(&self.parts.headers, most) {
+            return Some(self.too_long());
+        }
+        let (body, is_too_long) = bounded(std::mem::take(&mut self.body), most);
+        self.body = body;
+        self.is_too_long = Some(is_too_long);
+        None
     }
 
     /// Makes the changes to the answer that the routes asked for.
     pub(super) async fn finish(&mut self, mut answer: Response<Body>) -> Response<Body> {
-        // What is a stream stays one, for what follows it and for its client.
-        let is_stream = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let changes = self.changes.drain(..);
-        let changes = changes.filter(|(name, _)| !is_stream || name != CONTENT_TYPE);
-        change_answer(answer.headers_mut(), changes);
+        change_answer(answer.headers_mut(), changes, self.is_file);
         if let Some(text_type) = self.text_type {
             let text_type = HeaderValue::from_static(text_type);
             answer
@@ -289,67 +385,11 @@ impl Exchange {
         }
     }
 
-    fn fill(&self, template: &Template) -> String {
-        match template.fixed() {
-            Some(text) => text.to_owned(),
-            None => template.fill(|placeholder| self.value(placeholder)),
+    fn view(&self) -> View<'_> {
+        View {
+            parts: &self.parts,
+            connection: self.connection.as_ref(),
+            notes: &self.notes,
         }
-    }
-
-    fn value(&self, placeholder: &Placeholder) -> String {
-        let uri = &self.parts.uri;
-        let authority = || host_of(&self.parts).ok().flatten();
-        let connection = self.connection.as_ref();
-        let peer = || connection.and_then(|connection| connection.peer);
-        match placeholder {
-            Placeholder::Host => authority().map(|host| host.host()),
-            Placeholder::HostPort => authority().map(|host| match host.port() {
-                Some(port) => format!("{}:{port}", host.host()),
-                None => host.host(),
-            }),
-            Placeholder::Port => authority().and_then(|host| Some(host.port()?.to_string())),
-            Placeholder::Method => Some(self.parts.method.to_string()),
-            Placeholder::Path => Some(one_slash(uri.path())),
-            Placeholder::Query => uri.query().map(str::to_owned),
-            Placeholder::Uri => uri
-                .path_and_query()
-                .map(|target| one_slash(target.as_str())),
-            Placeholder::Scheme => Some(self.scheme().to_owned()),
-            Placeholder::RemoteHost => peer().map(|peer| peer.ip().to_string()),
-            Placeholder::ClientIp => connection
-                .and_then(|connection| connection.client)
-                .or_else(|| peer().map(|peer| peer.ip()))
-                .map(|address| address.to_string()),
-            Placeholder::Field(name) => self.field(name).map(str::to_owned),
-        }
-        .unwrap_or_default()
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.tls() { "https" } else { "http" }
-    }
-
-    fn tls(&self) -> bool {
-        self.connection.is_some_and(|connection| connection.tls)
-    }
-
-    fn field(&self, name: &str) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// A target that cannot name another host where it is written behind nothing.
-fn one_slash(target: &str) -> String {
-    format!("/{}", target.trim_start_matches('/'))
-}
-
-/// The type of a fixed text.
-fn type_of(text: &str) -> Option<&'static str> {
-    let is_json =
-        text.starts_with(['{', '[']) && serde_json::from_str::<serde_json::Value>(text).is_ok();
-    match (text.is_empty(), is_json) {
-        (true, _) => None,
-        (false, true) => Some("application/json"),
-        (false, false) => Some("text/plain; charset=utf-8"),
     }
 }

@@ -1,12 +1,14 @@
 //! For which requests a directive is (B-282).
 
-use http::request::Parts;
 use percent_encoding::percent_decode_str;
-use talaria_config::settings::Condition;
+use talaria_config::settings::{Condition, RegexPattern, ValuePattern};
 use talaria_hub::host_of;
 
-/// Whether a condition holds for a request, whose client used HTTPS or not.
-pub(super) fn fits(condition: &Condition, parts: &Parts, tls: bool) -> bool {
+use super::values::{Captured, View};
+
+/// Whether a condition holds for a request. Adds what regular expressions captured to `found`.
+pub(super) fn fits(condition: &Condition, view: &View<'_>, found: &mut Vec<Captured>) -> bool {
+    let parts = view.parts;
     match condition {
         Condition::Any => true,
         Condition::Path(patterns) => {
@@ -29,26 +31,61 @@ pub(super) fn fits(condition: &Condition, parts: &Parts, tls: bool) -> bool {
                 }),
             }
         }
-        Condition::Query(pairs) => {
-            let query = parts.uri.query().unwrap_or_default();
-            let found: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
-            let holds = |name: &String| {
-                found.iter().any(|(one, value)| {
-                    let mut wanted = pairs.iter().filter(|(wanted, _)| wanted == name);
-                    one == name && wanted.any(|(_, pattern)| pattern.fits(value))
-                })
-            };
-            pairs.iter().all(|(name, _)| holds(name))
+        Condition::Query(pairs) => has_parameters(pairs, parts.uri.query().unwrap_or_default()),
+        Condition::Protocol { tls } => view.tls() == *tls,
+        Condition::PathRegex(pattern) => captures(pattern, &plain_path(parts.uri.path()), found),
+        Condition::FieldRegex { name, pattern } => {
+            let mut fields = parts.headers.get_all(name).iter();
+            fields.any(|field| {
+                let field = String::from_utf8_lossy(field.as_bytes());
+                captures(pattern, &field, found)
+            })
         }
-        Condition::Protocol { tls: wanted } => tls == *wanted,
-        Condition::All(conditions) => conditions.iter().all(|one| fits(one, parts, tls)),
-        Condition::Not(condition) => !fits(condition, parts, tls),
+        Condition::Address { of_client, ranges } => {
+            let address = view.connection.and_then(|connection| {
+                let client = connection.client.filter(|_| *of_client);
+                client.or_else(|| connection.peer.map(|peer| peer.ip()))
+            });
+            address.is_some_and(|address| ranges.contain(address))
+        }
+        Condition::Compared { left, how, right } => how.holds(&view.fill(left), &view.fill(right)),
+        Condition::TextRegex(text, pattern) => captures(pattern, &view.fill(text), found),
+        Condition::All(conditions) => conditions.iter().all(|one| fits(one, view, found)),
+        Condition::AtLeastOne(conditions) => conditions.iter().any(|one| fits(one, view, found)),
+        Condition::Not(condition) => !fits(condition, view, found),
     }
+}
+
+/// Whether each parameter that is named has one of its values.
+fn has_parameters(pairs: &[(String, ValuePattern)], query: &str) -> bool {
+    let found: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+    let holds = |name: &String| {
+        found.iter().any(|(one, value)| {
+            let mut wanted = pairs.iter().filter(|(wanted, _)| wanted == name);
+            one == name && wanted.any(|(_, pattern)| pattern.fits(value))
+        })
+    };
+    pairs.iter().all(|(name, _)| holds(name))
+}
+
+/// Whether a text fits a regular expression, whose captures are added to `found`.
+fn captures(pattern: &RegexPattern, text: &str, found: &mut Vec<Captured>) -> bool {
+    let Some(captures) = pattern.captures(text) else {
+        return false;
+    };
+    let texts = captures.iter();
+    let texts = texts.map(|group| group.map_or("", |group| group.as_str()).to_owned());
+    let names = pattern.groups().map(|name| name.map(str::to_owned));
+    found.push(Captured {
+        name: pattern.name.clone(),
+        groups: names.zip(texts).collect(),
+    });
+    true
 }
 
 /// A path as conditions see it: decoded, without empty and dot segments, so that no other spelling of a path passes
 /// one by.
-fn plain_path(path: &str) -> String {
+pub(super) fn plain_path(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     let mut segments: Vec<&str> = Vec::new();
     for segment in decoded.split('/') {

@@ -1,14 +1,17 @@
 //! The routes of a site with what they need: folders, connections to other servers.
 
 use http::uri::Scheme;
+use http::{HeaderName, StatusCode};
 use talaria_config::Error;
 use talaria_config::settings::{
-    Action, Coding, Condition, FieldChange, FileSettings, ProxySettings, Route, UpstreamSettings,
+    Action, Coding, Condition, FieldChange, FileSettings, ProxySettings, Route, Simple,
+    StatusPattern, Template, TryFilesSettings, UpstreamSettings,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::handlers::files::FileServer;
 use crate::serve::handlers::proxy::{Options, Policy, Upstream, Upstreams};
+use crate::serve::handlers::users::Users;
 
 /// One route.
 pub(crate) struct Step {
@@ -24,6 +27,17 @@ pub(crate) enum Act {
     Hub(usize),
     /// A file answers, if the path names one.
     Files(FileServer),
+    /// The target becomes the first of these that is a file.
+    TryFiles {
+        /// The folder.
+        files: FileServer,
+        /// The targets.
+        targets: Vec<Template>,
+        /// The status of the error if none is there.
+        otherwise: Option<u16>,
+    },
+    /// Only these users go on.
+    Users(Users),
     /// Another server answers.
     Proxy {
         /// One of these.
@@ -40,8 +54,15 @@ pub(crate) enum Act {
         /// Whether no other exclusive group beside it is asked.
         is_exclusive: bool,
     },
-    /// What needs only the request.
-    Own(Action),
+    /// The answer to an error.
+    Errors {
+        /// For which errors; all of them if it is empty.
+        statuses: Vec<StatusPattern>,
+        /// The steps that are asked.
+        steps: Vec<Step>,
+    },
+    /// What needs nothing but the request.
+    Simple(Simple),
 }
 
 /// Prepares routes. Tunnels of a proxy end with `stopping`.
@@ -65,11 +86,37 @@ pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<V
                 steps: plan(routes, stopping)?,
                 is_exclusive,
             },
-            action => Act::Own(action),
+            Action::TryFiles(settings) => try_files(settings),
+            Action::Users(users) => Act::Users(Users::new(users)?),
+            Action::Errors { statuses, routes } => Act::Errors {
+                statuses,
+                steps: plan(routes, stopping)?,
+            },
+            Action::Simple(simple) => Act::Simple(simple),
         };
         Ok(Step { condition, act })
     };
     routes.into_iter().map(step).collect()
+}
+
+/// The steps that answer an error of this status.
+pub(super) fn pages_for(steps: &[Step], status: StatusCode) -> Option<&[Step]> {
+    steps.iter().find_map(|step| match &step.act {
+        Act::Errors { statuses, steps } => {
+            let mut fitting = statuses.iter().filter(|one| one.fits(status.as_u16()));
+            let is_for = statuses.is_empty() || fitting.next().is_some();
+            is_for.then_some(steps.as_slice())
+        }
+        _ => None,
+    })
+}
+
+fn try_files(settings: TryFilesSettings) -> Act {
+    Act::TryFiles {
+        files: FileServer::new(settings.root, Vec::new(), settings.hidden),
+        targets: settings.targets,
+        otherwise: settings.otherwise,
+    }
 }
 
 fn file_server(files: FileSettings) -> FileServer {
@@ -91,9 +138,12 @@ fn upstreams(proxy: ProxySettings, stopping: &CancellationToken) -> Result<Upstr
     } else {
         Policy::Random
     };
+    let names = proxy.naming_upstream.iter();
+    let naming_upstream = names.filter_map(|name| HeaderName::try_from(name).ok());
     let upstreams = proxy.upstreams.into_iter().map(one).collect();
     let options = Options {
         policy,
+        naming_upstream: naming_upstream.collect(),
         stopping: stopping.clone(),
         ..Options::default()
     };

@@ -323,3 +323,32 @@ async fn constant_times_do_not_validate() {
     assert_eq!(status, 200);
     assert!(!headers.contains_key(ETAG) && !headers.contains_key(LAST_MODIFIED));
 }
+
+/// Names are hidden by patterns too, and what is hidden, or lies outside, is not there for `try_files` either.
+#[tokio::test]
+async fn what_is_hidden_is_not_there() {
+    let (folder, _) = files();
+    let root = folder.path().join("root");
+    let hidden = vec!["*.key".to_owned(), "hid?en".to_owned()];
+    let server = FileServer::new(root, vec!["index.html".to_owned()], hidden);
+    for (path, is_there) in [
+        ("/a.txt", true),
+        ("/docs/", true),
+        ("/docs", false),
+        ("/a.txt/", false),
+        ("/", true),
+        ("/with%20space.css", true),
+        ("/private.key", false),
+        ("/docs/hidden/x.txt", false),
+        ("/docs/hidden/", false),
+        ("/.env", false),
+        ("/../secret.txt", false),
+        ("/..%2fsecret.txt", false),
+        ("/none", false),
+        ("none", false),
+    ] {
+        assert_eq!(server.has(path).await, is_there, "{path}");
+        let is_hidden = path.contains("key") || path.contains("hidden");
+        assert!(!is_hidden || get(&server, path).await.is_none(), "{path}");
+    }
+}

@@ -7,7 +7,14 @@ use crate::shown::show;
 use crate::suggestion::suggest;
 
 /// What can be left out without a difference to clients of the hub.
-const HARMLESS: &[&str] = &["log_append", "metrics", "tracing", "vulcain"];
+const HARMLESS: &[&str] = &[
+    "frankenphp",
+    "log_append",
+    "metrics",
+    "push",
+    "tracing",
+    "vulcain",
+];
 
 /// The error for a word that stands where only `supported` and `later` words may.
 pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]) -> Error {

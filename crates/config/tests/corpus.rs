@@ -10,16 +10,6 @@ use std::path::{Path, PathBuf};
 
 use talaria_config::{File, Sources, envfile, load};
 
-/// Sites that will start: these wait for several sites and several hubs in one program, …
-const WAITING_FOR_SITES: &[&str] = &[
-    "19-hub-and-application-apart",
-    "20-site-for-health-checks",
-    "21-two-named-hubs",
-    "22-two-hubs-of-one-transport",
-];
-/// … and these for certificates by ACME.
-const WAITING_FOR_CERTIFICATES: &[&str] = &["35-address-of-a-person", "36-plain-on-another-port"];
-
 /// The variables of every site.
 const KEYS: [(&str, &str); 2] = [
     (
@@ -69,7 +59,6 @@ fn errors(site: &Path) -> String {
 /// Each site starts, or is refused with the errors that are expected, in the order of the file.
 #[test]
 fn each_site_starts_or_is_refused_as_expected() {
-    let waiting = [WAITING_FOR_SITES, WAITING_FOR_CERTIFICATES].concat();
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for site in sites() {
         let name = site
@@ -78,9 +67,6 @@ fn each_site_starts_or_is_refused_as_expected() {
             .expect("a name");
         let found = errors(&site);
         tried += 1;
-        if waiting.contains(&name) {
-            continue;
-        }
         let path = site.join("expected");
         if std::env::var_os("TALARIA_WRITE_EXPECTED").is_some() && !found.is_empty() {
             fs::write(&path, &found).expect("the folder can be written");
@@ -92,16 +78,4 @@ fn each_site_starts_or_is_refused_as_expected() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried >= 40, "{tried} sites");
-}
-
-/// What waits is refused until it is built; then it leaves the list.
-#[test]
-fn what_waits_is_still_refused() {
-    for name in [WAITING_FOR_SITES, WAITING_FOR_CERTIFICATES].concat() {
-        let site = Path::new("tests/corpus").join(name);
-        assert!(
-            !errors(&site).is_empty(),
-            "{name} starts now: take it off the list"
-        );
-    }
 }

@@ -330,10 +330,6 @@ fn global_options_are_read_or_refused() {
         ":80\nmercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
     for (options, expected) in [
         (
-            "grace_period 5s",
-            "Caddyfile:2:1: the global option `grace_period` is not supported yet",
-        ),
-        (
             "acme_dns cloudflare",
             "Caddyfile:2:1: certificates by the DNS",
         ),

@@ -8,7 +8,7 @@ use super::wanted::{Issuance, Issuer, SiteTls, Wanted};
 use crate::error::Error;
 use crate::lexer::Word;
 use crate::settings::{
-    AcmeSettings, AuthoritySettings, Binding, KeyKind, LETS_ENCRYPT, Secret, SniSettings, ZERO_SSL,
+    AcmeSettings, AuthoritySettings, Binding, KeyKind, LETS_ENCRYPT, Secret, ZERO_SSL,
 };
 use crate::shown::show;
 use crate::tree::Line;

@@ -160,7 +160,7 @@ impl Pebble {
         let lines = self.log.since(0);
         lines
             .iter()
-            .filter(|line| line.contains("POST /order-plz"))
+            .filter(|line| line.contains("Added order "))
             .count()
     }
 

@@ -10,6 +10,7 @@ use talaria_protocol::{Base, HUB_PATH};
 
 use crate::address;
 use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
+use crate::environment::playground_key;
 use crate::error::Error;
 use crate::origins::without_credentials;
 use crate::settings::{IssuerSettings, ListenAddress, Loaded, Notice};
@@ -78,10 +79,26 @@ impl Draft {
         if !has_publish {
             hub.publish_origins = any;
         }
+        self.lend_playground_key();
         self.notices.push(Notice::warning(
             "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
         ));
         Ok(())
+    }
+
+    /// Gives the one issuer of a playground the well-known key, if no key is configured at all (B-091).
+    fn lend_playground_key(&mut self) {
+        let keys = &self.older_keys;
+        if keys.publisher.is_some() || keys.subscriber.is_some() {
+            return;
+        }
+        if let [issuer] = self.issuers.as_mut_slice()
+            && issuer.publisher.is_none()
+            && issuer.subscriber.is_none()
+        {
+            issuer.publisher = Some(playground_key().into());
+            issuer.subscriber = Some(playground_key().into());
+        }
     }
 
     /// Makes the keys of the 0.x directives an issuer: the one of 0.x tokens, and of the modern tokens that

@@ -42,6 +42,7 @@
 #![warn(missing_debug_implementations, unreachable_pub)]
 
 mod address;
+pub mod development;
 pub mod draft;
 pub mod envfile;
 mod environment;
@@ -62,6 +63,7 @@ mod notice;
 pub mod older;
 pub mod options;
 mod origins;
+mod pages;
 pub mod proxies;
 mod routes;
 pub mod settings;

@@ -10,13 +10,13 @@ use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
 use crate::lexer::lex;
 use crate::routes::{self, Order};
-use crate::settings::{Action, Loaded, Notice, Route, Routes};
+use crate::settings::{Action, ConfiguredBy, Loaded, Notice, Route, Routes};
 use crate::source::{Environment, Source, SourceKind};
 use crate::storage::Storage;
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, environment, global, options, site, tree};
+use crate::{address, environment, global, options, pages, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -84,6 +84,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
                 unset.map(|unset| Notice::warning(format!("{}: {}", unset.place, unset.problem())));
             let notices = missing.chain(unset).chain(variables.notices(instead));
             loaded.notices.splice(0..0, notices);
+            loaded.settings.configured_by = configured_by(sources, &variables);
             Ok(loaded)
         }
         Err(error) => {
@@ -93,6 +94,20 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
                 .collect();
             Err(error.explain(&notes, &unset))
         }
+    }
+}
+
+/// What configured the hub, once everything is read.
+fn configured_by(sources: &Sources<'_>, variables: &Variables<'_>) -> ConfiguredBy {
+    match &sources.file {
+        Some(file) => ConfiguredBy::File {
+            name: file.name.clone(),
+            variables: variables.used(),
+            unread: variables.known_and_unread(),
+        },
+        None => ConfiguredBy::Environment {
+            variables: variables.used(),
+        },
     }
 }
 
@@ -135,6 +150,7 @@ fn collect(
     };
     // Without the block there is no telling which keys and variables count.
     if let Some(lines) = lines {
+        pages::add(&mut draft.settings.routes.0, &lines);
         let applied = options::apply(draft, &lines, environment);
         // A file that names a key or an issuer names all of them; a line that is wrong may be meant to.
         if applied.is_ok() && (sources.file.is_none() || !draft.names_keys()) {

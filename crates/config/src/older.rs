@@ -34,6 +34,8 @@ const CERTIFICATE: &str = "write `tls <certificate> <key>` beside the `mercure` 
 const FIXED: &str = "remove it: the head of a request has 60 s to arrive, and so has its body";
 const LOG: &str = "set RUST_LOG, for example RUST_LOG=debug";
 const METRICS: &str = "remove it: there are no metrics yet";
+const QUEUE: &str = "remove it: a slow subscriber reads from the history, without a queue";
+const SUBSCRIPTIONS: &str = "write `subscriptions`";
 const CACHE: &str = "remove it: matching needs no cache to size";
 
 const OLDER: &[Older] = &[
@@ -66,19 +68,33 @@ const OLDER: &[Older] = &[
         "ACME_HOSTS",
         "name the hosts in SERVER_NAME or as the site's addresses",
     ),
-    distinctive("ACME_CERT_DIR", "remove it: there is no ACME yet"),
-    distinctive("ACME_HTTP01_ADDR", "remove it: there is no ACME yet"),
+    distinctive(
+        "ACME_CERT_DIR",
+        "set XDG_DATA_HOME: certificates lie in its folder caddy",
+    ),
+    distinctive(
+        "ACME_HTTP01_ADDR",
+        "write `http_port <port>` in GLOBAL_OPTIONS or the global options",
+    ),
+    distinctive("UPDATE_BUFFER_SIZE", QUEUE),
+    distinctive("UPDATE_BUFFER_FULL_TIMEOUT", QUEUE),
+    distinctive("DISPATCH_SUBSCRIPTIONS", SUBSCRIPTIONS),
+    distinctive(
+        "SUBSCRIPTIONS_INCLUDE_IP",
+        "remove it: subscription events hold no address",
+    ),
     distinctive("EXTRA_DIRECTIVES", "use MERCURE_EXTRA_DIRECTIVES"),
     common("ADDR", "use SERVER_NAME or the site's address"),
     common("CERT_FILE", CERTIFICATE),
     common("KEY_FILE", CERTIFICATE),
+    common("CERT_KEY", CERTIFICATE),
     common("TRANSPORT_URL", TRANSPORT),
     common("DB_PATH", TRANSPORT),
     common("READ_TIMEOUT", FIXED),
     common("READ_HEADER_TIMEOUT", FIXED),
     common("WRITE_TIMEOUT", "write `write_timeout <duration>`"),
     common("DISPATCH_TIMEOUT", "write `dispatch_timeout <duration>`"),
-    common("SUBSCRIPTIONS", "write `subscriptions`"),
+    common("SUBSCRIPTIONS", SUBSCRIPTIONS),
     common("DEBUG", LOG),
     common("LOG_FORMAT", LOG),
     common("DEMO", "`talaria dev` runs a hub for development"),

@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod configured;
 mod issuers;
 mod routes;
 mod storage;
@@ -18,6 +19,7 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use configured::ConfiguredBy;
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
     Action, Change, Coding, Condition, FieldChange, FileSettings, PathPattern, ProxySettings,
@@ -134,6 +136,8 @@ impl Default for ConnectionSettings {
 /// Everything that the program needs to know to serve.
 #[derive(Debug)]
 pub struct Settings {
+    /// What configured the program.
+    pub configured_by: ConfiguredBy,
     /// How the hub behaves.
     pub hub: HubOptions,
     /// Where updates are kept.
@@ -168,6 +172,7 @@ impl Default for Settings {
     /// The default of every option. Addresses and issuers, which every configuration has, are missing.
     fn default() -> Self {
         Self {
+            configured_by: ConfiguredBy::default(),
             hub: HubOptions::new(Issuers::default()),
             transport: TransportSettings::History(HistorySettings::new("mercure.db".into())),
             addresses: Vec::new(),

@@ -71,10 +71,11 @@ enum Verb {
     Doctor(doctor::Args),
     /// Measure a hub under load, beside the machine's floor.
     Bench(Box<talaria_bench::BenchArgs>),
-    /// Make this machine trust the certificates of the local authority.
+    /// Make this machine and this user's browsers trust the local authority.
+    #[command(after_help = trust::HELP)]
     Trust(trust::Args),
-    /// Remove the local authority from this machine's trust store.
-    Untrust,
+    /// Take the local authority out of the stores of this machine and this user again.
+    Untrust(trust::RemoveArgs),
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -126,7 +127,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Trust(args) => trust::trust(&args),
-        Verb::Untrust => trust::untrust(),
+        Verb::Untrust(args) => trust::untrust(&args),
         Verb::Version => output::print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => output::print(&reference::page()),
     }

@@ -1,10 +1,10 @@
 //! The flags that say where the configuration is.
 
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use talaria_config::{Error, File, Loaded, Sources, envfile, options};
+use talaria_config::{Error, File, Loaded, Notice, Sources, development, envfile, options};
 
 use super::environment::environment;
 
@@ -26,6 +26,15 @@ pub(super) struct Args {
     address: Option<String>,
 }
 
+/// What the flags lead to.
+enum Found {
+    /// No file: variables alone configure the hub.
+    Nothing,
+    File(File),
+    /// The configuration that stands for a file of a well-known name which does not exist (B-092, B-093).
+    BuiltIn(File, Notice),
+}
+
 impl Args {
     /// Loads the configuration; also returns the name of what configured it.
     ///
@@ -34,7 +43,11 @@ impl Args {
     /// A file cannot be read, or the configuration is wrong.
     pub(super) fn load(&self) -> Result<(Loaded, String), Error> {
         let variables = self.environment()?;
-        let file = self.file()?;
+        let (file, built_in) = match self.file()? {
+            Found::Nothing => (None, None),
+            Found::File(file) => (Some(file), None),
+            Found::BuiltIn(file, notice) => (Some(file), Some(notice)),
+        };
         let name = file
             .as_ref()
             .map_or_else(|| "the environment".to_owned(), |file| file.name.clone());
@@ -43,7 +56,9 @@ impl Args {
             variables: &variables,
             address: self.address.clone(),
         };
-        talaria_config::load(&sources).map(|loaded| (loaded, name))
+        let mut loaded = talaria_config::load(&sources)?;
+        loaded.notices.splice(0..0, built_in);
+        Ok((loaded, name))
     }
 
     /// Whether the configuration comes from standard input.
@@ -72,7 +87,7 @@ impl Args {
         Ok(variables)
     }
 
-    fn file(&self) -> Result<Option<File>, Error> {
+    fn file(&self) -> Result<Found, Error> {
         if let Some(adapter) = self
             .adapter
             .as_deref()
@@ -88,14 +103,14 @@ impl Args {
                 std::io::stdin()
                     .read_to_string(&mut text)
                     .map_err(|error| Error::new("standard input").caused_by(error))?;
-                return Ok(Some(File {
+                return Ok(Found::File(File {
                     name: "stdin".to_owned(),
                     text,
                 }));
             }
             Some(path) => path,
             None if standard.exists() => standard,
-            None => return Ok(None),
+            None => return Ok(Found::Nothing),
         };
         let name = path.display().to_string();
         if path
@@ -107,7 +122,17 @@ impl Args {
                     .remedy("write a Caddyfile"),
             );
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let read = std::fs::read_to_string(path);
+        if let Err(error) = &read
+            && error.kind() == io::ErrorKind::NotFound
+            && let Some(file) = development::file(path)
+        {
+            return Ok(Found::BuiltIn(
+                file,
+                Notice::info(development::notice(path)),
+            ));
+        }
+        let text = read.map_err(|error| {
             Error::new(name.as_str())
                 .caused_by(error)
                 .remedy("give --config a readable text file")
@@ -116,6 +141,6 @@ impl Args {
             .strip_prefix('\u{feff}')
             .map(str::to_owned)
             .unwrap_or(text);
-        Ok(Some(File { name, text }))
+        Ok(Found::File(File { name, text }))
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use crate::serve::connection::{self, Context};
+use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::site::Hosts;
 use crate::serve::tls::Tls;
@@ -112,12 +113,12 @@ fn not_bound(ip: Option<IpAddr>, port: u16, error: io::Error) -> Error {
         || format!(":{port}"),
         |ip| SocketAddr::new(ip, port).to_string(),
     );
-    let remedy = match error.kind() {
+    let remedy = privileged_port::remedy(port, &error).unwrap_or_else(|| match error.kind() {
         io::ErrorKind::AddrNotAvailable => {
-            "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all"
+            "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all".to_owned()
         }
-        _ => "stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`",
-    };
+        _ => "stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`".to_owned(),
+    });
     Error::new(format!("cannot listen on {shown}"))
         .caused_by(error)
         .remedy(remedy)
@@ -139,8 +140,10 @@ fn redirecting(interface: Option<IpAddr>, http: u16, https: u16) -> Option<Liste
             })
         }
         Err(error) => {
+            let right = privileged_port::remedy(http, &error).map(|remedy| format!("; {remedy}"));
             tracing::warn!(
-                "port {http} does not redirect to HTTPS: {error}; free it, or write `auto_https disable_redirects` in the global options"
+                "port {http} does not redirect to HTTPS: {error}{}; free it, or write `auto_https disable_redirects` in the global options",
+                right.unwrap_or_default()
             );
             None
         }

@@ -1,160 +1,123 @@
-//! The report at the start: which settings are in force, and which are insecure. It never shows a key.
+//! The report at the start: which settings are in force, and what should be changed. It never shows a key.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
+mod insecure;
+mod of_hub;
+mod of_program;
+mod of_site;
 
 use talaria_config::Settings;
-use talaria_hub::Rule;
-use talaria_hub::access::{Issuer, IssuerKey, Role};
+use talaria_config::settings::ConfiguredBy;
 
-/// Logs the report, one line for each subject.
+use self::of_hub::HubView;
+use self::of_site::SiteView;
+
+/// Logs the report: the program, its sites, its hubs, and then what should be changed.
 pub(crate) fn write(settings: &Settings) {
-    tracing::info!(
-        rule = settings.hub.rule.name(),
-        "{}",
-        rule(settings.hub.rule)
-    );
-    for line in in_force(settings) {
+    for line in lines(settings) {
         tracing::info!("{line}");
     }
-    for line in insecure(settings) {
+    for line in warnings(settings) {
         tracing::warn!("{line}");
     }
 }
 
-fn rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Modern => {
-            "only Mercure 1.0 is accepted; `protocol_version_compatibility 8` also serves 0.x clients"
-        }
-        Rule::Compatible => "both generations are accepted and answered as Mercure 1.0 does",
-        Rule::Classic => "both generations are accepted, and each is answered in its own",
-    }
-}
-
-fn in_force(settings: &Settings) -> Vec<String> {
-    let mut lines: Vec<String> = (settings.hub.issuers.iter())
-        .map(|issuer| issuer_line(settings, issuer))
-        .collect();
-    lines.push(format!("audiences (`aud`): {}", audiences(settings)));
-    lines.push(format!(
-        "subscribers without a token: {}; cookie {}; origins of pages that may read: {}, that may publish by cookie: the hub's own and {}",
-        if settings.hub.anonymous { "yes" } else { "no" },
-        settings.hub.cookie_name,
-        settings.hub.cors_origins.clone().unwrap_or_default(),
-        settings.hub.publish_origins,
-    ));
-    if !settings.proxies.is_empty() {
-        lines.push(format!(
-            "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",
-            settings.proxies
-        ));
-    }
-    lines.push(limits(settings));
-    if settings.hub.base.is_synthetic() {
-        lines.push(
-            "no public URL is configured: relative topics and patterns match only each other; set resource_identifier"
-                .to_owned(),
-        );
-    }
+fn lines(settings: &Settings) -> Vec<String> {
+    let mut lines = of_program::lines(settings);
+    lines.extend(of_site::lines(&SiteView {
+        addresses: &settings.addresses,
+        certificate: &settings.certificate,
+        redirects: settings.redirects,
+        access_log: settings.access_log,
+    }));
+    lines.extend(of_hub::lines(&hub(settings)));
     lines
 }
 
-fn issuer_line(settings: &Settings, issuer: &Issuer) -> String {
-    let mut line = format!("issuer {}:", issuer.identifier);
-    for role in [Role::Publisher, Role::Subscriber] {
-        // Writing to a string does not fail.
-        _ = match issuer.key(role) {
-            Some(IssuerKey::Static(key)) => {
-                write!(line, " {} key {},", role.name(), key.algorithm())
-            }
-            Some(IssuerKey::Set(set)) => {
-                let mut known = settings.key_sets.iter();
-                let known = known.find(|source| Arc::ptr_eq(&source.set, set));
-                let names: Vec<_> = set.algorithms().iter().map(|one| one.name()).collect();
-                write!(
-                    line,
-                    " {} keys of {} ({}),",
-                    role.name(),
-                    known.map_or_else(String::new, |one| one.location.to_string()),
-                    names.join(" ")
-                )
-            }
-            None => write!(line, " no {} key,", role.name()),
-        };
-    }
-    line.pop();
-    if issuer.judges_unnamed && settings.hub.rule != Rule::Modern {
-        line.push_str("; also of 0.x tokens that name no issuer");
-    }
-    line
-}
-
-fn audiences(settings: &Settings) -> String {
-    let mut audiences = vec![match &settings.hub.resource_identifier {
-        Some(pinned) => pinned.clone(),
-        None if takes_any_host(settings) => "the URL of each request".to_owned(),
-        None if !settings.hub.public_origins.is_empty() => {
-            "the public URL of each request".to_owned()
+fn warnings(settings: &Settings) -> Vec<String> {
+    match settings.configured_by {
+        // What `talaria dev` leaves open is its purpose, and nothing configures it.
+        ConfiguredBy::Itself => Vec::new(),
+        ConfiguredBy::File { .. } | ConfiguredBy::Environment { .. } => {
+            insecure::lines(&hub(settings))
         }
-        None => "the site address of each request".to_owned(),
-    }];
-    audiences.extend(settings.hub.accepted_audiences.iter().cloned());
-    audiences.join(", ")
+    }
 }
 
-fn limits(settings: &Settings) -> String {
-    let duration = |value: Option<Duration>| match value {
-        Some(value) => format!("{} s", value.as_secs_f64()),
-        None => "never".to_owned(),
-    };
-    let limits = &settings.hub.limits;
-    format!(
-        "limits: body {} bytes, {} topics an update, {} matchers a request, {} details and {} topics a token; heartbeat {}, streams end after {}, stalled readers after {}",
-        settings.hub.max_request_body_size,
-        limits.topics,
-        limits.matchers,
-        limits.details,
-        limits.granted_topics,
-        duration(settings.hub.heartbeat),
-        duration(settings.hub.write_timeout),
-        duration(settings.dispatch_timeout),
-    )
+fn hub(settings: &Settings) -> HubView<'_> {
+    HubView {
+        name: None,
+        options: &settings.hub,
+        transport: &settings.transport,
+        key_sets: &settings.key_sets,
+        addresses: &settings.addresses,
+        proxies: &settings.proxies,
+        dispatch_timeout: settings.dispatch_timeout,
+    }
 }
 
-/// Whether a client chooses the hub's identity by its `Host`.
-fn takes_any_host(settings: &Settings) -> bool {
-    settings.hub.resource_identifier.is_none()
-        && settings.hub.public_origins.is_empty()
-        && (settings.addresses.iter()).any(|address| address.host.is_none())
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
 
-fn insecure(settings: &Settings) -> Vec<&'static str> {
-    let mut lines = Vec::new();
-    if takes_any_host(settings) {
-        lines.push(
-            "insecure: the resource identifier that tokens must name in `aud` is derived from the Host of each request; pin it with resource_identifier, or list the hub's URLs in public_urls, so that no client chooses it",
-        );
+    use talaria_config::{File, Loaded, Sources, load};
+
+    use super::*;
+
+    const KEY: &str = "a secret of more than thirty-two bytes";
+
+    fn loaded(file: Option<&str>, variables: &[(&str, &str)]) -> Loaded {
+        let variables: HashMap<String, String> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let file = file.map(|text| File {
+            name: "Caddyfile".to_owned(),
+            text: text.replace("KEY", KEY),
+        });
+        load(&Sources {
+            file,
+            variables: &variables,
+            address: None,
+        })
+        .unwrap()
     }
-    if settings.hub.rule != Rule::Modern {
-        lines.push(
-            "insecure: tokens of Mercure 0.x are accepted, also from the cookie mercureAuthorization and the parameter authorization, which may last for ever and serve any hub with the same key; name an issuer when no application needs them any more",
-        );
+
+    /// Each part of the configuration is told once, with the values that count, and no key is.
+    #[test]
+    fn the_report_tells_what_is_in_force() {
+        let file = "hub.example:8443 {\n tls internal\n mercure {\n publisher_jwt \"KEY\"\n anonymous\n transport bolt {\n path /data/h.db\n size 5\n max_age 1d\n sync interval 100ms\n }\n }\n}";
+        let loaded = loaded(Some(file), &[("SERVER_NAME", ":80"), ("RUST_LOG", "info")]);
+        let report = lines(&loaded.settings).join("\n");
+        for expected in [
+            "configuration: the file Caddyfile, variables that it reads: RUST_LOG; it takes precedence over the variables that it does not read: SERVER_NAME",
+            "site https://hub.example:8443: certificate of the local authority",
+            "hub: https://hub.example:8443/.well-known/mercure",
+            "hub: rule classic",
+            "hub: history in /data/h.db.talaria: at most 5 updates, no update older than 86400 s; sync every 0.1 s",
+            "hub: issuer https://localhost: publisher key HS256, no subscriber key",
+            "hub: limits",
+        ] {
+            assert!(report.contains(expected), "{expected}\nin\n{report}");
+        }
+        assert!(!report.contains(KEY), "{report}");
     }
-    if settings.hub.publish_ungranted {
-        lines.push(
-            "insecure: with protocol_version_compatibility 7 every 0.x publisher may publish public updates on any topic",
-        );
+
+    /// A warning names the line to write, and there is none about what cannot be changed.
+    #[test]
+    fn each_warning_has_its_remedy() {
+        let keys = [
+            ("SERVER_NAME", ":3000"),
+            ("MERCURE_PUBLISHER_JWT_KEY", KEY),
+            ("MERCURE_SUBSCRIBER_JWT_KEY", KEY),
+            ("MERCURE_EXTRA_DIRECTIVES", "publish_origins *"),
+        ];
+        let mut loaded = loaded(None, &keys);
+        let said = warnings(&loaded.settings);
+        assert_eq!(said.len(), 4, "{said:#?}");
+        for line in &said {
+            assert!(line.contains("write `") || line.contains("set "), "{line}");
+        }
+        loaded.settings.configured_by = ConfiguredBy::Itself;
+        assert_eq!(warnings(&loaded.settings), Vec::<String>::new());
     }
-    if settings.addresses.iter().all(|address| !address.tls) && settings.proxies.is_empty() {
-        lines.push(
-            "insecure unless a proxy does TLS in front: tokens travel in plain HTTP, see docs/https.md",
-        );
-    }
-    if settings.hub.publish_origins.is_any() {
-        lines
-            .push("insecure: every page may publish with its visitor's cookie (publish_origins *)");
-    }
-    lines
 }

@@ -180,7 +180,7 @@ fn start(
         let tls = Arc::new(tls);
         if !skip_install_trust {
             let tls = Arc::clone(&tls);
-            upkeep.spawn_blocking(move || tls.trust());
+            upkeep.spawn(async move { tls.trust().await });
         }
         upkeep.spawn(async move { tls.renew().await });
     }

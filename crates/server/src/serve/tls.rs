@@ -3,7 +3,6 @@
 mod authority;
 mod certificate;
 mod local;
-mod system;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +14,12 @@ use talaria_config::settings::{CertificateSettings, ListenAddress};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
-pub(crate) use system::Store;
 
 use self::certificate::Certificate;
 use self::local::Local;
 use crate::serve::clock;
 use crate::serve::log::in_one_line;
+use crate::serve::trust_stores;
 
 /// The first wait after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -84,31 +83,10 @@ impl Tls {
         self.local.as_ref().map(Local::root)
     }
 
-    /// Makes this machine trust our root too, if the process may do that: health checks within a container
-    /// ask by HTTPS. A failure is only logged (B-065).
-    pub(crate) fn trust(&self) {
-        let Some(root) = self.root() else {
-            return;
-        };
-        let trusted = std::fs::read_to_string(&root)
-            .map_err(Error::from_cause)
-            .and_then(|pem| {
-                let store = Store::find()?;
-                if store.holds(&pem) {
-                    return Ok(());
-                }
-                store.install(&pem, &root)
-            });
-        match trusted {
-            Ok(()) => tracing::info!(
-                root = %root.display(),
-                "this machine trusts the root of the local authority; `skip_install_trust` in the global options leaves its store alone"
-            ),
-            Err(error) => tracing::info!(
-                root = %root.display(),
-                "certificates are of a local authority, which this machine does not trust: {}; `talaria trust --print` shows the root",
-                in_one_line(&error)
-            ),
+    /// Makes this machine trust our root too, if it is a container (B-065).
+    pub(crate) async fn trust(&self) {
+        if let Some(root) = self.root() {
+            trust_stores::install_at_start(&root).await;
         }
     }
 

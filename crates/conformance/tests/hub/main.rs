@@ -18,6 +18,7 @@ mod cookie;
 mod cors;
 mod crashes;
 mod delivery;
+mod development;
 mod directives;
 mod doctor;
 mod documents;

@@ -138,7 +138,7 @@ fn a_file_alone_counts() {
 }
 
 /// Each variable of the server that had no configuration file is named in the error of the missing key, with what
-/// took its place (B-140 to B-155).
+/// took its place (B-140 to B-154).
 #[test]
 fn older_variables_are_named_where_a_key_is_missing() {
     let older = [
@@ -183,5 +183,8 @@ fn older_variables_are_named_where_a_key_is_missing() {
         let line = lines.next().unwrap_or_else(|| panic!("{name}: {error}"));
         assert!(line.contains(instead), "{line}");
     }
-    assert!(!error.contains("secret\n") && !error.contains(": secret"), "{error}");
+    assert!(
+        !error.contains("secret\n") && !error.contains(": secret"),
+        "{error}"
+    );
 }

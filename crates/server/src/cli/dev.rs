@@ -153,6 +153,8 @@ fn settings(listening: &Listening, directory: &Path) -> Result<(Loaded, Secret, 
     let mut loaded = draft.finish()?;
     // The port of the redirects may belong to a hub that is not for development.
     loaded.settings.redirects = None;
+    // The greeting names the command.
+    loaded.settings.skip_install_trust = true;
     Ok((loaded, secret, path))
 }
 

@@ -58,8 +58,9 @@ pub(super) fn trust(args: &Args) -> ExitCode {
             return Ok((root.pem, Vec::new()));
         }
         let folders = folders()?;
-        let visits =
-            block_on(async { Ok(trust_stores::install(&root, &folders, Reach::Created).await) })?;
+        let visits = block_on(async {
+            Ok(trust_stores::install(&root, Some(&folders), Reach::Created).await)
+        })?;
         Ok((told::installed(&root, &visits), visits))
     });
     finish(done)

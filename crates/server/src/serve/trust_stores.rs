@@ -19,13 +19,16 @@ pub(crate) use self::visit::{Outcome, Visit};
 use self::databases::Databases;
 use crate::serve::log::in_one_line;
 
-/// Puts a root into every store of this machine and of this user, and says what happened to each.
-pub(crate) async fn install(root: &Root, folders: &Folders, reach: Reach) -> Vec<Visit> {
+/// Puts a root into every store of this machine and of the user whose folders these are, and says what happened to
+/// each.
+pub(crate) async fn install(root: &Root, folders: Option<&Folders>, reach: Reach) -> Vec<Visit> {
     let mut visits = vec![match System::find() {
         Ok(system) => system.install(root).await,
         Err(error) => Visit::failed("the system's store", error),
     }];
-    visits.extend(Databases::find(folders, reach).install(root).await);
+    if let Some(folders) = folders {
+        visits.extend(Databases::find(folders, reach).install(root).await);
+    }
     visits
 }
 
@@ -53,7 +56,10 @@ pub(crate) async fn install_at_start(path: &Path) {
     };
     if !is_container() {
         if System::find().is_ok_and(|system| system.holds(&root)) {
-            tracing::info!(root = %shown, "this machine trusts the root of the local authority");
+            tracing::info!(
+                root = %shown,
+                "this machine trusts the root of the local authority; `talaria trust` says whether its browsers do"
+            );
         } else {
             tracing::info!(
                 root = %shown,
@@ -62,10 +68,7 @@ pub(crate) async fn install_at_start(path: &Path) {
         }
         return;
     }
-    let Some(folders) = Folders::of_user() else {
-        return tracing::info!(root = %shown, "{UNTRUSTED}: set HOME");
-    };
-    let visits = install(&root, &folders, Reach::Existing).await;
+    let visits = install(&root, Folders::of_user().as_ref(), Reach::Existing).await;
     let trusting = visits.iter().filter(|visit| visit.holds_root());
     let stores: Vec<&str> = trusting.map(|visit| visit.store.as_str()).collect();
     match visits.first().map(|system| &system.outcome) {

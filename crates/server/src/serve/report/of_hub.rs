@@ -194,12 +194,12 @@ fn limits(hub: &HubView<'_>) -> String {
         None => "never".to_owned(),
     };
     let bound = |value: Option<u64>| {
-        value.map_or_else(|| "any number of".to_owned(), |value| value.to_string())
+        value.map_or_else(|| "as many".to_owned(), |value| value.to_string())
     };
     let limits = &hub.options.limits;
     let streams = &hub.options.budgets.streams;
     format!(
-        "limits: {} streams, {} of one address; body {} bytes, {} topics an update, {} matchers a request, {} details and {} topics a token; heartbeat {}, streams end after {}, stalled readers after {}",
+        "limits: {} streams, of one address {}; body {} bytes, {} topics an update, {} matchers a request, {} details and {} topics a token; heartbeat {}, streams end after {}, stalled readers after {}",
         bound(streams.total),
         bound(streams.per_address),
         hub.options.max_request_body_size,

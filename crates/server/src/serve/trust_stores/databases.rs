@@ -40,11 +40,14 @@ impl Databases {
 
     /// Puts a root into each.
     pub(super) async fn install(&self, root: &Root) -> Vec<Visit> {
-        let mut visits = Vec::new();
-        let places = self.missing.iter().chain(&self.existing);
-        if let Some(visit) = self.hindrance("trust").await {
-            return places.take(1).map(|_| visit()).collect();
+        let places: Vec<&Place> = self.missing.iter().chain(&self.existing).collect();
+        if places.is_empty() {
+            return Vec::new();
         }
+        if let Some(hindered) = self.hindrance("trust").await {
+            return vec![hindered];
+        }
+        let mut visits = Vec::new();
         for place in places {
             visits.push(visit(place, add(place, root).await));
         }
@@ -53,38 +56,35 @@ impl Databases {
 
     /// Takes a root out of each.
     pub(super) async fn remove(&self, root: &Root) -> Vec<Visit> {
-        let mut visits = Vec::new();
-        if let Some(visit) = self.hindrance("untrust").await {
-            return self.existing.iter().take(1).map(|_| visit()).collect();
+        if self.existing.is_empty() {
+            return Vec::new();
         }
+        if let Some(hindered) = self.hindrance("untrust").await {
+            return vec![hindered];
+        }
+        let mut visits = Vec::new();
         for place in &self.existing {
             visits.push(visit(place, take_out(place, root).await));
         }
         visits
     }
 
-    /// Why no database can be changed.
-    async fn hindrance(&self, verb: &str) -> Option<impl Fn() -> Visit> {
-        let (is_missing, owner) = (is_missing().await, self.other_owner);
-        if !is_missing && owner.is_none() {
-            return None;
-        }
-        let has_any = !self.existing.is_empty();
-        let verb = verb.to_owned();
-        Some(move || Visit {
+    /// Why none of them can be changed. A missing program is a fault only where there is something to change.
+    async fn hindrance(&self, verb: &str) -> Option<Visit> {
+        let outcome = match self.other_owner {
+            Some(owner) => Ok(Outcome::LeftAlone(format!(
+                "the home folder belongs to the user {owner}; run `talaria {verb}` as that user"
+            ))),
+            None if !is_missing().await => return None,
+            None if self.existing.is_empty() => Ok(Outcome::LeftAlone(format!(
+                "`{PROGRAM}` is not installed; {INSTALL}"
+            ))),
+            None => Err(Error::new(format!("`{PROGRAM}` is not installed")).remedy(INSTALL)),
+        };
+        Some(Visit {
             store: "the browsers of this user".to_owned(),
             readers: "Chromium and Firefox",
-            outcome: match owner {
-                Some(owner) => Ok(Outcome::LeftAlone(format!(
-                    "the home folder belongs to the user {owner}; run `talaria {verb}` as that user"
-                ))),
-                None if has_any => {
-                    Err(Error::new(format!("`{PROGRAM}` is not installed")).remedy(INSTALL))
-                }
-                None => Ok(Outcome::LeftAlone(format!(
-                    "`{PROGRAM}` is not installed; {INSTALL}"
-                ))),
-            },
+            outcome,
         })
     }
 }
@@ -114,7 +114,7 @@ async fn add(place: &Place, root: &Root) -> Result<Outcome, Error> {
     // `C`: it certifies servers, and nothing else.
     let arguments = ["-A", "-a", "-t", "C,,", "-n", &nickname];
     let finished = certutil(place, &arguments, &root.pem).await?;
-    succeeded(place, &finished, "take the root")?;
+    succeeded(place, &finished, "put the root into it")?;
     Ok(Outcome::Added)
 }
 
@@ -124,7 +124,7 @@ async fn take_out(place: &Place, root: &Root) -> Result<Outcome, Error> {
         return Ok(Outcome::Absent);
     }
     let finished = certutil(place, &["-D", "-n", &nickname], "").await?;
-    succeeded(place, &finished, "lose the root")?;
+    succeeded(place, &finished, "take the root out of it")?;
     Ok(Outcome::Removed)
 }
 
@@ -144,7 +144,7 @@ async fn create(place: &Place) -> Result<(), Error> {
             Error::new(format!("{} cannot be made", place.folder.display())).caused_by(error)
         })?;
     let finished = certutil(place, &["-N", "--empty-password"], "").await?;
-    succeeded(place, &finished, "be made")
+    succeeded(place, &finished, "make the database")
 }
 
 async fn certutil(place: &Place, arguments: &[&str], input: &str) -> Result<Finished, Error> {
@@ -162,7 +162,7 @@ fn succeeded(place: &Place, finished: &Finished, what: &str) -> Result<(), Error
     }
     let why = finished.stderr.trim().replace('\n', " ");
     Err(Error::new(format!(
-        "{} could not {what}: {why}",
+        "{}: {PROGRAM} could not {what}: {why}",
         place.folder.display()
     ))
     .remedy("close the browser and try again; a database with a password takes a root in the browser's settings only"))

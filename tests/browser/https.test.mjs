@@ -33,31 +33,41 @@ async function open(hub, number, use) {
   }
 }
 
-test("Chromium opens https://localhost after `talaria trust`, and not before", { timeout: 180_000 }, async (t) => {
-  const hub = await Hub.startEncrypted(t, await freePort(), "anonymous\ntransport memory");
-  const refused = /ERR_CERT_AUTHORITY_INVALID/;
-  await assert.rejects(open(hub, 1, assert.fail), refused);
+const REFUSED = /ERR_CERT_AUTHORITY_INVALID/;
+const DATABASE = "\\S+/\\.?(local/share/)?pki/nssdb";
 
-  const said = await talaria(hub, "trust");
-  t.after(() => talaria(hub, "untrust"));
-  assert.match(said, /^added +\S+\/\.pki\/nssdb$/m);
-  assert.match(await talaria(hub, "trust"), /^was there +\S+\/\.pki\/nssdb$/m);
-  await open(hub, 2, async (page, answer) => {
-    assert.equal(answer.status(), 200);
-    await page.evaluate((url) => {
-      window.seen = [];
-      window.source = new EventSource(url);
-      window.source.onmessage = ({ data }) => window.seen.push(data);
-      return new Promise((resolve) => (window.source.onopen = resolve));
-    }, hub.topic(TOPIC));
-    const token = hub.olderToken({ publish: ["*"] }, "publisher");
-    const root = `${hub.folder}/.local/share/caddy/pki/authorities/local/root.crt`;
-    const publish = ["-fsS", "--cacert", root, "-H", `Authorization: Bearer ${token}`];
-    await run("curl", [...publish, "-d", `topic=${TOPIC}`, "-d", "data=hello, https", hub.url]);
-    await page.waitForFunction(() => window.seen.length === 1);
-    assert.deepEqual(await page.evaluate(() => window.seen), ["hello, https"]);
+/** Whether a verb tells this of the database of Chromium. */
+const tells = (said, what) => assert.match(said, new RegExp(`^${what} +${DATABASE}$`, "m"));
+
+for (const wasStarted of [false, true]) {
+  const when = wasStarted ? "a browser that was started before" : "a browser that was never started";
+  test(`${when} opens https://localhost after \`talaria trust\``, { timeout: 180_000 }, async (t) => {
+    let hub;
+    // Before the hub's folder, with the root in it, is removed.
+    t.after(() => hub && talaria(hub, "untrust"));
+    hub = await Hub.startEncrypted(t, await freePort(), "anonymous\ntransport memory");
+    // The database of a new user is where the browser made it, or where the verb does.
+    if (wasStarted) await assert.rejects(open(hub, 1, assert.fail), REFUSED);
+
+    tells(await talaria(hub, "trust"), "added");
+    tells(await talaria(hub, "trust"), "was there");
+    await open(hub, 2, async (page, answer) => {
+      assert.equal(answer.status(), 200);
+      await page.evaluate((url) => {
+        window.seen = [];
+        window.source = new EventSource(url);
+        window.source.onmessage = ({ data }) => window.seen.push(data);
+        return new Promise((resolve) => (window.source.onopen = resolve));
+      }, hub.topic(TOPIC));
+      const token = hub.olderToken({ publish: ["*"] }, "publisher");
+      const root = `${hub.folder}/.local/share/caddy/pki/authorities/local/root.crt`;
+      const publish = ["-fsS", "--cacert", root, "-H", `Authorization: Bearer ${token}`];
+      await run("curl", [...publish, "-d", `topic=${TOPIC}`, "-d", "data=hello, https", hub.url]);
+      await page.waitForFunction(() => window.seen.length === 1);
+      assert.deepEqual(await page.evaluate(() => window.seen), ["hello, https"]);
+    });
+
+    tells(await talaria(hub, "untrust"), "removed");
+    await assert.rejects(open(hub, 3, assert.fail), REFUSED);
   });
-
-  assert.match(await talaria(hub, "untrust"), /^removed +\S+\/\.pki\/nssdb$/m);
-  await assert.rejects(open(hub, 3, assert.fail), refused);
-});
+}

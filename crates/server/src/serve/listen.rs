@@ -113,7 +113,9 @@ fn not_bound(ip: Option<IpAddr>, port: u16, error: io::Error) -> Error {
         || format!(":{port}"),
         |ip| SocketAddr::new(ip, port).to_string(),
     );
-    let remedy = privileged_port::remedy(port, &error).unwrap_or_else(|| match error.kind() {
+    let right = privileged_port::remedy(port, &error);
+    let right = right.map(|right| format!("{right}; or use another port: SERVER_NAME=:3000"));
+    let remedy = right.unwrap_or_else(|| match error.kind() {
         io::ErrorKind::AddrNotAvailable => {
             "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all".to_owned()
         }
@@ -140,10 +142,10 @@ fn redirecting(interface: Option<IpAddr>, http: u16, https: u16) -> Option<Liste
             })
         }
         Err(error) => {
-            let right = privileged_port::remedy(http, &error).map(|remedy| format!("; {remedy}"));
+            let right = privileged_port::remedy(http, &error);
             tracing::warn!(
-                "port {http} does not redirect to HTTPS: {error}{}; free it, or write `auto_https disable_redirects` in the global options",
-                right.unwrap_or_default()
+                "port {http} does not redirect to HTTPS: {error}; {}, or write `auto_https disable_redirects` in the global options",
+                right.unwrap_or_else(|| "free it".to_owned())
             );
             None
         }

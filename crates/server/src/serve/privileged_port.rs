@@ -5,7 +5,7 @@ use std::io;
 /// The ports that need a right on most systems.
 const PRIVILEGED: std::ops::Range<u16> = 1..1024;
 
-/// The remedy, if that is why a port could not be bound.
+/// How to get the right, if that is why a port could not be bound.
 pub(crate) fn remedy(port: u16, error: &io::Error) -> Option<String> {
     if error.kind() != io::ErrorKind::PermissionDenied || !PRIVILEGED.contains(&port) {
         return None;
@@ -13,7 +13,7 @@ pub(crate) fn remedy(port: u16, error: &io::Error) -> Option<String> {
     let program = std::env::current_exe()
         .map_or_else(|_| "talaria".to_owned(), |path| path.display().to_string());
     Some(format!(
-        "only root binds ports below 1024; run as root: setcap 'cap_net_bind_service=+ep' {program}; or write AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit of systemd; or use another port: SERVER_NAME=:3000"
+        "only root binds ports below 1024; run as root: setcap 'cap_net_bind_service=+ep' {program}; or write AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit of systemd"
     ))
 }
 
@@ -28,7 +28,6 @@ mod tests {
         for expected in [
             "setcap 'cap_net_bind_service=+ep' /",
             "AmbientCapabilities=CAP_NET_BIND_SERVICE",
-            "SERVER_NAME=:3000",
         ] {
             assert!(said.contains(expected), "{said}");
         }

@@ -39,7 +39,7 @@ pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
     said.push(limits(hub));
     if hub.options.base.is_synthetic() {
         said.push(
-            "no public URL is configured: relative topics and patterns match only each other; set resource_identifier"
+            "no public URL is configured: relative topics and patterns match only each other, unless `resource_identifier` is set"
                 .to_owned(),
         );
     }
@@ -193,9 +193,8 @@ fn limits(hub: &HubView<'_>) -> String {
         Some(value) => format!("{} s", value.as_secs_f64()),
         None => "never".to_owned(),
     };
-    let bound = |value: Option<u64>| {
-        value.map_or_else(|| "as many".to_owned(), |value| value.to_string())
-    };
+    let bound =
+        |value: Option<u64>| value.map_or_else(|| "as many".to_owned(), |value| value.to_string());
     let limits = &hub.options.limits;
     let streams = &hub.options.budgets.streams;
     format!(

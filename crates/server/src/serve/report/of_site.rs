@@ -10,24 +10,31 @@ pub(super) struct SiteView<'a> {
     pub access_log: bool,
 }
 
-/// Each address with its certificate.
+/// The addresses with their certificate, those with the same settings together.
 pub(super) fn lines(site: &SiteView<'_>) -> Vec<String> {
     let log = match site.access_log {
         true => "requests are logged",
-        false => "requests are not logged; write `log` to log them",
+        false => "requests are not logged",
     };
-    let one = |address: &ListenAddress| {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for address in site.addresses {
         let redirected = site.redirects.filter(|_| address.tls);
         let redirected =
             redirected.map_or_else(String::new, |port| format!("; port {port} redirects to it"));
-        format!(
-            "site {}: {}{}{redirected}; {log}",
-            shown(address),
+        let said = format!(
+            "{}{}{redirected}; {log}",
             certificate(address, site.certificate),
             interfaces(address),
-        )
-    };
-    site.addresses.iter().map(one).collect()
+        );
+        match groups.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, addresses)) => addresses.push(shown(address)),
+            None => groups.push((said, vec![shown(address)])),
+        }
+    }
+    let lines = groups.into_iter();
+    lines
+        .map(|(said, addresses)| format!("site {}: {said}", addresses.join(", ")))
+        .collect()
 }
 
 /// An address as an operator would write it.

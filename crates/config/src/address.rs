@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::error::Error;
 use crate::lexer::Word;
 use crate::list;
-use crate::settings::{CertificateSettings, ListenAddress};
+use crate::settings::ListenAddress;
 use crate::shown::show;
 use crate::tree::Line;
 
@@ -66,16 +66,10 @@ fn address(word: &Word, ports: Ports) -> Result<ListenAddress, Error> {
     };
     let written = split(text).map_err(malformed)?;
     let Written { host, ip, port, .. } = written;
-    if ip.is_none() && host.contains('*') {
-        let shown = show(text);
-        return Err(word
-            .error(format!(
-                "wildcard addresses such as {shown} are not supported yet"
-            ))
-            .remedy(REMEDY));
-    }
+    // One label may be anything.
+    let name = host.strip_prefix("*.").unwrap_or(host);
     let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if ip.is_none() && !host.bytes().all(is_name_byte) {
+    if ip.is_none() && (!name.bytes().all(is_name_byte) || name.is_empty() != host.is_empty()) {
         return Err(malformed("its host is neither a name nor an IP address"));
     }
     if host.is_empty() && port.is_none() {
@@ -184,65 +178,6 @@ fn interface(text: &str, word: &Word) -> Result<IpAddr, Error> {
     })
 }
 
-/// Whether only a local authority certifies the name (B-066).
-fn is_internal(host: &str) -> bool {
-    const SUFFIXES: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
-    let bare = host.trim_matches(['[', ']']);
-    !host.contains('.')
-        || bare.parse::<IpAddr>().is_ok()
-        || SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
-}
-
-/// Refuses HTTPS addresses without a certificate: a public name, or no name, without `tls`.
-///
-/// # Errors
-///
-/// The first such address.
-pub(crate) fn check_certificates(
-    addresses: &[ListenAddress],
-    certificate: Option<&CertificateSettings>,
-) -> Result<(), Error> {
-    if certificate.is_some() {
-        return Ok(());
-    }
-    let encrypted = addresses.iter().filter(|address| address.tls);
-    for address in encrypted {
-        let problem = match &address.host {
-            Some(host) if is_internal(host) => continue,
-            Some(host) => format!(
-                "{host} needs a public certificate, and getting one by ACME is not supported yet"
-            ),
-            None => format!(
-                "port {} is HTTPS, and no host name is configured for its certificate",
-                address.port
-            ),
-        };
-        return Err(Error::new(problem).remedy(
-            "write `tls <certificate> <key>` or `tls internal` beside the `mercure` block, or serve plain HTTP (http://<name>) behind a proxy that does TLS",
-        ));
-    }
-    Ok(())
-}
-
-/// The `tls` directive of a site.
-///
-/// # Errors
-///
-/// Anything but `internal` or two files.
-pub(crate) fn tls(line: &Line) -> Result<CertificateSettings, Error> {
-    match line.without_block()?.args.as_slice() {
-        [one] if one.text == "internal" => Ok(CertificateSettings::Local),
-        [certificate, key] => Ok(CertificateSettings::Files {
-            certificate: certificate.text.clone().into(),
-            key: key.text.clone().into(),
-        }),
-        _ => Err(line
-            .name
-            .error("`tls` takes `internal`, or the files of a certificate and of its key")
-            .remedy("write tls internal, or tls /etc/hub/cert.pem /etc/hub/key.pem")),
-    }
-}
-
 /// The error for a `SERVER_NAME` that is unset or holds no address.
 pub(crate) fn missing(problem: &str) -> Error {
     Error::new(problem).remedy(REMEDY)
@@ -317,35 +252,6 @@ mod tests {
         }
         let both = parse("localhost, php:80").unwrap();
         assert_eq!((both[0].tls, both[1].tls), (true, false));
-    }
-
-    /// Public names, and addresses without a name, need a certificate from elsewhere (B-066).
-    #[test]
-    fn only_internal_names_have_a_local_certificate() {
-        for internal in [
-            "localhost",
-            "a.localhost",
-            "hub",
-            "hub.local",
-            "a.internal",
-            "a.home.arpa",
-            "10.0.0.1",
-            "[::1]:8443",
-            "hub.example:80",
-        ] {
-            assert!(
-                check_certificates(&parse(internal).unwrap(), None).is_ok(),
-                "{internal}"
-            );
-        }
-        for public in ["hub.example.com", ":443", "https://hub.example"] {
-            let addresses = parse(public).unwrap();
-            let error = check_certificates(&addresses, None)
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains("tls internal"), "{error}");
-            assert!(check_certificates(&addresses, Some(&CertificateSettings::Local)).is_ok());
-        }
     }
 
     #[test]

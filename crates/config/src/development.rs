@@ -57,6 +57,7 @@ pub fn notice(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draft::Draft;
     use std::collections::HashMap;
     use talaria_hub::Rule;
 
@@ -88,22 +89,20 @@ mod tests {
     /// start (B-092, B-870).
     #[test]
     fn the_older_recipe_starts() {
-        let settings = load(&KEYS).unwrap().settings;
-        assert!(settings.hub.anonymous && settings.hub.subscriptions);
-        assert!(settings.hub.publish_origins.is_any());
-        assert_eq!(settings.hub.rule, Rule::Classic);
-        assert_eq!(settings.hub.cors_origins.unwrap().to_string(), "*");
-        assert_eq!(
-            settings.hub.cookie_name,
-            crate::Settings::default().hub.cookie_name
-        );
+        let hub = load(&KEYS).unwrap().settings.hubs.remove(0).options;
+        assert!(hub.anonymous && hub.subscriptions);
+        assert!(hub.publish_origins.is_any());
+        assert_eq!(hub.rule, Rule::Classic);
+        assert_eq!(hub.cors_origins.unwrap().to_string(), "*");
+        assert_eq!(hub.cookie_name, Draft::default().hub.cookie_name);
 
         let own = (
             "MERCURE_EXTRA_DIRECTIVES",
             "cors_origins http://127.0.0.1:8000",
         );
-        let settings = load(&[&KEYS[..], &[own]].concat()).unwrap().settings;
-        let origins = settings.hub.cors_origins.unwrap().to_string();
+        let mut settings = load(&[&KEYS[..], &[own]].concat()).unwrap().settings;
+        let origins = settings.hubs.remove(0).options.cors_origins;
+        let origins = origins.unwrap().to_string();
         assert_eq!(origins, "http://127.0.0.1:8000");
 
         let error = load(&[]).map(|_| ()).unwrap_err();

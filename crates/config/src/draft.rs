@@ -1,28 +1,37 @@
-//! A configuration that is being read: directives write into it, and [`Draft::finish`] checks the whole.
+//! A hub whose `mercure` block is being read: directives write into it, and [`Draft::finish`] checks the whole.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use crate::address::Ports;
-use crate::settings::{CertificateSettings, IssuerSettings, KeySource, Notice, Settings};
+use talaria_hub::HubOptions;
+use talaria_hub::access::Issuers;
+
+use crate::key_set::KeySetSource;
+use crate::settings::{
+    HistorySettings, IssuerSettings, KeySource, ListenAddress, Notice, ProgramSettings,
+    TransportSettings,
+};
 use crate::source::Place;
 
 /// The issuer of modern tokens where the configuration names none.
 pub(crate) const UNNAMED_ISSUER: &str = "https://localhost";
 
 /// What has been read so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Draft {
-    /// The settings, into which directives write.
-    pub settings: Settings,
-    /// The interfaces that `bind` names, else `default_bind`; empty for all.
-    pub(crate) bind: Vec<IpAddr>,
-    /// What the `tls` directive says.
-    pub(crate) certificate: Option<CertificateSettings>,
-    /// `auto_https disable_redirects` (B-062).
-    pub(crate) no_redirects: bool,
-    /// `http_port` and `https_port` (B-292).
-    pub(crate) ports: Ports,
+    /// How the hub behaves.
+    pub hub: HubOptions,
+    /// Where its updates are kept.
+    pub transport: TransportSettings,
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// The key sets among the keys of its issuers.
+    pub(crate) key_sets: Vec<KeySetSource>,
+    /// By which addresses it is reached: those of the site that asks it.
+    pub addresses: Vec<ListenAddress>,
+    /// What all hubs share; some directives of the block write into it.
+    pub program: ProgramSettings,
+    /// The options of the program that the blocks of other hubs have written.
+    pub(crate) taken: BTreeSet<&'static str>,
     /// Issuers in the order of the configuration.
     pub issuers: Vec<IssuerSettings>,
     /// Whether an issuer was named, by a directive or a variable.
@@ -40,6 +49,29 @@ pub struct Draft {
     written: BTreeSet<&'static str>,
 }
 
+impl Default for Draft {
+    /// The default of every option. Addresses and issuers, which every configuration has, are missing.
+    fn default() -> Self {
+        Self {
+            hub: HubOptions::new(Issuers::default()),
+            transport: TransportSettings::History(HistorySettings::new("mercure.db".into())),
+            name: None,
+            key_sets: Vec::new(),
+            addresses: Vec::new(),
+            program: ProgramSettings::default(),
+            taken: BTreeSet::new(),
+            issuers: Vec::new(),
+            issuer_named: false,
+            older_keys: OlderKeys::default(),
+            compatibility: None,
+            playground: false,
+            notices: Vec::new(),
+            missing: Vec::new(),
+            written: BTreeSet::new(),
+        }
+    }
+}
+
 impl Draft {
     /// Remembers that the configuration sets this option.
     pub(crate) fn mark_written(&mut self, option: &'static str) {
@@ -49,6 +81,11 @@ impl Draft {
     /// Whether the configuration sets an option, so that no variable and no other option decides on it.
     pub(crate) fn is_written(&self, option: &str) -> bool {
         self.written.contains(option)
+    }
+
+    /// The options that the configuration sets.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &'static str> {
+        self.written.iter().copied()
     }
 
     /// Whether the configuration names a key or an issuer.

@@ -1,6 +1,6 @@
 //! What the environment alone configures (B-101 to B-126).
 
-use crate::address;
+use crate::address::{self, Ports};
 use crate::draft::{Draft, UNNAMED_ISSUER};
 use crate::error::Error;
 use crate::lexer::words_of_variable;
@@ -8,7 +8,7 @@ use crate::list;
 use crate::options::{
     DEFAULT_ADDRESS, EXTRA_DIRECTIVES, PUBLISHER, SERVER_NAME, SUBSCRIBER, TRUSTED_ISSUERS,
 };
-use crate::settings::{IssuerSettings, KeySettings, KeySource, Secret};
+use crate::settings::{IssuerSettings, KeySettings, KeySource, ListenAddress, Secret};
 use crate::shown::show;
 use crate::source::{Environment, Place, Source, SourceKind};
 use crate::text::Text;
@@ -27,14 +27,17 @@ pub(crate) const SITE_DIRECTIVES: &str = "CADDY_SERVER_EXTRA_DIRECTIVES";
 /// # Errors
 ///
 /// As [`address::addresses`], and when it is set but empty.
-pub(crate) fn server_name(draft: &mut Draft, environment: Environment<'_>) -> Result<(), Error> {
+pub(crate) fn server_name(
+    ports: Ports,
+    environment: Environment<'_>,
+) -> Result<Vec<ListenAddress>, Error> {
     let value = environment(SERVER_NAME).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
     let words = words_of_variable(SERVER_NAME, &value)?;
-    draft.settings.addresses = address::addresses(&words, draft.ports)?;
-    if draft.settings.addresses.is_empty() {
-        return Err(address::missing("SERVER_NAME is set but holds no address"));
+    let addresses = address::addresses(&words, ports)?;
+    match addresses.is_empty() {
+        true => Err(address::missing("SERVER_NAME is set but holds no address")),
+        false => Ok(addresses),
     }
-    Ok(())
 }
 
 /// The lines of `MERCURE_EXTRA_DIRECTIVES` (B-107).
@@ -46,23 +49,13 @@ pub(crate) fn extra_directives(environment: Environment<'_>) -> Result<Vec<Line>
     lines(EXTRA_DIRECTIVES, environment)
 }
 
-/// The snippets of `CADDY_EXTRA_CONFIG`, which the other variables may import (B-109).
+/// The lines of `CADDY_EXTRA_CONFIG`: snippets, which the other variables may import, and further sites (B-109).
 ///
 /// # Errors
 ///
-/// As [`parse`], and anything that is not a snippet.
-pub(crate) fn snippets(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
-    let lines = lines(EXTRA_CONFIG, environment)?;
-    let is_other = |line: &&Line| !line.name.text.starts_with('(');
-    match lines.iter().find(is_other) {
-        Some(line) => Err(line
-            .name
-            .error("several sites in one program are not supported yet")
-            .remedy(format!(
-                "define snippets here, and write directives of the hub's site in {SITE_DIRECTIVES}"
-            ))),
-        None => Ok(lines),
-    }
+/// As [`parse`], at the line within the variable.
+pub(crate) fn extra_config(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
+    lines(EXTRA_CONFIG, environment)
 }
 
 /// The directives of the site: its hub, as the official file has it, and those of
@@ -72,17 +65,20 @@ pub(crate) fn snippets(environment: Environment<'_>) -> Result<Vec<Line>, Error>
 ///
 /// As [`parse`], at the line within the variable.
 pub(crate) fn site_directives(environment: Environment<'_>) -> Result<Vec<Line>, Error> {
-    let mut lines = lines(SITE_DIRECTIVES, environment)?;
-    lines.insert(0, hub_line()?);
-    Ok(lines)
+    lines(SITE_DIRECTIVES, environment)
 }
 
-/// The line that stands for the hub in the official file.
-fn hub_line() -> Result<Line, Error> {
+/// The line that stands for the hub in the official file, with the lines of its block.
+///
+/// # Errors
+///
+/// There is none.
+pub(crate) fn hub_line(block: Option<Vec<Line>>) -> Result<Line, Error> {
     let source = Source::new(SourceKind::Variable, EXTRA_DIRECTIVES, "mercure", false);
     let document = parse(&Text::literal(&source))?;
     let line = document.lines.into_iter().next();
-    line.ok_or_else(|| Error::new("the directive of the hub is missing"))
+    line.map(|line| Line { block, ..line })
+        .ok_or_else(|| Error::new("the directive of the hub is missing"))
 }
 
 /// The lines of `GLOBAL_OPTIONS` (B-108).
@@ -179,7 +175,7 @@ fn check_roles(draft: &Draft, environment: Environment<'_>) -> Result<(), Error>
     }
     let subscribes =
         keys.subscriber.is_some() || issuers().any(|issuer| issuer.subscriber.is_some());
-    if !subscribes && !draft.settings.hub.anonymous && !draft.playground {
+    if !subscribes && !draft.hub.anonymous && !draft.playground {
         let problem = format!(
             "{} and `anonymous` is off, so no client could subscribe",
             absence(SUBSCRIBER.0)

@@ -8,48 +8,83 @@ use talaria_hub::limits::BudgetOptions;
 use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH};
 
-use crate::address;
 use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
 use crate::environment::playground_key;
 use crate::error::Error;
 use crate::origins::without_credentials;
-use crate::settings::{IssuerSettings, ListenAddress, Loaded, Notice};
+use crate::settings::{
+    CertificateSettings, Certified, ConfiguredBy, HubSettings, IssuerSettings, ListenAddress,
+    Loaded, Notice, Routes, Settings, SiteSettings, TransportSettings,
+};
 use crate::verifiers;
 
 /// The largest body of a publish where clients of 0.x are served as they expect it (B-475).
 const CLASSIC_BODY: usize = 10 * 1024 * 1024;
 
+/// A hub that is checked.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The hub. Its store is not known here.
+    pub hub: HubSettings,
+    /// Where its updates are kept.
+    pub transport: TransportSettings,
+    /// What to tell the operator.
+    pub notices: Vec<Notice>,
+}
+
 impl Draft {
-    /// Checks what needs the whole, and gives the options that nothing set the values that depend on it.
+    /// Checks what needs the whole hub, and gives the options that nothing set the values that depend on it.
     ///
     /// # Errors
     ///
-    /// A key that cannot verify anything, an address without a certificate, or options that contradict
-    /// each other.
-    pub fn finish(mut self) -> Result<Loaded, Error> {
+    /// A key that cannot verify anything, or options that contradict each other.
+    pub(crate) fn finish(mut self) -> Result<Finished, Error> {
         self.open_playground()?;
-        self.warn_of_certificate();
         self.adopt_older_keys()?;
         self.warn_of_public_origins();
-        self.bind_addresses();
-        address::check_certificates(&self.settings.addresses, self.certificate.as_ref())?;
         self.warn_of_permissions();
         self.decide_rule();
         self.check_issuers()?;
         self.accept_own_addresses();
-        let origins = self.settings.hub.cors_origins.as_ref();
+        let origins = self.hub.cors_origins.as_ref();
         self.notices.extend(origins.and_then(without_credentials));
         self.make_room_for_bodies();
-        let settings = &mut self.settings;
-        settings.hub.base = base(
-            settings.hub.resource_identifier.as_deref(),
-            &settings.addresses,
-        );
-        settings.certificate = self.certificate.unwrap_or_default();
-        settings.redirects = Some(self.ports.http).filter(|_| !self.no_redirects);
-        Ok(Loaded {
-            settings: self.settings,
+        self.hub.base = base(self.hub.resource_identifier.as_deref(), &self.addresses);
+        Ok(Finished {
+            hub: HubSettings {
+                name: self.name,
+                options: self.hub,
+                store: 0,
+                key_sets: self.key_sets,
+            },
+            transport: self.transport,
             notices: self.notices,
+        })
+    }
+
+    /// The settings of a program that has this hub alone, behind one site with its addresses.
+    ///
+    /// # Errors
+    ///
+    /// As for a hub of a file.
+    pub fn finish_alone(self) -> Result<Loaded, Error> {
+        let site = SiteSettings {
+            addresses: self.addresses.clone(),
+            certificates: local_certificates(&self.addresses),
+            routes: Routes::of_hub(0),
+            access_log: false,
+        };
+        let program = self.program.clone();
+        let finished = self.finish()?;
+        Ok(Loaded {
+            settings: Settings {
+                configured_by: ConfiguredBy::Itself,
+                sites: vec![site],
+                hubs: vec![finished.hub],
+                stores: vec![finished.transport],
+                program,
+            },
+            notices: finished.notices,
         })
     }
 
@@ -58,7 +93,7 @@ impl Draft {
         if !self.playground {
             return Ok(());
         }
-        if self.is_written("anonymous") && !self.settings.hub.anonymous {
+        if self.is_written("anonymous") && !self.hub.anonymous {
             let problem = "`playground` lets anyone subscribe, and `anonymous` is off";
             return Err(Error::new(problem).remedy("remove one of them"));
         }
@@ -66,7 +101,7 @@ impl Draft {
         let has_cookie_name = self.is_written("cookie_name");
         let has_cors = self.is_written("cors_origins");
         let has_publish = self.is_written("publish_origins");
-        let hub = &mut self.settings.hub;
+        let hub = &mut self.hub;
         hub.anonymous = true;
         hub.subscriptions = true;
         if !has_cookie_name {
@@ -152,20 +187,20 @@ impl Draft {
             Some(Compatibility::Seven) | None => Rule::Modern,
         };
         if rule == Rule::Classic && !self.is_written("max_request_body_size") {
-            self.settings.hub.max_request_body_size = CLASSIC_BODY;
+            self.hub.max_request_body_size = CLASSIC_BODY;
         }
-        let hub = &mut self.settings.hub;
+        let hub = &mut self.hub;
         hub.rule = rule;
         hub.publish_ungranted = self.compatibility == Some(Compatibility::Seven);
     }
 
     fn check_issuers(&mut self) -> Result<(), Error> {
-        let hub = &mut self.settings.hub;
+        let hub = &mut self.hub;
         hub.issuers = verifiers::check(
             &self.issuers,
             hub.anonymous,
             &mut self.notices,
-            &mut self.settings.key_sets,
+            &mut self.key_sets,
         )?;
         if hub.presence.token_holders_only && !hub.issuers.serves(Role::Subscriber) {
             self.notices.push(Notice::warning(
@@ -178,7 +213,7 @@ impl Draft {
     /// Accepts tokens for the hub's own addresses: a publisher inside the network names the public one,
     /// and the reverse. A URL that requests may not come by is not accepted.
     fn accept_own_addresses(&mut self) {
-        let hub = &mut self.settings.hub;
+        let hub = &mut self.hub;
         if hub.resource_identifier.is_some() {
             return;
         }
@@ -187,44 +222,13 @@ impl Draft {
             let origin = url.strip_suffix(HUB_PATH).unwrap_or(url);
             public.is_empty() || public.iter().any(|listed| listed == origin)
         };
-        let urls = self
-            .settings
-            .addresses
-            .iter()
-            .filter_map(ListenAddress::url);
+        let urls = self.addresses.iter().filter_map(ListenAddress::url);
         hub.accepted_audiences.extend(urls.filter(is_own));
-    }
-
-    fn bind_addresses(&mut self) {
-        for address in &mut self.settings.addresses {
-            if address.bind.is_empty() {
-                address.bind.clone_from(&self.bind);
-            }
-        }
-        let addresses = &self.settings.addresses;
-        let hosts = addresses
-            .iter()
-            .filter_map(|address| address.host.as_deref());
-        let ports = hosts.filter(|host| host.bytes().all(|b| b.is_ascii_digit()));
-        self.notices.extend(ports.map(|host| {
-            Notice::warning(format!(
-                "the site address {host} is a host name: requests must name it; write :{host} for the port"
-            ))
-        }));
-        let is_loopback = |host: &str| host.starts_with("127.") || host == "[::1]";
-        let mut open = addresses.iter().filter(|address| {
-            address.bind.is_empty() && address.host.as_deref().is_some_and(is_loopback)
-        });
-        if let Some(host) = open.next().and_then(|address| address.host.as_deref()) {
-            self.notices.push(Notice::info(format!(
-                "the site address {host} restricts the Host of requests, not the interface: the hub listens on all; write `bind 127.0.0.1` in the site, or `default_bind 127.0.0.1` in the global options, to be reached from this machine only"
-            )));
-        }
     }
 
     /// Makes sure that the largest body that is allowed finds room where no other client sends one.
     fn make_room_for_bodies(&mut self) {
-        let hub = &mut self.settings.hub;
+        let hub = &mut self.hub;
         let largest = hub.max_request_body_size as u64;
         let room = largest.saturating_mul(2);
         let bodies = &mut hub.budgets.body_memory;
@@ -243,6 +247,22 @@ impl Draft {
             }
         }
     }
+}
+
+/// Certificates of the local authority for the HTTPS addresses.
+fn local_certificates(addresses: &[ListenAddress]) -> Vec<Certified> {
+    let encrypted = addresses.iter().filter(|address| address.tls);
+    let names: Vec<String> = encrypted
+        .filter_map(|address| address.host.clone())
+        .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    vec![Certified {
+        names,
+        source: CertificateSettings::Local,
+        only_tls13: false,
+    }]
 }
 
 /// What relative patterns and topics are resolved against: the pinned identifier if it ends in the hub's

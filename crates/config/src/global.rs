@@ -1,13 +1,15 @@
 //! Global options (B-290 to B-299).
 
-use crate::address;
-use crate::draft::Draft;
+use std::net::IpAddr;
+
+use crate::address::{self, Ports};
+use crate::certificates::{self, Issuance};
 use crate::error::Error;
 use crate::levels::Levels;
 use crate::lexer::Word;
 use crate::list;
 use crate::proxies::TrustedProxies;
-use crate::settings::Notice;
+use crate::settings::{Notice, ProgramSettings};
 use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
@@ -15,31 +17,16 @@ use crate::value;
 
 /// Global options of the existing server that are not supported yet.
 pub(crate) const LATER: &[&str] = &[
-    "acme_ca",
-    "acme_ca_root",
-    "acme_dns",
-    "acme_eab",
-    "cert_issuer",
-    "default_sni",
-    "email",
-    "fallback_sni",
     "frankenphp",
     "grace_period",
-    "key_type",
-    "local_certs",
     "metrics",
-    "ocsp_stapling",
-    "on_demand_tls",
     "pki",
-    "preferred_chains",
-    "renew_interval",
     "shutdown_delay",
     "storage",
 ];
 
 const KNOWN: &[&str] = &[
     "admin",
-    "auto_https",
     "debug",
     "default_bind",
     "experimental_http3",
@@ -64,38 +51,61 @@ pub(crate) const LATER_SERVERS: &[&str] = &[
     "trusted_proxies_strict",
 ];
 
+/// What the global options say.
+#[derive(Debug, Default)]
+pub(crate) struct Globals {
+    /// What all sites and hubs share.
+    pub program: ProgramSettings,
+    /// `http_port` and `https_port` (B-292).
+    pub ports: Ports,
+    /// `default_bind`; empty for all interfaces.
+    pub bind: Vec<IpAddr>,
+    /// `auto_https disable_redirects` (B-062).
+    pub no_redirects: bool,
+    /// What they say of certificates.
+    pub issuance: Issuance,
+    /// What to tell the operator.
+    pub notices: Vec<Notice>,
+}
+
 /// Applies the lines of the global block.
 ///
 /// # Errors
 /// Every option that is unknown, or not supported yet, and every wrong value.
-pub(crate) fn apply(draft: &mut Draft, lines: &[Line]) -> Result<(), Error> {
-    let apply = |line| apply_line(draft, line).err();
+pub(crate) fn apply(globals: &mut Globals, lines: &[Line]) -> Result<(), Error> {
+    let apply = |line| apply_line(globals, line).err();
     Error::all(lines.iter().filter_map(apply).collect())
 }
 
-fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     match line.name.text.as_str() {
-        "auto_https" => draft.no_redirects |= disables_redirects(line)?,
-        "default_bind" => draft.bind = address::interfaces(line)?,
-        "http_port" => draft.ports.http = port(line)?,
-        "https_port" => draft.ports.https = port(line)?,
+        name if certificates::OPTIONS.contains(&name) => {
+            globals.no_redirects |=
+                certificates::apply(&mut globals.issuance, line, &mut globals.notices)?;
+        }
+        "default_bind" => globals.bind = address::interfaces(line)?,
+        "http_port" => globals.ports.http = port(line)?,
+        "https_port" => globals.ports.https = port(line)?,
         "skip_install_trust" => {
             line.without_block()?.at_most(0, "")?;
-            draft.settings.skip_install_trust = true;
+            globals.program.skip_install_trust = true;
         }
-        "servers" => servers(draft, line)?,
+        "servers" => servers(globals, line)?,
         "debug" => {
             line.without_block()?.at_most(0, "")?;
-            draft.settings.log = Levels::parse("debug", &mut draft.notices)?;
+            globals.program.log = Levels::parse("debug", &mut globals.notices)?;
         }
-        "log" => log(draft, line)?,
+        "log" => log(globals, line)?,
         // It has its effect where the directives of the site are read.
         "order" => {}
-        "experimental_http3" => without_http3(draft, &line.name),
+        "experimental_http3" => without_http3(globals, &line.name),
         "admin" => admin(line)?,
         // No configuration is written to the disk.
         "persist_config" => _ = off(line)?,
-        _ => return Err(refuse(&line.name, "global option", LATER, KNOWN)),
+        _ => {
+            let known = [KNOWN, certificates::OPTIONS].concat();
+            return Err(refuse(&line.name, "global option", LATER, &known));
+        }
     }
     Ok(())
 }
@@ -126,15 +136,15 @@ fn off(line: &Line) -> Result<&Word, Error> {
 }
 
 /// `log` of the whole program: its level (B-298).
-fn log(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+fn log(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     for option in line.block.iter().flatten() {
         match (option.name.text.as_str(), option.args.as_slice()) {
             ("level", [level]) => {
-                draft.settings.log =
-                    Levels::parse(&level.text.to_ascii_lowercase(), &mut draft.notices)?;
+                globals.program.log =
+                    Levels::parse(&level.text.to_ascii_lowercase(), &mut globals.notices)?;
             }
             ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
-            ("format", _) => draft.notices.push(Notice::info(format!(
+            ("format", _) => globals.notices.push(Notice::info(format!(
                 "{}: the log has one form, whatever `format` says",
                 option.name.place
             ))),
@@ -152,19 +162,19 @@ fn log(draft: &mut Draft, line: &Line) -> Result<(), Error> {
 }
 
 /// HTTP/3 is asked for; the hub is reached over HTTP/1.1 and HTTP/2, which every client that speaks HTTP/3 speaks.
-fn without_http3(draft: &mut Draft, word: &Word) {
-    draft.notices.push(Notice::info(format!(
+fn without_http3(globals: &mut Globals, word: &Word) {
+    globals.notices.push(Notice::info(format!(
         "{}: HTTP/3 is not supported yet; clients use HTTP/2",
         word.place
     )));
 }
 
 /// `protocols h1 h2 h3`, or the block `protocol` of older files.
-fn protocols(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+fn protocols(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     let of_block = line.block.iter().flatten().map(|option| &option.name);
     for word in line.args.iter().chain(of_block) {
         match word.text.as_str() {
-            "h3" | "experimental_http3" => without_http3(draft, word),
+            "h3" | "experimental_http3" => without_http3(globals, word),
             "h1" | "h2" | "allow_h2c" | "h2c" => {}
             other => {
                 let problem = format!("{} is not a protocol that is known", show(other));
@@ -175,38 +185,28 @@ fn protocols(draft: &mut Draft, line: &Line) -> Result<(), Error> {
     Ok(())
 }
 
-fn disables_redirects(line: &Line) -> Result<bool, Error> {
-    let value = line.without_block()?.one("disable_redirects")?;
-    match value.text.as_str() {
-        "disable_redirects" => Ok(true),
-        _ => Err(value
-            .error(format!("auto_https {} is not supported", show(&value.text)))
-            .remedy("write disable_redirects, or http:// before the addresses to have no HTTPS")),
-    }
-}
-
 fn port(line: &Line) -> Result<u16, Error> {
     let word = line.without_block()?.one("a port")?;
     u16::try_from(value::number(word, 1)?)
         .map_err(|_| word.error(format!("{} is not a port up to 65535", show(&word.text))))
 }
 
-fn servers(draft: &mut Draft, line: &Line) -> Result<(), Error> {
+fn servers(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     if let Some(listener) = line.args.first() {
         return Err(listener
             .error("`servers` of one listener is not supported yet")
             .remedy("write `servers {`, which applies to all listeners"));
     }
     let options = line.block.iter().flatten();
-    let apply = |option| apply_server_option(draft, option).err();
+    let apply = |option| apply_server_option(globals, option).err();
     Error::all(options.filter_map(apply).collect())
 }
 
-fn apply_server_option(draft: &mut Draft, option: &Line) -> Result<(), Error> {
+fn apply_server_option(globals: &mut Globals, option: &Line) -> Result<(), Error> {
     match (option.name.text.as_str(), option.args.as_slice()) {
         ("trusted_proxies", [source, ranges @ ..]) if source.text == "static" => {
             option.without_block()?;
-            draft.settings.proxies = proxies(option, ranges)?;
+            globals.program.proxies = proxies(option, ranges)?;
             Ok(())
         }
         ("trusted_proxies", [source, ..]) => Err(source
@@ -215,7 +215,7 @@ fn apply_server_option(draft: &mut Draft, option: &Line) -> Result<(), Error> {
                 show(&source.text)
             ))
             .remedy("write trusted_proxies static <range>…")),
-        ("protocols" | "protocol", _) => protocols(draft, option),
+        ("protocols" | "protocol", _) => protocols(globals, option),
         ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),
         _ => Err(refuse(
             &option.name,

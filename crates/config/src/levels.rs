@@ -25,7 +25,7 @@ const TARGETS: &[&str] = &[
 ];
 
 /// The levels of the log; `info` unless something else is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Levels(Targets);
 
 impl Default for Levels {

@@ -18,8 +18,8 @@
 //! let variables = HashMap::new();
 //! let sources = Sources { file: Some(file), variables: &variables, address: None };
 //! let loaded = load(&sources)?;
-//! assert!(loaded.settings.hub.anonymous);
-//! assert_eq!(loaded.settings.addresses[0].port, 3000);
+//! assert!(loaded.settings.hubs[0].options.anonymous);
+//! assert_eq!(loaded.settings.sites[0].addresses[0].port, 3000);
 //! # Ok::<(), talaria_config::Error>(())
 //! ```
 //!
@@ -27,10 +27,10 @@
 //!
 //! 1. `source` and `text` keep where each piece came from, and put `{$NAME}` in.
 //! 2. `lexer` and `tree` make words and lines of them, `expand` puts in what is imported, and `site` finds
-//!    the one site; `list` and `value` read what stands in a word.
-//! 3. `options` is the table of all options. Each line of a block finds its row there, which writes into
-//!    the settings of a [`draft::Draft`].
-//! 4. `environment` adds what variables configure, and [`draft::Draft::finish`] checks the whole.
+//!    the sites; `list` and `value` read what stands in a word.
+//! 3. `assembly` takes the sites over, their `routes` and their hubs. `options` is the table of all options
+//!    of a hub: each line of its block finds its row there, which writes into a [`draft::Draft`].
+//! 4. `environment` adds what variables configure, `finish` checks each hub, and `assembly` the whole.
 //!
 //! # A new option
 //!
@@ -42,6 +42,8 @@
 #![warn(missing_debug_implementations, unreachable_pub)]
 
 mod address;
+mod assembly;
+mod certificates;
 pub mod development;
 pub mod draft;
 pub mod envfile;

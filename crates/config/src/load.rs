@@ -4,19 +4,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::draft::Draft;
+use crate::assembly::{Assembly, known};
 use crate::error::Error;
 use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
-use crate::lexer::lex;
-use crate::routes::{self, Order};
-use crate::settings::{Action, ConfiguredBy, Loaded, Notice, Route, Routes};
+use crate::lexer::{Word, lex};
+use crate::settings::{ConfiguredBy, Loaded, Notice};
+use crate::site::Site;
 use crate::source::{Environment, Source, SourceKind};
-use crate::storage::Storage;
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, environment, global, options, pages, site, tree};
+use crate::{address, environment, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -69,14 +68,15 @@ impl fmt::Debug for Sources<'_> {
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let variables = Variables::new(sources.variables);
     let mut unset = Vec::new();
-    let mut draft = Draft::default();
-    let outcome = collect(&mut draft, sources, &variables, &mut unset);
-    let missing = std::mem::take(&mut draft.missing);
+    let environment: Environment<'_> = &|name| variables.read(name);
+    let mut assembly = Assembly::new(environment, sources.file.is_none());
+    let outcome = collect(&mut assembly, sources, environment, &mut unset);
+    let missing = std::mem::take(&mut assembly.missing);
     let instead = match &sources.file {
         Some(file) => Instead::File(&file.name),
         None => Instead::Environment,
     };
-    match outcome.and_then(|()| draft.finish()) {
+    match outcome.and_then(|()| assembly.finish()) {
         Ok(mut loaded) => {
             let missing = missing.into_iter().map(Notice::warning);
             let unset = unset.iter().filter(|unset| unset.is_missed);
@@ -113,79 +113,95 @@ fn configured_by(sources: &Sources<'_>, variables: &Variables<'_>) -> Configured
 
 /// Reads the sources; `unset` gets the variables that a file names and that give nothing.
 fn collect(
-    draft: &mut Draft,
+    assembly: &mut Assembly<'_>,
     sources: &Sources<'_>,
-    variables: &Variables<'_>,
+    environment: Environment<'_>,
     unset: &mut Vec<Unset>,
 ) -> Result<(), Error> {
-    let environment: Environment<'_> = &|name| variables.read(name);
-    let default = Storage::in_environment(options::DEFAULT_TRANSPORT, environment);
-    draft.settings.transport = default.finish(&mut draft.notices);
-    let mut errors = Vec::new();
-    let lines = match &sources.file {
-        Some(file) => {
-            let has_flag = sources.address.is_some();
-            read_file(draft, file, has_flag, environment, unset, &mut errors)
-        }
-        None => {
-            let reader = &mut Reader {
-                environment,
-                unset,
-                notices: &mut draft.notices,
-                read: &mut Vec::new(),
-            };
-            let snippets = known(environment::snippets(environment), &mut errors);
-            let snippets = snippets.unwrap_or_default();
-            let mut read = |lines| read_variable(&snippets, lines, reader);
-            let global = read(environment::global_options(environment));
-            let directives = read(environment::site_directives(environment));
-            let lines = read(environment::extra_directives(environment));
-            let global = known(global, &mut errors).unwrap_or_default();
-            errors.extend(global::apply(draft, &global).err());
-            let directives = known(directives, &mut errors).unwrap_or_default();
-            // The block of the hub is the text of its variable.
-            take_over(draft, directives, &global, &mut errors);
-            known(lines, &mut errors)
-        }
-    };
-    // Without the block there is no telling which keys and variables count.
-    if let Some(lines) = lines {
-        pages::add(&mut draft.settings.routes.0, &lines);
-        let applied = options::apply(draft, &lines, environment);
-        // A file that names a key or an issuer names all of them; a line that is wrong may be meant to.
-        if applied.is_ok() && (sources.file.is_none() || !draft.names_keys()) {
-            errors.extend(environment::issuer(draft, environment).err());
-        }
-        errors.extend(applied.err());
-        errors.extend(options::apply_variables(draft, environment).err());
+    // Instead of those of the site.
+    let flag = sources.address.as_ref().map(|flag| {
+        let flag = Source::new(SourceKind::Flag, "--address", flag, false);
+        lex(&Text::literal(&flag))
+    });
+    let flag = known(flag.transpose(), &mut assembly.errors).flatten();
+    match &sources.file {
+        Some(file) => read_file(assembly, file, flag.as_deref(), environment, unset),
+        None => read_variables(assembly, flag.as_deref(), environment, unset),
     }
-    match &sources.address {
-        Some(flag) => {
-            let flag = Source::new(SourceKind::Flag, "--address", flag, false);
-            let addresses = lex(&Text::literal(&flag))
-                .and_then(|words| address::addresses(&words, draft.ports));
-            draft.settings.addresses = known(addresses, &mut errors).unwrap_or_default();
-        }
-        None if sources.file.is_none() => {
-            errors.extend(environment::server_name(draft, environment).err());
-        }
-        None => {}
+    if flag.is_some() && assembly.sites() > 1 {
+        assembly.errors.push(
+            Error::new("--address gives addresses to one site, and the configuration has several")
+                .remedy("write them before each site"),
+        );
     }
     if let Some(levels) = environment(levels::VARIABLE) {
-        let levels = Levels::parse(&levels, &mut draft.notices);
-        draft.settings.log = known(levels, &mut errors).unwrap_or_default();
+        let levels = Levels::parse(&levels, &mut assembly.globals.notices);
+        let levels = known(levels, &mut assembly.errors);
+        assembly.globals.program.log = levels.unwrap_or_default();
     }
-    if draft.settings.addresses.is_empty() && errors.is_empty() {
-        errors.push(
+    if !assembly.has_address() && assembly.errors.is_empty() {
+        assembly.errors.push(
             Error::new("there is no address to listen on").remedy("give one, for example :80"),
         );
     }
-    Error::all(errors)
+    Error::all(std::mem::take(&mut assembly.errors))
 }
 
-/// The value, unless it is wrong; then `errors` gets the reason.
-fn known<T>(read: Result<T, Error>, errors: &mut Vec<Error>) -> Option<T> {
-    read.map_err(|error| errors.push(error)).ok()
+/// Reads the variables, where there is no file: each stands where the official file has its text.
+fn read_variables(
+    assembly: &mut Assembly<'_>,
+    flag: Option<&[Word]>,
+    environment: Environment<'_>,
+    unset: &mut Vec<Unset>,
+) {
+    let mut notices = Vec::new();
+    let mut errors = Vec::new();
+    let reader = &mut Reader {
+        environment,
+        unset,
+        notices: &mut notices,
+        read: &mut Vec::new(),
+    };
+    let extra = known(environment::extra_config(environment), &mut errors);
+    let is_snippet = |line: &Line| line.name.text.starts_with('(');
+    let (snippets, others): (Vec<Line>, Vec<Line>) =
+        extra.unwrap_or_default().into_iter().partition(is_snippet);
+    let mut read = |lines| read_variable(&snippets, lines, reader);
+    let others = read(Ok(others));
+    let global = read(environment::global_options(environment));
+    let directives = read(environment::site_directives(environment));
+    let block = read(environment::extra_directives(environment));
+    let global = known(global, &mut errors).unwrap_or_default();
+    assembly.apply_globals(&global);
+    let sites = others.and_then(|lines| match lines.is_empty() {
+        true => Ok(Vec::new()),
+        false => site::sites(lines, &mut errors),
+    });
+    let sites = known(sites, &mut errors).unwrap_or_default();
+    let mut body = known(directives, &mut errors).unwrap_or_default();
+    // Without the block there is no telling which keys and variables count.
+    if let Some(block) = known(block, &mut errors) {
+        let hub = known(environment::hub_line(Some(block)), &mut errors);
+        body.splice(0..0, hub);
+    }
+    let ports = assembly.globals.ports;
+    let addresses = match flag {
+        Some(words) => address::addresses(words, ports),
+        None => environment::server_name(ports, environment),
+    };
+    let addresses = known(addresses, &mut errors).unwrap_or_default();
+    assembly.globals.notices.append(&mut notices);
+    assembly.errors.append(&mut errors);
+    assembly.add_site(addresses, body);
+    for site in sites {
+        add_site(assembly, site);
+    }
+}
+
+fn add_site(assembly: &mut Assembly<'_>, site: Site) {
+    let addresses = address::addresses(&site.addresses, assembly.globals.ports);
+    let addresses = known(addresses, &mut assembly.errors).unwrap_or_default();
+    assembly.add_site(addresses, site.body);
 }
 
 /// The lines of a variable with their imports done: snippets, and files whose paths begin at the working
@@ -203,96 +219,59 @@ fn read_variable(
     expand(document, reader, Path::new("")).map(|document| document.lines)
 }
 
-/// Takes over what stands around the `mercure` block of a file, and gives the lines of that block. The
-/// addresses of the site do not count beside the flag. What is wrong is added to `errors`.
+/// Reads a file. The addresses of its site do not count beside those of the flag.
 fn read_file(
-    draft: &mut Draft,
+    assembly: &mut Assembly<'_>,
     file: &File,
-    has_flag: bool,
+    flag: Option<&[Word]>,
     environment: Environment<'_>,
     unset: &mut Vec<Unset>,
-    errors: &mut Vec<Error>,
-) -> Option<Vec<Line>> {
+) {
+    if file.text.len() > MOST_BYTES {
+        assembly.errors.push(Error::new(format!(
+            "{}: a configuration file has at most {MOST_BYTES} bytes",
+            file.name
+        )));
+        return;
+    }
     let source = Source::new(SourceKind::File, &file.name, &file.text, false);
     let mut text = Text::expand(&source, environment);
     *unset = text.unset();
     // The name of standard input has no folder, so that paths begin at the working directory.
     let folder = Path::new(&file.name).parent().unwrap_or(Path::new(""));
-    let notices = &mut draft.notices;
     let mut imported = Vec::new();
     let reader = &mut Reader {
         environment,
         unset,
-        notices,
+        notices: &mut assembly.globals.notices,
         read: &mut imported,
     };
-    if file.text.len() > MOST_BYTES {
-        errors.push(Error::new(format!(
-            "{}: a configuration file has at most {MOST_BYTES} bytes",
-            file.name
-        )));
-        return None;
-    }
     let document = tree::parse(&text).and_then(|document| expand(document, reader, folder));
-    let mut document = known(document, errors)?;
-    let global = document.global.take();
-    let global = global.map_or_else(Vec::new, |(_, lines)| lines);
-    errors.extend(global::apply(draft, &global).err());
-    let site = site::site(document, errors);
-    let site = known(site, errors)?;
-    if !has_flag {
-        let addresses = address::addresses(&site.addresses, draft.ports);
-        draft.settings.addresses = known(addresses, errors).unwrap_or_default();
+    let Some(document) = known(document, &mut assembly.errors) else {
+        return;
+    };
+    let global = document.global;
+    assembly.apply_globals(&global.map_or_else(Vec::new, |(_, lines)| lines));
+    let sites = site::sites(document.lines, &mut assembly.errors);
+    let Some(sites) = known(sites, &mut assembly.errors) else {
+        return;
+    };
+    let first = sites
+        .first()
+        .and_then(|site| site.addresses.first())
+        .cloned();
+    for mut site in sites {
+        if let Some(words) = flag {
+            site.addresses = words.to_vec();
+        }
+        add_site(assembly, site);
     }
-    let mercure = take_over(draft, site.body, &global, errors);
     imported.push(PathBuf::from(&file.name));
-    let hidden: Vec<String> = imported
-        .iter()
-        .filter_map(|path| std::path::absolute(path).ok())
-        .map(|path| path.display().to_string())
-        .collect();
-    hide(&mut draft.settings.routes.0, &hidden);
-    match mercure {
-        Some(mercure) => Some(mercure.block.unwrap_or_default()),
-        // The block may stand in one of the lines that are wrong, or be misspelt.
-        None if !errors.is_empty() => None,
-        None => {
-            errors.extend(site.addresses.first().map(site::without_hub));
-            None
-        }
+    assembly.hide(&imported);
+    // The block may stand in one of the lines that are wrong, or be misspelt.
+    if !assembly.has_hub() && assembly.errors.is_empty() {
+        assembly
+            .errors
+            .extend(first.as_ref().map(site::without_hub));
     }
-}
-
-/// Hides files from each `file_server`: the configuration may hold keys.
-fn hide(routes: &mut [Route], files: &[String]) {
-    for route in routes {
-        match &mut route.action {
-            Action::Files(settings) => settings.hidden.extend_from_slice(files),
-            Action::Group { routes, .. } => hide(routes, files),
-            _ => {}
-        }
-    }
-}
-
-/// Takes over what the directives of a site say; gives its `mercure` line.
-fn take_over(
-    draft: &mut Draft,
-    directives: Vec<Line>,
-    global: &[Line],
-    errors: &mut Vec<Error>,
-) -> Option<Line> {
-    let mut order = Order::default();
-    let lines = global.iter().filter(|line| line.name.text == "order");
-    errors.extend(lines.filter_map(|line| order.apply(line).err()));
-    let mut parts = routes::read(directives, &order);
-    errors.append(&mut parts.errors);
-    if let Some(line) = &parts.bind {
-        draft.bind = known(address::interfaces(line), errors).unwrap_or_default();
-    }
-    let certificate = parts.tls.as_ref().map(address::tls).transpose();
-    draft.certificate = known(certificate, errors).flatten();
-    draft.notices.append(&mut parts.notices);
-    draft.settings.access_log = parts.access_log;
-    draft.settings.routes = Routes(parts.routes);
-    parts.mercure
 }

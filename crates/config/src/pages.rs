@@ -77,7 +77,7 @@ fn insert(routes: &mut Vec<Route>, pages: &[Route]) {
     for mut route in std::mem::take(routes) {
         match &mut route.action {
             Action::Group { routes, .. } => insert(routes, pages),
-            Action::Hub => all.extend(pages.iter().map(|page| Route {
+            Action::Hub(_) => all.extend(pages.iter().map(|page| Route {
                 condition: match &route.condition {
                     Condition::Any => page.condition.clone(),
                     condition => Condition::All(vec![condition.clone(), page.condition.clone()]),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn site() -> Vec<Route> {
-        crate::settings::Routes::default().0
+        crate::settings::Routes::of_hub(0).0
     }
 
     /// Each directive has its page, at the place where the existing hub has it, before the hub is asked.
@@ -143,7 +143,7 @@ mod tests {
                 .lines,
         );
         assert_eq!(routes.len(), 4);
-        assert_eq!(routes[3].action, Action::Hub);
+        assert_eq!(routes[3].action, Action::Hub(0));
     }
 
     /// A hub within a group keeps its page to itself.

@@ -17,7 +17,7 @@ const PRIVATE: [&str; 6] = [
 ];
 
 /// The addresses of the proxies whose `X-Forwarded-…` fields are believed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {

@@ -66,7 +66,7 @@ const KNOWN: &[&str] = &[
 pub(crate) struct Parts {
     /// Its routes, in the order in which they are asked.
     pub routes: Vec<Route>,
-    /// Its `mercure` line.
+    /// Its `mercure` line. [`Action::Hub`] names its hub by the place that [`read`] is given.
     pub mercure: Option<Line>,
     /// Its `tls` line.
     pub tls: Option<Line>,
@@ -80,10 +80,11 @@ pub(crate) struct Parts {
     pub errors: Vec<Error>,
 }
 
-/// Reads the directives of a site.
-pub(crate) fn read(body: Vec<Line>, order: &Order) -> Parts {
+/// Reads the directives of a site. Its hub, if it has one, will have the place `hub` among those of the program.
+pub(crate) fn read(body: Vec<Line>, order: &Order, hub: usize) -> Parts {
     let mut reader = Reader {
         order,
+        hub,
         parts: Parts::default(),
     };
     reader.parts.routes = reader.site(body);
@@ -101,6 +102,7 @@ struct Scope {
 
 struct Reader<'o> {
     order: &'o Order,
+    hub: usize,
     parts: Parts,
 }
 
@@ -190,12 +192,12 @@ impl Reader<'_> {
                         .error(format!("`mercure` takes no {}", show(&argument.text)))
                         .remedy("write `mercure {`"));
                 }
-                keep(&mut self.parts.mercure, line, "merge them into one").map_err(|error| {
-                    error.remedy(
-                        "several hubs in one program are not supported yet: merge the blocks",
-                    )
-                })?;
-                Action::Hub
+                keep(
+                    &mut self.parts.mercure,
+                    line,
+                    "merge them into one, or give the second hub a site of its own",
+                )?;
+                Action::Hub(self.hub)
             }
             "respond" => actions::respond(&line, args)?,
             "redir" => actions::redirect(&line, args)?,

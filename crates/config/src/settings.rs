@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod certificates;
 mod configured;
 mod issuers;
 mod routes;
@@ -7,11 +8,9 @@ mod storage;
 mod template;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::HubOptions;
-use talaria_hub::access::Issuers;
 use talaria_protocol::HUB_PATH;
 
 use crate::key_set::KeySetSource;
@@ -19,6 +18,10 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use certificates::{
+    AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
+    LETS_ENCRYPT, SniSettings, ZERO_SSL,
+};
 pub use configured::ConfiguredBy;
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
@@ -31,7 +34,8 @@ pub use template::{Placeholder, Template};
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
-    /// The only host name or address, in lower case and without a port, that requests may name;
+    /// The only host name or address, in lower case and without a port, that requests may name; a first label `*`
+    /// stands for any;
     /// `None` takes every host. It says nothing about interfaces: behind NAT and in containers the
     /// public address is not one of this machine (B-061).
     pub host: Option<String>,
@@ -47,6 +51,9 @@ impl ListenAddress {
     /// The hub's URL there, if host and port are known.
     pub fn url(&self) -> Option<String> {
         let host = self.host.as_deref().filter(|_| self.port != 0)?;
+        if host.starts_with('*') {
+            return None;
+        }
         Some(self.url_on(host))
     }
 
@@ -62,21 +69,6 @@ impl ListenAddress {
             port => format!("{scheme}://{host}:{port}{HUB_PATH}"),
         }
     }
-}
-
-/// Where the certificate of the HTTPS addresses comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum CertificateSettings {
-    /// The local authority makes it (B-065).
-    #[default]
-    Local,
-    /// From files in PEM.
-    Files {
-        /// The certificate and its chain.
-        certificate: PathBuf,
-        /// Its private key.
-        key: PathBuf,
-    },
 }
 
 /// The least bound of a request's head, in bytes: what hyper reads at once.
@@ -138,54 +130,73 @@ impl Default for ConnectionSettings {
 pub struct Settings {
     /// What configured the program.
     pub configured_by: ConfiguredBy,
-    /// How the hub behaves.
-    pub hub: HubOptions,
-    /// Where updates are kept.
-    pub transport: TransportSettings,
+    /// The sites, in the order of the configuration; at least one.
+    pub sites: Vec<SiteSettings>,
+    /// The hubs that the sites ask; at least one. [`Action::Hub`] names one by its place here.
+    pub hubs: Vec<HubSettings>,
+    /// Where the updates of the hubs are kept. [`HubSettings::store`] names one by its place here.
+    pub stores: Vec<TransportSettings>,
+    /// What all of them share.
+    pub program: ProgramSettings,
+}
+
+/// A site: where it is reached, and what it does with requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteSettings {
     /// Where to listen; at least one.
     pub addresses: Vec<ListenAddress>,
-    /// What the HTTPS addresses show.
-    pub certificate: CertificateSettings,
+    /// What its HTTPS addresses show, by name.
+    pub certificates: Vec<Certified>,
+    /// What it does with requests.
+    pub routes: Routes,
+    /// Whether its requests are logged (`log`).
+    pub access_log: bool,
+}
+
+/// One `mercure` block.
+#[derive(Debug)]
+pub struct HubSettings {
+    /// Its name, which tells it from other hubs of the program (B-1021).
+    pub name: Option<String>,
+    /// How it behaves.
+    pub options: HubOptions,
+    /// The place of its store among those of the program; hubs may share one.
+    pub store: usize,
+    /// The key sets among the keys of its issuers, to be kept up to date.
+    pub key_sets: Vec<KeySetSource>,
+}
+
+/// What all sites and hubs share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgramSettings {
+    /// What clients are shown that name no host that is served.
+    pub sni: SniSettings,
     /// The HTTP port whose requests are redirected to HTTPS (B-062).
     pub redirects: Option<u16>,
     /// Whether the root of the local authority is kept out of this machine's store (B-293).
     pub skip_install_trust: bool,
     /// The proxies whose `X-Forwarded-…` fields are believed.
     pub proxies: TrustedProxies,
-    /// The key sets among the keys of issuers, to be kept up to date.
-    pub key_sets: Vec<KeySetSource>,
     /// Time without an accepted byte after which a stalled reader is dropped; `None` never (B-213).
     pub dispatch_timeout: Option<Duration>,
     /// Window in which streams end at shutdown; zero ends all at once (B-1022).
     pub drain_timeout: Duration,
     /// What connections may hold.
     pub connections: ConnectionSettings,
-    /// What the site does with requests.
-    pub routes: Routes,
-    /// Whether requests are logged (`log`).
-    pub access_log: bool,
     /// What is logged.
     pub log: Levels,
 }
 
-impl Default for Settings {
-    /// The default of every option. Addresses and issuers, which every configuration has, are missing.
+impl Default for ProgramSettings {
     fn default() -> Self {
         Self {
-            configured_by: ConfiguredBy::default(),
-            hub: HubOptions::new(Issuers::default()),
-            transport: TransportSettings::History(HistorySettings::new("mercure.db".into())),
-            addresses: Vec::new(),
-            certificate: CertificateSettings::default(),
+            sni: SniSettings::default(),
             redirects: None,
             skip_install_trust: false,
             proxies: TrustedProxies::default(),
-            key_sets: Vec::new(),
             dispatch_timeout: Some(Duration::from_secs(5)),
             drain_timeout: Duration::from_secs(3),
             connections: ConnectionSettings::default(),
-            routes: Routes::default(),
-            access_log: false,
             log: Levels::default(),
         }
     }

@@ -4,6 +4,7 @@ mod arbitrary;
 mod connections;
 mod directives;
 mod errors;
+mod hubs;
 mod keys;
 mod limits;
 mod marks;
@@ -27,7 +28,11 @@ const KEYS: &[(&str, &str)] = &[
 
 /// The origins whose pages may read; empty if none are listed.
 fn cors_origins(settings: &Settings) -> Origins {
-    settings.hub.cors_origins.clone().unwrap_or_default()
+    settings.hubs[0]
+        .options
+        .cors_origins
+        .clone()
+        .unwrap_or_default()
 }
 
 fn try_load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, String> {

@@ -7,16 +7,7 @@ use crate::shown::show;
 use crate::suggestion::suggest;
 
 /// What can be left out without a difference to clients of the hub.
-const HARMLESS: &[&str] = &[
-    "key_type",
-    "log_append",
-    "metrics",
-    "ocsp_stapling",
-    "preferred_chains",
-    "renew_interval",
-    "tracing",
-    "vulcain",
-];
+const HARMLESS: &[&str] = &["log_append", "metrics", "tracing", "vulcain"];
 
 /// The error for a word that stands where only `supported` and `later` words may.
 pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]) -> Error {

@@ -7,6 +7,7 @@
 //! issuer signs tokens with a [`SigningKey`].
 
 mod algorithm;
+mod basis;
 mod cache;
 mod challenge;
 mod claims;
@@ -16,6 +17,7 @@ mod jwk;
 mod jws;
 mod key;
 mod key_error;
+mod key_identity;
 mod key_set;
 pub mod origin;
 mod pem;
@@ -39,6 +41,7 @@ pub use role::Role;
 pub use signing_key::SigningKey;
 pub use verify::{Access, Verifier};
 
+pub(crate) use self::basis::Basis;
 pub(crate) use self::challenge::Challenge;
 pub(crate) use self::presentation::{
     OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present,

@@ -16,5 +16,7 @@ pub(crate) mod laws;
 #[cfg(talaria_loom)]
 #[cfg(test)]
 mod models;
+pub(crate) mod permit;
 pub(crate) mod retry;
 pub(crate) mod router;
+pub(crate) mod seats;

@@ -8,6 +8,7 @@ pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod metadata;
 pub(crate) mod outflow;
+pub(crate) mod permits;
 pub(crate) mod publish;
 pub(crate) mod repeats;
 pub(crate) mod request;

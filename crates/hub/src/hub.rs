@@ -9,27 +9,22 @@ use axum::body::Body;
 use axum::routing::any;
 use http::header::ORIGIN;
 use http::{HeaderMap, Method, Request, Response};
-use talaria_protocol::{Generation, HUB_PATH};
+use talaria_protocol::HUB_PATH;
 use talaria_transport::{Health, Transport};
 
-use crate::access::{OLDER_COOKIE, Verifier, cookie_names};
 use crate::clock::Clock;
-use crate::engine::lane::LANE_POSITIONS;
 use crate::engine::retry::come_back;
-use crate::engine::router::Router;
 use crate::http::accept::{self, EventStream};
 use crate::http::body::discard;
 use crate::http::connection::Connection;
-use crate::http::cors::{self, Cors};
+use crate::http::cors;
 use crate::http::host::host_of;
-use crate::http::repeats::Repeats;
 use crate::http::request::Incoming;
 use crate::http::respond::{self, Refused};
 use crate::http::shared::Shared;
 use crate::http::{identity, metadata, publish, subscribe, subscriptions};
-use crate::limits::{Budgets, Used};
+use crate::limits::Used;
 use crate::options::HubOptions;
-use crate::presence::Reconciler;
 
 /// A Mercure hub; see [`Hub::builder`]. A clone is the same hub.
 #[derive(Clone)]
@@ -46,39 +41,12 @@ impl Hub {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let base = Arc::new(options.base.clone());
-        let head = transport.bounds().head;
-        let router = Arc::new(Router::new(
-            Arc::clone(transport.ring()),
-            Arc::clone(&base),
-            LANE_POSITIONS,
-            head,
-        ));
-        transport.start(Arc::clone(&router) as _);
-        let presence = options.subscriptions.then(|| {
-            let (transport, router) = (Arc::clone(&transport), Arc::clone(&router));
-            Reconciler::new(options.presence.clone(), transport, router)
-        });
-        Self(Arc::new(Shared {
-            verifier: Verifier::new(
-                options.issuers.clone(),
-                options.base.clone(),
-                options.limits.clone(),
-            )
-            .from_generation(options.rule.oldest())
-            .with_max_lifetime(options.max_token_lifetime),
-            cors: options.cors_origins.clone().map(Cors::new),
-            cookie_names: [false, true].map(|tls| all_cookie_names(&options, tls)),
-            base,
-            transport,
-            router,
-            drain: Arc::default(),
-            presence,
-            repeats: options.repeat_window.map(Repeats::new),
-            budgets: Budgets::new(&options.budgets),
-            clock,
-            options,
-        }))
+        Self(Arc::new(Shared::new(options, transport, clock)))
+    }
+
+    /// The same hub with other options; see [`Self::reconfigure`].
+    pub(crate) fn with_options(&self, options: HubOptions) -> Self {
+        Self(Arc::new(self.0.reconfigured(options)))
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -222,7 +190,7 @@ impl Hub {
             (metadata::PATH, &Method::GET | &Method::HEAD) => metadata::document(hub, parts),
             (metadata::PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
             (metadata::PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
-            (path, method) if hub.presence.is_some() && subscriptions::owns(path) => {
+            (path, method) if hub.presence().is_some() && subscriptions::owns(path) => {
                 match *method {
                     Method::GET | Method::HEAD => subscriptions::answer(hub, request).await,
                     Method::OPTIONS => Ok(respond::allowed(SUBSCRIPTIONS_METHODS)),
@@ -240,12 +208,4 @@ impl fmt::Debug for Hub {
             .field("options", &self.0.options)
             .finish_non_exhaustive()
     }
-}
-
-fn all_cookie_names(options: &HubOptions, tls: bool) -> Vec<String> {
-    let mut names = cookie_names(&options.cookie_name, tls);
-    if options.rule.oldest() == Generation::V0 {
-        names.push(OLDER_COOKIE.to_owned());
-    }
-    names
 }

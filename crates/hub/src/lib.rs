@@ -157,6 +157,7 @@ mod hub;
 pub mod limits;
 mod options;
 mod presence;
+mod reconfigure;
 mod rule;
 
 pub use talaria_protocol as protocol;

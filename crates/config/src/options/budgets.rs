@@ -35,7 +35,7 @@ pub(crate) const BUDGETS: &[Row] = &[
     total(
         "max_body_memory",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.body_memory.total).into(),
+        |draft| (&mut draft.hub.budgets.body_memory.total).into(),
         "Request bodies under way of all clients together, from their first byte until they are published; \
          those of requests without a token may have a quarter.",
     )
@@ -45,83 +45,83 @@ pub(crate) const BUDGETS: &[Row] = &[
     budget(
         "max_body_memory_per_address",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.body_memory.per_address).into(),
+        |draft| (&mut draft.hub.budgets.body_memory.per_address).into(),
         "Request bodies under way of one address.",
     ),
     budget(
         "max_body_memory_per_subject",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.body_memory.per_subject).into(),
+        |draft| (&mut draft.hub.budgets.body_memory.per_subject).into(),
         "Request bodies under way of one token subject.",
     ),
     total(
         "max_matcher_memory",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.matcher_memory.total).into(),
+        |draft| (&mut draft.hub.budgets.matcher_memory.total).into(),
         "Memory for the matchers and grants of all open streams together. Streams that select the same count \
          once.",
     ),
     budget(
         "max_matcher_memory_per_address",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.matcher_memory.per_address).into(),
+        |draft| (&mut draft.hub.budgets.matcher_memory.per_address).into(),
         "Memory for the matchers and grants of the open streams of one address.",
     ),
     budget(
         "max_matcher_memory_per_connection",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.matcher_memory.per_connection).into(),
+        |draft| (&mut draft.hub.budgets.matcher_memory.per_connection).into(),
         "Memory for the matchers and grants of the open streams of one connection.",
     ),
     budget(
         "max_matcher_memory_per_subject",
         SIZE,
-        |draft| (&mut draft.settings.hub.budgets.matcher_memory.per_subject).into(),
+        |draft| (&mut draft.hub.budgets.matcher_memory.per_subject).into(),
         "Memory for the matchers and grants of the open streams of one token subject.",
     ),
     total(
         "max_matcher_states",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.matcher_states.total).into(),
+        |draft| (&mut draft.hub.budgets.matcher_states.total).into(),
         "States of the patterns of all open streams together; an ordinary pattern has some tens. Streams that \
          select the same count once.",
     ),
     budget(
         "max_matcher_states_per_address",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.matcher_states.per_address).into(),
+        |draft| (&mut draft.hub.budgets.matcher_states.per_address).into(),
         "States of the patterns of the open streams of one address: what they cost a publish at worst.",
     ),
     budget(
         "max_matcher_states_per_connection",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.matcher_states.per_connection).into(),
+        |draft| (&mut draft.hub.budgets.matcher_states.per_connection).into(),
         "States of the patterns of the open streams of one connection.",
     ),
     budget(
         "max_matcher_states_per_subject",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.matcher_states.per_subject).into(),
+        |draft| (&mut draft.hub.budgets.matcher_states.per_subject).into(),
         "States of the patterns of the open streams of one token subject.",
     ),
     total(
         "max_streams",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.streams.total).into(),
+        |draft| (&mut draft.hub.budgets.streams.total).into(),
         "Open streams of all clients together. Beyond it, and beyond every bound of this section, a request is \
          answered 429.",
     ),
     budget(
         "max_streams_per_address",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.streams.per_address).into(),
+        |draft| (&mut draft.hub.budgets.streams.per_address).into(),
         "Open streams of one address, of IPv6 a network of 64 bits. Behind a proxy that `trusted_proxies` \
          does not name, all clients have its address.",
     ),
     budget(
         "max_streams_per_subject",
         COUNT,
-        |draft| (&mut draft.settings.hub.budgets.streams.per_subject).into(),
+        |draft| (&mut draft.hub.budgets.streams.per_subject).into(),
         "Open streams of one token subject: `iss` and `sub`, without a `sub` the token itself.",
     ),
 ];

@@ -101,7 +101,7 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "subscription_events_per_request",
         Form::size(EVENT_BYTES, u64::MAX),
-        |draft| (&mut draft.settings.hub.presence.bytes_per_request).into(),
+        |draft| (&mut draft.hub.presence.bytes_per_request).into(),
         "With `subscriptions`: the maximum number of bytes of all subscription events of one subscription \
          request, its ends and the payload in each included. A request with more is answered with 400. \
          There is room for 256 matchers of 200 bytes, or of 20 and a payload of 500 in the token.",
@@ -109,7 +109,7 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "subscription_events_per_second",
         Form::SIZE,
-        |draft| (&mut draft.settings.hub.presence.bytes_per_second).into(),
+        |draft| (&mut draft.hub.presence.bytes_per_second).into(),
         "With `subscriptions`: the bytes of subscription events in a second for one client (the \
          subject of its token, else its address), after sixteen seconds' worth at once. What exceeds \
          it is announced later, or never if it has ended by then; `0` sets no bound.",
@@ -123,7 +123,7 @@ pub(crate) const HUB: &[Row] = &[
          are left out.",
     )
     .preset(Preset::Shown(|| {
-        switches::shown(Draft::default().settings.hub.subscriptions)
+        switches::shown(Draft::default().hub.subscriptions)
     })),
     Row::hub(
         "playground",
@@ -162,7 +162,7 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "max_token_lifetime",
         Form::DURATION,
-        |draft| (&mut draft.settings.hub.max_token_lifetime).into(),
+        |draft| (&mut draft.hub.max_token_lifetime).into(),
         "How long a token may live, from its `iat` (or the present, if it has none, or one more than a minute ahead) to its `exp`; a longer \
          one is refused, and so is one of Mercure 0.x without `exp`. 0 for any time.",
     )
@@ -170,7 +170,7 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "repeat_window",
         Form::DURATION,
-        |draft| (&mut draft.settings.hub.repeat_window).into(),
+        |draft| (&mut draft.hub.repeat_window).into(),
         "How long a publish with the same `id` by the same token subject (`sub`) is answered with that id \
          and not stored again, so that a publisher may repeat what was never answered.",
     )
@@ -182,7 +182,14 @@ pub(crate) const HUB: &[Row] = &[
         "The transport as a URL, as in older files; deprecated, use `transport`.",
     )
     .said("none"),
-    Row::directive("name", "<label>", switches::name, NO_EFFECT),
+    Row::directive(
+        "name",
+        "<label>",
+        switches::name,
+        "The hub's name where a program has several. Hubs of one name share their updates and subscribers; \
+         hubs of different names need stores of their own.",
+    )
+    .said("none"),
     Row::directive("ui", "", switches::user_interface, NO_PAGES),
     Row::directive("demo", "", switches::user_interface, NO_PAGES),
     Row::directive("debugger", "", switches::user_interface, NO_PAGES),
@@ -201,7 +208,7 @@ pub(crate) const HUB: &[Row] = &[
         "Lets subscribers in without a token; they receive public updates only.",
     )
     .preset(Preset::Shown(|| {
-        switches::shown(Draft::default().settings.hub.anonymous)
+        switches::shown(Draft::default().hub.anonymous)
     })),
     Row::directive(
         "cookie_name",
@@ -211,7 +218,7 @@ pub(crate) const HUB: &[Row] = &[
          without the `__Secure-` prefix.",
     )
     .preset(Preset::Shown(|| {
-        format!("`{}`", Draft::default().settings.hub.cookie_name)
+        format!("`{}`", Draft::default().hub.cookie_name)
     })),
     Row::directive(
         "resource_identifier",
@@ -223,26 +230,26 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "heartbeat",
         Form::DURATION,
-        |draft| (&mut draft.settings.hub.heartbeat).into(),
+        |draft| (&mut draft.hub.heartbeat).into(),
         "Silence on a stream after which a comment is sent; `0s` never.",
     ),
     Row::hub(
         "write_timeout",
         Form::DURATION,
-        |draft| (&mut draft.settings.hub.write_timeout).into(),
+        |draft| (&mut draft.hub.write_timeout).into(),
         "Age at which a stream is ended, give or take a jitter, so that its client reconnects; \
          `0s` never.",
     ),
     Row::hub(
         "dispatch_timeout",
         Form::DURATION,
-        |draft| (&mut draft.settings.dispatch_timeout).into(),
+        |draft| (&mut draft.program.dispatch_timeout).into(),
         "Time without progress after which a reader that does not read is dropped; `0s` never.",
     ),
     Row::hub(
         "drain_timeout",
         Form::DURATION,
-        |draft| (&mut draft.settings.drain_timeout).into(),
+        |draft| (&mut draft.program.drain_timeout).into(),
         "At shutdown each stream ends at a random moment of this window; `0s` ends all at once.",
     ),
     Row::directive(
@@ -252,19 +259,19 @@ pub(crate) const HUB: &[Row] = &[
         "Largest body of a request; a larger one is answered 413. `0` leaves a bound of 10 MiB.",
     )
     .preset(Preset::Shown(|| {
-        shown_size(Draft::default().settings.hub.max_request_body_size as u64)
+        shown_size(Draft::default().hub.max_request_body_size as u64)
     })),
     Row::hub(
         "max_anonymous_body_size",
         Form::size(1, u64::MAX).or_off(),
-        |draft| (&mut draft.settings.hub.max_anonymous_body_size).into(),
+        |draft| (&mut draft.hub.max_anonymous_body_size).into(),
         "Largest body of a `QUERY` without a token, whatever `max_request_body_size` says; a larger one is \
          answered 413.",
     ),
     Row::hub(
         "max_connections",
         Form::count(10, CONNECTIONS).or_off(),
-        |draft| (&mut draft.settings.connections.most).into(),
+        |draft| (&mut draft.program.connections.most).into(),
         "Open connections in all; the last fifth is for addresses that have few. At the limit idle \
          connections are closed for new ones; without any, a new one is answered 503, but for `/healthz`.",
     )
@@ -272,14 +279,14 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "max_connections_per_address",
         Form::count(1, CONNECTIONS).or_off(),
-        |draft| (&mut draft.settings.connections.most_of_address).into(),
+        |draft| (&mut draft.program.connections.most_of_address).into(),
         "Open connections of one address (IPv6: one /64), but those of `trusted_proxies`.",
     )
     .none("off"),
     Row::hub(
         "max_handshakes",
         Form::count(10, CONNECTIONS).or_off(),
-        |draft| Slot::Derived(&mut draft.settings.connections.handshakes),
+        |draft| Slot::Derived(&mut draft.program.connections.handshakes),
         "TLS handshakes under way in all; the last fifth is for addresses that have few. Further \
          connections are closed.",
     )
@@ -287,34 +294,34 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "max_streams_per_connection",
         Form::count(1, STREAMS),
-        |draft| (&mut draft.settings.connections.streams).into(),
+        |draft| (&mut draft.program.connections.streams).into(),
         "The maximum number of requests and streams of one HTTP/2 connection at a time. The hub announces the \
          limit; further requests wait.",
     ),
     Row::hub(
         "header_timeout",
         HEAD_TIMES,
-        |draft| (&mut draft.settings.connections.head.timeout).into(),
+        |draft| (&mut draft.program.connections.head.timeout).into(),
         "How long a TLS handshake, the first request's head, and any head once it has begun may take; \
          a head that takes longer is answered 408.",
     ),
     Row::hub(
         "max_header_size",
         Form::size(LEAST_HEAD_BYTES, 16 << 20),
-        |draft| (&mut draft.settings.connections.head.bytes).into(),
+        |draft| (&mut draft.program.connections.head.bytes).into(),
         "Largest head of a request, with its target; a larger one is answered 431.",
     ),
     Row::hub(
         "max_header_fields",
         Form::count(1, FIELDS),
-        |draft| (&mut draft.settings.connections.head.fields).into(),
+        |draft| (&mut draft.program.connections.head.fields).into(),
         "Header fields of a request, 1,000 at most; more are answered 431. The lines into which HTTP/2 splits `Cookie` \
          count as one.",
     ),
     Row::hub(
         "max_header_memory",
         Form::size(HEAD_MEMORY, u64::MAX).or_off(),
-        |draft| (&mut draft.settings.connections.head_memory).into(),
+        |draft| (&mut draft.program.connections.head_memory).into(),
         "Memory of all heads of which the rest has not come, and of large heads of requests under way; \
          the last fifth is for addresses that have few. Beyond it, 503.",
     ),
@@ -352,20 +359,20 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "matchers_per_request",
         Form::COUNT,
-        |draft| (&mut draft.settings.hub.limits.matchers).into(),
+        |draft| (&mut draft.hub.limits.matchers).into(),
         "The maximum number of matchers in one subscription. A request with more is answered with 400.",
     ),
     Row::hub(
         "details_per_token",
         Form::COUNT,
-        |draft| (&mut draft.settings.hub.limits.details).into(),
+        |draft| (&mut draft.hub.limits.details).into(),
         "The maximum number of Mercure entries in one token's `authorization_details`. A token with more is \
          answered with 401.",
     ),
     Row::hub(
         "topics_per_token",
         Form::COUNT,
-        |draft| (&mut draft.settings.hub.limits.granted_topics).into(),
+        |draft| (&mut draft.hub.limits.granted_topics).into(),
         "The maximum number of topics over all Mercure entries of one token. A token with more is answered \
          with 401.",
     ),

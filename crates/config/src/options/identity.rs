@@ -36,7 +36,7 @@ pub(crate) fn public_urls(draft: &mut Draft, line: &Line, _: Environment<'_>) ->
     for word in urls(line)? {
         origins.push(absolute(&word)?.origin().ascii_serialization());
     }
-    draft.settings.hub.public_origins = origins;
+    draft.hub.public_origins = origins;
     Ok(())
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn trusted_proxies(draft: &mut Draft, line: &Line, _: Environment<'_>
         [source, ranges @ ..] if source.text == "static" => ranges,
         ranges => ranges,
     };
-    draft.settings.proxies = global::proxies(line, ranges)?;
+    draft.program.proxies = global::proxies(line, ranges)?;
     Ok(())
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn accepted_audiences(draft: &mut Draft, line: &Line, _: Environment<
     for word in &words {
         absolute(word)?;
     }
-    draft.settings.hub.accepted_audiences = words.into_iter().map(|word| word.text).collect();
+    draft.hub.accepted_audiences = words.into_iter().map(|word| word.text).collect();
     Ok(())
 }
 
@@ -99,14 +99,14 @@ pub(crate) fn resource_identifier(draft: &mut Draft, line: &Line, _: Environment
              put a proxy that does TLS in front and write its https URL here and in `aud`"
         )));
     }
-    draft.settings.hub.resource_identifier = Some(word.text.clone());
+    draft.hub.resource_identifier = Some(word.text.clone());
     Ok(())
 }
 
 /// `cors_origins` (B-207).
 pub(crate) fn cors_origins(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let origins = origins::readable(&items(line, "at least one origin")?)?;
-    draft.settings.hub.cors_origins = Some(origins);
+    draft.hub.cors_origins = Some(origins);
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn cors_origins_variable(
 ) -> Done {
     let items = list::items(name, &lexer::words_of_variable(name, text)?)?;
     if !items.is_empty() {
-        draft.settings.hub.cors_origins = Some(origins::readable(&items)?);
+        draft.hub.cors_origins = Some(origins::readable(&items)?);
         draft.mark_written("cors_origins");
     }
     Ok(())
@@ -128,7 +128,7 @@ pub(crate) fn cors_origins_variable(
 /// `publish_origins` (B-206).
 pub(crate) fn publish_origins(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
     let items = items(line, "at least one origin")?;
-    draft.settings.hub.publish_origins = origins::publishing(&items)?;
+    draft.hub.publish_origins = origins::publishing(&items)?;
     Ok(())
 }
 
@@ -141,6 +141,6 @@ pub(crate) fn cookie_name(draft: &mut Draft, line: &Line, _: Environment<'_>) ->
             .error(format!("{} is not a cookie name", show(&word.text)))
             .remedy("use letters, digits, `-` and `_`"));
     }
-    draft.settings.hub.cookie_name.clone_from(&word.text);
+    draft.hub.cookie_name.clone_from(&word.text);
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(crate) fn subscriptions(
     _: Environment<'_>,
 ) -> Result<(), Error> {
     line.without_block()?.at_most(1, "token_holders")?;
-    let hub = &mut draft.settings.hub;
+    let hub = &mut draft.hub;
     hub.presence.token_holders_only = match line.args.first() {
         None => false,
         Some(word) if word.text == "token_holders" => true,

@@ -37,7 +37,7 @@ pub(crate) fn max_request_body_size(
     _: Environment<'_>,
 ) -> Result<(), Error> {
     let size = value::size(line.without_block()?.one("a size")?)?;
-    draft.settings.hub.max_request_body_size = match size {
+    draft.hub.max_request_body_size = match size {
         0 => UNBOUNDED_BODY,
         _ => usize::try_from(size).unwrap_or(usize::MAX),
     };

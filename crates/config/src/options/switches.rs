@@ -39,7 +39,7 @@ pub(crate) fn anonymous(draft: &mut Draft, line: &Line, _: Environment<'_>) -> D
                 .remedy("write `anonymous` alone to let subscribers in without a token"));
         }
     };
-    draft.settings.hub.anonymous = on;
+    draft.hub.anonymous = on;
     Ok(())
 }
 
@@ -54,10 +54,15 @@ pub(crate) fn user_interface(draft: &mut Draft, line: &Line, _: Environment<'_>)
     Ok(())
 }
 
-/// `name`, which tells the hubs of one process apart where there are several (B-201).
+/// `name`, which tells the hubs of one program apart where there are several (B-1021).
 pub(crate) fn name(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    line.without_block()?.one("a name")?;
-    without_effect(draft, line);
+    let word = line.without_block()?.one("a name")?;
+    if word.text.is_empty() {
+        return Err(word
+            .error("the name is empty")
+            .remedy("write for example: name main"));
+    }
+    draft.name = Some(word.text.clone());
     Ok(())
 }
 

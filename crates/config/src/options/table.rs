@@ -47,7 +47,20 @@ pub(crate) fn apply(
             continue;
         };
         draft.mark_written(row.name);
-        if let Err(error) = setter.apply(draft, line, environment, &row.default()) {
+        let program = draft
+            .taken
+            .contains(row.name)
+            .then(|| draft.program.clone());
+        let applied = setter.apply(draft, line, environment, &row.default());
+        let is_other = program.is_some_and(|program| program != draft.program);
+        let applied = applied.and(match is_other {
+            true => Err(line.name.error(format!(
+                "`{}` is for the whole program, and the `mercure` block of another site has another value",
+                row.name
+            )).remedy("write it in one of them, or the same in both")),
+            false => Ok(()),
+        });
+        if let Err(error) = applied {
             is_in_key |= row.name.contains("jwt");
             errors.push(error);
             continue;

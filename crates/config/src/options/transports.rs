@@ -194,6 +194,6 @@ pub(crate) fn transport(
 /// Makes a transport that of the hub.
 pub(crate) fn take_over(draft: &mut Draft, storage: Storage) {
     draft.mark_written("transport");
-    draft.settings.hub.unknown_cursor = storage.unknown_cursor;
-    draft.settings.transport = storage.finish(&mut draft.notices);
+    draft.hub.unknown_cursor = storage.unknown_cursor;
+    draft.transport = storage.finish(&mut draft.notices);
 }

@@ -10,13 +10,30 @@ use crate::settings::template::Template;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Routes(pub Vec<Route>);
 
-impl Default for Routes {
-    /// Only the hub.
-    fn default() -> Self {
+impl Routes {
+    /// Only the hub at this place among those of the program.
+    pub fn of_hub(hub: usize) -> Self {
         Self(vec![Route {
             condition: Condition::Any,
-            action: Action::Hub,
+            action: Action::Hub(hub),
         }])
+    }
+
+    /// The places of the hubs that are asked.
+    pub fn hubs(&self) -> Vec<usize> {
+        let mut hubs = Vec::new();
+        collect_hubs(&self.0, &mut hubs);
+        hubs
+    }
+}
+
+fn collect_hubs(routes: &[Route], hubs: &mut Vec<usize>) {
+    for route in routes {
+        match &route.action {
+            Action::Hub(hub) => hubs.push(*hub),
+            Action::Group { routes, .. } => collect_hubs(routes, hubs),
+            _ => {}
+        }
     }
 }
 
@@ -32,8 +49,8 @@ pub struct Route {
 /// What a directive does. Those that give no answer let the request go on to the next one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// The hub answers what belongs to it (B-084).
-    Hub,
+    /// The hub at this place among those of the program answers what belongs to it (B-084).
+    Hub(usize),
     /// A fixed answer.
     Respond {
         /// The status code.

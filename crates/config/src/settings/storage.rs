@@ -30,7 +30,40 @@ pub struct HistorySettings {
     pub options: HistoryOptions,
 }
 
+impl TransportSettings {
+    /// Whether both keep the same updates in the same way. The clocks of histories do not count.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::History(one), Self::History(other)) => one.is_same(other),
+            (Self::Memory(one), Self::Memory(other)) | (Self::Local(one), Self::Local(other)) => {
+                one == other
+            }
+            _ => false,
+        }
+    }
+
+    /// The directory that it alone may use, if it has one.
+    pub fn directory(&self) -> Option<PathBuf> {
+        match self {
+            Self::History(history) => Some(directory_of(&history.path)),
+            Self::Memory(_) | Self::Local(_) => None,
+        }
+    }
+}
+
 impl HistorySettings {
+    fn is_same(&self, other: &Self) -> bool {
+        let (one, others) = (&self.options, &other.options);
+        self.path == other.path
+            && self.bucket_name == other.bucket_name
+            && one.size == others.size
+            && one.max_bytes == others.max_bytes
+            && one.max_age == others.max_age
+            && one.events == others.events
+            && one.sync == others.sync
+            && one.ring_bytes == others.ring_bytes
+    }
+
     /// The history beside this database, with every option at its default.
     pub fn new(path: PathBuf) -> Self {
         Self {

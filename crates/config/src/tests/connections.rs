@@ -24,8 +24,8 @@ fn every_bound_of_connections_takes_effect() {
         },
         head_memory: 1024 * 1024,
     };
-    assert_eq!(settings.connections, expected);
-    assert_eq!(settings.hub.max_anonymous_body_size, 1024);
+    assert_eq!(settings.program.connections, expected);
+    assert_eq!(settings.hubs[0].options.max_anonymous_body_size, 1024);
     for (wrong, remedy) in [
         ("max_connections 9", "digits"),
         ("max_connections", "a number"),
@@ -65,10 +65,10 @@ fn bounds_of_connections_may_be_off() {
          max_connections_per_address off\nmax_handshakes off\nmax_header_memory off\n\
          max_anonymous_body_size off\n",
     );
-    let connections = settings.connections;
+    let connections = settings.program.connections;
     assert_eq!(connections.most, None);
     assert_eq!(connections.most_of_address, None);
     assert!(connections.handshakes >= Some(1_000_000));
     assert_eq!(connections.head_memory, u64::MAX);
-    assert_eq!(settings.hub.max_anonymous_body_size, usize::MAX);
+    assert_eq!(settings.hubs[0].options.max_anonymous_body_size, usize::MAX);
 }

@@ -16,29 +16,49 @@ fn defaults() {
     let loaded = with("").unwrap();
     assert_eq!(loaded.notices, []);
     let settings = loaded.settings;
-    assert!(!settings.hub.anonymous);
-    assert_eq!(settings.hub.cookie_name, "__Secure-mercure_access_token");
-    assert_eq!(settings.hub.resource_identifier, None);
-    assert_eq!(settings.hub.heartbeat, Some(Duration::from_secs(40)));
-    assert_eq!(settings.hub.write_timeout, Some(Duration::from_secs(600)));
-    assert_eq!(settings.dispatch_timeout, Some(Duration::from_secs(5)));
-    assert_eq!(settings.drain_timeout, Duration::from_secs(3));
-    assert_eq!(settings.hub.rule, Rule::Classic);
+    assert!(!settings.hubs[0].options.anonymous);
+    assert_eq!(
+        settings.hubs[0].options.cookie_name,
+        "__Secure-mercure_access_token"
+    );
+    assert_eq!(settings.hubs[0].options.resource_identifier, None);
+    assert_eq!(
+        settings.hubs[0].options.heartbeat,
+        Some(Duration::from_secs(40))
+    );
+    assert_eq!(
+        settings.hubs[0].options.write_timeout,
+        Some(Duration::from_secs(600))
+    );
+    assert_eq!(
+        settings.program.dispatch_timeout,
+        Some(Duration::from_secs(5))
+    );
+    assert_eq!(settings.program.drain_timeout, Duration::from_secs(3));
+    assert_eq!(settings.hubs[0].options.rule, Rule::Classic);
     // Clients of 0.x may send as much (B-475).
-    assert_eq!(settings.hub.max_request_body_size, 10 * 1024 * 1024);
-    assert_eq!(settings.hub.max_anonymous_body_size, 256 * 1024);
-    assert_eq!(settings.connections, ConnectionSettings::default());
-    let TransportSettings::History(history) = &settings.transport else {
-        panic!("{:?} is not a history", settings.transport);
+    assert_eq!(
+        settings.hubs[0].options.max_request_body_size,
+        10 * 1024 * 1024
+    );
+    assert_eq!(settings.hubs[0].options.max_anonymous_body_size, 256 * 1024);
+    assert_eq!(settings.program.connections, ConnectionSettings::default());
+    let TransportSettings::History(history) = &settings.stores[0] else {
+        panic!("{:?} is not a history", settings.stores[0]);
     };
     assert_eq!(history.path, default_path(&|_| None));
     let default = HistorySettings::new(history.path.clone());
     assert_eq!(format!("{history:?}"), format!("{default:?}"));
-    assert_eq!(settings.hub.unknown_cursor, UnknownCursor::Live);
-    assert!(cors_origins(&settings).is_empty() && settings.hub.publish_origins.is_empty());
-    assert_eq!(settings.hub.limits, talaria_protocol::Limits::default());
-    let issuers: Vec<_> = settings
-        .hub
+    assert_eq!(settings.hubs[0].options.unknown_cursor, UnknownCursor::Live);
+    assert!(
+        cors_origins(&settings).is_empty() && settings.hubs[0].options.publish_origins.is_empty()
+    );
+    assert_eq!(
+        settings.hubs[0].options.limits,
+        talaria_protocol::Limits::default()
+    );
+    let issuers: Vec<_> = settings.hubs[0]
+        .options
         .issuers
         .iter()
         .map(|issuer| issuer.identifier.as_str())
@@ -55,32 +75,46 @@ fn every_directive_takes_effect() {
          cors_origins https://a.example https://b.example\npublish_origins https://*.c.example\n\
          matchers_per_request 7\ndetails_per_token 8\ntopics_per_token 9\n",
     );
-    assert!(settings.hub.anonymous);
-    assert_eq!(settings.hub.cookie_name, "sid");
+    assert!(settings.hubs[0].options.anonymous);
+    assert_eq!(settings.hubs[0].options.cookie_name, "sid");
     assert_eq!(
-        settings.hub.base.url().as_str(),
+        settings.hubs[0].options.base.url().as_str(),
         "https://hub.example/.well-known/mercure"
     );
     assert_eq!(
-        (settings.hub.heartbeat, settings.dispatch_timeout),
+        (
+            settings.hubs[0].options.heartbeat,
+            settings.program.dispatch_timeout
+        ),
         (None, None)
     );
-    assert_eq!(settings.hub.write_timeout, Some(Duration::from_secs(90)));
-    assert_eq!(settings.drain_timeout, Duration::ZERO);
-    assert_eq!(settings.hub.max_request_body_size, 2 * 1024 * 1024);
+    assert_eq!(
+        settings.hubs[0].options.write_timeout,
+        Some(Duration::from_secs(90))
+    );
+    assert_eq!(settings.program.drain_timeout, Duration::ZERO);
+    assert_eq!(
+        settings.hubs[0].options.max_request_body_size,
+        2 * 1024 * 1024
+    );
     let mut memory = MemoryOptions::default();
     memory.size = Some(5);
     memory.max_bytes = 1024 * 1024;
     assert!(
-        matches!(&settings.transport, TransportSettings::Memory(options) if *options == memory)
+        matches!(&settings.stores[0], TransportSettings::Memory(options) if *options == memory)
     );
-    assert_eq!(settings.hub.unknown_cursor, UnknownCursor::Live);
+    assert_eq!(settings.hubs[0].options.unknown_cursor, UnknownCursor::Live);
     assert!(cors_origins(&settings).allows("https://b.example"));
-    assert!(settings.hub.publish_origins.allows("https://x.c.example"));
+    assert!(
+        settings.hubs[0]
+            .options
+            .publish_origins
+            .allows("https://x.c.example")
+    );
     let limits = (
-        settings.hub.limits.matchers,
-        settings.hub.limits.details,
-        settings.hub.limits.granted_topics,
+        settings.hubs[0].options.limits.matchers,
+        settings.hubs[0].options.limits.details,
+        settings.hubs[0].options.limits.granted_topics,
     );
     assert_eq!(limits, (7, 8, 9));
 }
@@ -93,12 +127,18 @@ fn repeated_directives_replace() {
          transport memory\ntransport local\nmax_request_body_size 0",
     );
     assert!(!cors_origins(&settings).allows("https://a.example"));
-    assert_eq!(settings.hub.heartbeat, Some(Duration::from_secs(2)));
+    assert_eq!(
+        settings.hubs[0].options.heartbeat,
+        Some(Duration::from_secs(2))
+    );
     assert!(matches!(
-        settings.transport,
+        settings.stores[0],
         TransportSettings::Local { .. }
     ));
-    assert_eq!(settings.hub.max_request_body_size, 10 * 1024 * 1024);
+    assert_eq!(
+        settings.hubs[0].options.max_request_body_size,
+        10 * 1024 * 1024
+    );
 }
 
 /// Arguments of `anonymous` mean what they say, with a warning (B-1030).
@@ -113,13 +153,13 @@ fn anonymous_forms() {
         ("on", true),
     ] {
         let loaded = with(&format!("anonymous {form}")).unwrap();
-        assert_eq!(loaded.settings.hub.anonymous, on, "{form}");
+        assert_eq!(loaded.settings.hubs[0].options.anonymous, on, "{form}");
         assert_eq!(loaded.notices.len(), 1);
         assert_eq!(loaded.notices[0].level, Level::Warning);
     }
     for form in ["anonymous", "anonymous \"\""] {
         let loaded = with(form).unwrap();
-        assert!(loaded.settings.hub.anonymous && loaded.notices.is_empty());
+        assert!(loaded.settings.hubs[0].options.anonymous && loaded.notices.is_empty());
     }
     assert!(
         with("anonymous maybe")
@@ -255,7 +295,10 @@ fn the_rule_follows_from_what_is_named() {
         let text = directives.join("\n");
         let extra: &[(&str, &str)] = &[("MERCURE_EXTRA_DIRECTIVES", &text)];
         let loaded = try_load(None, &[KEYS, variables, extra].concat()).unwrap();
-        assert_eq!(loaded.settings.hub.rule, *rule, "{text} {variables:?}");
+        assert_eq!(
+            loaded.settings.hubs[0].options.rule, *rule,
+            "{text} {variables:?}"
+        );
     }
     let file = |lines: &[&str]| {
         let block = format!(
@@ -264,9 +307,12 @@ fn the_rule_follows_from_what_is_named() {
         );
         try_load(Some(&block), &[])
     };
-    assert_eq!(file(&[OLDER]).unwrap().settings.hub.rule, Rule::Classic);
     assert_eq!(
-        file(&[OLDER, SEVEN]).unwrap().settings.hub.rule,
+        file(&[OLDER]).unwrap().settings.hubs[0].options.rule,
+        Rule::Classic
+    );
+    assert_eq!(
+        file(&[OLDER, SEVEN]).unwrap().settings.hubs[0].options.rule,
         Rule::Classic
     );
     let error = file(&[OLDER, ISSUER]).unwrap_err();
@@ -284,8 +330,12 @@ fn global_options_are_read_or_refused() {
         ":80\nmercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
     for (options, expected) in [
         (
-            "email a@example.com",
-            "Caddyfile:2:1: the global option `email` is not supported yet",
+            "grace_period 5s",
+            "Caddyfile:2:1: the global option `grace_period` is not supported yet",
+        ),
+        (
+            "acme_dns cloudflare",
+            "Caddyfile:2:1: certificates by the DNS",
         ),
         ("debgu", "did you mean `debug`?"),
         ("debug on", "takes no argument"),
@@ -293,7 +343,7 @@ fn global_options_are_read_or_refused() {
         ("admin :2019", "the admin listener is not supported yet"),
         ("log {\n levle x\n}", "did you mean `level`?"),
         ("servers {\n protocols h4\n}", "`h4` is not a protocol"),
-        ("auto_https off", "auto_https `off` is not supported"),
+        ("auto_https none", "auto_https `none` is unknown"),
         ("http_port 70000", "not a port up to 65535"),
         ("servers :80 {\n}", "`servers` of one listener"),
         ("servers {\n timeouts\n}", "`timeouts` is not supported yet"),
@@ -315,14 +365,11 @@ fn global_options_are_read_or_refused() {
         ("SERVER_NAME", "localhost, http://hub.example"),
     ];
     let settings = try_load(None, &[KEYS, extra].concat()).unwrap().settings;
-    let ports: Vec<_> = settings
-        .addresses
-        .iter()
-        .map(|address| (address.port, address.tls))
-        .collect();
+    let addresses = settings.sites[0].addresses.iter();
+    let ports: Vec<_> = addresses.map(|one| (one.port, one.tls)).collect();
     assert_eq!(ports, [(8443, true), (8080, false)]);
-    assert_eq!(settings.redirects, Some(8080));
-    assert!(settings.skip_install_trust && !settings.proxies.is_empty());
+    assert_eq!(settings.program.redirects, Some(8080));
+    assert!(settings.program.skip_install_trust && !settings.program.proxies.is_empty());
 }
 
 /// Each entry of `cors_origins` that lets pages in without their cookies is named, once.

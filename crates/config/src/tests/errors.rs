@@ -124,8 +124,11 @@ fn snippets_and_heredocs_configure_a_hub() {
 }
 ";
     let loaded = try_load(Some(source), &[]).unwrap();
-    assert_eq!(loaded.settings.hub.heartbeat.unwrap().as_secs(), 7);
-    assert_eq!(loaded.settings.hub.issuers.iter().count(), 1);
+    assert_eq!(
+        loaded.settings.hubs[0].options.heartbeat.unwrap().as_secs(),
+        7
+    );
+    assert_eq!(loaded.settings.hubs[0].options.issuers.iter().count(), 1);
     let error = try_load(Some(&source.replace("7s", "7parsecs")), &[]).unwrap_err();
     assert!(
         error.starts_with("Caddyfile:9:16: ") && !error.contains("secret"),

@@ -141,12 +141,12 @@ fn a_playground_lends_its_issuer_a_key() {
         try_load(Some(file), &[&directives[..], more].concat())
     };
     let loaded = load("playground", &[]).unwrap();
-    let issuers = loaded.settings.hub.issuers;
+    let issuers = &loaded.settings.hubs[0].options.issuers;
     let issuer = issuers.get("https://localhost").unwrap();
     assert!(issuer.publisher.is_some() && issuer.subscriber.is_some());
 
     let loaded = load("playground", &[("P", SECRET)]).unwrap();
-    let issuers = loaded.settings.hub.issuers;
+    let issuers = &loaded.settings.hubs[0].options.issuers;
     let issuer = issuers.get("https://localhost").unwrap();
     assert!(issuer.publisher.is_some() && issuer.subscriber.is_none());
 

@@ -7,14 +7,18 @@ use super::{settings, texts, with};
 /// What `bound` finds after each of these lines.
 fn each(bound: fn(&BudgetOptions) -> Option<u64>, lines: &[(&str, Option<u64>)]) {
     for (line, expected) in lines {
-        assert_eq!(bound(&settings(line).hub.budgets), *expected, "{line}");
+        assert_eq!(
+            bound(&settings(line).hubs[0].options.budgets),
+            *expected,
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn every_bound_of_streams_can_be_set_and_switched_off() {
     let default = BudgetOptions::default();
-    assert_eq!(settings("").hub.budgets, default);
+    assert_eq!(settings("").hubs[0].options.budgets, default);
     each(
         |budgets| budgets.streams.total,
         &[
@@ -134,7 +138,10 @@ fn the_largest_body_finds_room() {
     let of = |directives: &str| {
         let loaded = with(directives).unwrap();
         let said = texts(&loaded).join("\n");
-        (loaded.settings.hub.budgets.body_memory.total, said)
+        (
+            loaded.settings.hubs[0].options.budgets.body_memory.total,
+            said,
+        )
     };
     assert_eq!(
         of("max_request_body_size 100MiB"),

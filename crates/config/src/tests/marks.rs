@@ -18,11 +18,17 @@ fn an_issuer_may_hold_any_mark() {
     ] {
         let block =
             format!("anonymous\n issuer \"{name}\" {{\n publisher {{\n jwt \"SECRET\"\n }}\n }}");
-        let issuers = file(&block, &[]).unwrap().settings.hub.issuers;
+        let issuers = file(&block, &[]).unwrap().settings.hubs[0]
+            .options
+            .issuers
+            .clone();
         assert!(issuers.get(name).is_some(), "{name}");
         let named = format!("\"{name}\"");
         let variables = [KEYS, &[("MERCURE_TRUSTED_ISSUERS", &named)]].concat();
-        let issuers = try_load(None, &variables).unwrap().settings.hub.issuers;
+        let issuers = try_load(None, &variables).unwrap().settings.hubs[0]
+            .options
+            .issuers
+            .clone();
         assert!(issuers.get(name).is_some(), "{name}");
     }
     let url = "https://a.example/realms/(x)/{y}";
@@ -30,9 +36,12 @@ fn an_issuer_may_hold_any_mark() {
         "resource_identifier {url}\naccepted_audiences {url} {url}z"
     ));
     let settings = loaded.unwrap().settings;
-    assert_eq!(settings.hub.resource_identifier.as_deref(), Some(url));
     assert_eq!(
-        settings.hub.accepted_audiences,
+        settings.hubs[0].options.resource_identifier.as_deref(),
+        Some(url)
+    );
+    assert_eq!(
+        settings.hubs[0].options.accepted_audiences,
         [url.to_owned(), format!("{url}z")]
     );
 }
@@ -41,12 +50,15 @@ fn an_issuer_may_hold_any_mark() {
 #[test]
 fn a_quoted_name_is_the_name() {
     for written in ["\"anonymous\"", "`anonymous`", "\"anonymous\" on"] {
-        assert!(with(written).unwrap().settings.hub.anonymous, "{written}");
+        assert!(
+            with(written).unwrap().settings.hubs[0].options.anonymous,
+            "{written}"
+        );
     }
     let quoted = "`:80` {\n \"bind\" 127.0.0.1\n `mercure` {\n \"anonymous\"\n }\n}";
     let loaded = try_load(Some(quoted), &KEYS[1..]).unwrap();
-    assert!(loaded.settings.hub.anonymous);
-    assert_eq!(loaded.settings.addresses[0].bind.len(), 1);
+    assert!(loaded.settings.hubs[0].options.anonymous);
+    assert_eq!(loaded.settings.sites[0].addresses[0].bind.len(), 1);
 }
 
 /// A remedy shows a valid value; if the intended one is unknown, there is no remedy.
@@ -163,7 +175,7 @@ fn proxies_in_the_forms_of_others() {
         "trusted_proxies ::1, fe80::/10",
         "trusted_proxies static ::1 fe80::/10",
     ] {
-        let proxies = with(written).unwrap().settings.proxies;
+        let proxies = with(written).unwrap().settings.program.proxies;
         assert_eq!(proxies.to_string(), "::1/128 fe80::/10", "{written}");
     }
     assert!(with("trusted_proxies static private_ranges").is_ok());

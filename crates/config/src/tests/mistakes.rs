@@ -20,7 +20,7 @@ fn a_file_with_one_key_takes_no_other_from_the_environment() {
     ] {
         let issuer = ("MERCURE_TRUSTED_ISSUERS", "https://b.example");
         let loaded = file(block, &[KEYS, &[issuer]].concat()).unwrap();
-        let issuers: Vec<_> = loaded.settings.hub.issuers.iter().collect();
+        let issuers: Vec<_> = loaded.settings.hubs[0].options.issuers.iter().collect();
         assert_eq!(issuers.len(), 1, "{block}");
         assert!(issuers[0].key(Role::Publisher).is_some(), "{block}");
         assert!(issuers[0].key(Role::Subscriber).is_none(), "{block}");

@@ -10,13 +10,13 @@ fn load(body: &str) -> Result<Loaded, String> {
 }
 
 fn routes(body: &str) -> Vec<Route> {
-    load(body).unwrap().settings.routes.0
+    load(body).unwrap().settings.sites[0].routes.0.clone()
 }
 
 /// The name of an action, and the statuses of fixed answers.
 fn names(routes: &[Route]) -> Vec<String> {
     let name = |route: &Route| match &route.action {
-        Action::Hub => "hub".to_owned(),
+        Action::Hub(_) => "hub".to_owned(),
         Action::Respond { status, .. } => format!("respond {status}"),
         Action::Redirect { status, .. } => format!("redir {status}"),
         Action::Header(_) => "header".to_owned(),
@@ -77,7 +77,10 @@ fn directives_have_an_order() {
     let global =
         format!("{{\n order respond before mercure\n}}\n:80 {{\nrespond /a 201\n{HUB}\n}}");
     let loaded = try_load(Some(&global), &[]).unwrap();
-    assert_eq!(names(&loaded.settings.routes.0), ["respond 201", "hub"]);
+    assert_eq!(
+        names(&loaded.settings.sites[0].routes.0),
+        ["respond 201", "hub"]
+    );
 }
 
 /// A directive may be for some requests only (B-282).
@@ -229,17 +232,12 @@ fn the_hub_is_moved_out_of_a_block() {
 /// `log` switches the access log on, and `output discard` off (B-082).
 #[test]
 fn requests_are_logged_on_request() {
-    assert!(!load("").unwrap().settings.access_log);
-    assert!(load("log").unwrap().settings.access_log);
-    assert!(
-        !load("log {\n output discard\n}")
-            .unwrap()
-            .settings
-            .access_log
-    );
+    assert!(!load("").unwrap().settings.sites[0].access_log);
+    assert!(load("log").unwrap().settings.sites[0].access_log);
+    assert!(!load("log {\n output discard\n}").unwrap().settings.sites[0].access_log);
     let filter = "log {\n format filter {\n fields {\n request>uri query {\n replace authorization REDACTED\n }\n }\n }\n}";
     let loaded = load(filter).unwrap();
-    assert!(loaded.settings.access_log);
+    assert!(loaded.settings.sites[0].access_log);
     assert!(
         texts(&loaded)
             .iter()
@@ -258,7 +256,10 @@ fn the_environment_adds_directives() {
         )],
     ];
     let settings = try_load(None, &variables.concat()).unwrap().settings;
-    assert_eq!(names(&settings.routes.0), ["header", "hub", "respond 204"]);
+    assert_eq!(
+        names(&settings.sites[0].routes.0),
+        ["header", "hub", "respond 204"]
+    );
     let snippets = [
         super::KEYS,
         &[
@@ -271,15 +272,16 @@ fn the_environment_adds_directives() {
     ];
     let settings = try_load(None, &snippets.concat()).unwrap().settings;
     assert_eq!(
-        names(&settings.routes.0),
+        names(&settings.sites[0].routes.0),
         ["hub", "respond 200", "respond 200"]
     );
     let sites = [
         super::KEYS,
         &[("CADDY_EXTRA_CONFIG", ":81 {\n respond 200\n}")],
     ];
-    let error = try_load(None, &sites.concat()).unwrap_err();
-    assert!(error.starts_with("CADDY_EXTRA_CONFIG, line 1"), "{error}");
+    let settings = try_load(None, &sites.concat()).unwrap().settings;
+    assert_eq!(names(&settings.sites[1].routes.0), ["respond 200"]);
+    assert_eq!(settings.sites[1].addresses[0].port, 81);
     let twice = [super::KEYS, &[("CADDY_SERVER_EXTRA_DIRECTIVES", "mercure")]];
     let error = try_load(None, &twice.concat()).unwrap_err();
     assert!(

@@ -10,9 +10,9 @@ use super::{KEYS, settings as settings_of, try_load, with};
 use crate::Loaded;
 use crate::settings::{HistorySettings, TransportSettings};
 
-fn history(loaded: Loaded) -> (HistorySettings, Vec<String>) {
+fn history(mut loaded: Loaded) -> (HistorySettings, Vec<String>) {
     let notices = loaded.notices.into_iter().map(|notice| notice.text);
-    match loaded.settings.transport {
+    match loaded.settings.stores.remove(0) {
         TransportSettings::History(settings) => (settings, notices.collect()),
         other => panic!("{other:?} is not a history"),
     }
@@ -40,7 +40,7 @@ fn every_option_takes_effect() {
     assert_eq!(options.max_age, Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(options.sync, SyncMode::Interval(Duration::from_millis(50)));
     assert_eq!(options.ring_bytes, 1 << 20);
-    let cursor = |directive| settings_of(directive).hub.unknown_cursor;
+    let cursor = |directive| settings_of(directive).hubs[0].options.unknown_cursor;
     assert_eq!(
         cursor("transport bolt {\n unknown_cursor replay\n}"),
         UnknownCursor::Replay
@@ -58,7 +58,7 @@ fn every_option_takes_effect() {
         ),
         (None, None, None)
     );
-    let memory = settings_of("transport memory").transport;
+    let memory = settings_of("transport memory").stores[0].clone();
     assert!(matches!(memory, TransportSettings::Memory(_)));
 }
 
@@ -112,7 +112,7 @@ fn the_variable_takes_a_url() {
     );
     let (settings, _) = history(url("bolt://m.db?size=5&cleanup_frequency=0").unwrap());
     assert_eq!(settings.options.size, None);
-    let local = url("local://local").unwrap().settings.transport;
+    let local = url("local://local").unwrap().settings.stores[0].clone();
     assert!(matches!(local, TransportSettings::Local { .. }));
     let (settings, _) = history(url("").unwrap());
     assert!(settings.path.ends_with("caddy/mercure.db"));

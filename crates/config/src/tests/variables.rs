@@ -49,7 +49,10 @@ fn issuers_of_variables_and_blocks() {
         ],
     ]
     .concat();
-    let issuers = try_load(None, &variables).unwrap().settings.hub.issuers;
+    let issuers = try_load(None, &variables).unwrap().settings.hubs[0]
+        .options
+        .issuers
+        .clone();
     let b = issuers.get("https://b.example").unwrap();
     assert!(issuers.get("https://a.example").is_some() && b.authorization_server);
     assert!(b.key(Role::Publisher).is_none() && b.key(Role::Subscriber).is_some());
@@ -61,10 +64,8 @@ fn issuers_of_variables_and_blocks() {
         ("B", &long),
     ];
     assert_eq!(
-        try_load(None, &variables)
-            .unwrap()
-            .settings
-            .hub
+        try_load(None, &variables).unwrap().settings.hubs[0]
+            .options
             .issuers
             .iter()
             .len(),
@@ -114,20 +115,23 @@ fn a_file_alone_counts() {
     let loaded = try_load(Some("http://hub.example:3000 {\n mercure\n}"), &extra)
         .unwrap()
         .settings;
-    assert!(!loaded.hub.anonymous);
+    assert!(!loaded.hubs[0].options.anonymous);
     assert_eq!(
-        (loaded.addresses[0].port, loaded.hub.issuers.iter().len()),
+        (
+            loaded.sites[0].addresses[0].port,
+            loaded.hubs[0].options.issuers.iter().len()
+        ),
         (3000, 1)
     );
     assert_eq!(
-        loaded.hub.base.url().as_str(),
+        loaded.hubs[0].options.base.url().as_str(),
         "http://hub.example:3000/.well-known/mercure"
     );
 
     let named = "{$SERVER_NAME:localhost}\nmercure {\n {$MERCURE_EXTRA_DIRECTIVES}\n}";
     let loaded = try_load(Some(named), &extra).unwrap().settings;
-    assert!(loaded.hub.anonymous);
-    assert_eq!(loaded.addresses[0].port, 81);
+    assert!(loaded.hubs[0].options.anonymous);
+    assert_eq!(loaded.sites[0].addresses[0].port, 81);
 
     let own = ":80\nmercure {\n issuer https://x {\n  publisher {\n   jwt \"another secret, long enough for it\"\n  }\n }\n}";
     assert!(

@@ -80,17 +80,21 @@ async fn a_local_authority_certifies_localhost() {
     );
 }
 
-/// A client that verifies finds that the certificate is not for a name that is not served; another
-/// `Host` gets 421 (B-063).
+/// A handshake for a name that is not served fails, and the log says what to write; another `Host` gets 421 (B-063).
 #[tokio::test]
 async fn other_names_are_refused() {
     let home = Home::new();
     let port = talaria_conformance::free_port();
-    let _hub = start(&home, port);
+    let hub = start(&home, port);
     let resolve = format!("other.localhost:{port}:127.0.0.1");
     let url = format!("https://other.localhost:{port}/");
     let refused = curl(&home, &["--resolve", &resolve, &url]);
     assert!(!refused.status.success());
+    let line = hub.log.find(0, talaria_conformance::PATIENCE, |line| {
+        line.contains("SERVER_NAME=\"localhost, other.localhost\"")
+            .then_some(())
+    });
+    line.expect("a line about it");
     let url = format!("https://localhost:{port}/");
     let status = [
         "-o",

@@ -69,8 +69,28 @@ pub(super) fn check_not_before(claims: &Map<String, Value>, now: f64) -> Result<
 /// How far the clock of an issuer may be ahead of the hub's, in seconds.
 const AHEAD: f64 = 60.0;
 
-/// Checks how long a token lives until it expires. The lifetime begins at `iat`, which may be a minute
-/// ahead because clocks differ. Without `iat`, or with a later one, it begins now.
+/// When a token was issued: `iat`, which may be a minute ahead because clocks differ. A later one does not
+/// count.
+fn issued_at(claims: &Map<String, Value>, now: f64) -> Option<f64> {
+    let issued_at = claims.get("iat").and_then(Value::as_f64);
+    issued_at.filter(|issued_at| *issued_at <= now + AHEAD)
+}
+
+/// How long a token lives in all, in seconds: infinity if it does not expire, and `None` if it does not say
+/// when it was issued.
+pub(super) fn lifetime(
+    claims: &Map<String, Value>,
+    expires_at: Option<f64>,
+    now: f64,
+) -> Option<f64> {
+    match expires_at {
+        None => Some(f64::INFINITY),
+        Some(expires_at) => issued_at(claims, now).map(|issued_at| expires_at - issued_at),
+    }
+}
+
+/// Checks how long a token lives until it expires. The lifetime begins now if the token does not say when it
+/// was issued.
 pub(super) fn check_lifetime(
     claims: &Map<String, Value>,
     expires_at: Option<f64>,
@@ -80,10 +100,7 @@ pub(super) fn check_lifetime(
     let Some(max) = max.map(|max| max.as_secs_f64()) else {
         return Ok(());
     };
-    let issued_at = claims.get("iat").and_then(Value::as_f64);
-    let begins = issued_at
-        .filter(|issued_at| *issued_at <= now + AHEAD)
-        .unwrap_or(now);
+    let begins = issued_at(claims, now).unwrap_or(now);
     let lifetime = expires_at.map(|expires_at| expires_at - begins);
     if lifetime.is_some_and(|lifetime| lifetime <= max) {
         Ok(())
@@ -97,25 +114,11 @@ pub(super) fn check_audience(
     claims: &Map<String, Value>,
     audiences: &[String],
 ) -> Result<(), Refusal> {
-    let received = match claims.get("aud") {
-        None => {
-            return Err(Refusal::AudMissing {
-                expected: audiences.to_vec(),
-            });
-        }
-        Some(Value::String(audience)) => vec![audience.clone()],
-        Some(Value::Array(values)) => values
-            .iter()
-            .map(|value| value.as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .ok_or(Refusal::AudNotStrings)?,
-        Some(_) => return Err(Refusal::AudNotStrings),
-    };
-    let names = |audience: &String| {
-        audiences.contains(audience)
-            || without_default_port(audience).is_some_and(|audience| audiences.contains(&audience))
-    };
-    if received.iter().any(names) {
+    let received = received_audiences(claims)?;
+    let received = received.ok_or_else(|| Refusal::AudMissing {
+        expected: audiences.to_vec(),
+    })?;
+    if name_one_of(&received, audiences) {
         Ok(())
     } else {
         Err(Refusal::AudMismatch {
@@ -123,6 +126,31 @@ pub(super) fn check_audience(
             expected: audiences.to_vec(),
         })
     }
+}
+
+/// The values of `aud`, if there is one.
+pub(super) fn received_audiences(
+    claims: &Map<String, Value>,
+) -> Result<Option<Vec<String>>, Refusal> {
+    match claims.get("aud") {
+        None => Ok(None),
+        Some(Value::String(audience)) => Ok(Some(vec![audience.clone()])),
+        Some(Value::Array(values)) => values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .map(Some)
+            .ok_or(Refusal::AudNotStrings),
+        Some(_) => Err(Refusal::AudNotStrings),
+    }
+}
+
+/// Whether the values of `aud` contain one of the hub's resource identifiers.
+pub(super) fn name_one_of(received: &[String], audiences: &[String]) -> bool {
+    received.iter().any(|audience| {
+        audiences.contains(audience)
+            || without_default_port(audience).is_some_and(|audience| audiences.contains(&audience))
+    })
 }
 
 /// The URL without its port, if that is the default of its scheme. Configurations of applications write

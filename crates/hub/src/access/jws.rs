@@ -5,6 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::issuer::{Issuer, IssuerKey};
+use super::key_identity::KeyIdentity;
 use super::refusal::Refusal;
 use super::role::Role;
 
@@ -42,6 +43,7 @@ impl<'a> Jws<'a> {
         json_object(&decode("claims", self.claims)?).ok_or(Refusal::BadClaimsJson)
     }
 
+    /// Returns the key that made the signature.
     pub(super) fn judge_signature(
         &self,
         key: &IssuerKey,
@@ -49,7 +51,7 @@ impl<'a> Jws<'a> {
         kid: Option<&str>,
         issuer: &Issuer,
         role: Role,
-    ) -> Result<(), Refusal> {
+    ) -> Result<KeyIdentity, Refusal> {
         if let IssuerKey::Static(key) = key
             && algorithm != key.algorithm().name()
         {
@@ -62,19 +64,15 @@ impl<'a> Jws<'a> {
         let signature = decode("signature", self.signature)?;
         let signed = self.signed.as_bytes();
         let verified = match key {
-            IssuerKey::Static(key) => key.verifies(signed, &signature),
+            IssuerKey::Static(key) => key.verifies(signed, &signature).then(|| key.identity()),
             IssuerKey::Set(set) => {
                 set.judge(kid, algorithm, |key| key.verifies(signed, &signature))?
             }
         };
-        if verified {
-            Ok(())
-        } else {
-            Err(Refusal::BadSignature {
-                issuer: issuer.identifier.clone(),
-                role,
-            })
-        }
+        verified.ok_or_else(|| Refusal::BadSignature {
+            issuer: issuer.identifier.clone(),
+            role,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 
 use super::algorithm::{Algorithm, Family};
 use super::key_error::KeyError;
+use super::key_identity::KeyIdentity;
 use super::{edwards, pem};
 
 /// Secrets that documentation and example files of Mercure hubs print.
@@ -48,6 +49,7 @@ pub struct VerificationKey {
     algorithm: Algorithm,
     material: Material,
     weakness: Option<String>,
+    identity: KeyIdentity,
 }
 
 #[derive(Clone)]
@@ -100,10 +102,10 @@ impl VerificationKey {
     fn new(material: &[u8], algorithm: Algorithm) -> Result<Self, KeyError> {
         let algorithm = choose_algorithm(material, Some(algorithm))?;
         if let Some(hmac) = algorithm.hmac() {
+            let weakness = weakness_of(material, algorithm, hmac.digest_algorithm().output_len());
             return Ok(Self {
-                algorithm,
-                material: Material::Secret(Box::new(hmac::Key::new(hmac, material))),
-                weakness: weakness_of(material, algorithm, hmac.digest_algorithm().output_len()),
+                weakness,
+                ..Self::of_hmac(algorithm, hmac, material)
             });
         }
         let der = pem::public_key(material)?;
@@ -124,10 +126,16 @@ impl VerificationKey {
             Family::Rsa => has_usable_size(&key),
             _ => algorithm != Algorithm::EdDSA || !is_weak_point(&key),
         };
+        let identity = match key.as_der() {
+            Ok(der) => KeyIdentity::new(algorithm, der.as_ref()),
+            // What it was read from, which may be one of several forms of the key.
+            Err(_) => KeyIdentity::new(algorithm, key.as_ref()),
+        };
         usable.then_some(Self {
             algorithm,
             material: Material::Public(key),
             weakness: None,
+            identity,
         })
     }
 
@@ -135,11 +143,19 @@ impl VerificationKey {
     /// empty.
     pub(super) fn of_secret(algorithm: Algorithm, secret: &[u8]) -> Option<Self> {
         let hmac = algorithm.hmac().filter(|_| !secret.is_empty())?;
-        Some(Self {
+        Some(Self::of_hmac(algorithm, hmac, secret))
+    }
+
+    fn of_hmac(algorithm: Algorithm, hmac: hmac::Algorithm, secret: &[u8]) -> Self {
+        /// No token is signed with a secret in this form: it is not two parts of base64url.
+        const MESSAGE: &[u8] = b"the identity of a key of this hub";
+        let key = hmac::Key::new(hmac, secret);
+        Self {
             algorithm,
-            material: Material::Secret(Box::new(hmac::Key::new(hmac, secret))),
+            identity: KeyIdentity::new(algorithm, hmac::sign(&key, MESSAGE).as_ref()),
+            material: Material::Secret(Box::new(key)),
             weakness: None,
-        })
+        }
     }
 
     /// The one algorithm that tokens of this key may use.
@@ -151,6 +167,11 @@ impl VerificationKey {
     /// than its hash (B-1023).
     pub fn weakness(&self) -> Option<String> {
         self.weakness.clone()
+    }
+
+    /// What tells this key apart from others. Keys that verify the same signatures are one.
+    pub(super) fn identity(&self) -> KeyIdentity {
+        self.identity
     }
 
     /// Whether the signature of the message is this key's.

@@ -12,6 +12,7 @@ use super::algorithm::Algorithm;
 use super::cache::Digest;
 use super::jwk::{self, Jwk};
 use super::key::VerificationKey;
+use super::key_identity::KeyIdentity;
 use super::refusal::Refusal;
 use crate::clock::Clock;
 
@@ -254,14 +255,20 @@ impl KeySet {
         self.current.borrow().generation
     }
 
-    /// Whether a key of the set made the signature: the one that the token's `kid` names, or any key if
-    /// the token names none (B-451).
+    /// Whether the set has a key now.
+    pub(super) fn has(&self, key: KeyIdentity) -> bool {
+        let current = Arc::clone(&self.current.borrow());
+        current.keys.iter().any(|(_, own)| own.identity() == key)
+    }
+
+    /// The key of the set that made the signature: the one that the token's `kid` names, or any key if the
+    /// token names none (B-451). `None` if none of these made it.
     pub(super) fn judge(
         &self,
         kid: Option<&str>,
         algorithm: &str,
         verifies: impl Fn(&VerificationKey) -> bool,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Option<KeyIdentity>, Refusal> {
         let allowed = self
             .algorithms
             .iter()
@@ -281,7 +288,9 @@ impl KeySet {
         if candidates.peek().is_none() {
             return Err(Refusal::KidUnknown(kid.unwrap_or_default().to_owned()));
         }
-        Ok(candidates.any(|(_, key)| key.algorithm() == *algorithm && verifies(key)))
+        let made_it = |key: &VerificationKey| key.algorithm() == *algorithm && verifies(key);
+        let key = candidates.find(|(_, key)| made_it(key));
+        Ok(key.map(|(_, key)| key.identity()))
     }
 
     fn parse(&self, json: &[u8]) -> Result<(Vec<Named>, Vec<String>), KeySetError> {

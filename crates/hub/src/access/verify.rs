@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 
+use super::basis::{Basis, SetIdentity};
 use super::cache::{self, Cache};
 use super::claims;
 use super::issuer::{Issuer, IssuerKey, Issuers};
@@ -31,6 +32,11 @@ pub struct Access {
     pub subject: Option<String>,
     /// Whether it has a grant of Mercure 0.x that does not count, because the hub accepts 1.0 only.
     pub ignores_older_claim: bool,
+    /// What its acceptance rests on.
+    pub(crate) basis: Arc<Basis>,
+    /// How long it lives in all, in seconds: infinity if it does not expire, and `None` if it does not say
+    /// when it was issued.
+    pub(crate) lifetime: Option<f64>,
 }
 
 /// Verifies access tokens with the keys of the trusted issuers.
@@ -126,7 +132,33 @@ impl Verifier {
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
             ignores_older_claim: authentic.generation == Generation::V1
                 && claims::are_of_older_token(claims),
+            basis: Arc::clone(&authentic.basis),
+            lifetime: claims::lifetime(claims, expires_at, now_unix),
         })
+    }
+
+    /// Whether a subscriber's token that was accepted on this basis, perhaps by another verifier, would be
+    /// accepted still, if its times and details were not judged again: the rule accepts its generation, its
+    /// issuer is trusted with the key that verified it, and it names one of `audiences`. A key that left
+    /// its set because the issuer published another set does not count as removed.
+    pub(crate) fn trusts(&self, basis: &Basis, audiences: &[String]) -> bool {
+        let named = basis.issuer.as_deref();
+        let (issuer, is_for_this_hub) = match basis.generation {
+            Generation::V0 if self.oldest != Generation::V0 => return false,
+            Generation::V0 => (self.issuers.of_older_token(named), true),
+            Generation::V1 => (
+                named.and_then(|named| self.issuers.get(named)),
+                claims::name_one_of(&basis.audiences, audiences),
+            ),
+        };
+        let is_trusted = match issuer.and_then(|issuer| issuer.key(Role::Subscriber)) {
+            None => false,
+            Some(IssuerKey::Static(key)) => key.identity() == basis.key,
+            Some(IssuerKey::Set(set)) => {
+                basis.set == Some(SetIdentity::of(set)) || set.has(basis.key)
+            }
+        };
+        is_trusted && is_for_this_hub
     }
 
     /// Verifies a token as [`Self::verify`] does. If its issuer may have published the key since the key
@@ -200,7 +232,7 @@ impl Verifier {
             IssuerKey::Set(set) => Some((Arc::clone(set), set.generation())),
         };
         let kid = header.get("kid").and_then(Value::as_str);
-        jws.judge_signature(key, algorithm, kid, issuer, role)?;
+        let verified_by = jws.judge_signature(key, algorithm, kid, issuer, role)?;
         let details = match generation {
             Generation::V1 => claims::details(&claims, &self.base, &self.limits),
             Generation::V0 => {
@@ -209,9 +241,19 @@ impl Verifier {
                     .map_err(Refusal::DetailsInvalid)
             }
         };
+        let named = claims.get("iss").and_then(Value::as_str);
+        let audiences = claims::received_audiences(&claims).ok().flatten();
+        let basis = Basis {
+            generation,
+            issuer: named.map(str::to_owned),
+            key: verified_by,
+            set: keys.as_ref().map(|(set, _)| SetIdentity::of(set)),
+            audiences: audiences.unwrap_or_default().into(),
+        };
         Ok(Authentic {
             generation,
             issuer: issuer.identifier.clone(),
+            basis: Arc::new(basis),
             claims,
             details: details.map(Arc::new),
             keys,
@@ -276,6 +318,7 @@ impl Verifier {
 struct Authentic {
     generation: Generation,
     issuer: String,
+    basis: Arc<Basis>,
     claims: Map<String, Value>,
     details: Result<Arc<AuthorizationDetails>, Refusal>,
     /// The key set that verified it, and the number that the set had then.
@@ -292,7 +335,7 @@ pub(crate) fn generation_of(token: &str) -> Option<Generation> {
 impl Authentic {
     /// The most bytes that it occupies: its claims grow with the token, its matchers with their states.
     fn bytes(&self, token: &str) -> usize {
-        const PER_TOKEN_BYTE: usize = 6;
+        const PER_TOKEN_BYTE: usize = 7;
         const PER_STATE: usize = 8;
         let states = self.details.as_ref().map_or(0, |details| details.states());
         PER_TOKEN_BYTE * token.len() + PER_STATE * states

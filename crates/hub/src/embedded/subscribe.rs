@@ -129,7 +129,8 @@ impl Hub {
     /// reads on when it is polled; at most 32 KiB of updates (or one that is larger) are held for it.
     /// If it is polled so rarely that the log no longer holds what comes next, it
     /// [ends](crate::Updates::end) with [`End::Passed`](crate::End::Passed). It also ends when the hub
-    /// [drains](Hub::drain). It is not counted as a client's stream, and not announced as a subscription.
+    /// [drains](Hub::drain), and, if it has URL Patterns, when the hub [gets another
+    /// URL](Hub::reconfigure). It is not counted as a client's stream, and not announced as a subscription.
     ///
     /// ```
     /// use talaria_hub::access::Issuers;
@@ -175,9 +176,10 @@ impl Hub {
         let Ok((position, resolved)) = resolve(hub, options.after.as_deref()).await else {
             return Err(SubscribeError::Unavailable);
         };
+        let share = hub.permits.for_application(&hub.base, &membership);
         let cursor = Cursor::new(membership, under_way, position, Deadlines::default());
         // A drain that begins before the first poll does not take what was published until then.
-        let cursor = cursor.opened(hub.clock.now());
+        let cursor = cursor.under(share).opened(hub.clock.now());
         let mut driver = Driver::new(Arc::clone(&hub.transport), Arc::clone(&hub.clock));
         driver.begin(cursor);
         Ok(Updates::new(driver, resolved))

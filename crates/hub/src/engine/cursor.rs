@@ -23,6 +23,7 @@ pub use self::step::{End, Step};
 use crate::engine::drain::UnderWay;
 use crate::engine::interests::{Allowance, PageFilter, Progress};
 use crate::engine::lane::Look;
+use crate::engine::permit::Share;
 use crate::engine::retry::come_back;
 use crate::engine::router::Membership;
 
@@ -36,6 +37,8 @@ const PAGES_PER_TURN: usize = 16;
 /// A subscriber's place in the log.
 pub struct Cursor {
     membership: Membership,
+    /// What it rests on; `None` if no configuration may end it.
+    share: Option<Share>,
     /// Values that are dropped when the subscription ends.
     _kept: Option<Box<dyn Send + Sync>>,
     drain: UnderWay,
@@ -87,6 +90,7 @@ impl Cursor {
             turn: Allowance::new(membership.router().effort().turn_steps),
             progress: Progress::default(),
             membership,
+            share: None,
             _kept: None,
             drain,
             position,
@@ -102,6 +106,12 @@ impl Cursor {
     /// Opens the stream now, without the opening comment: for a reader that is not a client over HTTP.
     pub(crate) fn opened(mut self, now: Instant) -> Self {
         self.sent_at = Some(now);
+        self
+    }
+
+    /// Ends the stream once a new configuration no longer permits it.
+    pub(crate) fn under(mut self, share: Share) -> Self {
+        self.share = Some(share);
         self
     }
 
@@ -154,7 +164,7 @@ impl Cursor {
         for registered in [false, true] {
             if registered {
                 self.membership.register(bell);
-                // A drain that began before the reader registered did not ring its bell.
+                // What ends it and came before the reader registered did not ring its bell.
                 if let Some(end) = self.due(now) {
                     return self.end(now, end);
                 }
@@ -194,11 +204,14 @@ impl Cursor {
         Step::Wait
     }
 
-    /// Ends the stream. Unless the token has expired, updates that are at hand are sent first: a client that
-    /// has no event id yet could not resume from before them.
+    /// Ends the stream. Unless it may read no more, updates that are at hand are sent first: a client that has
+    /// no event id yet could not resume from before them.
     fn end(&mut self, now: Instant, end: End) -> Step<Output> {
         let first = self.ended.replace(end).is_none();
         self.begin_turn();
+        if first && end == End::Revoked {
+            return self.say(now, come_back("the configuration of the hub has changed"));
+        }
         if first
             && end != End::TokenExpired
             && self.sent_at.is_some()
@@ -270,6 +283,8 @@ impl Cursor {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.deadlines.expiry) {
             Some(End::TokenExpired)
+        } else if self.is_revoked(now) {
+            Some(End::Revoked)
         } else if due(self.drained_at) {
             Some(End::Drained)
         } else if due(self.deadlines.rotation) {
@@ -277,6 +292,11 @@ impl Cursor {
         } else {
             None
         }
+    }
+
+    fn is_revoked(&self, now: Instant) -> bool {
+        let share = self.share.as_ref();
+        share.is_some_and(|share| share.is_over(now, self.deadlines.expiry))
     }
 
     fn heartbeat_at(&self) -> Option<Instant> {

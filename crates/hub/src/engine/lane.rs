@@ -1,19 +1,16 @@
 //! A lane: the newest positions that one interest may receive, and the bell of its readers.
 
-mod seats;
-
 use std::collections::VecDeque;
 use std::task::Waker;
 
 use talaria_transport::Position;
 use talaria_transport::sync::Mutex;
 
+use crate::engine::seats::{Seat, Seats};
+
 /// The number of positions that a lane holds. A reader that is further behind scans the ring with its
 /// interest.
 pub(crate) const LANE_POSITIONS: usize = 64;
-
-pub(crate) use self::seats::Seat;
-use self::seats::Seats;
 
 /// What a look at a lane brings.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +32,7 @@ struct State {
     floor: Position,
     capacity: usize,
     positions: VecDeque<Position>,
-    seats: Seats,
+    seats: Seats<Option<Waker>>,
     waiting: usize,
 }
 
@@ -99,7 +96,7 @@ impl Lane {
     /// Registers a reader with the bell. It must look once more before it waits.
     pub(crate) fn register(&self, seat: Seat, waker: &Waker) {
         let mut state = self.0.lock();
-        if let Some(registered) = state.seats.waker(seat) {
+        if let Some(registered) = state.seats.value(seat) {
             match registered {
                 Some(registered) => registered.clone_from(waker),
                 empty => {
@@ -136,13 +133,24 @@ impl Lane {
         Look::Complete
     }
 
+    /// Wakes a reader, if it waits.
+    pub(crate) fn ring_one(&self, seat: Seat) {
+        let mut state = self.0.lock();
+        let waker = state.seats.value(seat).and_then(Option::take);
+        state.waiting -= usize::from(waker.is_some());
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Wakes every waiting reader.
     pub(crate) fn ring(&self) {
         let mut woken = Vec::new();
         let mut state = self.0.lock();
         if state.waiting > 0 {
             state.waiting = 0;
-            woken.extend(state.seats.wakers().filter_map(Option::take));
+            woken.extend(state.seats.values().filter_map(Option::take));
         }
         drop(state);
         woken.into_iter().for_each(Waker::wake);

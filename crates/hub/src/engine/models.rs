@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::cursor::{Cursor, Deadlines, End, Step};
 use crate::engine::drain::{Drain, UnderWay};
 use crate::engine::interests::Selection;
+use crate::engine::permit::{Lifetime, Permit};
 use crate::engine::router::{Effort, Router};
 
 const TOPIC: &str = "https://example.com/books/1";
@@ -124,6 +125,20 @@ fn receive(cursor: &mut Cursor, now: Instant, last: u64) -> Vec<u64> {
         }
     }));
     delivered
+}
+
+/// Drives a cursor until it ends.
+fn end_of(cursor: &mut Cursor, now: Instant) -> End {
+    block_on(poll_fn(|context| {
+        loop {
+            match cursor.next(now, context.waker()) {
+                Step::Send(_) => {}
+                Step::Wait => return Poll::Pending,
+                Step::End(end) => return Poll::Ready(end),
+                other @ Step::NeedPage { .. } => panic!("unexpected step {other:?}"),
+            }
+        }
+    }))
 }
 
 /// A reader that waits gets every update once, in order, though its lane holds one position.
@@ -273,18 +288,31 @@ fn loom_a_drain_reaches_a_reader_that_is_about_to_wait() {
             drain.begin(now, Duration::ZERO);
             router.ring_all();
         });
-        let end = block_on(poll_fn(|context| {
-            loop {
-                match cursor.next(now, context.waker()) {
-                    Step::Send(_) => {}
-                    Step::Wait => return Poll::Pending,
-                    Step::End(end) => return Poll::Ready(end),
-                    other @ Step::NeedPage { .. } => panic!("unexpected step {other:?}"),
-                }
-            }
-        }));
-        assert_eq!(end, End::Drained);
+        assert_eq!(end_of(&mut cursor, now), End::Drained);
         stopper.join().expect("the stopper ends");
+    });
+}
+
+/// A permit that is revoked while a reader is about to wait ends that reader, too.
+#[test]
+fn loom_a_revoked_permit_reaches_a_reader_that_is_about_to_wait() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let permit = Arc::new(Permit::new(f64::INFINITY));
+        let membership = router.join(selection(), 0);
+        let revoker = {
+            let permit = Arc::clone(&permit);
+            thread::spawn(move || {
+                permit.revoke();
+                permit.ring();
+            })
+        };
+        let share = permit.share(&membership, Lifetime::NONE);
+        let deadlines = Deadlines::default();
+        let cursor = Cursor::new(membership, Default::default(), Position(0), deadlines);
+        assert_eq!(end_of(&mut cursor.under(share), now), End::Revoked);
+        revoker.join().expect("the revoker ends");
     });
 }
 

@@ -40,12 +40,12 @@ use self::search::{Next, Search};
 use self::turnstile::Turnstile;
 use crate::engine::active::{Document, Members, Table, changes};
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
-use crate::engine::lane::{Lane, Look, Seat};
+use crate::engine::lane::{Lane, Look};
+use crate::engine::seats::Seat;
 
 /// The router. It routes committed updates to the interests that may receive them.
 pub(crate) struct Router {
     ring: Arc<Ring>,
-    base: Arc<Base>,
     effort: Effort,
     hashing: Hashing,
     visible: AtomicU64,
@@ -56,6 +56,8 @@ pub(crate) struct Router {
 
 struct State {
     index: Index,
+    /// The base of new interests.
+    base: Arc<Base>,
     presence: Table,
     /// The group that is being routed, while the mutex may be free.
     under_way: Option<UnderWay>,
@@ -92,6 +94,7 @@ impl Router {
     ) -> Self {
         let state = State {
             index: Index::default(),
+            base: Arc::clone(&base),
             presence: Table::default(),
             under_way: None,
             unrung_bytes: 0,
@@ -99,13 +102,25 @@ impl Router {
         };
         Self {
             ring,
-            base,
             hashing: Hashing::default(),
             visible: AtomicU64::new(head.0),
             state: Turnstile::new(state),
-            cards: Mutex::new(Cards::new(effort.card_bytes)),
+            cards: Mutex::new(Cards::new(effort.card_bytes, base)),
             effort,
         }
+    }
+
+    /// Resolves topics against this base from now on. The caller ends the readers with URL Patterns of another
+    /// base: they match what they did when their interests judge, and may match nothing when groups are
+    /// routed. Those of other interests do not depend on the base.
+    pub(crate) fn rebase(&self, base: &Arc<Base>) {
+        if *self.state.urgent().base == **base {
+            return;
+        }
+        // The group that is being routed has one base.
+        let mut cards = self.cards.lock();
+        cards.rebase(Arc::clone(base));
+        self.state.urgent().base = Arc::clone(base);
     }
 
     /// The newest position that may be read.
@@ -210,7 +225,7 @@ impl State {
         };
         let make = |number, selection, keys| {
             let lane = Lane::new(floor, router.effort.lane_positions);
-            Interest::new(number, selection, keys, Arc::clone(&router.base), lane)
+            Interest::new(number, selection, keys, Arc::clone(&self.base), lane)
         };
         let interest = self.index.insert(selection, keys, make);
         if let Some(group) = &mut self.under_way {
@@ -242,7 +257,7 @@ impl Router {
         let sorted = Group::new(group, &self.hashing, self.effort.lane_positions);
         let mut search = Search::new(sorted, group.len(), &self.hashing, &self.effort);
         if cards.are_needed {
-            search.take_cards(&mut cards, &self.base);
+            search.take_cards(&mut cards);
         }
         let mut state = self.state.urgent();
         state.under_way = Some(UnderWay {
@@ -256,7 +271,7 @@ impl Router {
             }
             drop(state);
             if next == Next::Judge {
-                search.judge(&mut cards, &self.base);
+                search.judge(&mut cards);
             }
             search.make_room();
             between();
@@ -297,6 +312,11 @@ impl Membership {
 
     pub(crate) fn interest(&self) -> &Arc<Interest> {
         &self.interest
+    }
+
+    /// The reader's place at the bell of the interest.
+    pub(crate) fn seat(&self) -> Seat {
+        self.seat
     }
 
     /// The client that the reader belongs to.

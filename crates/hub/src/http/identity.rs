@@ -1,5 +1,7 @@
 //! Under which URLs clients reach the hub, and which of them a token may name.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use talaria_protocol::HUB_PATH;
 
@@ -32,24 +34,50 @@ pub(crate) fn is_https_only(options: &HubOptions) -> bool {
 /// # Errors
 /// If no identifier is pinned and the request does not name a host to derive it from.
 pub(crate) fn audience(options: &HubOptions, parts: &Parts) -> Result<String, HostError> {
-    let own = own_audiences(options, parts);
+    let own = own_audiences(options, Reached::of(parts).as_ref());
     own.into_iter().next().ok_or(HostError::Missing)
+}
+
+/// Where a request reached the hub, which says what the hub is called if its name is not pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Reached {
+    scheme: &'static str,
+    authority: Box<str>,
+    /// The origin of the site address that answered.
+    site: Option<Arc<str>>,
+}
+
+impl Reached {
+    /// `None` if the request names no host.
+    pub(crate) fn of(parts: &Parts) -> Option<Self> {
+        let (scheme, authority) = scheme_and_authority(parts)?;
+        let site = parts.extensions.get::<SiteOrigin>();
+        Some(Self {
+            scheme,
+            authority: authority.as_str().into(),
+            site: site.map(|SiteOrigin(site)| Arc::clone(site)),
+        })
+    }
 }
 
 /// The URLs of the hub itself: the pinned one, else the URL of the request, as the client wrote it and in
 /// its canonical form. A client cannot choose the identity of the hub by naming another port of a site.
-fn own_audiences(options: &HubOptions, parts: &Parts) -> Vec<String> {
+fn own_audiences(options: &HubOptions, reached: Option<&Reached>) -> Vec<String> {
     if let Some(pinned) = &options.resource_identifier {
         return vec![pinned.clone()];
     }
-    let Some((scheme, authority)) = scheme_and_authority(parts) else {
+    let Some(reached) = reached else {
         return Vec::new();
     };
+    let Ok(authority) = Authority::parse(&reached.authority) else {
+        return Vec::new();
+    };
+    let scheme = reached.scheme;
     let own = authority.origin(scheme);
     let url = |origin: &str| format!("{origin}{HUB_PATH}");
-    let site = parts.extensions.get::<SiteOrigin>();
     // With `public_urls`, a request can name only what is listed there.
-    if let Some(SiteOrigin(site)) = site.filter(|_| options.public_origins.is_empty())
+    if let Some(site) = &reached.site
+        && options.public_origins.is_empty()
         && **site != *own
     {
         // Quick starts of both generations name the default port, to which the port of a container
@@ -68,9 +96,9 @@ fn own_audiences(options: &HubOptions, parts: &Parts) -> Vec<String> {
     urls
 }
 
-/// The URLs of which the `aud` of a token must contain one.
-pub(crate) fn audiences(options: &HubOptions, parts: &Parts) -> Vec<String> {
-    let mut audiences = own_audiences(options, parts);
+/// The URLs of which the `aud` of a token must contain one, for a request that reached the hub there.
+pub(crate) fn audiences(options: &HubOptions, reached: Option<&Reached>) -> Vec<String> {
+    let mut audiences = own_audiences(options, reached);
     for more in &options.accepted_audiences {
         if !audiences.contains(more) {
             audiences.push(more.clone());

@@ -63,7 +63,7 @@ pub(crate) fn document(hub: &Shared, parts: &Parts) -> Result<Response<Body>, Re
         "mercure_cookie".to_owned(),
         hub.options.cookie_name.clone().into(),
     );
-    if hub.presence.is_some() {
+    if hub.presence().is_some() {
         members.insert("mercure_subscriptions".to_owned(), true.into());
     }
     let mut response = Response::new(Body::from(format!("{}\n", Value::Object(members))));

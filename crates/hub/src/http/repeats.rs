@@ -24,7 +24,7 @@ type Flag = Arc<tokio::sync::Mutex<bool>>;
 /// The publishes of the last `window`.
 pub(crate) struct Repeats {
     window: Duration,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -38,7 +38,15 @@ impl Repeats {
     pub(crate) fn new(window: Duration) -> Self {
         Self {
             window,
-            state: Mutex::default(),
+            state: Arc::default(),
+        }
+    }
+
+    /// The same memory, of another window.
+    pub(crate) fn lasting(&self, window: Duration) -> Self {
+        Self {
+            window,
+            state: Arc::clone(&self.state),
         }
     }
 

@@ -5,7 +5,7 @@ use talaria_protocol::Generation;
 
 use crate::access::{Access, PresentationError, Presented, Role, present};
 use crate::http::connection::{Connection, Sender};
-use crate::http::identity;
+use crate::http::identity::{self, Reached};
 use crate::http::respond::{Refused, field};
 use crate::http::shared::Shared;
 use crate::limits::Client;
@@ -55,7 +55,8 @@ impl<'a> Incoming<'a> {
         presented: &Presented,
         role: Role,
     ) -> Result<Access, Refused> {
-        let audiences = identity::audiences(&hub.options, self.parts);
+        let reached = Reached::of(self.parts);
+        let audiences = identity::audiences(&hub.options, reached.as_ref());
         let verdict = hub
             .verifier
             .verify_or_refresh(&presented.token, role, &audiences, &*hub.clock)

@@ -28,7 +28,7 @@ use crate::http::shared::Shared;
 use crate::http::stream::{Handover, Stream};
 use crate::limits::Client;
 use crate::options::UnknownCursor;
-use crate::presence::Announced;
+use crate::presence::{Announced, Reconciler};
 use crate::rule::Rule;
 
 /// How long the head of a stream waits for the look-up of its last event id.
@@ -80,7 +80,10 @@ pub(crate) async fn subscribe(
         // log is slow to store the beginning (ADR 0014).
         let announced = announce(hub, request, &asked.subscriptions, access.as_ref()).await?;
         let deadlines = deadlines(hub, access.as_ref());
-        let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines);
+        let share = hub
+            .permits
+            .for_client(parts, access.as_ref(), &hub.base, &membership);
+        let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines).under(share);
         stream_of(
             hub,
             parts,
@@ -165,13 +168,14 @@ async fn announce(
     subscriptions: &[Subscription],
     access: Option<&Access>,
 ) -> Result<Option<Announced>, ProtocolError> {
-    let Some(presence) = hub.presence.as_ref() else {
+    let Some(presence) = hub.presence() else {
         return Ok(None);
     };
     let connection = request.parts.extensions.get::<Connection>();
     let answers_older = hub.options.rule == Rule::Classic;
     let address = connection.and_then(Connection::client_address);
-    let Some(mut visit) = presence.visit(access, address, answers_older) else {
+    let options = &hub.options.presence;
+    let Some(mut visit) = Reconciler::visit(options, access, address, answers_older) else {
         return Ok(None);
     };
     let mut seen = HashSet::new();

@@ -123,7 +123,7 @@ pub(crate) async fn answer(
 fn cursor_of(hub: &Shared, newest: Option<&UpdateFrame>) -> String {
     // Before anything was routed, the newest update is one of an earlier run.
     let at_start = || {
-        let presence = hub.presence.as_ref()?;
+        let presence = hub.presence()?;
         presence.newest_at_start().map(str::to_owned)
     };
     newest

@@ -113,6 +113,22 @@ impl Budgets {
         }
     }
 
+    /// Budgets with these bounds for new charges, of which the same is used.
+    pub(crate) fn bounded_by(&self, options: &BudgetOptions) -> Self {
+        let bodies = options.body_memory;
+        Self {
+            streams: self.streams.bounded_by(options.streams),
+            matcher_memory: self.matcher_memory.bounded_by(options.matcher_memory),
+            matcher_states: self.matcher_states.bounded_by(options.matcher_states),
+            body_memory: self.body_memory.bounded_by(bodies),
+            anonymous_bodies: rebound(
+                &self.anonymous_bodies,
+                bodies.total.map(|total| total / ANONYMOUS_PART),
+                bodies.per_address,
+            ),
+        }
+    }
+
     /// The amounts that are held at this moment.
     pub(crate) fn used(&self) -> Used {
         Used {
@@ -218,22 +234,38 @@ struct Budget {
     by_address: Arc<Ledger<u64>>,
     by_subject: Arc<Ledger<u64>>,
     /// A connection has no share of the total, only its own bound: a client could open another one to get
-    /// another share.
-    by_connection: Option<Arc<Ledger<u64>>>,
+    /// another share. Without such a bound, nothing is charged here.
+    by_connection: Arc<Ledger<u64>>,
 }
 
 fn ledger(total: Option<u64>, most_each: Option<u64>) -> Arc<Ledger<u64>> {
     Arc::new(Ledger::new(total.unwrap_or(u64::MAX), most_each))
 }
 
+fn rebound(
+    ledger: &Arc<Ledger<u64>>,
+    total: Option<u64>,
+    most_each: Option<u64>,
+) -> Arc<Ledger<u64>> {
+    Arc::new(ledger.with_bounds(total.unwrap_or(u64::MAX), most_each))
+}
+
 impl Budget {
     fn new(resource: Resource, bounds: Bounds) -> Self {
-        let by_connection = bounds.per_connection.map(|most| ledger(None, Some(most)));
         Self {
             resource,
             by_address: ledger(bounds.total, bounds.per_address),
             by_subject: ledger(bounds.total, bounds.per_subject),
-            by_connection,
+            by_connection: ledger(None, bounds.per_connection),
+        }
+    }
+
+    fn bounded_by(&self, bounds: Bounds) -> Self {
+        Self {
+            resource: self.resource,
+            by_address: rebound(&self.by_address, bounds.total, bounds.per_address),
+            by_subject: rebound(&self.by_subject, bounds.total, bounds.per_subject),
+            by_connection: rebound(&self.by_connection, None, bounds.per_connection),
         }
     }
 
@@ -254,8 +286,9 @@ impl Budget {
         let subject = client
             .subject
             .map(|subject| (&self.by_subject, subject, Scope::Subject));
-        let connection = self.by_connection.as_ref().zip(client.connection);
-        let connection = connection.map(|(ledger, number)| (ledger, number, Scope::Connection));
+        let is_bounded = self.by_connection.most_each() < u64::MAX;
+        let connection = client.connection.filter(|_| is_bounded);
+        let connection = connection.map(|number| (&self.by_connection, number, Scope::Connection));
         for (ledger, holder, scope) in [connection, subject, address].into_iter().flatten() {
             // A connection has few streams, so each counts in full.
             let item = item.filter(|_| scope != Scope::Connection);

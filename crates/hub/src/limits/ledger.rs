@@ -24,7 +24,7 @@ const LARGEST_SHARE: u64 = 100;
 pub struct Ledger<K> {
     capacity: u64,
     most_each: u64,
-    state: Mutex<State<K>>,
+    state: Arc<Mutex<State<K>>>,
 }
 
 #[derive(Debug)]
@@ -64,11 +64,22 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         Self {
             capacity,
             most_each: most_each.unwrap_or(u64::MAX),
-            state: Mutex::new(State {
+            state: Arc::new(Mutex::new(State {
                 used: 0,
                 held: HashMap::new(),
                 items: HashMap::new(),
-            }),
+            })),
+        }
+    }
+
+    /// A ledger of the same amounts with other bounds, for the charges that it makes. What is held already
+    /// counts in both ledgers, once, and stays held even if it is more than the new bounds allow.
+    #[must_use]
+    pub fn with_bounds(&self, capacity: u64, most_each: Option<u64>) -> Self {
+        Self {
+            capacity,
+            most_each: most_each.unwrap_or(u64::MAX),
+            state: Arc::clone(&self.state),
         }
     }
 
@@ -129,7 +140,7 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         }
         drop(state);
         Ok(Charge {
-            ledger: Arc::clone(self),
+            state: Arc::clone(&self.state),
             holder,
             item,
             amount,
@@ -158,8 +169,12 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<K>(state: &Mutex<State<K>>) -> MutexGuard<'_, State<K>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K: Hash + Eq + Clone> State<K> {
@@ -212,7 +227,7 @@ fn shrink<K: Hash + Eq, V>(map: &mut HashMap<K, V>) {
 /// An amount that a holder has. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct Charge<K: Hash + Eq + Clone> {
-    ledger: Arc<Ledger<K>>,
+    state: Arc<Mutex<State<K>>>,
     holder: K,
     item: Option<u64>,
     amount: u64,
@@ -220,7 +235,7 @@ pub struct Charge<K: Hash + Eq + Clone> {
 
 impl<K: Hash + Eq + Clone> Drop for Charge<K> {
     fn drop(&mut self) {
-        let mut state = self.ledger.state();
+        let mut state = lock(&self.state);
         let in_all = state.ends(None, self.item, self.amount);
         let own = state.ends(Some(&self.holder), self.item, self.amount);
         state.used = state.used.saturating_sub(in_all);
@@ -335,6 +350,27 @@ mod tests {
         assert_eq!(ledger.used(), 0);
         let state = ledger.state();
         assert!(state.items.is_empty() && state.held.is_empty());
+    }
+
+    /// Other bounds are for new charges. What is held counts once, whichever ledger charged it.
+    #[test]
+    fn other_bounds_count_what_is_held() {
+        let wide = Arc::new(Ledger::new(100, None));
+        let held = wide.charge_for_item(1, 7, 60).expect("free");
+        let narrow = Arc::new(wide.with_bounds(50, Some(20)));
+        assert_eq!((narrow.used(), narrow.capacity()), (60, 50));
+        let all = Exhausted::InAll { capacity: 50 };
+        assert_eq!(narrow.charge(2, 1).err(), Some(all));
+        let again = narrow.charge_for_item(2, 7, 60);
+        assert!(again.is_err(), "the item is there, but one holder has 20");
+        let item = wide.charge_for_item(2, 7, 60).expect("the item is there");
+        assert_eq!(narrow.used(), 60);
+        drop(wide);
+        drop(held);
+        assert_eq!(narrow.used(), 60);
+        drop(item);
+        assert_eq!(narrow.used(), 0);
+        assert!(narrow.charge(2, 20).is_ok());
     }
 
     /// A ledger gives memory back after a peak.

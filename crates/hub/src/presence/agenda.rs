@@ -102,6 +102,16 @@ impl Agenda {
         }
     }
 
+    /// Changes how many bytes in a second it announces for each client; 0 for no bound. Returns whether that is
+    /// new.
+    pub(crate) fn set_rate(&mut self, bytes_per_second: u64, now: Instant) -> bool {
+        self.rate.set(bytes_per_second, now)
+    }
+
+    pub(crate) fn bytes_per_second(&self) -> u64 {
+        self.rate.bytes_per_second()
+    }
+
     /// Adds the subscriptions of a new subscriber. The clones of `waiting` are dropped when every
     /// beginning was tried once, or at once if the visit is held back.
     pub(crate) fn subscribe(&mut self, visit: &Visit, waiting: &Waiting, now: Instant) -> Entered {

@@ -19,6 +19,9 @@ use crate::engine::active::Document;
 
 /// How many seconds' worth a client may use at once.
 const BURST: Duration = Duration::from_secs(16);
+/// The most that an account has to pay after the rate has become slower. It exceeds a burst, which is charged
+/// at the old rate, many times.
+const MOST_TO_PAY: Duration = Duration::from_secs(24 * 3600);
 /// Settled accounts are removed when there are twice as many accounts as the last removal left, and at
 /// least this many.
 const FEWEST_ACCOUNTS: usize = 1_024;
@@ -68,6 +71,33 @@ impl Rate {
             bytes_per_second,
             ..Self::default()
         }
+    }
+
+    pub(super) fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second
+    }
+
+    /// Changes the rate. What clients have used is paid for at the new one. Returns whether it is new.
+    pub(super) fn set(&mut self, bytes_per_second: u64, now: Instant) -> bool {
+        let before = std::mem::replace(&mut self.bytes_per_second, bytes_per_second);
+        if before == bytes_per_second {
+            return false;
+        }
+        let slower = match bytes_per_second {
+            0 => 0.0,
+            _ => before as f64 / bytes_per_second as f64,
+        };
+        self.waiting.clear();
+        for (visitor, account) in &mut self.accounts {
+            let to_pay = account.paid_at.saturating_duration_since(now);
+            // A rate that was hardly any is not paid for ever.
+            let to_pay = Duration::try_from_secs_f64(to_pay.as_secs_f64() * slower);
+            account.paid_at = now + to_pay.unwrap_or(MOST_TO_PAY).min(MOST_TO_PAY);
+            if let Some(key) = account.first_key() {
+                self.waiting.insert(key, *visitor);
+            }
+        }
+        true
     }
 
     /// Enters a visit. Returns whether it may be announced at once. If not, [`Self::next`] returns it when it
@@ -159,8 +189,11 @@ impl Rate {
     }
 }
 
-/// How long `bytes` bytes take at a rate.
+/// How long `bytes` bytes take at a rate; no time without a bound.
 fn cost(bytes: usize, bytes_per_second: u64) -> Duration {
+    if bytes_per_second == 0 {
+        return Duration::ZERO;
+    }
     Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64)
 }
 
@@ -263,6 +296,35 @@ mod tests {
         }
         let (accounts, waiting) = rate.len();
         assert!(accounts <= FEWEST_ACCOUNTS && waiting == 0, "{accounts}");
+    }
+
+    /// What was used is paid for at a new rate, and without a bound nothing waits.
+    #[test]
+    fn a_new_rate_counts_for_what_was_used() {
+        let start = Instant::now();
+        let full = || {
+            let mut rate = Rate::new(RATE);
+            for serial in 0..20 {
+                _ = enter(&mut rate, 1, serial, start);
+            }
+            rate
+        };
+        let mut faster = full();
+        assert!(!faster.set(RATE, start), "it is the same");
+        assert!(faster.set(2 * RATE, start));
+        let announced: Vec<_> = std::iter::from_fn(|| next(&mut faster, start)).collect();
+        assert_eq!(announced, [17, 18, 19], "half of a burst is free again");
+        let mut slower = full();
+        assert!(slower.set(RATE / 2, start));
+        assert_eq!(slower.due_in(start), Some(Duration::from_secs(18)));
+        let mut unbounded = full();
+        assert!(unbounded.set(0, start));
+        assert_eq!(unbounded.due_in(start), Some(Duration::ZERO));
+        let announced: Vec<_> = std::iter::from_fn(|| next(&mut unbounded, start)).collect();
+        assert_eq!(announced, [17, 18, 19]);
+        assert!(enter(&mut unbounded, 1, 20, start));
+        assert!(unbounded.set(RATE, start));
+        assert!(enter(&mut unbounded, 1, 21, start), "nothing was owed");
     }
 
     #[test]

@@ -70,9 +70,8 @@ impl Shared {
 pub(crate) struct Reconciler {
     shared: Arc<Shared>,
     transport: Arc<dyn Transport>,
-    /// The id of the newest update before anything was routed to this process.
+    /// The id of the newest update when it was made, which counts while nothing was routed to this process.
     newest_at_start: Option<String>,
-    options: PresenceOptions,
     task: OnceLock<JoinHandle<()>>,
 }
 
@@ -85,23 +84,23 @@ impl Drop for Reconciler {
 }
 
 impl Reconciler {
-    /// A reconciler whose task starts now, or with the first subscription if there is no runtime
-    /// yet. Expects that nothing was routed yet.
+    /// A reconciler whose task starts now, or with the first subscription if there is no runtime yet, and
+    /// which announces this many bytes in a second for each client; 0 for no bound. Expects that this process
+    /// has announced nothing yet.
     pub(crate) fn new(
-        options: PresenceOptions,
+        bytes_per_second: u64,
         transport: Arc<dyn Transport>,
         router: Arc<Router>,
     ) -> Self {
         let reconciler = Self {
             shared: Arc::new(Shared {
-                agenda: Mutex::new(Agenda::new(options.bytes_per_second)),
+                agenda: Mutex::new(Agenda::new(bytes_per_second)),
                 bell: Notify::new(),
                 is_away: AtomicBool::new(false),
                 is_told: AtomicBool::new(false),
                 router,
             }),
             newest_at_start: transport.newest_id(),
-            options,
             transport,
             task: OnceLock::new(),
         };
@@ -131,18 +130,29 @@ impl Reconciler {
         self.newest_at_start.as_deref()
     }
 
+    /// Announces this many bytes in a second for each client from now on; 0 for no bound.
+    pub(crate) fn set_rate(&self, bytes_per_second: u64) {
+        let is_new = self
+            .shared
+            .agenda()
+            .set_rate(bytes_per_second, Instant::now());
+        if is_new {
+            self.shared.bell.notify_one();
+        }
+    }
+
     /// A visit without subscriptions, for [`Self::begin`]; `None` if such visitors are not announced.
     pub(crate) fn visit(
-        &self,
+        options: &PresenceOptions,
         access: Option<&Access>,
         address: Option<ClientAddress>,
         answers_older: bool,
     ) -> Option<Visit> {
-        if access.is_none() && self.options.token_holders_only {
+        if access.is_none() && options.token_holders_only {
             return None;
         }
         let visitor = Visitor::of(access, address);
-        let most_bytes = self.options.bytes_per_request;
+        let most_bytes = options.bytes_per_request;
         Some(Visit::new(visitor, most_bytes, answers_older))
     }
 
@@ -152,14 +162,15 @@ impl Reconciler {
     pub(crate) async fn begin(&self, visit: Visit, drain: UnderWay) -> Announced {
         self.start();
         let (waiting, mut tried) = mpsc::channel(1);
-        let entered = self
-            .shared
-            .agenda()
-            .subscribe(&visit, &waiting, Instant::now());
+        let (entered, bytes_per_second) = {
+            let mut agenda = self.shared.agenda();
+            let entered = agenda.subscribe(&visit, &waiting, Instant::now());
+            (entered, agenda.bytes_per_second())
+        };
         drop(waiting);
         if entered.is_held_back && !self.shared.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                bytes_per_second = self.options.bytes_per_second,
+                bytes_per_second,
                 "subscription announcements of a client are rate-limited by `subscription_events_per_second` (logged once)"
             );
         }

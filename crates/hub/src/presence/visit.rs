@@ -242,6 +242,8 @@ mod tests {
             issuer: issuer.to_owned(),
             subject: subject.map(str::to_owned),
             ignores_older_claim: false,
+            basis: Arc::default(),
+            lifetime: None,
         };
         let at = |address: &str| {
             let address: std::net::IpAddr = address.parse().expect("one");

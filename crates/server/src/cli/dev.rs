@@ -85,7 +85,7 @@ fn prepare(listening: &Listening) -> Result<Prepared, Error> {
     let data = data_home(|name| std::env::var_os(name)).ok_or_else(|| Error::new(NO_DATA_HOME))?;
     let (mut loaded, key, path) = settings(listening, &data.join("talaria"))?;
     let variables = environment()?;
-    loaded.settings.log = levels(&variables, &mut loaded.notices)?;
+    loaded.settings.program.log = levels(&variables, &mut loaded.notices)?;
     let notices = Variables::new(&variables).notices(Instead::Dev);
     loaded.notices.extend(notices);
     loaded.notices.extend(openness(listening, is_container()));
@@ -142,19 +142,18 @@ fn settings(listening: &Listening, directory: &Path) -> Result<(Loaded, Secret, 
     };
     let mut draft = Draft::default();
     draft.issuers.push(issuer);
-    draft.settings.addresses.extend(listening.addresses());
-    draft.settings.hub.anonymous = true;
+    draft.addresses.extend(listening.addresses());
+    draft.hub.anonymous = true;
     // A page under development comes from another local port, and nothing here needs protection from it.
-    draft.settings.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
+    draft.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
     // Other machines and containers call the hub by names that it cannot know.
-    draft.settings.hub.accepted_audiences.push(common_url());
-    draft.settings.transport =
-        TransportSettings::History(HistorySettings::new(directory.join("dev.db")));
-    let mut loaded = draft.finish()?;
+    draft.hub.accepted_audiences.push(common_url());
+    draft.transport = TransportSettings::History(HistorySettings::new(directory.join("dev.db")));
+    let mut loaded = draft.finish_alone()?;
     // The port of the redirects may belong to a hub that is not for development.
-    loaded.settings.redirects = None;
+    loaded.settings.program.redirects = None;
     // The greeting names the command.
-    loaded.settings.skip_install_trust = true;
+    loaded.settings.program.skip_install_trust = true;
     Ok((loaded, secret, path))
 }
 
@@ -191,14 +190,14 @@ mod tests {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
         let settings_of_hub = first.settings;
-        assert!(settings_of_hub.hub.anonymous && first.notices.is_empty());
+        assert!(settings_of_hub.hubs[0].options.anonymous && first.notices.is_empty());
         assert_eq!(
-            settings_of_hub.addresses[0].bind,
+            settings_of_hub.sites[0].addresses[0].bind,
             [IpAddr::V4(Ipv4Addr::LOCALHOST)]
         );
         let address = "127.0.0.1:3000".parse().unwrap();
         let token = publisher_token(&local, address, &key).unwrap();
-        let options = settings_of_hub.hub;
+        let options = settings_of_hub.hubs[0].options.clone();
         let verifier = Verifier::new(options.issuers, options.base, options.limits);
         let own = ["127.0.0.1", "localhost"]
             .map(|host| format!("http://{host}:3000/.well-known/mercure"));
@@ -240,8 +239,13 @@ mod tests {
         let open = listening("0.0.0.0", true);
         let (loaded, _, path) = settings(&open, folder.path()).unwrap();
         let settings = loaded.settings;
-        assert!(settings.addresses.iter().all(|address| address.tls));
-        assert_eq!(settings.redirects, None);
+        assert!(
+            settings.sites[0]
+                .addresses
+                .iter()
+                .all(|address| address.tls)
+        );
+        assert_eq!(settings.program.redirects, None);
         let text = greeting(
             "https://localhost:3000/hub",
             "t",

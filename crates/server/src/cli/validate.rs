@@ -16,7 +16,8 @@ pub(super) fn validate(args: &load::Args) -> ExitCode {
     match args.load() {
         Ok((loaded, name)) => {
             output::warn(&loaded.notices);
-            let issuers = loaded.settings.hub.issuers.iter().len();
+            let hubs = loaded.settings.hubs.iter();
+            let issuers: usize = hubs.map(|hub| hub.options.issuers.iter().len()).sum();
             output::print(&format!(
                 "the configuration is valid: {name}, issuers: {issuers}\n"
             ))

@@ -19,6 +19,7 @@ use crate::serve::admission::{Guest, Place};
 use crate::serve::incoming::TLS;
 use crate::serve::requests::Once;
 use crate::serve::socket::{Counted, has_unread};
+use crate::serve::tls::ACME_TLS;
 
 pub(crate) use self::context::Context;
 
@@ -131,7 +132,12 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
     drop(counted);
     match handshake {
         Ok(Ok(carrier)) => {
-            let is_http2 = carrier.get_ref().1.alpn_protocol() == Some(b"h2");
+            let protocol = carrier.get_ref().1.alpn_protocol();
+            if protocol == Some(ACME_TLS) {
+                // The handshake was the answer to the authority's question.
+                return None;
+            }
+            let is_http2 = protocol == Some(b"h2");
             let wire = Wire {
                 carrier,
                 is_http2,

@@ -1,234 +1,169 @@
-//! Listeners: bind, accept, and the end of all connections.
+//! Listeners: what is accepted on them, how they are exchanged, and the end of all connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bind;
+mod plan;
+
+use std::collections::BTreeMap;
 use std::future::pending;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use arc_swap::ArcSwap;
 use talaria_config::Error;
-use talaria_config::settings::ListenAddress;
+use talaria_hub::Hub;
 use talaria_hub::limits::Exhausted;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
+use self::bind::{bind_on, not_bound};
+use self::plan::Key;
 use crate::serve::connection::{self, Context};
 use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
-use crate::serve::site::Hosts;
-use crate::serve::tls::Tls;
+use crate::serve::sites::Sites;
 
-/// Connections that the kernel may complete before we accept them.
-const BACKLOG: i32 = 4096;
+pub(crate) use self::plan::Plan;
+
 /// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Bound sockets.
-pub(crate) struct Listeners(Vec<Listener>);
+/// A socket that is listening already, and what it shall serve.
+struct Bound {
+    /// The socket; `None` if the listener exists.
+    socket: Option<(TcpListener, SocketAddr)>,
+    sites: Sites,
+}
 
+/// The listeners to come.
+pub(crate) struct Prepared(BTreeMap<Key, Bound>);
+
+/// A listener at work.
 struct Listener {
-    socket: TcpListener,
     address: SocketAddr,
-    hosts: Hosts,
-    tls: bool,
-}
-
-impl Listeners {
-    /// Binds every address; addresses that share a port share a socket. Requests on the port `redirects` that
-    /// no address there serves are redirected to HTTPS (B-062).
-    ///
-    /// # Errors
-    /// An address cannot be bound, or two contradict each other.
-    pub(crate) fn bind(addresses: &[ListenAddress], redirects: Option<u16>) -> Result<Self, Error> {
-        let mut sites = sites(addresses)?;
-        // The system has not chosen the port of an address with port 0 yet.
-        let known = |address: &&ListenAddress| address.tls && address.port != 0;
-        let https = addresses.iter().find(known);
-        let redirect = redirects.zip(https.map(|address| address.port));
-        if let Some((http, https)) = redirect {
-            let own = sites.iter_mut().filter(|((_, port), _)| *port == http);
-            own.for_each(|(_, (hosts, tls))| {
-                if !*tls {
-                    hosts.redirect_others_to(https);
-                }
-            });
-        }
-        let mut listeners = Vec::new();
-        for ((ip, port), (mut hosts, tls)) in sites {
-            let failed = |error| not_bound(ip, port, error);
-            let listener = bind_on(ip, port).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            hosts.listen_on(address.port(), tls);
-            listeners.push(Listener {
-                socket: listener,
-                address,
-                hosts,
-                tls,
-            });
-        }
-        let serves = |port: u16| {
-            let mut own = listeners.iter().map(|listener| listener.address.port());
-            own.any(|own| own == port)
-        };
-        if let Some((http, https)) = redirect.filter(|(http, _)| !serves(*http)) {
-            let interfaces = addresses.iter().filter(|address| address.tls);
-            let interfaces: BTreeSet<_> = interfaces.flat_map(self::interfaces).collect();
-            for interface in interfaces {
-                listeners.extend(redirecting(interface, http, https));
-            }
-        }
-        Ok(Self(listeners))
-    }
-}
-
-/// What each socket serves: the hosts, and whether over TLS.
-type Sites = BTreeMap<(Option<IpAddr>, u16), (Hosts, bool)>;
-
-fn sites(addresses: &[ListenAddress]) -> Result<Sites, Error> {
-    let mut sites = Sites::new();
-    for address in addresses {
-        for interface in interfaces(address) {
-            let (hosts, tls) = sites.entry((interface, address.port)).or_default();
-            if !hosts.is_empty() && *tls != address.tls {
-                return Err(Error::new(format!(
-                    "port {} cannot speak HTTP and HTTPS at once",
-                    address.port
-                ))
-                .remedy("give one of its addresses another port"));
-            }
-            hosts.add(address.host.as_deref());
-            *tls = address.tls;
-        }
-    }
-    Ok(sites)
-}
-
-fn not_bound(ip: Option<IpAddr>, port: u16, error: io::Error) -> Error {
-    let shown = ip.map_or_else(
-        || format!(":{port}"),
-        |ip| SocketAddr::new(ip, port).to_string(),
-    );
-    let right = privileged_port::remedy(port, &error);
-    let right = right.map(|right| format!("{right}; or use another port: SERVER_NAME=:3000"));
-    let remedy = right.unwrap_or_else(|| match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all".to_owned()
-        }
-        _ => "stop what uses it, or choose another: SERVER_NAME, the site address or `dev --port`".to_owned(),
-    });
-    Error::new(format!("cannot listen on {shown}"))
-        .caused_by(error)
-        .remedy(remedy)
-}
-
-/// A listener that only redirects. It helps clients that leave out the scheme, so the hub starts without it if
-/// another program has the port.
-fn redirecting(interface: Option<IpAddr>, http: u16, https: u16) -> Option<Listener> {
-    let bound = bind_on(interface, http).and_then(|socket| Ok((socket.local_addr()?, socket)));
-    match bound {
-        Ok((address, socket)) => {
-            let mut hosts = Hosts::default();
-            hosts.redirect_others_to(https);
-            Some(Listener {
-                socket,
-                address,
-                hosts,
-                tls: false,
-            })
-        }
-        Err(error) => {
-            let right = privileged_port::remedy(http, &error);
-            tracing::warn!(
-                "port {http} does not redirect to HTTPS: {error}; {}, or write `auto_https disable_redirects` in the global options",
-                right.unwrap_or_else(|| "free it".to_owned())
-            );
-            None
-        }
-    }
-}
-
-/// The interfaces of an address; `None` stands for all of them.
-fn interfaces(address: &ListenAddress) -> Vec<Option<IpAddr>> {
-    match address.bind.as_slice() {
-        [] => vec![None],
-        some => some.iter().copied().map(Some).collect(),
-    }
-}
-
-fn bind_on(interface: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
-    match interface {
-        Some(ip) => bind(SocketAddr::new(ip, port)),
-        // One socket serves both families; a machine without IPv6 gets one for IPv4.
-        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
-            match Errno::from_io_error(&error) {
-                Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
-                    bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
-                }
-                _ => Err(error),
-            }
-        }),
-    }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking().cloexec(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    /// Its sites, which its open connections ask too.
+    sites: Arc<ArcSwap<Sites>>,
+    /// What new connections are served with.
+    context: Arc<ArcSwap<Context>>,
+    /// Ends the listener and, once they are idle, its connections.
+    closing: CancellationToken,
 }
 
 /// Listeners at work; owns their tasks.
 pub(crate) struct Serving {
-    addresses: Vec<SocketAddr>,
+    listeners: BTreeMap<Key, Listener>,
     /// Each task ends with its open connections.
     accepting: JoinSet<JoinSet<()>>,
     shutdown: Shutdown,
 }
 
 impl Serving {
-    /// Starts to accept.
-    ///
-    /// `context` says what the connections of a listener are served with, given its hosts and what accepts its
-    /// TLS handshakes. They end with `shutdown`.
-    pub(crate) fn start(
-        listeners: Listeners,
-        tls: Option<&Tls>,
-        shutdown: Shutdown,
-        context: impl Fn(Hosts, Option<TlsAcceptor>) -> Context,
-    ) -> Self {
-        let mut accepting = JoinSet::new();
-        let mut addresses = Vec::new();
-        for listener in listeners.0 {
-            if !listener.hosts.is_empty() {
-                addresses.push(listener.address);
-            }
-            let acceptor = tls.filter(|_| listener.tls).map(Tls::acceptor);
-            let context = context(listener.hosts, acceptor);
-            accepting.spawn(accept(listener.socket, context));
-        }
+    /// No listener yet; all of them end with `shutdown`.
+    pub(crate) fn new(shutdown: Shutdown) -> Self {
         Self {
-            addresses,
-            accepting,
+            listeners: BTreeMap::new(),
+            accepting: JoinSet::new(),
             shutdown,
         }
     }
 
+    /// Binds the sockets of a plan that are not listening yet. Nothing changes until they are
+    /// [installed](Self::install).
+    ///
+    /// # Errors
+    /// An address cannot be bound.
+    pub(crate) fn prepare(&self, plan: Plan) -> Result<Prepared, Error> {
+        let mut bound = BTreeMap::new();
+        for (key, sites) in plan.own {
+            let (interface, port) = key;
+            let socket = match self.listeners.contains_key(&key) {
+                true => None,
+                false => Some(bind(key).map_err(|error| not_bound(interface, port, error))?),
+            };
+            bound.insert(key, Bound { socket, sites });
+        }
+        for (key, sites) in plan.redirecting {
+            if self.listeners.contains_key(&key) {
+                let socket = None;
+                bound.insert(key, Bound { socket, sites });
+                continue;
+            }
+            match bind(key) {
+                Ok(socket) => {
+                    let socket = Some(socket);
+                    bound.insert(key, Bound { socket, sites });
+                }
+                Err(error) => tracing::warn!(
+                    "port {} does not redirect to HTTPS: {error}; {}, or write `auto_https disable_redirects` in the global options",
+                    key.1,
+                    privileged_port::remedy(key.1, &error).unwrap_or_else(|| "free it".to_owned())
+                ),
+            }
+        }
+        Ok(Prepared(bound))
+    }
+
+    /// Serves what was prepared, and nothing else; `hubs` are those that the sites ask. A listener that stays never closes, and its connections ask the new
+    /// sites. One that is gone closes, and its connections do once they are idle.
+    ///
+    /// `context` says what the connections of a listener are served with, given its sites, whether it speaks HTTPS, and
+    /// what ends it.
+    pub(crate) fn install(
+        &mut self,
+        prepared: Prepared,
+        hubs: &Arc<[Hub]>,
+        context: impl Fn(Arc<ArcSwap<Sites>>, bool, CancellationToken) -> Context,
+    ) {
+        let kept = |key: &Key, listener: &Listener| {
+            let is_kept = prepared.0.contains_key(key);
+            if !is_kept {
+                listener.closing.cancel();
+            }
+            is_kept
+        };
+        self.listeners.retain(|key, listener| kept(key, listener));
+        // Listeners that closed earlier, once their last connection has ended.
+        while self.accepting.try_join_next().is_some() {}
+        for (key, Bound { socket, mut sites }) in prepared.0 {
+            let tls = sites.tls();
+            sites.ask(Arc::clone(hubs));
+            match (socket, self.listeners.get(&key)) {
+                (None, Some(listener)) => {
+                    sites.listen_on(listener.address.port());
+                    listener.sites.store(Arc::new(sites));
+                    let shared = Arc::clone(&listener.sites);
+                    let context = context(shared, tls, listener.closing.clone());
+                    listener.context.store(Arc::new(context));
+                }
+                (Some((socket, address)), _) => {
+                    sites.listen_on(address.port());
+                    let sites = Arc::new(ArcSwap::from_pointee(sites));
+                    let closing = self.shutdown.stopping.child_token();
+                    let context = context(Arc::clone(&sites), tls, closing.clone());
+                    let context = Arc::new(ArcSwap::from_pointee(context));
+                    self.accepting
+                        .spawn(accept(socket, Arc::clone(&context), closing.clone()));
+                    let listener = Listener {
+                        address,
+                        sites,
+                        context,
+                        closing,
+                    };
+                    self.listeners.insert(key, listener);
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
     /// Where the hub can be reached, in the order of the ports.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let serving = self.listeners.values();
+        let serving = serving.filter(|listener| !listener.sites.load().is_empty());
+        serving.map(|listener| listener.address).collect()
     }
 
     /// Closes the listeners and every idle connection; the others close after their response.
@@ -243,6 +178,12 @@ impl Serving {
             shutdown: self.shutdown,
         }
     }
+}
+
+fn bind((interface, port): Key) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let socket = bind_on(interface, port)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
 /// Connections that are still open after their listener closed.
@@ -276,26 +217,46 @@ impl Connections {
     }
 }
 
-async fn accept(listener: TcpListener, context: Context) -> JoinSet<()> {
-    let stopping = context.shutdown.stopping.clone();
-    let mut stopped = pin!(stopping.cancelled());
+/// Accepts connections until the listener closes; then waits for those that are open to end, at most until the program
+/// stops.
+async fn accept(
+    listener: TcpListener,
+    context: Arc<ArcSwap<Context>>,
+    closing: CancellationToken,
+) -> JoinSet<()> {
+    let mut connections = accept_until(listener, &context, closing).await;
+    let stopping = context.load().shutdown.stopping.clone();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = ended => {}
+        () = stopping.cancelled() => {}
+    }
+    connections
+}
+
+async fn accept_until(
+    listener: TcpListener,
+    context: &ArcSwap<Context>,
+    closing: CancellationToken,
+) -> JoinSet<()> {
+    let mut closed = pin!(closing.cancelled());
     let mut connections = JoinSet::new();
     let mut refusals = Refusals::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
+                    let context = Context::clone(&context.load());
                     configure(&stream, context.dispatch_timeout);
                     match context.admission.enter(peer) {
                         Ok(place) => {
-                            let served = connection::serve(context.clone(), stream, peer, place);
+                            let served = connection::serve(context, stream, peer, place);
                             connections.spawn(served);
                         }
                         Err(exhausted) => {
                             refusals.count(peer, exhausted);
                             // Without room for a guest, the connection is closed unanswered.
                             if let Some(guest) = context.admission.guest() {
-                                let context = context.clone();
                                 let served = connection::serve_guest(context, stream, peer, guest);
                                 connections.spawn(served);
                             }
@@ -308,7 +269,7 @@ async fn accept(listener: TcpListener, context: Context) -> JoinSet<()> {
                 }
             },
             Some(_) = connections.join_next() => {}
-            () = stopped.as_mut() => return connections,
+            () = closed.as_mut() => return connections,
         }
     }
 }

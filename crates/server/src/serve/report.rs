@@ -6,7 +6,7 @@ mod of_program;
 mod of_site;
 
 use talaria_config::Settings;
-use talaria_config::settings::ConfiguredBy;
+use talaria_config::settings::{ConfiguredBy, HubSettings, ListenAddress, SiteSettings};
 
 use self::of_hub::HubView;
 use self::of_site::SiteView;
@@ -22,36 +22,50 @@ pub(crate) fn write(settings: &Settings) {
 }
 
 fn lines(settings: &Settings) -> Vec<String> {
-    let mut lines = of_program::lines(settings);
-    lines.extend(of_site::lines(&SiteView {
-        addresses: &settings.addresses,
-        certificate: &settings.certificate,
-        redirects: settings.redirects,
-        access_log: settings.access_log,
-    }));
-    lines.extend(of_hub::lines(&hub(settings)));
+    let mut lines = of_program::lines(&settings.configured_by, &settings.program);
+    for site in &settings.sites {
+        lines.extend(of_site::lines(&SiteView {
+            addresses: &site.addresses,
+            certificates: &site.certificates,
+            redirects: settings.program.redirects,
+            access_log: site.access_log,
+        }));
+    }
+    for (index, hub) in settings.hubs.iter().enumerate() {
+        lines.extend(of_hub::lines(&view(settings, index, hub)));
+    }
     lines
 }
 
+/// The warnings; what several hubs have in common is told once.
 fn warnings(settings: &Settings) -> Vec<String> {
-    match settings.configured_by {
-        // What `talaria dev` leaves open is its purpose, and nothing configures it.
-        ConfiguredBy::Itself => Vec::new(),
-        ConfiguredBy::File { .. } | ConfiguredBy::Environment { .. } => {
-            insecure::lines(&hub(settings))
+    let mut warnings: Vec<String> = Vec::new();
+    // What `talaria dev` leaves open is its purpose, and nothing configures it.
+    if settings.configured_by == ConfiguredBy::Itself {
+        return warnings;
+    }
+    for (index, hub) in settings.hubs.iter().enumerate() {
+        for line in insecure::lines(&view(settings, index, hub)) {
+            if !warnings.contains(&line) {
+                warnings.push(line);
+            }
         }
     }
+    warnings
 }
 
-fn hub(settings: &Settings) -> HubView<'_> {
+fn view<'a>(settings: &'a Settings, index: usize, hub: &'a HubSettings) -> HubView<'a> {
+    let asks = |site: &&SiteSettings| site.routes.hubs().contains(&index);
+    let sites = settings.sites.iter().filter(asks);
+    let addresses: Vec<&ListenAddress> = sites.flat_map(|site| &site.addresses).collect();
     HubView {
-        name: None,
-        options: &settings.hub,
-        transport: &settings.transport,
-        key_sets: &settings.key_sets,
-        addresses: &settings.addresses,
-        proxies: &settings.proxies,
-        dispatch_timeout: settings.dispatch_timeout,
+        name: hub.name.as_deref(),
+        options: &hub.options,
+        transport: settings.stores.get(hub.store),
+        key_sets: &hub.key_sets,
+        addresses,
+        proxies: &settings.program.proxies,
+        dispatch_timeout: settings.program.dispatch_timeout,
     }
 }
 

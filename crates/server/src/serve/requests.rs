@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Request, Response, Version};
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::serve::admission::Place;
 use crate::serve::incoming::Fault;
-use crate::serve::site::{HEALTH_PATH, Site};
+use crate::serve::sites::{HEALTH_PATH, Sites};
 
 /// The memory of a header field besides its bytes: its place in a map, and the free places beside it.
 const FIELD_BYTES: usize = 128;
@@ -35,8 +36,8 @@ pub(crate) enum Once {
 
 /// What answers the requests of one connection.
 pub(crate) struct Requests {
-    /// The site that is asked.
-    pub site: Site,
+    /// The sites that are asked.
+    pub sites: Arc<ArcSwap<Sites>>,
     /// The bounds of each head.
     pub head: HeadSettings,
     /// How far the connection's bytes have got.
@@ -82,9 +83,7 @@ impl Requests {
             let mut answer = fault.refuse(request.version(), tls, peer, &self.head);
             if fault.is_passing() {
                 let why = fault.sentence(tls, &self.head);
-                let later = self
-                    .site
-                    .subscribe_later(request.method(), request.headers(), &why);
+                let later = self.sites.load().subscribe_later(&request, &why);
                 if let Some(mut later) = later {
                     if let Some(close) = answer.headers().get(CONNECTION) {
                         later.headers_mut().insert(CONNECTION, close.clone());
@@ -98,7 +97,9 @@ impl Requests {
         request.extensions_mut().insert(self.connection);
         // Boxed, because hyper keeps the memory of this future as long as the connection.
         Box::pin(async move {
-            let response = self.site.answer(request.map(Body::new)).await;
+            let sites = self.sites.load_full();
+            let response = sites.answer(request.map(Body::new)).await;
+            drop(sites);
             drop(memory);
             match response.extensions().get::<Unanswered>() {
                 Some(Unanswered) => Err(Closed),

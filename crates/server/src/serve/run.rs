@@ -9,24 +9,16 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use talaria_config::settings::TransportSettings;
 use talaria_config::{Error, Level, Loaded, Settings};
-use talaria_hub::{Hub, HubBuilder};
 use tokio::task::JoinSet;
 
-use crate::serve::admission::Admission;
-use crate::serve::connection::Context;
-use crate::serve::listen::{Listeners, Serving};
+use crate::serve::hubs::{self, Hubs, Store};
 use crate::serve::log::Log;
-use crate::serve::proxies::Proxies;
-use crate::serve::shutdown::Shutdown;
+use crate::serve::program::Program;
+use crate::serve::report;
 use crate::serve::signals::{Signals, Stop};
-use crate::serve::site::Site;
-use crate::serve::storage::{self, Storage};
 use crate::serve::systemd::Manager;
 use crate::serve::tls::Tls;
-use crate::serve::{key_sets, report};
 
-/// Streams that did not end within the drain window are cut this much later.
-const LAST_WRITES: Duration = Duration::from_millis(500);
 /// How long a service manager that does not listen delays a stop.
 const LAST_WORD: Duration = Duration::from_millis(100);
 /// The exit code of a second signal (B-021).
@@ -44,7 +36,7 @@ pub(crate) fn serve(loaded: Loaded, ready: impl FnOnce(SocketAddr) + Send + 'sta
             // Before the log: a file that may not grow must not end the process at its first line.
             let signals = Signals::handle(&runtime)
                 .map_err(|error| Error::new("signals cannot be handled").caused_by(error))?;
-            let log = Log::start(loaded.settings.log.clone())?;
+            let log = Log::start(loaded.settings.program.log.clone())?;
             Ok((runtime, signals, log))
         });
     let (runtime, signals, log) = match started {
@@ -83,35 +75,38 @@ async fn serve_until_signal(
 ) -> Result<(), Error> {
     let manager = Manager::find(|name| std::env::var_os(name));
     report::write(&settings);
-    let drain_timeout = settings.drain_timeout;
-    let tls = Tls::new(&settings.addresses, &settings.certificate)?;
-    let opened = open(&settings.transport, &manager, &mut signals.stop).await?;
-    let Some(storage) = opened else {
+    let sites = settings.sites.iter();
+    let certified: Vec<_> = sites.flat_map(|site| site.certificates.clone()).collect();
+    let tls = Tls::new(&certified, &settings.program.sni)?;
+    let opened = open(settings.stores.clone(), &manager, &mut signals.stop).await?;
+    let Some(stores) = opened else {
         return Ok(());
     };
     let mut upkeep = JoinSet::new();
     upkeep.spawn(log.count_refusals());
-    let (hub, serving) = start(settings, &storage, tls, &mut upkeep)?;
-    for address in serving.addresses() {
+    let skip_install_trust = settings.program.skip_install_trust;
+    let program = Program::start(settings, stores, &tls)?;
+    keep(tls, skip_install_trust, &mut upkeep);
+    let addresses = program.addresses();
+    for address in &addresses {
         tracing::info!(%address, "listening");
     }
-    if let Some(address) = serving.addresses().first() {
-        let address = *address;
+    if let Some(address) = addresses.first().copied() {
         upkeep.spawn_blocking(move || ready(address));
     }
-    serve_until_stop(&manager, &hub, &serving, &mut signals).await;
+    serve_until_stop(&manager, &program, &addresses, &mut signals).await;
     tracing::info!(
-        drain_timeout = drain_timeout.as_secs_f64(),
+        drain_timeout = program.drain_timeout().as_secs_f64(),
         "stopping; a second signal exits at once"
     );
-    tokio::select! {
+    let hubs = tokio::select! {
         // First, so that the manager learns of the stop even if a second signal waits.
         biased;
-        () = stop(&manager, hub, serving, drain_timeout) => {}
+        hubs = stop(&manager, program) => hubs,
         () = signals.stop.next() => force(log),
-    }
+    };
     tokio::select! {
-        () = storage.close() => {}
+        () = hubs.close() => {}
         () = signals.stop.next() => force(log),
     }
     log.count_last_refusals();
@@ -119,14 +114,13 @@ async fn serve_until_signal(
     Ok(())
 }
 
-/// Opens the storage; `None` if a signal stops the program before that is done.
+/// Opens the stores; `None` if a signal stops the program before that is done.
 async fn open(
-    settings: &TransportSettings,
+    stores: Vec<TransportSettings>,
     manager: &Manager,
     stop: &mut Stop,
-) -> Result<Option<Storage>, Error> {
-    let settings = settings.clone();
-    let opening = tokio::task::spawn_blocking(move || storage::open(&settings));
+) -> Result<Option<Vec<Store>>, Error> {
+    let opening = tokio::task::spawn_blocking(move || hubs::open(stores));
     tokio::select! {
         never = manager.starting() => match never {},
         opened = opening => opened.map_err(Error::from_cause)?.map(Some),
@@ -138,61 +132,26 @@ async fn open(
     }
 }
 
-/// Starts the hub and what it needs; `upkeep` gets the tasks that end with the program.
-fn start(
-    settings: Settings,
-    storage: &Storage,
-    tls: Option<Tls>,
-    upkeep: &mut JoinSet<()>,
-) -> Result<(Hub, Serving), Error> {
-    let dispatch_timeout = settings.dispatch_timeout;
-    let addresses = settings.addresses.clone();
-    let redirects = settings.redirects;
-    let skip_install_trust = settings.skip_install_trust;
-    let proxies = Proxies::from(settings.proxies.clone());
-    let connections = settings.connections.clone();
-    let key_sets = settings.key_sets.clone();
-    let (routes, access_log) = (settings.routes, settings.access_log);
-    let transport = Arc::clone(&storage.transport);
-    let hub = HubBuilder::from(settings.hub).transport(transport);
-    let hub = hub.build().map_err(Error::from_cause)?;
-    key_sets::follow(key_sets, upkeep)?;
-    let listeners = Listeners::bind(&addresses, redirects)?;
-    let descriptors = getrlimit(Resource::Nofile).current;
-    let admission = Admission::new(&connections, descriptors, proxies.clone());
-    let shutdown = Shutdown::default();
-    let site = Site::new(hub.clone(), proxies, routes, access_log, &shutdown.stopping)?;
-    let serving = Serving::start(
-        listeners,
-        tls.as_ref(),
-        shutdown.clone(),
-        |hosts, acceptor| Context {
-            site: site.for_hosts(hosts),
-            acceptor,
-            dispatch_timeout,
-            head: connections.head,
-            max_streams: connections.streams,
-            admission: admission.clone(),
-            shutdown: shutdown.clone(),
-        },
-    );
-    if let Some(tls) = tls {
-        let tls = Arc::new(tls);
-        if !skip_install_trust {
-            let tls = Arc::clone(&tls);
-            upkeep.spawn(async move { tls.trust().await });
-        }
-        upkeep.spawn(async move { tls.renew().await });
+/// Keeps the certificates valid; `upkeep` gets the tasks that end with the program.
+fn keep(tls: Tls, skip_install_trust: bool, upkeep: &mut JoinSet<()>) {
+    let tls = Arc::new(tls);
+    if !skip_install_trust {
+        let tls = Arc::clone(&tls);
+        upkeep.spawn(async move { tls.trust().await });
     }
-    Ok((hub, serving))
+    upkeep.spawn(async move { tls.renew().await });
 }
 
 /// Keeps the service manager informed until a signal stops the program.
-async fn serve_until_stop(manager: &Manager, hub: &Hub, serving: &Serving, signals: &mut Signals) {
-    let addresses = serving.addresses().iter().map(ToString::to_string);
-    let addresses: Vec<_> = addresses.collect();
+async fn serve_until_stop(
+    manager: &Manager,
+    program: &Program,
+    addresses: &[SocketAddr],
+    signals: &mut Signals,
+) {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let status = format!("Serving on {}", addresses.join(", "));
-    let mut serves = std::pin::pin!(manager.serving(&status, hub));
+    let mut serves = std::pin::pin!(manager.serving(&status, program.hubs()));
     loop {
         tokio::select! {
             never = &mut serves => match never {},
@@ -205,19 +164,15 @@ async fn serve_until_stop(manager: &Manager, hub: &Hub, serving: &Serving, signa
     }
 }
 
-/// Closes the listeners, ends every stream within the window, and cuts the connections that are left.
-async fn stop(manager: &Manager, hub: Hub, serving: Serving, window: Duration) {
-    let at_most = window.saturating_add(LAST_WRITES);
-    let stopped = async {
-        let connections = serving.stop_listening().await;
-        hub.drain(window);
-        connections.finish(hub.drained(), at_most).await;
-    };
+/// Stops the program, and tells the manager meanwhile.
+async fn stop(manager: &Manager, program: Program) -> Hubs {
+    let hubs = Arc::clone(program.hubs());
+    let at_most = program.stops_within();
     tokio::select! {
         // First, so that the manager is told even if there is nothing to wait for.
         biased;
-        never = manager.draining(at_most, &hub) => match never {},
-        () = stopped => {}
+        never = manager.draining(at_most, &hubs) => match never {},
+        hubs = program.stop() => hubs,
     }
 }
 

@@ -83,19 +83,19 @@ impl Manager {
     }
 
     /// Reports that the hub serves, and then that it is alive.
-    pub(crate) async fn serving(&self, status: &str, hub: &Hub) -> Infallible {
+    pub(crate) async fn serving(&self, status: &str, hubs: &[Hub]) -> Infallible {
         self.tell(&format!("READY=1\nSTATUS={status}")).await;
-        self.ping(hub).await
+        self.ping(hubs).await
     }
 
     /// Reports that the hub stops within `at_most`, and then that it is alive.
-    pub(crate) async fn draining(&self, at_most: Duration, hub: &Hub) -> Infallible {
+    pub(crate) async fn draining(&self, at_most: Duration, hubs: &[Hub]) -> Infallible {
         let text = format!(
             "STOPPING=1\nSTATUS=Ending the streams\nEXTEND_TIMEOUT_USEC={}",
             at_most.saturating_add(STOP_MARGIN).as_micros()
         );
         self.tell(&text).await;
-        self.ping(hub).await
+        self.ping(hubs).await
     }
 
     /// Reports that the hub stops before it has served.
@@ -105,14 +105,15 @@ impl Manager {
 
     /// Reports again and again that the hub is alive: that a worker of the runtime runs a task, and the task
     /// gets the lock that every update and every subscriber needs.
-    async fn ping(&self, hub: &Hub) -> Infallible {
+    async fn ping(&self, hubs: &[Hub]) -> Infallible {
         let Some(every) = self.ping_every else {
             return pending().await;
         };
         loop {
             tokio::time::sleep(every).await;
-            let hub = hub.clone();
-            if tokio::spawn(async move { hub.probe() }).await.is_ok() {
+            let hubs = hubs.to_vec();
+            let probe = async move { hubs.iter().for_each(Hub::probe) };
+            if tokio::spawn(probe).await.is_ok() {
                 self.tell("WATCHDOG=1").await;
             }
         }

@@ -1,22 +1,34 @@
-//! HTTPS: which certificate a listener shows, and how it stays valid (B-060 to B-065).
+//! HTTPS: which certificate a listener shows for which name, and how it stays valid (B-060 to B-065).
 
+mod acme;
 mod authority;
 mod certificate;
+mod challenges;
+mod files;
 mod local;
+mod refusals;
+mod resolver;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::server::ResolvesServerCert;
 use talaria_config::Error;
-use talaria_config::settings::{CertificateSettings, ListenAddress};
+use talaria_config::folders::{NO_DATA_HOME, data_home};
+use talaria_config::settings::{CertificateSettings, Certified, SniSettings};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
+pub(crate) use challenges::{ACME_TLS, Challenges};
 
+use self::acme::Managed;
 use self::certificate::Certificate;
 use self::local::Local;
+use self::resolver::{Entry, Resolver, Table};
 use crate::serve::clock;
 use crate::serve::log::in_one_line;
 use crate::serve::trust_stores;
@@ -24,53 +36,130 @@ use crate::serve::trust_stores;
 /// The first wait after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// What encrypts the connections of the HTTPS listeners.
+/// What encrypts the connections of the HTTPS listeners. The certificates can be exchanged while they listen.
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
+    resolver: Arc<Resolver>,
+    kept: Mutex<Vec<Arc<Kept>>>,
+    changed: Notify,
+}
+
+/// A certificate and what keeps it valid.
+struct Kept {
+    names: Vec<String>,
+    source: CertificateSettings,
     certificate: Arc<Certificate>,
-    local: Option<Local>,
+    keeper: Keeper,
+}
+
+enum Keeper {
+    /// A file is read again with the configuration only.
+    Files,
+    Local(Local),
+    Acme(Managed),
+}
+
+/// Certificates that are ready to be shown instead of those in use.
+pub(crate) struct Prepared {
+    kept: Vec<Arc<Kept>>,
+    table: Table,
 }
 
 impl Tls {
-    /// Reads or makes the certificate for the HTTPS addresses; `None` if there are none.
+    /// Reads or makes the certificates. Those that an authority issues are ordered by [`Self::renew`], so nothing
+    /// waits for them.
     ///
     /// # Errors
     /// A file cannot be read or written, or no certificate can be made.
-    pub(crate) fn new(
-        addresses: &[ListenAddress],
-        settings: &CertificateSettings,
-    ) -> Result<Option<Self>, Error> {
-        let encrypted: Vec<_> = addresses.iter().filter(|address| address.tls).collect();
-        if encrypted.is_empty() {
-            return Ok(None);
+    pub(crate) fn new(certified: &[Certified], sni: &SniSettings) -> Result<Self, Error> {
+        let resolver = Arc::new(Resolver::default());
+        let mut config = server_config(Arc::clone(&resolver) as _)?;
+        // A connection of the last one is a question of an authority, and never reaches HTTP.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
+        let tls = Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            resolver,
+            kept: Mutex::default(),
+            changed: Notify::new(),
+        };
+        let prepared = tls.prepare(certified, sni)?;
+        tls.replace(prepared);
+        Ok(tls)
+    }
+
+    /// Makes what a new configuration needs beside what is in use. What stays the same keeps its certificate and its
+    /// renewal; files are read again.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn prepare(
+        &self,
+        certified: &[Certified],
+        sni: &SniSettings,
+    ) -> Result<Prepared, Error> {
+        let mut kept = Vec::new();
+        let mut entries = Vec::new();
+        for one in certified {
+            // Each name that an authority certifies has a separate certificate.
+            let groups: Vec<&[String]> = match &one.source {
+                CertificateSettings::Acme(_) => one.names.chunks(1).collect(),
+                _ => vec![&one.names],
+            };
+            for names in groups {
+                let used = self
+                    .kept()
+                    .iter()
+                    .find(|kept| kept.is_for(names, &one.source))
+                    .cloned();
+                let each = match used {
+                    Some(used) => used,
+                    None => Arc::new(self.keep(names, &one.source)?),
+                };
+                entries.push(Entry {
+                    names: names.to_vec(),
+                    certificate: Arc::clone(&each.certificate),
+                    only_tls13: one.only_tls13,
+                });
+                kept.push(each);
+            }
         }
-        let names: Vec<String> = encrypted
-            .iter()
-            .filter_map(|address| address.host.clone())
-            .collect();
-        let (local, key) = match settings {
+        let table = Table::new(&entries, sni);
+        Ok(Prepared { kept, table })
+    }
+
+    /// Shows other certificates from now on; listeners and connections stay.
+    pub(crate) fn replace(&self, prepared: Prepared) {
+        self.resolver.replace(prepared.table);
+        *self.kept() = prepared.kept;
+        self.changed.notify_one();
+    }
+
+    fn keep(&self, names: &[String], source: &CertificateSettings) -> Result<Kept, Error> {
+        let (keeper, certificate) = match source {
             CertificateSettings::Local => {
-                let local = Local::open(directory()?, &names)?;
+                let local = Local::open(directory()?, names)?;
                 let key = local.certify(clock::now())?;
-                (Some(local), key)
+                (Keeper::Local(local), Arc::new(Certificate::new(key)))
             }
             CertificateSettings::Files { certificate, key } => {
-                (None, certificate::read(certificate, key)?)
+                let key = certificate::read(certificate, key)?;
+                (Keeper::Files, Arc::new(Certificate::new(key)))
+            }
+            CertificateSettings::Acme(settings) => {
+                let store = acme::Store::new(data_folder()?);
+                let challenges = self.challenges();
+                let name = names.first().map_or("", String::as_str);
+                let managed = Managed::new(name, settings, &store, &challenges);
+                let certificate = managed.certificate();
+                (Keeper::Acme(managed), certificate)
             }
         };
-        let certificate = Arc::new(Certificate::new(key));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::new("TLS cannot be set up").caused_by(error))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&certificate) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Some(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+        Ok(Kept {
+            names: names.to_vec(),
+            source: source.clone(),
             certificate,
-            local,
-        }))
+            keeper,
+        })
     }
 
     /// What accepts the handshakes.
@@ -78,9 +167,23 @@ impl Tls {
         self.acceptor.clone()
     }
 
-    /// The file of the root that clients must trust, if it is our own.
+    /// What finds the certificate of a handshake, for another protocol.
+    #[expect(dead_code, reason = "HTTP/3 will use it")]
+    pub(crate) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::clone(&self.resolver) as _
+    }
+
+    /// What answers an authority that checks a name over plain HTTP.
+    pub(crate) fn challenges(&self) -> Challenges {
+        self.resolver.challenges()
+    }
+
+    /// The file of the root that clients must trust, if a certificate is of our own authority.
     pub(crate) fn root(&self) -> Option<PathBuf> {
-        self.local.as_ref().map(Local::root)
+        self.kept().iter().find_map(|kept| match &kept.keeper {
+            Keeper::Local(local) => Some(local.root()),
+            Keeper::Files | Keeper::Acme(_) => None,
+        })
     }
 
     /// Makes this machine trust our root too, if it is a container (B-065).
@@ -90,26 +193,89 @@ impl Tls {
         }
     }
 
-    /// Renews the certificate of the local authority before it expires, as long as the program runs.
+    /// Orders certificates, and renews them before they expire, as long as the program runs.
     pub(crate) async fn renew(&self) {
-        let Some(local) = &self.local else {
-            return;
-        };
+        let mut tasks = JoinSet::new();
+        let mut running: Vec<(Arc<Kept>, AbortHandle)> = Vec::new();
         loop {
-            tokio::time::sleep(local::RENEWAL).await;
-            loop {
-                match local.certify(clock::now()) {
-                    Ok(key) => break self.certificate.replace(key),
-                    Err(error) => {
-                        tracing::error!(
-                            "the certificate could not be renewed, the old one stays: {}",
-                            in_one_line(&error)
-                        );
-                        tokio::time::sleep(AGAIN).await;
-                    }
+            let wanted = self.kept().clone();
+            running.retain(|(kept, task)| {
+                let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, kept));
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+            for kept in wanted {
+                if !running.iter().any(|(known, _)| Arc::ptr_eq(known, &kept)) {
+                    let task = tasks.spawn(Arc::clone(&kept).stay_valid());
+                    running.push((kept, task));
                 }
             }
-            tracing::info!("renewed the certificate of the local authority");
+            self.changed.notified().await;
+            // Those that were aborted.
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Whether it can go on for these names from this source.
+    fn is_for(&self, names: &[String], source: &CertificateSettings) -> bool {
+        !matches!(self.keeper, Keeper::Files) && self.names == names && self.source == *source
+    }
+
+    async fn stay_valid(self: Arc<Self>) {
+        match &self.keeper {
+            Keeper::Files => {}
+            Keeper::Local(local) => renew_local(local, &self.certificate).await,
+            Keeper::Acme(managed) => managed.keep().await,
         }
     }
 }
+
+async fn renew_local(local: &Local, certificate: &Certificate) {
+    loop {
+        tokio::time::sleep(local::RENEWAL).await;
+        loop {
+            match local.certify(clock::now()) {
+                Ok(key) => break certificate.replace(Arc::new(key)),
+                Err(error) => {
+                    tracing::error!(
+                        "the certificate could not be renewed, the old one stays: {}",
+                        in_one_line(&error)
+                    );
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+        tracing::info!("renewed the certificate of the local authority");
+    }
+}
+
+/// The settings of TLS, without protocols of the application.
+fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new("TLS cannot be set up").caused_by(error))?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver))
+}
+
+/// Where certificates and accounts lie (B-070).
+fn data_folder() -> Result<PathBuf, Error> {
+    let data = data_home(|name| std::env::var_os(name)).ok_or_else(|| {
+        Error::new(format!(
+            "there is no place for certificates: {NO_DATA_HOME}"
+        ))
+    })?;
+    Ok(data.join("caddy"))
+}
+
+#[cfg(test)]
+mod tests;

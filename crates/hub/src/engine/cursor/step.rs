@@ -52,6 +52,9 @@ pub enum End {
     Rotated,
     /// The token's `exp` has come (specification, "Subscribers").
     TokenExpired,
+    /// The configuration was changed and no longer permits the stream
+    /// ([`Hub::reconfigure`](crate::Hub::reconfigure)).
+    Revoked,
     /// The hub is stopping.
     Drained,
     /// The log no longer holds what comes next.

@@ -1,6 +1,7 @@
 //! Cards: what the router has learnt of the topics that were published lately.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use talaria_protocol::matcher::UrlPattern;
@@ -94,23 +95,34 @@ pub(super) struct Cards {
     /// The cards that were used before that, and not since.
     old: HashTable<Box<Card>>,
     max_bytes: usize,
+    /// What the topics are resolved against.
+    base: Arc<Base>,
     /// Whether there were patterns when a group was last routed.
     pub(super) are_needed: bool,
 }
 
 impl Cards {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(max_bytes: usize, base: Arc<Base>) -> Self {
         Self {
             young: HashTable::new(),
             young_bytes: 0,
             old: HashTable::new(),
             max_bytes,
+            base,
             are_needed: false,
         }
     }
 
+    /// Resolves topics against another base, and forgets what is known of them.
+    pub(super) fn rebase(&mut self, base: Arc<Base>) {
+        self.base = base;
+        self.young.clear();
+        self.young_bytes = 0;
+        self.old.clear();
+    }
+
     /// Takes out the card of a topic, or makes one.
-    pub(super) fn take(&mut self, hash: u64, text: &str, base: &Base) -> Box<Card> {
+    pub(super) fn take(&mut self, hash: u64, text: &str) -> Box<Card> {
         if let Ok(found) = self.young.find_entry(hash, |card| card.is_of(hash, text)) {
             let (card, _) = found.remove();
             self.young_bytes -= card.weight;
@@ -118,7 +130,7 @@ impl Cards {
         }
         match self.old.find_entry(hash, |card| card.is_of(hash, text)) {
             Ok(found) => found.remove().0,
-            Err(_) => Box::new(Card::new(hash, text, base)),
+            Err(_) => Box::new(Card::new(hash, text, &self.base)),
         }
     }
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use talaria_config::Error;
-use talaria_config::settings::Settings;
+use talaria_config::settings::{HubSettings, ListenAddress, Settings, SiteSettings};
+use talaria_hub::HubOptions;
 use talaria_hub::access::{Role, Verifier};
 use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_protocol::authorization::Action;
@@ -41,13 +42,19 @@ pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
     let (loaded, _) = args.load.load()?;
     output::warn(&loaded.notices);
     let settings = loaded.settings;
+    let (hub, addresses) = hub_of(&settings)?;
     let argument = if args.token == "-" { "@-" } else { &args.token };
     let token = text(argument)?;
-    let audiences = audiences(&settings, url(args, &settings)?.as_deref());
-    fetch(&settings)?;
-    let verifier = Verifier::new(settings.hub.issuers, settings.hub.base, settings.hub.limits)
-        .from_generation(settings.hub.rule.oldest())
-        .with_max_lifetime(settings.hub.max_token_lifetime);
+    let options = &hub.options;
+    let audiences = audiences(options, &addresses, url(args, options)?.as_deref());
+    fetch(hub)?;
+    let verifier = Verifier::new(
+        options.issuers.clone(),
+        options.base.clone(),
+        options.limits.clone(),
+    )
+    .from_generation(options.rule.oldest())
+    .with_max_lifetime(options.max_token_lifetime);
     let mut accepted = false;
     let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
     for role in [Role::Publisher, Role::Subscriber] {
@@ -90,12 +97,12 @@ pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
 }
 
 /// The URL of `--url`, which must be the pinned resource identifier if there is one.
-fn url(args: &Args, settings: &Settings) -> Result<Option<String>, Error> {
+fn url(args: &Args, options: &HubOptions) -> Result<Option<String>, Error> {
     let Some(given) = &args.url else {
         return Ok(None);
     };
     let url = client::hub_url(given).map_err(|error| Error::new("--url").caused_by(error))?;
-    match &settings.hub.resource_identifier {
+    match &options.resource_identifier {
         Some(pinned) if pinned != given && *pinned != url.as_str() => Err(Error::new(format!(
             "--url {given:?}: the configuration says `resource_identifier {pinned}`, and that is the hub's name"
         ))
@@ -104,22 +111,38 @@ fn url(args: &Args, settings: &Settings) -> Result<Option<String>, Error> {
     }
 }
 
+/// The one hub of a configuration, and its addresses.
+fn hub_of(settings: &Settings) -> Result<(&HubSettings, Vec<&ListenAddress>), Error> {
+    match settings.hubs.as_slice() {
+        [hub] => {
+            let asks = |site: &&SiteSettings| !site.routes.hubs().is_empty();
+            let sites = settings.sites.iter().filter(asks);
+            Ok((hub, sites.flat_map(|site| &site.addresses).collect()))
+        }
+        hubs => Err(Error::new(format!(
+            "the configuration has {} hubs, and a token is judged by one",
+            hubs.len()
+        ))
+        .remedy("give --config a file with that hub alone")),
+    }
+}
+
 /// Fetches the key sets of the issuers, as the hub would.
-fn fetch(settings: &Settings) -> Result<(), Error> {
-    if settings.key_sets.is_empty() {
+fn fetch(hub: &HubSettings) -> Result<(), Error> {
+    if hub.key_sets.is_empty() {
         return Ok(());
     }
-    runtime::block_on(key_sets::fetch_all(&settings.key_sets))
+    runtime::block_on(key_sets::fetch_all(&hub.key_sets))
 }
 
 /// What the hub would find in `aud`: the pinned identifier, the URL given, or what requests to its
 /// addresses would derive (B-420).
-fn audiences(settings: &Settings, url: Option<&str>) -> Vec<String> {
-    let more = settings.hub.accepted_audiences.iter().cloned();
-    if let Some(pinned) = settings.hub.resource_identifier.as_deref().or(url) {
+fn audiences(options: &HubOptions, addresses: &[&ListenAddress], url: Option<&str>) -> Vec<String> {
+    let more = options.accepted_audiences.iter().cloned();
+    if let Some(pinned) = options.resource_identifier.as_deref().or(url) {
         return std::iter::once(pinned.to_owned()).chain(more).collect();
     }
-    let derived = settings.addresses.iter().map(|address| {
+    let derived = addresses.iter().map(|address| {
         let host = address.host.as_deref().unwrap_or("localhost");
         address.url_on(host)
     });

@@ -1,8 +1,10 @@
 //! What connections are served with.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use talaria_config::settings::HeadSettings;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::admission::{Admission, Place};
 use crate::serve::requests::Once;
 use crate::serve::shutdown::Shutdown;
-use crate::serve::site::Site;
+use crate::serve::sites::Sites;
 
 /// What every connection of a listener is served with.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// What answers the requests.
-    pub site: Site,
+    /// The sites of the listener, of which each request asks one.
+    pub sites: Arc<ArcSwap<Sites>>,
     /// What accepts the TLS handshakes, on an HTTPS listener.
     pub acceptor: Option<TlsAcceptor>,
     /// How long a peer may accept nothing.
@@ -27,8 +29,10 @@ pub(crate) struct Context {
     pub max_streams: u32,
     /// Which connections are accepted.
     pub admission: Admission,
-    /// Ends the connections.
+    /// Ends the connections of all listeners.
     pub shutdown: Shutdown,
+    /// Ends those of this listener.
+    pub closing: CancellationToken,
 }
 
 /// A connection that is being served.
@@ -46,10 +50,10 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// A connection that has a place, and ends when the program stops.
+    /// A connection that has a place, and ends with its listener.
     pub(super) fn new(context: Context, peer: SocketAddr, place: Place) -> Self {
         // A token for each, because all that wait for one share its lock.
-        let ending = context.shutdown.stopping.child_token();
+        let ending = context.closing.child_token();
         Self {
             context,
             peer,

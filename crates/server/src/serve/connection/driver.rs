@@ -74,7 +74,7 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         first_by: wire.first_by,
     };
     let requests = Arc::new(Requests {
-        site: context.site,
+        sites: context.sites,
         head,
         outflow: outflow.clone(),
         connection: Connection::new(wire.tls, peer),

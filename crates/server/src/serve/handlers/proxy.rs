@@ -2,12 +2,14 @@
 
 mod balance;
 mod dial;
+mod ending;
 mod forward;
 mod lent;
 mod tunnel;
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::uri::{PathAndQuery, Scheme};
@@ -28,12 +30,28 @@ pub(crate) use balance::{Policy, Upstream};
 pub(crate) use forward::Forwarded;
 
 /// What applies to all servers of a proxy.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// How one of them is chosen.
     pub policy: Policy,
-    /// Ends the tunnels of upgraded connections when the program stops.
+    /// Ends the tunnels of upgraded connections, and event streams, when the program stops.
     pub stopping: CancellationToken,
+    /// How long the program may have to wait for the event streams then.
+    pub window: Duration,
+    /// How long a tunnel may be idle: it ends after this much silence of both sides, or twice as much.
+    pub idle: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            stopping: CancellationToken::default(),
+            window: Duration::from_secs(1),
+            // The existing server has no bound. Applications that use WebSocket ping far more often.
+            idle: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// The servers that answer in our place. Bodies are passed on as they come, in both directions. Cloning shares the
@@ -43,6 +61,8 @@ pub(crate) struct Upstreams {
     client: Client<Dialer, Lent>,
     balance: Arc<Balance>,
     stopping: CancellationToken,
+    window: Duration,
+    idle: Duration,
 }
 
 impl Upstreams {
@@ -64,6 +84,8 @@ impl Upstreams {
             client: dial::client(tls),
             balance: Arc::new(Balance::new(upstreams, options.policy)?),
             stopping: options.stopping,
+            window: options.window,
+            idle: options.idle,
         })
     }
 
@@ -137,12 +159,14 @@ impl Upstreams {
     /// The answer to the client.
     fn answer(&self, response: Response<Incoming>, upgrade: Option<Upgrade>) -> Response<Body> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let switched = upgrade.and_then(|upgrade| upgrade.begin(response, &self.stopping));
+            let (stopping, idle) = (&self.stopping, self.idle);
+            let switched = upgrade.and_then(|upgrade| upgrade.begin(response, stopping, idle));
             return switched.unwrap_or_else(|| bad_gateway(StatusCode::BAD_GATEWAY));
         }
         let (mut parts, body) = response.into_parts();
         forward::response(&mut parts);
-        Response::from_parts(parts, Body::new(body))
+        let body = ending::body(body, &parts.headers, &self.stopping, self.window);
+        Response::from_parts(parts, body)
     }
 }
 

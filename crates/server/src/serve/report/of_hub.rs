@@ -17,21 +17,19 @@ pub(super) struct HubView<'a> {
     /// Its name, if the program has several.
     pub name: Option<&'a str>,
     pub options: &'a HubOptions,
-    pub transport: &'a TransportSettings,
+    /// Where its updates are kept.
+    pub transport: Option<&'a TransportSettings>,
     pub key_sets: &'a [KeySetSource],
     /// The addresses of its sites.
-    pub addresses: &'a [ListenAddress],
+    pub addresses: Vec<&'a ListenAddress>,
     pub proxies: &'a TrustedProxies,
     pub dispatch_timeout: Option<Duration>,
 }
 
 /// Its URLs, rule, storage, keys and limits.
 pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
-    let mut said = vec![
-        urls(hub),
-        rule(hub.options.rule).to_owned(),
-        storage(hub.transport),
-    ];
+    let mut said = vec![urls(hub), rule(hub.options.rule).to_owned()];
+    said.extend(hub.transport.map(storage));
     let issuers = hub.options.issuers.iter();
     said.extend(issuers.map(|issuer| issuer_line(hub, issuer)));
     said.push(format!("audiences (`aud`): {}", audiences(hub)));
@@ -68,7 +66,7 @@ fn urls(hub: &HubView<'_>) -> String {
         let urls: Vec<String> = urls.collect();
         return format!("{} (public_urls)", urls.join(", "));
     }
-    let url = |address: &ListenAddress| match (address.url(), &address.host) {
+    let url = |address: &&ListenAddress| match (address.url(), &address.host) {
         (Some(url), _) => url,
         (None, Some(host)) => address.url_on(host),
         (None, None) => address.url_on("<any host>"),

@@ -1,15 +1,15 @@
 //! What the report says about the program.
 
-use talaria_config::Settings;
+use talaria_config::settings::{ConfiguredBy, ProgramSettings};
 
 /// What configured it, and what its connections may hold.
-pub(super) fn lines(settings: &Settings) -> Vec<String> {
+pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) -> Vec<String> {
     let connections = &settings.connections;
     let or = |bound: Option<u64>, otherwise: &str| {
         bound.map_or_else(|| otherwise.to_owned(), |bound| bound.to_string())
     };
     let mut lines = vec![
-        format!("configuration: {}", settings.configured_by),
+        format!("configuration: {configured_by}"),
         format!(
             "connections: at most {}, of one address {}, with {} streams each over HTTP/2; a head has {} bytes, {} fields and {} s; streams end within {} s at a stop",
             or(connections.most, "what the limit of open files allows"),

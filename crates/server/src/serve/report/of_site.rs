@@ -1,11 +1,12 @@
 //! What the report says about a site.
 
-use talaria_config::settings::{CertificateSettings, ListenAddress};
+use talaria_config::settings::{CertificateSettings, Certified, ListenAddress};
 
 /// A site, as far as it is reported.
 pub(super) struct SiteView<'a> {
     pub addresses: &'a [ListenAddress],
-    pub certificate: &'a CertificateSettings,
+    /// Where the certificates of its names come from.
+    pub certificates: &'a [Certified],
     pub redirects: Option<u16>,
     pub access_log: bool,
 }
@@ -23,7 +24,7 @@ pub(super) fn lines(site: &SiteView<'_>) -> Vec<String> {
             redirected.map_or_else(String::new, |port| format!("; port {port} redirects to it"));
         let said = format!(
             "{}{}{redirected}; {log}",
-            certificate(address, site.certificate),
+            certificate(address, site.certificates),
             interfaces(address),
         );
         match groups.iter_mut().find(|(known, _)| *known == said) {
@@ -50,13 +51,26 @@ fn shown(address: &ListenAddress) -> String {
     }
 }
 
-fn certificate(address: &ListenAddress, certificate: &CertificateSettings) -> String {
-    match certificate {
-        _ if !address.tls => "plain HTTP, no certificate".to_owned(),
-        CertificateSettings::Local => "certificate of the local authority".to_owned(),
-        CertificateSettings::Files { certificate, .. } => {
+fn certificate(address: &ListenAddress, certificates: &[Certified]) -> String {
+    if !address.tls {
+        return "plain HTTP, no certificate".to_owned();
+    }
+    let is_of = |certified: &&Certified| {
+        let mut names = certified.names.iter();
+        certified.names.is_empty() || names.any(|name| Some(name) == address.host.as_ref())
+    };
+    match certificates.iter().find(is_of).map(|one| &one.source) {
+        Some(CertificateSettings::Local) => "certificate of the local authority".to_owned(),
+        Some(CertificateSettings::Files { certificate, .. }) => {
             format!("certificate from {}", certificate.display())
         }
+        Some(CertificateSettings::Acme(acme)) => {
+            let authorities = acme.authorities.iter();
+            let hosts = authorities.filter_map(|one| one.directory.host_str());
+            let hosts: Vec<&str> = hosts.collect();
+            format!("certificate by ACME from {}", hosts.join(", then "))
+        }
+        None => "certificates of other sites".to_owned(),
     }
 }
 

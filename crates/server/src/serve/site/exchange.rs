@@ -19,10 +19,14 @@ use super::plan::{Act, Step};
 use crate::serve::handlers::encode::encode;
 use crate::serve::handlers::proxy::{Forwarded, Upstreams};
 
-/// What asks the hub: it gets the request if the request is the hub's.
+/// What asks a hub: it gets the request if the request is the hub's.
 pub(super) trait AskHub {
-    /// The answer of the hub; `None` if the request does not belong to it.
-    fn ask(&self, exchange: &mut Exchange) -> impl Future<Output = Option<Response<Body>>> + Send;
+    /// The answer of the hub at this place; `None` if the request does not belong to it.
+    fn ask(
+        &self,
+        hub: usize,
+        exchange: &mut Exchange,
+    ) -> impl Future<Output = Option<Response<Body>>> + Send;
 }
 
 /// A request, and what the routes that it passed want done with its answer.
@@ -95,7 +99,7 @@ impl Exchange {
             // Of several `rewrite` beside each other too.
             is_rewritten |= rewrites;
             let answer = match &step.act {
-                Act::Hub => hub.ask(self).await,
+                Act::Hub(own) => hub.ask(*own, self).await,
                 Act::Group { steps, .. } => self.enter(steps, hub).await,
                 Act::Files(files) => files.serve(&self.parts).await,
                 Act::Proxy { upstreams, up } => Some(self.pass_on(upstreams, up).await),
@@ -184,7 +188,7 @@ impl Exchange {
                 None
             }
             // The steps of a plan have these themselves.
-            Action::Hub
+            Action::Hub(_)
             | Action::Encode(_)
             | Action::Files(_)
             | Action::Proxy(_)

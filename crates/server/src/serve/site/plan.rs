@@ -20,8 +20,8 @@ pub(crate) struct Step {
 
 /// What a route does.
 pub(crate) enum Act {
-    /// The hub answers what belongs to it.
-    Hub,
+    /// The hub at this place among those of the program answers what belongs to it.
+    Hub(usize),
     /// A file answers, if the path names one.
     Files(FileServer),
     /// Another server answers.
@@ -51,7 +51,7 @@ pub(crate) enum Act {
 pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<Vec<Step>, Error> {
     let step = |Route { condition, action }| {
         let act = match action {
-            Action::Hub => Act::Hub,
+            Action::Hub(hub) => Act::Hub(hub),
             Action::Files(files) => Act::Files(file_server(files)),
             Action::Proxy(mut proxy) => Act::Proxy {
                 up: std::mem::take(&mut proxy.up),
@@ -95,6 +95,7 @@ fn upstreams(proxy: ProxySettings, stopping: &CancellationToken) -> Result<Upstr
     let options = Options {
         policy,
         stopping: stopping.clone(),
+        ..Options::default()
     };
     Upstreams::new(upstreams, options)
 }

@@ -1,8 +1,5 @@
 //! A certificate authority and its files (B-065).
 
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +12,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use talaria_config::Error;
 use talaria_config::folders::{self, NO_DATA_HOME, data_home};
+
+use super::files;
 
 /// A certificate that signs others, and its key.
 pub(super) struct Authority {
@@ -75,14 +74,14 @@ impl Authority {
         }
         let (made, files) = Self::make(kind, parent, now)
             .map_err(|error| Error::new("the local certificate authority").caused_by(error))?;
-        let mut folder = fs::DirBuilder::new();
-        folder
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| unwritable(directory, error))?;
-        write(&key, 0o600, files.key.as_bytes())?;
-        write(&certificate, 0o644, files.certificate.as_bytes())?;
+        files::make_folder(directory).map_err(|error| unwritable(directory, error))?;
+        for (path, mode, content) in [
+            (&key, 0o600, &files.key),
+            (&certificate, 0o644, &files.certificate),
+        ] {
+            files::write(path, mode, content.as_bytes())
+                .map_err(|error| unwritable(path, error))?;
+        }
         Ok(made)
     }
 
@@ -196,18 +195,6 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-/// Writes a file as a whole or not at all.
-fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
-    let beside = path.with_extension("new");
-    let written = (|| {
-        let mut file = folders::create_own(&beside, mode)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    written.map_err(|error| unwritable(path, error))
 }
 
 fn unwritable(path: &Path, error: std::io::Error) -> Error {

@@ -1,43 +1,55 @@
 //! The certificate in use.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use talaria_config::{Error, folders};
 
-/// The site's certificate, which every handshake gets, whatever name it asks for.
-///
-/// Orchestrators probe `/healthz` by a pod's address or name and do not verify the certificate. Every other
-/// client compares the names itself, and a request for a host that is not served gets 421 (B-063).
-pub(super) struct Certificate(RwLock<Arc<CertifiedKey>>);
+/// The certificate of some names. It is replaced when it is renewed, and may not be there yet.
+pub(super) struct Certificate(RwLock<State>);
+
+enum State {
+    Ready(Arc<CertifiedKey>),
+    /// Why there is none.
+    Missing(String),
+}
 
 impl Certificate {
     /// Shows `key`.
     pub(super) fn new(key: CertifiedKey) -> Self {
-        Self(RwLock::new(Arc::new(key)))
+        Self(RwLock::new(State::Ready(Arc::new(key))))
+    }
+
+    /// Refuses handshakes until there is a certificate.
+    pub(super) fn missing(why: &str) -> Self {
+        Self(RwLock::new(State::Missing(why.to_owned())))
     }
 
     /// Shows another certificate from now on.
-    pub(super) fn replace(&self, key: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    pub(super) fn replace(&self, key: Arc<CertifiedKey>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = State::Ready(key);
     }
-}
 
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").finish_non_exhaustive()
+    /// Says why there is no certificate; one that is there stays.
+    pub(super) fn explain(&self, why: &str) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Missing(known) = &mut *state {
+            why.clone_into(known);
+        }
     }
-}
 
-impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&key))
+    /// The certificate.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn get(&self) -> Result<Arc<CertifiedKey>, String> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Ready(key) => Ok(Arc::clone(key)),
+            State::Missing(why) => Err(why.clone()),
+        }
     }
 }
 
@@ -47,6 +59,16 @@ pub(super) fn certified(
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, rustls::Error> {
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Puts them together without reading the certificate, which may have an extension that the library does not know.
+pub(super) fn unchecked(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let key = provider.key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// Reads a chain and its key from PEM files.

@@ -1,7 +1,5 @@
 //! The patterns that a topic matches: they are collected under the mutex, and judged outside it.
 
-use talaria_protocol::Base;
-
 use super::state::{CONDITIONS, Collected, LENGTHS, Search};
 use crate::engine::interests::{Condition, Family, Index};
 use crate::engine::router::cards::Cards;
@@ -19,11 +17,11 @@ impl Search<'_> {
     }
 
     /// Takes the cards of the topics, and parses the topics that have none.
-    pub(crate) fn take_cards(&mut self, cards: &mut Cards, base: &Base) {
+    pub(crate) fn take_cards(&mut self, cards: &mut Cards) {
         for topic in &mut self.group.topics {
             topic
                 .card
-                .get_or_insert_with(|| cards.take(topic.hash, topic.text, base));
+                .get_or_insert_with(|| cards.take(topic.hash, topic.text));
         }
     }
 
@@ -82,8 +80,8 @@ impl Search<'_> {
     }
 
     /// Judges what was collected, as far as the allowance goes. Called outside the mutex.
-    pub(crate) fn judge(&mut self, cards: &mut Cards, base: &Base) {
-        self.take_cards(cards, base);
+    pub(crate) fn judge(&mut self, cards: &mut Cards) {
+        self.take_cards(cards);
         for collected in std::mem::take(&mut self.collected) {
             let Collected {
                 topic,

@@ -1,6 +1,9 @@
 //! Connections that change to another protocol: WebSocket (RFC 9110, section 7.8; RFC 6455).
 
 use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,8 +13,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy, split};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::forward;
@@ -59,6 +62,7 @@ impl Upgrade {
         self,
         response: Response<Incoming>,
         stopping: &CancellationToken,
+        idle: Duration,
     ) -> Option<Response<Body>> {
         let (mut parts, _) = response.into_parts();
         let protocol = parts.headers.get(UPGRADE);
@@ -73,7 +77,7 @@ impl Upgrade {
         let stopping = stopping.clone();
         tokio::spawn(async move {
             tokio::select! {
-                ended = join(self.client, upstream) => {
+                ended = join(self.client, upstream, idle) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a tunnel broke off");
                     }
@@ -86,13 +90,15 @@ impl Upgrade {
     }
 }
 
-/// Passes bytes on until both sides have finished, one of them fails, or one goes on too long after the other.
-async fn join(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<()> {
+/// Passes bytes on until both sides have finished, one of them fails, one goes on too long after the other, or
+/// both are idle.
+async fn join(client: OnUpgrade, upstream: OnUpgrade, idle: Duration) -> io::Result<()> {
     let both = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
     let (from_client, to_client) = split(TokioIo::new(both.0));
     let (from_upstream, to_upstream) = split(TokioIo::new(both.1));
-    let mut upwards = std::pin::pin!(pass(from_client, to_upstream));
-    let mut downwards = std::pin::pin!(pass(from_upstream, to_client));
+    let moved = AtomicBool::new(false);
+    let mut upwards = std::pin::pin!(pass(from_client, to_upstream, &moved));
+    let mut downwards = std::pin::pin!(pass(from_upstream, to_client, &moved));
     let late = |_| Err(io::ErrorKind::TimedOut.into());
     tokio::select! {
         ended = &mut upwards => {
@@ -103,10 +109,43 @@ async fn join(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<()> {
             ended?;
             timeout(LINGER, upwards).await.unwrap_or_else(late)
         }
+        () = silence(&moved, idle) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
-    copy(&mut from, &mut to).await?;
+/// Ends when nothing has moved for the whole of an `idle`.
+async fn silence(moved: &AtomicBool, idle: Duration) {
+    loop {
+        sleep(idle).await;
+        if !moved.swap(false, Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+async fn pass(
+    from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    moved: &AtomicBool,
+) -> io::Result<()> {
+    copy(&mut Watched { from, moved }, &mut to).await?;
     to.shutdown().await
+}
+
+/// A reader that notes when it has read something.
+struct Watched<'a, R> {
+    from: R,
+    moved: &'a AtomicBool,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Watched<'_, R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.from).poll_read(context, buffer));
+        self.moved.store(true, Ordering::Relaxed);
+        Poll::Ready(read)
+    }
 }

@@ -33,6 +33,36 @@ async fn bodies_are_streamed() {
     }
 }
 
+/// When the program stops, event streams end as a whole body does, and so does the request to the upstream.
+/// Other bodies go on.
+#[tokio::test]
+async fn event_streams_end_with_the_program() {
+    let (address, mut connections) = server().await;
+    let options = Options::default();
+    let stopping = options.stopping.clone();
+    let upstreams = Upstreams::new(vec![upstream(address)], options).unwrap();
+    let front = front(upstreams, false).await;
+    let mut clients = Vec::new();
+    for media_type in ["Text/Event-Stream; charset=utf-8", "text/plain"] {
+        let mut client = connect(front).await;
+        let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        write(&mut client, ask).await;
+        let mut upstream = next(&mut connections).await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n");
+        let chunk = "Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
+        write(&mut upstream, &(head + chunk)).await;
+        read_until(&mut client, "3\r\none\r\n").await;
+        clients.push((client, upstream));
+    }
+    stopping.cancel();
+    let (mut other, mut busy) = clients.pop().unwrap();
+    let (mut client, mut upstream) = clients.pop().unwrap();
+    assert_eq!(read_all(&mut client).await, "0\r\n\r\n");
+    read_all(&mut upstream).await;
+    write(&mut busy, "3\r\ntwo\r\n0\r\n\r\n").await;
+    assert_eq!(read_all(&mut other).await, "3\r\ntwo\r\n0\r\n\r\n");
+}
+
 /// A client that waits for `100 Continue` gets it.
 #[tokio::test]
 async fn an_expectation_is_met() {

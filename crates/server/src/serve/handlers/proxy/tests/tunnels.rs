@@ -13,8 +13,11 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\
 
 /// A client and an upstream with a tunnel between them, which the token ends.
 async fn tunnel() -> (TcpStream, TcpStream, CancellationToken) {
+    tunnel_with(Options::default()).await
+}
+
+async fn tunnel_with(options: Options) -> (TcpStream, TcpStream, CancellationToken) {
     let (address, mut connections) = server().await;
-    let options = Options::default();
     let stopping = options.stopping.clone();
     let upstreams = Upstreams::new(vec![upstream(address)], options).unwrap();
     let front = front(upstreams, false).await;
@@ -69,6 +72,20 @@ async fn a_tunnel_ends_with_its_upstream() {
     let (mut client, upstream, _stopping) = tunnel().await;
     drop(upstream);
     assert_eq!(read_all(&mut client).await, "");
+}
+
+/// A tunnel through which nothing passes ends, so that forgotten ones do not pile up.
+#[tokio::test]
+async fn an_idle_tunnel_ends() {
+    let options = Options {
+        idle: Duration::from_millis(200),
+        ..Options::default()
+    };
+    let (mut client, mut upstream, _stopping) = tunnel_with(options).await;
+    write(&mut client, "one").await;
+    read_until(&mut upstream, "one").await;
+    assert_eq!(read_all(&mut client).await, "");
+    assert_eq!(read_all(&mut upstream).await, "");
 }
 
 #[tokio::test]

@@ -1,34 +1,33 @@
-//! The places of a lane's readers at its bell.
+//! Seats: the places of readers that share something, each with a value, such as the waker that a lane's
+//! reader leaves at the bell.
 
-use std::task::Waker;
-
-/// A reader's place at the bell.
+/// A reader's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seat(u32);
 
 /// The number of seats in a row.
 const ROW: usize = 256;
 
-/// The seats of a lane. They are in rows, so that more readers do not copy those that are there, and empty
+/// The seats of readers. They are in rows, so that more readers do not copy those that are there, and empty
 /// rows at the end are freed.
 #[derive(Debug, Default)]
-pub(super) struct Seats {
-    rows: Vec<Row>,
+pub(crate) struct Seats<T> {
+    rows: Vec<Row<T>>,
     /// All rows in front of this one are full.
     full: usize,
     taken: usize,
 }
 
 #[derive(Debug, Default)]
-struct Row {
-    wakers: Vec<Option<Waker>>,
-    /// The seats below the length of `wakers` that are not taken.
+struct Row<T> {
+    values: Vec<T>,
+    /// The seats below the length of `values` that are not taken.
     free: Vec<u8>,
 }
 
-impl Row {
+impl<T> Row<T> {
     fn taken(&self) -> usize {
-        self.wakers.len() - self.free.len()
+        self.values.len() - self.free.len()
     }
 
     fn is_full(&self) -> bool {
@@ -36,13 +35,13 @@ impl Row {
     }
 }
 
-impl Seats {
-    pub(super) fn taken(&self) -> usize {
+impl<T: Default> Seats<T> {
+    pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Gives a reader the first free seat.
-    pub(super) fn take(&mut self) -> Seat {
+    /// Gives a reader the first free seat, with an empty value.
+    pub(crate) fn take(&mut self) -> Seat {
         while self.rows.get(self.full).is_some_and(Row::is_full) {
             self.full += 1;
         }
@@ -57,20 +56,26 @@ impl Seats {
         let column = match row.free.pop() {
             Some(column) => usize::from(column),
             None => {
-                row.wakers.reserve_exact(usize::from(row.wakers.is_empty()));
-                row.wakers.push(None);
-                row.wakers.len() - 1
+                row.values.reserve_exact(usize::from(row.values.is_empty()));
+                row.values.push(T::default());
+                row.values.len() - 1
             }
         };
         // More than 2³² readers of one interest do not fit into memory.
         Seat(u32::try_from(place * ROW + column).unwrap_or(u32::MAX))
     }
 
-    /// Takes a seat back. Returns the waker that was left there.
-    pub(super) fn give_back(&mut self, seat: Seat) -> Option<Waker> {
+    /// Takes a seat back. Returns the value that was left there.
+    pub(crate) fn give_back(&mut self, seat: Seat) -> T {
         let (place, column) = seat.place();
-        let row = self.rows.get_mut(place)?;
-        let waker = row.wakers.get_mut(column)?.take();
+        let Some(row) = self.rows.get_mut(place) else {
+            return T::default();
+        };
+        let value = row
+            .values
+            .get_mut(column)
+            .map(std::mem::take)
+            .unwrap_or_default();
         row.free.extend(u8::try_from(column));
         self.full = self.full.min(place);
         self.taken -= 1;
@@ -78,16 +83,23 @@ impl Seats {
             self.rows.pop();
         }
         self.full = self.full.min(self.rows.len());
-        waker
+        value
     }
 
-    pub(super) fn waker(&mut self, seat: Seat) -> Option<&mut Option<Waker>> {
+    /// The value of a seat.
+    pub(crate) fn value(&mut self, seat: Seat) -> Option<&mut T> {
         let (place, column) = seat.place();
-        self.rows.get_mut(place)?.wakers.get_mut(column)
+        self.rows.get_mut(place)?.values.get_mut(column)
     }
 
-    pub(super) fn wakers(&mut self) -> impl Iterator<Item = &mut Option<Waker>> {
-        self.rows.iter_mut().flat_map(|row| &mut row.wakers)
+    /// The values of all seats; those of free seats are empty.
+    pub(crate) fn values(&mut self) -> impl Iterator<Item = &mut T> {
+        self.rows.iter_mut().flat_map(|row| &mut row.values)
+    }
+
+    /// The values of a row of seats; `None` behind the last row.
+    pub(crate) fn row(&self, row: usize) -> Option<&[T]> {
+        Some(&self.rows.get(row)?.values)
     }
 }
 
@@ -101,13 +113,17 @@ impl Seat {
 #[cfg(not(talaria_loom))]
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
     fn seats_are_used_again_and_freed_after_a_peak() {
-        let mut seats = Seats::default();
+        let mut seats = Seats::<Option<Waker>>::default();
         let taken: Vec<_> = (0..3 * ROW).map(|_| seats.take()).collect();
         assert_eq!((seats.rows.len(), seats.taken()), (3, 3 * ROW));
+        assert_eq!(seats.row(2).map(<[_]>::len), Some(ROW));
+        assert!(seats.row(3).is_none());
         for seat in &taken[1..] {
             assert!(seats.give_back(*seat).is_none());
         }
@@ -115,8 +131,8 @@ mod tests {
         let again = seats.take();
         assert_ne!(again, taken[0]);
         assert_eq!(seats.rows.len(), 1);
-        *seats.waker(again).expect("a seat") = Some(Waker::noop().clone());
-        assert_eq!(seats.wakers().flatten().count(), 1);
+        *seats.value(again).expect("a seat") = Some(Waker::noop().clone());
+        assert_eq!(seats.values().flatten().count(), 1);
         assert!(seats.give_back(again).is_some());
         assert!(seats.give_back(taken[0]).is_none());
         assert_eq!((seats.rows.len(), seats.taken()), (0, 0));

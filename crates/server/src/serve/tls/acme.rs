@@ -1,0 +1,308 @@
+//! Certificates that an authority issues by ACME (RFC 8555; B-064): ordered when they are missing, renewed in time,
+//! kept on the disk, and shared with other hubs that have the same data folder.
+
+mod authority;
+mod client;
+mod order;
+mod refusal;
+mod schedule;
+mod store;
+mod stored;
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use talaria_config::Error;
+use talaria_config::settings::{AcmeSettings, AuthoritySettings};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use self::authority::Authority;
+use self::order::{Wanted, order};
+use self::schedule::{Backoff, due};
+pub(super) use self::store::Store;
+use self::store::{Issued, latest};
+use self::stored::Stored;
+use super::certificate::Certificate;
+use super::challenges::Challenges;
+use crate::serve::clock;
+use crate::serve::log::in_one_line;
+
+/// How long an attempt at one authority may take, with both challenges.
+const ATTEMPT: Duration = Duration::from_secs(300);
+/// How long to sleep at most before the clock is read again, which may be set.
+const LOOK: Duration = Duration::from_secs(3600);
+/// How often to check whether another hub has finished its order for the same name.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The least time between a certificate and the order of the next.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How long a suggestion of an authority holds at least, and at most.
+const LEAST: Duration = Duration::from_secs(3600);
+const MOST: Duration = Duration::from_secs(24 * 3600);
+
+/// The certificate of one name.
+pub(super) struct Managed {
+    name: String,
+    settings: AcmeSettings,
+    store: Store,
+    challenges: Challenges,
+    certificate: Arc<Certificate>,
+}
+
+/// Why there is no new certificate.
+struct Failed {
+    error: Error,
+    /// How long the authority asks to wait.
+    asked: Option<Duration>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, asked: None }
+    }
+}
+
+impl Managed {
+    /// Shows the stored certificate, if there is one. Nothing is ordered before [`Self::keep`].
+    pub(super) fn new(
+        name: &str,
+        settings: &AcmeSettings,
+        store: &Store,
+        challenges: &Challenges,
+    ) -> Self {
+        let managed = Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            store: store.clone(),
+            challenges: challenges.clone(),
+            certificate: Arc::new(Certificate::missing("it is being ordered")),
+        };
+        if let Some(stored) = managed.read() {
+            if stored.left(clock::now()).is_zero() {
+                tracing::warn!(
+                    name,
+                    "the stored certificate has expired; it is shown until there is a new one"
+                );
+            }
+            managed.certificate.replace(stored.key);
+        }
+        managed
+    }
+
+    /// The certificate that handshakes get.
+    pub(super) fn certificate(&self) -> Arc<Certificate> {
+        Arc::clone(&self.certificate)
+    }
+
+    /// Orders the certificate when it is missing, and renews it, as long as this is polled.
+    pub(super) async fn keep(&self) {
+        let mut backoff = Backoff::default();
+        let mut current = self.load().await;
+        loop {
+            let mut follows_suggestion = false;
+            if let Some(stored) = current.take() {
+                self.certificate.replace(Arc::clone(&stored.key));
+                let (stored, suggested) = self.wait_until_due(stored).await;
+                follows_suggestion = suggested;
+                current = Some(stored);
+            }
+            match self.renew(current.as_ref(), follows_suggestion).await {
+                Ok(stored) => {
+                    backoff.reset();
+                    self.certificate.replace(Arc::clone(&stored.key));
+                    current = Some(stored);
+                    // Whatever validity it has, its authority is not asked again at once.
+                    sleep(SETTLED).await;
+                }
+                Err(failed) => {
+                    let wait = backoff.next(failed.asked, rand::random_range(0.0..1.0));
+                    self.report(&failed.error, current.as_ref(), wait);
+                    sleep(wait).await;
+                    // Another hub may have got one meanwhile.
+                    current = self.load().await.or(current);
+                }
+            }
+        }
+    }
+
+    fn report(&self, error: &Error, current: Option<&Stored>, wait: Duration) {
+        let why = in_one_line(error);
+        self.certificate.explain(&why);
+        let name = &self.name;
+        let next = wait.as_secs();
+        match current {
+            None => tracing::warn!(
+                name,
+                "no certificate: {why}; the next attempt follows in {next} s"
+            ),
+            Some(stored) => tracing::warn!(
+                name,
+                valid_hours = stored.left(clock::now()).as_secs() / 3600,
+                "the certificate could not be renewed, the old one stays: {why}; the next attempt follows in {next} s"
+            ),
+        }
+    }
+
+    /// Waits until a certificate is to be renewed. Gives the one to renew, which another hub may have replaced
+    /// meanwhile, and whether its authority takes part in deciding when.
+    async fn wait_until_due(&self, mut stored: Stored) -> (Stored, bool) {
+        let chance = rand::random_range(0.0..1.0);
+        let mut window = None;
+        let mut ask_at = clock::now();
+        loop {
+            let now = clock::now();
+            let moment = due(&(stored.from..stored.until), window.as_ref(), chance);
+            if now >= moment {
+                return (stored, window.is_some());
+            }
+            if now >= ask_at {
+                let suggested = self.suggestion(&stored).await;
+                let holds = suggested.as_ref().map_or(MOST, |(_, holds)| *holds);
+                ask_at = now + holds.clamp(LEAST, MOST);
+                window = suggested.map(|(window, _)| window).or(window);
+                continue;
+            }
+            let wait = moment.duration_since(now).unwrap_or_default();
+            sleep(wait.min(LOOK)).await;
+            if let Some(newer) = self.newer(Some(&stored)).await {
+                self.certificate.replace(Arc::clone(&newer.key));
+                (stored, window, ask_at) = (newer, None, clock::now());
+            }
+        }
+    }
+
+    async fn suggestion(&self, stored: &Stored) -> Option<(std::ops::Range<SystemTime>, Duration)> {
+        let mut authorities = self.settings.authorities.iter();
+        let settings = authorities.find(|each| each.directory == stored.directory)?;
+        let authority = Authority::new(settings, &self.store).ok()?;
+        let asked = timeout(ATTEMPT, authority.suggestion(stored));
+        asked.await.ok().flatten()
+    }
+
+    /// Gets a new certificate: one that another hub got meanwhile, else one from the first authority that issues it.
+    async fn renew(&self, current: Option<&Stored>, suggested: bool) -> Result<Stored, Failed> {
+        let _lock = match self.lock(current).await? {
+            ControlFlow::Continue(lock) => lock,
+            ControlFlow::Break(stored) => return Ok(stored),
+        };
+        let mut failures = Vec::new();
+        let mut asked = None;
+        for settings in &self.settings.authorities {
+            let replaced =
+                current.filter(|stored| suggested && stored.directory == settings.directory);
+            match self.issue(settings, replaced, &mut asked).await {
+                Ok(stored) => return Ok(stored),
+                Err(error) => failures.push(error),
+            }
+        }
+        let mut failures = failures.into_iter();
+        let first = failures
+            .next()
+            .unwrap_or_else(|| Error::new("no authority is configured"));
+        let error = failures.fold(first, |all, next| {
+            Error::new(format!("{}; {}", in_one_line(&all), in_one_line(&next)))
+        });
+        Err(Failed { error, asked })
+    }
+
+    /// Waits until no other hub orders this certificate; breaks with the one that it got.
+    async fn lock(&self, current: Option<&Stored>) -> Result<ControlFlow<Stored, File>, Error> {
+        loop {
+            let (store, name) = (self.store.clone(), self.name.clone());
+            let locked = spawn_blocking(move || store.lock(&name)).await;
+            let locked = locked.map_err(Error::from_cause)??;
+            if let Some(newer) = self.newer(current).await {
+                return Ok(ControlFlow::Break(newer));
+            }
+            match locked {
+                Some(lock) => return Ok(ControlFlow::Continue(lock)),
+                None => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Orders a certificate from one authority and keeps it.
+    async fn issue(
+        &self,
+        settings: &AuthoritySettings,
+        replaced: Option<&Stored>,
+        asked: &mut Option<Duration>,
+    ) -> Result<Stored, Error> {
+        let name = self.name.as_str();
+        let directory = &settings.directory;
+        let at = |error: Error| Error::new(directory.as_str()).caused_by(in_one_line(&error));
+        tracing::info!(name, authority = %directory, "ordering a certificate");
+        let authority = Authority::new(settings, &self.store).map_err(at)?;
+        let wanted = Wanted {
+            name,
+            key: self.settings.key,
+            http: self.settings.http,
+            challenges: &self.challenges,
+            replaced,
+        };
+        let issued = timeout(ATTEMPT, order(&authority, &wanted)).await;
+        *asked = authority.asked_to_wait().max(*asked);
+        let issued = issued.unwrap_or_else(|_| {
+            let seconds = ATTEMPT.as_secs();
+            Err(Error::new(format!(
+                "the order was not done within {seconds} s"
+            )))
+        });
+        let stored = self.take(settings, issued.map_err(at)?).await.map_err(at)?;
+        tracing::info!(
+            name,
+            authority = %directory,
+            valid_hours = stored.left(clock::now()).as_secs() / 3600,
+            "got a certificate"
+        );
+        Ok(stored)
+    }
+
+    /// Checks what an authority issued, and keeps it.
+    async fn take(&self, settings: &AuthoritySettings, issued: Issued) -> Result<Stored, Error> {
+        let directory = settings.directory.clone();
+        let stored = Stored::parse(issued.chain.as_bytes(), issued.key.as_bytes(), &directory);
+        let stored = stored.map_err(|error| {
+            Error::new("what it issued is not a certificate for our key").caused_by(error)
+        })?;
+        if !stored.is_for(&self.name) || stored.left(clock::now()).is_zero() {
+            return Err(Error::new("what it issued is not valid for the name"));
+        }
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let saved = spawn_blocking(move || store.save(&directory, &name, &issued)).await;
+        saved.map_err(Error::from_cause)??;
+        Ok(stored)
+    }
+
+    /// The stored certificate, if it is another than `current` and need not be renewed yet.
+    async fn newer(&self, current: Option<&Stored>) -> Option<Stored> {
+        let stored = self.load().await?;
+        let is_new = current.is_none_or(|current| !current.is_same(&stored));
+        let moment = due(&(stored.from..stored.until), None, 0.0);
+        (is_new && clock::now() < moment).then_some(stored)
+    }
+
+    async fn load(&self) -> Option<Stored> {
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let authorities = self.settings.authorities.clone();
+        let loading = spawn_blocking(move || {
+            latest(
+                &store,
+                authorities.iter().map(|each| &each.directory),
+                &name,
+            )
+        });
+        loading.await.ok().flatten()
+    }
+
+    fn read(&self) -> Option<Stored> {
+        let authorities = self.settings.authorities.iter();
+        latest(
+            &self.store,
+            authorities.map(|each| &each.directory),
+            &self.name,
+        )
+    }
+}

@@ -6,20 +6,27 @@ import { createServer, request } from "node:http";
 
 import { chromium } from "playwright-core";
 
-/** Starts the browser; the switches keep it from calling home and let it run as root. */
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+/** The switches keep the browser from calling home and let it run as root. */
+const args = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Starts the browser. */
 export function launch() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  return chromium.launch({ executablePath, args });
+}
+
+/** Starts the browser as a user whose home is `home`, with a profile that does not exist yet. */
+export function fresh(profile, home) {
+  const env = { PATH: process.env.PATH, HOME: home };
+  return chromium.launchPersistentContext(profile, { executablePath, args, env });
 }
 
 /** Serves one empty page and the npm packages here, on another origin than the hub's. */

@@ -13,8 +13,11 @@ use crate::error::Error;
 use crate::finish::Finished;
 use crate::global::{self, Globals};
 use crate::options;
+use crate::pages;
 use crate::routes::{self, Order};
-use crate::settings::{ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings};
+use crate::settings::{
+    ConfiguredBy, ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings,
+};
 use crate::source::{Environment, Place};
 use crate::storage::Storage;
 use crate::tree::Line;
@@ -88,6 +91,10 @@ impl<'a> Assembly<'a> {
             ..address
         });
         let tls = parts.tls.as_ref().map(certificates::tls).transpose();
+        let block = parts.mercure.as_ref().and_then(|line| line.block.as_ref());
+        if let Some(block) = block {
+            pages::add(&mut parts.routes, block);
+        }
         self.sites.push(Site {
             settings: SiteSettings {
                 addresses: bound.collect(),
@@ -206,6 +213,7 @@ impl<'a> Assembly<'a> {
         all.extend(notices);
         Ok(Loaded {
             settings: Settings {
+                configured_by: ConfiguredBy::default(),
                 sites,
                 hubs,
                 stores,

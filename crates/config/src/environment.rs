@@ -188,7 +188,7 @@ fn check_roles(draft: &Draft, environment: Environment<'_>) -> Result<(), Error>
 }
 
 /// The well-known key of a playground to which none was given (B-091).
-fn playground_key() -> KeySettings {
+pub(crate) fn playground_key() -> KeySettings {
     KeySettings {
         material: Secret::new("!ChangeThisMercureHubJWTSecretKey!".to_owned()),
         algorithm: None,

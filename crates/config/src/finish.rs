@@ -9,11 +9,12 @@ use talaria_hub::origin::Origins;
 use talaria_protocol::{Base, HUB_PATH};
 
 use crate::draft::{Compatibility, Draft, UNNAMED_ISSUER};
+use crate::environment::playground_key;
 use crate::error::Error;
 use crate::origins::without_credentials;
 use crate::settings::{
-    AccessLogSettings, HubSettings, IssuerSettings, ListenAddress, Loaded, Notice, Routes,
-    Settings, SiteSettings, TransportSettings,
+    AccessLogSettings, CertificateSettings, Certified, ConfiguredBy, HubSettings, IssuerSettings,
+    ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings, TransportSettings,
 };
 use crate::verifiers;
 
@@ -69,7 +70,7 @@ impl Draft {
     pub fn finish_alone(self) -> Result<Loaded, Error> {
         let site = SiteSettings {
             addresses: self.addresses.clone(),
-            certificates: Vec::new(),
+            certificates: local_certificates(&self.addresses),
             routes: Routes::of_hub(0),
             access_log: AccessLogSettings::default(),
         };
@@ -77,6 +78,7 @@ impl Draft {
         let finished = self.finish()?;
         Ok(Loaded {
             settings: Settings {
+                configured_by: ConfiguredBy::Itself,
                 sites: vec![site],
                 hubs: vec![finished.hub],
                 stores: vec![finished.transport],
@@ -113,10 +115,26 @@ impl Draft {
         if !has_publish {
             hub.publish_origins = any;
         }
+        self.lend_playground_key();
         self.notices.push(Notice::warning(
             "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
         ));
         Ok(())
+    }
+
+    /// Gives the one issuer of a playground the well-known key, if no key is configured at all (B-091).
+    fn lend_playground_key(&mut self) {
+        let keys = &self.older_keys;
+        if keys.publisher.is_some() || keys.subscriber.is_some() {
+            return;
+        }
+        if let [issuer] = self.issuers.as_mut_slice()
+            && issuer.publisher.is_none()
+            && issuer.subscriber.is_none()
+        {
+            issuer.publisher = Some(playground_key().into());
+            issuer.subscriber = Some(playground_key().into());
+        }
     }
 
     /// Makes the keys of the 0.x directives an issuer: the one of 0.x tokens, and of the modern tokens that
@@ -230,6 +248,22 @@ impl Draft {
             }
         }
     }
+}
+
+/// Certificates of the local authority for the HTTPS addresses.
+fn local_certificates(addresses: &[ListenAddress]) -> Vec<Certified> {
+    let encrypted = addresses.iter().filter(|address| address.tls);
+    let names: Vec<String> = encrypted
+        .filter_map(|address| address.host.clone())
+        .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    vec![Certified {
+        names,
+        source: CertificateSettings::Local,
+        only_tls13: false,
+    }]
 }
 
 /// What relative patterns and topics are resolved against: the pinned identifier if it ends in the hub's

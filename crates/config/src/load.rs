@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::expand::{Reader, expand};
 use crate::levels::{self, Levels};
 use crate::lexer::{Word, lex};
-use crate::settings::{Loaded, Notice};
+use crate::settings::{ConfiguredBy, Loaded, Notice};
 use crate::site::Site;
 use crate::source::{Environment, Source, SourceKind};
 use crate::text::{Text, Unset};
@@ -84,6 +84,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
                 unset.map(|unset| Notice::warning(format!("{}: {}", unset.place, unset.problem())));
             let notices = missing.chain(unset).chain(variables.notices(instead));
             loaded.notices.splice(0..0, notices);
+            loaded.settings.configured_by = configured_by(sources, &variables);
             Ok(loaded)
         }
         Err(error) => {
@@ -93,6 +94,20 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
                 .collect();
             Err(error.explain(&notes, &unset))
         }
+    }
+}
+
+/// What configured the hub, once everything is read.
+fn configured_by(sources: &Sources<'_>, variables: &Variables<'_>) -> ConfiguredBy {
+    match &sources.file {
+        Some(file) => ConfiguredBy::File {
+            name: file.name.clone(),
+            variables: variables.used(),
+            unread: variables.known_and_unread(),
+        },
+        None => ConfiguredBy::Environment {
+            variables: variables.used(),
+        },
     }
 }
 

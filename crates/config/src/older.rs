@@ -28,12 +28,15 @@ const fn common(name: &'static str, remedy: &'static str) -> Older {
 const KEYS: &str = "set MERCURE_PUBLISHER_JWT_KEY and MERCURE_SUBSCRIBER_JWT_KEY, or write `publisher_jwt <key>` and `subscriber_jwt <key>`";
 const PUBLISHER: &str = "set MERCURE_PUBLISHER_JWT_KEY, or write `publisher_jwt <key>`";
 const SUBSCRIBER: &str = "set MERCURE_SUBSCRIBER_JWT_KEY, or write `subscriber_jwt <key>`";
-const PROXIES: &str = "write `trusted_proxies <range>…`, the addresses whose X-Forwarded-Proto and X-Forwarded-Host count";
-const TRANSPORT: &str = "write `transport bolt { … }`, with its `path` and `size`";
+const PROXIES: &str = "write `trusted_proxies <range>…` in MERCURE_EXTRA_DIRECTIVES, the addresses whose X-Forwarded-Proto and X-Forwarded-Host count";
+const TRANSPORT: &str =
+    "write `transport bolt { … }`, with its `path` and `size`, in MERCURE_EXTRA_DIRECTIVES";
 const CERTIFICATE: &str = "write `tls <certificate> <key>` beside the `mercure` block";
 const FIXED: &str = "remove it: the head of a request has 60 s to arrive, and so has its body";
 const LOG: &str = "set RUST_LOG, for example RUST_LOG=debug";
 const METRICS: &str = "remove it: there are no metrics yet";
+const QUEUE: &str = "remove it: a slow subscriber reads from the history, without a queue";
+const SUBSCRIPTIONS: &str = "write `subscriptions` in MERCURE_EXTRA_DIRECTIVES";
 const CACHE: &str = "remove it: matching needs no cache to size";
 
 const OLDER: &[Older] = &[
@@ -52,36 +55,71 @@ const OLDER: &[Older] = &[
         "SUBSCRIBER_JWT_ALGORITHM",
         "set MERCURE_SUBSCRIBER_JWT_ALG, or write the algorithm after the key",
     ),
-    distinctive("ALLOW_ANONYMOUS", "write `anonymous`"),
-    distinctive("CORS_ALLOWED_ORIGINS", "write `cors_origins <origin>…`"),
+    distinctive(
+        "ALLOW_ANONYMOUS",
+        "write `anonymous` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    distinctive(
+        "CORS_ALLOWED_ORIGINS",
+        "write `cors_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
+    ),
     distinctive(
         "PUBLISH_ALLOWED_ORIGINS",
-        "write `publish_origins <origin>…`",
+        "write `publish_origins <origin>…` in MERCURE_EXTRA_DIRECTIVES",
     ),
     distinctive("USE_FORWARDED_HEADERS", PROXIES),
-    distinctive("HEARTBEAT_INTERVAL", "write `heartbeat <duration>`"),
+    distinctive(
+        "HEARTBEAT_INTERVAL",
+        "write `heartbeat <duration>` in MERCURE_EXTRA_DIRECTIVES",
+    ),
     distinctive("HISTORY_SIZE", TRANSPORT),
     distinctive("HISTORY_CLEANUP_FREQUENCY", TRANSPORT),
     distinctive(
         "ACME_HOSTS",
         "name the hosts in SERVER_NAME or as the site's addresses",
     ),
-    distinctive("ACME_CERT_DIR", "remove it: there is no ACME yet"),
-    distinctive("ACME_HTTP01_ADDR", "remove it: there is no ACME yet"),
+    distinctive(
+        "ACME_CERT_DIR",
+        "set XDG_DATA_HOME: certificates lie in its folder caddy",
+    ),
+    distinctive(
+        "ACME_HTTP01_ADDR",
+        "write `http_port <port>` in GLOBAL_OPTIONS or the global options",
+    ),
+    distinctive("UPDATE_BUFFER_SIZE", QUEUE),
+    distinctive("UPDATE_BUFFER_FULL_TIMEOUT", QUEUE),
+    distinctive("DISPATCH_SUBSCRIPTIONS", SUBSCRIPTIONS),
+    distinctive(
+        "SUBSCRIPTIONS_INCLUDE_IP",
+        "remove it: subscription events hold no address",
+    ),
     distinctive("EXTRA_DIRECTIVES", "use MERCURE_EXTRA_DIRECTIVES"),
-    common("ADDR", "use SERVER_NAME or the site's address"),
+    common(
+        "ADDR",
+        "set SERVER_NAME, for example SERVER_NAME=:3000, or write it as the site's address",
+    ),
     common("CERT_FILE", CERTIFICATE),
     common("KEY_FILE", CERTIFICATE),
+    common("CERT_KEY", CERTIFICATE),
     common("TRANSPORT_URL", TRANSPORT),
     common("DB_PATH", TRANSPORT),
     common("READ_TIMEOUT", FIXED),
     common("READ_HEADER_TIMEOUT", FIXED),
-    common("WRITE_TIMEOUT", "write `write_timeout <duration>`"),
-    common("DISPATCH_TIMEOUT", "write `dispatch_timeout <duration>`"),
-    common("SUBSCRIPTIONS", "write `subscriptions`"),
+    common(
+        "WRITE_TIMEOUT",
+        "write `write_timeout <duration>` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    common(
+        "DISPATCH_TIMEOUT",
+        "write `dispatch_timeout <duration>` in MERCURE_EXTRA_DIRECTIVES",
+    ),
+    common("SUBSCRIPTIONS", SUBSCRIPTIONS),
     common("DEBUG", LOG),
     common("LOG_FORMAT", LOG),
-    common("DEMO", "`talaria dev` runs a hub for development"),
+    common(
+        "DEMO",
+        "`talaria dev` runs a hub for development, and so does `playground` in MERCURE_EXTRA_DIRECTIVES",
+    ),
     common("COMPRESS", "remove it: streams are never compressed"),
     common("METRICS", METRICS),
     common("METRICS_ENABLED", METRICS),

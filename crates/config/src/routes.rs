@@ -194,7 +194,7 @@ impl Reader<'_> {
                 keep(
                     &mut self.parts.mercure,
                     line,
-                    "merge them into one, or give the second hub a site of its own",
+                    "merge them into one, or give the second hub a separate site",
                 )?;
                 Action::Hub(self.hub)
             }

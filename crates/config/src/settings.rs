@@ -3,6 +3,7 @@
 mod admin;
 mod certificates;
 mod conditions;
+mod configured;
 mod issuers;
 mod routes;
 mod storage;
@@ -26,6 +27,7 @@ pub use certificates::{
     LETS_ENCRYPT, SniSettings, ZERO_SSL,
 };
 pub use conditions::{Comparison, Condition, PathPattern, RegexPattern, ValuePattern};
+pub use configured::ConfiguredBy;
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
     AccessLogSettings, Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite,
@@ -131,6 +133,8 @@ impl Default for ConnectionSettings {
 /// Everything that the program needs to know to serve.
 #[derive(Debug)]
 pub struct Settings {
+    /// What configured the program.
+    pub configured_by: ConfiguredBy,
     /// The sites, in the order of the configuration; at least one.
     pub sites: Vec<SiteSettings>,
     /// The hubs that the sites ask; at least one. [`Action::Hub`] names one by its place here.

@@ -128,6 +128,26 @@ impl<'a> Variables<'a> {
         names
     }
 
+    /// The names of the variables that were read and are set to something, in order, without those that say where
+    /// the user's folders lie.
+    pub fn used(&self) -> Vec<String> {
+        let read = self.read.borrow();
+        let is_set = |name: &&String| {
+            let value = self.all.get(*name);
+            value.is_some_and(|value| !value.trim().is_empty())
+        };
+        let used = read.iter().filter(is_set);
+        let mut used: Vec<String> = used.filter(|name| *name != "HOME").cloned().collect();
+        used.sort_unstable();
+        used
+    }
+
+    /// The names of the variables that another configuration would read, in order.
+    pub fn known_and_unread(&self) -> Vec<String> {
+        let unread = self.unread().into_iter().filter(|name| is_known(name));
+        unread.map(str::to_owned).collect()
+    }
+
     /// What is wrong with each variable whose name suggests that this hub reads it, and that it does not
     /// read in any configuration.
     pub fn misnamed(&self, instead: Instead<'_>) -> Vec<String> {

@@ -258,6 +258,22 @@ impl Home {
         Self::listening(process)
     }
 
+    /// As [`Self::start`], by this verb and these options of the program.
+    ///
+    /// # Errors
+    ///
+    /// The lines of its log, if it did not begin to listen.
+    pub fn start_by(
+        &self,
+        arguments: &[&str],
+        server_name: &str,
+        directives: &str,
+    ) -> Result<Hub, String> {
+        let mut command = self.program();
+        command.args(arguments);
+        Self::listening(self.serve(command, server_name, directives, &[], Stdio::piped()))
+    }
+
     /// As [`Self::start`] with the variables of [`Self::hub`] and `variables`, but the log goes to
     /// `stderr` and is not read here.
     ///

@@ -96,10 +96,11 @@ enum Verb {
     Doctor(doctor::Args),
     /// Measure a hub under load, beside the machine's floor.
     Bench(Box<talaria_bench::BenchArgs>),
-    /// Make this machine trust the certificates of the local authority.
+    /// Make this machine and this user's browsers trust the local authority.
+    #[command(after_help = trust::HELP)]
     Trust(trust::Args),
-    /// Remove the local authority from this machine's trust store.
-    Untrust,
+    /// Take the local authority out of the stores of this machine and this user again.
+    Untrust(trust::RemoveArgs),
     /// Print the environment, without secrets.
     Environ,
     /// Print what of the existing server's modules there is.
@@ -166,7 +167,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Trust(args) => trust::trust(&args),
-        Verb::Untrust => trust::untrust(),
+        Verb::Untrust(args) => trust::untrust(&args),
         Verb::Environ => environ::environ(),
         Verb::ListModules(args) => about::list_modules(&args),
         Verb::BuildInfo => about::build_info(),

@@ -131,7 +131,8 @@ pub(crate) const HUB: &[Row] = &[
         |draft| (&mut draft.playground).into(),
         "A hub to play with: anonymous, with `subscriptions`, every origin allowed unless \
          `cors_origins` and `publish_origins` say otherwise, cookie `mercure_access_token`, and a \
-         well-known key where none is given. Not for public hubs.",
+         well-known key where none is given. `/` redirects to `/.well-known/mercure/debug/`, which \
+         says that there is no user interface yet. Not for public hubs.",
     ),
     Row::directive(
         "public_urls",
@@ -186,7 +187,7 @@ pub(crate) const HUB: &[Row] = &[
         "<label>",
         switches::name,
         "The hub's name where a program has several. Hubs of one name share their updates and subscribers; \
-         hubs of different names need stores of their own.",
+         hubs of different names need separate stores.",
     )
     .said("none"),
     Row::directive("ui", "", switches::user_interface, NO_PAGES),
@@ -391,6 +392,7 @@ pub(crate) const HUB: &[Row] = &[
     ),
 ];
 
-const NO_PAGES: &str = "No effect yet: there is no user interface.";
+const NO_PAGES: &str = "There is no user interface yet: `/.well-known/mercure/ui/` (of `debugger`: `…/debug/`) says so in \
+     one sentence.";
 const NO_EFFECT: &str =
     "Accepted for existing files, without effect: matching needs no cache to size.";

@@ -130,3 +130,26 @@ fn missing_variables_are_named() {
     );
     assert_eq!(texts(&loaded.unwrap()), Vec::<&str>::new());
 }
+
+/// The official file of 1.0 starts with `playground` as its only variable: its one issuer gets the well-known key
+/// (B-091). With one key, or without `playground`, nothing is lent.
+#[test]
+fn a_playground_lends_its_issuer_a_key() {
+    let file = ":80 {\n mercure {\n issuer https://localhost {\n publisher {\n jwt {env.P} {env.PA}\n }\n subscriber {\n jwt {env.S} {env.SA}\n }\n }\n {$MERCURE_EXTRA_DIRECTIVES}\n }\n}";
+    let load = |directives, more: &[(&str, &str)]| {
+        let directives = [("MERCURE_EXTRA_DIRECTIVES", directives)];
+        try_load(Some(file), &[&directives[..], more].concat())
+    };
+    let loaded = load("playground", &[]).unwrap();
+    let issuers = &loaded.settings.hubs[0].options.issuers;
+    let issuer = issuers.get("https://localhost").unwrap();
+    assert!(issuer.publisher.is_some() && issuer.subscriber.is_some());
+
+    let loaded = load("playground", &[("P", SECRET)]).unwrap();
+    let issuers = &loaded.settings.hubs[0].options.issuers;
+    let issuer = issuers.get("https://localhost").unwrap();
+    assert!(issuer.publisher.is_some() && issuer.subscriber.is_none());
+
+    let error = load("anonymous", &[]).map(|_| ()).unwrap_err();
+    assert!(error.contains("has no key"), "{error}");
+}

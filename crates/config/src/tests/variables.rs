@@ -140,3 +140,55 @@ fn a_file_alone_counts() {
             .contains("no issuer has a subscriber key")
     );
 }
+
+/// Each variable of the server that had no configuration file is named in the error of the missing key, with what
+/// took its place (B-140 to B-154).
+#[test]
+fn older_variables_are_named_where_a_key_is_missing() {
+    let older = [
+        ("JWT_KEY", "MERCURE_PUBLISHER_JWT_KEY"),
+        ("PUBLISHER_JWT_KEY", "MERCURE_PUBLISHER_JWT_KEY"),
+        ("SUBSCRIBER_JWT_KEY", "MERCURE_SUBSCRIBER_JWT_KEY"),
+        ("JWT_ALGORITHM", "MERCURE_PUBLISHER_JWT_ALG"),
+        ("ADDR", "SERVER_NAME"),
+        ("ACME_HOSTS", "SERVER_NAME"),
+        ("ACME_CERT_DIR", "XDG_DATA_HOME"),
+        ("ACME_HTTP01_ADDR", "`http_port <port>`"),
+        ("CERT_FILE", "`tls <certificate> <key>`"),
+        ("CERT_KEY", "`tls <certificate> <key>`"),
+        ("KEY_FILE", "`tls <certificate> <key>`"),
+        ("CORS_ALLOWED_ORIGINS", "`cors_origins <origin>…`"),
+        ("PUBLISH_ALLOWED_ORIGINS", "`publish_origins <origin>…`"),
+        ("ALLOW_ANONYMOUS", "`anonymous`"),
+        ("DB_PATH", "`transport bolt"),
+        ("TRANSPORT_URL", "`transport bolt"),
+        ("HISTORY_SIZE", "`transport bolt"),
+        ("HEARTBEAT_INTERVAL", "`heartbeat <duration>`"),
+        ("WRITE_TIMEOUT", "`write_timeout <duration>`"),
+        ("DISPATCH_SUBSCRIPTIONS", "`subscriptions`"),
+        ("SUBSCRIPTIONS", "`subscriptions`"),
+        ("USE_FORWARDED_HEADERS", "`trusted_proxies"),
+        ("UPDATE_BUFFER_SIZE", "remove it"),
+        ("DEBUG", "RUST_LOG"),
+        ("LOG_FORMAT", "RUST_LOG"),
+        ("DEMO", "talaria dev"),
+        ("COMPRESS", "remove it"),
+        ("METRICS_LOGIN", "remove it"),
+    ];
+    let set: Vec<_> = older.iter().map(|(name, _)| (*name, "secret")).collect();
+    let error = try_load(None, &set).map(|_| ()).unwrap_err();
+    assert!(
+        error.starts_with("MERCURE_PUBLISHER_JWT_KEY is not set"),
+        "{error}"
+    );
+    for (name, instead) in older {
+        let begins = format!("  {name} is a variable of older versions");
+        let mut lines = error.lines().filter(|line| line.starts_with(&begins));
+        let line = lines.next().unwrap_or_else(|| panic!("{name}: {error}"));
+        assert!(line.contains(instead), "{line}");
+    }
+    assert!(
+        !error.contains("secret\n") && !error.contains(": secret"),
+        "{error}"
+    );
+}

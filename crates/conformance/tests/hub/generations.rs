@@ -290,7 +290,8 @@ async fn the_start_says_what_is_in_force() {
     let hub = Hub::classic(HISTORY);
     let said = hub.log.since(0).join("\n");
     for expected in [
-        "rule=\"classic\"",
+        "hub: rule classic",
+        "configuration: variables alone, without a file: ",
         "issuer https://localhost: publisher key HS256, subscriber key HS256",
         "audiences (`aud`): the site address of each request",
         "insecure: tokens of Mercure 0.x",

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use talaria_config::adapt::{self, Adapted};
 use talaria_config::settings::AdminSettings;
-use talaria_config::{Error, File, Loaded, Sources, envfile, options};
+use talaria_config::{Error, File, Loaded, Notice, Sources, development, envfile, options};
 
 use super::environment::environment;
 use crate::serve::control::{Configuration, Reader, Source};
@@ -59,7 +59,14 @@ impl Args {
             variables: &variables,
             address: self.address.clone(),
         };
-        let loaded = talaria_config::load(&sources)?;
+        let mut loaded = talaria_config::load(&sources)?;
+        let named = self.path().filter(|path| !path.exists());
+        if let (Some(path), Some(file)) = (named, &sources.file)
+            && development::file(&path).is_some_and(|built_in| built_in.name == file.name)
+        {
+            let notice = Notice::info(development::notice(&path));
+            loaded.notices.insert(0, notice);
+        }
         let source = Source {
             // It fails where a variable with the name of a secret holds a part of the file's structure.
             adapted: adapt::adapt(&sources).ok(),
@@ -191,7 +198,14 @@ impl Args {
                     .remedy("write a Caddyfile; `talaria adapt` shows what it says as JSON"),
             );
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let read = std::fs::read_to_string(&path);
+        if let Err(error) = &read
+            && error.kind() == io::ErrorKind::NotFound
+            && let Some(file) = development::file(&path)
+        {
+            return Ok(Some(file));
+        }
+        let text = read.map_err(|error| {
             Error::new(name.as_str())
                 .caused_by(error)
                 .remedy("give --config a readable text file")

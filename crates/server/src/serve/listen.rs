@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::bind::{bind_on, not_bound};
 use self::plan::Key;
 use crate::serve::connection::{self, Context};
+use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::sites::Sites;
 
@@ -96,8 +97,9 @@ impl Serving {
                     bound.insert(key, Bound { socket, sites });
                 }
                 Err(error) => tracing::warn!(
-                    "port {} does not redirect to HTTPS: {error}; free it, or write `auto_https disable_redirects` in the global options",
-                    key.1
+                    "port {} does not redirect to HTTPS: {error}; {}, or write `auto_https disable_redirects` in the global options",
+                    key.1,
+                    privileged_port::remedy(key.1, &error).unwrap_or_else(|| "free it".to_owned())
                 ),
             }
         }

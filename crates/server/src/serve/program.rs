@@ -91,6 +91,7 @@ impl Program {
             mut hubs,
             stores,
             program,
+            ..
         } = settings;
         self.followers.lend(&mut hubs)?;
         let missing = self.hubs.missing(&stores)?;

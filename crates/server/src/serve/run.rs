@@ -200,7 +200,7 @@ async fn open(
 fn keep(tls: Arc<Tls>, skip_install_trust: bool, upkeep: &mut JoinSet<()>) {
     if !skip_install_trust {
         let tls = Arc::clone(&tls);
-        upkeep.spawn_blocking(move || tls.trust());
+        upkeep.spawn(async move { tls.trust().await });
     }
     upkeep.spawn(async move { tls.renew().await });
 }

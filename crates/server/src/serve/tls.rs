@@ -8,7 +8,6 @@ mod files;
 mod local;
 mod refusals;
 mod resolver;
-mod system;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +24,6 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
 pub(crate) use challenges::{ACME_TLS, Challenges};
-pub(crate) use system::Store;
 
 use self::acme::Managed;
 use self::certificate::Certificate;
@@ -33,6 +31,7 @@ use self::local::Local;
 use self::resolver::{Entry, Resolver, Table};
 use crate::serve::clock;
 use crate::serve::log::in_one_line;
+use crate::serve::trust_stores;
 
 /// The first wait after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -187,31 +186,10 @@ impl Tls {
         })
     }
 
-    /// Makes this machine trust our root too, if the process may do that: health checks within a container
-    /// ask by HTTPS. A failure is only logged (B-065).
-    pub(crate) fn trust(&self) {
-        let Some(root) = self.root() else {
-            return;
-        };
-        let trusted = std::fs::read_to_string(&root)
-            .map_err(Error::from_cause)
-            .and_then(|pem| {
-                let store = Store::find()?;
-                if store.holds(&pem) {
-                    return Ok(());
-                }
-                store.install(&pem, &root)
-            });
-        match trusted {
-            Ok(()) => tracing::info!(
-                root = %root.display(),
-                "this machine trusts the root of the local authority; `skip_install_trust` in the global options leaves its store alone"
-            ),
-            Err(error) => tracing::info!(
-                root = %root.display(),
-                "certificates are of a local authority, which this machine does not trust: {}; `talaria trust --print` shows the root",
-                in_one_line(&error)
-            ),
+    /// Makes this machine trust our root too, if it is a container (B-065).
+    pub(crate) async fn trust(&self) {
+        if let Some(root) = self.root() {
+            trust_stores::install_at_start(&root).await;
         }
     }
 

@@ -8,6 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use talaria_config::Error;
 use tokio::net::TcpListener;
 
+use crate::serve::privileged_port;
+
 /// Connections that the kernel may complete before we accept them.
 const BACKLOG: i32 = 4096;
 
@@ -17,7 +19,9 @@ pub(super) fn not_bound(ip: Option<IpAddr>, port: u16, error: io::Error) -> Erro
         || format!(":{port}"),
         |ip| SocketAddr::new(ip, port).to_string(),
     );
-    let remedy = match error.kind() {
+    let right = privileged_port::remedy(port, &error);
+    let right = right.map(|right| format!("{right}; or use another port: SERVER_NAME=:3000"));
+    let other = match error.kind() {
         io::ErrorKind::AddrNotAvailable => {
             "`bind` and `default_bind` take addresses of this machine; leave them out to listen on all"
         }
@@ -25,7 +29,7 @@ pub(super) fn not_bound(ip: Option<IpAddr>, port: u16, error: io::Error) -> Erro
     };
     Error::new(format!("cannot listen on {shown}"))
         .caused_by(error)
-        .remedy(remedy)
+        .remedy(right.unwrap_or_else(|| other.to_owned()))
 }
 
 /// Binds a port of an interface; `None` stands for all interfaces.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -110,7 +111,11 @@ impl Authority {
     ) -> Result<(Self, Files), rcgen::Error> {
         let pair = KeyPair::generate()?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = named(kind.subject);
+        params.distinguished_name = match parent {
+            Some(_) => named(kind.subject),
+            // Databases of browsers take roots of one name for one root.
+            None => named(&format!("{} {}", kind.subject, short_name(&pair))),
+        };
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(kind.below));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let expires_at = valid(&mut params, now, kind.lifetime);
@@ -170,6 +175,13 @@ pub(super) fn valid(
     params.not_before = (now - BEHIND).into();
     params.not_after = expires_at.into();
     expires_at
+}
+
+/// The beginning of a key's fingerprint.
+fn short_name(pair: &KeyPair) -> String {
+    let fingerprint = digest(&SHA256, pair.public_key_raw());
+    let beginning = fingerprint.as_ref().iter().take(4);
+    beginning.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A subject that is only a common name.

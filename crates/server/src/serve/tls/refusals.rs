@@ -34,7 +34,7 @@ impl Refusals {
         tracing::warn!(
             reason = "name_not_served",
             name = %Shown(name),
-            "TLS handshake for a name that is not served; if clients should use it, add it to the site address, {remedy}"
+            "TLS handshake for a name that is not served, whose client is shown another certificate; if clients should use it, add it to the site address, {remedy}"
         );
     }
 

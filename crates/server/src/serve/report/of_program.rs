@@ -1,0 +1,31 @@
+//! What the report says about the program.
+
+use talaria_config::settings::{ConfiguredBy, ProgramSettings};
+
+/// What configured it, and what its connections may hold.
+pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) -> Vec<String> {
+    let connections = &settings.connections;
+    let or = |bound: Option<u64>, otherwise: &str| {
+        bound.map_or_else(|| otherwise.to_owned(), |bound| bound.to_string())
+    };
+    let mut lines = vec![
+        format!("configuration: {configured_by}"),
+        format!(
+            "connections: at most {}, of one address {}, with {} streams each over HTTP/2; a head has {} bytes, {} fields and {} s; streams end within {} s at a stop",
+            or(connections.most, "what the limit of open files allows"),
+            or(connections.most_of_address, "as many"),
+            connections.streams,
+            connections.head.bytes,
+            connections.head.fields,
+            connections.head.timeout.as_secs_f64(),
+            settings.drain_timeout.as_secs_f64(),
+        ),
+    ];
+    if !settings.proxies.is_empty() {
+        lines.push(format!(
+            "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",
+            settings.proxies
+        ));
+    }
+    lines
+}

@@ -61,8 +61,8 @@ mod publication;
 mod race;
 mod recipes;
 mod reconnection;
-// Enabled with the reload itself.
-// mod reload;
+mod reload;
+mod reload_storm;
 mod reserved_namespace;
 mod running;
 mod secrets;

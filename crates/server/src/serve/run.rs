@@ -162,7 +162,7 @@ async fn serve_until_signal(
         );
         tokio::select! {
             () = tokio::time::sleep(end.delay) => {}
-            () = asked.stop.next() => force(log, control),
+            () = asked.stop.again() => force(log, control),
         }
     }
     tracing::info!(
@@ -173,11 +173,11 @@ async fn serve_until_signal(
         // First, so that the manager learns of the stop even if a second signal waits.
         biased;
         () = stop(&manager, hub, serving, &end) => {}
-        () = asked.stop.next() => force(log, control),
+        () = asked.stop.again() => force(log, control),
     }
     tokio::select! {
         () = storage.close() => {}
-        () = asked.stop.next() => force(log, control),
+        () = asked.stop.again() => force(log, control),
     }
     log.count_last_refusals();
     tracing::info!("stopped");
@@ -283,6 +283,7 @@ async fn serve_until_stop(
             Some(_) = reloading.join_next() => manager.reloaded(&status).await,
             Some(command) = asked.commands.recv() => match command {
                 Command::Stop { done } => {
+                    asked.stop.told();
                     control.begin_stop();
                     // The client may be gone.
                     _ = done.send(());

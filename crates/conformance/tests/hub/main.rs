@@ -8,6 +8,7 @@
 
 mod addresses;
 mod admin;
+mod admin_stop;
 mod alternate_topics;
 mod authorization;
 mod batches;

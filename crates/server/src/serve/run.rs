@@ -160,7 +160,9 @@ async fn serve_until_signal(
             delay,
             "told to stop; serving goes on until shutdown_delay is over"
         );
+        let at_most = end.delay.saturating_add(end.at_most);
         tokio::select! {
+            never = manager.draining(at_most, &hub) => match never {},
             () = tokio::time::sleep(end.delay) => {}
             () = asked.stop.again() => force(log, control),
         }

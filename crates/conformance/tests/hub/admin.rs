@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
-use rustix::process::Signal;
 use talaria_conformance::hub::{Home, Hub, PUBLISHER_KEY};
 use talaria_conformance::raw;
 
@@ -281,30 +280,6 @@ async fn bounds() {
         }
     })
     .await;
-}
-
-/// `POST /stop` is answered, and ends the hub in order: streams end, the exit code is 0.
-#[tokio::test]
-async fn stop() {
-    let mut hub = ordinary();
-    let mut stream = hub.client().subscribe_with(&[("match", "a")]).await;
-    assert_eq!(hub.admin().get("/stop").await.status, 405);
-    assert_eq!(hub.admin().send("POST", "/stop", "").await.status, 200);
-    stream.end().await;
-    assert_eq!(hub.exit().await.code(), Some(0));
-}
-
-/// While the hub goes on serving before its end it is not ready, but alive; a second signal ends it at once.
-#[tokio::test]
-async fn shutdown_delay() {
-    let mut hub = Running::start(&caddyfile("shutdown_delay 60s", ""), &[]);
-    hub.signal(Signal::TERM);
-    hub.logs(0, "shutdown_delay");
-    assert_eq!(hub.admin().get("/mercure/health/ready").await.status, 503);
-    assert_eq!(hub.admin().get("/mercure/health/live").await.status, 200);
-    assert_eq!(hub.client().get("/healthz").await.status, 200);
-    hub.signal(Signal::TERM);
-    assert_eq!(hub.exit().await.code(), Some(2));
 }
 
 /// A port that is taken is a warning, and the hub serves.

@@ -9,6 +9,7 @@
 mod acme;
 mod addresses;
 mod admin;
+mod admin_stop;
 mod alternate_topics;
 mod authorization;
 mod batches;

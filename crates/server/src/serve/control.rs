@@ -238,6 +238,9 @@ impl Control {
     /// # Errors
     /// It does not answer.
     pub(crate) async fn stop(&self) -> Result<(), Error> {
+        if self.is_stopping() {
+            return Ok(());
+        }
         let (done, begun) = oneshot::channel();
         let asked = async {
             self.0.commands.send(Command::Stop { done }).await.ok()?;

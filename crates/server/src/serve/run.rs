@@ -155,9 +155,11 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
             delay,
             "told to stop; serving goes on until shutdown_delay is over"
         );
+        let at_most = program.delay().saturating_add(program.stops_within());
         tokio::select! {
+            never = manager.draining(at_most, program.hubs()) => match never {},
             () = tokio::time::sleep(program.delay()) => {}
-            () = second.next() => force(log, control),
+            () = second.again() => force(log, control),
         }
     }
     tracing::info!(
@@ -168,13 +170,13 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
         // First, so that the manager learns of the stop even if a second signal waits.
         biased;
         hubs = stop(manager, program) => hubs,
-        () = second.next() => force(log, control),
+        () = second.again() => force(log, control),
     };
     // What is asked about health must not hold the hubs.
     control.serve(Vec::new());
     tokio::select! {
         () = hubs.close() => {}
-        () = second.next() => force(log, control),
+        () = second.again() => force(log, control),
     }
 }
 
@@ -246,6 +248,7 @@ async fn serve_until_stop(
         };
         match command {
             Command::Stop { done } => {
+                asked.stop.told();
                 control.begin_stop();
                 // The client may be gone.
                 _ = done.send(());

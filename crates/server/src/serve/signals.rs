@@ -33,6 +33,7 @@ impl Signals {
             stop: Stop {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
+                is_told: false,
             },
             reload: Reload(signal(SignalKind::user_defined1())?),
             quit: Quit(signal(SignalKind::quit())?),
@@ -49,9 +50,26 @@ impl Signals {
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    /// Whether the program stops although no signal has come.
+    is_told: bool,
 }
 
 impl Stop {
+    /// Says that the program was told to stop otherwise. Then the first signal forces nothing: an orchestrator
+    /// that asks the admin listener sends SIGTERM right after it.
+    pub(crate) fn told(&mut self) {
+        self.is_told = true;
+    }
+
+    /// Waits for a signal that ends the program at once: the second one.
+    pub(crate) async fn again(&mut self) {
+        self.next().await;
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!("stopping already; a second signal exits at once");
+            self.next().await;
+        }
+    }
+
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
         tokio::select! {

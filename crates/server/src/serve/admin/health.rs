@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Method, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use talaria_transport::Health;
 
@@ -26,7 +27,10 @@ pub(super) fn health(method: &Method, below: &str, control: &Control) -> Respons
     };
     let asked: Vec<&ServedHub> = match name {
         None => hubs.iter().collect(),
-        Some(name) => hubs.iter().filter(|hub| hub.name == name).collect(),
+        Some(name) => {
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            hubs.iter().filter(|hub| hub.name == name).collect()
+        }
     };
     if name.is_some() && asked.is_empty() {
         return missing("no hub has this name");

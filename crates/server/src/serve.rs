@@ -5,6 +5,7 @@ pub(crate) mod client_error;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod handlers;
+pub(crate) mod http3;
 pub(crate) mod incoming;
 pub(crate) mod key_sets;
 pub(crate) mod listen;

@@ -148,7 +148,8 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `auto_https disable_redirects` | nothing is redirected to HTTPS |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
-| `servers { protocols … }`, `admin off`, `persist_config off` | accepted; there is neither HTTP/3 nor an admin listener yet |
+| `servers { protocols h1 h2 h3 }` | the versions of HTTP that are spoken: without `h3` no listener on UDP and no `Alt-Svc`, without `h2` no HTTP/2; `h1` is always in the list. `h2` also serves clients that speak HTTP/2 without TLS, `h2c` alone only those |
+| `admin off`, `persist_config off` | accepted; there is no admin listener yet |
 ";
 
 /// The page, in Markdown.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use crate::serve::connection::{self, Context};
+use crate::serve::http3;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::site::Hosts;
 use crate::serve::tls::Tls;
@@ -211,7 +212,11 @@ impl Serving {
                 addresses.push(listener.address);
             }
             let acceptor = tls.filter(|_| listener.tls).map(Tls::acceptor);
-            let context = context(listener.hosts, acceptor);
+            let mut context = context(listener.hosts, acceptor);
+            context.restrict_protocols();
+            if let Some(http3) = http3::listen(&mut context, listener.address) {
+                accepting.spawn(http3);
+            }
             accepting.spawn(accept(listener.socket, context));
         }
         Self {

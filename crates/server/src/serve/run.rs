@@ -151,6 +151,7 @@ fn start(
     let skip_install_trust = settings.skip_install_trust;
     let proxies = Proxies::from(settings.proxies.clone());
     let connections = settings.connections.clone();
+    let protocols = settings.protocols;
     let key_sets = settings.key_sets.clone();
     let (routes, access_log) = (settings.routes, settings.access_log);
     let transport = Arc::clone(&storage.transport);
@@ -172,6 +173,8 @@ fn start(
             dispatch_timeout,
             head: connections.head,
             max_streams: connections.streams,
+            protocols,
+            alt_svc: None,
             admission: admission.clone(),
             shutdown: shutdown.clone(),
         },

@@ -8,7 +8,7 @@ use talaria_transport::MemoryOptions;
 use super::{KEYS, cors_origins, settings, try_load, with};
 use crate::Level;
 use crate::options::default_path;
-use crate::settings::{ConnectionSettings, HistorySettings, TransportSettings};
+use crate::settings::{ConnectionSettings, HistorySettings, Protocols, TransportSettings};
 
 /// What holds if nothing is written (B-205 to B-220, B-1022).
 #[test]
@@ -293,6 +293,8 @@ fn global_options_are_read_or_refused() {
         ("admin :2019", "the admin listener is not supported yet"),
         ("log {\n levle x\n}", "did you mean `level`?"),
         ("servers {\n protocols h4\n}", "`h4` is not a protocol"),
+        ("servers {\n protocols h2 h3\n}", "add h1 to the list"),
+        ("experimental_http3 off", "takes no argument"),
         ("auto_https off", "auto_https `off` is not supported"),
         ("http_port 70000", "not a port up to 65535"),
         ("servers :80 {\n}", "`servers` of one listener"),
@@ -323,6 +325,39 @@ fn global_options_are_read_or_refused() {
     assert_eq!(ports, [(8443, true), (8080, false)]);
     assert_eq!(settings.redirects, Some(8080));
     assert!(settings.skip_install_trust && !settings.proxies.is_empty());
+}
+
+/// `protocols` is the whole list; the older forms only add to what is on (B-296).
+#[test]
+fn protocols_are_chosen() {
+    let all = Protocols::default();
+    let (h2, h2c, h3) = (true, true, false);
+    for (options, expected) in [
+        ("", all),
+        ("experimental_http3", all),
+        (
+            "servers {\n protocol {\n experimental_http3\n allow_h2c\n }\n}",
+            all,
+        ),
+        ("servers {\n protocols h1 h2 h3\n}", all),
+        ("servers {\n protocols h1 h2\n}", Protocols { h2, h2c, h3 }),
+        (
+            "servers {\n protocols h1 h2c\n}",
+            Protocols { h2: false, h2c, h3 },
+        ),
+        (
+            "servers {\n protocols h1\n}",
+            Protocols {
+                h2: false,
+                h2c: false,
+                h3,
+            },
+        ),
+    ] {
+        let options: &[(&str, &str)] = &[("GLOBAL_OPTIONS", options)];
+        let settings = try_load(None, &[KEYS, options].concat()).unwrap().settings;
+        assert_eq!(settings.protocols, expected, "{options:?}");
+    }
 }
 
 /// Each entry of `cors_origins` that lets pages in without their cookies is named, once.

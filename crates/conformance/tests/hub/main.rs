@@ -33,6 +33,7 @@ mod health;
 mod history;
 mod history_files;
 mod http2;
+mod http3;
 mod https;
 mod identity;
 mod ids;

@@ -86,8 +86,7 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     let streams = wire
         .is_http2
         .then(|| Streams::new(dispatch_timeout, outflow.clone()));
-    let followed = streams.clone();
-    let open = context.shutdown.requests;
+    let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
     let switched = Arc::clone(&is_tunnel);
     let answer = service_fn(move |mut request: Request<Incoming>| {

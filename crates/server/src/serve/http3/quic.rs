@@ -5,6 +5,7 @@
 
 mod receive;
 mod send;
+mod translate;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
-use quinn::{ConnectionError, VarInt};
+use quinn::ConnectionError;
 use talaria_config::settings::HeadSettings;
 
 use crate::serve::admission::Place;
@@ -24,6 +25,8 @@ use crate::serve::lock::lock;
 
 pub(super) use self::receive::ReceiveStream;
 pub(super) use self::send::SendStream;
+
+use self::translate::{id, lost, number};
 
 type Opening<T> = Pin<Box<dyn Future<Output = Result<T, ConnectionError>> + Send>>;
 
@@ -288,28 +291,5 @@ impl<B: Buf> quic::SendStream<B> for RequestStream<B> {
 
     fn send_id(&self) -> StreamId {
         self.send.send_id()
-    }
-}
-
-/// The number of a stream, as h3 has it.
-fn id(id: quinn::StreamId) -> Result<StreamId, ConnectionErrorIncoming> {
-    let number: u64 = VarInt::from(id).into_inner();
-    StreamId::try_from(number)
-        .map_err(|_| ConnectionErrorIncoming::InternalError("not a stream".to_owned()))
-}
-
-/// The code of an error.
-pub(super) fn number(code: u64) -> VarInt {
-    VarInt::from_u64(code).unwrap_or(VarInt::MAX)
-}
-
-/// Why a connection is gone, as h3 has it.
-fn lost(error: ConnectionError) -> ConnectionErrorIncoming {
-    match error {
-        ConnectionError::ApplicationClosed(close) => ConnectionErrorIncoming::ApplicationClose {
-            error_code: close.error_code.into(),
-        },
-        ConnectionError::TimedOut => ConnectionErrorIncoming::Timeout,
-        other => ConnectionErrorIncoming::Undefined(Arc::new(other)),
     }
 }

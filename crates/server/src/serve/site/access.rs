@@ -1,7 +1,7 @@
 //! The access log: one line for each request, without tokens (B-082).
 
 use http::request::Parts;
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri, Version};
 use talaria_hub::{Connection, Sender, host_of};
 use talaria_protocol::error::Shown;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 pub(super) struct Entry {
     began: Instant,
     method: Method,
+    version: Version,
     host: String,
     target: String,
     sender: Sender,
@@ -22,6 +23,7 @@ impl Entry {
         Self {
             began: Instant::now(),
             method: parts.method.clone(),
+            version: parts.version,
             host: host.map_or_else(String::new, |host| host.host()),
             target: without_token(&parts.uri),
             sender: Sender::of(connection),
@@ -33,6 +35,7 @@ impl Entry {
         let Sender { peer, client } = self.sender;
         tracing::info!(
             method = %self.method,
+            protocol = ?self.version,
             host = %Shown(&self.host),
             uri = %Shown(&self.target),
             status = status.as_u16(),

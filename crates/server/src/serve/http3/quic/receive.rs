@@ -13,7 +13,7 @@ use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId};
 use quinn::ReadError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{lost, number};
+use super::translate::{lost, number};
 use crate::serve::incoming::{Fault, Http3, Unidirectional};
 
 /// The most bytes that are read at once.

@@ -8,7 +8,7 @@ use h3::error::Code;
 use h3::quic::{self, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::WriteError;
 
-use super::{lost, number};
+use super::translate::{lost, number};
 
 /// Writes a stream. Dropped before its end, it resets the stream, which quinn alone would end as if all had been
 /// written.

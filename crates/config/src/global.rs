@@ -92,7 +92,7 @@ fn apply_line(draft: &mut Draft, line: &Line) -> Result<(), Error> {
         // It has its effect where the directives of the site are read.
         "order" => {}
         // HTTP/3 is on unless `protocols` leaves it out.
-        "experimental_http3" => _ = line.without_block()?.at_most(0, "")?,
+        "experimental_http3" => line.without_block()?.at_most(0, "")?,
         "admin" => admin(line)?,
         // No configuration is written to the disk.
         "persist_config" => _ = off(line)?,

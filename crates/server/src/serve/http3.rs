@@ -142,8 +142,10 @@ async fn accept(endpoint: Endpoint, context: Context) -> JoinSet<()> {
                         connections.spawn(serve(context.clone(), newcomer));
                     }
                 }
-                // The endpoint is gone.
-                None => return connections,
+                None => {
+                    tracing::error!("the UDP socket of HTTP/3 failed; clients use HTTP/2");
+                    return connections;
+                }
             },
             Some(_) = connections.join_next() => {}
             () = stopped.as_mut() => {

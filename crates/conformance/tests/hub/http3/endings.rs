@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use h3::error::{Code, StreamError};
 use serde_json::json;
 use talaria_conformance::token::{Token, exact, now_exactly};
-use talaria_conformance::{HUB_PATH, within, within_time};
+use talaria_conformance::{HUB_PATH, count, within, within_time};
 
 use super::client::{Secure, window};
 
@@ -16,6 +16,34 @@ fn resident(secure: &Secure) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let words = line.expect("its memory").split_whitespace().next();
     1024 * words.unwrap().parse::<u64>().unwrap()
+}
+
+/// What a stream that waits for updates costs, and a connection with one (docs/limits.md).
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_streams_take_little() {
+    let secure = Secure::start("heartbeat 0s");
+    // What the allocator and the library take once.
+    let mut first = secure.connect().await;
+    let mut streams = vec![first.subscribe("a", &[]).await];
+    let mut clients = vec![first];
+    let mut cost = Vec::new();
+    for (connections, each) in [(count(20, 4), 200), (count(1000, 200), 1)] {
+        let before = resident(&secure);
+        for _ in 0..connections {
+            let mut client = secure.connect().await;
+            for _ in 0..each {
+                streams.push(client.subscribe("a", &[]).await);
+            }
+            clients.push(client);
+        }
+        let grown = resident(&secure).saturating_sub(before);
+        cost.push(grown / (connections * each));
+    }
+    println!(
+        "idle over HTTP/3: {} bytes a stream, {} bytes a connection with one",
+        cost[0], cost[1]
+    );
+    assert!(cost[0] < 64 * 1024 && cost[1] < 512 * 1024, "{cost:?}");
 }
 
 /// A stream whose client does not read is reset after `dispatch_timeout`, the connection and its other streams go

@@ -111,7 +111,7 @@ async fn begin(
         .max_field_section_size(context.head.bytes as u64)
         .send_grease(false);
     let quic = quic::Connection::new(connection, Arc::clone(requested), context.head, place);
-    // A client that lets no control stream be opened is waited for as long as one that sends no head.
+    // A client may let no control stream be opened. It has as long as one that sends no head.
     match timeout(context.head.timeout, builder.build(quic)).await {
         Ok(Ok(server)) => Some(server),
         Ok(Err(error)) => {
@@ -151,8 +151,10 @@ impl Driver {
                 () = sleep_until(idle_until), if is_idle => break,
                 () = place.needed() => {
                     self.go_away().await;
-                    let _permit = place.leave();
-                    return self.leave().await;
+                    if let Some(_permit) = place.leave() {
+                        self.leave().await;
+                    }
+                    return;
                 }
                 outcome = self.step() => outcome,
             };

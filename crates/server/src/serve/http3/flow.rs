@@ -190,7 +190,7 @@ mod tests {
         assert!(tokio::time::timeout(1000 * SECOND, write).await.is_err());
     }
 
-    /// A client that leaves ends what is waited for.
+    /// A client that leaves ends the wait.
     #[tokio::test(start_paused = true)]
     async fn a_client_may_leave() {
         let leaves = || Box::pin(async { Stopped::Left });

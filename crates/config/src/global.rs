@@ -11,7 +11,7 @@ use crate::levels::Levels;
 use crate::lexer::Word;
 use crate::list;
 use crate::proxies::TrustedProxies;
-use crate::settings::{Notice, ProgramSettings};
+use crate::settings::{Notice, ProgramSettings, Protocols};
 use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
@@ -97,7 +97,8 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         "log" => log(globals, line)?,
         // It has its effect where the directives of the site are read.
         "order" => {}
-        "experimental_http3" => without_http3(globals, &line.name),
+        // HTTP/3 is on unless `protocols` leaves it out.
+        "experimental_http3" => line.without_block()?.at_most(0, "")?,
         "admin" => {
             globals.names_admin = true;
             admin::read(&mut globals.program.admin, line)?;
@@ -150,27 +151,33 @@ fn log(globals: &mut Globals, line: &Line) -> Result<(), Error> {
     Ok(())
 }
 
-/// HTTP/3 is asked for; the hub is reached over HTTP/1.1 and HTTP/2, which every client that speaks HTTP/3 speaks.
-fn without_http3(globals: &mut Globals, word: &Word) {
-    globals.notices.push(Notice::info(format!(
-        "{}: HTTP/3 is not supported yet; clients use HTTP/2",
-        word.place
-    )));
-}
-
-/// `protocols h1 h2 h3`, or the block `protocol` of older files.
+/// `protocols h1 h2 h3` is the whole list. The block `protocol` of older files only adds to the usual ones.
+///
+/// # Errors
+/// A word names no protocol, or HTTP/1.1, by which health checks and proxies ask, is left out.
 fn protocols(globals: &mut Globals, line: &Line) -> Result<(), Error> {
+    const KNOWN: [&str; 4] = ["h1", "h2", "h2c", "h3"];
     let of_block = line.block.iter().flatten().map(|option| &option.name);
     for word in line.args.iter().chain(of_block) {
-        match word.text.as_str() {
-            "h3" | "experimental_http3" => without_http3(globals, word),
-            "h1" | "h2" | "allow_h2c" | "h2c" => {}
-            other => {
-                let problem = format!("{} is not a protocol that is known", show(other));
-                return Err(word.error(problem).remedy("known are: h1, h2, h2c, h3"));
-            }
+        let older = ["allow_h2c", "experimental_http3"];
+        if !KNOWN.iter().chain(&older).any(|known| word.text == *known) {
+            let problem = format!("{} is not a protocol that is known", show(&word.text));
+            return Err(word.error(problem).remedy("known are: h1, h2, h2c, h3"));
         }
     }
+    let names = |name| line.args.iter().any(|word| word.text == name);
+    if line.args.is_empty() {
+        return Ok(());
+    }
+    if !names("h1") {
+        let problem = "`protocols` leaves out h1, which this hub always speaks";
+        return Err(line.name.error(problem).remedy("add h1 to the list"));
+    }
+    globals.program.protocols = Protocols {
+        h2: names("h2"),
+        h2c: names("h2") || names("h2c"),
+        h3: names("h3"),
+    };
     Ok(())
 }
 

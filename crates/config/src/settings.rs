@@ -100,6 +100,27 @@ impl Default for HeadSettings {
     }
 }
 
+/// The versions of HTTP that listeners speak besides HTTP/1.1 (B-296).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/2 over TLS.
+    pub h2: bool,
+    /// HTTP/2 without TLS, by clients that know that the hub speaks it.
+    pub h2c: bool,
+    /// HTTP/3, over UDP on the port of each HTTPS listener.
+    pub h3: bool,
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            h2: true,
+            h2c: true,
+            h3: true,
+        }
+    }
+}
+
 /// What connections may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionSettings {
@@ -109,7 +130,7 @@ pub struct ConnectionSettings {
     pub most_of_address: Option<u64>,
     /// TLS handshakes under way; `None` for a quarter of the connections.
     pub handshakes: Option<u64>,
-    /// Streams of one HTTP/2 connection.
+    /// Streams of one connection over HTTP/2 or HTTP/3.
     pub streams: u32,
     /// The bounds of each head.
     pub head: HeadSettings,
@@ -194,6 +215,8 @@ pub struct ProgramSettings {
     pub admin: AdminSettings,
     /// What connections may hold.
     pub connections: ConnectionSettings,
+    /// The versions of HTTP that listeners speak.
+    pub protocols: Protocols,
     /// What is logged.
     pub log: Levels,
 }
@@ -211,6 +234,7 @@ impl Default for ProgramSettings {
             shutdown_delay: Duration::ZERO,
             admin: AdminSettings::default(),
             connections: ConnectionSettings::default(),
+            protocols: Protocols::default(),
             log: Levels::default(),
         }
     }

@@ -4,6 +4,7 @@ mod arbitrary;
 mod connections;
 mod directives;
 mod errors;
+mod global;
 mod hubs;
 mod keys;
 mod language;

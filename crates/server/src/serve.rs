@@ -9,6 +9,7 @@ pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod followers;
 pub(crate) mod handlers;
+pub(crate) mod http3;
 pub(crate) mod hubs;
 pub(crate) mod incoming;
 pub(crate) mod key_sets;

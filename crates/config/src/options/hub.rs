@@ -295,8 +295,8 @@ pub(crate) const HUB: &[Row] = &[
         "max_streams_per_connection",
         Form::count(1, STREAMS),
         |draft| (&mut draft.program.connections.streams).into(),
-        "The maximum number of requests and streams of one HTTP/2 connection at a time. The hub announces the \
-         limit; further requests wait.",
+        "The maximum number of requests and streams of one connection over HTTP/2 or HTTP/3 at a time. The \
+         hub announces the limit; further requests wait.",
     ),
     Row::hub(
         "header_timeout",

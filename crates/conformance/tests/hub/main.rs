@@ -38,6 +38,7 @@ mod health;
 mod history;
 mod history_files;
 mod http2;
+mod http3;
 mod https;
 mod hubs;
 mod identity;

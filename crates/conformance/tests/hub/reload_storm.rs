@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use talaria_conformance::client::Client;
 use talaria_conformance::full;
 use talaria_conformance::hub::PUBLISHER_KEY;
+use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Token, exact};
 use tokio::task::JoinSet;
 
@@ -66,6 +67,13 @@ impl Storm {
         number.parse().unwrap()
     }
 
+    /// A stream whose key only the first configuration has.
+    async fn leaver(&self, client: &Client) -> EventStream {
+        let token = self.token("https://leaving", LEAVING, "subscribe");
+        let client = client.clone().bearer(&token);
+        client.subscribe_with(&[("match", "other")]).await
+    }
+
     async fn load(&self, text: String) -> u16 {
         let admin = self.hub.admin().header("content-type", "text/caddyfile");
         admin.send("POST", "/load", text).await.status.as_u16()
@@ -88,7 +96,7 @@ impl Storm {
 
 /// Reads a stream up to the update `end`; each publisher's updates must come once and in order. Returns how many came
 /// of each.
-async fn read(mut stream: talaria_conformance::stream::EventStream) -> HashMap<usize, usize> {
+async fn read(mut stream: EventStream) -> HashMap<usize, usize> {
     let mut seen: HashMap<usize, usize> = HashMap::new();
     loop {
         let data = stream.data().await;
@@ -112,7 +120,6 @@ async fn streams_and_publishers_notice_nothing() {
     };
     let client = storm.hub.client();
     let staying = storm.token("https://staying", STAYING, "subscribe");
-    let leaving = storm.token("https://leaving", LEAVING, "subscribe");
     let mut readers = JoinSet::new();
     for index in 0..streams {
         // Half of them have a token, half of them none.
@@ -123,8 +130,7 @@ async fn streams_and_publishers_notice_nothing() {
         let stream = client.subscribe_with(&[("match", "t")]).await;
         readers.spawn(read(stream));
     }
-    let leaver = client.clone().bearer(&leaving);
-    let mut leaver = leaver.subscribe_with(&[("match", "other")]).await;
+    let mut leaver = storm.leaver(&client).await;
     let token = storm.token("https://staying", PUBLISHER_KEY, "publish");
     let publisher = client.clone().bearer(&token);
     let mut publishing = JoinSet::new();
@@ -161,11 +167,11 @@ async fn streams_and_publishers_notice_nothing() {
         let total: usize = seen.values().sum();
         assert_eq!(total, sent.iter().sum::<usize>(), "{seen:?} of {sent:?}");
     }
-    let after = storm.memory();
     println!(
-        "{} reloads under {streams} streams, {} updates; memory {memory} KiB, then {after} KiB",
+        "{} reloads under {streams} streams, {} updates; memory {memory} KiB, then {} KiB",
         2 * reloads,
-        sent.iter().sum::<usize>()
+        sent.iter().sum::<usize>(),
+        storm.memory()
     );
     // Requests to the admin listener close a moment after their answer.
     talaria_conformance::within("descriptors as before", async {

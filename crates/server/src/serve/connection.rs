@@ -186,7 +186,8 @@ async fn plain(accepted: Accepted, stream: TcpStream) -> Option<Driven> {
         // The client has not sent a request, so nothing is left unanswered.
         () = accepted.ending.cancelled() => return None,
     };
-    let is_http2 = is_http2.ok()?.ok()?;
+    // An HTTP/2 client that is not served as one is told so in HTTP/1.1.
+    let is_http2 = is_http2.ok()?.ok()? && accepted.context.protocols.h2c;
     let wire = Wire {
         carrier: Counted::from(stream),
         is_http2,

@@ -14,7 +14,9 @@ mod head;
 mod hpack;
 mod http1;
 mod http2;
+mod http3;
 mod layer;
+mod qpack;
 mod reader;
 mod target;
 #[cfg(test)]
@@ -24,4 +26,5 @@ pub(crate) use fault::Fault;
 pub(crate) use head::TLS;
 pub(crate) use http1::Http1;
 pub(crate) use http2::Http2;
+pub(crate) use http3::{Http3, Unidirectional};
 pub(crate) use layer::{Bounds, Layer};

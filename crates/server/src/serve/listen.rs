@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use talaria_config::Error;
 use talaria_hub::Hub;
 use talaria_hub::limits::Exhausted;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::bind::{bind_on, not_bound};
 use self::plan::Key;
 use crate::serve::connection::{self, Context};
+use crate::serve::http3;
 use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::sites::Sites;
@@ -49,6 +51,15 @@ struct Listener {
     /// What new connections are served with.
     context: Arc<ArcSwap<Context>>,
     /// Ends the listener and, once they are idle, its connections.
+    closing: CancellationToken,
+    /// HTTP/3 beside it.
+    http3: Option<Http3>,
+}
+
+/// A listener for HTTP/3 at work.
+struct Http3 {
+    /// What answers say about it.
+    alt_svc: HeaderValue,
     closing: CancellationToken,
 }
 
@@ -130,33 +141,60 @@ impl Serving {
         for (key, Bound { socket, mut sites }) in prepared.0 {
             let tls = sites.tls();
             sites.ask(Arc::clone(hubs));
-            match (socket, self.listeners.get(&key)) {
-                (None, Some(listener)) => {
-                    sites.listen_on(listener.address.port());
-                    listener.sites.store(Arc::new(sites));
-                    let shared = Arc::clone(&listener.sites);
-                    let context = context(shared, tls, listener.closing.clone());
-                    listener.context.store(Arc::new(context));
-                }
+            let (mut listener, socket) = match (socket, self.listeners.remove(&key)) {
+                (None, Some(listener)) => (listener, None),
                 (Some((socket, address)), _) => {
-                    sites.listen_on(address.port());
-                    let sites = Arc::new(ArcSwap::from_pointee(sites));
                     let closing = self.shutdown.stopping.child_token();
-                    let context = context(Arc::clone(&sites), tls, closing.clone());
-                    let context = Arc::new(ArcSwap::from_pointee(context));
-                    self.accepting
-                        .spawn(accept(socket, Arc::clone(&context), closing.clone()));
+                    let shared = Arc::new(ArcSwap::from_pointee(sites.clone()));
+                    let first = context(Arc::clone(&shared), tls, closing.clone());
                     let listener = Listener {
                         address,
-                        sites,
-                        context,
+                        sites: shared,
+                        context: Arc::new(ArcSwap::from_pointee(first)),
                         closing,
+                        http3: None,
                     };
-                    self.listeners.insert(key, listener);
+                    (listener, Some(socket))
                 }
-                (None, None) => {}
+                (None, None) => continue,
+            };
+            sites.listen_on(listener.address.port());
+            listener.sites.store(Arc::new(sites));
+            let shared = Arc::clone(&listener.sites);
+            let mut context = context(shared, tls, listener.closing.clone());
+            context.restrict_protocols();
+            self.follow_http3(&mut listener, &mut context);
+            listener.context.store(Arc::new(context));
+            if let Some(socket) = socket {
+                let (context, closing) = (Arc::clone(&listener.context), listener.closing.clone());
+                self.accepting.spawn(accept(socket, context, closing));
             }
+            self.listeners.insert(key, listener);
         }
+    }
+
+    /// Begins or ends HTTP/3 beside a listener, as its new context asks for, and has its answers say so.
+    fn follow_http3(&mut self, listener: &mut Listener, context: &mut Context) {
+        if context.acceptor.is_none() || !context.protocols.h3 {
+            if let Some(http3) = listener.http3.take() {
+                http3.closing.cancel();
+            }
+            return;
+        }
+        if listener.http3.is_none()
+            && let Some(listening) = http3::listen(context, listener.address)
+        {
+            let http3 = Http3 {
+                alt_svc: listening.alt_svc.clone(),
+                closing: listener.closing.child_token(),
+            };
+            let (context, closing) = (Arc::clone(&listener.context), http3.closing.clone());
+            self.accepting
+                .spawn(http3::accept(listening, context, closing));
+            listener.http3 = Some(http3);
+        }
+        let http3 = listener.http3.as_ref();
+        context.alt_svc = http3.map(|http3| http3.alt_svc.clone());
     }
 
     /// Where the hub can be reached, in the order of the ports.

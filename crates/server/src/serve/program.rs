@@ -156,6 +156,8 @@ impl Program {
                 dispatch_timeout: settings.dispatch_timeout,
                 head: settings.connections.head,
                 max_streams: settings.connections.streams,
+                protocols: settings.protocols,
+                alt_svc: None,
                 admission: admission.clone(),
                 shutdown: shutdown.clone(),
                 closing,

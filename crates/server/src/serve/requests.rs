@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderMap, Method, Request, Response, Version};
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use http::header::{ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use hyper::body::Body as HttpBody;
 use talaria_config::settings::HeadSettings;
 use talaria_hub::{Connection, Outflow, Unanswered};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ pub(crate) struct Requests {
     pub once: Option<Once>,
     /// Cancelled by the first request, if the connection ends with its first answer.
     pub answered: Option<CancellationToken>,
+    /// What each answer says about HTTP/3, if the client could use that instead.
+    pub alt_svc: Option<HeaderValue>,
 }
 
 /// The answer to come.
@@ -57,11 +60,21 @@ pub(crate) type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Cl
 
 impl Requests {
     /// Answers a request.
-    pub(crate) fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Answered {
-        let has_no_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-        let finish = move |response| match has_no_body {
-            true => without_body(response),
-            false => response,
+    pub(crate) fn answer<B>(self: Arc<Self>, mut request: Request<B>) -> Answered
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let has_no_body = request.method() == Method::HEAD && request.version() >= Version::HTTP_2;
+        let alt_svc = self.alt_svc.clone();
+        let finish = move |mut response: Response<Body>| {
+            if let Some(alt_svc) = alt_svc {
+                response.headers_mut().entry(ALT_SVC).or_insert(alt_svc);
+            }
+            match has_no_body {
+                true => without_body(response),
+                false => response,
+            }
         };
         let memory = match &self.place {
             Some(place) => place.head(head_bytes(&request)),
@@ -110,7 +123,7 @@ impl Requests {
 }
 
 /// About how many bytes of memory a request's head takes.
-fn head_bytes(request: &Request<Incoming>) -> usize {
+fn head_bytes<B>(request: &Request<B>) -> usize {
     let target = request.uri().path_and_query();
     let target = target.map_or(0, |target| target.as_str().len());
     let fields = |headers: &HeaderMap| -> usize {
@@ -121,7 +134,13 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
     target + fields(request.headers())
 }
 
-/// Removes the body of an answer to `HEAD`. Over HTTP/2, hyper would send it (RFC 9110, section 9.3.2).
+/// Whether an answer is an event stream, which does not end by itself.
+pub(crate) fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Removes the body of an answer to `HEAD`. Over HTTP/2 and HTTP/3 it would be sent (RFC 9110, section 9.3.2).
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {

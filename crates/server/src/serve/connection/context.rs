@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use talaria_config::settings::HeadSettings;
+use http::HeaderValue;
+use rustls::ServerConfig;
+use talaria_config::settings::{HeadSettings, Protocols};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -25,14 +27,30 @@ pub(crate) struct Context {
     pub dispatch_timeout: Option<Duration>,
     /// The bounds of each head.
     pub head: HeadSettings,
-    /// Streams of one HTTP/2 connection.
+    /// Streams of one connection over HTTP/2 or HTTP/3.
     pub max_streams: u32,
+    /// The versions of HTTP that are spoken.
+    pub protocols: Protocols,
+    /// Where HTTP/3 is spoken, for clients of the other versions; set by the listener that binds it.
+    pub alt_svc: Option<HeaderValue>,
     /// Which connections are accepted.
     pub admission: Admission,
     /// Ends the connections of all listeners.
     pub shutdown: Shutdown,
     /// Ends those of this listener.
     pub closing: CancellationToken,
+}
+
+impl Context {
+    /// Offers TLS clients no protocol that is not to be spoken.
+    pub(crate) fn restrict_protocols(&mut self) {
+        let Some(acceptor) = self.acceptor.as_mut().filter(|_| !self.protocols.h2) else {
+            return;
+        };
+        let mut config = ServerConfig::clone(acceptor.config());
+        config.alpn_protocols.retain(|protocol| protocol != b"h2");
+        *acceptor = TlsAcceptor::from(Arc::new(config));
+    }
 }
 
 /// A connection that is being served.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, UPGRADE};
+use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -22,7 +22,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::context::Accepted;
 use crate::serve::admission::{Place, UnderWay};
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
-use crate::serve::requests::{Closed, Once, Requests};
+use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
 use crate::serve::socket::{Carrier, Socket};
 use crate::serve::streams::{Answer, Followed, Streams};
 
@@ -81,12 +81,12 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         place: place.clone(),
         once,
         answered: once.map(|_| ending.clone()),
+        alt_svc: context.alt_svc.filter(|_| wire.tls),
     });
     let streams = wire
         .is_http2
         .then(|| Streams::new(dispatch_timeout, outflow.clone()));
-    let followed = streams.clone();
-    let open = context.shutdown.requests;
+    let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
     let switched = Arc::clone(&is_tunnel);
     let answer = service_fn(move |mut request: Request<Incoming>| {
@@ -259,11 +259,6 @@ async fn leave(place: Option<&Place>) {
         // A stream that began meanwhile does not end; its client resumes.
         _ = timeout(LEAVING_ANSWER, answered).await;
     }
-}
-
-fn is_event_stream<B>(response: &Response<B>) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn log(ended: hyper::Result<()>) {

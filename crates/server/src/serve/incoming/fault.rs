@@ -215,7 +215,12 @@ impl Fault {
     ) -> Response<Body> {
         let (status, sentence) = (self.status(), self.sentence(over_tls, bounds));
         let peer = peer.map(tracing::field::display);
-        let (reason, number) = (self.code(), status.as_u16());
+        let (mut reason, number) = (self.code(), status.as_u16());
+        let mut sentence = sentence;
+        if self == Self::Malformed && version == Version::HTTP_3 {
+            reason = "malformed_for_http3";
+            sentence = sentence.replace("HTTP/2", "HTTP/3").into();
+        }
         match self {
             // The listener logs once in a while how many there are.
             Self::Full => {

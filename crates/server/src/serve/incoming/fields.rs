@@ -1,5 +1,6 @@
-//! The head of an HTTP/2 request (RFC 9113, section 8.3), judged before h2 reads it.
+//! The head of a request over HTTP/2 (RFC 9113, section 8.3) or HTTP/3, judged before h2 or h3 reads it.
 
+use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, Method};
 
@@ -9,6 +10,8 @@ use super::target::{self, TARGET_BYTES};
 
 /// The pseudo-fields of a request (section 8.3.1).
 const PSEUDO: [&str; 4] = [":method", ":scheme", ":authority", ":path"];
+/// The number of fields of a request that do not count: those four.
+pub(super) const PSEUDO_FIELDS: usize = PSEUDO.len();
 /// Fields about the connection, which are not allowed in HTTP/2 (section 8.2.2).
 const OF_CONNECTIONS: [&[u8]; 5] = [
     b"connection",
@@ -19,6 +22,23 @@ const OF_CONNECTIONS: [&[u8]; 5] = [
 ];
 /// The most digits of a number that h2 reads.
 const LENGTH_DIGITS: usize = 19;
+
+/// The request that stands for one at fault. A `HEAD` request stays one, because its answer has no body.
+pub(super) fn refused(fault: Fault, is_head: bool) -> Vec<Field> {
+    [
+        (":method", if is_head { "HEAD" } else { "GET" }),
+        (":scheme", "http"),
+        (":authority", "refused"),
+        (":path", &fault.target()),
+    ]
+    .map(|(name, value)| {
+        (
+            Bytes::copy_from_slice(name.as_bytes()),
+            Bytes::copy_from_slice(value.as_bytes()),
+        )
+    })
+    .into()
+}
 
 /// Whether the request is `HEAD`.
 pub(super) fn is_head(fields: &[Field]) -> bool {

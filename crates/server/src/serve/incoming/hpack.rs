@@ -100,12 +100,12 @@ impl Decoder {
     fn literal(&self, input: &mut Input<'_>, prefix: u8) -> Result<Field, Malformed> {
         let name = match input.integer(prefix)? {
             // h2 would wait for the rest of an empty name, until it ends the connection.
-            0 => Some(input.string()?)
+            0 => Some(input.string(7)?)
                 .filter(|name| !name.is_empty())
                 .ok_or(Malformed)?,
             index => self.field(index)?.0,
         };
-        Ok((name, input.string()?))
+        Ok((name, input.string(7)?))
     }
 
     fn field(&self, index: usize) -> Result<Field, Malformed> {
@@ -147,12 +147,13 @@ impl Decoder {
     }
 }
 
-fn size((name, value): &Field) -> usize {
+/// How many bytes a field counts.
+pub(super) fn size((name, value): &Field) -> usize {
     name.len() + value.len() + FIELD_BYTES
 }
 
 /// What is left of a block.
-struct Input<'a>(&'a [u8]);
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
     fn byte(&mut self) -> Result<u8, Malformed> {
@@ -162,7 +163,7 @@ impl<'a> Input<'a> {
     }
 
     /// An integer whose first byte has this many bits for it (section 5.1).
-    fn integer(&mut self, prefix: u8) -> Result<usize, Malformed> {
+    pub(super) fn integer(&mut self, prefix: u8) -> Result<usize, Malformed> {
         let most = (1_usize << prefix) - 1;
         let mut value = usize::from(self.byte()?) & most;
         if value < most {
@@ -179,10 +180,11 @@ impl<'a> Input<'a> {
         Err(Malformed)
     }
 
-    /// Reads a string (section 5.2).
-    fn string(&mut self) -> Result<Bytes, Malformed> {
-        let is_encoded = self.0.first().is_some_and(|byte| byte & 0x80 != 0);
-        let length = self.integer(7)?;
+    /// Reads a string whose first byte has this many bits for its length (section 5.2).
+    pub(super) fn string(&mut self, prefix: u8) -> Result<Bytes, Malformed> {
+        let flag = 1 << prefix;
+        let is_encoded = self.0.first().is_some_and(|byte| byte & flag != 0);
+        let length = self.integer(prefix)?;
         let (string, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = rest;
         if is_encoded {
@@ -196,17 +198,23 @@ impl<'a> Input<'a> {
 pub(super) fn write((name, value): &Field, into: &mut Vec<u8>) {
     into.push(0);
     for string in [name, value] {
-        write_length(string.len(), into);
-        into.extend_from_slice(string);
+        write_string(string, 0, 7, into);
     }
 }
 
-fn write_length(length: usize, into: &mut Vec<u8>) {
-    let mut rest = match length.checked_sub(0x7f) {
-        None => return into.push(low(length)),
+/// Appends a string without compression. Its first byte has `bits` for the length, beside these `flags`.
+pub(super) fn write_string(string: &[u8], flags: u8, bits: u8, into: &mut Vec<u8>) {
+    write_length(string.len(), flags, bits, into);
+    into.extend_from_slice(string);
+}
+
+fn write_length(length: usize, flags: u8, bits: u8, into: &mut Vec<u8>) {
+    let most = (1_usize << bits) - 1;
+    let mut rest = match length.checked_sub(most) {
+        None => return into.push(flags | low(length)),
         Some(rest) => rest,
     };
-    into.push(0x7f);
+    into.push(flags | low(most));
     while rest >= 0x80 {
         into.push(low(rest) | 0x80);
         rest >>= 7;
@@ -306,7 +314,7 @@ mod tests {
         }
         assert_eq!(decoder.table.len(), TABLE_BYTES / 37);
         let mut large = b"\x40\x01a".to_vec();
-        write_length(5000, &mut large);
+        write_length(5000, 0, 7, &mut large);
         large.extend([b'x'; 5000]);
         assert!(decoder.read(&large, 1, 1 << 20).is_ok());
         assert_eq!((decoder.table.len(), decoder.bytes), (0, 0));

@@ -14,12 +14,11 @@
 //! Frames that ask for nothing are counted ([`Allowance`]). A client that sends too many of them gets
 //! `ENHANCE_YOUR_CALM`, and its connection ends.
 
-use bytes::Bytes;
 use talaria_config::settings::HeadSettings;
 
 use super::allowance::Allowance;
 use super::fault::Fault;
-use super::fields::{self, is_head};
+use super::fields::{self, PSEUDO_FIELDS, is_head, refused};
 use super::frames::{
     Block, CONTINUATION, END_HEADERS, END_STREAM, FRAME_HEAD_BYTES, Frame, HEADERS, NotABlock,
     PUSH_PROMISE, id, most_frames, write_block, write_frame,
@@ -28,8 +27,6 @@ use super::hpack::{self, Decoder, Field};
 use super::reader::{Reader, Rest};
 
 const PREFACE_BYTES: usize = 24;
-/// The number of fields of a request that do not count: `:method`, `:scheme`, `:authority` and `:path`.
-const PSEUDO_FIELDS: usize = 4;
 
 /// Finds the header blocks of requests.
 pub(crate) struct Http2 {
@@ -171,23 +168,6 @@ fn written(fields: &[Field]) -> Vec<u8> {
         .iter()
         .for_each(|field| hpack::write(field, &mut fragment));
     fragment
-}
-
-/// The request that stands for one at fault. A `HEAD` request stays one, because its answer has no body.
-fn refused(fault: Fault, is_head: bool) -> Vec<Field> {
-    [
-        (":method", if is_head { "HEAD" } else { "GET" }),
-        (":scheme", "http"),
-        (":authority", "refused"),
-        (":path", &fault.target()),
-    ]
-    .map(|(name, value)| {
-        (
-            Bytes::copy_from_slice(name.as_bytes()),
-            Bytes::copy_from_slice(value.as_bytes()),
-        )
-    })
-    .into()
 }
 
 impl Reader for Http2 {

@@ -83,6 +83,7 @@ impl Entry {
         let Sender { peer, client } = Sender::of(self.connection.as_ref());
         tracing::info!(
             method = %self.method,
+            protocol = ?self.version,
             host = %Shown(&self.host),
             uri = %Shown(&self.target),
             status = status.as_u16(),

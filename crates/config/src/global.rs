@@ -18,7 +18,7 @@ use crate::unknown::refuse;
 use crate::value;
 
 /// Global options of the existing server that are not supported yet.
-pub(crate) const LATER: &[&str] = &["frankenphp", "metrics", "pki", "storage"];
+pub(crate) const LATER: &[&str] = &["frankenphp", "pki", "storage"];
 
 const KNOWN: &[&str] = &[
     "admin",
@@ -29,6 +29,7 @@ const KNOWN: &[&str] = &[
     "http_port",
     "https_port",
     "log",
+    "metrics",
     "order",
     "persist_config",
     "servers",
@@ -42,7 +43,6 @@ pub(crate) const LATER_SERVERS: &[&str] = &[
     "keepalive_interval",
     "log_credentials",
     "max_header_size",
-    "metrics",
     "strict_sni_host",
     "timeouts",
     "trusted_proxies_strict",
@@ -99,6 +99,7 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         "order" => {}
         // HTTP/3 is on unless `protocols` leaves it out.
         "experimental_http3" => line.without_block()?.at_most(0, "")?,
+        "metrics" => globals.notices.push(without_metrics(line)),
         "admin" => {
             globals.names_admin = true;
             admin::read(&mut globals.program.admin, line)?;
@@ -112,6 +113,14 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// `metrics` asks for those of requests (B-297).
+fn without_metrics(line: &Line) -> Notice {
+    Notice::info(format!(
+        "{}: there are no metrics of requests yet; the admin listener has those of the hubs",
+        line.name.place
+    ))
 }
 
 /// The one duration of a line (B-295).
@@ -212,12 +221,16 @@ fn apply_server_option(globals: &mut Globals, option: &Line) -> Result<(), Error
             ))
             .remedy("write trusted_proxies static <range>…")),
         ("protocols" | "protocol", _) => protocols(globals, option),
+        ("metrics", _) => {
+            globals.notices.push(without_metrics(option));
+            Ok(())
+        }
         ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),
         _ => Err(refuse(
             &option.name,
             "option of `servers`",
             LATER_SERVERS,
-            &["protocols", "trusted_proxies"],
+            &["metrics", "protocols", "trusted_proxies"],
         )),
     }
 }

@@ -162,6 +162,7 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `admin off\\|<address> [{ origins <host or origin>… enforce_origin }]` | the [admin listener](operating.md#the-admin-listener), `localhost:2019` unless the variable `CADDY_ADMIN` names another address or `off`; `unix//path` is a socket in the file system |
 | `persist_config off` | what is loaded while the hub runs is not kept for `run --resume` |
 | `grace_period <duration>` | how long requests under way may take at the end; without it half a second more than `drain_timeout` |
+| `metrics`, `servers { metrics }` | accepted; there are no metrics of requests yet, and the [admin listener](operating.md#the-admin-listener) has those of the hubs |
 | `shutdown_delay <duration>` | how long the hub goes on serving after it was told to stop, not ready any more |
 | `servers { protocols h1 h2 h3 }` | the versions of HTTP that are spoken: without `h3` no listener on UDP and no `Alt-Svc`, without `h2` no HTTP/2; `h1` is always in the list. `h2` also serves clients that speak HTTP/2 without TLS, `h2c` alone only those |
 ";

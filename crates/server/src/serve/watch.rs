@@ -20,7 +20,8 @@ type Mark = Option<(i64, i64, u64, u64)>;
 /// configuration that is wrong leaves the old one in force, and is read again at the next change.
 pub(crate) async fn watch(control: Control, file: PathBuf) {
     let mut files = watched(&control, &file);
-    let mut seen = marks(files.clone()).await;
+    // What changed between the start and the first look is read again too.
+    let mut seen = Vec::new();
     loop {
         sleep(EVERY).await;
         let now = marks(files.clone()).await;

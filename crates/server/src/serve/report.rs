@@ -104,6 +104,7 @@ mod tests {
         let report = lines(&loaded.settings).join("\n");
         for expected in [
             "configuration: the file Caddyfile, variables that it reads: RUST_LOG; it takes precedence over the variables that it does not read: SERVER_NAME",
+            "admin API on localhost:2019",
             "site https://hub.example:8443: certificate of the local authority",
             "hub: https://hub.example:8443/.well-known/mercure",
             "hub: rule classic",

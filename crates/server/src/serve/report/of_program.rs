@@ -21,6 +21,10 @@ pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) ->
             settings.drain_timeout.as_secs_f64(),
         ),
     ];
+    lines.push(match &settings.admin.address {
+        Some(address) => format!("admin API on {address}"),
+        None => "no admin API".to_owned(),
+    });
     if !settings.proxies.is_empty() {
         lines.push(format!(
             "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",

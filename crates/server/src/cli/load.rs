@@ -141,7 +141,7 @@ impl Args {
         let mut variables = environment()?;
         for path in &self.envfile {
             let name = path.display();
-            let text = std::fs::read_to_string(&path).map_err(|error| {
+            let text = std::fs::read_to_string(path).map_err(|error| {
                 Error::new(name.to_string())
                     .caused_by(error)
                     .remedy("give --envfile a readable file")
@@ -192,7 +192,7 @@ impl Args {
                     .remedy("write a Caddyfile; `talaria adapt` shows what it says as JSON"),
             );
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = std::fs::read_to_string(path).map_err(|error| {
             Error::new(name.as_str())
                 .caused_by(error)
                 .remedy("give --config a readable text file")

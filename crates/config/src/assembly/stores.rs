@@ -52,15 +52,14 @@ fn place_of(
     place: &Place,
 ) -> Result<Option<usize>, Error> {
     let name = &finished.hub.name;
-    let is_older = |rule| rule == Rule::Classic;
+    let is_older = finished.hub.options.rule == Rule::Classic;
+    let both_older = |store: &Store<'_>| is_older && store.rule == Rule::Classic;
     for (index, store) in stores.iter().enumerate() {
         let is_same = store.transport.is_same(&finished.transport);
         let shared = |problem: String, remedy: &str| Err(Error::at(place, problem).remedy(remedy));
         match (name, &store.name) {
+            (Some(one), Some(other)) if one == other && is_same => return Ok(Some(index)),
             (Some(one), Some(other)) if one == other => {
-                if is_same {
-                    return Ok(Some(index));
-                }
                 return shared(
                     format!(
                         "this hub and that of {} have the name {one:?}, and their transports differ",
@@ -69,12 +68,8 @@ fn place_of(
                     "give both the same `transport`, or another `name`",
                 );
             }
-            (None, None) if is_older(store.rule) && is_older(finished.hub.options.rule) => {
-                if is_same {
-                    return Ok(Some(index));
-                }
-            }
-            (None, None) => {
+            (None, None) if both_older(store) && is_same => return Ok(Some(index)),
+            (None, None) if !both_older(store) => {
                 return shared(
                     format!("this hub and that of {} have no name", store.place),
                     "write `name <label>` in the block of one of them; hubs of one name share their updates",

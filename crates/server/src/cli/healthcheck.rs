@@ -37,7 +37,7 @@ pub(super) struct Args {
 
 /// Asks.
 pub(super) fn healthcheck(args: &Args) -> ExitCode {
-    let asked = question(args).and_then(|(client, url)| runtime::block_on(ask(client, url)));
+    let asked = question(args).and_then(|(client, url)| runtime::block_on(ask(&client, url)));
     match asked {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::failure(error),
@@ -86,7 +86,7 @@ fn own_url(address: &ListenAddress) -> String {
     format!("{scheme}://{host}:{}{HEALTH_PATH}", address.port)
 }
 
-async fn ask(client: Client, url: String) -> Result<(), Error> {
+async fn ask(client: &Client, url: String) -> Result<(), Error> {
     let asked = tokio::time::timeout(PATIENCE, client.get(&url).send()).await;
     let answer = match asked {
         Ok(Ok(answer)) => answer,

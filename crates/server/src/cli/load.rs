@@ -147,7 +147,7 @@ impl Args {
         let mut variables = environment()?;
         for path in &self.envfile {
             let name = path.display();
-            let text = std::fs::read_to_string(&path).map_err(|error| {
+            let text = std::fs::read_to_string(path).map_err(|error| {
                 Error::new(name.to_string())
                     .caused_by(error)
                     .remedy("give --envfile a readable file")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use talaria_config::{Error, File};
 use tokio::time::timeout;
 
-use super::guard::Guard;
+use super::guard::{Guard, Refusal};
 use super::{answer, document, health, metrics, pki};
 use crate::serve::control::{Control, Reloaded};
 use crate::serve::log::in_one_line;
@@ -96,7 +96,7 @@ impl Endpoints {
     async fn load(&self, headers: &HeaderMap, body: Body) -> Response<Body> {
         let file = match file(headers, body).await {
             Ok(file) => file,
-            Err(refused) => return refused,
+            Err(refusal) => return answer::error(refusal.status, &refusal.sentence),
         };
         let caching = headers
             .get(CACHE_CONTROL)
@@ -126,7 +126,7 @@ impl Endpoints {
     async fn adapt(&self, headers: &HeaderMap, body: Body) -> Response<Body> {
         let file = match file(headers, body).await {
             Ok(file) => file,
-            Err(refused) => return refused,
+            Err(refusal) => return answer::error(refusal.status, &refusal.sentence),
         };
         match self.control.adapt(file).await {
             Ok(adapted) => {
@@ -172,49 +172,30 @@ impl Endpoints {
 /// The file that the body holds.
 ///
 /// # Errors
-/// The answer that refuses it.
-async fn file(headers: &HeaderMap, body: Body) -> Result<File, Response<Body>> {
+/// Why it is refused.
+async fn file(headers: &HeaderMap, body: Body) -> Result<File, Refusal> {
     let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = field(CONTENT_TYPE.as_str()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let is_json = kind.ends_with("json");
     if !is_json && !kind.eq_ignore_ascii_case("text/caddyfile") {
-        return Err(answer::error(
+        return Err(refusal(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send a Caddyfile with `Content-Type: text/caddyfile`",
         ));
     }
-    let bytes = match timeout(BODY_TIME, to_bytes(body, BODY)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => {
-            let length = field(CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
-            let is_long = length.is_none_or(|length: usize| length > BODY);
-            let (status, sentence) = match is_long {
-                true => (
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    format!("a configuration has at most {BODY} bytes"),
-                ),
-                false => (
-                    StatusCode::BAD_REQUEST,
-                    format!("the body broke off: {error}"),
-                ),
-            };
-            return Err(answer::error(status, &sentence));
-        }
-        Err(_) => {
-            let sentence = "the body did not come in time";
-            return Err(answer::error(StatusCode::REQUEST_TIMEOUT, sentence));
-        }
-    };
-    let refuse = |error: Error| answer::error(StatusCode::BAD_REQUEST, &error.to_string());
+    let length = field(CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
+    let bytes = whole(body, length).await?;
+    let wrong = |error: Error| refusal(StatusCode::BAD_REQUEST, &error.to_string());
     let text = match is_json {
         true => serde_json::from_slice(&bytes)
-            .map_err(|error| refuse(Error::new("the body is not JSON").caused_by(error)))
-            .and_then(|value| document::from_json(&value).map_err(refuse))
-            .and_then(|adapted| adapted.to_text().map_err(refuse))?,
+            .map_err(|error| Error::new("the body is not JSON").caused_by(error))
+            .and_then(|value| document::from_json(&value))
+            .and_then(|adapted| adapted.to_text())
+            .map_err(wrong)?,
         false => match std::str::from_utf8(&bytes) {
             Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
-            Err(_) => return Err(refuse(Error::new("the body is not UTF-8 text"))),
+            Err(_) => return Err(wrong(Error::new("the body is not UTF-8 text"))),
         },
     };
     let name = field(FILE).map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned());
@@ -223,6 +204,32 @@ async fn file(headers: &HeaderMap, body: Body) -> Result<File, Response<Body>> {
         name: name.unwrap_or_else(|| "Caddyfile".to_owned()),
         text,
     })
+}
+
+/// The bytes of a body, whose head names the length if that is known.
+async fn whole(body: Body, length: Option<usize>) -> Result<Bytes, Refusal> {
+    match timeout(BODY_TIME, to_bytes(body, BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) if length.is_none_or(|length| length > BODY) => Err(refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("a configuration has at most {BODY} bytes"),
+        )),
+        Ok(Err(error)) => Err(refusal(
+            StatusCode::BAD_REQUEST,
+            &format!("the body broke off: {error}"),
+        )),
+        Err(_) => Err(refusal(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come in time",
+        )),
+    }
+}
+
+fn refusal(status: StatusCode, sentence: &str) -> Refusal {
+    Refusal {
+        status,
+        sentence: sentence.to_owned(),
+    }
 }
 
 fn preflight() -> Response<Body> {

@@ -9,6 +9,9 @@ use crate::serve::control::{Control, ServedHub};
 /// The media type.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// A metric of each hub: its name, what it means, its value.
+type OfHub = (&'static str, &'static str, fn(&ServedHub) -> u64);
+
 /// The metrics of this moment.
 pub(super) fn text(control: &Control) -> String {
     let hubs = control.hubs();
@@ -41,27 +44,25 @@ pub(super) fn text(control: &Control) -> String {
         "When the configuration in force was loaded, in seconds since 1970.",
         last.at,
     );
-    let of_hubs: [(&str, &str, &dyn Fn(&ServedHub) -> u64); 5] = [
+    let of_hubs: [OfHub; 5] = [
         (
             "talaria_hub_healthy",
             "Whether updates can be stored.",
-            &|hub| u64::from(hub.hub.health() == Health::Ready),
+            |hub| u64::from(hub.hub.health() == Health::Ready),
         ),
-        ("talaria_hub_streams", "Open event streams.", &|hub| {
+        ("talaria_hub_streams", "Open event streams.", |hub| {
             hub.hub.used().streams
         }),
-        ("talaria_hub_matcher_bytes", "Memory of matchers.", &|hub| {
+        ("talaria_hub_matcher_bytes", "Memory of matchers.", |hub| {
             hub.hub.used().matcher_memory
         }),
-        (
-            "talaria_hub_matcher_states",
-            "States of patterns.",
-            &|hub| hub.hub.used().matcher_states,
-        ),
+        ("talaria_hub_matcher_states", "States of patterns.", |hub| {
+            hub.hub.used().matcher_states
+        }),
         (
             "talaria_hub_body_bytes",
             "Memory of request bodies.",
-            &|hub| hub.hub.used().body_memory,
+            |hub| hub.hub.used().body_memory,
         ),
     ];
     for (name, help, value) in of_hubs {

@@ -97,7 +97,7 @@ impl Store {
             let key = PrivateKeyDer::from_pem_slice(&folders::read_own(&key, folders::KEY_BYTES)?)?;
             Ok(StoredAccount {
                 location: location.ok_or("it has no location")?.to_owned(),
-                key: pkcs8(key)?,
+                key: pkcs8(&key)?,
             })
         };
         if !about.exists() {
@@ -255,7 +255,7 @@ fn write_together(contents: &[(&PathBuf, String)]) -> Result<(), Error> {
 
 /// A key of any form in the one that the library reads.
 fn pkcs8(
-    key: PrivateKeyDer<'_>,
+    key: &PrivateKeyDer<'_>,
 ) -> Result<PrivatePkcs8KeyDer<'static>, Box<dyn std::error::Error + Send + Sync>> {
     let pair =
         EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_der())

@@ -139,13 +139,13 @@ impl View<'_> {
                 .path_and_query()
                 .map(|target| one_slash(target.as_str())),
             Placeholder::Scheme => Some(self.scheme().to_owned()),
-            Placeholder::RemoteHost => peer().map(|peer| peer.ip().to_string()),
+            Placeholder::RemoteHost => peer().map(|peer| peer.ip().to_canonical().to_string()),
             Placeholder::ClientIp => self
                 .connection
                 .and_then(|connection| connection.client)
                 .or_else(|| peer().map(|peer| peer.ip()))
-                .map(|address| address.to_string()),
-            Placeholder::Field(name) => self.field(name).map(str::to_owned),
+                .map(|address| address.to_canonical().to_string()),
+            Placeholder::Field(name) => self.field(name),
             Placeholder::Parameter(name) => parameter(uri, name),
             Placeholder::Variable(name) => self.notes.variables.get(name).cloned(),
             Placeholder::Captured { name, group } => self.captured(name.as_deref(), group),
@@ -187,8 +187,13 @@ impl View<'_> {
         self.connection.is_some_and(|connection| connection.tls)
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
+    /// All values of a field, as one.
+    fn field(&self, name: &str) -> Option<String> {
+        let values = self.parts.headers.get_all(name).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join(","))
     }
 }
 

@@ -73,7 +73,10 @@ pub fn shown_variable(name: &str, value: &str) -> String {
         let first = line.split_whitespace().next().unwrap_or_default();
         // A line of directives.
         match value.contains('\n') || value.contains(' ') {
-            true if sounds_secret(first) || names_field_of_secret(line) => {
+            true if sounds_secret(first)
+                || names_field_of_secret(line)
+                || line.contains("zerossl ") =>
+            {
                 format!("{first} {HIDDEN}")
             }
             _ => shown(line),
@@ -98,7 +101,13 @@ fn one(line: &Directive, is_secret: bool) -> Directive {
     let names_secret_field = is_field && line.args.iter().any(|arg| contains(arg, SECRET_FIELDS));
     let args = line.args.iter().enumerate().map(|(at, arg)| {
         let is_value = !names_secret_field || at > 0 && !contains(arg, SECRET_FIELDS);
-        let hides = is_secret || names_secret_field && is_value;
+        // `zerossl <key>` is one of several ways to name an authority.
+        let follows_zerossl = line
+            .args
+            .iter()
+            .take(at)
+            .any(|earlier| earlier == "zerossl");
+        let hides = is_secret || names_secret_field && is_value || follows_zerossl;
         match hides && !is_placeholder(arg) {
             true => HIDDEN.to_owned(),
             false => shown(arg),

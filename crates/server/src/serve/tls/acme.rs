@@ -128,13 +128,14 @@ impl Managed {
                 } else if !due.at_once {
                     hasty = 0;
                     backoff.reset();
+                    earlier = Duration::ZERO;
                 }
                 follows_suggestion = due.is_suggested;
                 current = Some(due.stored);
             }
             // A restart does not ask again sooner.
             if !earlier.is_zero() {
-                tracing::warn!(name = self.name, "{why}");
+                tracing::warn!(name = self.name.as_str(), "{why}");
                 self.certificate.explain(&why);
                 sleep(std::mem::take(&mut earlier)).await;
             }
@@ -168,7 +169,7 @@ impl Managed {
 
     fn report_hasty(&self, wait: Duration) {
         tracing::warn!(
-            name = self.name,
+            name = self.name.as_str(),
             "each new certificate is to be renewed at once, by its dates or because its authority says so; the next order follows in {} s: check the clock of this machine",
             wait.as_secs()
         );

@@ -94,7 +94,7 @@ mod tests {
             path: folder.path().join("a.lock"),
             authorities: authorities.to_owned(),
         };
-        let wait = async |authorities| of(authorities).resume(clock::now()).await.1;
+        let wait = async |authorities: &str| of(authorities).resume(clock::now()).await.1;
         assert_eq!(wait("x y").await, Duration::ZERO);
         of("x y").note(12).await;
         assert!((RESTART / 2..=RESTART).contains(&wait("x y").await));

@@ -88,7 +88,7 @@ pub(super) async fn order(authority: &Authority<'_>, wanted: &Wanted<'_>) -> Res
 fn of_attempt<T>(mut kinds: Vec<T>, attempt: u32) -> Vec<T> {
     match attempt.checked_sub(1) {
         Some(turn) if kinds.len() > 1 => {
-            let turn = turn as usize % kinds.len();
+            let turn = usize::try_from(turn).unwrap_or_default() % kinds.len();
             vec![kinds.swap_remove(turn)]
         }
         _ => kinds,

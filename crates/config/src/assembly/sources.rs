@@ -8,8 +8,8 @@ pub(super) fn warn_of_several(sites: &[SiteSettings]) -> Vec<Notice> {
     let mut notices = Vec::new();
     for certified in sites.iter().flat_map(|site| &site.certificates) {
         for name in &certified.names {
-            match known.iter().find(|(known, _)| known == name) {
-                None => known.push((name, &certified.source)),
+            match known.iter().find(|(known, _)| *known == name.as_str()) {
+                None => known.push((name.as_str(), &certified.source)),
                 Some((_, first)) if **first == certified.source => {}
                 Some((_, first)) => notices.push(Notice::warning(format!(
                     "{name} has certificates of two sources, {} and {}; the first is shown on every port: give the sites of {name} the same `tls`",

@@ -309,7 +309,7 @@ async fn the_more_specific_directive_counts() {
         "GET /all HTTP/1.1\r\nhost: {}\r\nx-a: 1\r\nx-a: \u{e9}\r\nconnection: close\r\n\r\n",
         hub.host
     );
-    let answer = raw::exchange(hub.address, request).await;
+    let answer = raw::exchange(hub.address, request.as_bytes()).await;
     assert!(answer.ends_with("all 1,\u{e9}"), "{answer}");
 }
 

@@ -59,9 +59,10 @@ impl LogFile {
         let (file, kept) = (open(path).map_err(wrong)?, path.to_owned());
         let roll: Roll = Arc::new(Mutex::new(settings.roll));
         let followed = Arc::clone(&roll);
+        let mut may_roll = true;
         let renew = move |file: &mut File| {
             let roll = *followed.lock().unwrap_or_else(PoisonError::into_inner);
-            renew(file, &kept, roll);
+            renew(file, &kept, roll, &mut may_roll);
         };
         let queue = Queue::start_with(file, renew, notice).map_err(wrong)?;
         let file = Arc::new(Self(Arc::clone(&queue)));
@@ -122,22 +123,25 @@ fn notice(dropped: u64) -> String {
 }
 
 /// Opens a file again that is not at its path any more, or is long enough to be moved away. If that fails, the lines
-/// go where they went.
-fn renew(file: &mut File, path: &Path, settings: Option<RollSettings>) {
+/// go where they went; a file that cannot be moved away is not tried again, because each line would.
+fn renew(file: &mut File, path: &Path, settings: Option<RollSettings>, may_roll: &mut bool) {
     let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-    let at_path = metadata(path).ok();
+    let at_path = metadata(path).ok().as_ref().map(identity);
     let opened = file.metadata().ok();
-    if at_path.is_some() && at_path.as_ref().map(identity) == opened.as_ref().map(identity) {
-        let is_long = |roll: &RollSettings| {
-            opened.is_some_and(|file| file.is_file() && file.len() >= roll.size)
+    if at_path.is_some() && at_path == opened.as_ref().map(identity) {
+        let length = opened.filter(Metadata::is_file).map(|file| file.len());
+        let is_long = |roll: &RollSettings| length.is_some_and(|length| length >= roll.size);
+        let Some(settings) = settings.filter(|roll| *may_roll && is_long(roll)) else {
+            return;
         };
-        match settings.filter(is_long) {
-            Some(settings) => roll(path, &settings),
-            None => return,
+        *may_roll = roll(path, &settings);
+        if !*may_roll {
+            return;
         }
     }
     if let Ok(opened) = open(path) {
         *file = opened;
+        *may_roll = true;
     }
 }
 

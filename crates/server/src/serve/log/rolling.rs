@@ -12,28 +12,30 @@ use crate::serve::clock;
 /// How many characters the time of a name has: `2026-11-29T22-46-05.123`.
 const TIME: usize = 23;
 
-/// Moves a file away, to `<name>-<time>.<ending>` as the existing server calls it. What fails is logged, and the file
-/// grows.
-pub(super) fn roll(path: &Path, settings: &RollSettings) {
+/// Moves a file away, to `<name>-<time>.<ending>` as the existing server calls it, and returns whether that can be
+/// done. If not, the log says so, and the file grows.
+pub(super) fn roll(path: &Path, settings: &RollSettings) -> bool {
     let Some((folder, start, end)) = parts(path) else {
-        return;
+        return false;
     };
     let moved = folder.join(format!("{start}{}{end}", time()));
     // Within a millisecond it may have been moved already.
     if moved.exists() {
-        return;
+        return true;
     }
     if let Err(error) = rename(path, &moved) {
-        return tracing::warn!(
-            "the log {} is long and cannot be moved away: {error}",
+        tracing::warn!(
+            "the log {} is long and cannot be moved away, so it grows: {error}; make its folder writable, or write `roll_disabled` and let logrotate move it",
             path.display()
         );
+        return false;
     }
     for old in surplus(&folder, &start, &end, settings) {
         if let Err(error) = remove_file(&old) {
             tracing::warn!("the old log {} cannot be removed: {error}", old.display());
         }
     }
+    true
 }
 
 /// The folder of a file, and what stands before and behind the time in the names of those that were moved away.

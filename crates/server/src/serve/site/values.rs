@@ -209,3 +209,37 @@ fn one_slash(target: &str) -> String {
     // Browsers read a backslash as a slash.
     format!("/{}", target.trim_start_matches(['/', '\\']))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket for both families gives IPv4 clients addresses of IPv6; a field has all its values, whatever their
+    /// bytes.
+    #[test]
+    fn addresses_and_fields_are_whole() {
+        let request = http::Request::builder()
+            .header("x-a", "1")
+            .header("x-a", http::HeaderValue::from_bytes(b"\xe9").unwrap());
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut connection = Connection {
+            peer: Some("[::ffff:203.0.113.9]:7".parse().unwrap()),
+            ..Connection::default()
+        };
+        let notes = Notes::default();
+        let fill = |connection: &Connection, text: &str| {
+            let view = View {
+                parts: &parts,
+                connection: Some(connection),
+                notes: &notes,
+            };
+            view.fill(&Template::new(text))
+        };
+        let both = "{remote_host} {client_ip}";
+        assert_eq!(fill(&connection, both), "203.0.113.9 203.0.113.9");
+        connection.client = Some("::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!(fill(&connection, both), "203.0.113.9 192.0.2.1");
+        let field = fill(&connection, "{header.X-A}|{header.X-B}");
+        assert_eq!(field, "1,\u{fffd}|");
+    }
+}

@@ -193,6 +193,7 @@ mod tests {
                 "anonymous\\npublisher_jwt REDACTED",
             ),
             ("A", "header_up Authorization S3CR3T", "header_up REDACTED"),
+            ("A", "cert_issuer zerossl S3CR3T", "cert_issuer REDACTED"),
             (
                 "DATABASE_URL",
                 "pgsql://user:S3CR3T@host/db",

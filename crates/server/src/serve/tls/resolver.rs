@@ -240,7 +240,7 @@ mod tests {
     }
 
     /// While a certificate is missing, a client that names no served host gets the first that is ready, else one that
-    /// nobody trusts; a client that names one is refused.
+    /// no client trusts; a client that names one is refused.
     #[test]
     fn a_check_by_address_finds_a_certificate() {
         let resolver = Resolver::default();

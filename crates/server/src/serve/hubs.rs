@@ -1,5 +1,6 @@
 //! The hubs of the program, and the stores that they have or share (B-254, B-1021).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub(crate) struct Wanted {
 /// A hub that is served.
 struct Face {
     name: Option<String>,
-    /// What its tokens name, by which it is known among hubs that share a store.
-    audiences: Vec<String>,
+    /// Its hosts and ports, by which it is known among hubs that share a store.
+    addresses: BTreeSet<(Option<String>, u16)>,
     /// The place of its store.
     store: usize,
 }
@@ -63,6 +64,9 @@ enum Next {
     /// On a store that is in use.
     Options(Box<HubOptions>),
 }
+
+/// Whether one hub goes on as another.
+type Kin<'a> = &'a dyn Fn(&Face, &Face) -> bool;
 
 /// What is not served any more.
 pub(crate) struct Gone {
@@ -188,6 +192,7 @@ impl Hubs {
         for hub in settings {
             let HubSettings {
                 name,
+                addresses,
                 mut options,
                 store,
                 ..
@@ -196,8 +201,6 @@ impl Hubs {
             if let Some(base) = bases.get_mut(store) {
                 options.base = base.get_or_insert(options.base).clone();
             }
-            let own = options.resource_identifier.iter();
-            let audiences: Vec<String> = own.chain(&options.accepted_audiences).cloned().collect();
             let next = match origins.get(store) {
                 Some(Origin::Opened(opened)) => {
                     let mut built = hubs.iter().filter(|(face, _)| face.store == store);
@@ -215,7 +218,10 @@ impl Hubs {
             };
             let face = Face {
                 name,
-                audiences,
+                addresses: addresses
+                    .into_iter()
+                    .map(|one| (one.host, one.port))
+                    .collect(),
                 store,
             };
             hubs.push((face, next));
@@ -287,8 +293,8 @@ impl Hubs {
         }
     }
 
-    /// Which hub of now each of the next ones goes on: on the store that it keeps, the one whose tokens name the same,
-    /// else one that is left.
+    /// Which hub of now each of the next ones goes on: on the store that it keeps, the one with the same addresses, else
+    /// one with an address of these. A hub that has its store alone before and after may have moved altogether.
     fn successors(
         &self,
         next: &[&Face],
@@ -296,18 +302,25 @@ impl Hubs {
     ) -> Vec<Option<usize>> {
         let mut free: Vec<usize> = (0..self.faces.len()).collect();
         let mut found: Vec<Option<usize>> = vec![None; next.len()];
-        for is_exact in [true, false] {
+        let same = |one: &Face, other: &Face| one.addresses == other.addresses;
+        let near = |one: &Face, other: &Face| !one.addresses.is_disjoint(&other.addresses);
+        let alone = |one: &Face, other: &Face| {
+            let now = self.faces.iter().filter(|face| face.store == one.store);
+            let then = next.iter().filter(|face| face.store == other.store);
+            now.count() == 1 && then.count() == 1
+        };
+        let kinds: [Kin<'_>; 3] = [&same, &near, &alone];
+        for is_kin in kinds {
             for (face, found) in next.iter().zip(&mut found) {
                 let Some(store) = kept(face.store).filter(|_| found.is_none()) else {
                     continue;
                 };
                 let fits = |place: &usize| {
-                    self.faces.get(*place).is_some_and(|known| {
-                        let is_same = known.name == face.name && known.audiences == face.audiences;
-                        known.store == store && (is_same || !is_exact)
-                    })
+                    let known = self.faces.get(*place);
+                    known.is_some_and(|known| known.store == store && is_kin(known, face))
                 };
-                *found = free.iter().position(fits).map(|at| free.remove(at));
+                let at = free.iter().position(fits);
+                *found = at.map(|at| free.remove(at));
             }
         }
         found

@@ -7,13 +7,13 @@ import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 
 /** Starts the browser; the switches keep it from calling home and let it run as root. */
-export function launch() {
+export function launch(quic = ["--disable-quic"]) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [
       "--no-sandbox",
       "--disable-gpu",
-      "--disable-quic",
+      ...quic,
       "--no-first-run",
       "--disable-background-networking",
       "--disable-component-update",

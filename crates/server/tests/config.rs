@@ -138,18 +138,22 @@ fn unusable_keys() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// A public name needs a certificate, which ACME does not bring yet; the message names the remedies (B-066).
+/// A public name gets its certificate by ACME; HTTPS without a name cannot have one, and the message names the
+/// remedies (B-061, B-064).
 #[test]
-fn public_names_need_a_certificate() {
-    let message = refusal(None, &[KEYS, &[("SERVER_NAME", "hub.example")]].concat());
+fn https_needs_a_name() {
+    let message = refusal(None, &[KEYS, &[("SERVER_NAME", ":443")]].concat());
     assert!(
-        message.contains("hub.example needs a public certificate")
-            && message.contains("tls internal"),
+        message.contains("no host name is configured for its certificate")
+            && message.contains("SERVER_NAME=hub.example.com"),
         "{message}"
     );
     let directory = Directory::new();
-    let validate = directory.talaria(&["validate"], &KEYS[1..]);
-    assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
+    for name in ["localhost", "hub.example"] {
+        let variables = [&KEYS[1..], &[("SERVER_NAME", name)]].concat();
+        let validate = directory.talaria(&["validate"], &variables);
+        assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
+    }
 }
 
 /// No mistake near a key shows the key.

@@ -104,9 +104,9 @@ const ASKED: &[(&str, &str, &str)] = &[
         "",
         "ca.test as k",
     ),
-    (ca, "tls {\n ca https://other.test/\n}", "other.test"),
+    (CA, "tls {\n ca https://other.test/\n}", "other.test"),
     (
-        ca,
+        CA,
         "tls {\n issuer acme https://other.test/\n}",
         "other.test",
     ),

@@ -138,16 +138,25 @@ fn unusable_keys() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// A public name gets its certificate by ACME; HTTPS without a name cannot have one, and the message names the
-/// remedies (B-061, B-064).
+/// A public name needs nothing else, because its certificate comes by ACME; without a name, or where certificates are
+/// switched off, the message names the remedies (B-061, B-293).
 #[test]
-fn https_needs_a_name() {
+fn https_without_a_certificate_is_refused() {
     let message = refusal(None, &[KEYS, &[("SERVER_NAME", ":443")]].concat());
     assert!(
-        message.contains("no host name is configured for its certificate")
-            && message.contains("SERVER_NAME=hub.example.com"),
+        message.contains("port 443 is HTTPS") && message.contains("SERVER_NAME=hub.example.com"),
         "{message}"
     );
+    let off: &[(&str, &str)] = &[
+        ("SERVER_NAME", "hub.example"),
+        ("GLOBAL_OPTIONS", "auto_https off"),
+    ];
+    let message = refusal(None, &[KEYS, off].concat());
+    assert!(message.contains("tls internal"), "{message}");
+    let directory = Directory::new();
+    let public: &[(&str, &str)] = &[("SERVER_NAME", "hub.example")];
+    let validate = directory.talaria(&["validate"], &[&KEYS[1..], public].concat());
+    assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
     let directory = Directory::new();
     for name in ["localhost", "hub.example"] {
         let variables = [&KEYS[1..], &[("SERVER_NAME", name)]].concat();

@@ -53,7 +53,8 @@ impl Adapted {
     pub fn is_redacted(&self) -> bool {
         fn any(lines: &[Directive]) -> bool {
             lines.iter().any(|line| {
-                line.args.iter().any(|arg| arg == HIDDEN) || line.block.as_deref().is_some_and(any)
+                line.args.iter().any(|arg| arg.contains(HIDDEN))
+                    || line.block.as_deref().is_some_and(any)
             })
         }
         any(&self.global) || any(&self.lines)

@@ -53,7 +53,8 @@ impl Adapted {
     pub fn is_redacted(&self) -> bool {
         fn any(lines: &[Directive]) -> bool {
             lines.iter().any(|line| {
-                line.args.iter().any(|arg| arg == HIDDEN) || line.block.as_deref().is_some_and(any)
+                line.args.iter().any(|arg| arg.contains(HIDDEN))
+                    || line.block.as_deref().is_some_and(any)
             })
         }
         any(&self.global) || any(&self.lines)
@@ -94,11 +95,9 @@ fn all(lines: &[Directive], is_secret: bool) -> Vec<Directive> {
 
 fn one(line: &Directive, is_secret: bool) -> Directive {
     let is_secret = is_secret || sounds_secret(&line.name);
-    let is_field = FIELDS.contains(&line.name.as_str());
-    let names_secret_field = is_field && line.args.iter().any(|arg| contains(arg, SECRET_FIELDS));
+    let field = secret_field(line);
     let args = line.args.iter().enumerate().map(|(at, arg)| {
-        let is_value = !names_secret_field || at > 0 && !contains(arg, SECRET_FIELDS);
-        let hides = is_secret || names_secret_field && is_value;
+        let hides = is_secret || field.is_some_and(|field| at >= field);
         match hides && !is_placeholder(arg) {
             true => HIDDEN.to_owned(),
             false => shown(arg),
@@ -113,6 +112,24 @@ fn one(line: &Directive, is_secret: bool) -> Directive {
         args: args.collect(),
         block: line.block.as_deref().map(|lines| all(lines, is_secret)),
     }
+}
+
+/// The place among the arguments from which on they are the value of a field that holds a secret.
+fn secret_field(line: &Directive) -> Option<usize> {
+    let is_matcher = line.name.starts_with('@');
+    let mut words = std::iter::once(&line.name).chain(&line.args);
+    if line.name == "expression" || is_matcher && words.any(|word| word == "expression") {
+        let any = line.args.iter().any(|arg| contains(arg, SECRET_FIELDS));
+        return any.then_some(0);
+    }
+    if !is_matcher && !FIELDS.contains(&line.name.as_str()) {
+        return None;
+    }
+    let field = line
+        .args
+        .iter()
+        .position(|arg| contains(arg, SECRET_FIELDS));
+    field.map(|field| field + 1)
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -140,8 +157,14 @@ fn is_placeholder(text: &str) -> bool {
     })
 }
 
-/// A word without the user information and secret parameters of a URL in it.
+/// A word without the user information and secret parameters of a URL, or of a query, in it.
 fn shown(text: &str) -> String {
+    if let Some((name, _)) = text.split_once('=')
+        && !name.contains(['/', '?', ' '])
+        && names_secret(name)
+    {
+        return format!("{name}={HIDDEN}");
+    }
     let text = match text.contains("://") {
         true => without_user(text).into_owned(),
         false => text.to_owned(),
@@ -215,6 +238,10 @@ mod tests {
                 "transport_url redis://user:S3CR3T@host?password=S3CR3T&size=5",
                 None,
             ),
+            line("header_up Cookie a-token-S3CR3T", None),
+            line("@a header X-Api-Key S3CR3T", None),
+            line("@b query access_token=S3CR3T", None),
+            line("@c expression {header.X-Token}==S3CR3T", None),
             line("header Content-Type text/plain", None),
             line("heartbeat 5s", None),
         ];

@@ -59,6 +59,27 @@ async fn by_verb() {
     assert_eq!(stream.data().await, "after");
 }
 
+/// The program's own verbs are answered although every request has to name an origin.
+#[tokio::test]
+async fn by_verb_with_enforce_origin() {
+    let port = talaria_conformance::free_port();
+    let option = format!("admin localhost:{port} {{\nenforce_origin\n}}");
+    let text = |answer: &str| version(answer).replacen('{', &format!("{{\n{option}"), 1);
+    let mut hub = Running::start(&text("one"), &[]);
+    assert_eq!(hub.admin().get("/metrics").await.status, 403);
+    write(&hub, &text("two"));
+    for verb in [
+        vec!["reload"],
+        vec!["healthcheck", "--admin", &format!("localhost:{port}")],
+    ] {
+        let (code, said) = hub.verb(&verb);
+        assert_eq!(code, Some(0), "{verb:?}: {said}");
+    }
+    serves(&hub, "two").await;
+    assert_eq!(hub.verb(&["stop"]).0, Some(0));
+    assert_eq!(hub.exit().await.code(), Some(0));
+}
+
 /// A wrong file is refused with every error, and the old configuration stays.
 #[tokio::test]
 async fn a_wrong_file_changes_nothing() {
@@ -141,8 +162,12 @@ async fn resume() {
     drop(hub);
     let hub = Running::start_in(home.clone(), &["--resume"]);
     serves(&hub, "two").await;
+    // The file that a signal put in force is newer than what was kept.
+    hub.signal(Signal::USR1);
+    hub.logs(0, "because of SIGUSR1");
+    serves(&hub, "three").await;
     drop(hub);
-    let hub = Running::start_in(home, &[]);
+    let hub = Running::start_in(home, &["--resume"]);
     serves(&hub, "three").await;
 
     let text = version("one").replacen('{', "{\npersist_config off", 1);

@@ -139,6 +139,15 @@ async fn by_watch() {
     write(&hub, &text[..text.len() / 2]);
     hub.logs(0, "the changed configuration is wrong");
     serves(&hub, "two").await;
+    // A wrong file that is imported from a folder that was not watched is put right.
+    let late = hub.home.path().join("sub/late");
+    std::fs::create_dir(late.parent().unwrap()).unwrap();
+    std::fs::write(&late, "respondd /version late").unwrap();
+    let from = hub.log.len();
+    write(&hub, &text.replace("import part", "import sub/late"));
+    hub.logs(from, "the changed configuration is wrong");
+    std::fs::write(&late, "respond /version late").unwrap();
+    serves(&hub, "late").await;
     write(&hub, &version("three"));
     serves(&hub, "three").await;
 }

@@ -1,5 +1,7 @@
 //! What the admin listener, signals and the watch over files ask of the running program.
 
+mod reader;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub(crate) use self::reader::{Configuration, Reader, Source};
 
 use crate::serve::lock::lock;
 use crate::serve::pidfile::Pidfile;
@@ -41,52 +45,6 @@ pub(crate) enum Command {
 
 /// The way to the running program.
 pub(crate) type Commands = mpsc::Sender<Command>;
-
-/// Reads configurations as the verb that runs the program does. Reading blocks.
-pub(crate) trait Reader: Send + Sync {
-    /// Reads the file again that the program was started with.
-    ///
-    /// # Errors
-    /// It is wrong, cannot be read, or there is none.
-    fn again(&self) -> Result<Configuration, Error>;
-
-    /// Reads the text of a file, with the variables of the start.
-    ///
-    /// # Errors
-    /// It is wrong.
-    fn read(&self, file: File) -> Result<Configuration, Error>;
-
-    /// The directives of a text, whether or not they mean something.
-    ///
-    /// # Errors
-    /// It cannot be read as lines and blocks.
-    fn adapt(&self, file: File) -> Result<Adapted, Error>;
-}
-
-/// A configuration that was read.
-pub(crate) struct Configuration {
-    /// The settings.
-    pub loaded: Loaded,
-    /// What they were read from.
-    pub source: Source,
-}
-
-/// What a configuration was read from.
-pub(crate) struct Source {
-    /// Its directives; `None` if they cannot be shown without secrets.
-    pub adapted: Option<Adapted>,
-    /// A hash of the environment variables, which keys may come from.
-    pub variables: u64,
-    /// The files that it imports.
-    pub imported: Vec<PathBuf>,
-}
-
-impl Source {
-    /// Whether both are known to configure the same.
-    fn equals(&self, other: &Self) -> bool {
-        self.adapted.is_some() && self.adapted == other.adapted && self.variables == other.variables
-    }
-}
 
 /// How the program was started.
 pub(crate) struct Origin {
@@ -276,6 +234,15 @@ impl Control {
     pub(crate) async fn load_again(&self, forces: bool) -> Result<Reloaded, Error> {
         let reader = self.reader()?;
         self.reload(move || reader.again(), forces, None).await
+    }
+
+    /// The files that the file of the start imports now, even if one of them is wrong.
+    pub(crate) async fn imports(&self) -> Vec<PathBuf> {
+        let Some(reader) = self.0.reader.clone() else {
+            return Vec::new();
+        };
+        let read = tokio::task::spawn_blocking(move || reader.imports()).await;
+        read.unwrap_or_default()
     }
 
     /// The directives of a text.

@@ -29,6 +29,10 @@ impl Reader for Texts {
         read(text("again", ""))
     }
 
+    fn imports(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     fn read(&self, file: File) -> Result<Configuration, Error> {
         read(file)
     }

@@ -1,6 +1,7 @@
 //! Listeners: what is accepted on them, how they are exchanged, and the end of all connections.
 
 mod accepting;
+mod beside;
 mod bind;
 mod plan;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use talaria_config::Error;
 use talaria_hub::Hub;
 use tokio::net::TcpListener;
@@ -20,10 +20,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::accepting::accept;
+use self::beside::Beside;
 use self::bind::{bind_on, not_bound};
 use self::plan::Key;
 use crate::serve::connection::Context;
-use crate::serve::http3;
 use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::sites::Sites;
@@ -50,14 +50,7 @@ struct Listener {
     /// Ends the listener and, once they are idle, its connections.
     closing: CancellationToken,
     /// HTTP/3 beside it.
-    http3: Option<Http3>,
-}
-
-/// A listener for HTTP/3 at work.
-struct Http3 {
-    /// What answers say about it.
-    alt_svc: HeaderValue,
-    closing: CancellationToken,
+    http3: Beside,
 }
 
 /// Listeners at work; owns their tasks.
@@ -170,7 +163,7 @@ impl Serving {
                         sites: shared,
                         context: Arc::new(ArcSwap::from_pointee(first)),
                         closing,
-                        http3: None,
+                        http3: Beside::default(),
                     };
                     (listener, Some(socket))
                 }
@@ -181,7 +174,9 @@ impl Serving {
             let shared = Arc::clone(&listener.sites);
             let mut context = context(shared, tls, listener.closing.clone());
             context.restrict_protocols();
-            self.follow_http3(&mut listener, &mut context);
+            let tasks = &mut self.accepting;
+            let (address, shared) = (listener.address, &listener.context);
+            listener.http3.follow(address, shared, &mut context, tasks);
             listener.context.store(Arc::new(context));
             if let Some(socket) = socket {
                 let (context, closing) = (Arc::clone(&listener.context), listener.closing.clone());
@@ -189,30 +184,6 @@ impl Serving {
             }
             self.listeners.insert(key, listener);
         }
-    }
-
-    /// Begins or ends HTTP/3 beside a listener, as its new context asks for, and has its answers say so.
-    fn follow_http3(&mut self, listener: &mut Listener, context: &mut Context) {
-        if context.acceptor.is_none() || !context.protocols.h3 {
-            if let Some(http3) = listener.http3.take() {
-                http3.closing.cancel();
-            }
-            return;
-        }
-        if listener.http3.is_none()
-            && let Some(listening) = http3::listen(context, listener.address)
-        {
-            let http3 = Http3 {
-                alt_svc: listening.alt_svc.clone(),
-                closing: listener.closing.child_token(),
-            };
-            let (context, closing) = (Arc::clone(&listener.context), http3.closing.clone());
-            self.accepting
-                .spawn(http3::accept(listening, context, closing));
-            listener.http3 = Some(http3);
-        }
-        let http3 = listener.http3.as_ref();
-        context.alt_svc = http3.map(|http3| http3.alt_svc.clone());
     }
 
     /// Where the hub can be reached, in the order of the ports.

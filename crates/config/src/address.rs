@@ -72,8 +72,8 @@ fn address(word: &Word, ports: Ports) -> Result<ListenAddress, Error> {
     if ip.is_none() && (!name.bytes().all(is_name_byte) || name.is_empty() != host.is_empty()) {
         return Err(malformed("its host is neither a name nor an IP address"));
     }
-    if host.is_empty() && port.is_none() {
-        return Err(malformed("it has neither host nor port"));
+    if host.is_empty() && port.is_none() && written.scheme.is_none() {
+        return Err(malformed("it has neither scheme nor host nor port"));
     }
     // Without a scheme the port decides: plain HTTP is the port of HTTP, and a port without a host, except
     // that of HTTPS.
@@ -207,7 +207,7 @@ mod tests {
     fn plain_http_addresses() {
         assert_eq!(parse(":80"), Ok(vec![plain(None, 80)]));
         assert_eq!(parse(":0"), Ok(vec![plain(None, 0)]));
-        assert_eq!(parse("http://"), Err(parse("http://").unwrap_err()));
+        assert_eq!(parse("http://"), Ok(vec![plain(None, 80)]));
         assert_eq!(
             parse("http://Hub.example"),
             Ok(vec![plain(Some("hub.example"), 80)])
@@ -243,6 +243,7 @@ mod tests {
             ("localhost:8443", Some("localhost"), 8443),
             ("https://hub.local:80", Some("hub.local"), 80),
             (":443", None, 443),
+            ("https://", None, 443),
         ] {
             let expected = ListenAddress {
                 tls: true,
@@ -257,6 +258,8 @@ mod tests {
     #[test]
     fn malformed_addresses_have_a_place() {
         for bad in [
+            "",
+            "/",
             "http://a/b",
             "ftp://a",
             ":x",

@@ -1,6 +1,7 @@
 //! A configuration put together: sites, the hubs that they ask, and the stores of those.
 
 mod sites;
+mod sources;
 mod stores;
 
 use std::path::PathBuf;
@@ -194,6 +195,7 @@ impl<'a> Assembly<'a> {
             sites.push(site.settings);
         }
         errors.extend(sites::check_addresses(&sites).err());
+        notices.extend(sources::warn_of_several(&sites));
         let mut finished = Vec::new();
         for Hub { draft, place } in self.hubs {
             let hub = known(draft.finish(), &mut errors);

@@ -34,7 +34,8 @@ const TRANSPORT: &str =
 const CERTIFICATE: &str = "write `tls <certificate> <key>` beside the `mercure` block";
 const FIXED: &str = "remove it: the head of a request has 60 s to arrive, and so has its body";
 const LOG: &str = "set RUST_LOG, for example RUST_LOG=debug";
-const METRICS: &str = "remove it: there are no metrics yet";
+const METRICS: &str =
+    "remove it: metrics are at /metrics of the admin listener (`admin` in the global options)";
 const QUEUE: &str = "remove it: a slow subscriber reads from the history, without a queue";
 const SUBSCRIPTIONS: &str = "write `subscriptions` in MERCURE_EXTRA_DIRECTIVES";
 const CACHE: &str = "remove it: matching needs no cache to size";

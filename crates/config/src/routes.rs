@@ -166,7 +166,12 @@ impl Reader<'_> {
                     } else {
                         &name
                     };
-                    ranked.push(((self.order.rank(kind), turn(&route.condition)), route));
+                    let turn = match kind {
+                        // The last one that sets a value counts, so the most specific one comes last.
+                        "vars" => turn(&route.condition).map(|part| usize::MAX - part),
+                        _ => turn(&route.condition),
+                    };
+                    ranked.push(((self.order.rank(kind), turn), route));
                 }
                 Err(error) => self.parts.errors.push(error),
             }
@@ -273,6 +278,8 @@ impl Reader<'_> {
 fn split<'l>(line: &'l Line, scope: &Scope) -> Result<(Condition, &'l [Word]), Error> {
     let takes_one = ["method", "root", "rewrite"].contains(&line.name.text.as_str());
     match line.args.as_slice() {
+        // Each argument is a target, also one that begins as a matcher does.
+        args if line.name.is("try_files") => Ok((Condition::Any, args)),
         args @ [_] if takes_one => Ok((Condition::Any, args)),
         args => scope.named.split(args),
     }
@@ -307,7 +314,9 @@ fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Si
 fn without_effect(line: &Line) -> Notice {
     let name = &line.name.text;
     let what = match name.as_str() {
-        "metrics" => "there are no metrics yet, so nothing answers there",
+        "metrics" => {
+            "metrics are at /metrics of the admin listener (`admin` in the global options), not on a site"
+        }
         _ => "no traces are sent yet",
     };
     Notice::info(format!(
@@ -337,12 +346,12 @@ fn prefix_of(line: &Line) -> Result<String, Error> {
     }
 }
 
-/// The turn of a route among those of its directive: first those for one path, the longest first, then those with
-/// another condition, then those for all requests.
-fn turn(condition: &Condition) -> (usize, usize) {
+/// The turn of a route among those of its directive: first those for one path, the longest first, of two of one length
+/// the one without an asterisk at its end; then those with another condition, then those for all requests.
+fn turn(condition: &Condition) -> [usize; 3] {
     let one_path = |condition: &Condition| match condition {
         Condition::Path(patterns) => match patterns.as_slice() {
-            [pattern] => Some(pattern.length()),
+            [pattern] => Some((pattern.length(), usize::from(pattern.is_open()))),
             _ => None,
         },
         _ => None,
@@ -352,8 +361,8 @@ fn turn(condition: &Condition) -> (usize, usize) {
         condition => one_path(condition),
     };
     match (length, condition) {
-        (Some(length), _) => (0, usize::MAX - length),
-        (None, Condition::Any) => (2, 0),
-        (None, _) => (1, 0),
+        (Some((length, is_open)), _) => [0, usize::MAX - length, is_open],
+        (None, Condition::Any) => [2, 0, 0],
+        (None, _) => [1, 0, 0],
     }
 }

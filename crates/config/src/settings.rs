@@ -1,5 +1,6 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
+mod access_log;
 mod admin;
 mod certificates;
 mod conditions;
@@ -21,6 +22,9 @@ use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
+pub use access_log::{
+    AccessLogSettings, AddressMask, LogFileSettings, LogFilter, ParameterChange, RollSettings,
+};
 pub use admin::{AdminAddress, AdminSettings};
 pub use certificates::{
     AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
@@ -30,8 +34,8 @@ pub use conditions::{Comparison, Condition, PathPattern, RegexPattern, ValuePatt
 pub use configured::ConfiguredBy;
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
 pub use routes::{
-    AccessLogSettings, Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite,
-    Route, Routes, Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,
+    Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite, Route, Routes,
+    Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,
 };
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
 pub use template::{Placeholder, Template};

@@ -1,5 +1,6 @@
 //! The configuration as a whole, from the environment and from files.
 
+mod access_log;
 mod arbitrary;
 mod connections;
 mod directives;

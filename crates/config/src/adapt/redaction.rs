@@ -175,7 +175,17 @@ fn judged(words: &[&str], within: Within) -> (Vec<String>, Within) {
         _ if inner.is_secret => args.iter().map(|arg| hidden(arg)).collect(),
         "expression" => expression(args),
         _ if inner.names_fields => fields(args),
-        _ => args.iter().map(|arg| shown(arg)).collect(),
+        _ => {
+            // The key of an authority follows its name, whichever directive names it.
+            let key = args.iter().position(|arg| *arg == "zerossl");
+            let is_key = |at: usize| key.is_some_and(|key| at > key);
+            let args = args.iter().enumerate();
+            args.map(|(at, arg)| match is_key(at) {
+                true => hidden(arg),
+                false => shown(arg),
+            })
+            .collect()
+        }
     });
     (judged, inner)
 }

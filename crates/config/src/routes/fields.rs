@@ -40,6 +40,14 @@ pub(super) fn fields(
     if changes.is_empty() {
         return Err(line.missing("a field"));
     }
+    // What must wait for the answer makes the whole block wait, so that its values replace those of the answer.
+    let waits = |one: &FieldChange| {
+        matches!(
+            one.change,
+            Change::Remove | Change::Default(_) | Change::Override(_)
+        )
+    };
+    is_deferred |= changes.iter().any(waits);
     for change in changes.iter_mut().filter(|_| is_deferred) {
         if let Change::Set(value) = &change.change {
             change.change = Change::Override(value.clone());

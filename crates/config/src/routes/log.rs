@@ -1,21 +1,26 @@
 //! The directive `log`: requests are logged.
 
+mod filter;
+
 use super::texts::Texts;
 use crate::error::Error;
-use crate::settings::{AccessLogSettings, Notice};
+use crate::settings::{AccessLogSettings, LogFileSettings, Notice, RollSettings};
 use crate::tree::Line;
 use crate::unknown::refuse;
+use crate::value;
 
-/// Options of a file that bound its growth, which the system does here.
-const ROLLING: &[&str] = &[
+/// Options of a file that have no effect.
+const IGNORED: &[&str] = &[
     "mode",
     "roll_at",
-    "roll_disabled",
     "roll_interval",
-    "roll_keep",
-    "roll_keep_for",
     "roll_local_time",
     "roll_minutes",
+];
+const ROLLING: &[&str] = &[
+    "roll_disabled",
+    "roll_keep",
+    "roll_keep_for",
     "roll_size",
     "roll_uncompressed",
 ];
@@ -39,11 +44,11 @@ pub(super) fn log(
                 is_elsewhere = false;
             }
             ("output", [to, path]) if to.text == "file" => {
-                settings
-                    .files
-                    .push(texts.fixed(path, "the path of a log")?.into());
+                settings.files.push(LogFileSettings {
+                    path: texts.fixed(path, "the path of a log")?.into(),
+                    roll: rolling(option, notices)?,
+                });
                 is_elsewhere = true;
-                rolling(option, notices)?;
             }
             ("output", [to, ..]) if to.text == "file" => return Err(option.missing("one path")),
             ("output", words) => {
@@ -51,6 +56,10 @@ pub(super) fn log(
                 return Err(word.error("this output of a log is not supported").remedy(
                     "write output stderr, which the service manager or container keeps, or output file <path>",
                 ));
+            }
+            ("format", [form]) if form.text == "filter" => {
+                has_form = true;
+                filter::filter(option, &mut settings.filter, notices)?;
             }
             ("format" | "level", _) => has_form = true,
             _ => {
@@ -73,22 +82,43 @@ pub(super) fn log(
     Ok(())
 }
 
-fn rolling(output: &Line, notices: &mut Vec<Notice>) -> Result<(), Error> {
+/// When a file is moved away for a new one; `None` for never.
+fn rolling(output: &Line, notices: &mut Vec<Notice>) -> Result<Option<RollSettings>, Error> {
+    let mut roll = RollSettings::default();
+    let mut is_disabled = false;
+    let mut ignored = Vec::new();
     for option in output.block.iter().flatten() {
-        if !ROLLING.contains(&option.name.text.as_str()) {
-            return Err(refuse(
-                &option.name,
-                "option of `output file`",
-                &[],
-                ROLLING,
-            ));
+        match option.name.text.as_str() {
+            "roll_disabled" => is_disabled = true,
+            "roll_size" => {
+                let size = value::size(option.without_block()?.one("a size")?)?;
+                // There, none at all means the usual one.
+                roll.size = if size == 0 { roll.size } else { size };
+            }
+            "roll_keep" => {
+                let keep = value::number(option.without_block()?.one("a number")?, 0)?;
+                let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+                roll.keep = if keep == 0 { roll.keep } else { keep };
+            }
+            "roll_keep_for" => {
+                let time = value::duration(option.without_block()?.one("a time")?)?;
+                roll.keep_for = if time.is_zero() { roll.keep_for } else { time };
+            }
+            // They never are compressed.
+            "roll_uncompressed" => {}
+            name if IGNORED.contains(&name) => ignored.push(format!("`{name}`")),
+            _ => {
+                let known = [IGNORED, ROLLING].concat();
+                return Err(refuse(&option.name, "option of `output file`", &[], &known));
+            }
         }
     }
-    if output.block.iter().flatten().next().is_some() {
+    if !ignored.is_empty() {
         notices.push(Notice::warning(format!(
-            "{}: this file is not rolled, whatever its options say; let logrotate move it, and it is opened again",
-            output.name.place
+            "{}: {} has no effect: the file is moved away at `roll_size` alone, and readable by its owner alone",
+            output.name.place,
+            ignored.join(", ")
         )));
     }
-    Ok(())
+    Ok((!is_disabled).then_some(roll))
 }

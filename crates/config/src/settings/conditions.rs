@@ -204,6 +204,11 @@ impl PathPattern {
         self.text.trim_end_matches('*').len()
     }
 
+    /// Whether anything may follow it.
+    pub fn is_open(&self) -> bool {
+        self.text.ends_with('*')
+    }
+
     /// Whether a path fits.
     pub fn fits(&self, path: &str) -> bool {
         let path = path.to_ascii_lowercase();

@@ -195,15 +195,6 @@ pub struct UserSettings {
     pub users: Vec<(String, Secret)>,
 }
 
-/// Where requests are logged.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AccessLogSettings {
-    /// Whether in the log of the program.
-    pub to_program: bool,
-    /// The files, to which lines are added.
-    pub files: Vec<PathBuf>,
-}
-
 /// The servers that `reverse_proxy` asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProxySettings {

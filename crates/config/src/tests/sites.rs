@@ -1,6 +1,6 @@
 //! The directives of a site, as routes (B-284, B-285).
 
-use super::{texts, try_load};
+use super::try_load;
 use crate::settings::{
     Action, Condition, Loaded, PathPattern, Rewrite, Route, Simple, UpstreamSettings,
 };
@@ -310,26 +310,6 @@ fn the_hub_is_moved_out_of_a_block() {
         "{error}"
     );
     assert!(!error.contains("has no `mercure` block"), "{error}");
-}
-
-/// `log` switches the access log on, and `output discard` off (B-082).
-#[test]
-fn requests_are_logged_on_request() {
-    let access_log = |body: &str| load(body).unwrap().settings.sites[0].access_log.clone();
-    assert!(!access_log("").to_program);
-    assert!(access_log("log").to_program);
-    assert!(!access_log("log {\n output discard\n}").to_program);
-    let file = access_log("log {\n output file /a/b.log {\n roll_size 1MiB\n }\n}");
-    assert_eq!(file.files, [std::path::PathBuf::from("/a/b.log")]);
-    assert!(!file.to_program);
-    let filter = "log {\n format filter {\n fields {\n request>uri query {\n replace authorization REDACTED\n }\n }\n }\n}";
-    let loaded = load(filter).unwrap();
-    assert!(loaded.settings.sites[0].access_log.to_program);
-    assert!(
-        texts(&loaded)
-            .iter()
-            .any(|text| text.contains("without tokens"))
-    );
 }
 
 /// The environment has the hub, and the directives of its variable beside it (B-110).

@@ -114,13 +114,18 @@ async fn round_trip(hub: &Hub, path: &str, file: &str) {
 }
 
 /// Makes the requests of a file `checks`: method, path, status and a part of the body on each line. `HUB` is
-/// another path of the hub, and `USER` a request with the password of a user.
+/// another path of the hub, and `USER` a request with the password of a user. `FIELD` is followed by a path and by the
+/// name and the value of a field of its answer.
 async fn check(hub: &Hub, name: &str, line: &str, file: &str) {
     let mut words = line.splitn(4, ' ');
     let mut word = || words.next().unwrap_or_default();
     let (method, path, status, text) = (word(), word(), word(), word());
     if method == "HUB" {
         return round_trip(hub, path, file).await;
+    }
+    if method == "FIELD" {
+        let answer = hub.client().get(path).await;
+        return assert_eq!(answer.header(status), text, "{name}: {line}: {answer:?}");
     }
     let client = match method {
         "USER" => {

@@ -247,6 +247,72 @@ async fn the_type_of_a_file_may_be_set() {
     assert_eq!(stream.header("content-type"), "text/event-stream");
 }
 
+/// However a path is spelt, a comparison and a regular expression see its one form (B-284).
+#[tokio::test]
+async fn no_spelling_of_a_path_passes_an_expression_by() {
+    let hub = site(
+        "@a `{path}.startsWith('/admin')`
+        @b `{path}.matches('^/inner(/|$)')`
+        respond @a \"not for you\" 403
+        respond @b \"nor this\" 403
+        respond \"{path}\"",
+    );
+    for path in [
+        "/admin/x",
+        "/%61dmin/x",
+        "//admin/x",
+        "/./admin/x",
+        "/a/../admin/x",
+        "/inner",
+        "//inner/x",
+        "/inne%72/x",
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", hub.host);
+        let head = raw::head(hub.address, request).await;
+        assert_eq!(raw::status(&head), 403, "{path}: {head}");
+    }
+    // Elsewhere it stays as it was written.
+    assert_eq!(hub.client().get("/%61/b").await.text, "/%61/b");
+}
+
+/// A block that removes a field waits for the answer, so its values replace those of the answer; a block that does not
+/// gives way to it. Of several `vars` the one of the most specific path counts, and an exact path goes before one with
+/// an asterisk.
+#[tokio::test]
+async fn the_more_specific_directive_counts() {
+    let application =
+        site("header X-Kind theirs\n header X-Other theirs\n header X-Gone theirs\n respond app");
+    let hub = site(&format!(
+        "header {{
+            X-Kind ours
+            -X-Gone
+        }}
+        header X-Other ours
+        vars /foo* a foo*
+        vars a all
+        vars /foo a foo
+        respond /foo* \"{{vars.a}} below\"
+        respond /foo \"{{vars.a}} itself\"
+        respond /all \"{{vars.a}} {{header.X-A}}\"
+        reverse_proxy {}",
+        application.address
+    ));
+    let answer = hub.client().get("/x").await;
+    let field = |name: &str| answer.header(name);
+    assert_eq!(
+        (field("x-kind"), field("x-gone"), field("x-other")),
+        ("ours", "", "theirs")
+    );
+    assert_eq!(hub.client().get("/foo").await.text, "foo itself");
+    assert_eq!(hub.client().get("/foo/b").await.text, "foo* below");
+    let request = format!(
+        "GET /all HTTP/1.1\r\nhost: {}\r\nx-a: 1\r\nx-a: \u{e9}\r\nconnection: close\r\n\r\n",
+        hub.host
+    );
+    let answer = raw::exchange(hub.address, request.as_bytes()).await;
+    assert!(answer.ends_with("all 1,\u{e9}"), "{answer}");
+}
+
 /// The lines of a file, once there are `count` of them.
 fn lines(path: &Path, count: usize) -> Vec<Value> {
     let deadline = Instant::now() + PATIENCE;

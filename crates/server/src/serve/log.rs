@@ -3,6 +3,7 @@
 
 mod file;
 mod queue;
+mod rolling;
 mod sampling;
 
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -11,7 +11,7 @@ mod resolver;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCert;
@@ -19,7 +19,7 @@ use talaria_config::Error;
 use talaria_config::folders::{NO_DATA_HOME, data_home};
 use talaria_config::settings::{CertificateSettings, Certified, SniSettings};
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
@@ -33,8 +33,10 @@ use crate::serve::clock;
 use crate::serve::log::in_one_line;
 use crate::serve::trust_stores;
 
-/// The first wait after a renewal that failed.
+/// The wait after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long to sleep at most before the clock is read again, which may be set, and goes on while the machine sleeps.
+const LOOK: Duration = Duration::from_secs(600);
 
 /// What encrypts the connections of the HTTPS listeners. The certificates can be exchanged while they listen.
 pub(crate) struct Tls {
@@ -234,28 +236,43 @@ impl Kept {
     async fn stay_valid(self: Arc<Self>) {
         match &self.keeper {
             Keeper::Files => {}
-            Keeper::Local(local) => renew_local(local, &self.certificate).await,
+            Keeper::Local(_) => self.renew_local().await,
             Keeper::Acme(managed) => managed.keep().await,
         }
     }
-}
 
-async fn renew_local(local: &Local, certificate: &Certificate) {
-    loop {
-        tokio::time::sleep(local::RENEWAL).await;
+    async fn renew_local(self: &Arc<Self>) {
+        let mut made = clock::now();
         loop {
-            match local.certify(clock::now()) {
-                Ok(key) => break certificate.replace(Arc::new(key)),
-                Err(error) => {
-                    tracing::error!(
-                        "the certificate could not be renewed, the old one stays: {}",
-                        in_one_line(&error)
-                    );
-                    tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(LOOK).await;
+            while Local::is_due(made, clock::now()) {
+                let now = clock::now();
+                let kept = Arc::clone(self);
+                // It waits for the disk, and for another hub that has the same folder.
+                let renewed = spawn_blocking(move || kept.certify_again(now)).await;
+                match renewed.unwrap_or_else(|error| Err(Error::from_cause(error))) {
+                    Ok(()) => {
+                        made = now;
+                        tracing::info!("renewed the certificate of the local authority");
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            "the certificate could not be renewed, the old one stays: {}",
+                            in_one_line(&error)
+                        );
+                        tokio::time::sleep(AGAIN).await;
+                    }
                 }
             }
         }
-        tracing::info!("renewed the certificate of the local authority");
+    }
+
+    /// Replaces a certificate of the local authority.
+    fn certify_again(&self, now: SystemTime) -> Result<(), Error> {
+        if let Keeper::Local(local) = &self.keeper {
+            self.certificate.replace(Arc::new(local.certify(now)?));
+        }
+        Ok(())
     }
 }
 

@@ -68,7 +68,10 @@ pub(crate) async fn install_at_start(path: &Path) {
         }
         return;
     }
-    let visits = install(&root, Folders::of_user().as_ref(), Reach::Existing).await;
+    // In a container for one user (Toolbox, Distrobox) the home is that of the machine, with its browsers.
+    let is_root = rustix::process::geteuid().is_root();
+    let folders = is_root.then(Folders::of_user).flatten();
+    let visits = install(&root, folders.as_ref(), Reach::Existing).await;
     let trusting = visits.iter().filter(|visit| visit.holds_root());
     let stores: Vec<&str> = trusting.map(|visit| visit.store.as_str()).collect();
     match visits.first().map(|system| &system.outcome) {

@@ -22,6 +22,11 @@ fn variables_are_shown_without_secrets() {
         ),
         (
             "A",
+            "cert_issuer zerossl S3CR3T",
+            "cert_issuer zerossl REDACTED",
+        ),
+        (
+            "A",
             "header_up Authorization S3CR3T",
             "header_up Authorization REDACTED",
         ),

@@ -1,6 +1,8 @@
 //! Answers with the files of a folder: `file_server` (B-284).
 
-use std::fs::{Metadata, canonicalize, metadata};
+mod unserved;
+
+use std::fs::{Metadata, canonicalize, metadata, symlink_metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use talaria_config::glob::matches;
 use talaria_hub::plain;
 use tower_http::services::ServeFile;
 
+use self::unserved::Unserved;
+
 /// The only name with a leading dot that is not hidden (RFC 8615).
 const WELL_KNOWN: &str = ".well-known";
 
@@ -31,6 +35,7 @@ struct Rules {
     root: PathBuf,
     index: Vec<String>,
     hidden: Vec<String>,
+    unserved: Unserved,
 }
 
 /// What a path leads to.
@@ -52,6 +57,7 @@ impl FileServer {
             root,
             index,
             hidden,
+            unserved: Unserved::default(),
         }))
     }
 
@@ -75,10 +81,14 @@ impl FileServer {
     /// that may replace folders by links below the root can also show what they lead to.
     pub(crate) async fn serve(&self, request: &Parts) -> Option<Response<Body>> {
         let names = names(request.uri.path())?;
+        let rules = Arc::clone(&self.0);
         if names.iter().any(|name| self.0.is_hidden(name)) {
+            if !names.iter().any(|name| self.0.is_listed(name)) {
+                // It may not be there: then the log does not mention it.
+                _ = tokio::task::spawn_blocking(move || rules.tell_of_dot(&names)).await;
+            }
             return None;
         }
-        let rules = Arc::clone(&self.0);
         let found = tokio::task::spawn_blocking(move || rules.find(&names)).await;
         let found = match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(found) => found?,
@@ -129,7 +139,21 @@ impl Rules {
     /// Whether a name of a path is hidden.
     fn is_hidden(&self, name: &str) -> bool {
         let has_dot = name.starts_with('.') && name != WELL_KNOWN;
-        has_dot || self.hidden.iter().any(|hidden| matches(hidden, name))
+        has_dot || self.is_listed(name)
+    }
+
+    /// Whether the operator hides a name.
+    fn is_listed(&self, name: &str) -> bool {
+        self.hidden.iter().any(|hidden| matches(hidden, name))
+    }
+
+    /// Tells the operator that a file is hidden because of a dot, if it is there.
+    fn tell_of_dot(&self, names: &[String]) {
+        let wanted = wanted(&self.root, names);
+        if symlink_metadata(&wanted).is_ok() {
+            let why = "a name in its path begins with a dot, which hides it, but for .well-known; to show it, give it another name";
+            self.unserved.tell(&wanted, why);
+        }
     }
 
     /// Whether the names lead to a file below the root, or to a folder if the last one is empty.
@@ -176,9 +200,14 @@ impl Rules {
 
     /// A path without links, if it is below the root and not hidden.
     fn real_below(&self, root: &Path, wanted: &Path) -> io::Result<Option<(PathBuf, Metadata)>> {
-        let Some(path) = real(wanted)?.filter(|path| path.starts_with(root)) else {
+        let Some(path) = real(wanted)? else {
             return Ok(None);
         };
+        if !path.starts_with(root) {
+            let why = "a link leads out of the folder of `file_server`; to show it, copy or mount it there, or make a folder around both the root";
+            self.unserved.tell(wanted, why);
+            return Ok(None);
+        }
         let paths = self.hidden.iter().filter(|hidden| hidden.contains('/'));
         for hidden in paths {
             let hidden = real(Path::new(hidden))?;

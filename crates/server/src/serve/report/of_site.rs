@@ -19,7 +19,7 @@ pub(super) fn lines(site: &SiteView<'_>) -> Vec<String> {
         (_, files) => {
             let files: Vec<_> = files
                 .iter()
-                .map(|file| file.display().to_string())
+                .map(|file| file.path.display().to_string())
                 .collect();
             format!("requests are logged in {}", files.join(", "))
         }

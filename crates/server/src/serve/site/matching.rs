@@ -1,7 +1,7 @@
 //! For which requests a directive is (B-282).
 
 use percent_encoding::percent_decode_str;
-use talaria_config::settings::{Condition, RegexPattern, ValuePattern};
+use talaria_config::settings::{Condition, Placeholder, RegexPattern, Template, ValuePattern};
 use talaria_hub::host_of;
 
 use super::values::{Captured, View};
@@ -48,12 +48,22 @@ pub(super) fn fits(condition: &Condition, view: &View<'_>, found: &mut Vec<Captu
             });
             address.is_some_and(|address| ranges.contain(address))
         }
-        Condition::Compared { left, how, right } => how.holds(&view.fill(left), &view.fill(right)),
-        Condition::TextRegex(text, pattern) => captures(pattern, &view.fill(text), found),
+        Condition::Compared { left, how, right } => {
+            how.holds(&plain(view, left), &plain(view, right))
+        }
+        Condition::TextRegex(text, pattern) => captures(pattern, &plain(view, text), found),
         Condition::All(conditions) => conditions.iter().all(|one| fits(one, view, found)),
         Condition::AtLeastOne(conditions) => conditions.iter().any(|one| fits(one, view, found)),
         Condition::Not(condition) => !fits(condition, view, found),
     }
+}
+
+/// A text with its placeholders replaced; the path has its one form, so that no other spelling passes a comparison by.
+fn plain(view: &View<'_>, template: &Template) -> String {
+    template.fill(|placeholder| match placeholder {
+        Placeholder::Path => plain_path(view.parts.uri.path()),
+        _ => view.value(placeholder),
+    })
 }
 
 /// Whether each parameter that is named has one of its values.

@@ -139,13 +139,13 @@ impl View<'_> {
                 .path_and_query()
                 .map(|target| one_slash(target.as_str())),
             Placeholder::Scheme => Some(self.scheme().to_owned()),
-            Placeholder::RemoteHost => peer().map(|peer| peer.ip().to_string()),
+            Placeholder::RemoteHost => peer().map(|peer| peer.ip().to_canonical().to_string()),
             Placeholder::ClientIp => self
                 .connection
                 .and_then(|connection| connection.client)
                 .or_else(|| peer().map(|peer| peer.ip()))
-                .map(|address| address.to_string()),
-            Placeholder::Field(name) => self.field(name).map(str::to_owned),
+                .map(|address| address.to_canonical().to_string()),
+            Placeholder::Field(name) => self.field(name),
             Placeholder::Parameter(name) => parameter(uri, name),
             Placeholder::Variable(name) => self.notes.variables.get(name).cloned(),
             Placeholder::Captured { name, group } => self.captured(name.as_deref(), group),
@@ -187,8 +187,13 @@ impl View<'_> {
         self.connection.is_some_and(|connection| connection.tls)
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
+    /// All values of a field, as one.
+    fn field(&self, name: &str) -> Option<String> {
+        let values = self.parts.headers.get_all(name).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join(","))
     }
 }
 
@@ -203,4 +208,38 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 fn one_slash(target: &str) -> String {
     // Browsers read a backslash as a slash.
     format!("/{}", target.trim_start_matches(['/', '\\']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket for both families gives IPv4 clients addresses of IPv6; a field has all its values, whatever their
+    /// bytes.
+    #[test]
+    fn addresses_and_fields_are_whole() {
+        let request = http::Request::builder()
+            .header("x-a", "1")
+            .header("x-a", http::HeaderValue::from_bytes(b"\xe9").unwrap());
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut connection = Connection {
+            peer: Some("[::ffff:203.0.113.9]:7".parse().unwrap()),
+            ..Connection::default()
+        };
+        let notes = Notes::default();
+        let fill = |connection: &Connection, text: &str| {
+            let view = View {
+                parts: &parts,
+                connection: Some(connection),
+                notes: &notes,
+            };
+            view.fill(&Template::new(text))
+        };
+        let both = "{remote_host} {client_ip}";
+        assert_eq!(fill(&connection, both), "203.0.113.9 203.0.113.9");
+        connection.client = Some("::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!(fill(&connection, both), "203.0.113.9 192.0.2.1");
+        let field = fill(&connection, "{header.X-A}|{header.X-B}");
+        assert_eq!(field, "1,\u{fffd}|");
+    }
 }

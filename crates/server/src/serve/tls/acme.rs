@@ -3,6 +3,7 @@
 
 mod authority;
 mod client;
+mod failures;
 mod order;
 mod refusal;
 mod schedule;
@@ -21,8 +22,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use self::authority::Authority;
+use self::failures::Failures;
 use self::order::{Wanted, order};
-use self::schedule::{Backoff, due};
+use self::schedule::due;
 pub(super) use self::store::Store;
 use self::store::{Issued, latest};
 use self::stored::Stored;
@@ -39,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The least time between a certificate and the order of the next.
 const SETTLED: Duration = Duration::from_secs(5);
+/// How many certificates in a row may be due at once when they come, before the orders wait as after failures.
+const HASTY: u32 = 2;
 /// How long a suggestion of an authority holds at least, and at most.
 const LEAST: Duration = Duration::from_secs(3600);
 const MOST: Duration = Duration::from_secs(24 * 3600);
@@ -62,6 +66,15 @@ impl Default for Turns {
         const ORDERS: usize = 4;
         Self(Arc::new(Semaphore::new(ORDERS)))
     }
+}
+
+/// A certificate that is to be renewed.
+struct Due {
+    stored: Stored,
+    /// Whether its authority said when.
+    is_suggested: bool,
+    /// Whether it was due when it came.
+    at_once: bool,
 }
 
 /// Why there is no new certificate.
@@ -113,19 +126,45 @@ impl Managed {
 
     /// Orders the certificate when it is missing, and renews it, as long as this is polled.
     pub(super) async fn keep(&self) {
-        let mut backoff = Backoff::default();
+        let failures = Failures::new(&self.name, &self.settings, &self.store);
+        let (mut backoff, mut earlier, why) = failures.resume(clock::now()).await;
         let mut current = self.load().await;
+        let mut hasty = 0;
         loop {
             let mut follows_suggestion = false;
             if let Some(stored) = current.take() {
                 self.certificate.replace(Arc::clone(&stored.key));
-                let (stored, suggested) = self.wait_until_due(stored).await;
-                follows_suggestion = suggested;
-                current = Some(stored);
-            }
-            match self.renew(current.as_ref(), follows_suggestion).await {
-                Ok(stored) => {
+                let due = self.wait_until_due(stored).await;
+                if due.at_once && hasty >= HASTY {
+                    // An authority whose certificates are due when they come is not asked without end.
+                    let wait = backoff.next(None, rand::random_range(0.0..1.0));
+                    self.report_hasty(wait);
+                    sleep(wait).await;
+                } else if !due.at_once {
+                    hasty = 0;
                     backoff.reset();
+                    earlier = Duration::ZERO;
+                }
+                follows_suggestion = due.is_suggested;
+                current = Some(due.stored);
+            }
+            // A restart does not ask again sooner.
+            if !earlier.is_zero() {
+                tracing::warn!(name = self.name.as_str(), "{why}");
+                self.certificate.explain(&why);
+                sleep(std::mem::take(&mut earlier)).await;
+            }
+            let attempt = backoff.failures();
+            match self
+                .renew(current.as_ref(), follows_suggestion, attempt)
+                .await
+            {
+                Ok(stored) => {
+                    hasty += 1;
+                    if hasty < HASTY {
+                        backoff.reset();
+                    }
+                    failures.note(0).await;
                     self.certificate.replace(Arc::clone(&stored.key));
                     current = Some(stored);
                     // Whatever validity it has, its authority is not asked again at once.
@@ -133,6 +172,7 @@ impl Managed {
                 }
                 Err(failed) => {
                     let wait = backoff.next(failed.asked, rand::random_range(0.0..1.0));
+                    failures.note(backoff.failures()).await;
                     self.report(&failed.error, current.as_ref(), wait);
                     sleep(wait).await;
                     // Another hub may have got one meanwhile.
@@ -140,6 +180,14 @@ impl Managed {
                 }
             }
         }
+    }
+
+    fn report_hasty(&self, wait: Duration) {
+        tracing::warn!(
+            name = self.name.as_str(),
+            "each new certificate is to be renewed at once, by its dates or because its authority says so; the next order follows in {} s: check the clock of this machine",
+            wait.as_secs()
+        );
     }
 
     fn report(&self, error: &Error, current: Option<&Stored>, wait: Duration) {
@@ -161,8 +209,9 @@ impl Managed {
     }
 
     /// Waits until a certificate is to be renewed. Gives the one to renew, which another hub may have replaced
-    /// meanwhile, and whether its authority takes part in deciding when.
-    async fn wait_until_due(&self, mut stored: Stored) -> (Stored, bool) {
+    /// meanwhile.
+    async fn wait_until_due(&self, mut stored: Stored) -> Due {
+        let mut at_once = true;
         let chance = rand::random_range(0.0..1.0);
         let mut window = None;
         let mut ask_at = clock::now();
@@ -170,7 +219,11 @@ impl Managed {
             let now = clock::now();
             let moment = due(&(stored.from..stored.until), window.as_ref(), chance);
             if now >= moment {
-                return (stored, window.is_some());
+                return Due {
+                    is_suggested: window.is_some(),
+                    stored,
+                    at_once,
+                };
             }
             if now >= ask_at {
                 let suggested = self.suggestion(&stored).await;
@@ -180,6 +233,7 @@ impl Managed {
                 continue;
             }
             let wait = moment.duration_since(now).unwrap_or_default();
+            at_once = false;
             sleep(wait.min(LOOK)).await;
             if let Some(newer) = self.newer(Some(&stored)).await {
                 self.certificate.replace(Arc::clone(&newer.key));
@@ -197,7 +251,12 @@ impl Managed {
     }
 
     /// Gets a new certificate: one that another hub got meanwhile, else one from the first authority that issues it.
-    async fn renew(&self, current: Option<&Stored>, suggested: bool) -> Result<Stored, Failed> {
+    async fn renew(
+        &self,
+        current: Option<&Stored>,
+        suggested: bool,
+        attempt: u32,
+    ) -> Result<Stored, Failed> {
         let _lock = match self.lock(current).await? {
             ControlFlow::Continue(lock) => lock,
             ControlFlow::Break(stored) => return Ok(stored),
@@ -208,7 +267,7 @@ impl Managed {
         for settings in &self.settings.authorities {
             let replaced =
                 current.filter(|stored| suggested && stored.directory == settings.directory);
-            match self.issue(settings, replaced, &mut asked).await {
+            match self.issue(settings, replaced, attempt, &mut asked).await {
                 Ok(stored) => return Ok(stored),
                 Err(error) => failures.push(error),
             }
@@ -244,6 +303,7 @@ impl Managed {
         &self,
         settings: &AuthoritySettings,
         replaced: Option<&Stored>,
+        attempt: u32,
         asked: &mut Option<Duration>,
     ) -> Result<Stored, Error> {
         let name = self.name.as_str();
@@ -257,6 +317,7 @@ impl Managed {
             http: self.settings.http,
             challenges: &self.challenges,
             replaced,
+            attempt,
         };
         let issued = timeout(ATTEMPT, order(&authority, &wanted)).await;
         *asked = authority.asked_to_wait().max(*asked);

@@ -15,6 +15,9 @@ use talaria_config::folders::{self, NO_DATA_HOME, data_home};
 
 use super::files;
 
+/// How much before the time of its making a certificate is valid, for clocks that are behind.
+pub(super) const BEHIND: Duration = Duration::from_secs(60);
+
 /// A certificate that signs others, and its key.
 pub(super) struct Authority {
     pub issuer: Issuer<'static, KeyPair>,
@@ -62,8 +65,10 @@ impl Authority {
     ) -> Result<Self, Error> {
         let certificate = directory.join(format!("{}.crt", kind.name));
         let key = directory.join(format!("{}.key", kind.name));
-        if certificate.exists() && key.exists() {
-            let read = Self::read(&certificate, &key)?;
+        if certificate.exists()
+            && key.exists()
+            && let Some(read) = Self::read(&certificate, &key)?
+        {
             if let Some(exposed) = folders::exposed_key(&key) {
                 tracing::warn!("{exposed}");
             }
@@ -85,7 +90,8 @@ impl Authority {
         Ok(made)
     }
 
-    fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
+    /// Reads a pair; `None` if the two do not belong together, because a program ended between the two renames.
+    fn read(certificate: &Path, key: &Path) -> Result<Option<Self>, Error> {
         let pem = folders::read_own(certificate, folders::KEY_BYTES)
             .map_err(|error| unusable(certificate, error))?;
         let der =
@@ -94,14 +100,23 @@ impl Authority {
             .and_then(folders::text)
             .map_err(|error| unusable(key, error))?;
         let pair = KeyPair::from_pem(&text).map_err(|error| unusable(key, error))?;
-        let expires_at = expiry(&der).ok_or_else(|| unusable(certificate, "it is damaged"))?;
+        let (expires_at, public) =
+            described(&der).ok_or_else(|| unusable(certificate, "it is damaged"))?;
+        if public != pair.public_key_raw() {
+            tracing::warn!(
+                "{} and {} do not belong together, so both are made anew",
+                certificate.display(),
+                key.display()
+            );
+            return Ok(None);
+        }
         let issuer =
             Issuer::from_ca_cert_der(&der, pair).map_err(|error| unusable(certificate, error))?;
-        Ok(Self {
+        Ok(Some(Self {
             issuer,
             certificate: der,
             expires_at,
-        })
+        }))
     }
 
     fn make(
@@ -169,7 +184,6 @@ pub(super) fn valid(
     now: SystemTime,
     lifetime: Duration,
 ) -> SystemTime {
-    const BEHIND: Duration = Duration::from_secs(60);
     let expires_at = now + lifetime;
     params.use_authority_key_identifier_extension = true;
     params.not_before = (now - BEHIND).into();
@@ -191,10 +205,13 @@ pub(super) fn named(name: &str) -> DistinguishedName {
     subject
 }
 
-fn expiry(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+/// When a certificate expires, and its public key.
+fn described(certificate: &CertificateDer<'_>) -> Option<(SystemTime, Vec<u8>)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    let public = parsed.public_key().subject_public_key.data.to_vec();
+    let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Some((expires_at, public))
 }
 
 fn unwritable(path: &Path, error: std::io::Error) -> Error {

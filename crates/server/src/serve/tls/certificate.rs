@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use talaria_config::{Error, folders};
 
@@ -59,6 +59,19 @@ pub(super) fn certified(
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, rustls::Error> {
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A certificate that no client trusts, for clients that verify nothing.
+///
+/// # Errors
+/// The system gives no key.
+pub(super) fn self_signed() -> Result<CertifiedKey, Box<dyn std::error::Error + Send + Sync>> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    Ok(certified(
+        vec![made.cert.der().clone()],
+        PrivateKeyDer::Pkcs8(key),
+    )?)
 }
 
 /// Puts them together without reading the certificate, which may have an extension that the library does not know.

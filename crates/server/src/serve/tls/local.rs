@@ -8,13 +8,14 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use talaria_config::Error;
 
-use super::authority::{Authority, Kind, named, valid};
+use super::authority::{Authority, BEHIND, Kind, named, valid};
 use super::certificate::certified;
+use super::files;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const LEAF: Duration = Duration::from_secs(12 * 3600);
 /// How often the certificate is replaced: when a third of its life is left.
-pub(super) const RENEWAL: Duration = Duration::from_secs(8 * 3600);
+const RENEWAL: Duration = Duration::from_secs(8 * 3600);
 
 const ROOT: Kind = Kind {
     name: "root",
@@ -61,11 +62,22 @@ impl Local {
         self.directory.join("root.crt")
     }
 
+    /// Whether a certificate that was made at one time is to be replaced at another: it is old, or the clock was set
+    /// back, so that it is not valid yet.
+    pub(super) fn is_due(made: SystemTime, now: SystemTime) -> bool {
+        match now.duration_since(made) {
+            Ok(age) => age >= RENEWAL,
+            Err(before) => before.duration() > BEHIND,
+        }
+    }
+
     /// Makes a new certificate with its chain; renews root and intermediate if that is due.
     ///
     /// # Errors
     /// A file cannot be read or written, or the names cannot be certified.
     pub(super) fn certify(&self, now: SystemTime) -> Result<CertifiedKey, Error> {
+        // Another hub may have the same folder.
+        let _lock = files::lock(&self.directory.join("talaria.lock"));
         let root = Authority::open(&self.directory, &ROOT, None, now)?;
         let intermediate = Authority::open(&self.directory, &INTERMEDIATE, Some(&root), now)?;
         self.leaf(&intermediate, now).map_err(|error| {
@@ -108,6 +120,65 @@ mod tests {
 
     fn der(path: &std::path::Path) -> Vec<u8> {
         fs::read(path).unwrap()
+    }
+
+    /// Hubs that begin at once with an empty folder have one authority between them.
+    #[test]
+    fn one_folder_has_one_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("local");
+        let names = ["localhost".to_owned()];
+        let starts = std::sync::Barrier::new(8);
+        let intermediates: Vec<_> = std::thread::scope(|scope| {
+            let hubs: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let local = Local::open(directory.clone(), &names).unwrap();
+                        starts.wait();
+                        local.certify(clock::now()).unwrap().cert[1].clone()
+                    })
+                })
+                .collect();
+            hubs.into_iter().map(|hub| hub.join().unwrap()).collect()
+        });
+        assert!(intermediates.iter().all(|one| *one == intermediates[0]));
+    }
+
+    /// A certificate beside the key of another, as an end between the two renames leaves it, is made anew, once.
+    #[test]
+    fn a_pair_that_does_not_belong_together_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().to_owned();
+        let local = Local::open(directory.clone(), &["localhost".to_owned()]).unwrap();
+        let now = clock::now();
+        let read = |name: &str| der(&directory.join(name));
+        local.certify(now).unwrap();
+        for name in ["intermediate", "root"] {
+            let (root, intermediate) = (read("root.crt"), read("intermediate.crt"));
+            let foreign = KeyPair::generate().unwrap().serialize_pem();
+            fs::write(directory.join(format!("{name}.key")), foreign).unwrap();
+            local.certify(now).unwrap();
+            assert_eq!(read("root.crt") != root, name == "root");
+            assert_ne!(read("intermediate.crt"), intermediate);
+            let made = read("intermediate.crt");
+            local.certify(now).unwrap();
+            assert_eq!(read("intermediate.crt"), made);
+        }
+    }
+
+    /// The wall clock decides, also after a suspend and when it is set back.
+    #[test]
+    fn the_wall_clock_decides_when_a_certificate_is_replaced() {
+        let made = clock::now();
+        for (now, due) in [
+            (made, false),
+            (made + RENEWAL - HOUR, false),
+            (made + RENEWAL, true),
+            (made - Duration::from_secs(30), false),
+            (made - HOUR, true),
+        ] {
+            assert_eq!(Local::is_due(made, now), due);
+        }
     }
 
     /// The root lives 3600 days, the intermediate 7 days and the leaf 12 hours; each is renewed in time, and

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use talaria_config::settings::SniSettings;
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, self_signed};
 use super::challenges::{ACME_TLS, Challenges};
 use super::refusals::Refusals;
 
@@ -34,12 +34,17 @@ pub(super) struct Table {
     fallback: Option<Entry>,
     /// The names in the order of the configuration.
     served: Vec<String>,
+    /// All entries in that order.
+    all: Vec<Entry>,
 }
 
 impl Table {
     /// The first entry with a name counts.
     pub(super) fn new(entries: &[Entry], sni: &SniSettings) -> Self {
-        let mut table = Self::default();
+        let mut table = Self {
+            all: entries.to_vec(),
+            ..Self::default()
+        };
         for entry in entries {
             if entry.names.is_empty() {
                 table.any.get_or_insert_with(|| entry.clone());
@@ -96,6 +101,8 @@ pub(super) struct Resolver {
     table: RwLock<Arc<Table>>,
     challenges: Challenges,
     refusals: Refusals,
+    /// What clients are shown that verify nothing, while there is no certificate.
+    stand_in: OnceLock<Option<Arc<CertifiedKey>>>,
 }
 
 impl Resolver {
@@ -129,10 +136,34 @@ impl Resolver {
             tracing::debug!("TLS handshake refused: the site accepts TLS 1.3 only");
             return None;
         }
-        let found = entry.certificate.get();
-        found
-            .inspect_err(|why| self.refusals.missing(name, why))
-            .ok()
+        self.shown(&table, entry, name)
+    }
+
+    /// The certificate of an entry. A client that asks for no name of ours gets any while there is none: a health check
+    /// by address must not fail because an authority is slow.
+    fn shown(&self, table: &Table, entry: &Entry, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let why = match entry.certificate.get() {
+            Ok(key) => return Some(key),
+            Err(why) => why,
+        };
+        if name.is_some_and(|name| table.named(name).is_some()) {
+            self.refusals.missing(name, &why);
+            return None;
+        }
+        let mut ready = table
+            .all
+            .iter()
+            .filter_map(|one| one.certificate.get().ok());
+        ready.next().or_else(|| {
+            let made = || self_signed().map(Arc::new);
+            self.stand_in
+                .get_or_init(|| {
+                    made()
+                        .inspect_err(|error| tracing::warn!("no certificate can be made: {error}"))
+                        .ok()
+                })
+                .clone()
+        })
     }
 }
 
@@ -207,5 +238,22 @@ mod tests {
         let table = Table::new(&entries[..1], &sni(None, None));
         assert_eq!(found(&table, None).as_deref(), Some("a.test"));
         assert_eq!(found(&Table::default(), None), None);
+    }
+
+    /// While a certificate is missing, a client that names no served host gets the first that is ready, else one that
+    /// no client trusts; a client that names one is refused.
+    #[test]
+    fn a_check_by_address_finds_a_certificate() {
+        let resolver = Resolver::default();
+        let missing = [entry(&["a.test"]), entry(&["b.test"])];
+        let table = Table::new(&missing, &sni(None, None));
+        let shown = |name| resolver.shown(&table, &missing[0], name);
+        let stand_in = shown(None).unwrap();
+        assert!(Arc::ptr_eq(&stand_in, &shown(Some("other")).unwrap()));
+        assert!(shown(Some("a.test")).is_none());
+        let ready = Arc::new(self_signed().unwrap());
+        missing[1].certificate.replace(Arc::clone(&ready));
+        assert!(Arc::ptr_eq(&ready, &shown(None).unwrap()));
+        assert!(shown(Some("a.test")).is_none());
     }
 }

@@ -116,14 +116,31 @@ mod tests {
         let much = shell("head -c 1000000 /dev/zero >&2", LONG).await.unwrap();
         assert!(much.success && much.stderr.len() == MOST_BYTES);
 
-        let folder = tempfile::tempdir().unwrap();
-        let alive = folder.path().join("alive");
-        let script = format!("exec 3>'{}'; sleep 1000 & sleep 1000", alive.display());
-        let late = shell(&script, Duration::from_millis(300))
-            .await
-            .unwrap_err();
-        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        let late = shell("sleep 1000", Duration::from_millis(300)).await;
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let missing = run("no-such-program", &[], "", LONG).await.unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+
+        // The program and the one that it started hold a lock as long as either lives.
+        let folder = tempfile::tempdir().unwrap();
+        let (held, ready) = (folder.path().join("held"), folder.path().join("ready"));
+        let script = format!(
+            "exec 3>'{}'; flock 3; sleep 1000 & touch '{}'; sleep 1000",
+            held.display(),
+            ready.display()
+        );
+        let is_ready = async {
+            while !ready.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            ended = shell(&script, LONG) => panic!("{ended:?}"),
+            () = is_ready => {}
+        }
+        let lock = std::fs::File::open(&held).unwrap();
+        let free = tokio::task::spawn_blocking(move || lock.lock());
+        let free = tokio::time::timeout(LONG, free).await;
+        free.expect("both are killed").unwrap().unwrap();
     }
 }

@@ -352,3 +352,22 @@ async fn what_is_hidden_is_not_there() {
         assert!(!is_hidden || get(&server, path).await.is_none(), "{path}");
     }
 }
+
+/// Of a file that is there and not served the operator learns why; of one that he hides, or that is not there, not.
+#[tokio::test]
+async fn a_file_that_is_not_served_is_told_once() {
+    let (folder, server) = files();
+    let root = folder.path().join("root");
+    symlink(folder.path().join("secret.txt"), root.join("out.txt")).unwrap();
+    for (name, is_told) in [
+        (".env", true),
+        ("out.txt", true),
+        (".git/config", true),
+        ("private.key", false),
+        (".none", false),
+    ] {
+        assert!(get(&server, &format!("/{name}")).await.is_none(), "{name}");
+        let is_new = server.0.unserved.tell(&root.join(name), "asked twice");
+        assert_eq!(is_new, !is_told, "{name}");
+    }
+}

@@ -37,9 +37,11 @@ pub(super) struct Wanted<'a> {
     pub challenges: &'a Challenges,
     /// The certificate that is renewed, if the authority takes part in deciding when.
     pub replaced: Option<&'a Stored>,
+    /// How many attempts have failed before this one.
+    pub attempt: u32,
 }
 
-/// Orders a certificate. If the first kind of challenge fails, the second is tried.
+/// Orders a certificate. If the first kind of challenge fails, the second is tried; later attempts try one each.
 ///
 /// # Errors
 /// The authority does not answer, refuses, or could not check the name.
@@ -59,9 +61,10 @@ pub(super) async fn order(authority: &Authority<'_>, wanted: &Wanted<'_>) -> Res
         ChallengeType::Http01 => settings.http_challenge && wanted.http,
         _ => settings.alpn_challenge,
     };
-    let kinds = [ChallengeType::Http01, ChallengeType::TlsAlpn01];
+    let mut kinds = vec![ChallengeType::Http01, ChallengeType::TlsAlpn01];
+    kinds.retain(is_allowed);
     let mut failures: Vec<String> = Vec::new();
-    for kind in kinds.into_iter().filter(is_allowed) {
+    for kind in of_attempt(kinds, wanted.attempt) {
         if !failures.is_empty() {
             // A challenge that failed ends its order.
             order = begin(&account, wanted)
@@ -78,6 +81,18 @@ pub(super) async fn order(authority: &Authority<'_>, wanted: &Wanted<'_>) -> Res
         failures.join("; ")
     ))
     .remedy("let it reach this hub under that name: on port 80 for http-01, on port 443 for tls-alpn-01"))
+}
+
+/// The challenges of an attempt: all at the first, so that a name that only one can prove has its certificate at once;
+/// then one by turns, because authorities bound how many may fail in an hour.
+fn of_attempt<T>(mut kinds: Vec<T>, attempt: u32) -> Vec<T> {
+    match attempt.checked_sub(1) {
+        Some(turn) if kinds.len() > 1 => {
+            let turn = usize::try_from(turn).unwrap_or_default() % kinds.len();
+            vec![kinds.swap_remove(turn)]
+        }
+        _ => kinds,
+    }
 }
 
 fn shown(kind: &ChallengeType) -> &'static str {
@@ -251,6 +266,17 @@ mod tests {
                 "{kind:?}"
             );
         }
+    }
+
+    /// After the first attempt, a failure costs one validation.
+    #[test]
+    fn challenges_take_turns() {
+        let of = |attempt| of_attempt(vec!["http-01", "tls-alpn-01"], attempt);
+        assert_eq!(of(0), ["http-01", "tls-alpn-01"]);
+        assert_eq!((of(1), of(2)), (vec!["http-01"], vec!["tls-alpn-01"]));
+        assert_eq!(of(3), ["http-01"]);
+        assert_eq!(of_attempt(vec!["http-01"], 2), ["http-01"]);
+        assert!(of_attempt(Vec::<&str>::new(), 2).is_empty());
     }
 
     #[test]

@@ -36,6 +36,25 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
+    /// What follows this many failures in a row, and the wait after the last of them.
+    pub(super) fn after(failures: u32) -> (Self, Duration) {
+        let mut backoff = Self {
+            failures: failures.saturating_sub(1),
+        };
+        match failures {
+            0 => (backoff, Duration::ZERO),
+            _ => {
+                let wait = backoff.next(None, 0.0);
+                (backoff, wait)
+            }
+        }
+    }
+
+    /// How many failures there were since the last success.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// The next wait, of which `chance` (from 0 to 1) takes up to a fifth, so that hubs that failed together do not
     /// ask together again. The authority may ask for a longer one.
     pub(super) fn next(&mut self, asked: Option<Duration>, chance: f64) -> Duration {
@@ -86,6 +105,10 @@ mod tests {
             assert_eq!(backoff.next(None, 0.0), LAST);
         }
         assert_eq!(backoff.next(None, 1.0), LAST.mul_f64(0.8));
+        let (mut resumed, wait) = Backoff::after(3);
+        assert_eq!((resumed.failures(), wait), (3, 4 * FIRST));
+        assert_eq!(resumed.next(None, 0.0), 8 * FIRST);
+        assert_eq!(Backoff::after(0).1, Duration::ZERO);
         backoff.reset();
         assert_eq!(backoff.next(Some(300 * DAY), 0.0), LONGEST);
         assert_eq!(backoff.next(Some(Duration::ZERO), 0.0), 2 * FIRST);

@@ -1,9 +1,8 @@
 //! Where certificates and accounts of ACME lie: in the existing hub's folders and forms, so that each takes over what
 //! the other left (B-070).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -152,24 +151,32 @@ impl Store {
     }
 
     /// Locks what no other program and no other task may do meanwhile; `None` if one does it. The lock ends with
-    /// the file, or with the program.
+    /// the file, or with the program. A file system without locks gives none, and the order goes on without.
     ///
     /// # Errors
     /// The file cannot be made.
     pub(super) fn lock(&self, what: &str) -> Result<Option<File>, Error> {
-        let folder = self.data.join("locks");
-        let path = folder.join(format!("talaria_{}.lock", safe(what)));
-        let file = files::make_folder(&folder).and_then(|()| {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false).mode(0o600);
-            options.open(&path)
-        });
+        let path = self.lock_path(what);
+        let folder = path.parent().unwrap_or(&self.data);
+        let file = files::make_folder(folder).and_then(|()| files::open_lock(&path));
         let file = file.map_err(|error| unwritable(&path, error))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(
+                    "{} cannot be locked, so a certificate is ordered without a lock; no other hub may use this data folder: {error}",
+                    path.display()
+                );
+                Ok(Some(file))
+            }
         }
+    }
+
+    /// The file of a lock.
+    pub(super) fn lock_path(&self, what: &str) -> PathBuf {
+        let name = format!("talaria_{}.lock", safe(what));
+        self.data.join("locks").join(name)
     }
 
     /// The files of a certificate: its chain, its key and a description.

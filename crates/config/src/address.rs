@@ -258,7 +258,6 @@ mod tests {
     #[test]
     fn malformed_addresses_have_a_place() {
         for bad in [
-            "",
             "/",
             "http://a/b",
             "ftp://a",

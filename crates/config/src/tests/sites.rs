@@ -2,7 +2,7 @@
 
 use super::try_load;
 use crate::settings::{
-    Action, Condition, Loaded, PathPattern, Rewrite, Route, Simple, UpstreamSettings,
+    Action, Condition, Loaded, PathPattern, Rewrite, Route, Simple, Template, UpstreamSettings,
 };
 
 const HUB: &str = "mercure {\n anonymous\n publisher_jwt !a-secret-of-thirty-two-bytes-or-more!\n}";
@@ -206,7 +206,7 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("method /a b c", "nothing more"),
     ("vars a", "needs a name and a value"),
     ("try_files {path} /index.html", "has no folder"),
-    ("root * /srv\ntry_files /x", "needs a target"),
+    ("root * /srv\ntry_files", "needs a target"),
     ("root * /srv\ntry_files {path}*", "is a pattern"),
     (
         "root * /srv\ntry_files {path} =200",
@@ -297,6 +297,21 @@ fn nothing_is_ignored() {
         assert!(error.contains(expected), "{body:?} gave {error}");
         assert!(error.starts_with("Caddyfile:"), "{body:?} gave {error}");
     }
+}
+
+/// Each argument of `try_files` is a target, also one that is written as a matcher is.
+#[test]
+fn try_files_takes_no_matcher() {
+    let routes = routes("root * /srv\ntry_files /x /index.html");
+    let [route, _] = routes.as_slice() else {
+        panic!("{routes:?}");
+    };
+    assert_eq!(route.condition, Condition::Any);
+    let Action::TryFiles(settings) = &route.action else {
+        panic!("{route:?}");
+    };
+    let targets: Vec<_> = settings.targets.iter().map(Template::fixed).collect();
+    assert_eq!(targets, [Some("/x"), Some("/index.html")]);
 }
 
 /// The remedy for a block around the hub keeps the hub.

@@ -13,6 +13,7 @@ const HARMLESS: &[&str] = &[
     "log_append",
     "metrics",
     "ocsp_stapling",
+    "precompressed",
     "preferred_chains",
     "push",
     "renew_interval",

@@ -11,6 +11,7 @@ const HARMLESS: &[&str] = &[
     "frankenphp",
     "log_append",
     "metrics",
+    "precompressed",
     "push",
     "tracing",
     "vulcain",

@@ -68,12 +68,12 @@ function inFront(name, start) {
     const direct = new Client({ port: hub.port });
     const streams = [...(await bothSubscribe(TOPIC)), await direct.subscribe(TOPIC)];
     const delays = streams.map(() => []);
-    for (let number = 0; number < 30; number += 1) {
+    for (let number = 0; number < 40; number += 1) {
       const began = performance.now();
       await publish(TOPIC, `update ${number}`);
       const received = await Promise.all(streams.map((stream) => stream.update(`update ${number}`)));
       // The first ones open connections.
-      if (number >= 5) received.forEach(({ at }, index) => delays[index].push(at - began));
+      if (number >= 10) received.forEach(({ at }, index) => delays[index].push(at - began));
     }
     streams.forEach((stream) => stream.close());
     const shown = delays.map((all) => {
@@ -190,17 +190,16 @@ function inFront(name, start) {
     }
   });
 
-  /** Reads until the stream has ended three times, each time from the last update that it has. */
+  /** Reads three streams or more to their ends, each from the last update of the one before; returns what they had. */
   async function readThrough(protocol, topic, first) {
     const numbers = [];
     let last = first;
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 3 || numbers.length === 0; round += 1) {
       const stream = await subscribe(protocol, topic, { "last-event-id": last });
       assert.equal(stream.headers["mercure-last-event-id"], last);
       assert.equal(await within("the stream to end", stream.ended), "complete");
-      assert.ok(stream.events.length > 0, "updates are published all the time");
       numbers.push(...stream.events.map(({ data }) => data));
-      last = stream.events.at(-1).id;
+      last = stream.events.at(-1)?.id ?? last;
     }
     return numbers;
   }

@@ -151,7 +151,6 @@ const AUTHORITY = "caddy/pki/authorities/local/root.crt";
 /** Of servers that certify themselves: nothing of the machine is changed. */
 const GLOBAL = `{
     admin off
-    persist_config off
     skip_install_trust
     auto_https disable_redirects
     default_bind 127.0.0.1
@@ -193,6 +192,11 @@ export async function startProxy(start, folder, hub, ask) {
   const port = await freePort();
   const { program, root } = start({ folder: inside, port, hub: `127.0.0.1:${hub.port}` });
   const proxy = { program, port, certificates: () => (existsSync(root) ? readFileSync(root) : undefined) };
-  await ask(proxy);
+  try {
+    await ask(proxy);
+  } catch (error) {
+    await program.stop();
+    throw error;
+  }
   return proxy;
 }

@@ -11,22 +11,21 @@ const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const args = [
   "--no-sandbox",
   "--disable-gpu",
-  "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
 ];
 
-/** Starts the browser. */
-export function launch() {
-  return chromium.launch({ executablePath, args });
+/** Starts the browser, without HTTP/3 unless its switches for QUIC say otherwise. */
+export function launch(quic = ["--disable-quic"]) {
+  return chromium.launch({ executablePath, args: [...args, ...quic] });
 }
 
 /** Starts the browser as a user whose home is `home`, with a profile that does not exist yet. */
 export function fresh(profile, home) {
   const env = { PATH: process.env.PATH, HOME: home };
-  return chromium.launchPersistentContext(profile, { executablePath, args, env });
+  return chromium.launchPersistentContext(profile, { executablePath, args: [...args, "--disable-quic"], env });
 }
 
 /** Serves one empty page and the npm packages here, on another origin than the hub's. */

@@ -124,7 +124,7 @@ export class Hub {
   }
 }
 
-function sign({ aud, actions, match }, key) {
+export function sign({ aud, actions, match }, key) {
   const now = Math.floor(Date.now() / 1000);
   const claims = {
     iss: "https://localhost",

@@ -8,7 +8,7 @@ mod redaction;
 mod tree;
 mod written;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use redaction::shown_variable;
 pub use tree::{Adapted, Directive};
@@ -34,7 +34,7 @@ pub fn adapt(sources: &Sources<'_>) -> Result<Adapted, Error> {
         Some(_) if names_secret(name) => Some(format!("{{${name}}}")),
         value => value.cloned(),
     };
-    let document = document(sources, &shown)?;
+    let document = document(sources, &shown, &mut Vec::new())?;
     Ok(Adapted {
         global: directives(document.global.map_or_else(Vec::new, |(_, lines)| lines)),
         lines: directives(document.lines),
@@ -48,7 +48,11 @@ pub fn adapt(sources: &Sources<'_>) -> Result<Adapted, Error> {
 /// As [`adapt`], and the option `admin` or the variable `CADDY_ADMIN` is wrong.
 pub fn admin_settings(sources: &Sources<'_>) -> Result<AdminSettings, Error> {
     let variables = sources.variables;
-    let document = document(sources, &|name| variables.get(name).cloned())?;
+    let document = document(
+        sources,
+        &|name| variables.get(name).cloned(),
+        &mut Vec::new(),
+    )?;
     let mut settings = AdminSettings::default();
     let lines = document.global.map_or_else(Vec::new, |(_, lines)| lines);
     match lines.iter().rfind(|line| line.name.text == "admin") {
@@ -60,8 +64,23 @@ pub fn admin_settings(sources: &Sources<'_>) -> Result<AdminSettings, Error> {
     Ok(settings)
 }
 
-/// The lines of the file, or of the official file as far as the environment fills it.
-fn document(sources: &Sources<'_>, environment: Environment<'_>) -> Result<Document, Error> {
+/// The files that a configuration imports, up to the first one that is wrong.
+#[must_use]
+pub fn imports(sources: &Sources<'_>) -> Vec<PathBuf> {
+    let mut imported = Vec::new();
+    let variables = sources.variables;
+    // Loading the configuration tells what is wrong with it.
+    _ = document(sources, &|name| variables.get(name).cloned(), &mut imported);
+    imported
+}
+
+/// The lines of the file, or of the official file as far as the environment fills it; `imported` gets the files that
+/// are read.
+fn document(
+    sources: &Sources<'_>,
+    environment: Environment<'_>,
+    imported: &mut Vec<PathBuf>,
+) -> Result<Document, Error> {
     let (name, text) = match &sources.file {
         Some(file) => (file.name.as_str(), file.text.clone()),
         None => ("the environment", official(sources)),
@@ -72,7 +91,7 @@ fn document(sources: &Sources<'_>, environment: Environment<'_>) -> Result<Docum
         environment,
         unset: &mut Vec::new(),
         notices: &mut Vec::new(),
-        read: &mut Vec::new(),
+        read: imported,
     };
     let folder = match &sources.file {
         Some(_) => Path::new(name).parent().unwrap_or(Path::new("")),

@@ -53,6 +53,7 @@ impl Draft {
         Ok(Finished {
             hub: HubSettings {
                 name: self.name,
+                addresses: self.addresses,
                 options: self.hub,
                 store: 0,
                 key_sets: self.key_sets,

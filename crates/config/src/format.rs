@@ -248,7 +248,7 @@ mod tests {
             source in "(\\PC|[ \n\t{}\"`#\\\\:<aX]|\r\n|\\\\\n|<<X\n| X\n|\\{\\$A:x  y\\}| \\{\n|\n\\}\n|# a\n){0,120}"
         ) {
             let Ok(form) = format("f", &source) else { return Ok(()) };
-            prop_assert_eq!(format("f", &form).unwrap(), form.clone(), "not idempotent");
+            prop_assert_eq!(&format("f", &form).unwrap(), &form, "not idempotent");
             prop_assert_eq!(shape(&source), shape(&form));
             let tree = |text: &str| parse(&crate::lexer::tests::text(text)).is_ok();
             prop_assert_eq!(tree(&source), tree(&form));

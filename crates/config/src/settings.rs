@@ -188,6 +188,8 @@ pub struct SiteSettings {
 pub struct HubSettings {
     /// Its name, which tells it from other hubs of the program (B-1021).
     pub name: Option<String>,
+    /// By which addresses it is reached: those of the site that asks it.
+    pub addresses: Vec<ListenAddress>,
     /// How it behaves.
     pub options: HubOptions,
     /// The place of its store among those of the program; hubs may share one.

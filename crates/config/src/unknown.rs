@@ -11,6 +11,7 @@ const HARMLESS: &[&str] = &[
     "frankenphp",
     "log_append",
     "metrics",
+    "precompressed",
     "push",
     "tracing",
     "vulcain",
@@ -39,6 +40,8 @@ pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]
     let error = word.error(format!("unknown {kind} {name}"));
     let error = if is_joined { error.hide_line() } else { error };
     if let Some(remedy) = older::successor(&word.text) {
+        // The word stands where the other one belongs.
+        let remedy = remedy.replace(" in MERCURE_EXTRA_DIRECTIVES", "");
         return error.remedy(format!("it is a name of older versions: {remedy}"));
     }
     match suggest(&word.text, supported.iter().chain(later).copied()) {

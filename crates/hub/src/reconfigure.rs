@@ -76,6 +76,12 @@ impl Hub {
         self.with_options(options)
     }
 
+    /// Ends the streams of this hub, those of the [application](Self::subscribe) included, and permits no further
+    /// ones; each client is told to come back. The log and the hubs [beside](Self::beside) this one go on.
+    pub fn retire(&self) {
+        self.shared().permits.retire();
+    }
+
     /// Another hub on the log of this one (B-254): what is published through one reaches the subscribers of both,
     /// and both list the subscriptions of both. Issuers, limits and all other options are its own, but for the
     /// [`base`](HubOptions::base), which is that of this hub. [`Self::drain`] and [`Self::drained`] concern the

@@ -138,18 +138,31 @@ fn unusable_keys() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// A public name needs a certificate, which ACME does not bring yet; the message names the remedies (B-066).
+/// A public name needs nothing else, because its certificate comes by ACME; without a name, or where certificates are
+/// switched off, the message names the remedies (B-061, B-293).
 #[test]
-fn public_names_need_a_certificate() {
-    let message = refusal(None, &[KEYS, &[("SERVER_NAME", "hub.example")]].concat());
+fn https_without_a_certificate_is_refused() {
+    let message = refusal(None, &[KEYS, &[("SERVER_NAME", ":443")]].concat());
     assert!(
-        message.contains("hub.example needs a public certificate")
-            && message.contains("tls internal"),
+        message.contains("port 443 is HTTPS") && message.contains("SERVER_NAME=hub.example.com"),
         "{message}"
     );
+    let off: &[(&str, &str)] = &[
+        ("SERVER_NAME", "hub.example"),
+        ("GLOBAL_OPTIONS", "auto_https off"),
+    ];
+    let message = refusal(None, &[KEYS, off].concat());
+    assert!(message.contains("tls internal"), "{message}");
     let directory = Directory::new();
-    let validate = directory.talaria(&["validate"], &KEYS[1..]);
+    let public: &[(&str, &str)] = &[("SERVER_NAME", "hub.example")];
+    let validate = directory.talaria(&["validate"], &[&KEYS[1..], public].concat());
     assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
+    let directory = Directory::new();
+    for name in ["localhost", "hub.example"] {
+        let variables = [&KEYS[1..], &[("SERVER_NAME", name)]].concat();
+        let validate = directory.talaria(&["validate"], &variables);
+        assert_eq!(validate.status.code(), Some(0), "{}", stderr(&validate));
+    }
 }
 
 /// No mistake near a key shows the key.

@@ -5,7 +5,6 @@
 
 use super::tree::{Adapted, Directive};
 use crate::shown::without_user;
-use crate::text::names_secret;
 
 /// What stands for a secret.
 const HIDDEN: &str = "REDACTED";
@@ -32,19 +31,37 @@ const PUBLIC: &[&str] = &[
     "token_cache_size",
 ];
 
-/// Directives that set a field of a head.
-const FIELDS: &[&str] = &["header", "request_header", "header_up", "header_down"];
+/// Directives and matchers that name a field or a variable, and then its value.
+const FIELDS: &[&str] = &[
+    "header",
+    "header_regexp",
+    "request_header",
+    "header_up",
+    "header_down",
+    "vars",
+    "vars_regexp",
+    "uri",
+];
 
-/// Parts of the names of fields whose values are secrets.
-const SECRET_FIELDS: &[&str] = &["auth", "cookie", "token", "key", "secret", "passw"];
+/// Parts of the names of fields, parameters and variables whose values are secrets.
+const SECRET_FIELDS: &[&str] = &[
+    "auth", "cookie", "token", "key", "secret", "passw", "jwt", "session",
+];
+
+/// What the directive around a block says of its lines.
+#[derive(Clone, Copy, Default)]
+struct Within {
+    is_secret: bool,
+    names_fields: bool,
+}
 
 impl Adapted {
     /// The same with `REDACTED` for what may be a secret.
     #[must_use]
     pub fn redacted(&self) -> Self {
         Self {
-            global: all(&self.global, false),
-            lines: all(&self.lines, false),
+            global: all(&self.global, Within::default()),
+            lines: all(&self.lines, Within::default()),
         }
     }
 
@@ -53,7 +70,8 @@ impl Adapted {
     pub fn is_redacted(&self) -> bool {
         fn any(lines: &[Directive]) -> bool {
             lines.iter().any(|line| {
-                line.args.iter().any(|arg| arg == HIDDEN) || line.block.as_deref().is_some_and(any)
+                let mut words = std::iter::once(&line.name).chain(&line.args);
+                words.any(|word| word.contains(HIDDEN)) || line.block.as_deref().is_some_and(any)
             })
         }
         any(&self.global) || any(&self.lines)
@@ -69,59 +87,178 @@ pub fn shown_variable(name: &str, value: &str) -> String {
     if contains(name, SECRET) || contains(name, &["pwd", "cookie"]) {
         return HIDDEN.to_owned();
     }
-    let lines = value.split('\n').map(|line| {
-        let first = line.split_whitespace().next().unwrap_or_default();
-        // A line of directives.
-        match value.contains('\n') || value.contains(' ') {
-            true if sounds_secret(first)
-                || names_field_of_secret(line)
-                || line.contains("zerossl ") =>
-            {
-                format!("{first} {HIDDEN}")
-            }
-            _ => shown(line),
-        }
-    });
-    lines.collect::<Vec<_>>().join("\\n")
-}
-
-/// Whether a line sets a field whose value is a secret.
-fn names_field_of_secret(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    words.any(|word| FIELDS.contains(&word)) && words.any(|word| contains(word, SECRET_FIELDS))
-}
-
-fn all(lines: &[Directive], is_secret: bool) -> Vec<Directive> {
-    lines.iter().map(|line| one(line, is_secret)).collect()
-}
-
-fn one(line: &Directive, is_secret: bool) -> Directive {
-    let is_secret = is_secret || sounds_secret(&line.name);
-    let is_field = FIELDS.contains(&line.name.as_str());
-    let names_secret_field = is_field && line.args.iter().any(|arg| contains(arg, SECRET_FIELDS));
-    let args = line.args.iter().enumerate().map(|(at, arg)| {
-        let is_value = !names_secret_field || at > 0 && !contains(arg, SECRET_FIELDS);
-        // `zerossl <key>` is one of several ways to name an authority.
-        let follows_zerossl = line
-            .args
-            .iter()
-            .take(at)
-            .any(|earlier| earlier == "zerossl");
-        let hides = is_secret || names_secret_field && is_value || follows_zerossl;
-        match hides && !is_placeholder(arg) {
-            true => HIDDEN.to_owned(),
-            false => shown(arg),
-        }
-    });
-    Directive {
-        // A key that lost its directive may be the first word of its line.
-        name: match is_secret && !sounds_secret(&line.name) && !is_word(&line.name) {
-            true => HIDDEN.to_owned(),
-            false => shown(&line.name),
-        },
-        args: args.collect(),
-        block: line.block.as_deref().map(|lines| all(lines, is_secret)),
+    if value.contains("-----BEGIN") && value.contains("PRIVATE KEY") {
+        return HIDDEN.to_owned();
     }
+    if !value.contains(['\n', ' ']) {
+        return shown(value);
+    }
+    shown_lines(value).join("\\n")
+}
+
+/// Lines that may be directives, which a variable can hold.
+fn shown_lines(text: &str) -> Vec<String> {
+    let text = text.replace("\\\n", " ");
+    let mut blocks: Vec<Within> = Vec::new();
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let closes = words.first() == Some(&"}");
+        if closes {
+            blocks.pop();
+        }
+        let opens = words.pop_if(|last| *last == "{").is_some();
+        let within = blocks.last().copied().unwrap_or_default();
+        let (judged, inner) = judged(&words, within);
+        let hides = judged.iter().any(|word| word.contains(HIDDEN));
+        lines.push(match words.iter().eq(&judged) {
+            true => line.to_owned(),
+            false => {
+                let mut judged = judged;
+                judged.dedup_by(|word, before| word == HIDDEN && before == HIDDEN);
+                judged.extend(opens.then(|| "{".to_owned()));
+                judged.join(" ")
+            }
+        });
+        let goes_on = line.contains("<<") || line.matches(['"', '`']).count() % 2 == 1;
+        if goes_on && hides {
+            // A text of several lines, whose end is not looked for.
+            lines.push(HIDDEN.to_owned());
+            break;
+        }
+        if opens {
+            blocks.push(inner);
+        }
+    }
+    lines
+}
+
+fn all(lines: &[Directive], within: Within) -> Vec<Directive> {
+    lines.iter().map(|line| one(line, within)).collect()
+}
+
+fn one(line: &Directive, within: Within) -> Directive {
+    let mut words = vec![line.name.as_str()];
+    words.extend(line.args.iter().map(String::as_str));
+    let (judged, inner) = judged(&words, within);
+    let mut judged = judged.into_iter();
+    Directive {
+        name: judged.next().unwrap_or_default(),
+        args: judged.collect(),
+        block: line.block.as_deref().map(|lines| all(lines, inner)),
+    }
+}
+
+/// The words of a line without secrets, and what it says of its block.
+fn judged(words: &[&str], within: Within) -> (Vec<String>, Within) {
+    // `@name` and `not` stand before a matcher.
+    let leads = |word: &&&str| word.starts_with('@') || **word == "not";
+    let lead = words.iter().take_while(leads).count();
+    let (lead, line) = words.split_at_checked(lead).unwrap_or((words, &[]));
+    let Some((name, args)) = line.split_first().filter(|_| !within.is_secret) else {
+        return match within.is_secret {
+            true => (hidden_line(words), within),
+            false => (words.iter().map(|word| shown(word)).collect(), within),
+        };
+    };
+    let mut judged: Vec<String> = lead.iter().map(|word| shown(word)).collect();
+    if !lead.is_empty() && !is_word(name) {
+        judged.extend(expression(line));
+        return (judged, Within::default());
+    }
+    let inner = Within {
+        is_secret: sounds_secret(name) || within.names_fields && contains(name, SECRET_FIELDS),
+        names_fields: FIELDS.contains(name),
+    };
+    judged.push(shown(name));
+    judged.extend(match *name {
+        _ if inner.is_secret => args.iter().map(|arg| hidden(arg)).collect(),
+        "expression" => expression(args),
+        _ if inner.names_fields => fields(args),
+        _ => {
+            // The key of an authority follows its name, whichever directive names it.
+            let key = args.iter().position(|arg| *arg == "zerossl");
+            let is_key = |at: usize| key.is_some_and(|key| at > key);
+            let args = args.iter().enumerate();
+            args.map(|(at, arg)| match is_key(at) {
+                true => hidden(arg),
+                false => shown(arg),
+            })
+            .collect()
+        }
+    });
+    (judged, inner)
+}
+
+/// A line of a block that is secret. A key that lost its directive may be the first word of its line.
+fn hidden_line(words: &[&str]) -> Vec<String> {
+    let Some((name, args)) = words.split_first() else {
+        return Vec::new();
+    };
+    let name = match is_word(name) || sounds_secret(name) || *name == "}" {
+        true => shown(name),
+        false => hidden(name),
+    };
+    let args = args.iter().map(|arg| hidden(arg));
+    std::iter::once(name).chain(args).collect()
+}
+
+fn hidden(word: &str) -> String {
+    match is_placeholder(word) {
+        true => word.to_owned(),
+        false => HIDDEN.to_owned(),
+    }
+}
+
+/// The words after a directive of [`FIELDS`]: what follows the name of a secret field is hidden.
+fn fields(args: &[&str]) -> Vec<String> {
+    let names = |arg: &&str| !arg.starts_with('@') && contains(arg, SECRET_FIELDS);
+    let named = args.iter().position(names).unwrap_or(args.len());
+    let words = args.iter().enumerate();
+    words
+        .map(|(at, arg)| match at > named {
+            true => hidden(arg),
+            false => shown(arg),
+        })
+        .collect()
+}
+
+/// An expression; if it names a secret field, without its texts.
+fn expression(words: &[&str]) -> Vec<String> {
+    let is_secret = words.iter().any(|word| contains(word, SECRET_FIELDS));
+    let operates = |word: &str| {
+        word == "in" || word.contains(['{', '(']) || !word.contains(|c: char| c.is_alphanumeric())
+    };
+    let judged = words.iter().map(|&word| match is_secret {
+        false => shown(word),
+        true => match without_texts(word) {
+            // A word without quotes may be part of a text, or a text whose quotes were taken off.
+            Some(rest) if rest != word || operates(word) => rest,
+            _ => hidden(word),
+        },
+    });
+    judged.collect()
+}
+
+/// The same with `REDACTED` for each text in quotes; `None` if one does not end.
+fn without_texts(word: &str) -> Option<String> {
+    let mut rest = String::new();
+    let mut chars = word.chars();
+    while let Some(c) = chars.next() {
+        rest.push(c);
+        if matches!(c, '"' | '\'' | '`') {
+            loop {
+                match chars.next()? {
+                    '\\' if c != '`' => _ = chars.next(),
+                    end if end == c => break,
+                    _ => {}
+                }
+            }
+            rest.push_str(HIDDEN);
+            rest.push(c);
+        }
+    }
+    Some(rest)
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -155,96 +292,26 @@ fn shown(text: &str) -> String {
         true => without_user(text).into_owned(),
         false => text.to_owned(),
     };
-    let Some((before, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
-        return text;
-    };
-    let parameters = query.split('&').map(|parameter| {
-        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-        match names_secret(name) {
-            true => format!("{name}={HIDDEN}"),
-            false => parameter.to_owned(),
+    match text.split_once('?') {
+        Some((before, query)) => format!("{before}?{}", parameters(query)),
+        None if text.contains("://") => text,
+        None => parameters(&text),
+    }
+}
+
+/// `name=value&…` without the values that are secrets.
+fn parameters(text: &str) -> String {
+    let parameters = text.split('&').map(|parameter| {
+        match parameter
+            .split_once('=')
+            .filter(|(name, _)| contains(name, SECRET_FIELDS))
+        {
+            Some((name, value)) => format!("{name}={}", hidden(value)),
+            None => parameter.to_owned(),
         }
     });
-    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+    parameters.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(words: &str, block: Option<Vec<Directive>>) -> Directive {
-        let mut words = words.split(' ').map(str::to_owned);
-        Directive {
-            name: words.next().unwrap(),
-            args: words.collect(),
-            block,
-        }
-    }
-
-    #[test]
-    fn variables_are_shown_without_secrets() {
-        for (name, value, expected) in [
-            ("PATH", "/bin:/usr/bin", "/bin:/usr/bin"),
-            ("MERCURE_PUBLISHER_JWT_KEY", "S3CR3T", "REDACTED"),
-            ("PGPASSWORD", "S3CR3T", "REDACTED"),
-            (
-                "MERCURE_EXTRA_DIRECTIVES",
-                "anonymous\npublisher_jwt S3CR3T HS256",
-                "anonymous\\npublisher_jwt REDACTED",
-            ),
-            ("A", "header_up Authorization S3CR3T", "header_up REDACTED"),
-            ("A", "cert_issuer zerossl S3CR3T", "cert_issuer REDACTED"),
-            (
-                "DATABASE_URL",
-                "pgsql://user:S3CR3T@host/db",
-                "pgsql://…@host/db",
-            ),
-            ("EMPTY_KEY", "", ""),
-        ] {
-            assert_eq!(shown_variable(name, value), expected, "{name}");
-        }
-    }
-
-    /// What may be a secret is hidden wherever it stands; all else is shown.
-    #[test]
-    fn secrets_are_hidden() {
-        let lines = vec![
-            line("publisher_jwt S3CR3T HS256", None),
-            line("jwt {env.KEY} {env.ALG}", None),
-            line(
-                "acme_eab",
-                Some(vec![
-                    line("key_id S3CR3T", None),
-                    line("mac_key S3CR3T", None),
-                ]),
-            ),
-            line("basic_auth", Some(vec![line("User9 $2a$S3CR3T", None)])),
-            line("header_up Authorization S3CR3T", None),
-            line("request_header @a X-Api-Key S3CR3T", None),
-            line(
-                "transport_url redis://user:S3CR3T@host?password=S3CR3T&size=5",
-                None,
-            ),
-            line("header Content-Type text/plain", None),
-            line("heartbeat 5s", None),
-        ];
-        let adapted = Adapted {
-            global: Vec::new(),
-            lines,
-        };
-        assert!(!adapted.is_redacted());
-        let redacted = adapted.redacted();
-        assert!(redacted.is_redacted());
-        let text = redacted.to_text().unwrap();
-        assert!(!text.contains("S3CR3T"), "{text}");
-        for kept in [
-            "jwt {env.KEY} {env.ALG}",
-            "header_up Authorization REDACTED",
-            "host?password=REDACTED&size=5",
-            "header Content-Type text/plain",
-            "heartbeat 5s",
-        ] {
-            assert!(text.contains(kept), "{kept}: {text}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! A site on its own: its interfaces, its certificate, and what it may get wrong.
 
+use std::net::IpAddr;
+
 use crate::certificates::{self, Issuance, SiteTls};
 use crate::error::Error;
 use crate::folders;
@@ -58,7 +60,7 @@ fn of_hosts(addresses: &[ListenAddress]) -> Vec<Notice> {
     notices
 }
 
-/// Refuses an address that two sites have: a request there belongs to neither.
+/// Refuses an address that two sites have on one interface: a request there belongs to neither.
 ///
 /// # Errors
 ///
@@ -69,7 +71,11 @@ pub(super) fn check_addresses(sites: &[SiteSettings]) -> Result<(), Error> {
         let mut others = others.flat_map(|other| &other.addresses);
         let is_shared = |address: &&ListenAddress| {
             address.port != 0
-                && others.any(|other| other.port == address.port && other.host == address.host)
+                && others.any(|other| {
+                    other.port == address.port
+                        && other.host == address.host
+                        && overlap(&other.bind, &address.bind)
+                })
         };
         if let Some(address) = site.addresses.iter().find(is_shared) {
             let host = address.host.as_deref().unwrap_or_default();
@@ -77,8 +83,17 @@ pub(super) fn check_addresses(sites: &[SiteSettings]) -> Result<(), Error> {
                 "two sites have the address {host}:{}",
                 address.port
             ))
-            .remedy("merge the two sites, or give one of them another host or port"));
+            .remedy(
+                "merge the two sites, or give one of them another host, port or interface (`bind`)",
+            ));
         }
     }
     Ok(())
+}
+
+/// Whether two addresses share an interface; one of all interfaces leaves none for another one on its port.
+fn overlap(one: &[IpAddr], other: &[IpAddr]) -> bool {
+    let is_everywhere =
+        |bind: &[IpAddr]| bind.is_empty() || bind.iter().any(IpAddr::is_unspecified);
+    is_everywhere(one) || is_everywhere(other) || one.iter().any(|ip| other.contains(ip))
 }

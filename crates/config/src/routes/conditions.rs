@@ -143,13 +143,21 @@ impl Reader<'_> {
     /// `path`, `method` and `query` (their values are merged).
     fn all(self, lines: &[Line]) -> Result<Condition, Error> {
         let mut conditions: Vec<Condition> = Vec::new();
+        let mut errors = Vec::new();
         for line in lines {
-            let next = self.one(line)?;
+            let next = match self.one(line) {
+                Ok(next) => next,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
             let merged = conditions.iter_mut().any(|known| merge(known, &next));
             if !merged {
                 conditions.push(next);
             }
         }
+        Error::all(errors)?;
         Ok(match conditions.len() {
             1 => conditions.remove(0),
             _ => Condition::All(conditions),

@@ -29,14 +29,17 @@ pub(super) fn fields(
         changes.push(field(name, values, texts)?);
     }
     let mut is_deferred = false;
-    for option in line.block.iter().flatten() {
+    let mut apply = |option: &Line| -> Result<(), Error> {
         option.without_block()?;
         if option.name.is("defer") && option.args.is_empty() {
             is_deferred = true;
-            continue;
+        } else {
+            changes.push(field(&option.name, &option.args, texts)?);
         }
-        changes.push(field(&option.name, &option.args, texts)?);
-    }
+        Ok(())
+    };
+    let options = line.block.iter().flatten();
+    Error::all(options.filter_map(|option| apply(option).err()).collect())?;
     if changes.is_empty() {
         return Err(line.missing("a field"));
     }
@@ -57,28 +60,7 @@ pub(super) fn fields(
 }
 
 fn field(name: &Word, values: &[Word], texts: Texts<'_>) -> Result<FieldChange, Error> {
-    let (sign, bare) = match name.text.split_at_checked(1) {
-        Some((sign @ ("+" | "-" | "?" | ">"), rest)) => (sign, rest),
-        _ => ("", name.text.as_str()),
-    };
-    // Older files write a colon after the name.
-    let bare = bare.strip_suffix(':').unwrap_or(bare);
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
-    if bare.is_empty() || !bare.bytes().all(is_token) {
-        let problem = format!("{} is not the name of a field", show(&name.text));
-        return Err(name
-            .error(problem)
-            .remedy("write for example X-Frame-Options"));
-    }
-    if FRAMING
-        .iter()
-        .any(|framing| bare.eq_ignore_ascii_case(framing))
-    {
-        let problem = format!("{} decides where a message ends", show(bare));
-        return Err(name
-            .error(problem)
-            .remedy("remove it; it is set by what answers"));
-    }
+    let (sign, bare) = parts(name)?;
     let change = match (sign, values) {
         ("-", []) => Change::Remove,
         ("-", [value, ..]) => {
@@ -107,4 +89,34 @@ fn field(name: &Word, values: &[Word], texts: Texts<'_>) -> Result<FieldChange, 
         name: bare.to_ascii_lowercase(),
         change,
     })
+}
+
+/// The sign before the name of a field, and the name.
+///
+/// # Errors
+/// No field can have the name, or none that may be set.
+pub(super) fn parts(name: &Word) -> Result<(&str, &str), Error> {
+    let (sign, bare) = match name.text.split_at_checked(1) {
+        Some((sign @ ("+" | "-" | "?" | ">"), rest)) => (sign, rest),
+        _ => ("", name.text.as_str()),
+    };
+    // Older files write a colon after the name.
+    let bare = bare.strip_suffix(':').unwrap_or(bare);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+    if bare.is_empty() || !bare.bytes().all(is_token) {
+        let problem = format!("{} is not the name of a field", show(&name.text));
+        return Err(name
+            .error(problem)
+            .remedy("write for example X-Frame-Options"));
+    }
+    if FRAMING
+        .iter()
+        .any(|framing| bare.eq_ignore_ascii_case(framing))
+    {
+        let problem = format!("{} decides where a message ends", show(bare));
+        return Err(name
+            .error(problem)
+            .remedy("remove it; it is set by what answers"));
+    }
+    Ok((sign, bare))
 }

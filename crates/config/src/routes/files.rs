@@ -56,7 +56,7 @@ pub(super) fn files(
         index: vec!["index.html".to_owned(), "index.txt".to_owned()],
         hidden: Vec::new(),
     };
-    for option in line.block.iter().flatten() {
+    let mut apply = |option: &Line| -> Result<(), Error> {
         let words = || {
             let words = option.without_block()?.some("at least one name")?;
             Ok::<_, Error>(words.iter().map(|word| word.text.clone()))
@@ -66,6 +66,8 @@ pub(super) fn files(
                 [folder] => settings.root = texts.fixed(folder, "a folder")?.into(),
                 _ => return Err(option.missing("one folder")),
             },
+            // It does so anyway.
+            "pass_thru" => option.without_block()?.at_most(0, "")?,
             "index" => settings.index = words()?.collect(),
             "hide" => {
                 let is_wrong = |word: &&Word| {
@@ -87,15 +89,17 @@ pub(super) fn files(
                     &[
                         "browse",
                         "disable_canonical_uris",
-                        "pass_thru",
                         "precompressed",
                         "status",
                     ],
-                    &["hide", "index", "root"],
+                    &["hide", "index", "pass_thru", "root"],
                 ));
             }
         }
-    }
+        Ok(())
+    };
+    let options = line.block.iter().flatten();
+    Error::all(options.filter_map(|option| apply(option).err()).collect())?;
     if settings.root.as_os_str().is_empty() {
         return Err(without_folder(line));
     }

@@ -37,7 +37,7 @@ pub(super) fn log(
 ) -> Result<(), Error> {
     let mut is_elsewhere = false;
     let mut has_form = false;
-    for option in line.block.iter().flatten() {
+    let mut apply = |option: &Line| -> Result<(), Error> {
         match (option.name.text.as_str(), option.args.as_slice()) {
             ("output", [to]) if to.text == "discard" => is_elsewhere = true,
             ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {
@@ -71,7 +71,10 @@ pub(super) fn log(
                 ));
             }
         }
-    }
+        Ok(())
+    };
+    let options = line.block.iter().flatten();
+    Error::all(options.filter_map(|option| apply(option).err()).collect())?;
     if has_form {
         notices.push(Notice::info(format!(
             "{}: requests are logged in the form and at the level of the hub's log, in a file as JSON, without tokens, whatever `log` says",

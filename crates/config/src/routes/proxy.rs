@@ -1,6 +1,6 @@
 //! The directive `reverse_proxy`.
 
-use super::fields::fields;
+use super::fields::{fields, parts};
 use super::texts::Texts;
 use crate::error::Error;
 use crate::lexer::Word;
@@ -22,16 +22,16 @@ const UPSTREAM: [&str; 2] = [
 ///
 /// # Errors
 /// There is no upstream, one is malformed, or an option is unknown.
-pub(super) fn proxy(
-    line: &Line,
-    args: &[Word],
+pub(super) fn proxy<'l>(
+    line: &'l Line,
+    args: &'l [Word],
     texts: Texts<'_>,
     notices: &mut Vec<Notice>,
 ) -> Result<Action, Error> {
     let mut upstreams: Vec<&Word> = args.iter().collect();
     let (mut is_in_turn, mut up, mut down) = (false, Vec::new(), Vec::new());
     let mut naming_upstream = Vec::new();
-    for option in line.block.iter().flatten() {
+    let mut apply = |option: &'l Line| -> Result<(), Error> {
         match (option.name.text.as_str(), option.args.as_slice()) {
             ("to", words) => {
                 option.without_block()?;
@@ -39,7 +39,7 @@ pub(super) fn proxy(
             }
             ("lb_policy", _) => is_in_turn = policy(option)?,
             ("header_up", [field, value]) if UPSTREAM.contains(&value.text.as_str()) => {
-                naming_upstream.push(field.text.to_ascii_lowercase());
+                naming_upstream.push(parts(field)?.1.to_ascii_lowercase());
             }
             ("header_up", words) => up.extend(fields(option, words, texts)?),
             ("header_down", words) => down.extend(fields(option, words, texts)?),
@@ -62,7 +62,10 @@ pub(super) fn proxy(
                 ));
             }
         }
-    }
+        Ok(())
+    };
+    let options = line.block.iter().flatten();
+    Error::all(options.filter_map(|option| apply(option).err()).collect())?;
     if upstreams.is_empty() {
         return Err(line.missing("an upstream, for example app:8080"));
     }

@@ -111,6 +111,17 @@ fn sites_are_told_apart() {
     let twice = format!(":80 {{\n{hub}\n}}\n:80 {{\n respond 200\n}}");
     let error = try_load(Some(&twice), &[]).unwrap_err();
     assert!(error.contains("two sites have the address"), "{error}");
+    for (binds, is_shared) in [
+        (["127.0.0.1", "127.0.0.2"], false),
+        (["127.0.0.1", "::1 127.0.0.1"], true),
+        (["127.0.0.1", "0.0.0.0"], true),
+    ] {
+        let [one, other] = binds;
+        let apart =
+            format!(":80 {{\n bind {one}\n{hub}\n}}\n:80 {{\n bind {other}\n respond 200\n}}");
+        let loaded = try_load(Some(&apart), &[]);
+        assert_eq!(loaded.is_err(), is_shared, "{binds:?}");
+    }
     let beside = format!(":81 {{\n respond 200\n}}\n:80 {{\n{hub}\n}}");
     let settings = try_load(Some(&beside), &[]).unwrap().settings;
     assert_eq!((settings.sites.len(), settings.hubs.len()), (2, 1));

@@ -158,3 +158,34 @@ fn what_has_no_effect_is_told() {
         assert!(told.iter().any(|text| text.contains(expected)), "{told:?}");
     }
 }
+
+/// All that is wrong in a block is told at once.
+#[test]
+fn a_block_tells_all_its_errors() {
+    for (body, expected) in [
+        (
+            "reverse_proxy a {\n lb_policy cookie\n health_uri /a\n to b:x\n}",
+            ["`cookie`", "`health_uri`"],
+        ),
+        (
+            "@x {\n paht /a\n protocol ftp\n}\nrespond @x 404",
+            ["`paht`", "`ftp`"],
+        ),
+        ("header {\n a:b c\n X-A\n}", ["`a:b`", "`X-A`"]),
+        (
+            "root /srv\nfile_server {\n browse\n status 200\n}",
+            ["`browse`", "`status`"],
+        ),
+        (
+            "log {\n output net a\n core x\n}",
+            ["this output", "`core`"],
+        ),
+    ] {
+        let file = format!(":80 {{\n{body}\n{HUB}\n}}");
+        let error = try_load(Some(&file), &[]).unwrap_err();
+        for expected in expected {
+            assert!(error.contains(expected), "{body:?} gave {error}");
+        }
+        assert!(!error.contains("no matcher is called"), "{error}");
+    }
+}

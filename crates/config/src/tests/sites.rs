@@ -275,6 +275,10 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("mercure", "`mercure` occurs twice"),
     ("route {\n mercure {\n }\n}", "occurs twice"),
     ("header Content-Length 3", "decides where"),
+    (
+        "reverse_proxy a {\n header_up Connection {upstream_hostport}\n}",
+        "decides where",
+    ),
     ("header X {upstream_hostport}", "not supported yet"),
     ("redir /a https://{labels.1}", "not supported yet"),
     ("respond {http.unknown}", "not supported yet"),

@@ -321,7 +321,7 @@ async fn off() {
         assert!(tokio::net::TcpStream::connect(&on).await.is_err());
         let lines = hub.log_to_the_end().await;
         assert!(
-            !lines.iter().any(|line| line.contains("admin")),
+            !lines.iter().any(|line| line.contains("admin endpoints")),
             "{lines:?}"
         );
     }

@@ -96,3 +96,64 @@ async fn hubs_of_one_name_share_their_updates() {
         assert_eq!(two.data().await, "for both", "{name:?}");
     }
 }
+
+/// What a file configures is put in force, and must be accepted.
+async fn load(hub: &Running, sites: &[String]) {
+    let admin = hub.admin().header("content-type", "text/caddyfile");
+    let answer = admin.send("POST", "/load", sites.concat()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+/// Hubs in memory keep their own updates and subscribers, wherever their sites stand in the file; a hub that is gone
+/// ends its streams, and one that comes begins without those of others.
+#[tokio::test]
+async fn hubs_stay_apart_over_reloads() {
+    let of = |name: &str| site(name, &format!("name {name}\ntransport memory"));
+    let hub = start(&[of("one"), of("two")]);
+    let mut one = client(&hub, "one").subscribe_with(&[("match", "a")]).await;
+    let mut two = client(&hub, "two").subscribe_with(&[("match", "a")]).await;
+    for sites in [
+        [of("zero"), of("one"), of("two")].as_slice(),
+        &[of("two"), of("one")],
+        &[of("one"), of("two")],
+    ] {
+        load(&hub, sites).await;
+        for (name, stream) in [("two", &mut two), ("one", &mut one)] {
+            let publisher = publisher(&hub, name);
+            publisher.published(&[("topic", "a"), ("data", name)]).await;
+            assert_eq!(stream.data().await, name);
+        }
+    }
+    load(&hub, &[of("one"), of("three")]).await;
+    two.end().await;
+    let mut three = client(&hub, "three")
+        .subscribe_with(&[("match", "a")])
+        .await;
+    publisher(&hub, "one")
+        .published(&[("topic", "a"), ("data", "still")])
+        .await;
+    publisher(&hub, "three")
+        .published(&[("topic", "a"), ("data", "first")])
+        .await;
+    assert_eq!(one.data().await, "still");
+    assert_eq!(three.data().await, "first");
+}
+
+/// Of hubs that share a store, one that is gone ends its streams, and the others go on, in whatever order.
+#[tokio::test]
+async fn a_hub_leaves_those_that_it_shares_with() {
+    let of = |name: &str| site(name, "name shared\ntransport memory");
+    let hub = start(&[of("one"), of("two"), of("three")]);
+    let mut streams = Vec::new();
+    for name in ["one", "two", "three"] {
+        streams.push(client(&hub, name).subscribe_with(&[("match", "a")]).await);
+    }
+    load(&hub, &[of("three"), of("two")]).await;
+    let [mut one, mut two, mut three] = <[_; 3]>::try_from(streams).ok().expect("three streams");
+    one.end().await;
+    publisher(&hub, "three")
+        .published(&[("topic", "a"), ("data", "after")])
+        .await;
+    assert_eq!(two.data().await, "after");
+    assert_eq!(three.data().await, "after");
+}

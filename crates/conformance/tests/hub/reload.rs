@@ -59,6 +59,27 @@ async fn by_verb() {
     assert_eq!(stream.data().await, "after");
 }
 
+/// The program's own verbs are answered although every request has to name an origin.
+#[tokio::test]
+async fn by_verb_with_enforce_origin() {
+    let port = talaria_conformance::free_port();
+    let option = format!("admin localhost:{port} {{\nenforce_origin\n}}");
+    let text = |answer: &str| version(answer).replacen('{', &format!("{{\n{option}"), 1);
+    let mut hub = Running::start(&text("one"), &[]);
+    assert_eq!(hub.admin().get("/metrics").await.status, 403);
+    write(&hub, &text("two"));
+    for verb in [
+        vec!["reload"],
+        vec!["healthcheck", "--admin", &format!("localhost:{port}")],
+    ] {
+        let (code, said) = hub.verb(&verb);
+        assert_eq!(code, Some(0), "{verb:?}: {said}");
+    }
+    serves(&hub, "two").await;
+    assert_eq!(hub.verb(&["stop"]).0, Some(0));
+    assert_eq!(hub.exit().await.code(), Some(0));
+}
+
 /// A wrong file is refused with every error, and the old configuration stays.
 #[tokio::test]
 async fn a_wrong_file_changes_nothing() {
@@ -118,6 +139,15 @@ async fn by_watch() {
     write(&hub, &text[..text.len() / 2]);
     hub.logs(0, "the changed configuration is wrong");
     serves(&hub, "two").await;
+    // A wrong file that is imported from a folder that was not watched is put right.
+    let late = hub.home.path().join("sub/late");
+    std::fs::create_dir(late.parent().unwrap()).unwrap();
+    std::fs::write(&late, "respondd /version late").unwrap();
+    let from = hub.log.len();
+    write(&hub, &text.replace("import part", "import sub/late"));
+    hub.logs(from, "the changed configuration is wrong");
+    std::fs::write(&late, "respond /version late").unwrap();
+    serves(&hub, "late").await;
     write(&hub, &version("three"));
     serves(&hub, "three").await;
 }
@@ -141,8 +171,12 @@ async fn resume() {
     drop(hub);
     let hub = Running::start_in(home.clone(), &["--resume"]);
     serves(&hub, "two").await;
+    // The file that a signal put in force is newer than what was kept.
+    hub.signal(Signal::USR1);
+    hub.logs(0, "because of SIGUSR1");
+    serves(&hub, "three").await;
     drop(hub);
-    let hub = Running::start_in(home, &[]);
+    let hub = Running::start_in(home, &["--resume"]);
     serves(&hub, "three").await;
 
     let text = version("one").replacen('{', "{\npersist_config off", 1);

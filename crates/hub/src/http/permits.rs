@@ -22,6 +22,8 @@ const FEWEST: usize = 64;
 pub(crate) struct Permits(Mutex<State>);
 
 struct State {
+    /// Whether no stream is permitted any more.
+    is_retired: bool,
     options: Arc<HubOptions>,
     verifier: Verifier,
     known: HashMap<Ground, Known>,
@@ -56,6 +58,7 @@ impl Permits {
     /// No permits yet, to be judged by these options and this verifier.
     pub(crate) fn new(options: Arc<HubOptions>, verifier: Verifier) -> Self {
         Self(Mutex::new(State {
+            is_retired: false,
             options,
             verifier,
             known: HashMap::new(),
@@ -117,6 +120,14 @@ impl Permits {
         }
     }
 
+    /// Ends all streams: their hub is not served any more.
+    pub(crate) fn retire(&self) {
+        let concerned = self.state().revoke_all();
+        for permit in concerned {
+            permit.ring();
+        }
+    }
+
     /// The number of permits that are known, in use or not.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -137,7 +148,7 @@ impl State {
             return permit;
         }
         let verdict = judge(&self.options, &self.verifier, &ground, &ground.place());
-        let Some((longest, place)) = verdict else {
+        let Some((longest, place)) = verdict.filter(|_| !self.is_retired) else {
             return Arc::new(Permit::revoked());
         };
         let permit = Arc::new(Permit::new(longest));
@@ -180,6 +191,16 @@ impl State {
         });
         self.trim();
         concerned
+    }
+
+    /// Permits nothing any more. Returns all permits.
+    fn revoke_all(&mut self) -> Vec<Arc<Permit>> {
+        self.is_retired = true;
+        let known = std::mem::take(&mut self.known);
+        let open = known.into_values();
+        let revoked: Vec<Arc<Permit>> = open.filter_map(|known| known.permit.upgrade()).collect();
+        revoked.iter().for_each(|permit| permit.revoke());
+        revoked
     }
 
     /// Gives memory back after a peak.

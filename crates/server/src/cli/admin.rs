@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERER};
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder};
 use talaria_config::Error;
@@ -191,12 +192,18 @@ fn unreachable(address: &AdminAddress) -> Error {
     Error::new(format!("the admin listener at {address} does not answer"))
 }
 
-/// A client of an admin listener.
+/// A client of an admin listener. It says where it asks, which `enforce_origin` wants to know; not in `Origin`, because
+/// the name of a listener on all interfaces may be no origin that is allowed.
 ///
 /// # Errors
 /// The system refuses one.
 pub(super) fn client(address: &AdminAddress) -> Result<Client, Error> {
+    let mut headers = HeaderMap::new();
+    if let Ok(asked) = HeaderValue::try_from(url(address, "/")) {
+        headers.insert(REFERER, asked);
+    }
     let builder = Client::builder()
+        .default_headers(headers)
         .tls_certs_only([])
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

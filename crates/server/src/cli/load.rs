@@ -238,6 +238,17 @@ impl Reader for Args {
         }
     }
 
+    fn imports(&self) -> Vec<PathBuf> {
+        let (Ok(file), Ok(variables)) = (self.file(), self.environment()) else {
+            return Vec::new();
+        };
+        adapt::imports(&Sources {
+            file,
+            variables: &variables,
+            address: None,
+        })
+    }
+
     fn read(&self, file: File) -> Result<Configuration, Error> {
         self.read(Some(file))
     }

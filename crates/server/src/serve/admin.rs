@@ -58,15 +58,15 @@ impl Admin {
         admin
     }
 
-    /// Listens where other settings say; sockets whose settings have not changed stay. Requests under way are
-    /// answered.
+    /// Listens where other settings say; sockets whose settings have not changed stay, and what could not be bound is
+    /// tried again. Requests under way are answered.
     pub(crate) async fn follow(&mut self, settings: &AdminSettings) {
         while self.tasks.try_join_next().is_some() {}
         let changed = self.settings.address != settings.address
             || self.settings.origins != settings.origins
             || self.settings.enforce_origin != settings.enforce_origin;
         self.settings = settings.clone();
-        if changed {
+        if changed || self.closed.is_empty() {
             let end = std::mem::replace(&mut self.end, CancellationToken::new());
             end.cancel();
             // The new address may share the port.
@@ -115,4 +115,31 @@ fn not_bound(error: std::io::Error) -> Error {
         .remedy(
             "the hub serves without `talaria reload`, `talaria stop` and health endpoints; give it another address by `admin` or CADDY_ADMIN, or write `admin off`",
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use talaria_config::settings::AdminAddress;
+
+    use super::*;
+
+    /// A port that was taken at the start is free at the next reload.
+    #[tokio::test]
+    async fn what_was_not_bound_is_tried_again() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let settings = AdminSettings {
+            address: AdminAddress::parse(&address.to_string()).ok(),
+            ..AdminSettings::default()
+        };
+        let mut admin = Admin::start(&settings, Control::new(None).0);
+        admin.follow(&settings).await;
+        assert!(admin.closed.is_empty());
+        drop(taken);
+        admin.follow(&settings).await;
+        tokio::net::TcpStream::connect(address).await.unwrap();
+        // What is bound stays.
+        admin.follow(&settings).await;
+        assert_eq!((admin.closed.len(), admin.tasks.len()), (1, 1));
+    }
 }

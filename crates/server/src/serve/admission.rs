@@ -89,6 +89,11 @@ impl Admission {
         }))
     }
 
+    /// Trusts these proxies from now on: their new connections do not count for their address.
+    pub(crate) fn trust(&self, proxies: Proxies) {
+        self.0.ledgers.trust(proxies);
+    }
+
     /// Lets a connection in, if there is room for it. If not, asks an idle one to leave.
     ///
     /// # Errors

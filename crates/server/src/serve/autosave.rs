@@ -51,6 +51,21 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     moved
 }
 
+/// Removes what was kept, if there is something.
+///
+/// # Errors
+/// The file system refuses it.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new(path.display().to_string())
+                .caused_by(error)
+                .remedy("remove it, or leave --resume out"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The configuration that was kept; `None` if there is none.
 ///
 /// # Errors
@@ -102,6 +117,9 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        remove(&path).unwrap();
+        assert!(read(&path).unwrap().is_none());
+        remove(&path).unwrap();
         fs::write(&path, "{").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("--resume"));
     }

@@ -1,5 +1,7 @@
 //! What the admin listener, signals and the watch over files ask of the running program.
 
+mod reader;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +12,9 @@ use talaria_hub::Hub;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::reader::{Configuration, Reader, Source};
 
 use crate::serve::lock::lock;
 use crate::serve::pidfile::Pidfile;
@@ -40,52 +45,6 @@ pub(crate) enum Command {
 
 /// The way to the running program.
 pub(crate) type Commands = mpsc::Sender<Command>;
-
-/// Reads configurations as the verb that runs the program does. Reading blocks.
-pub(crate) trait Reader: Send + Sync {
-    /// Reads the file again that the program was started with.
-    ///
-    /// # Errors
-    /// It is wrong, cannot be read, or there is none.
-    fn again(&self) -> Result<Configuration, Error>;
-
-    /// Reads the text of a file, with the variables of the start.
-    ///
-    /// # Errors
-    /// It is wrong.
-    fn read(&self, file: File) -> Result<Configuration, Error>;
-
-    /// The directives of a text, whether or not they mean something.
-    ///
-    /// # Errors
-    /// It cannot be read as lines and blocks.
-    fn adapt(&self, file: File) -> Result<Adapted, Error>;
-}
-
-/// A configuration that was read.
-pub(crate) struct Configuration {
-    /// The settings.
-    pub loaded: Loaded,
-    /// What they were read from.
-    pub source: Source,
-}
-
-/// What a configuration was read from.
-pub(crate) struct Source {
-    /// Its directives; `None` if they cannot be shown without secrets.
-    pub adapted: Option<Adapted>,
-    /// A hash of the environment variables, which keys may come from.
-    pub variables: u64,
-    /// The files that it imports.
-    pub imported: Vec<PathBuf>,
-}
-
-impl Source {
-    /// Whether both are known to configure the same.
-    fn equals(&self, other: &Self) -> bool {
-        self.adapted.is_some() && self.adapted == other.adapted && self.variables == other.variables
-    }
-}
 
 /// How the program was started.
 pub(crate) struct Origin {
@@ -141,7 +100,9 @@ struct Shared {
     source: Mutex<Option<Arc<Source>>>,
     hubs: Mutex<Arc<[ServedHub]>>,
     /// One reload at a time.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
+    /// The reload that has the turn; it ends when the program stops.
+    reloads: TaskTracker,
     stopping: CancellationToken,
     started: f64,
     last: Mutex<LastReload>,
@@ -168,7 +129,8 @@ impl Control {
             pidfile: pidfile.map(Pidfile::new),
             source: Mutex::new(source),
             hubs: Mutex::new(Arc::from([])),
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
+            reloads: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started,
             last: Mutex::new(LastReload {
@@ -254,32 +216,33 @@ impl Control {
     }
 
     /// Puts the text of a file in force, unless it is what is in force already and nothing `forces` it. The
-    /// text is kept for `run --resume`.
+    /// text is kept for `run --resume`. What was begun is done, even if the caller does not wait for it.
     ///
     /// # Errors
     /// The configuration is wrong, or the program cannot serve it; then the old one stays.
     pub(crate) async fn load(&self, file: File, forces: bool) -> Result<Reloaded, Error> {
-        let kept = file.clone();
+        let kept = Some(file.clone());
         let reader = self.reader()?;
-        let reloaded = self.reload(move || reader.read(file), forces).await;
-        let (reloaded, persists) = reloaded?;
-        if let Some(path) = self.0.autosave.clone().filter(|_| persists) {
-            let saved = tokio::task::spawn_blocking(move || autosave::write(&path, &kept)).await;
-            if let Err(error) = saved.map_err(Error::from_cause).flatten() {
-                tracing::warn!(%error, "the configuration was not kept for `run --resume`");
-            }
-        }
-        Ok(reloaded)
+        self.reload(move || reader.read(file), forces, kept).await
     }
 
-    /// Reads the file again that the program was started with.
+    /// Reads the file again that the program was started with. What was kept for `run --resume` is removed then,
+    /// because the file is newer.
     ///
     /// # Errors
     /// As [`Self::load`], and there is no such file.
     pub(crate) async fn load_again(&self, forces: bool) -> Result<Reloaded, Error> {
         let reader = self.reader()?;
-        let reloaded = self.reload(move || reader.again(), forces).await?;
-        Ok(reloaded.0)
+        self.reload(move || reader.again(), forces, None).await
+    }
+
+    /// The files that the file of the start imports now, even if one of them is wrong.
+    pub(crate) async fn imports(&self) -> Vec<PathBuf> {
+        let Some(reader) = self.0.reader.clone() else {
+            return Vec::new();
+        };
+        let read = tokio::task::spawn_blocking(move || reader.imports()).await;
+        read.unwrap_or_default()
     }
 
     /// The directives of a text.
@@ -299,37 +262,70 @@ impl Control {
         })
     }
 
-    /// Also returns whether the configuration may be kept.
+    /// Takes the turn, and has a task of the program do the rest: a client that hangs up must not leave a
+    /// configuration in force of which nothing is known.
     async fn reload(
         &self,
         read: impl FnOnce() -> Result<Configuration, Error> + Send + 'static,
         forces: bool,
-    ) -> Result<(Reloaded, bool), Error> {
-        let turn = timeout(RELOAD, self.0.turn.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        kept: Option<File>,
+    ) -> Result<Reloaded, Error> {
+        let turn = timeout(RELOAD, Arc::clone(&self.0.turn).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
             return Err(Error::new("another reload is under way").remedy("try again later"));
         };
-        let reloaded = self.reload_in_turn(read, forces).await;
+        let (tell, told) = oneshot::channel();
+        let control = self.clone();
+        self.0.reloads.spawn(async move {
+            let reloaded = control.reload_in_turn(read, forces, kept).await;
+            control.record(reloaded.is_ok());
+            drop(turn);
+            // The caller may be gone.
+            _ = tell.send(reloaded);
+        });
+        match timeout(RELOAD, told).await {
+            Ok(Ok(reloaded)) => reloaded,
+            Ok(Err(_)) => Err(Error::new("the reload broke off")
+                .remedy("restart the hub with the configuration that it shall serve")),
+            Err(_) => Err(Error::new("the reload is still under way after a minute")
+                .remedy("the log of the hub says how it ends")),
+        }
+    }
+
+    fn record(&self, succeeded: bool) {
         let mut last = lock(&self.0.last);
-        last.succeeded = reloaded.is_ok();
-        if last.succeeded {
+        last.succeeded = succeeded;
+        if succeeded {
             last.at = clock::unix_now();
         }
-        reloaded
     }
 
     async fn reload_in_turn(
         &self,
         read: impl FnOnce() -> Result<Configuration, Error> + Send + 'static,
         forces: bool,
-    ) -> Result<(Reloaded, bool), Error> {
+        kept: Option<File>,
+    ) -> Result<Reloaded, Error> {
         let read = tokio::task::spawn_blocking(read).await;
         let Configuration { loaded, source } = read.map_err(Error::from_cause)??;
         let persists = loaded.settings.program.admin.persists;
         let current = self.source();
-        if !forces && current.is_some_and(|current| current.equals(&source)) {
-            return Ok((Reloaded::Unchanged, persists));
+        let is_unchanged = !forces && current.is_some_and(|current| current.equals(&source));
+        if !is_unchanged {
+            self.put_in_force(loaded).await?;
+            *lock(&self.0.source) = Some(Arc::new(source));
+        } else if kept.is_none() {
+            return Ok(Reloaded::Unchanged);
         }
+        self.keep(kept.filter(|_| persists)).await;
+        Ok(match is_unchanged {
+            true => Reloaded::Unchanged,
+            false => Reloaded::InForce,
+        })
+    }
+
+    /// Has the program serve a configuration, which takes as long as it takes.
+    async fn put_in_force(&self, loaded: Loaded) -> Result<(), Error> {
         let (done, outcome) = oneshot::channel();
         let command = Command::Reload {
             loaded: Box::new(loaded),
@@ -339,15 +335,29 @@ impl Control {
             self.0.commands.send(command).await.ok()?;
             outcome.await.ok()
         };
-        match timeout(RELOAD, answered).await {
-            Ok(Some(outcome)) => outcome?,
-            Ok(None) => return Err(Error::new("the program is stopping")),
-            Err(_) => {
-                return Err(Error::new("the reload is still under way after a minute")
-                    .remedy("the log of the hub says how it ends"));
-            }
+        let answered = tokio::select! {
+            biased;
+            outcome = answered => outcome,
+            () = self.0.stopping.cancelled() => None,
+        };
+        answered.ok_or_else(|| Error::new("the program is stopping"))?
+    }
+
+    /// Keeps a text for `run --resume`; without one, what was kept is removed, so that no older configuration comes
+    /// back.
+    async fn keep(&self, kept: Option<File>) {
+        let Some(path) = self.0.autosave.clone() else {
+            return;
+        };
+        let saved = tokio::task::spawn_blocking(move || match kept {
+            Some(file) => autosave::write(&path, &file),
+            None => autosave::remove(&path),
+        });
+        if let Err(error) = saved.await.map_err(Error::from_cause).flatten() {
+            tracing::warn!(%error, "what `run --resume` starts with is not the configuration in force");
         }
-        *lock(&self.0.source) = Some(Arc::new(source));
-        Ok((Reloaded::InForce, persists))
     }
 }
+
+#[cfg(test)]
+mod tests;

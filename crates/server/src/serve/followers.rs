@@ -33,12 +33,18 @@ impl Followers {
     /// # Errors
     /// Two issuers cannot be told apart, which was checked before.
     pub(crate) fn lend(&self, hubs: &mut [HubSettings]) -> Result<(), Error> {
+        // Hubs that ask the same issuer at the same place share one set from the beginning.
+        let mut all: Vec<KeySetSource> = self.0.iter().map(|one| one.source.clone()).collect();
         for hub in hubs {
             let mut lent = Vec::new();
             for source in &mut hub.key_sets {
-                if let Some(known) = self.known(source) {
-                    let new = std::mem::replace(&mut source.set, Arc::clone(&known.set));
-                    lent.push((new, Arc::clone(&known.set)));
+                match all.iter().find(|known| is_same(known, source)) {
+                    Some(known) => {
+                        let known = Arc::clone(&known.set);
+                        let new = std::mem::replace(&mut source.set, Arc::clone(&known));
+                        lent.push((new, known));
+                    }
+                    None => all.push(source.clone()),
                 }
             }
             let replaced = |key: &Option<IssuerKey>| match key {
@@ -62,24 +68,14 @@ impl Followers {
         Ok(())
     }
 
-    /// The set that is followed and comes from the same place.
-    fn known(&self, source: &KeySetSource) -> Option<&KeySetSource> {
-        let is_same = |known: &&KeySetSource| {
-            known.issuer == source.issuer
-                && known.location == source.location
-                && known.set.algorithms() == source.set.algorithms()
-        };
-        self.0.iter().map(|follower| &follower.source).find(is_same)
-    }
-
     /// Begins to follow the sets of these hubs that are not followed yet. Nothing ends until [`Self::keep`].
     ///
     /// # Errors
     /// The client for HTTPS cannot be set up.
     pub(crate) fn begin(&self, hubs: &[HubSettings]) -> Result<Followers, Error> {
-        let mut begun = Vec::new();
+        let mut begun: Vec<Follower> = Vec::new();
         for source in hubs.iter().flat_map(|hub| &hub.key_sets) {
-            let mut followed = self.0.iter();
+            let mut followed = self.0.iter().chain(&begun);
             if followed.any(|one| Arc::ptr_eq(&one.source.set, &source.set)) {
                 continue;
             }
@@ -118,4 +114,11 @@ impl Followers {
             used.any(|used| Arc::ptr_eq(&used.set, &one.source.set))
         });
     }
+}
+
+/// Whether both are the keys that one issuer publishes at one place.
+fn is_same(one: &KeySetSource, other: &KeySetSource) -> bool {
+    one.issuer == other.issuer
+        && one.location == other.location
+        && one.set.algorithms() == other.set.algorithms()
 }

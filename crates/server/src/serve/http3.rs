@@ -49,11 +49,40 @@ const UNVALIDATED: usize = 64;
 /// What the kernel may hold for the socket, which all connections share.
 const SOCKET_BYTES: usize = 2 * 1024 * 1024;
 
-/// A bound socket for HTTP/3.
+/// A bound socket for HTTP/3. Clones share it; it closes with the last one and its connections.
+#[derive(Clone)]
 pub(crate) struct Listening {
     endpoint: Endpoint,
+    /// What connections begin with. Its key makes the tokens by which clients show their addresses, so that it stays.
+    config: ServerConfig,
     /// What the answers of the HTTPS listener say about it.
     pub alt_svc: HeaderValue,
+}
+
+impl Listening {
+    /// Accepts connections, again if it had paused, with what the context says now.
+    pub(crate) fn resume(&mut self, context: &Context) {
+        let Some(acceptor) = context.acceptor.as_ref() else {
+            return;
+        };
+        match configure(acceptor.config(), context.max_streams) {
+            Ok(config) => {
+                self.config.crypto = config.crypto;
+                self.config.transport = config.transport;
+            }
+            Err(error) => tracing::warn!(
+                error = in_one_line(&error),
+                "HTTP/3 goes on with its settings from before"
+            ),
+        }
+        self.endpoint.set_server_config(Some(self.config.clone()));
+    }
+
+    /// Accepts no connection any more. The socket stays for those that are open, and until it
+    /// [resumes](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.endpoint.set_server_config(None);
+    }
 }
 
 /// Listens for HTTP/3 on the port of an HTTPS listener; `None` if the context does not ask for it, or the port is taken.
@@ -65,10 +94,16 @@ pub(crate) fn listen(context: &Context, address: SocketAddr) -> Option<Listening
     }
     let port = address.port();
     let alt_svc = HeaderValue::try_from(format!("h3=\":{port}\"; ma={REMEMBERED}")).ok()?;
-    let endpoint = configure(acceptor.config(), context.max_streams)
-        .and_then(|config| endpoint(config, address).map_err(Error::from_cause));
-    match endpoint {
-        Ok(endpoint) => Some(Listening { endpoint, alt_svc }),
+    let listening = configure(acceptor.config(), context.max_streams).and_then(|config| {
+        let endpoint = endpoint(config.clone(), address).map_err(Error::from_cause)?;
+        Ok(Listening {
+            endpoint,
+            config,
+            alt_svc,
+        })
+    });
+    match listening {
+        Ok(listening) => Some(listening),
         Err(error) => {
             tracing::warn!(
                 port,
@@ -130,22 +165,26 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Accepts connections until the listener closes; then waits for those that are open to end, at most until the program
-/// stops.
+/// Accepts connections until `closing`, which ends those that are open once they are idle; waits for them to end, at most
+/// until the program stops.
 pub(crate) async fn accept(
     listening: Listening,
     context: Arc<ArcSwap<Context>>,
     closing: CancellationToken,
 ) -> JoinSet<()> {
-    let endpoint = listening.endpoint;
     let mut closed = pin!(closing.cancelled());
     let unvalidated = Arc::new(Semaphore::new(UNVALIDATED));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            incoming = endpoint.accept() => match incoming {
+            // A connection that comes when HTTP/3 is on again is for the task that accepts then.
+            biased;
+            () = closed.as_mut() => break,
+            Some(_) = connections.join_next() => {}
+            incoming = listening.endpoint.accept() => match incoming {
                 Some(incoming) => {
-                    let context = Context::clone(&context.load());
+                    let mut context = Context::clone(&context.load());
+                    context.closing = closing.clone();
                     if let Some(newcomer) = admit(incoming, &context, &unvalidated) {
                         connections.spawn(serve(context, newcomer));
                     }
@@ -155,11 +194,12 @@ pub(crate) async fn accept(
                     return connections;
                 }
             },
-            Some(_) = connections.join_next() => {}
-            () = closed.as_mut() => break,
         }
     }
-    endpoint.set_server_config(None);
+    // Only with the HTTPS listener, because HTTP/3 alone may be on again.
+    if context.load().closing.is_cancelled() {
+        listening.pause();
+    }
     let stopping = context.load().shutdown.stopping.clone();
     let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {

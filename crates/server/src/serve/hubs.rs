@@ -1,5 +1,6 @@
 //! The hubs of the program, and the stores that they have or share (B-254, B-1021).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,25 @@ use crate::serve::storage::{self, Storage};
 
 /// A store that is open.
 pub(crate) struct Store {
+    /// The name of its hubs.
+    name: Option<String>,
     /// How it is configured.
     settings: TransportSettings,
     storage: Storage,
 }
 
+/// A store of a configuration: the name of its hubs, and how it is configured.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    name: Option<String>,
+    settings: TransportSettings,
+}
+
 /// A hub that is served.
 struct Face {
     name: Option<String>,
+    /// Its hosts and ports, by which it is known among hubs that share a store.
+    addresses: BTreeSet<(Option<String>, u16)>,
     /// The place of its store.
     store: usize,
 }
@@ -53,20 +65,39 @@ enum Next {
     Options(Box<HubOptions>),
 }
 
+/// Whether one hub goes on as another.
+type Kin<'a> = &'a dyn Fn(&Face, &Face) -> bool;
+
 /// What is not served any more.
 pub(crate) struct Gone {
     hubs: Vec<Hub>,
     stores: Vec<Store>,
 }
 
+/// The stores of a configuration, in its order.
+pub(crate) fn wanted(hubs: &[HubSettings], stores: &[TransportSettings]) -> Vec<Wanted> {
+    let each = stores.iter().enumerate().map(|(place, settings)| {
+        let own = hubs.iter().find(|hub| hub.store == place);
+        Wanted {
+            name: own.and_then(|hub| hub.name.clone()),
+            settings: settings.clone(),
+        }
+    });
+    each.collect()
+}
+
 /// Opens stores. Blocks.
 ///
 /// # Errors
 /// As [`storage::open`], for the first that cannot be opened.
-pub(crate) fn open(stores: Vec<TransportSettings>) -> Result<Vec<Store>, Error> {
-    let one = |settings| {
+pub(crate) fn open(stores: Vec<Wanted>) -> Result<Vec<Store>, Error> {
+    let one = |Wanted { name, settings }| {
         let storage = storage::open(&settings)?;
-        Ok(Store { settings, storage })
+        Ok(Store {
+            name,
+            settings,
+            storage,
+        })
     };
     stores.into_iter().map(one).collect()
 }
@@ -96,16 +127,13 @@ impl Hubs {
     ///
     /// # Errors
     /// One is open with other options.
-    pub(crate) fn missing(
-        &self,
-        stores: &[TransportSettings],
-    ) -> Result<Vec<TransportSettings>, Error> {
+    pub(crate) fn missing(&self, stores: &[Wanted]) -> Result<Vec<Wanted>, Error> {
         let mut missing = Vec::new();
-        for store in stores {
-            if self.place_of(store).is_some() {
+        for (store, place) in stores.iter().zip(self.places_of(stores)) {
+            if place.is_some() {
                 continue;
             }
-            let directory = store.directory();
+            let directory = store.settings.directory();
             let mut open = self.stores.iter();
             if directory.is_some() && open.any(|open| open.settings.directory() == directory) {
                 let shown = directory.unwrap_or_default();
@@ -120,9 +148,22 @@ impl Hubs {
         Ok(missing)
     }
 
-    fn place_of(&self, store: &TransportSettings) -> Option<usize> {
-        let mut open = self.stores.iter();
-        open.position(|open| open.settings.is_same(store))
+    /// Where each of these stores is among those that are open. A history is known by its directory, and a store in
+    /// memory by the name of its hubs: another hub must not get its updates and its subscribers.
+    fn places_of(&self, stores: &[Wanted]) -> Vec<Option<usize>> {
+        let mut free: Vec<usize> = (0..self.stores.len()).collect();
+        let places = stores.iter().map(|wanted| {
+            let is_it = |place: &usize| {
+                self.stores.get(*place).is_some_and(|open| {
+                    let is_history = open.settings.directory().is_some();
+                    open.settings.is_same(&wanted.settings)
+                        && (is_history || open.name == wanted.name)
+                })
+            };
+            let at = free.iter().position(is_it)?;
+            Some(free.remove(at))
+        });
+        places.collect()
     }
 
     /// Prepares the hubs of another configuration; `opened` are the stores that were [missing](Self::missing).
@@ -132,13 +173,13 @@ impl Hubs {
     pub(crate) fn prepare(
         &self,
         settings: Vec<HubSettings>,
-        stores: &[TransportSettings],
+        stores: &[Wanted],
         opened: Vec<Store>,
     ) -> Result<Prepared, Error> {
         let mut opened = opened.into_iter();
         let mut origins = Vec::new();
-        for store in stores {
-            origins.push(match self.place_of(store) {
+        for place in self.places_of(stores) {
+            origins.push(match place {
                 Some(place) => Origin::Kept(place),
                 None => {
                     let store = opened.next();
@@ -151,6 +192,7 @@ impl Hubs {
         for hub in settings {
             let HubSettings {
                 name,
+                addresses,
                 mut options,
                 store,
                 ..
@@ -174,7 +216,15 @@ impl Hubs {
                 Some(Origin::Kept(_)) => Next::Options(Box::new(options)),
                 None => return Err(Error::new("a hub has no store")),
             };
-            hubs.push((Face { name, store }, next));
+            let face = Face {
+                name,
+                addresses: addresses
+                    .into_iter()
+                    .map(|one| (one.host, one.port))
+                    .collect(),
+                store,
+            };
+            hubs.push((face, next));
         }
         Ok(Prepared {
             hubs,
@@ -183,35 +233,49 @@ impl Hubs {
     }
 
     /// Serves what was prepared. A hub whose store stays keeps its streams, except those that its new options do not
-    /// permit. Returns what is left over.
+    /// permit; those of a hub that is gone end. Returns what is left over.
     pub(crate) fn install(&mut self, prepared: Prepared) -> Gone {
-        let mut unused: Vec<Option<usize>> = (0..self.faces.len()).map(Some).collect();
-        let mut hubs = Vec::new();
-        let mut faces = Vec::new();
-        for (face, next) in prepared.hubs {
-            let kept = match prepared.stores.get(face.store) {
-                Some(Origin::Kept(place)) => Some(*place),
-                _ => None,
-            };
-            let hub = match next {
-                Next::Built(hub) => Some(hub),
-                Next::Options(options) => self.change(*options, &face, kept, &mut unused),
+        let kept = |store: usize| match prepared.stores.get(store) {
+            Some(Origin::Kept(place)) => Some(*place),
+            _ => None,
+        };
+        let next: Vec<&Face> = prepared.hubs.iter().map(|(face, _)| face).collect();
+        let successors = self.successors(&next, kept);
+        let mut hubs: Vec<Hub> = Vec::new();
+        let mut faces: Vec<Face> = Vec::new();
+        for ((face, next), known) in prepared.hubs.into_iter().zip(&successors) {
+            let hub = match (next, known.and_then(|place| self.hubs.get(place))) {
+                (Next::Built(hub), _) => Some(hub),
+                (Next::Options(options), Some(known)) => Some(known.reconfigure(*options)),
+                (Next::Options(options), None) => {
+                    let mut beside = faces.iter().zip(&hubs);
+                    let beside = beside.find(|(other, _)| other.store == face.store);
+                    let first = beside.map(|(_, hub)| hub).or_else(|| {
+                        let store = kept(face.store)?;
+                        let place = self.faces.iter().position(|face| face.store == store)?;
+                        self.hubs.get(place)
+                    });
+                    first.map(|first| first.beside(*options))
+                }
             };
             hubs.extend(hub);
             faces.push(face);
         }
-        let mut open: Vec<Option<Store>> = std::mem::take(&mut self.stores)
-            .into_iter()
-            .map(Some)
-            .collect();
         let is_left = |place: usize| {
             let mut stores = prepared.stores.iter();
             !stores.any(|origin| matches!(origin, Origin::Kept(kept) if *kept == place))
         };
-        let gone = self.faces.iter().zip(self.hubs.iter());
-        let gone: Vec<Hub> = gone
-            .filter(|(face, _)| is_left(face.store))
-            .map(|(_, hub)| hub.clone())
+        let mut gone = Vec::new();
+        for (place, (face, hub)) in self.faces.iter().zip(self.hubs.iter()).enumerate() {
+            if is_left(face.store) {
+                gone.push(hub.clone());
+            } else if !successors.contains(&Some(place)) {
+                hub.retire();
+            }
+        }
+        let mut open: Vec<Option<Store>> = std::mem::take(&mut self.stores)
+            .into_iter()
+            .map(Some)
             .collect();
         self.stores = prepared
             .stores
@@ -229,38 +293,37 @@ impl Hubs {
         }
     }
 
-    /// The hub of a store that stays, with other options: that of the same name, else one that no other hub has taken
-    /// over, else a new one beside the others. `unused` holds the places of those that are left.
-    fn change(
+    /// Which hub of now each of the next ones goes on: on the store that it keeps, the one with the same addresses, else
+    /// one with an address of these. A hub that has its store alone before and after may have moved altogether.
+    fn successors(
         &self,
-        options: HubOptions,
-        face: &Face,
-        store: Option<usize>,
-        unused: &mut [Option<usize>],
-    ) -> Option<Hub> {
-        let is_of_store = |place: usize| {
-            let face = self.faces.get(place);
-            face.is_some_and(|face| Some(face.store) == store)
+        next: &[&Face],
+        kept: impl Fn(usize) -> Option<usize>,
+    ) -> Vec<Option<usize>> {
+        let mut free: Vec<usize> = (0..self.faces.len()).collect();
+        let mut found: Vec<Option<usize>> = vec![None; next.len()];
+        let same = |one: &Face, other: &Face| one.addresses == other.addresses;
+        let near = |one: &Face, other: &Face| !one.addresses.is_disjoint(&other.addresses);
+        let alone = |one: &Face, other: &Face| {
+            let now = self.faces.iter().filter(|face| face.store == one.store);
+            let then = next.iter().filter(|face| face.store == other.store);
+            now.count() == 1 && then.count() == 1
         };
-        let named = |place: usize| {
-            let known = self.faces.get(place);
-            known.is_some_and(|known| known.name == face.name)
-        };
-        let free = |slot: &&mut Option<usize>| slot.is_some_and(is_of_store);
-        let is_same =
-            |slot: &Option<usize>| slot.is_some_and(|place| is_of_store(place) && named(place));
-        let same = unused.iter().position(is_same);
-        let taken = match same {
-            Some(at) => unused.get_mut(at)?.take(),
-            None => unused.iter_mut().find(free).and_then(Option::take),
-        };
-        match taken {
-            Some(place) => Some(self.hubs.get(place)?.reconfigure(options)),
-            None => {
-                let first = (0..self.faces.len()).find(|place| is_of_store(*place))?;
-                Some(self.hubs.get(first)?.beside(options))
+        let kinds: [Kin<'_>; 3] = [&same, &near, &alone];
+        for is_kin in kinds {
+            for (face, found) in next.iter().zip(&mut found) {
+                let Some(store) = kept(face.store).filter(|_| found.is_none()) else {
+                    continue;
+                };
+                let fits = |place: &usize| {
+                    let known = self.faces.get(*place);
+                    known.is_some_and(|known| known.store == store && is_kin(known, face))
+                };
+                let at = free.iter().position(fits);
+                *found = at.map(|at| free.remove(at));
             }
         }
+        found
     }
 
     /// Closes the stores, once nothing else holds them.

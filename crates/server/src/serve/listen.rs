@@ -1,37 +1,34 @@
 //! Listeners: what is accepted on them, how they are exchanged, and the end of all connections.
 
+mod accepting;
+mod beside;
 mod bind;
 mod plan;
 
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use talaria_config::Error;
 use talaria_hub::Hub;
-use talaria_hub::limits::Exhausted;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use self::accepting::accept;
+use self::beside::Beside;
 use self::bind::{bind_on, not_bound};
 use self::plan::Key;
-use crate::serve::connection::{self, Context};
-use crate::serve::http3;
+use crate::serve::connection::Context;
 use crate::serve::privileged_port;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::sites::Sites;
 
 pub(crate) use self::plan::Plan;
-
-/// How long to wait when no connection can be accepted, for example without free descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that is listening already, and what it shall serve.
 struct Bound {
@@ -53,14 +50,7 @@ struct Listener {
     /// Ends the listener and, once they are idle, its connections.
     closing: CancellationToken,
     /// HTTP/3 beside it.
-    http3: Option<Http3>,
-}
-
-/// A listener for HTTP/3 at work.
-struct Http3 {
-    /// What answers say about it.
-    alt_svc: HeaderValue,
-    closing: CancellationToken,
+    http3: Beside,
 }
 
 /// Listeners at work; owns their tasks.
@@ -88,6 +78,18 @@ impl Serving {
     /// An address cannot be bound.
     pub(crate) fn prepare(&self, plan: Plan) -> Result<Prepared, Error> {
         let mut bound = BTreeMap::new();
+        let planned: Vec<Key> = plan
+            .own
+            .keys()
+            .chain(plan.redirecting.keys())
+            .copied()
+            .collect();
+        if let Some((_, port)) = planned.iter().find(|key| self.overlaps(**key)) {
+            return Err(Error::new(format!(
+                "the interfaces of port {port}, which is in use here, would change"
+            ))
+            .remedy("restart the hub to change `bind` or `default_bind` of this port"));
+        }
         for (key, sites) in plan.own {
             let (interface, port) = key;
             let socket = match self.listeners.contains_key(&key) {
@@ -115,6 +117,15 @@ impl Serving {
             }
         }
         Ok(Prepared(bound))
+    }
+
+    /// Whether a socket would share its port with another one that is open.
+    fn overlaps(&self, (interface, port): Key) -> bool {
+        let mut open = self.listeners.keys();
+        let is_known = self.listeners.contains_key(&(interface, port));
+        !is_known
+            && port != 0
+            && open.any(|(other, open)| *open == port && (other.is_none() || interface.is_none()))
     }
 
     /// Serves what was prepared, and nothing else; `hubs` are those that the sites ask. A listener that stays never closes, and its connections ask the new
@@ -152,7 +163,7 @@ impl Serving {
                         sites: shared,
                         context: Arc::new(ArcSwap::from_pointee(first)),
                         closing,
-                        http3: None,
+                        http3: Beside::default(),
                     };
                     (listener, Some(socket))
                 }
@@ -163,7 +174,9 @@ impl Serving {
             let shared = Arc::clone(&listener.sites);
             let mut context = context(shared, tls, listener.closing.clone());
             context.restrict_protocols();
-            self.follow_http3(&mut listener, &mut context);
+            let tasks = &mut self.accepting;
+            let (address, shared) = (listener.address, &listener.context);
+            listener.http3.follow(address, shared, &mut context, tasks);
             listener.context.store(Arc::new(context));
             if let Some(socket) = socket {
                 let (context, closing) = (Arc::clone(&listener.context), listener.closing.clone());
@@ -171,30 +184,6 @@ impl Serving {
             }
             self.listeners.insert(key, listener);
         }
-    }
-
-    /// Begins or ends HTTP/3 beside a listener, as its new context asks for, and has its answers say so.
-    fn follow_http3(&mut self, listener: &mut Listener, context: &mut Context) {
-        if context.acceptor.is_none() || !context.protocols.h3 {
-            if let Some(http3) = listener.http3.take() {
-                http3.closing.cancel();
-            }
-            return;
-        }
-        if listener.http3.is_none()
-            && let Some(listening) = http3::listen(context, listener.address)
-        {
-            let http3 = Http3 {
-                alt_svc: listening.alt_svc.clone(),
-                closing: listener.closing.child_token(),
-            };
-            let (context, closing) = (Arc::clone(&listener.context), http3.closing.clone());
-            self.accepting
-                .spawn(http3::accept(listening, context, closing));
-            listener.http3 = Some(http3);
-        }
-        let http3 = listener.http3.as_ref();
-        context.alt_svc = http3.map(|http3| http3.alt_svc.clone());
     }
 
     /// Where the hub can be reached, in the order of the ports.
@@ -255,108 +244,12 @@ impl Connections {
     }
 }
 
-/// Accepts connections until the listener closes; then waits for those that are open to end, at most until the program
-/// stops.
-async fn accept(
-    listener: TcpListener,
-    context: Arc<ArcSwap<Context>>,
-    closing: CancellationToken,
-) -> JoinSet<()> {
-    let mut connections = accept_until(listener, &context, closing).await;
-    let stopping = context.load().shutdown.stopping.clone();
-    let ended = async { while connections.join_next().await.is_some() {} };
-    tokio::select! {
-        () = ended => {}
-        () = stopping.cancelled() => {}
-    }
-    connections
-}
-
-async fn accept_until(
-    listener: TcpListener,
-    context: &ArcSwap<Context>,
-    closing: CancellationToken,
-) -> JoinSet<()> {
-    let mut closed = pin!(closing.cancelled());
-    let mut connections = JoinSet::new();
-    let mut refusals = Refusals::default();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let context = Context::clone(&context.load());
-                    configure(&stream, context.dispatch_timeout);
-                    match context.admission.enter(peer) {
-                        Ok(place) => {
-                            let served = connection::serve(context, stream, peer, place);
-                            connections.spawn(served);
-                        }
-                        Err(exhausted) => {
-                            refusals.count(peer, exhausted);
-                            // Without room for a guest, the connection is closed unanswered.
-                            if let Some(guest) = context.admission.guest() {
-                                let served = connection::serve_guest(context, stream, peer, guest);
-                                connections.spawn(served);
-                            }
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = closed.as_mut() => return connections,
-        }
-    }
-}
-
-/// Counts connections for which there was no room. They are logged once in a while, because they may be many.
-#[derive(Default)]
-struct Refusals {
-    count: u64,
-    logged: Option<Instant>,
-}
-
-impl Refusals {
-    fn count(&mut self, peer: SocketAddr, exhausted: Exhausted) {
-        const PAUSE: Duration = Duration::from_secs(10);
-        self.count += 1;
-        let now = Instant::now();
-        if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
-            tracing::warn!(
-                count = self.count,
-                %peer,
-                "connections were refused: {exhausted}; see max_connections and max_connections_per_address"
-            );
-            (self.count, self.logged) = (0, Some(now));
-        }
-    }
-}
-
-/// Sets the options by which the kernel bounds a stalled or vanished reader (ADR 0010).
-fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
-    const UNSENT_BYTES: u32 = 16 * 1024;
-    const GONE: Duration = Duration::from_secs(30);
-    let socket = socket2::SockRef::from(stream);
-    let configured = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES))
-        // This timeout also ends a reader that stays connected without reading, so it must not be shorter than
-        // the operator allows.
-        .and_then(|()| {
-            socket.set_tcp_user_timeout(dispatch_timeout.map(|timeout| timeout.max(GONE)))
-        });
-    if let Err(error) = configured {
-        // The peer may be gone already; reading will tell.
-        tracing::debug!(%error, "a socket could not be configured");
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use tokio::sync::oneshot;
+    use tokio::time::Instant;
 
     use super::*;
 

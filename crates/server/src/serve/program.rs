@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use talaria_config::Error;
 use talaria_config::key_set::KeySetSource;
 use talaria_config::settings::{
-    Certified, HubSettings, ProgramSettings, Routes, Settings, SiteSettings,
+    Certified, ConnectionSettings, HubSettings, ProgramSettings, Routes, Settings, SiteSettings,
 };
 use talaria_hub::Hub;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -40,6 +40,8 @@ pub(crate) struct Program {
     admission: Admission,
     shutdown: Shutdown,
     settings: ProgramSettings,
+    /// What connections may hold in all, as it was at the start.
+    limits: ConnectionSettings,
     /// Hubs that a reload has removed, until their streams have ended.
     leaving: JoinSet<()>,
 }
@@ -65,15 +67,17 @@ impl Program {
             admission: Admission::new(&settings.program.connections, descriptors, proxies),
             shutdown,
             settings: settings.program.clone(),
+            limits: settings.program.connections.clone(),
             leaving: JoinSet::new(),
         };
-        let followers = program.followers.begin(&settings.hubs)?;
-        program.followers.keep(&key_sets(&settings.hubs), followers);
+        let mut hubs = settings.hubs;
+        let wanted = hubs::wanted(&hubs, &settings.stores);
+        program.followers.lend(&mut hubs)?;
+        let followers = program.followers.begin(&hubs)?;
+        program.followers.keep(&key_sets(&hubs), followers);
         let plan = program.plan(settings.sites, &settings.program)?;
         let listeners = program.serving.prepare(plan)?;
-        let hubs = program
-            .hubs
-            .prepare(settings.hubs, &settings.stores, stores)?;
+        let hubs = program.hubs.prepare(hubs, &wanted, stores)?;
         program.hubs.install(hubs);
         program.install(listeners);
         Ok(program)
@@ -94,24 +98,27 @@ impl Program {
             ..
         } = settings;
         self.followers.lend(&mut hubs)?;
+        let stores = hubs::wanted(&hubs, &stores);
         let missing = self.hubs.missing(&stores)?;
-        let opened = spawn_blocking(move || hubs::open(missing));
-        let opened = opened.await.map_err(Error::from_cause)??;
         let certified = certified(&sites);
         let (tls, sni) = (Arc::clone(&self.tls), program.sni.clone());
         let certificates = spawn_blocking(move || tls.prepare(&certified, &sni));
         let certificates = certificates.await.map_err(Error::from_cause)??;
-        let followers = self.followers.begin(&hubs)?;
-        followers.fetched().await;
         let plan = self.plan(sites, &program)?;
         let listeners = self.serving.prepare(plan)?;
+        let followers = self.followers.begin(&hubs)?;
+        followers.fetched().await;
         let key_sets = key_sets(&hubs);
+        // Last of what may fail, so that a store is opened only for a configuration that comes in force.
+        let opened = spawn_blocking(move || hubs::open(missing));
+        let opened = opened.await.map_err(Error::from_cause)??;
         let prepared = self.hubs.prepare(hubs, &stores, opened)?;
         // From here on nothing fails and nothing waits.
         self.followers.keep(&key_sets, followers);
         let gone = self.hubs.install(prepared);
         self.tls.replace(certificates);
-        self.warn_of_connections(&program);
+        self.warn_of_connections(&program.connections);
+        self.admission.trust(program.proxies.clone().into());
         self.settings = program;
         self.install(listeners);
         if !gone.is_empty() {
@@ -166,8 +173,8 @@ impl Program {
     }
 
     /// What connections may hold is counted over all of them, so that it stays as it was at the start.
-    fn warn_of_connections(&self, program: &ProgramSettings) {
-        let (old, new) = (&self.settings.connections, &program.connections);
+    fn warn_of_connections(&self, new: &ConnectionSettings) {
+        let old = &self.limits;
         let is_same = old.most == new.most
             && old.most_of_address == new.most_of_address
             && old.handshakes == new.handshakes

@@ -7,23 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use talaria_config::settings::TransportSettings;
 use talaria_config::{Error, Level, Loaded, Notice, Settings};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::serve::admin::Admin;
 use crate::serve::control::{Command, Control, Origin};
-use crate::serve::hubs::{self, Hubs, Store};
+use crate::serve::hubs::{self, Hubs, Store, Wanted, wanted};
 use crate::serve::log::Log;
 use crate::serve::program::{Program, certified};
 use crate::serve::signals::{self, Ignored, Reload, Signals, Stop};
-use crate::serve::systemd::Manager;
+use crate::serve::systemd::{LAST_WORD, Manager};
 use crate::serve::tls::Tls;
-use crate::serve::{report, watch};
+use crate::serve::{report, watch as watching};
 
-/// How long a service manager that does not listen delays a stop.
-const LAST_WORD: Duration = Duration::from_millis(100);
 /// The exit code of a second signal (B-021).
 const FORCED: i32 = 2;
 
@@ -113,7 +110,12 @@ async fn serve_until_signal(
     report::write(&settings);
     let admin = settings.program.admin.clone();
     let tls = Tls::new(&certified(&settings.sites), &settings.program.sni)?;
-    let opened = open(settings.stores.clone(), &manager, &mut asked.stop).await?;
+    let opened = open(
+        wanted(&settings.hubs, &settings.stores),
+        &manager,
+        &mut asked.stop,
+    )
+    .await?;
     let Some(stores) = opened else {
         return Ok(());
     };
@@ -130,7 +132,7 @@ async fn serve_until_signal(
     control.serve(program.named_hubs());
     let mut admin = Admin::start(&admin, control.clone());
     if let Some(file) = control.watched() {
-        upkeep.spawn(watch::watch(control.clone(), file));
+        upkeep.spawn(watching::watch(control.clone(), file));
     }
     if let Some(address) = addresses.first().copied() {
         let control = control.clone();
@@ -141,6 +143,9 @@ async fn serve_until_signal(
     }
     serve_until_stop(&manager, &mut program, &mut asked, control, &mut admin, log).await;
     control.begin_stop();
+    // Whatever is asked from now on is told so.
+    asked.commands.close();
+    while asked.commands.try_recv().is_ok() {}
     end(&manager, program, &mut asked.stop, control, log).await;
     log.count_last_refusals();
     tracing::info!("stopped");
@@ -182,7 +187,7 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
 
 /// Opens the stores; `None` if a signal stops the program before that is done.
 async fn open(
-    stores: Vec<TransportSettings>,
+    stores: Vec<Wanted>,
     manager: &Manager,
     stop: &mut Stop,
 ) -> Result<Option<Vec<Store>>, Error> {
@@ -217,52 +222,86 @@ async fn serve_until_stop(
     admin: &mut Admin,
     log: &Log,
 ) {
-    // The reload that a signal asked for; at most one.
+    // The reload that a signal asked for; at most one, and at most one more after it.
     let mut reloading = JoinSet::new();
+    let mut is_asked_again = false;
+    let (served, hubs) = watch::channel(Arc::clone(program.hubs()));
+    let mut pings = std::pin::pin!(manager.ping(hubs));
+    manager.serving(&status(program)).await;
     loop {
-        let addresses: Vec<_> = program
-            .addresses()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let status = format!("Serving on {}", addresses.join(", "));
-        let hubs = Arc::clone(program.hubs());
-        let mut serves = std::pin::pin!(manager.serving(&status, &hubs));
-        let command = loop {
-            tokio::select! {
-                never = &mut serves => match never {},
-                () = asked.stop.next() => return,
-                name = asked.ignored.next() => tracing::warn!(
+        let command = tokio::select! {
+            never = &mut pings => match never {},
+            () = asked.stop.next() => return,
+            name = asked.ignored.next() => {
+                tracing::warn!(
                     signal = name,
                     "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
-                ),
-                () = asked.reload.next() => {
-                    manager.reloading().await;
-                    if reloading.is_empty() {
-                        reloading.spawn(signals::reload(control.clone()));
-                    }
-                }
-                Some(_) = reloading.join_next() => manager.reloaded(&status).await,
-                Some(command) = asked.commands.recv() => break command,
+                );
+                continue;
             }
+            () = asked.reload.next() => {
+                manager.reloading().await;
+                match reloading.is_empty() {
+                    true => _ = reloading.spawn(signals::reload(control.clone())),
+                    // The file may have changed since it was read.
+                    false => is_asked_again = true,
+                }
+                continue;
+            }
+            Some(_) = reloading.join_next() => {
+                manager.serving(&status(program)).await;
+                if std::mem::take(&mut is_asked_again) {
+                    manager.reloading().await;
+                    reloading.spawn(signals::reload(control.clone()));
+                }
+                continue;
+            }
+            Some(command) = asked.commands.recv() => command,
         };
         match command {
-            Command::Stop { done } => {
-                asked.stop.told();
-                control.begin_stop();
-                // The client may be gone.
-                _ = done.send(());
-                return;
-            }
+            Command::Stop { done } => return stopping(asked, control, done),
             Command::Reload { loaded, done, .. } => {
                 let outcome = tokio::select! {
+                    never = &mut pings => match never {},
                     outcome = reload(program, *loaded, control, admin, log) => outcome,
                     () = asked.stop.next() => return,
+                    done = next_stop(&mut asked.commands) => return stopping(asked, control, done),
                 };
+                served.send_replace(Arc::clone(program.hubs()));
                 _ = done.send(outcome);
             }
         }
     }
+}
+
+/// The next time that the program is asked to stop; nothing else is asked during a reload, of which there is one at a
+/// time.
+async fn next_stop(commands: &mut mpsc::Receiver<Command>) -> oneshot::Sender<()> {
+    loop {
+        match commands.recv().await {
+            Some(Command::Stop { done }) => return done,
+            Some(Command::Reload { done, .. }) => {
+                _ = done.send(Err(Error::new("another reload is under way")));
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn stopping(asked: &mut Asked, control: &Control, done: oneshot::Sender<()>) {
+    asked.stop.told();
+    control.begin_stop();
+    // The client may be gone.
+    _ = done.send(());
+}
+
+fn status(program: &Program) -> String {
+    let addresses: Vec<_> = program
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    format!("Serving on {}", addresses.join(", "))
 }
 
 /// Serves another configuration.

@@ -9,16 +9,20 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use talaria_hub::Hub;
 use tokio::net::UnixDatagram;
+use tokio::sync::watch;
 
 /// How much more time a long start asks for at once.
 const EXTENSION: Duration = Duration::from_secs(20);
 /// How often a long start asks for more time.
 const EXTEND_EVERY: Duration = Duration::from_secs(2);
+/// How long a manager that does not read delays the program.
+pub(crate) const LAST_WORD: Duration = Duration::from_millis(100);
 /// How much longer than its window a stop may take.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -82,23 +86,17 @@ impl Manager {
         }
     }
 
-    /// Reports that the hub serves, and then that it is alive.
-    pub(crate) async fn serving(&self, status: &str, hubs: &[Hub]) -> Infallible {
-        self.tell(&format!("READY=1\nSTATUS={status}")).await;
-        self.ping(hubs).await
+    /// Reports that the hub serves.
+    pub(crate) async fn serving(&self, status: &str) {
+        self.tell_soon(&format!("READY=1\nSTATUS={status}")).await;
     }
 
-    /// Reports that the configuration is being read again; [`Self::reloaded`] must follow, whatever comes of it.
+    /// Reports that the configuration is being read again; [`Self::serving`] must follow, whatever comes of it.
     pub(crate) async fn reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let now = Duration::try_from(now).unwrap_or_default();
         let text = format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros());
-        self.tell(&text).await;
-    }
-
-    /// Reports that a reload has ended, and what is served now.
-    pub(crate) async fn reloaded(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}")).await;
+        self.tell_soon(&text).await;
     }
 
     /// Reports that the hub stops within `at_most`, and then that it is alive.
@@ -108,6 +106,7 @@ impl Manager {
             at_most.saturating_add(STOP_MARGIN).as_micros()
         );
         self.tell(&text).await;
+        let (_sender, hubs) = watch::channel(hubs.into());
         self.ping(hubs).await
     }
 
@@ -118,18 +117,23 @@ impl Manager {
 
     /// Reports again and again that the hub is alive: that a worker of the runtime runs a task, and the task
     /// gets the lock that every update and every subscriber needs.
-    async fn ping(&self, hubs: &[Hub]) -> Infallible {
+    pub(crate) async fn ping(&self, hubs: watch::Receiver<Arc<[Hub]>>) -> Infallible {
         let Some(every) = self.ping_every else {
             return pending().await;
         };
         loop {
             tokio::time::sleep(every).await;
-            let hubs = hubs.to_vec();
+            let hubs = Arc::clone(&hubs.borrow());
             let probe = async move { hubs.iter().for_each(Hub::probe) };
             if tokio::spawn(probe).await.is_ok() {
                 self.tell("WATCHDOG=1").await;
             }
         }
+    }
+
+    /// Tells the manager something, unless it does not read for long.
+    async fn tell_soon(&self, text: &str) {
+        _ = tokio::time::timeout(LAST_WORD, self.tell(text)).await;
     }
 
     async fn tell(&self, text: &str) {

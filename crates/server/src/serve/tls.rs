@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use authority::directory;
 pub(crate) use challenges::{ACME_TLS, Challenges};
 
-use self::acme::Managed;
+use self::acme::{Managed, Turns};
 use self::certificate::Certificate;
 use self::local::Local;
 use self::resolver::{Entry, Resolver, Table};
@@ -43,6 +43,7 @@ pub(crate) struct Tls {
     acceptor: TlsAcceptor,
     resolver: Arc<Resolver>,
     kept: Mutex<Vec<Arc<Kept>>>,
+    turns: Turns,
     changed: Notify,
 }
 
@@ -82,6 +83,7 @@ impl Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             resolver,
             kept: Mutex::default(),
+            turns: Turns::default(),
             changed: Notify::new(),
         };
         let prepared = tls.prepare(certified, sni)?;
@@ -151,7 +153,7 @@ impl Tls {
                 let store = acme::Store::new(data_folder()?);
                 let challenges = self.challenges();
                 let name = names.first().map_or("", String::as_str);
-                let managed = Managed::new(name, settings, &store, &challenges);
+                let managed = Managed::new(name, settings, &store, &challenges, &self.turns);
                 let certificate = managed.certificate();
                 (Keeper::Acme(managed), certificate)
             }

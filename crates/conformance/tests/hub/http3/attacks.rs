@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use quinn::{Endpoint, TransportConfig};
+use quinn::{Endpoint, TransportConfig, TransportErrorCode};
 use talaria_conformance::within;
 
 use super::client::{Secure, closed, raw};
@@ -104,6 +104,29 @@ async fn handshakes_that_stay_open_delay_no_other() {
     }
     let mut client = secure.connect().await;
     assert_eq!(client.ask("GET", "/healthz", &[], "").await.status, 200);
+}
+
+/// A connection counts as those of the other versions do. One for which there is no room is refused, so that its
+/// client takes another version.
+#[tokio::test]
+async fn connections_of_an_address_are_bounded() {
+    let secure = Secure::start("max_connections_per_address 1");
+    let mut client = secure.connect().await;
+    let stream = client.subscribe("a", &[]).await;
+    let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let connect = || {
+        let config = secure.trusting(TransportConfig::default());
+        endpoint.connect_with(config, secure.address(), "localhost")
+    };
+    match within("a refusal", connect().unwrap()).await {
+        Err(quinn::ConnectionError::ConnectionClosed(close)) => {
+            assert_eq!(close.error_code, TransportErrorCode::CONNECTION_REFUSED);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop((stream, client));
+    let room = async { while connect().unwrap().await.is_err() {} };
+    within("room", room).await;
 }
 
 /// Malformed requests end their stream, broken frames the connection, and neither leaves anything waiting.

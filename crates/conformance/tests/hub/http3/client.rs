@@ -68,58 +68,70 @@ impl Secure {
 
     /// A connection of QUIC with these settings, on which nothing was sent.
     pub async fn quic(&self, transport: TransportConfig) -> (Endpoint, quinn::Connection) {
-        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
-        let connecting = endpoint
-            .connect_with(self.trusting(transport), self.address(), "localhost")
-            .unwrap();
-        let quic = within("a handshake", connecting).await.expect("HTTP/3");
-        (endpoint, quic)
+        quic(&self.home, self.port, transport).await
     }
 
     /// What a client needs that trusts the hub's authority.
     pub fn trusting(&self, transport: TransportConfig) -> ClientConfig {
-        let root = self
-            .home
-            .path()
-            .join("data/caddy/pki/authorities/local/root.crt");
-        let mut roots = rustls::RootCertStore::empty();
-        for root in CertificateDer::pem_file_iter(root).expect("the root") {
-            roots.add(root.expect("a certificate")).expect("a root");
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h3".to_vec()];
-        let tls = QuicClientConfig::try_from(tls).unwrap();
-        let mut config = ClientConfig::new(Arc::new(tls));
-        config.transport_config(Arc::new(transport));
-        config
+        trusting(&self.home, transport)
     }
 
     /// Connects, with these settings of QUIC.
     pub async fn connect_with(&self, transport: TransportConfig) -> Connected {
-        let (endpoint, quic) = self.quic(transport).await;
-        let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone()))
-            .await
-            .expect("HTTP/3");
-        let driver = tokio::spawn(async move {
-            std::future::poll_fn(|context| driver.poll_close(context)).await;
-        });
-        Connected {
-            endpoint,
-            quic,
-            requests,
-            url: self.url(""),
-            _driver: AbortOnDrop(driver),
-        }
+        connect(&self.home, self.port, transport).await
     }
 
     /// Connects as ordinary clients do.
     pub async fn connect(&self) -> Connected {
         self.connect_with(TransportConfig::default()).await
+    }
+}
+
+async fn quic(home: &Home, port: u16, transport: TransportConfig) -> (Endpoint, quinn::Connection) {
+    let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let config = trusting(home, transport);
+    let connecting = endpoint.connect_with(config, address, "localhost").unwrap();
+    let quic = within("a handshake", connecting).await.expect("HTTP/3");
+    (endpoint, quic)
+}
+
+fn trusting(home: &Home, transport: TransportConfig) -> ClientConfig {
+    let root = home
+        .path()
+        .join("data/caddy/pki/authorities/local/root.crt");
+    let mut roots = rustls::RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(root).expect("the root") {
+        roots.add(root.expect("a certificate")).expect("a root");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let tls = QuicClientConfig::try_from(tls).unwrap();
+    let mut config = ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::new(transport));
+    config
+}
+
+/// Connects to the hub of a home on this port, with these settings of QUIC.
+pub async fn connect(home: &Home, port: u16, transport: TransportConfig) -> Connected {
+    let (endpoint, quic) = quic(home, port, transport).await;
+    let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone()))
+        .await
+        .expect("HTTP/3");
+    let driver = tokio::spawn(async move {
+        std::future::poll_fn(|context| driver.poll_close(context)).await;
+    });
+    Connected {
+        endpoint,
+        quic,
+        requests,
+        url: format!("https://localhost:{port}"),
+        _driver: AbortOnDrop(driver),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::net::UdpSocket;
 use std::process::Command;
 
+use quinn::TransportConfig;
 use talaria_conformance::hub::Home;
-use talaria_conformance::{PATIENCE, free_port};
+use talaria_conformance::{PATIENCE, free_port, within};
 
-use super::client::Secure;
+use super::client::{Connected, Secure, connect};
 use crate::https::curl;
+use crate::running::{Running, caddyfile};
 
 /// The head of a page that curl gets with these options.
 fn head(home: &Home, port: u16, options: &[&str]) -> Option<String> {
@@ -112,4 +114,47 @@ async fn a_taken_port_costs_http3_only() {
         head.starts_with("http/2 200") && !head.contains("alt-svc"),
         "{head}"
     );
+}
+
+/// Whether the hub answers a request on an open connection.
+async fn is_answered(client: &mut Connected) -> bool {
+    match client.open("GET", "/robots.txt", &[], "").await {
+        Ok(mut stream) => stream.recv_response().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// A reload without `h3` ends requests on open connections and has browsers forget HTTP/3, although a stream is
+/// open; one with it has it back on the same port.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_switches_http3_off_and_on() {
+    let port = free_port();
+    let text = |protocols: &str| {
+        let options = format!("skip_install_trust\nservers {{\nprotocols {protocols}\n}}");
+        caddyfile(&options, "").replace("http://127.0.0.1:0", &format!("https://localhost:{port}"))
+    };
+    let hub = Running::start(&text("h1 h2 h3"), &[]);
+    let reload = |protocols: &str| {
+        std::fs::write(hub.file(), text(protocols)).unwrap();
+        let (code, said) = hub.verb(&["reload"]);
+        assert_eq!(code, Some(0), "{said}");
+    };
+    let offer = || head(&hub.home, port, &["--http2"]).unwrap();
+    let mut client = connect(&hub.home, port, TransportConfig::default()).await;
+    let _stream = client.subscribe("a", &[]).await;
+    assert!(is_answered(&mut client).await);
+    for _ in 0..2 {
+        reload("h1 h2");
+        within("the end of requests", async {
+            while is_answered(&mut client).await {}
+        })
+        .await;
+        let head = offer();
+        assert!(head.contains("alt-svc: clear\r\n"), "{head}");
+        reload("h1 h2 h3");
+        let head = offer();
+        assert!(head.contains("alt-svc: h3="), "{head}");
+        client = connect(&hub.home, port, TransportConfig::default()).await;
+        assert!(is_answered(&mut client).await);
+    }
 }

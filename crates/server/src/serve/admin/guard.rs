@@ -43,7 +43,8 @@ impl Guard {
             .collect();
         if allowed.is_empty() {
             let hosts = match (address, port) {
-                (Some(address), Some(port)) if address.is_loopback() => {
+                // A page of these names can only come from this port of this machine.
+                (Some(address), Some(port)) if address.is_loopback() || address.is_everywhere() => {
                     ["localhost", "127.0.0.1", "[::1]"]
                         .iter()
                         .map(|host| format!("{host}:{port}"))
@@ -63,7 +64,7 @@ impl Guard {
             allowed,
             // A page reaches no socket in the file system, and an address of all interfaces has any name.
             checks_host: port.is_some() && address.is_some_and(|address| !address.is_everywhere()),
-            needs_origin: settings.enforce_origin,
+            needs_origin: settings.enforce_origin && port.is_some(),
         }
     }
 
@@ -184,12 +185,16 @@ mod tests {
     use super::*;
 
     fn status(settings: &AdminSettings, fields: &[(&str, &str)]) -> u16 {
+        status_on(Some(2019), settings, fields)
+    }
+
+    fn status_on(port: Option<u16>, settings: &AdminSettings, fields: &[(&str, &str)]) -> u16 {
         let mut request = Request::get("/");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        match Guard::new(settings, Some(2019)).check(&parts) {
+        match Guard::new(settings, port).check(&parts) {
             Ok(_) => 200,
             Err(refusal) => refusal.status.as_u16(),
         }
@@ -249,5 +254,32 @@ mod tests {
         ] {
             assert_eq!(status(&named, fields), expected, "{fields:?}");
         }
+    }
+
+    /// With `enforce_origin` the verbs of this program, which send a referer, are answered; a socket in the file
+    /// system asks for none.
+    #[test]
+    fn own_verbs_name_an_origin() {
+        for (address, asked) in [
+            ("localhost:2019", "http://localhost:2019/"),
+            (":2019", "http://localhost:2019/"),
+            ("192.0.2.1:2019", "http://192.0.2.1:2019/"),
+        ] {
+            let enforcing = AdminSettings {
+                enforce_origin: true,
+                ..settings(address)
+            };
+            let host = asked.trim_start_matches("http://").trim_end_matches('/');
+            let fields = [("host", host), ("referer", asked)];
+            assert_eq!(status(&enforcing, &fields), 200, "{address}");
+            assert_eq!(status(&enforcing, &fields[..1]), 403, "{address}");
+        }
+        let socket = AdminSettings {
+            enforce_origin: true,
+            ..settings("unix//run/hub.sock")
+        };
+        assert_eq!(status_on(None, &socket, &[("host", "localhost")]), 200);
+        let page = [("host", "localhost"), ("origin", "http://evil.example")];
+        assert_eq!(status_on(None, &socket, &page), 403);
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use talaria_config::settings::ConnectionSettings;
 use talaria_hub::limits::{Charge, ClientAddress, Exhausted, Ledger};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,7 +32,7 @@ pub(crate) struct Ledgers {
     handshakes: Arc<Ledger<Holder>>,
     heads: Arc<Ledger<Holder>>,
     leaving: Arc<Semaphore>,
-    proxies: Proxies,
+    proxies: ArcSwap<Proxies>,
     proxied: AtomicU64,
 }
 
@@ -48,14 +49,19 @@ impl Ledgers {
             handshakes: Arc::new(Ledger::new(handshakes, None)),
             heads: Arc::new(Ledger::new(settings.head_memory, None)),
             leaving: Arc::new(Semaphore::new(LEAVING)),
-            proxies,
+            proxies: ArcSwap::from_pointee(proxies),
             proxied: AtomicU64::new(0),
         }
     }
 
+    /// Trusts these proxies from now on.
+    pub(crate) fn trust(&self, proxies: Proxies) {
+        self.proxies.store(Arc::new(proxies));
+    }
+
     /// The owner of a connection from this peer.
     pub(crate) fn holder(&self, peer: SocketAddr) -> Holder {
-        if self.proxies.contain(peer.ip()) {
+        if self.proxies.load().contain(peer.ip()) {
             Holder::Proxied(self.proxied.fetch_add(1, Ordering::Relaxed))
         } else {
             Holder::Address(peer.ip().into())

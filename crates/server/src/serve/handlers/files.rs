@@ -84,7 +84,7 @@ impl FileServer {
         let rules = Arc::clone(&self.0);
         if names.iter().any(|name| self.0.is_hidden(name)) {
             if !names.iter().any(|name| self.0.is_listed(name)) {
-                // If it is not there, the log says nothing.
+                // It may not be there: then the log does not mention it.
                 _ = tokio::task::spawn_blocking(move || rules.tell_of_dot(&names)).await;
             }
             return None;

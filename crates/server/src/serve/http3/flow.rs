@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use talaria_hub::Outflow;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::quic::Stopped;
 
@@ -24,6 +24,12 @@ pub(super) enum Cut {
     /// The answer breaks off.
     Broken,
 }
+
+/// Counts the acknowledgements that the connection of an answer has got.
+pub(super) type Acknowledgements = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// The shortest time between two looks at that count.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// When bytes were taken last.
 #[derive(Debug)]
@@ -73,6 +79,7 @@ pub(super) struct Flow {
     timeout: Option<Duration>,
     taken: Arc<Taken>,
     stopped: Pin<Box<dyn Future<Output = Stopped> + Send>>,
+    acknowledgements: Acknowledgements,
 }
 
 impl Flow {
@@ -80,11 +87,13 @@ impl Flow {
     pub(super) fn new(
         timeout: Option<Duration>,
         stopped: Pin<Box<dyn Future<Output = Stopped> + Send>>,
+        acknowledgements: Acknowledgements,
     ) -> Self {
         let began = Instant::now();
         Self {
             outflow: Outflow::default(),
             timeout,
+            acknowledgements,
             taken: Arc::new(Taken {
                 began,
                 since: AtomicU64::new(0),
@@ -126,9 +135,13 @@ impl Flow {
         Ok(written)
     }
 
-    /// Waits until the client has acknowledged all of the answer.
+    /// Waits until the client has acknowledged all of the answer, but not while it acknowledges nothing for
+    /// `dispatch_timeout`.
+    ///
+    /// QUIC holds only what the client has given windows for, so a client that gets packets acknowledges them. How fast
+    /// it gets them is a matter of its network: the last [`SEND_WINDOW`](super::SEND_WINDOW) bytes of an answer may
+    /// take longer than `dispatch_timeout`.
     pub(super) async fn finish(mut self) -> Result<(), Cut> {
-        self.taken.now();
         tokio::select! {
             biased;
             stopped = self.stopped.as_mut() => match stopped {
@@ -136,7 +149,26 @@ impl Flow {
                 Stopped::Left => Err(Cut::Left),
             },
             () = self.outflow.late() => Err(Cut::Late),
-            () = stalled(self.timeout, &self.taken) => Err(Cut::Stalled),
+            () = silent(self.timeout, &self.acknowledgements) => Err(Cut::Stalled),
+        }
+    }
+}
+
+/// Ends when no acknowledgement has come for this long, and at most a quarter of it later.
+async fn silent(timeout: Option<Duration>, acknowledgements: &Acknowledgements) {
+    let Some(timeout) = timeout else {
+        return pending().await;
+    };
+    let look = (timeout / 4).max(SHORTEST_LOOK);
+    let mut count = acknowledgements();
+    let mut last = Instant::now();
+    loop {
+        sleep(look).await;
+        let now = acknowledgements();
+        if now != count {
+            (count, last) = (now, Instant::now());
+        } else if last.elapsed() >= timeout {
+            return;
         }
     }
 }
@@ -161,7 +193,7 @@ mod tests {
     use super::*;
 
     fn flow(timeout: Option<Duration>) -> Flow {
-        Flow::new(timeout, Box::pin(pending()))
+        Flow::new(timeout, Box::pin(pending()), Box::new(|| 0))
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -194,10 +226,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_may_leave() {
         let leaves = || Box::pin(async { Stopped::Left });
-        let mut flow = Flow::new(None, leaves());
+        let mut flow = Flow::new(None, leaves(), Box::new(|| 0));
         assert_eq!(flow.wait(pending::<()>()).await, Err(Cut::Left));
-        assert_eq!(Flow::new(None, leaves()).finish().await, Err(Cut::Left));
+        let flow = Flow::new(None, leaves(), Box::new(|| 0));
+        assert_eq!(flow.finish().await, Err(Cut::Left));
         let taken = Box::pin(async { Stopped::Taken });
-        assert_eq!(Flow::new(None, taken).finish().await, Ok(()));
+        let flow = Flow::new(None, taken, Box::new(|| 0));
+        assert_eq!(flow.finish().await, Ok(()));
+    }
+
+    /// A client on a slow network has the end of its answer as long as it acknowledges some of it; one that
+    /// acknowledges nothing is cut.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_an_answer_may_take_long() {
+        let began = Instant::now();
+        let acknowledges = |until: u64| -> Acknowledgements {
+            Box::new(move || began.elapsed().as_secs().min(until) / 4)
+        };
+        let arrives = Box::pin(async {
+            sleep(30 * SECOND).await;
+            Stopped::Taken
+        });
+        let flow = Flow::new(Some(5 * SECOND), arrives, acknowledges(30));
+        assert_eq!(flow.finish().await, Ok(()));
+        let never = Box::pin(pending());
+        let flow = Flow::new(Some(5 * SECOND), never, acknowledges(60));
+        assert_eq!(flow.finish().await, Err(Cut::Stalled));
+        assert!((64..=67).contains(&began.elapsed().as_secs()));
     }
 }

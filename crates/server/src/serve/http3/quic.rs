@@ -43,6 +43,8 @@ pub(super) enum Stopped {
 pub(super) struct Opened {
     /// Ends when the client has all of the answer, or wants no more of it.
     pub stopped: Pin<Box<dyn Future<Output = Stopped> + Send>>,
+    /// How many acknowledgements the connection has got.
+    pub acknowledgements: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Set if the stream ended without a body.
     pub is_bodiless: Arc<AtomicBool>,
 }
@@ -143,6 +145,7 @@ impl<B: Buf> quic::Connection<B> for Connection {
             }
             let id = id(send.id())?;
             let stopped = send.stopped();
+            let connection = self.opener.connection.clone();
             let opened = Opened {
                 stopped: Box::pin(async move {
                     match stopped.await {
@@ -150,6 +153,7 @@ impl<B: Buf> quic::Connection<B> for Connection {
                         Ok(Some(_)) | Err(_) => Stopped::Left,
                     }
                 }),
+                acknowledgements: Box::new(move || connection.stats().frame_rx.acks),
                 is_bodiless: Arc::default(),
             };
             let reader = Http3::new(self.head, self.place.clone());

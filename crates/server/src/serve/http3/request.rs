@@ -80,7 +80,11 @@ pub(super) async fn serve(
     let _under_way = with.place.request();
     let (mut sending, receiving) = stream.split();
     let body = RequestBody::new(receiving, request.headers(), opened.is_bodiless);
-    let mut flow = Flow::new(with.dispatch_timeout, opened.stopped);
+    let mut flow = Flow::new(
+        with.dispatch_timeout,
+        opened.stopped,
+        opened.acknowledgements,
+    );
     let requests = Arc::new(Requests {
         sites: Arc::clone(&with.sites),
         head: with.head,

@@ -11,12 +11,13 @@ mod store;
 mod stored;
 
 use std::fs::File;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use talaria_config::Error;
 use talaria_config::settings::{AcmeSettings, AuthoritySettings};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -52,7 +53,19 @@ pub(super) struct Managed {
     settings: AcmeSettings,
     store: Store,
     challenges: Challenges,
+    turns: Turns,
     certificate: Arc<Certificate>,
+}
+
+/// Lets a few orders be under way at a time, however many names there are.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        const ORDERS: usize = 4;
+        Self(Arc::new(Semaphore::new(ORDERS)))
+    }
 }
 
 /// A certificate that is to be renewed.
@@ -84,12 +97,14 @@ impl Managed {
         settings: &AcmeSettings,
         store: &Store,
         challenges: &Challenges,
+        turns: &Turns,
     ) -> Self {
         let managed = Self {
             name: name.to_owned(),
             settings: settings.clone(),
             store: store.clone(),
             challenges: challenges.clone(),
+            turns: turns.clone(),
             certificate: Arc::new(Certificate::missing("it is being ordered")),
         };
         if let Some(stored) = managed.read() {
@@ -227,7 +242,7 @@ impl Managed {
         }
     }
 
-    async fn suggestion(&self, stored: &Stored) -> Option<(std::ops::Range<SystemTime>, Duration)> {
+    async fn suggestion(&self, stored: &Stored) -> Option<(Range<SystemTime>, Duration)> {
         let mut authorities = self.settings.authorities.iter();
         let settings = authorities.find(|each| each.directory == stored.directory)?;
         let authority = Authority::new(settings, &self.store).ok()?;
@@ -246,6 +261,7 @@ impl Managed {
             ControlFlow::Continue(lock) => lock,
             ControlFlow::Break(stored) => return Ok(stored),
         };
+        let _turn = self.turns.0.acquire().await.map_err(Error::from_cause)?;
         let mut failures = Vec::new();
         let mut asked = None;
         for settings in &self.settings.authorities {
@@ -321,7 +337,8 @@ impl Managed {
         Ok(stored)
     }
 
-    /// Checks what an authority issued, and keeps it.
+    /// Checks what an authority issued, and keeps it. If the disk refuses it, it is shown all the same, because
+    /// authorities limit how many a name gets.
     async fn take(&self, settings: &AuthoritySettings, issued: Issued) -> Result<Stored, Error> {
         let directory = settings.directory.clone();
         let stored = Stored::parse(issued.chain.as_bytes(), issued.key.as_bytes(), &directory);
@@ -333,7 +350,13 @@ impl Managed {
         }
         let (store, name) = (self.store.clone(), self.name.clone());
         let saved = spawn_blocking(move || store.save(&directory, &name, &issued)).await;
-        saved.map_err(Error::from_cause)??;
+        if let Err(error) = saved.map_err(Error::from_cause).flatten() {
+            tracing::error!(
+                name = self.name,
+                "the certificate is not kept for the next start: {}",
+                in_one_line(&error)
+            );
+        }
         Ok(stored)
     }
 
@@ -342,7 +365,14 @@ impl Managed {
         let stored = self.load().await?;
         let is_new = current.is_none_or(|current| !current.is_same(&stored));
         let moment = due(&(stored.from..stored.until), None, 0.0);
-        (is_new && clock::now() < moment).then_some(stored)
+        if !is_new || clock::now() >= moment {
+            return None;
+        }
+        tracing::info!(
+            name = self.name,
+            "another hub with this data folder got the certificate"
+        );
+        Some(stored)
     }
 
     async fn load(&self) -> Option<Stored> {

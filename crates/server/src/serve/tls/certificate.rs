@@ -61,7 +61,7 @@ pub(super) fn certified(
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// A certificate that no client trusts, for those that verify nothing.
+/// A certificate that no client trusts, for clients that verify nothing.
 ///
 /// # Errors
 /// The system gives no key.

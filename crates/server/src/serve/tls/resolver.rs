@@ -117,9 +117,10 @@ impl Resolver {
     }
 
     fn find(&self, hello: &ClientHello<'_>, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let is_challenge = hello
-            .alpn()
-            .is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_TLS));
+        // An authority offers this protocol alone (RFC 8737, section 3).
+        let is_challenge = hello.alpn().is_some_and(|mut protocols| {
+            protocols.next() == Some(ACME_TLS) && protocols.next().is_none()
+        });
         if is_challenge {
             return self.challenges.certificate(name?);
         }

@@ -1,3 +1,5 @@
+use talaria_config::settings::{AcmeSettings, AuthoritySettings, KeyKind};
+
 use super::*;
 
 /// Writes a self-signed certificate for a name, and its key.
@@ -15,6 +17,39 @@ fn certified(name: &str, source: &CertificateSettings) -> Certified {
         source: source.clone(),
         only_tls13: false,
     }
+}
+
+/// A certificate that an authority issues goes on where its settings stay, and so does its task.
+#[tokio::test]
+async fn what_stays_the_same_goes_on() {
+    let settings = |email: &str| {
+        CertificateSettings::Acme(AcmeSettings {
+            authorities: vec![AuthoritySettings {
+                directory: "https://ca.test/dir".parse().unwrap(),
+                email: Some(email.to_owned()),
+                roots: None,
+                binding: None,
+                http_challenge: true,
+                alpn_challenge: true,
+            }],
+            key: KeyKind::P256,
+            http: true,
+        })
+    };
+    let sni = SniSettings::default();
+    let mut both = certified("a.talaria.test", &settings("a@b.test"));
+    both.names.push("b.talaria.test".to_owned());
+    let tls = Tls::new(&[both.clone()], &sni).unwrap();
+    let kept = || tls.kept().clone();
+    let first = kept();
+    assert_eq!(first.len(), 2);
+    both.names.remove(0);
+    let other = certified("c.talaria.test", &settings("a@b.test"));
+    tls.replace(tls.prepare(&[other, both.clone()], &sni).unwrap());
+    assert!(Arc::ptr_eq(&kept()[1], &first[1]));
+    both.source = settings("c@d.test");
+    tls.replace(tls.prepare(&[both], &sni).unwrap());
+    assert!(!Arc::ptr_eq(&kept()[0], &first[1]));
 }
 
 /// At a reload files are read again, and a list with a fault changes nothing.

@@ -6,15 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use talaria_protocol::error::Shown;
 
-/// The most files that the log names.
+/// The most files that the log mentions.
 const MOST: usize = 64;
 
-/// The files that the log has named, each once: requests repeat.
+/// The files that the log mentions, each once: requests repeat.
 #[derive(Debug, Default)]
 pub(super) struct Unserved(Mutex<HashSet<PathBuf>>);
 
 impl Unserved {
-    /// Names a file, and returns whether it is named for the first time.
+    /// Says it of a file, and returns whether it did.
     pub(super) fn tell(&self, path: &Path, why: &str) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = told.len() < MOST && told.insert(path.to_owned());

@@ -1,0 +1,117 @@
+//! Accepts the connections of a listener.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use talaria_hub::limits::Exhausted;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::serve::connection::{self, Context};
+
+/// How long to wait when no connection can be accepted, for example without free descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until the listener closes; then waits for those that are open to end, at most until the program
+/// stops.
+pub(super) async fn accept(
+    listener: TcpListener,
+    context: Arc<ArcSwap<Context>>,
+    closing: CancellationToken,
+) -> JoinSet<()> {
+    let mut connections = accept_until(listener, &context, closing).await;
+    let stopping = context.load().shutdown.stopping.clone();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = ended => {}
+        () = stopping.cancelled() => {}
+    }
+    connections
+}
+
+async fn accept_until(
+    listener: TcpListener,
+    context: &ArcSwap<Context>,
+    closing: CancellationToken,
+) -> JoinSet<()> {
+    let mut closed = pin!(closing.cancelled());
+    let mut connections = JoinSet::new();
+    let mut refusals = Refusals::default();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let context = Context::clone(&context.load());
+                    configure(&stream, context.dispatch_timeout);
+                    match context.admission.enter(peer) {
+                        Ok(place) => {
+                            let served = connection::serve(context, stream, peer, place);
+                            connections.spawn(served);
+                        }
+                        Err(exhausted) => {
+                            refusals.count(peer, exhausted);
+                            // Without room for a guest, the connection is closed unanswered.
+                            if let Some(guest) = context.admission.guest() {
+                                let served = connection::serve_guest(context, stream, peer, guest);
+                                connections.spawn(served);
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = closed.as_mut() => return connections,
+        }
+    }
+}
+
+/// Counts connections for which there was no room. They are logged once in a while, because they may be many.
+#[derive(Default)]
+struct Refusals {
+    count: u64,
+    logged: Option<Instant>,
+}
+
+impl Refusals {
+    fn count(&mut self, peer: SocketAddr, exhausted: Exhausted) {
+        const PAUSE: Duration = Duration::from_secs(10);
+        self.count += 1;
+        let now = Instant::now();
+        if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
+            tracing::warn!(
+                count = self.count,
+                %peer,
+                "connections were refused: {exhausted}; see max_connections and max_connections_per_address"
+            );
+            (self.count, self.logged) = (0, Some(now));
+        }
+    }
+}
+
+/// Sets the options by which the kernel bounds a stalled or vanished reader (ADR 0010).
+fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
+    const UNSENT_BYTES: u32 = 16 * 1024;
+    const GONE: Duration = Duration::from_secs(30);
+    let socket = socket2::SockRef::from(stream);
+    let configured = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES))
+        // This timeout also ends a reader that stays connected without reading, so it must not be shorter than
+        // the operator allows.
+        .and_then(|()| {
+            socket.set_tcp_user_timeout(dispatch_timeout.map(|timeout| timeout.max(GONE)))
+        });
+    if let Err(error) = configured {
+        // The peer may be gone already; reading will tell.
+        tracing::debug!(%error, "a socket could not be configured");
+    }
+}

@@ -136,7 +136,7 @@ function apache({ folder, port, hub }) {
     `ServerRoot ${folder}
 DefaultRuntimeDir ${folder}
 PidFile ${folder}/apache.pid
-ErrorLog /dev/stderr
+ErrorLog "|$/bin/cat >&2"
 ServerName localhost
 ${[...modules, ...enabled].map(load).join("\n")}
 ${isRoot ? "User www-data\nGroup www-data" : ""}

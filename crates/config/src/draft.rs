@@ -1,4 +1,4 @@
-//! A hub whose `mercure` block is being read: directives write into it, and [`Draft::finish`] checks the whole.
+//! A hub whose `mercure` block is being read: directives write into it, and `finish` checks the whole.
 
 use std::collections::BTreeSet;
 

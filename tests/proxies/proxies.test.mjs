@@ -44,8 +44,7 @@ function inFront(name, start) {
   };
   const bothSubscribe = (...subscription) => Promise.all(PROTOCOLS.map((each) => subscribe(each, ...subscription)));
 
-  before(async () => {
-    folder = mkdtempSync(join(tmpdir(), "talaria-proxies-"));
+  const begin = async () => {
     hub = new Hub(folder, await freePort(), {
       heartbeat: `${HEARTBEAT}s`,
       write_timeout: "0s",
@@ -55,14 +54,26 @@ function inFront(name, start) {
     await hub.start();
     proxy = await startProxy(start, folder, hub, (started) => within("an answer of the proxy", answers(started)));
     idle = await bothSubscribe(`${TOPIC}/idle`);
-  });
-
-  after(async () => {
+  };
+  const finish = async () => {
     idle?.forEach((stream) => stream.close());
     await proxy?.program.stop();
-    await hub?.stop();
+    await hub?.program?.stop();
     rmSync(folder, { recursive: true, force: true });
+  };
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "talaria-proxies-"));
+    try {
+      await begin();
+    } catch (error) {
+      // Nothing else runs after a failure here.
+      await finish();
+      throw error;
+    }
   });
+
+  after(finish);
 
   test("an update reaches subscribers", async (t) => {
     const direct = new Client({ port: hub.port });

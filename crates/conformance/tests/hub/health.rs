@@ -91,7 +91,8 @@ fn unverified(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Over HTTPS by address (no name in the handshake), and on the port whose requests are redirected.
+/// Over HTTPS by address (no name in the handshake) and by a pod's name, and on the port whose requests
+/// are redirected.
 #[tokio::test]
 async fn health_answers_over_https_and_before_the_redirect() {
     let home = Home::new();
@@ -104,10 +105,16 @@ async fn health_answers_over_https_and_before_the_redirect() {
         .start("localhost", DIRECTIVES, &[("GLOBAL_OPTIONS", &options)])
         .expect("it starts");
     let by_address = format!("https://127.0.0.1:{https}");
+    let pod = "hub-0.hub.default.svc";
+    let resolve = format!("{pod}:{https}:127.0.0.1");
+    let by_name = format!("https://{pod}:{https}");
     for version in ["--http1.1", "--http2"] {
-        let ask = |path: &str| unverified(&[version, &format!("{by_address}{path}")]);
-        assert_eq!(ask("/healthz"), "200");
-        assert_eq!(ask("/.well-known/mercure?match=a"), "421");
+        let ask = |url: &str| unverified(&[version, "--resolve", &resolve, url]);
+        for site in [&by_address, &by_name] {
+            assert_eq!(ask(&format!("{site}/healthz")), "200", "{site}");
+            let hub = format!("{site}/.well-known/mercure?match=a");
+            assert_eq!(ask(&hub), "421", "{site}");
+        }
     }
     for (host, version) in [
         ("localhost", "--http1.1"),

@@ -80,7 +80,8 @@ async fn a_local_authority_certifies_localhost() {
     );
 }
 
-/// A handshake for a name that is not served fails, and the log says what to write; another `Host` gets 421 (B-063).
+/// A client that verifies refuses the certificate of another name, and the log says what to write; another `Host` gets 421
+/// (B-063).
 #[tokio::test]
 async fn other_names_are_refused() {
     let home = Home::new();

@@ -92,7 +92,8 @@ impl Site {
         let entry = log.begin(&parts, connection.as_ref());
         let peer = connection.and_then(|connection| connection.peer);
         let is_of_proxy = peer.is_some_and(|peer| proxies.contain(peer.ip()));
-        let mut exchange = Exchange::new(parts, body, connection, is_of_proxy);
+        // Boxed, because each stream that waits for its body holds it.
+        let mut exchange = Box::new(Exchange::new(parts, body, connection, is_of_proxy));
         let asking = Asking {
             proxies,
             hubs,

@@ -28,6 +28,23 @@ export function fresh(profile, home) {
   return chromium.launchPersistentContext(profile, { executablePath, args: [...args, "--disable-quic"], env });
 }
 
+/** Opens streams from a page, which counts those that are open in `opened` and keeps what each received in `seen`. */
+export async function openStreams(page, url, count) {
+  await page.evaluate(
+    ([url, count]) => {
+      window.opened = 0;
+      window.seen = new Set();
+      for (let number = 0; number < count; number++) {
+        const source = new EventSource(`${url}?match=${number}&match=all`);
+        source.onopen = () => window.opened++;
+        source.onmessage = ({ data }) => window.seen.add(`${number} ${data}`);
+      }
+    },
+    [url, count],
+  );
+  await page.waitForFunction((count) => window.opened === count, count);
+}
+
 /** Serves one empty page and the npm packages here, on another origin than the hub's. */
 export async function application() {
   const server = createServer(async (asked, answer) => {

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { application, launch } from "./chromium.mjs";
+import { application, launch, openStreams } from "./chromium.mjs";
 import { freePort, Hub } from "./hub.mjs";
 
 const STREAMS = 200;
@@ -35,19 +35,7 @@ test(`${STREAMS} streams of a page share one HTTP/2 connection`, { timeout: 120_
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   const page = await context.newPage();
   await page.goto(app.origin);
-  await page.evaluate(
-    ([url, count]) => {
-      window.opened = 0;
-      window.seen = new Set();
-      for (let number = 0; number < count; number++) {
-        const source = new EventSource(`${url}?match=${number}&match=all`);
-        source.onopen = () => window.opened++;
-        source.onmessage = ({ data }) => window.seen.add(`${number} ${data}`);
-      }
-    },
-    [hub.url, STREAMS],
-  );
-  await page.waitForFunction((count) => window.opened === count, STREAMS);
+  await openStreams(page, hub.url, STREAMS);
   // Each end of a connection is in the list, and browsers open some that they do not need.
   const ends = await connections(port);
   assert.ok(ends < 20, `${ends} ends of connections`);

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
-import { launch } from "./chromium.mjs";
+import { launch, openStreams } from "./chromium.mjs";
 import { freePort, Hub } from "./hub.mjs";
 
 const STREAMS = 200;
@@ -34,19 +34,7 @@ test(`${STREAMS} streams of a page share one HTTP/3 connection`, { timeout: 120_
   await page.goto(`https://localhost:${port}/`);
   const protocol = () => performance.getEntriesByType("navigation")[0].nextHopProtocol;
   assert.equal(await page.evaluate(protocol), "h3");
-  await page.evaluate(
-    ([url, count]) => {
-      window.opened = 0;
-      window.seen = new Set();
-      for (let number = 0; number < count; number++) {
-        const source = new EventSource(`${url}?match=${number}&match=all`);
-        source.onopen = () => window.opened++;
-        source.onmessage = ({ data }) => window.seen.add(`${number} ${data}`);
-      }
-    },
-    [hub.url, STREAMS],
-  );
-  await page.waitForFunction((count) => window.opened === count, STREAMS);
+  await openStreams(page, hub.url, STREAMS);
   const token = hub.olderToken({ publish: ["*"] }, "publisher");
   const publish = ["-sS", "--cacert", `${authority}/root.crt`, "-H", `Authorization: Bearer ${token}`];
   const { stdout } = await run("curl", [...publish, "-d", "topic=all", "-d", "data=x", hub.url]);

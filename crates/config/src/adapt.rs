@@ -167,7 +167,12 @@ mod tests {
 
     const KEY: &str = "a-key-that-is-never-shown-0123456789";
 
-    fn adapted(text: Option<&str>, variables: &[(&str, &str)]) -> Adapted {
+    /// What a file, or the environment alone, gives.
+    fn of<T>(
+        text: Option<&str>,
+        variables: &[(&str, &str)],
+        read: impl Fn(&Sources<'_>) -> Result<T, Error>,
+    ) -> T {
         let variables: HashMap<String, String> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -181,7 +186,11 @@ mod tests {
             variables: &variables,
             address: None,
         };
-        adapt(&sources).unwrap()
+        read(&sources).unwrap()
+    }
+
+    fn adapted(text: Option<&str>, variables: &[(&str, &str)]) -> Adapted {
+        of(text, variables, adapt)
     }
 
     /// Snippets are put in, plain variables are replaced, and those with secrets are not.
@@ -224,20 +233,7 @@ mod tests {
     #[test]
     fn the_admin_address_is_found() {
         let found = |text: Option<&str>, variables: &[(&str, &str)]| {
-            let variables: HashMap<String, String> = variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
-            let file = text.map(|text| File {
-                name: "Caddyfile".to_owned(),
-                text: text.to_owned(),
-            });
-            let sources = Sources {
-                file,
-                variables: &variables,
-                address: None,
-            };
-            let settings = admin_settings(&sources).unwrap();
+            let settings = of(text, variables, admin_settings);
             settings.address.map(|address| address.to_string())
         };
         let file = "{\n admin localhost:3\n}\n:80\nwrong";

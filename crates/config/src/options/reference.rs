@@ -17,7 +17,7 @@ This page is made from the program's table of options. To renew it:
 Talaria is configured by a file or by the environment.
 
 - **With a file** (`--config PATH`, or `./Caddyfile` where it exists) the file alone counts. It holds
-  one site with one `mercure` block; a variable acts where the file names it: `{$NAME}` or
+  [sites](sites.md), one at least with a `mercure` block; a variable acts where the file names it: `{$NAME}` or
   `{$NAME:default}` anywhere (replaced before the text is read), `{env.NAME}` and `{file.PATH}` in a
   key or its algorithm. Only a `mercure` block that names no key and no issuer takes the key variables and
   `MERCURE_TRUSTED_ISSUERS` as without a file. `MERCURE_TRANSPORT_URL` and

@@ -143,14 +143,22 @@ impl State {
     /// The permit of a ground: that of its open streams, or a new one. A request that an earlier configuration
     /// answers gets one that is revoked if this configuration does not permit its stream.
     fn permit(&mut self, ground: Ground) -> Arc<Permit> {
+        let place = ground.place();
         let known = self.known.get(&ground);
-        if let Some(permit) = known.and_then(|known| known.permit.upgrade()) {
-            return permit;
+        let open = known.and_then(|known| Some((known.permit.upgrade()?, &known.place)));
+        // Open streams may rest on a set that had the key when it became their place, and has it no more.
+        if let Some((permit, now)) = &open
+            && **now == place
+        {
+            return Arc::clone(permit);
         }
-        let verdict = judge(&self.options, &self.verifier, &ground, &ground.place());
+        let verdict = judge(&self.options, &self.verifier, &ground, &place);
         let Some((longest, place)) = verdict.filter(|_| !self.is_retired) else {
             return Arc::new(Permit::revoked());
         };
+        if let Some((permit, _)) = open {
+            return permit;
+        }
         let permit = Arc::new(Permit::new(longest));
         if self.known.len() >= self.look_through_at {
             self.known

@@ -58,6 +58,19 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// One that only has these keys, and is modern.
+    pub(crate) fn of(trusts: [Trust; 2]) -> Self {
+        Self {
+            trusts,
+            anonymous: false,
+            rule: 0,
+            audience: 0,
+            accepts_other: false,
+            longest: None,
+            base: 0,
+        }
+    }
+
     pub(crate) fn any() -> impl Strategy<Value = Self> {
         let usually = |most: usize| prop_oneof![6 => Just(0), 1 => 0..most];
         (
@@ -217,6 +230,18 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    /// A modern token of an issuer, signed with a key.
+    pub(crate) fn of(issuer: usize, key: usize) -> Self {
+        Self {
+            issuer,
+            key,
+            is_older: false,
+            audience: 0,
+            issued: None,
+            expires: 100,
+        }
+    }
+
     /// A token whose times count from zero.
     pub(crate) fn any() -> impl Strategy<Value = Self> {
         let lives = prop_oneof![Just(100_u64), Just(300), Just(301), Just(600)];

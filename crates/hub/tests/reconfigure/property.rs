@@ -10,7 +10,7 @@ use talaria_hub::clock::Clock as _;
 use talaria_hub::protocol::Update;
 use talaria_hub::{End, Hub, HubBuilder};
 
-use crate::configuration::{Configuration, Contents, Token, key_set};
+use crate::configuration::{Configuration, Contents, Token, Trust, key_set};
 use crate::stream::Stream;
 use crate::{Hand, TOPIC, subscribe};
 
@@ -224,6 +224,25 @@ impl World {
         self.open = open;
         Ok(())
     }
+}
+
+/// A stream that a request under an earlier configuration opens is judged by what the key set has now, although one
+/// like it is open that came when the set had the key.
+#[tokio::test]
+async fn a_late_stream_is_judged_by_itself() {
+    let with = |trust| Configuration::of([trust, Trust::Gone]);
+    let mut world = World::new(with(Trust::Key(1)));
+    let token = || Some(Token::of(0, 1));
+    let operations = [
+        Operation::Open(token(), true, false),
+        Operation::Reconfigure(with(Trust::Set(1))),
+        Operation::Rotate(1, Contents::One(0)),
+        Operation::Open(token(), true, true),
+    ];
+    for operation in operations {
+        world.run(operation).await.expect("the plain rule");
+    }
+    assert_eq!(world.open.len(), 1, "the first one goes on");
 }
 
 proptest! {

@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command as Process;
 
+use regex::Regex;
+
 use crate::blocks::{Block, blocks};
 use crate::commands::{Command, Step, steps};
 use crate::expected::Seen;
 use crate::ports::Ports;
 use crate::shell::{OPTIONAL, Printed, Running, Shell, find};
+
+/// How a page abbreviates a token.
+const ABBREVIATED: &str = "eyJhbGci…";
 
 /// What came of a page.
 #[derive(Debug, Default)]
@@ -34,6 +39,8 @@ struct Page<'page> {
     ports: Ports,
     seen: Seen,
     open: Vec<Open>,
+    /// The token that was printed last.
+    token: Option<String>,
     /// The shell answers no more, so the rest of the page is not run.
     is_stuck: bool,
 }
@@ -63,6 +70,7 @@ pub fn run(name: &str, text: &str) -> Report {
         ports,
         seen: Seen::default(),
         open: Vec::new(),
+        token: None,
         is_stuck: false,
     };
     for block in &blocks {
@@ -169,7 +177,11 @@ impl Page<'_> {
         } else {
             text.to_owned()
         };
-        self.ports.to_here(&text)
+        let text = self.ports.to_here(&text);
+        match text.contains(ABBREVIATED) {
+            true => text.replace(ABBREVIATED, &self.token()),
+            false => text,
+        }
     }
 
     fn begin(&mut self, command: Command, text: &str) {
@@ -213,6 +225,7 @@ impl Page<'_> {
     }
 
     fn judge(&mut self, command: &Command, printed: &Printed) {
+        self.token = token(&printed.out).or_else(|| self.token.take());
         let code = printed.code.unwrap_or_default();
         if (code != 0) != command.fails {
             let what = format!("exit code {code}\n{}{}", printed.out, printed.err);
@@ -225,6 +238,18 @@ impl Page<'_> {
         }
     }
 
+    /// The token that a command printed last, or what a server prints when it listens.
+    fn token(&self) -> String {
+        let mut found = self.token.clone();
+        self.shell.wait_until(|shell| {
+            let mut open = self.open.iter().rev();
+            let of_server = || open.find_map(|open| token(&shell.so_far(&open.running).out));
+            found = found.take().or_else(of_server);
+            found.is_some()
+        });
+        found.unwrap_or_else(|| ABBREVIATED.to_owned())
+    }
+
     fn differs(&mut self, command: &Command, printed: &Printed) {
         let what = format!(
             "the page shows:\n{}\nstandard output:\n{}\nstandard error:\n{}",
@@ -234,6 +259,12 @@ impl Page<'_> {
         );
         self.fault(command.line, &command.text, &what);
     }
+}
+
+/// The last token in a text.
+fn token(text: &str) -> Option<String> {
+    let token = Regex::new(r"eyJ[\w-]+\.[\w-]+\.[\w-]+").unwrap();
+    Some(token.find_iter(text).last()?.as_str().to_owned())
 }
 
 /// Whether the page shows what was printed.

@@ -192,8 +192,9 @@ fn variables_and_ports_of_commands_come_from_somewhere() {
                 let is_known = port == "3000"
                     || page.contains(&format!(":{port} {{"))
                     || page.contains(&format!("SERVER_NAME=:{port}"))
-                    || page.contains("getting-started.md#a-hub-of-your-own") && port == "3100"
+                    || all.contains(&format!("php -S localhost:{port}"))
                     || all.contains(&format!("--origin {host}{port}"))
+                    || page.contains(&format!("cors_origins {host}{port}"))
                     || all.contains(&format!("--aud {host}{port}"));
                 assert!(is_known, "{name}: nothing listens on {port}");
             }
@@ -222,6 +223,56 @@ fn every_reason_of_a_refusal_is_documented() {
         .map(|(code, _)| code.to_owned())
         .collect();
     assert_eq!(documented, known);
+}
+
+/// The codes of the log's field `reason` in the sources below a folder.
+fn reasons_below(folder: &Path, codes: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            reasons_below(&path, codes);
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        // A reason of an attribute has words, a code has none.
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        let is_code = |text: &&str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let mut begins = vec!["reason = \""];
+        if path.ends_with("incoming/fault.rs") {
+            begins.push("=> \"");
+        }
+        for begin in begins {
+            let texts = source.split(begin).skip(1);
+            let texts = texts.filter_map(|rest| Some(rest.split_once('"')?.0));
+            codes.extend(
+                texts
+                    .filter(is_code)
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned),
+            );
+        }
+    }
+}
+
+/// Each code that the log has as `reason` stands in a table of a page, with what to do.
+#[test]
+fn every_reason_of_the_log_is_documented() {
+    let mut codes = BTreeSet::new();
+    for each in ["hub", "server", "transport"] {
+        reasons_below(&root().join(format!("crates/{each}/src")), &mut codes);
+    }
+    assert!(codes.len() >= 30, "{codes:?}");
+    let rows: String = pages()
+        .iter()
+        .flat_map(|(_, page)| page.lines())
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| line.split('|').nth(1))
+        .collect();
+    let missing: Vec<&String> = codes
+        .iter()
+        .filter(|code| !rows.contains(&format!("`{code}`")))
+        .collect();
+    assert!(missing.is_empty(), "no page explains {missing:?}");
 }
 
 /// `docs/getting-started.md` shows what `talaria dev` prints, line by line.

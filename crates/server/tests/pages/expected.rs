@@ -23,13 +23,20 @@ impl Seen {
         }
     }
 
+    /// A command of the page, with the UUIDs that came.
+    pub fn to_here(&self, text: &str) -> String {
+        let pairs = self.0.iter();
+        pairs.fold(text.to_owned(), |text, (of_page, came)| {
+            text.replace(of_page, came)
+        })
+    }
+
     fn lines(&self, shown: &[String], printed: &[&str]) -> Option<Self> {
         let Some((first, others)) = shown.split_first() else {
             return printed.is_empty().then(|| self.clone());
         };
         if first == "…" {
-            return (0..=printed.len())
-                .find_map(|skipped| self.lines(others, &printed[skipped..]));
+            return (0..=printed.len()).find_map(|skipped| self.lines(others, &printed[skipped..]));
         }
         let (line, rest) = printed.split_first()?;
         self.line(first, line)?.lines(others, rest)
@@ -52,9 +59,7 @@ impl Seen {
         }
         text(&mut pattern, &shown[from..]);
         pattern.push('$');
-        let captures = Regex::new(&pattern)
-            .unwrap()
-            .captures(printed.trim_end())?;
+        let captures = Regex::new(&pattern).unwrap().captures(printed.trim_end())?;
         let mut seen = self.clone();
         for (name, value) in names.into_iter().zip(captures.iter().skip(1)) {
             let value = value?.as_str().to_owned();
@@ -106,4 +111,5 @@ fn uuids_are_remembered() {
     assert!(seen.matches(&lines(page), &one));
     assert!(!seen.matches(&lines(page), &other));
     assert!(seen.matches(&lines(page), &one));
+    assert_eq!(seen.to_here(page), one);
 }

@@ -52,7 +52,7 @@ fn checked(program: &str, arguments: &[&str], ending: &str, text: &str) -> Optio
     (!output.status.success()).then_some(said)
 }
 
-/// A block that is said to be an excerpt of a file is one.
+/// A block whose mark names a file is an excerpt of that file.
 fn not_from_its_source(root: &Path, block: &Block) -> Option<String> {
     let path = block.source()?;
     let source = std::fs::read_to_string(root.join(path)).unwrap_or_default();

@@ -177,7 +177,7 @@ impl Page<'_> {
         } else {
             text.to_owned()
         };
-        let text = self.ports.to_here(&text);
+        let text = self.seen.to_here(&self.ports.to_here(&text));
         match text.contains(ABBREVIATED) {
             true => text.replace(ABBREVIATED, &self.token()),
             false => text,

@@ -114,6 +114,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
     let mut marks = Vec::new();
     let mut open: Option<Block> = None;
+    let mut is_in_item = false;
     for (number, line) in (1..).zip(page.lines()) {
         if let Some(mut block) = open.take() {
             if line == "```" {
@@ -133,8 +134,12 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, String> {
             });
             continue;
         }
-        if line.trim_start().starts_with("```") {
-            return Err(format!("{number}: a fence does not begin its line"));
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            match (is_in_item, language) {
+                (true, _) | (false, "text") => is_in_item = !is_in_item,
+                (false, _) => return Err(format!("{number}: only `text` may be indented")),
+            }
+            continue;
         }
         match Mark::read(line).map_err(|error| format!("{number}: {error}"))? {
             Some(mark) => marks.push(mark),
@@ -143,6 +148,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, String> {
         }
     }
     match open {
+        _ if is_in_item => Err("an indented block does not end".to_owned()),
         Some(block) => Err(format!("{}: the block does not end", block.line)),
         None if !marks.is_empty() => Err("the last mark is not followed by its block".to_owned()),
         None => Ok(blocks),
@@ -172,6 +178,7 @@ fn unknown_marks_are_refused() {
         "<!-- fails -->\ntext\n```sh\n```\n",
         "<!-- fails -->\n",
         "- item\n  ```sh\n  ```\n",
+        "- item\n  ```text\n",
         "```sh\n",
     ] {
         assert!(blocks(page).is_err(), "{page}");

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -233,16 +233,14 @@ impl Shell {
 
     /// Waits until this becomes true.
     pub fn wait_until(&self, mut is_true: impl FnMut(&Self) -> bool) -> bool {
-        let begin = Instant::now();
-        loop {
-            if is_true(self) {
-                return true;
+        let most = PATIENCE.as_millis() / PAUSE.as_millis();
+        (0..most).any(|_| {
+            let is_it = is_true(self);
+            if !is_it {
+                std::thread::sleep(PAUSE);
             }
-            if begin.elapsed() > PATIENCE {
-                return false;
-            }
-            std::thread::sleep(PAUSE);
-        }
+            is_it
+        })
     }
 
     /// Ends a command that goes on, and waits until it has ended.

@@ -41,8 +41,8 @@ struct Page<'page> {
     open: Vec<Open>,
     /// The token that was printed last.
     token: Option<String>,
-    /// The shell answers no more, so the rest of the page is not run.
-    is_stuck: bool,
+    /// The shell answers no more, or a program is missing, so the rest of the page is not run.
+    is_stopped: bool,
 }
 
 /// Runs the commands of a page.
@@ -71,7 +71,7 @@ pub fn run(name: &str, text: &str) -> Report {
         seen: Seen::default(),
         open: Vec::new(),
         token: None,
-        is_stuck: false,
+        is_stopped: false,
     };
     for block in &blocks {
         page.block(block);
@@ -112,7 +112,7 @@ impl Page<'_> {
         for step in steps {
             match step {
                 Step::Command(command) if block.reason().is_some() => self.check(&command),
-                Step::Command(_) if self.is_stuck => {}
+                Step::Command(_) | Step::Interrupt { .. } if self.is_stopped => {}
                 Step::Command(command) => self.command(command),
                 Step::Interrupt { .. } if block.reason().is_some() => {}
                 Step::Interrupt { line } => match self.open.pop() {
@@ -151,6 +151,7 @@ impl Page<'_> {
         if let Some(program) = missing(&command.text) {
             let reason = format!("{program} is not installed");
             *self.report.not_run.entry(reason).or_default() += 1;
+            self.is_stopped = true;
             return;
         }
         self.report.commands += 1;
@@ -166,7 +167,7 @@ impl Page<'_> {
     }
 
     fn stuck(&mut self, command: &Command, error: &str) {
-        self.is_stuck = true;
+        self.is_stopped = true;
         self.fault(command.line, &command.text, error);
     }
 
@@ -212,6 +213,7 @@ impl Page<'_> {
         let (ports, home) = (&self.ports, self.shell.home());
         let shown = &open.command.output;
         let is_right = shown.is_empty()
+            || self.is_stopped
             || self.shell.wait_until(|shell| {
                 let printed = shell.so_far(&open.running);
                 shows(&mut seen, shown, &printed, ports, home)

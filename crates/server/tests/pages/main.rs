@@ -11,6 +11,7 @@ mod blocks;
 mod commands;
 mod expected;
 mod languages;
+mod links;
 mod page;
 mod ports;
 mod shell;
@@ -103,6 +104,17 @@ fn blocks_of_other_languages_are_valid() {
     let faults: Vec<String> = pages()
         .iter()
         .flat_map(|(name, text)| languages::faults(&root(), name, text))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A link to a heading of a page leads to one that is there.
+#[test]
+fn links_lead_to_headings() {
+    let pages = pages();
+    let faults: Vec<String> = pages
+        .iter()
+        .flat_map(|(name, text)| links::faults(&pages, name, text))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -47,9 +47,10 @@ impl Seen {
         let mut pattern = "^".to_owned();
         let mut names = Vec::new();
         let mut from = 0;
+        let spaces = Regex::new(" {2,}").unwrap();
         let text = |pattern: &mut String, text: &str| {
             let parts: Vec<String> = text.split('…').map(regex::escape).collect();
-            pattern.push_str(&parts.join(".*"));
+            pattern.push_str(&spaces.replace_all(&parts.join(".*"), " +"));
         };
         for found in uuid.find_iter(shown) {
             text(&mut pattern, &shown[from..found.start()]);
@@ -93,6 +94,8 @@ fn ellipses_stand_for_text() {
         ("a", "a\nb", false),
         ("a\nb", "a", false),
         ("a.c", "abc", false),
+        ("a   …   -", "a  1  -", true),
+        ("a  b", "ab", false),
         ("…", "", true),
     ];
     for (shown, printed, expected) in cases {

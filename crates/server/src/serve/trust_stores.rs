@@ -4,6 +4,7 @@ mod browsers;
 mod command;
 mod container;
 mod databases;
+mod hashed;
 mod root;
 mod system;
 mod visit;
@@ -54,6 +55,9 @@ pub(crate) async fn install_at_start(path: &Path) {
             return tracing::warn!(root = %shown, "{UNTRUSTED}: {}", in_one_line(&error));
         }
     };
+    if let Err(error) = hashed::write_beside(&root) {
+        tracing::debug!(root = %shown, "SSL_CERT_DIR does not find the root: {error}");
+    }
     if !is_container() {
         if System::find().is_ok_and(|system| system.holds(&root)) {
             tracing::info!(
@@ -77,7 +81,7 @@ pub(crate) async fn install_at_start(path: &Path) {
     match visits.first().map(|system| &system.outcome) {
         Some(Err(error)) => tracing::info!(
             root = %shown,
-            "{UNTRUSTED}: {}; `talaria trust --print` shows the root",
+            "{UNTRUSTED}: {}; programs that read SSL_CERT_DIR trust the folder of the root, and `talaria trust --print` shows it",
             in_one_line(error)
         ),
         Some(Ok(_)) | None => tracing::info!(

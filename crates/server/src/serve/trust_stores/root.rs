@@ -1,6 +1,8 @@
 //! The root of a local authority, and the names that it has in stores.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -75,6 +77,19 @@ impl Root {
             pem: pem(&certificate),
             fingerprint,
         })
+    }
+
+    /// Writes its file as a whole or not at all.
+    ///
+    /// # Errors
+    /// The file system refuses it.
+    pub(super) fn write(&self, place: &Path) -> io::Result<()> {
+        let beside = place.with_extension("new");
+        let mut file = folders::create_own(&beside, 0o644)?;
+        let written = file
+            .write_all(self.pem.as_bytes())
+            .and_then(|()| fs::rename(&beside, place));
+        written.inspect_err(|_| _ = fs::remove_file(&beside))
     }
 
     /// The name of its file in the system's store.

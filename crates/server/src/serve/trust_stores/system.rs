@@ -1,7 +1,7 @@
 //! The system's store of trusted certificates.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ impl System {
             }
             return Ok(Outcome::Kept);
         }
-        write(&place, root).map_err(|error| {
+        root.write(&place).map_err(|error| {
             let shown = place.display();
             Error::new(format!("{shown} cannot be written"))
                 .caused_by(error)
@@ -149,7 +149,7 @@ impl System {
         let root = Root::parse(&older, &text);
         root.is_ok_and(|root| {
             let place = self.place(&root);
-            write(&place, &root)
+            root.write(&place)
                 .and_then(|()| fs::remove_file(&older))
                 .is_ok()
         })
@@ -176,16 +176,6 @@ impl System {
             false => Err(failed(finished.stderr.trim().to_owned())),
         }
     }
-}
-
-/// Writes the file of a root as a whole or not at all.
-fn write(place: &Path, root: &Root) -> io::Result<()> {
-    let beside = place.with_extension("new");
-    let mut file = folders::create_own(&beside, 0o644)?;
-    let written = file
-        .write_all(root.pem.as_bytes())
-        .and_then(|()| fs::rename(&beside, place));
-    written.inspect_err(|_| _ = fs::remove_file(&beside))
 }
 
 #[cfg(test)]

@@ -9,33 +9,7 @@ const NAMES: [&str; 2] = ["dev.Caddyfile", "Caddyfile.dev"];
 
 /// What the file says: the official one, open to every page and every subscriber. The lines of
 /// MERCURE_EXTRA_DIRECTIVES come last, so that they take precedence (B-124).
-const TEXT: &str = "\
-{
-	{$GLOBAL_OPTIONS}
-}
-
-{$CADDY_EXTRA_CONFIG}
-
-{$SERVER_NAME:localhost} {
-	log
-	encode zstd gzip
-
-	mercure {
-		publisher_jwt {env.MERCURE_PUBLISHER_JWT_KEY} {env.MERCURE_PUBLISHER_JWT_ALG}
-		subscriber_jwt {env.MERCURE_SUBSCRIBER_JWT_KEY} {env.MERCURE_SUBSCRIBER_JWT_ALG}
-		cors_origins *
-		publish_origins *
-		demo
-		anonymous
-		subscriptions
-		{$MERCURE_EXTRA_DIRECTIVES}
-	}
-
-	{$EXTRA_DIRECTIVES}
-	{$CADDY_SERVER_EXTRA_DIRECTIVES}
-	redir / /.well-known/mercure/ui/
-}
-";
+const TEXT: &str = include_str!("../../../deploy/docker/dev.Caddyfile");
 
 /// The configuration that stands for a file of this name which does not exist.
 pub fn file(path: &Path) -> Option<File> {

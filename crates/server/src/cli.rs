@@ -6,6 +6,7 @@ mod admin;
 mod arguments;
 mod bench;
 mod client;
+mod completions;
 mod dev;
 mod doctor;
 mod environ;
@@ -14,6 +15,7 @@ mod fmt;
 mod healthcheck;
 mod history;
 mod load;
+mod manual;
 mod output;
 mod publish;
 mod run;
@@ -107,6 +109,12 @@ enum Verb {
     ListModules(about::ModulesArgs),
     /// Print how the program was built.
     BuildInfo,
+    /// Print completions for a shell.
+    #[command(alias = "completion", after_help = completions::HELP)]
+    Completions(completions::Args),
+    /// Print the manual page, or write those of all verbs.
+    #[command(alias = "manpage", after_help = manual::HELP)]
+    Man(manual::Args),
     /// Print the version.
     Version,
     /// Print the reference page of the configuration.
@@ -117,7 +125,7 @@ enum Verb {
 /// Parses the command line and runs the verb.
 pub(crate) fn main() -> ExitCode {
     let given: Vec<_> = std::env::args_os().collect();
-    let command = arguments::called(Cli::command(), given.first());
+    let command = command();
     let arguments = arguments::with_two_dashes(command.clone(), given);
     let parsed = command.try_get_matches_from(&arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -149,6 +157,11 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// The command line, under the name by which the program was called.
+fn command() -> clap::Command {
+    arguments::called(Cli::command(), std::env::args_os().next().as_ref())
+}
+
 fn dispatch(cli: Cli) -> ExitCode {
     match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(args) => run::run(&args),
@@ -171,6 +184,8 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Environ => environ::environ(),
         Verb::ListModules(args) => about::list_modules(&args),
         Verb::BuildInfo => about::build_info(),
+        Verb::Completions(args) => completions::completions(command(), &args),
+        Verb::Man(args) => manual::manual(command(), &args),
         Verb::Version => output::print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
         Verb::Reference => output::print(&reference::page()),
     }

@@ -15,6 +15,7 @@ mod authorization;
 mod batches;
 mod bench;
 mod checks;
+mod completions;
 mod connections;
 mod connections_limits;
 mod cookie;

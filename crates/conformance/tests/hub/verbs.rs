@@ -305,11 +305,7 @@ fn informing() {
             said(&output)
         );
     }
-    for (verb, says) in [
-        ("storage", "talaria history"),
-        ("completion", "help"),
-        ("upgrade", "image"),
-    ] {
+    for (verb, says) in [("storage", "talaria history"), ("upgrade", "image")] {
         let output = home.run(&[verb]);
         assert_eq!(output.status.code(), Some(1), "{verb}");
         assert!(said(&output).contains(says), "{verb}: {}", said(&output));

@@ -93,7 +93,6 @@ pub(super) fn verb_of_the_server(arguments: &[OsString]) -> Option<String> {
         "upgrade" | "add-package" | "remove-package" => {
             "install another version of the program or of its image"
         }
-        "completion" | "manpage" => "`talaria help <verb>` says what each verb does",
         "hash-password" | "file-server" | "reverse-proxy" | "respond" => {
             "this program is a hub; use a web server for that"
         }

@@ -1,34 +1,20 @@
 // Prints the licences of what the program is made of, for packages and archives.
 //
-//   node scripts/notices.mjs [TARGET…]
+//   node scripts/notices.mjs TARGET
 //
-// Without a target it is for x86_64-unknown-linux-gnu. A package whose licence is not found is an error.
+// A package whose licence is not found is an error.
 
-import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PROGRAM = "talaria-server";
+import { packages, ROOT } from "./packages.mjs";
+
 const IS_LICENCE = /^(licen[cs]e|copying|notice|unlicense|copyright)/i;
 
-/** The packages of the program for a target, without those of tests. */
-function packages(target) {
-  const options = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
-  const text = execFileSync("cargo", options, { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28 });
-  const { packages, resolve } = JSON.parse(text);
-  const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
-  const found = new Set();
-  const waiting = packages.filter(({ name }) => name === PROGRAM).map(({ id }) => id);
-  while (waiting.length > 0) {
-    const id = waiting.pop();
-    if (found.has(id)) continue;
-    found.add(id);
-    const used = nodes.get(id).deps.filter((dep) => dep.dep_kinds.some(({ kind }) => kind !== "dev"));
-    waiting.push(...used.map((dep) => dep.pkg));
-  }
-  return packages.filter(({ id, source }) => source !== null && found.has(id));
+const [target] = process.argv.slice(2);
+if (!target) {
+  console.error("usage: node scripts/notices.mjs TARGET");
+  process.exit(2);
 }
 
 /** The texts that a package brings. */
@@ -48,19 +34,30 @@ function texts(one, all) {
   throw new Error(`${one.name} ${one.version} (${one.license}) brings no text of its licence`);
 }
 
-const targets = process.argv.length > 2 ? process.argv.slice(2) : ["x86_64-unknown-linux-gnu"];
-const all = new Map(targets.flatMap((target) => packages(target).map((one) => [one.id, one])));
-const sorted = [...all.values()].sort((a, b) => (a.name + a.version < b.name + b.version ? -1 : 1));
+/** The C library is a part of a static program. */
+const MUSL = {
+  name: "musl",
+  version: "libc",
+  license: "MIT",
+  repository: "https://musl.libc.org",
+  text: () => {
+    const [, terms] = readFileSync(join(ROOT, "LICENSE-MIT"), "utf8").split(/^Copyright .*\n/m);
+    return `Copyright © 2005-2020 Rich Felker, et al.\n${terms.trimEnd()}`;
+  },
+};
+
+const all = packages(target).all.filter(({ source }) => source !== null);
+if (target.endsWith("-musl")) all.push(MUSL);
 
 /** Each text once, with the packages that it is for. */
 const users = new Map();
-for (const one of sorted) {
-  for (const text of texts(one, sorted)) users.set(text, [...(users.get(text) ?? []), one]);
+for (const one of all) {
+  for (const text of one.text ? [one.text()] : texts(one, all)) users.set(text, [...(users.get(text) ?? []), one]);
 }
 
 const line = "=".repeat(80);
 console.log("Talaria is licensed as MIT OR Apache-2.0. It contains the following packages.\n");
-for (const { name, version, license, repository } of sorted) {
+for (const { name, version, license, repository } of all) {
   console.log(`${name} ${version}: ${license}${repository ? ` (${repository})` : ""}`);
 }
 for (const [text, of] of users) {

@@ -76,6 +76,26 @@ test("the licences of every package are there", () => {
   assert.doesNotMatch(text, /^(proptest|loom|tempfile) /m);
 });
 
+test("the components are listed as CycloneDX has it, with their checksums", () => {
+  archive("x86_64-unknown-linux-gnu");
+  const file = join(folder, "dist", `talaria-${VERSION}-x86_64-unknown-linux-gnu.cdx.json`);
+  const { components, dependencies, metadata } = JSON.parse(readFileSync(file, "utf8"));
+  assert.equal(metadata.component.version, VERSION);
+  const hyper = components.find(({ name }) => name === "hyper");
+  assert.match(hyper.hashes[0].content, /^[0-9a-f]{64}$/);
+  assert.match(hyper.purl, /^pkg:cargo\/hyper@1\./);
+  const program = dependencies.find(({ ref }) => ref === metadata.component["bom-ref"]);
+  assert.ok(program.dependsOn.includes(hyper.purl));
+  assert.ok(components.every(({ name }) => name !== "proptest"), "what only tests use is not in the program");
+  const validate = `
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()))`;
+  const { status, stderr } = spawnSync(process.env.PYTHON ?? "python3", ["-c", validate, file], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
 test("the formula has the checksum of each archive that it names", () => {
   const dist = join(folder, "dist");
   const targets = ["aarch64-apple-darwin", "x86_64-apple-darwin", "aarch64-unknown-linux-musl", "x86_64-unknown-linux-musl"];
@@ -94,6 +114,24 @@ test("the formula has the checksum of each archive that it names", () => {
 test("versions of chart and package are those of the workspace", () => {
   assert.match(page("deploy/helm/talaria/Chart.yaml"), new RegExp(`^version: ${VERSION}\nappVersion: ${VERSION}$`, "m"));
   assert.match(page("deploy/debian/changelog"), new RegExp(`^talaria \\(${VERSION}-1\\) `));
+});
+
+test("the crates that are published can be packaged, with their licences", () => {
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  const options = { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 };
+  const { packages } = JSON.parse(execFileSync("cargo", ["metadata", "--format-version", "1", "--no-deps", "--locked"], options));
+  const published = packages.filter(({ publish }) => publish === null || publish.length > 0).map(({ name }) => name);
+  assert.deepEqual(published.sort(), ["talaria-boltdb", "talaria-hub", "talaria-protocol", "talaria-transport"]);
+  const place = join(folder, "crates");
+  const wanted = published.flatMap((name) => ["--package", name]);
+  execFileSync("cargo", ["package", "--quiet", "--no-verify", "--allow-dirty", "--target-dir", place, ...wanted], options);
+  for (const name of published) {
+    const crate = join(place, "package", `${name}-${VERSION}.crate`);
+    const content = execFileSync("tar", ["-tzf", crate], options);
+    for (const file of ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"]) {
+      assert.ok(content.includes(`${name}-${VERSION}/${file}\n`), `${name}: ${file}`);
+    }
+  }
 });
 
 test("the workflows have no mistakes", () => {

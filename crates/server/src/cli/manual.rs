@@ -29,6 +29,8 @@ pub(super) struct Args {
 
 /// Prints the page of the program, or writes all pages.
 pub(super) fn manual(command: Command, args: &Args) -> ExitCode {
+    // The verb `help` has no page that the others could refer to.
+    let command = command.disable_help_subcommand(true);
     let Some(directory) = &args.directory else {
         let mut page = Vec::new();
         return match Man::new(command).render(&mut page) {

@@ -111,6 +111,22 @@ test("the formula has the checksum of each archive that it names", () => {
   assert.notEqual(spawnSync(script("package-formula"), [dist]).status, 0, "without a checksum there is no formula");
 });
 
+test("systemd finds no fault in the unit, and little that the hub could do", () => {
+  const unit = join(folder, "talaria.service");
+  // It looks for the program.
+  writeFileSync(unit, page("deploy/systemd/talaria.service").replaceAll("/usr/bin/talaria", program));
+  const verified = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+  assert.deepEqual(verified.stderr.split("\n").filter((line) => line.includes("talaria")), []);
+  assert.equal(verified.status, 0);
+  const options = ["security", "--no-pager", "--offline=true", "--threshold=20", unit];
+  const judged = spawnSync("systemd-analyze", options, { encoding: "utf8" });
+  assert.equal(judged.status, 0, judged.stdout);
+  // The page shows its main lines.
+  const [, shown] = page("docs/operating.md").match(/```ini\n(\[Service\]\n[^]*?)```/);
+  const written = page("deploy/systemd/talaria.service").split("\n");
+  for (const line of shown.trim().split("\n")) assert.ok(written.includes(line), line);
+});
+
 test("versions of chart and package are those of the workspace", () => {
   assert.match(page("deploy/helm/talaria/Chart.yaml"), new RegExp(`^version: ${VERSION}\nappVersion: ${VERSION}$`, "m"));
   assert.match(page("deploy/debian/changelog"), new RegExp(`^talaria \\(${VERSION}-1\\) `));

@@ -151,9 +151,10 @@ fn endpoint(config: ServerConfig, address: SocketAddr) -> io::Result<Endpoint> {
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::DGRAM.nonblocking().cloexec(),
+        Type::DGRAM,
         Some(Protocol::UDP),
     )?;
+    socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         // As the listener beside it: one socket serves both families.
         socket.set_only_v6(address.ip() != std::net::Ipv6Addr::UNSPECIFIED)?;

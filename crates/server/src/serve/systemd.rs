@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::future::pending;
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::SocketAddr;
@@ -155,6 +156,7 @@ impl Manager {
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let address = match name.as_bytes() {
         [b'/', ..] => SocketAddr::from_pathname(name)?,
+        #[cfg(target_os = "linux")]
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => {
             let form = "neither an absolute path nor @ and an abstract name";

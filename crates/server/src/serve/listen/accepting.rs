@@ -97,13 +97,21 @@ impl Refusals {
     }
 }
 
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 16 * 1024;
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(30);
+
 /// Sets the options by which the kernel bounds a stalled or vanished reader (ADR 0010).
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(unused_variables, reason = "only Linux has the option")
+)]
 fn configure(stream: &TcpStream, dispatch_timeout: Option<Duration>) {
-    const UNSENT_BYTES: u32 = 16 * 1024;
-    const GONE: Duration = Duration::from_secs(30);
     let socket = socket2::SockRef::from(stream);
-    let configured = socket
-        .set_tcp_nodelay(true)
+    let configured = socket.set_tcp_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let configured = configured
         .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES))
         // This timeout also ends a reader that stays connected without reading, so it must not be shorter than
         // the operator allows.

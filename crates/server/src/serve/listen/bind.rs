@@ -54,9 +54,10 @@ pub(super) fn bind_on(interface: Option<IpAddr>, port: u16) -> io::Result<TcpLis
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::STREAM.nonblocking().cloexec(),
+        Type::STREAM,
         Some(Protocol::TCP),
     )?;
+    socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

@@ -53,7 +53,8 @@ export class Machine {
     const machine = new Machine();
     machine.work = mkdtempSync(join(tmpdir(), "machine-"));
     const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child=KILL"];
-    machine.child = spawn("unshare", [...namespaces, "bash", "-euc", BOOT], {
+    // It ends with this process, however that ends.
+    machine.child = spawn("setpriv", ["--pdeathsig", "KILL", "unshare", ...namespaces, "bash", "-euc", BOOT], {
       env: { PATH, work: machine.work, package: deb },
       stdio: ["ignore", "ignore", "pipe"],
     });

@@ -76,11 +76,12 @@ export class Container {
     this.work = mkdtempSync(join(tmpdir(), "container-"));
     const script = this.#script({ tree, command, readOnly, dropped, mounts, temporary });
     this.lines = [];
-    this.child = spawn(
-      "unshare",
-      ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL", "sh", "-euc", script],
-      { env: this.environment, stdio: ["ignore", "pipe", "pipe"] },
-    );
+    const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL"];
+    // It ends with this process, however that ends.
+    this.child = spawn("setpriv", ["--pdeathsig", "KILL", "unshare", ...namespaces, "sh", "-euc", script], {
+      env: this.environment,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     running.add(this);
     this.exited = new Promise((resolve) => {
       this.child.once("close", (code, signal) => {

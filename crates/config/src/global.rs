@@ -11,7 +11,7 @@ use crate::levels::Levels;
 use crate::lexer::Word;
 use crate::list;
 use crate::proxies::TrustedProxies;
-use crate::settings::{Notice, ProgramSettings, Protocols};
+use crate::settings::{Notice, ProgramSettings, Protocols, RequestMetrics};
 use crate::shown::show;
 use crate::tree::Line;
 use crate::unknown::refuse;
@@ -99,7 +99,7 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         "order" => {}
         // HTTP/3 is on unless `protocols` leaves it out.
         "experimental_http3" => line.without_block()?.at_most(0, "")?,
-        "metrics" => globals.notices.push(without_metrics(line)),
+        "metrics" => globals.program.request_metrics = Some(metrics(line)?),
         "admin" => {
             globals.names_admin = true;
             admin::read(&mut globals.program.admin, line)?;
@@ -116,11 +116,26 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
 }
 
 /// `metrics` asks for those of requests (B-297).
-fn without_metrics(line: &Line) -> Notice {
-    Notice::info(format!(
-        "{}: there are no metrics of requests yet; the admin listener has those of the hubs",
-        line.name.place
-    ))
+fn metrics(line: &Line) -> Result<RequestMetrics, Error> {
+    line.at_most(0, "")?;
+    let mut settings = RequestMetrics::default();
+    for option in line.block.iter().flatten() {
+        match option.name.text.as_str() {
+            "per_host" => {
+                option.without_block()?.at_most(0, "")?;
+                settings.per_host = true;
+            }
+            _ => {
+                return Err(refuse(
+                    &option.name,
+                    "option of `metrics`",
+                    &[],
+                    &["per_host"],
+                ));
+            }
+        }
+    }
+    Ok(settings)
 }
 
 /// The one duration of a line (B-295).
@@ -222,7 +237,7 @@ fn apply_server_option(globals: &mut Globals, option: &Line) -> Result<(), Error
             .remedy("write trusted_proxies static <range>…")),
         ("protocols" | "protocol", _) => protocols(globals, option),
         ("metrics", _) => {
-            globals.notices.push(without_metrics(option));
+            globals.program.request_metrics = Some(metrics(option)?);
             Ok(())
         }
         ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),

@@ -208,7 +208,10 @@ impl Reader<'_> {
             "try_files" => files::try_files(&line, args, scope.root.as_deref(), texts)?,
             "reverse_proxy" => proxy::proxy(&line, args, texts, &mut self.parts.notices)?,
             "basic_auth" => Action::Users(users::users(&line, args, texts)?),
-            "metrics" | "tracing" => {
+            "metrics" => Action::Metrics {
+                may_be_open: actions::metrics(&line, args)?,
+            },
+            "tracing" => {
                 self.parts.notices.push(without_effect(&line));
                 return Ok(None);
             }
@@ -313,14 +316,8 @@ fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Si
 /// What to tell about a directive that has no effect yet.
 fn without_effect(line: &Line) -> Notice {
     let name = &line.name.text;
-    let what = match name.as_str() {
-        "metrics" => {
-            "metrics are at /metrics of the admin listener (`admin` in the global options), not on a site"
-        }
-        _ => "no traces are sent yet",
-    };
     Notice::info(format!(
-        "{}: `{name}` has no effect: {what}",
+        "{}: `{name}` has no effect: no traces are sent yet",
         line.name.place
     ))
 }

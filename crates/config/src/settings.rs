@@ -155,6 +155,13 @@ impl Default for ConnectionSettings {
     }
 }
 
+/// What is counted of the requests of sites (B-297).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestMetrics {
+    /// Whether hosts are told apart.
+    pub per_host: bool,
+}
+
 /// Everything that the program needs to know to serve.
 #[derive(Debug)]
 pub struct Settings {
@@ -223,6 +230,8 @@ pub struct ProgramSettings {
     pub connections: ConnectionSettings,
     /// The versions of HTTP that listeners speak.
     pub protocols: Protocols,
+    /// What is counted of requests; `None` for nothing.
+    pub request_metrics: Option<RequestMetrics>,
     /// What is logged.
     pub log: Levels,
 }
@@ -241,6 +250,7 @@ impl Default for ProgramSettings {
             admin: AdminSettings::default(),
             connections: ConnectionSettings::default(),
             protocols: Protocols::default(),
+            request_metrics: None,
             log: Levels::default(),
         }
     }

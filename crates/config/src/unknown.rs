@@ -10,7 +10,6 @@ use crate::suggestion::suggest;
 const HARMLESS: &[&str] = &[
     "frankenphp",
     "log_append",
-    "metrics",
     "precompressed",
     "push",
     "tracing",

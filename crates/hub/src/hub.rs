@@ -125,10 +125,14 @@ impl Hub {
         let (parts, mut body) = request.into_parts();
         let cors = self.0.cors.as_ref();
         let from = parts.extensions.get::<Connection>();
-        if cors.is_none() {
-            cors::log_preflight(&parts.method, &parts.headers, from);
-        }
         let preflight = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers, from));
+        let refused = match cors {
+            None => cors::log_preflight(&parts.method, &parts.headers, from),
+            Some(_) => preflight.as_ref().and_then(cors::refused),
+        };
+        if let Some(reason) = refused {
+            self.0.options.statistics.refused(reason);
+        }
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
             None => {
@@ -139,6 +143,7 @@ impl Hub {
                 }
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
+                    refused.count(&self.0.options.statistics);
                     let metadata_url = metadata::url(&self.0.options, &parts);
                     refused.into_response(request.answers(), metadata_url.as_deref())
                 });

@@ -5,6 +5,7 @@ mod budgets;
 mod client;
 mod exceeded;
 mod ledger;
+mod usage;
 
 pub use self::address::ClientAddress;
 pub(crate) use self::budgets::{BodyCharge, Budgets, Held};
@@ -12,3 +13,4 @@ pub use self::budgets::{Bounds, BudgetOptions, Used};
 pub(crate) use self::client::Client;
 pub(crate) use self::exceeded::Exceeded;
 pub use self::ledger::{Charge, Exhausted, Ledger};
+pub use self::usage::Usage;

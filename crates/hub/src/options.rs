@@ -1,5 +1,6 @@
 //! The options of a hub.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_protocol::{Base, Limits};
@@ -9,6 +10,7 @@ use crate::access::Issuers;
 use crate::access::origin::Origins;
 use crate::limits::BudgetOptions;
 use crate::presence::PresenceOptions;
+use crate::statistics::Statistics;
 
 /// What a subscriber gets first if the log does not know its `Last-Event-ID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,6 +84,8 @@ pub struct HubOptions {
     pub rule: Rule,
     /// Whether a 0.x publisher may publish public updates on topics that its token does not grant (B-622).
     pub publish_ungranted: bool,
+    /// What requests and streams are counted in.
+    pub statistics: Arc<Statistics>,
 }
 
 impl HubOptions {
@@ -110,6 +114,7 @@ impl HubOptions {
             presence: PresenceOptions::default(),
             rule: Rule::default(),
             publish_ungranted: false,
+            statistics: Arc::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Updates as they are stored and sent: serialized once, shared by all readers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use talaria_protocol::{Update, event};
 
@@ -20,6 +22,24 @@ pub struct Frame {
     pub by_hub: bool,
     /// The event stream bytes, id line and blank line included.
     pub bytes: Bytes,
+    /// When it became visible, for measurements.
+    pub stamp: Stamp,
+}
+
+/// A moment that is set once, in a unit and from an origin that its setter chooses.
+#[derive(Debug, Default)]
+pub struct Stamp(AtomicU64);
+
+impl Stamp {
+    /// Sets the moment, which is not 0.
+    pub fn set(&self, moment: u64) {
+        self.0.store(moment, Ordering::Relaxed);
+    }
+
+    /// The moment; `None` if it was not set.
+    pub fn get(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|moment| *moment > 0)
+    }
 }
 
 impl Frame {
@@ -40,6 +60,7 @@ impl Frame {
             topics: update.topics.into_iter().map(exact).collect(),
             private: update.private,
             by_hub: update.by_hub,
+            stamp: Stamp::default(),
         }
     }
 

@@ -68,6 +68,7 @@ use self::readers::{Kind, Readers};
 use self::shared::Shared;
 use self::summaries::Summaries;
 use crate::committer::{Committer, pipeline};
+use crate::measures::Figures;
 use crate::{
     Admit, AppendError, Appended, Bounds, Health, Lookup, Page, Pending, Position, ReadError, Ring,
     Route, Transport, Unavailable,
@@ -223,6 +224,20 @@ impl Transport for History {
         Bounds {
             floor: floor.min(head),
             head,
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let segments = self.shared.segments();
+        let bytes = match (segments.first(), segments.last()) {
+            (Some(first), Some(last)) => (last.base + last.end()).saturating_sub(first.base),
+            _ => 0,
+        };
+        Figures {
+            bytes: Some(bytes),
+            segments: Some(segments.len() as u64),
+            syncs: Some(self.shared.syncs.read()),
+            ..self.committer.figures()
         }
     }
 

@@ -62,6 +62,7 @@ mod event_id;
 mod events;
 mod frame;
 pub mod history;
+pub mod measures;
 mod memory;
 mod position;
 mod ring;
@@ -72,7 +73,7 @@ mod transport;
 
 pub(crate) use event_id::{EventIds, RunTag};
 pub use events::EventBounds;
-pub use frame::Frame;
+pub use frame::{Frame, Stamp};
 pub use history::{History, HistoryOptions};
 pub use memory::{Memory, MemoryOptions};
 pub use position::{Bounds, Position};

@@ -19,6 +19,7 @@ use self::chosen::Chosen;
 use crate::committer::Committer;
 use crate::committer::inline::{self, Inline};
 use crate::events::{Event, EventRanges, Events};
+use crate::measures::Figures;
 use crate::sync::Mutex;
 use crate::{
     Admit, AppendError, Appended, Bounds, EventBounds, EventIds, Frame, Health, Lookup, Page,
@@ -244,6 +245,10 @@ impl Transport for Memory {
 
     fn position_of<'a>(&'a self, event_id: &'a str) -> Pending<'a, Result<Lookup, Unavailable>> {
         Box::pin(std::future::ready(Ok(self.look_up(event_id))))
+    }
+
+    fn figures(&self) -> Figures {
+        self.committer.figures()
     }
 
     fn bounds(&self) -> Bounds {

@@ -84,6 +84,12 @@ impl Ring {
         self.max_bytes
     }
 
+    /// The bytes of the updates that the ring holds, and their number; subscription events do not count as bytes.
+    pub fn held(&self) -> (usize, usize) {
+        let frames = self.frames.read();
+        (frames.bytes, frames.queue.len() - frames.forgotten)
+    }
+
     /// Sets how many bytes other structures take because of the frames; they count as the ring's.
     pub(crate) fn hold_besides(&self, bytes: usize) {
         self.frames.write().besides = bytes;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use talaria_protocol::Update;
 
 use crate::frame::Frame;
+use crate::measures::Figures;
 use crate::position::{Bounds, Position};
 use crate::ring::Ring;
 
@@ -61,6 +62,11 @@ pub trait Transport: Send + Sync + 'static {
     /// Whether updates can be stored.
     fn health(&self) -> Health {
         Health::Ready
+    }
+
+    /// What the log holds, for metrics. May wait for a lock.
+    fn figures(&self) -> Figures {
+        Figures::default()
     }
 }
 

@@ -140,7 +140,8 @@ explains in which order they are asked, and which requests they are for.
 | `encode [<matcher>] zstd\\|br\\|gzip…` | compresses answers, never event streams |
 | `handle [<matcher>] { … }`, `handle_path <path> { … }` | of those beside each other only the first that fits is asked; `handle_path` takes its path off |
 | `route [<matcher>] { … }` | asks its directives in the order in which they are written |
-| `metrics`, `tracing` | accepted; there are neither metrics nor traces yet |
+| `metrics [<matcher>] [{ disable_openmetrics }]` | shows the [metrics](metrics.md) of the program to every client that asks; name a path, for example `metrics /metrics`, and keep others out |
+| `tracing` | accepted; there are no traces yet |
 ";
 
 const GLOBAL: &str = "
@@ -162,7 +163,7 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `admin off\\|<address> [{ origins <host or origin>… enforce_origin }]` | the [admin listener](operating.md#the-admin-listener), `localhost:2019` unless the variable `CADDY_ADMIN` names another address or `off`; `unix//path` is a socket in the file system |
 | `persist_config off` | what is loaded while the hub runs is not kept for `run --resume` |
 | `grace_period <duration>` | how long requests under way may take at the end; without it half a second more than `drain_timeout` |
-| `metrics`, `servers { metrics }` | accepted; there are no metrics of requests yet, and the [admin listener](operating.md#the-admin-listener) has those of the hubs |
+| `metrics [{ per_host }]`, `servers { metrics }` | also counts the requests of sites for the [metrics](metrics.md#requests-of-sites), with `per_host` for each host |
 | `shutdown_delay <duration>` | how long the hub goes on serving after it was told to stop, not ready any more |
 | `servers { protocols h1 h2 h3 }` | the versions of HTTP that are spoken: without `h3` no listener on UDP and no `Alt-Svc`, without `h2` no HTTP/2; `h1` is always in the list. `h2` also serves clients that speak HTTP/2 without TLS, `h2c` alone only those |
 ";

@@ -49,6 +49,28 @@ pub(super) fn respond(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Si
     })
 }
 
+/// `metrics [{ disable_openmetrics }]` (B-724). Returns whether OpenMetrics may be answered.
+///
+/// # Errors
+/// An argument, or an unknown option.
+pub(super) fn metrics(line: &Line, args: &[Word]) -> Result<bool, Error> {
+    none(args)?;
+    let mut may_be_open = true;
+    for option in line.block.iter().flatten() {
+        match option.name.text.as_str() {
+            "disable_openmetrics" => {
+                option.without_block()?.at_most(0, "")?;
+                may_be_open = false;
+            }
+            _ => {
+                let known = &["disable_openmetrics"];
+                return Err(refuse(&option.name, "option of `metrics`", &[], known));
+            }
+        }
+    }
+    Ok(may_be_open)
+}
+
 fn is_status(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

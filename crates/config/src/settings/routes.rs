@@ -81,6 +81,11 @@ pub enum Action {
     Encode(Vec<Coding>),
     /// Only these users go on.
     Users(UserSettings),
+    /// The metrics of the program (B-724).
+    Metrics {
+        /// Whether they may be in the format OpenMetrics.
+        may_be_open: bool,
+    },
     /// All of these, in this order; `handle` and `route`.
     Group {
         /// The routes within.

@@ -147,15 +147,53 @@ fn users_are_read() {
 /// What has no effect is accepted where clients notice no difference, and told.
 #[test]
 fn what_has_no_effect_is_told() {
-    let body = "tracing {\n span hub\n}\nmetrics /metrics\nreverse_proxy /x a {\n transport http {\n read_timeout 1m\n }\n}";
+    let body =
+        "tracing {\n span hub\n}\nreverse_proxy /x a {\n transport http {\n read_timeout 1m\n }\n}";
     let loaded = try_load(Some(&format!(":80 {{\n{body}\n{HUB}\n}}")), &[]).unwrap();
-    for expected in [
-        "`tracing` has no effect",
-        "`metrics` has no effect",
-        "whatever `transport` says",
-    ] {
+    for expected in ["`tracing` has no effect", "whatever `transport` says"] {
         let told = texts(&loaded);
         assert!(told.iter().any(|text| text.contains(expected)), "{told:?}");
+    }
+}
+
+/// Metrics are placed on a site, and ask for those of requests in the global options.
+#[test]
+fn metrics_are_placed() {
+    let load = |options: &str, directive: &str| {
+        try_load(
+            Some(&format!(
+                "{{\n{options}\n}}\n:80 {{\n{directive}\n{HUB}\n}}"
+            )),
+            &[],
+        )
+    };
+    for (options, per_host) in [
+        ("metrics", Some(false)),
+        ("metrics {\n per_host\n}", Some(true)),
+        ("servers {\n metrics\n}", Some(false)),
+        ("debug", None),
+    ] {
+        let loaded = load(options, "metrics /metrics").unwrap();
+        let asked = loaded.settings.program.request_metrics;
+        assert_eq!(asked.map(|asked| asked.per_host), per_host, "{options}");
+    }
+    for (directive, open) in [
+        ("metrics /m", true),
+        ("metrics /m {\n disable_openmetrics\n}", false),
+    ] {
+        let loaded = load("debug", directive).unwrap();
+        let mut routes = loaded.settings.sites[0].routes.0.iter();
+        let is_it = |route: &Route| matches!(route.action, Action::Metrics { may_be_open } if may_be_open == open);
+        assert!(routes.any(is_it), "{directive}");
+    }
+    for (options, directive, says) in [
+        ("metrics x", "", "metrics takes no argument"),
+        ("metrics {\n per_hosts\n}", "", "per_host"),
+        ("debug", "metrics /m x", "x"),
+        ("debug", "metrics /m {\n open\n}", "disable_openmetrics"),
+    ] {
+        let error = load(options, directive).unwrap_err();
+        assert!(error.contains(says), "{error}");
     }
 }
 

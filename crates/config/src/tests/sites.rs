@@ -23,6 +23,7 @@ fn names(routes: &[Route]) -> Vec<String> {
         Action::TryFiles(_) => "try_files".to_owned(),
         Action::Users(_) => "users".to_owned(),
         Action::Encode(_) => "encode".to_owned(),
+        Action::Metrics { .. } => "metrics".to_owned(),
         Action::Proxy(proxy) => {
             let upstreams = proxy.upstreams.iter();
             let one = |one: &UpstreamSettings| format!("{} {}:{}", one.tls, one.host, one.port);

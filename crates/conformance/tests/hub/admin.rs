@@ -54,7 +54,7 @@ async fn metrics() {
     );
     for line in [
         "\nmercure_subscribers_connected 1\n",
-        "\ntalaria_hub_streams{hub=\"default\"} 1\n",
+        "\ntalaria_hub_streams{hub=\"default\",protocol=\"HTTP/1.1\",generation=\"1.0\"} 1\n",
         "\ntalaria_hub_healthy{hub=\"default\"} 1\n",
         "\ncaddy_config_last_reload_successful 1\n",
     ] {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod client;
+mod departures;
 mod endings;
 mod offers;
 

@@ -54,6 +54,7 @@ mod log;
 mod log_refusals;
 mod matchers;
 mod metadata;
+mod metrics;
 mod predicate;
 mod presence;
 mod presence_documents;

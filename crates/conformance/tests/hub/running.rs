@@ -40,14 +40,27 @@ impl Running {
         Self::start_in(home, arguments)
     }
 
+    /// `talaria run`, with every line of the log.
+    #[must_use]
+    pub fn start_debugging(text: &str) -> Self {
+        let home = Home::new();
+        std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+        Self::start_with(home, &[], "debug")
+    }
+
     /// `talaria run` with these arguments in a home.
     #[must_use]
     pub fn start_in(home: Home, arguments: &[&str]) -> Self {
+        Self::start_with(home, arguments, "info")
+    }
+
+    fn start_with(home: Home, arguments: &[&str], level: &str) -> Self {
         let mut child = home
             .program()
             .arg("run")
             .args(arguments)
             .env("CADDY_ADMIN", "localhost:0")
+            .env("RUST_LOG", level)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

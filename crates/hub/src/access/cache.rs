@@ -60,6 +60,12 @@ impl<V> Cache<V> {
         state.entries.get(token).map(|(value, _)| Arc::clone(value))
     }
 
+    /// The bytes of what is remembered.
+    pub(super) fn bytes(&self) -> usize {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes
+    }
+
     /// Remembers `value`, which occupies `bytes` bytes.
     pub(super) fn insert(&self, token: Digest, bytes: usize, value: Arc<V>) {
         let bytes = ENTRY_BYTES + bytes;

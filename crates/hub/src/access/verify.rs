@@ -51,6 +51,11 @@ pub struct Verifier {
 }
 
 impl Verifier {
+    /// The bytes of the tokens that it remembers.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.verified.bytes()
+    }
+
     /// A verifier of a hub. `limits` bounds the token and its details; patterns in it are resolved against
     /// `base`.
     pub fn new(issuers: Issuers, base: Base, limits: Limits) -> Self {

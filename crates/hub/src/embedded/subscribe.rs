@@ -173,15 +173,20 @@ impl Hub {
         // Where clients take turns at reading the log, each stream is one, so that no stream of the
         // application waits for another. The numbers of clients are as random.
         let membership = hub.router.join(selection, rand::random());
-        let Ok((position, resolved)) = resolve(hub, options.after.as_deref()).await else {
+        let Ok(resolved) = resolve(hub, options.after.as_deref()).await else {
             return Err(SubscribeError::Unavailable);
         };
         let share = hub.permits.for_application(&hub.base, &membership);
-        let cursor = Cursor::new(membership, under_way, position, Deadlines::default());
+        let cursor = Cursor::new(
+            membership,
+            under_way,
+            resolved.position,
+            Deadlines::default(),
+        );
         // A drain that begins before the first poll does not take what was published until then.
         let cursor = cursor.under(share).opened(hub.clock.now());
         let mut driver = Driver::new(Arc::clone(&hub.transport), Arc::clone(&hub.clock));
         driver.begin(cursor);
-        Ok(Updates::new(driver, resolved))
+        Ok(Updates::new(driver, resolved.field))
     }
 }

@@ -5,7 +5,9 @@
 //! the bell or [`Cursor::deadline`] when told to, and reads the pages that the cursor needs.
 
 mod chunk;
+mod counted;
 mod step;
+mod tally;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub(crate) use self::chunk::CHUNK_BYTES;
 use self::chunk::fitting;
 pub(crate) use self::step::{Deadlines, Output};
 pub use self::step::{End, Step};
+pub(crate) use self::tally::Tally;
 use crate::engine::drain::UnderWay;
 use crate::engine::interests::{Allowance, PageFilter, Progress};
 use crate::engine::lane::Look;
@@ -56,6 +59,7 @@ pub struct Cursor {
     /// The steps that judging may still take before other tasks have their turn.
     turn: Allowance,
     ended: Option<End>,
+    tally: Option<Box<Tally>>,
 }
 
 impl fmt::Debug for Cursor {
@@ -100,13 +104,8 @@ impl Cursor {
             page: None,
             reading: None,
             ended: None,
+            tally: None,
         }
-    }
-
-    /// Opens the stream now, without the opening comment: for a reader that is not a client over HTTP.
-    pub(crate) fn opened(mut self, now: Instant) -> Self {
-        self.sent_at = Some(now);
-        self
     }
 
     /// Ends the stream once a new configuration no longer permits it.
@@ -310,6 +309,9 @@ impl Cursor {
 
     fn send(&mut self, now: Instant, output: Output) -> Step<Output> {
         self.sent_at = Some(now);
+        if let (Some(tally), Output::Updates(frames)) = (&mut self.tally, &output) {
+            tally.hand_over(frames, self.membership.router(), now);
+        }
         Step::Send(output)
     }
 

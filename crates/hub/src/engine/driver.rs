@@ -124,6 +124,6 @@ fn log_end(end: End, cursor: &Cursor) {
             position = cursor.position().0,
             "what a subscriber has not received yet cannot be read now; it is disconnected and resumes where it was"
         ),
-        end => tracing::debug!(target: "talaria_hub::stream", ?end, "stream ended"),
+        _ => {}
     }
 }

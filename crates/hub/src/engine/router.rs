@@ -21,11 +21,13 @@ mod cards;
 mod due;
 mod effort;
 mod group;
+mod measures;
 mod search;
 mod turnstile;
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use talaria_protocol::Base;
 use talaria_transport::sync::Mutex;
@@ -36,8 +38,10 @@ use self::cards::Cards;
 use self::due::Hit;
 pub(crate) use self::effort::Effort;
 use self::group::Group;
+pub(crate) use self::measures::Measures;
 use self::search::{Next, Search};
 use self::turnstile::Turnstile;
+use crate::clock::Clock;
 use crate::engine::active::{Document, Members, Table, changes};
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
@@ -52,6 +56,7 @@ pub(crate) struct Router {
     state: Turnstile<State>,
     /// Held while a group is routed, one after the other.
     cards: Mutex<Cards>,
+    measures: Option<Measures>,
 }
 
 struct State {
@@ -107,7 +112,36 @@ impl Router {
             state: Turnstile::new(state),
             cards: Mutex::new(Cards::new(effort.card_bytes, base)),
             effort,
+            measures: None,
         }
+    }
+
+    /// Measures what it routes by this clock.
+    pub(crate) fn measured_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            measures: Some(Measures::new(clock)),
+            ..self
+        }
+    }
+
+    /// How long ago a frame became visible, if that was measured.
+    pub(crate) fn age(&self, frame: &Frame, now: Instant) -> Option<Duration> {
+        self.measures.as_ref()?.age(frame, now)
+    }
+
+    /// What it has measured, if it has a clock.
+    pub(crate) fn measures(&self) -> Option<&Measures> {
+        self.measures.as_ref()
+    }
+
+    /// The bytes of what it remembers of topics that were published lately.
+    pub(crate) fn topic_cache_bytes(&self) -> usize {
+        self.cards.lock().bytes()
+    }
+
+    /// The number of interests.
+    pub(crate) fn interests(&self) -> usize {
+        self.state.patient().index.len()
     }
 
     /// Resolves topics against this base from now on. The caller ends the readers with URL Patterns of another
@@ -237,6 +271,9 @@ impl State {
 
 impl Route for Router {
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+        if let Some(measures) = &self.measures {
+            measures.stamp(group);
+        }
         self.route_in_parts(group, acknowledge, &mut || {});
     }
 }

@@ -69,8 +69,12 @@ impl Cors {
         let Some(origin) = request.get(ORIGIN) else {
             return Some(response);
         };
-        let Some((method, names)) = self.permissions(origin, requested, request, from) else {
-            return Some(response);
+        let (method, names) = match self.permissions(origin, requested, request, from) {
+            Ok(permitted) => permitted,
+            Err(reason) => {
+                response.extensions_mut().insert(PreflightRefused(reason));
+                return Some(response);
+            }
         };
         self.permit(origin, headers);
         headers.insert(
@@ -85,7 +89,7 @@ impl Cors {
         Some(response)
     }
 
-    /// The method and the headers that a preflight from `origin` is permitted; `None`, with a line of
+    /// The method and the headers that a preflight from `origin` is permitted; the reason, with a line of
     /// the log, if it asks for more.
     fn permissions(
         &self,
@@ -93,40 +97,51 @@ impl Cors {
         requested: &HeaderValue,
         request: &HeaderMap,
         from: Option<&Connection>,
-    ) -> Option<(&'static str, Vec<&'static str>)> {
+    ) -> Result<(&'static str, Vec<&'static str>), &'static str> {
         let Sender { peer, client } = Sender::of(from);
         let method = METHODS.iter().find(|method| *requested == **method);
         let names = requested_headers(request);
         match (self.allows(origin), method, names) {
-            (true, Some(method), Ok(names)) => return Some((method, names)),
-            (false, ..) => tracing::info!(
-                reason = "origin_not_allowed",
+            (true, Some(method), Ok(names)) => Ok((method, names)),
+            (false, ..) => {
+                let reason = "origin_not_allowed";
+                tracing::info!(
+                reason,
                 origin = %shown(origin),
                 peer,
                 client,
                 accepted_origins = %self.origins,
                 "CORS preflight refused for its origin; add it to cors_origins if its pages may use the hub"
-            ),
-            (_, None, _) => tracing::info!(
-                reason = "method_not_allowed",
+                );
+                Err(reason)
+            }
+            (_, None, _) => {
+                let reason = "method_not_allowed";
+                tracing::info!(
+                reason,
                 origin = %shown(origin),
                 peer,
                 client,
                 received = %shown(requested),
                 accepted_methods = %METHODS.join(" "),
                 "CORS preflight refused for its method; use one of those that the hub answers"
-            ),
-            (_, _, Err(NotPermitted(name))) => tracing::info!(
-                reason = "header_not_allowed",
+                );
+                Err(reason)
+            }
+            (_, _, Err(NotPermitted(name))) => {
+                let reason = "header_not_allowed";
+                tracing::info!(
+                reason,
                 origin = %shown(origin),
                 peer,
                 client,
                 received = %Shown(&name),
                 accepted_headers = %REQUEST_HEADERS.join(" "),
                 "CORS preflight refused for a request header; have the page not send it, the origin is allowed"
-            ),
+                );
+                Err(reason)
+            }
         }
-        None
     }
 
     /// Adds the headers that an actual response needs. `request_origin` is the `Origin` of the request. A
@@ -180,21 +195,39 @@ impl Cors {
     }
 }
 
-/// Logs a preflight if no origin is configured: its page is refused, and the answer does not say why.
-pub(crate) fn log_preflight(method: &Method, request: &HeaderMap, from: Option<&Connection>) {
+/// Why the page of a preflight is refused; in the extensions of the answer.
+#[derive(Debug, Clone, Copy)]
+struct PreflightRefused(&'static str);
+
+/// Why the page of a preflight is refused that was answered so.
+pub(crate) fn refused(answer: &Response<()>) -> Option<&'static str> {
+    let refused = answer.extensions().get::<PreflightRefused>();
+    refused.map(|PreflightRefused(reason)| *reason)
+}
+
+/// Logs a preflight if no origin is configured: its page is refused, and the answer does not say why. Returns the
+/// reason.
+pub(crate) fn log_preflight(
+    method: &Method,
+    request: &HeaderMap,
+    from: Option<&Connection>,
+) -> Option<&'static str> {
+    let reason = "origin_not_allowed";
     if let Some(origin) = request.get(ORIGIN)
         && method == Method::OPTIONS
         && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     {
         let Sender { peer, client } = Sender::of(from);
         tracing::info!(
-            reason = "origin_not_allowed",
+            reason,
             origin = %shown(origin),
             peer,
             client,
             "CORS preflight refused: this hub has no cors_origins; list the origin there if its pages may use the hub"
         );
+        return Some(reason);
     }
+    None
 }
 
 /// A header that pages of other origins may not set.

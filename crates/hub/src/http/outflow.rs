@@ -14,6 +14,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
+use crate::statistics::Parting;
+
 /// How long after the end of a stream a connection is cut that could not deliver the end. A stream that can
 /// end does so by itself at that moment.
 const GRACE: Duration = Duration::from_millis(10);
@@ -24,6 +26,7 @@ pub struct Outflow(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
+    parting: Parting,
     state: Mutex<State>,
     /// Rung when an end was added or removed.
     ends_changed: Notify,
@@ -55,6 +58,11 @@ enum Flow {
 impl Outflow {
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The I/O's side: tells why the streams of the connection end that do not end by themselves.
+    pub fn parting(&self) -> &Parting {
+        &self.0.parting
     }
 
     /// The I/O's side: the kernel has taken everything.

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use talaria_protocol::{Update, form};
 
-use self::publisher::{Publisher, store};
+use self::publisher::{Arrival, Publisher, store};
 use crate::access::{OwnOrigin, Role, Source, check_source_origin};
 use crate::http::body::bound::BodyBound;
 use crate::http::body::{check_coding, essence, read_body, received};
@@ -17,6 +17,7 @@ use crate::http::identity;
 use crate::http::request::Incoming;
 use crate::http::respond::{self, FORM, Refused};
 use crate::http::shared::Shared;
+use crate::statistics::Protocol;
 
 /// Answers `POST` on the hub's path (specification, "Publication"). A refused client learns of the first
 /// fault only, and the body is read last, so that only authorised clients make the hub hold one.
@@ -26,6 +27,10 @@ pub(crate) async fn publish(
     body: &mut Body,
 ) -> Result<Response<Body>, Refused> {
     let parts = request.parts;
+    let arrival = Arrival {
+        began: hub.clock.now(),
+        protocol: Protocol::of(parts.version),
+    };
     let presented = request.presented()?.ok_or(Refused::NoToken)?;
     if presented.source == Source::Cookie {
         // A browser sends the cookie by itself, so the page that sent the request must be trusted.
@@ -59,12 +64,12 @@ pub(crate) async fn publish(
     let mut charge = hub.budgets.body(&client);
     let body = read_body(body, BodyBound::of_requests(&hub.options), &mut charge).await?;
     if is_batch {
-        return batch::publish(hub, request, &publisher, &body, charge).await;
+        return batch::publish(hub, request, &publisher, (&body, charge), arrival).await;
     }
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
     publisher.check_grants(hub, &update)?;
-    let ids = store(hub, &publisher, vec![update]).await?;
+    let ids = store(hub, &publisher, vec![update], arrival).await?;
     Ok(respond::plain(StatusCode::OK, ids.concat()))
 }

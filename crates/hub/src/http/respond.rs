@@ -2,6 +2,7 @@
 
 mod answer;
 mod log;
+mod reason;
 mod refused;
 mod response;
 mod sentence;

@@ -69,7 +69,7 @@ impl Shared {
         let ring = Arc::clone(transport.ring());
         let head = transport.bounds().head;
         let router = Router::new(ring, Arc::clone(&base), LANE_POSITIONS, head);
-        let router = Arc::new(router);
+        let router = Arc::new(router.measured_by(Arc::clone(&clock)));
         transport.start(Arc::clone(&router) as _);
         let verifier = verifier(&options);
         let lasting = Lasting {

@@ -1,5 +1,7 @@
 //! Subscribing: from a request to a cursor and the head of its stream.
 
+mod connected;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use talaria_protocol::{EARLIEST, Generation, ProtocolError, SubscribeRequest, Subscription, form};
 use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
+use uuid::Uuid;
 
+use self::connected::Subscriber;
 use crate::access::Access;
 use crate::engine::cursor::{Cursor, Deadlines};
 use crate::engine::interests::Selection;
@@ -30,6 +34,7 @@ use crate::limits::Client;
 use crate::options::UnknownCursor;
 use crate::presence::{Announced, Reconciler};
 use crate::rule::Rule;
+use crate::statistics::Replay;
 
 /// How long the head of a stream waits for the look-up of its last event id.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,8 +54,9 @@ pub(crate) async fn subscribe(
     let answers = request.answers();
     let asked = read_request(hub, request, body, access.is_some(), &client).await?;
     let requested = requested_cursor(&parts.headers, &asked);
+    let statistics = &hub.options.statistics;
     let refuse_for_now = |refused: Refused| {
-        let mut response = respond::refuse_for_now(refused, parts, accepts)?;
+        let mut response = respond::refuse_for_now(refused, parts, accepts, statistics)?;
         put_cursor(&mut response, answers, requested.as_deref());
         Ok(response)
     };
@@ -70,20 +76,28 @@ pub(crate) async fn subscribe(
     };
     // The reader joins before the position is resolved: what is committed in between is in the lane.
     let membership = hub.router.join(selection, client.number());
-    let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
+    let Ok(resolved) = resolve(hub, requested.as_deref()).await else {
+        statistics.replays(Replay::Unavailable, None);
         return refuse_for_now(Refused::Unavailable);
     };
+    let position = resolved.position;
     let mut response = if parts.method == Method::HEAD {
         respond::event_stream(Body::empty())
     } else {
         // A client that lists the subscriptions once its stream is open finds its own, unless the
         // log is slow to store the beginning (ADR 0014).
-        let announced = announce(hub, request, &asked.subscriptions, access.as_ref()).await?;
+        let subscriber = Subscriber::new(parts.version, answers);
+        let subscriptions = &asked.subscriptions;
+        let id = subscriber.id;
+        let announced = announce(hub, request, id, subscriptions, access.as_ref()).await?;
+        count_replay(hub, &resolved);
+        subscriber.log(parts, subscriptions, requested.as_deref(), position);
         let deadlines = deadlines(hub, access.as_ref());
         let share = hub
             .permits
             .for_client(parts, access.as_ref(), &hub.base, &membership);
         let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines).under(share);
+        let cursor = cursor.counted_by(subscriber.tally(hub, parts));
         stream_of(
             hub,
             parts,
@@ -94,16 +108,16 @@ pub(crate) async fn subscribe(
             },
         )
     };
-    put_cursor(&mut response, answers, resolved.as_deref());
-    tracing::debug!(
-        // A name that operators filter by, whatever the module is called.
-        target: "talaria_hub::subscribe",
-        subscriptions = asked.subscriptions.len(),
-        last_event_id = requested.as_deref().map(respond::field),
-        position = position.0,
-        "new subscriber"
-    );
+    put_cursor(&mut response, answers, resolved.field.as_deref());
     Ok(response)
+}
+
+/// Counts a stream that resumes.
+fn count_replay(hub: &Shared, resolved: &Resolved) {
+    if let Some(replay) = resolved.replay {
+        let depth = hub.router.visible().0.saturating_sub(resolved.position.0);
+        hub.options.statistics.replays(replay, Some(depth));
+    }
 }
 
 /// Reads what a request asks for, in its query and in the body of a `QUERY`.
@@ -165,6 +179,7 @@ fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
 async fn announce(
     hub: &Shared,
     request: &Incoming<'_>,
+    subscriber: Uuid,
     subscriptions: &[Subscription],
     access: Option<&Access>,
 ) -> Result<Option<Announced>, ProtocolError> {
@@ -175,7 +190,8 @@ async fn announce(
     let answers_older = hub.options.rule == Rule::Classic;
     let address = connection.and_then(Connection::client_address);
     let options = &hub.options.presence;
-    let Some(mut visit) = Reconciler::visit(options, access, address, answers_older) else {
+    let Some(mut visit) = Reconciler::visit(options, access, address, subscriber, answers_older)
+    else {
         return Ok(None);
     };
     let mut seen = HashSet::new();
@@ -229,13 +245,26 @@ fn requested_cursor(headers: &HeaderMap, asked: &SubscribeRequest) -> Option<Str
     }
 }
 
-/// Where a cursor starts, and the field that says so (specification, "Reconnection").
+/// Where a cursor starts.
+pub(crate) struct Resolved {
+    pub(crate) position: Position,
+    /// The field that says so, if a position was asked for.
+    pub(crate) field: Option<String>,
+    /// What became of that.
+    replay: Option<Replay>,
+}
+
+/// Finds where a cursor starts, and the field that says so (specification, "Reconnection").
 pub(crate) async fn resolve(
     hub: &Shared,
     requested: Option<&str>,
-) -> Result<(Position, Option<String>), Unavailable> {
+) -> Result<Resolved, Unavailable> {
     let Some(requested) = requested else {
-        return Ok((hub.router.visible(), None));
+        return Ok(Resolved {
+            position: hub.router.visible(),
+            field: None,
+            replay: None,
+        });
     };
     let mut lookup = match requested {
         "" => Lookup::Unknown,
@@ -251,20 +280,24 @@ pub(crate) async fn resolve(
     }
     // What is committed and not yet visible is new to every reader.
     let everything = || hub.transport.bounds().floor.min(hub.router.visible());
-    let (position, field) = match lookup {
-        Lookup::Found(position) => (position, &*requested),
+    let (position, field, replay) = match lookup {
+        Lookup::Found(position) => (position, &*requested, Replay::Found),
         // What followed was lost, so the client is told its new position.
         Lookup::Past {
             position,
             ref event_id,
-        } => (position, event_id.as_str()),
-        Lookup::Deleted => (everything(), EARLIEST),
+        } => (position, event_id.as_str(), Replay::Past),
+        Lookup::Deleted => (everything(), EARLIEST, Replay::Earliest),
         Lookup::Unknown if hub.options.unknown_cursor == UnknownCursor::Replay => {
-            (everything(), EARLIEST)
+            (everything(), EARLIEST, Replay::Unknown)
         }
-        Lookup::Unknown | Lookup::Unsupported => (hub.router.visible(), EARLIEST),
+        Lookup::Unknown | Lookup::Unsupported => (hub.router.visible(), EARLIEST, Replay::Unknown),
     };
-    Ok((position, Some(field.to_owned())))
+    Ok(Resolved {
+        position,
+        field: Some(field.to_owned()),
+        replay: Some(replay),
+    })
 }
 
 /// Looks an id up, for at most as long as a client can be expected to wait for the head of its stream.

@@ -129,6 +129,16 @@ impl Budgets {
         }
     }
 
+    /// The budget of each resource.
+    pub(super) fn each(&self) -> [&Budget; 4] {
+        [
+            &self.streams,
+            &self.matcher_memory,
+            &self.matcher_states,
+            &self.body_memory,
+        ]
+    }
+
     /// The amounts that are held at this moment.
     pub(crate) fn used(&self) -> Used {
         Used {
@@ -229,13 +239,13 @@ impl BodyCharge<'_> {
 
 /// The bounds of one resource, and who holds how much of it.
 #[derive(Debug)]
-struct Budget {
-    resource: Resource,
-    by_address: Arc<Ledger<u64>>,
-    by_subject: Arc<Ledger<u64>>,
+pub(super) struct Budget {
+    pub(super) resource: Resource,
+    pub(super) by_address: Arc<Ledger<u64>>,
+    pub(super) by_subject: Arc<Ledger<u64>>,
     /// A connection has no share of the total, only its own bound: a client could open another one to get
     /// another share. Without such a bound, nothing is charged here.
-    by_connection: Arc<Ledger<u64>>,
+    pub(super) by_connection: Arc<Ledger<u64>>,
 }
 
 fn ledger(total: Option<u64>, most_each: Option<u64>) -> Arc<Ledger<u64>> {

@@ -17,8 +17,17 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
+    /// Whether there is a directive for its bound in this scope.
+    pub(super) fn has(self, scope: Scope) -> bool {
+        match self {
+            // The listener bounds the streams of a connection.
+            Self::Streams | Self::BodyMemory => scope != Scope::Connection,
+            Self::MatcherMemory | Self::MatcherStates => true,
+        }
+    }
+
     /// The beginning of the names of its directives.
-    fn directive(self) -> &'static str {
+    pub(super) fn directive(self) -> &'static str {
         match self {
             Self::Streams => "max_streams",
             Self::MatcherMemory => "max_matcher_memory",
@@ -63,7 +72,7 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// The end of the name of a directive.
-    fn directive(self) -> &'static str {
+    pub(super) fn directive(self) -> &'static str {
         match self {
             Self::Total | Self::Anonymous => "",
             Self::Address => "_per_address",

@@ -158,6 +158,11 @@ impl<K: Hash + Eq + Clone> Ledger<K> {
         self.state().used
     }
 
+    /// The most that one holder has. Looks at each.
+    pub fn largest(&self) -> u64 {
+        self.state().held.values().copied().max().unwrap_or(0)
+    }
+
     /// How much there is.
     pub fn capacity(&self) -> u64 {
         self.capacity

@@ -92,7 +92,12 @@ impl World {
     }
 
     fn subscribe_with(&mut self, matchers: usize, payload: Option<&Arc<serde_json::Value>>) {
-        let mut visit = Visit::new(Visitor::Address(None), usize::MAX, false);
+        let mut visit = Visit::new(
+            Visitor::Address(None),
+            usize::MAX,
+            uuid::Uuid::new_v4(),
+            false,
+        );
         for number in 0..matchers {
             let asked = Subscription {
                 matcher_type: MatcherType::Exact,

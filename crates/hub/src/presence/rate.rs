@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn visit(number: u32, bytes: usize) -> Visit {
-        let mut visit = Visit::new(client(number), usize::MAX, false);
+        let mut visit = Visit::new(client(number), usize::MAX, uuid::Uuid::new_v4(), false);
         visit.bytes = bytes;
         visit
     }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::coop::consume_budget;
 use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::agenda::{Agenda, Due, Entered};
 use super::options::PresenceOptions;
@@ -146,6 +147,7 @@ impl Reconciler {
         options: &PresenceOptions,
         access: Option<&Access>,
         address: Option<ClientAddress>,
+        subscriber: Uuid,
         answers_older: bool,
     ) -> Option<Visit> {
         if access.is_none() && options.token_holders_only {
@@ -153,7 +155,7 @@ impl Reconciler {
         }
         let visitor = Visitor::of(access, address);
         let most_bytes = options.bytes_per_request;
-        Some(Visit::new(visitor, most_bytes, answers_older))
+        Some(Visit::new(visitor, most_bytes, subscriber, answers_older))
     }
 
     /// Publishes that these subscriptions began. Returns when that is stored, and at the latest after

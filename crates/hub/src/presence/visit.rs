@@ -69,15 +69,18 @@ impl From<TooMuch> for ProtocolError {
 impl Visit {
     /// A visit without subscriptions. `answers_older`: whether the hub answers 0.x clients in 0.x at
     /// all.
-    pub(crate) fn new(visitor: Visitor, most_bytes: usize, answers_older: bool) -> Self {
+    pub(crate) fn new(
+        visitor: Visitor,
+        most_bytes: usize,
+        subscriber: Uuid,
+        answers_older: bool,
+    ) -> Self {
         Self {
             visitor,
             documents: Vec::new(),
             bytes: 0,
             most_bytes,
-            // Random for each connection, so that it tells nothing of the token (specification,
-            // "Subscriber Identifier Assignment").
-            subscriber: Uuid::new_v4().urn().to_string().into(),
+            subscriber: subscriber.urn().to_string().into(),
             answers_older,
         }
     }
@@ -128,7 +131,7 @@ mod tests {
     }
 
     fn visit(most_bytes: usize) -> Visit {
-        Visit::new(Visitor::Address(None), most_bytes, true)
+        Visit::new(Visitor::Address(None), most_bytes, Uuid::new_v4(), true)
     }
 
     /// The counted bytes cover what a log stores: the events as they are sent, topics and ids.

@@ -6,7 +6,6 @@ mod endpoints;
 mod guard;
 mod health;
 mod listener;
-mod metrics;
 mod pki;
 
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use self::guard::Guard;
 use self::listener::{accept, bind};
 use crate::serve::control::Control;
 use crate::serve::log::in_one_line;
+use crate::serve::metrics::Metrics;
 
 /// How long a socket may take to close, for which a task must run once.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub(crate) struct Admin {
     settings: AdminSettings,
     control: Control,
+    metrics: Metrics,
     /// Ends the sockets that are bound now.
     end: CancellationToken,
     /// Each ends when a socket has closed.
@@ -46,10 +47,11 @@ pub(crate) struct Admin {
 impl Admin {
     /// Starts to listen where the settings say. A socket that cannot be bound is a warning: the hub serves all
     /// the same.
-    pub(crate) fn start(settings: &AdminSettings, control: Control) -> Self {
+    pub(crate) fn start(settings: &AdminSettings, control: Control, metrics: Metrics) -> Self {
         let mut admin = Self {
             settings: settings.clone(),
             control,
+            metrics,
             end: CancellationToken::new(),
             closed: Vec::new(),
             tasks: JoinSet::new(),
@@ -99,6 +101,7 @@ impl Admin {
             tracing::info!(admin = %socket.name(), "admin endpoints are served");
             let endpoints = Arc::new(Endpoints {
                 control: self.control.clone(),
+                metrics: self.metrics.clone(),
                 guard,
             });
             let (closes, closed) = oneshot::channel();
@@ -132,7 +135,10 @@ mod tests {
             address: AdminAddress::parse(&address.to_string()).ok(),
             ..AdminSettings::default()
         };
-        let mut admin = Admin::start(&settings, Control::new(None).0);
+        let mut admin = {
+            let control = Control::new(None).0;
+            Admin::start(&settings, control.clone(), Metrics::new(control))
+        };
         admin.follow(&settings).await;
         assert!(admin.closed.is_empty());
         drop(taken);

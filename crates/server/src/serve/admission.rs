@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use talaria_config::settings::ConnectionSettings;
-use talaria_hub::limits::Exhausted;
+use talaria_hub::limits::{Exhausted, Usage};
 use tokio::time::Instant;
 
 use self::guests::{GUESTS, Guests};
@@ -132,6 +132,16 @@ impl Admission {
     /// Accepts a connection without a place for one answer; `None` if there are too many of them.
     pub(crate) fn guest(&self) -> Option<Guest> {
         self.0.guests.accept()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.0.ledgers.places.used()
+    }
+
+    /// How much is used of each limit. Looks at each address where there is a bound for each.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        self.0.ledgers.usage()
     }
 
     fn register(&self, place: &Place) {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::context::Accepted;
 use self::driver::{Driven, Wire, drive, needed};
 use crate::serve::admission::{Guest, Place};
+use crate::serve::counts::REFUSED_CONNECTIONS;
 use crate::serve::incoming::TLS;
 use crate::serve::requests::Once;
 use crate::serve::socket::{Counted, has_unread};
@@ -108,6 +109,7 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
     let counted = match handshake {
         Ok(counted) => counted,
         Err(exhausted) => {
+            REFUSED_CONNECTIONS.count("max_handshakes");
             tracing::debug!(%peer, "a TLS handshake was refused: {exhausted}; see max_handshakes");
             return None;
         }
@@ -148,10 +150,12 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         }
         // A browser that does not know the root yet, or a name that is not served.
         Ok(Err(error)) => {
+            REFUSED_CONNECTIONS.count("handshake_failed");
             tracing::info!(%peer, "TLS handshake failed: {error}");
             None
         }
         Err(_) => {
+            REFUSED_CONNECTIONS.count("handshake_timeout");
             tracing::debug!(%peer, "a TLS handshake took too long");
             None
         }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::driver::{Newcomer, serve};
 use crate::serve::connection::Context;
+use crate::serve::counts::{REFUSED_CONNECTIONS, limit_of};
 use crate::serve::log::in_one_line;
 
 /// How long a browser remembers that HTTP/3 is spoken here: 30 days, as the existing hub says (B-060).
@@ -222,6 +223,7 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
     let place = match context.admission.enter(peer) {
         Ok(place) => place,
         Err(exhausted) => {
+            REFUSED_CONNECTIONS.count(limit_of(exhausted));
             tracing::debug!(%peer, "an HTTP/3 connection was refused: {exhausted}; see max_connections and max_connections_per_address");
             return turn_away(incoming, is_validated);
         }
@@ -229,6 +231,7 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
     let handshake = match place.handshake() {
         Ok(handshake) => handshake,
         Err(exhausted) => {
+            REFUSED_CONNECTIONS.count("max_handshakes");
             tracing::debug!(%peer, "a QUIC handshake was refused: {exhausted}; see max_handshakes");
             return turn_away(incoming, is_validated);
         }

@@ -1,15 +1,20 @@
 //! The hubs of the program, and the stores that they have or share (B-254, B-1021).
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use talaria_config::Error;
 use talaria_config::settings::{HubSettings, TransportSettings};
+use talaria_hub::statistics::Statistics;
 use talaria_hub::{Hub, HubBuilder, HubOptions};
 use tokio::time::timeout;
 
+use crate::serve::lock::lock;
 use crate::serve::storage::{self, Storage};
+
+/// The name of a hub that has none.
+const UNNAMED: &str = "default";
 
 /// A store that is open.
 pub(crate) struct Store {
@@ -41,6 +46,8 @@ pub(crate) struct Hubs {
     hubs: Arc<[Hub]>,
     faces: Vec<Face>,
     stores: Vec<Store>,
+    /// What hubs are counted in, by their names: the numbers of a name go on whatever a reload changes.
+    counted: Mutex<BTreeMap<String, Arc<Statistics>>>,
 }
 
 /// Where the store of a new configuration comes from.
@@ -109,6 +116,7 @@ impl Hubs {
             hubs: Arc::new([]),
             faces: Vec::new(),
             stores: Vec::new(),
+            counted: Mutex::default(),
         }
     }
 
@@ -120,7 +128,7 @@ impl Hubs {
     /// Their names, `default` for one that has none.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.faces.iter().map(|face| face.name.as_deref());
-        names.map(|name| name.unwrap_or("default"))
+        names.map(|name| name.unwrap_or(UNNAMED))
     }
 
     /// The stores of another configuration that are not open yet.
@@ -197,6 +205,8 @@ impl Hubs {
                 store,
                 ..
             } = hub;
+            let known = name.clone().unwrap_or_else(|| UNNAMED.to_owned());
+            options.statistics = Arc::clone(lock(&self.counted).entry(known).or_default());
             // Hubs of one store share the meaning of patterns too.
             if let Some(base) = bases.get_mut(store) {
                 options.base = base.get_or_insert(options.base).clone();

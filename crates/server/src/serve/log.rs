@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use talaria_config::Error;
@@ -109,6 +110,11 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.finish();
     }
+}
+
+/// How many lines of this log and of those of requests were dropped so far, because their reader was too slow.
+pub(crate) fn dropped() -> u64 {
+    queue::DROPPED.load(Ordering::Relaxed)
 }
 
 /// An error in one line, for an event: the remedy follows a semicolon.

@@ -22,9 +22,10 @@ use crate::serve::control::ServedHub;
 use crate::serve::followers::Followers;
 use crate::serve::hubs::{self, Hubs, Store};
 use crate::serve::listen::{Plan, Prepared, Serving};
+use crate::serve::metrics::Metrics;
 use crate::serve::proxies::Proxies;
 use crate::serve::shutdown::Shutdown;
-use crate::serve::site::Site;
+use crate::serve::site::{Means, Site};
 use crate::serve::sites::Sites;
 use crate::serve::tls::Tls;
 
@@ -39,6 +40,7 @@ pub(crate) struct Program {
     followers: Followers,
     admission: Admission,
     shutdown: Shutdown,
+    metrics: Metrics,
     settings: ProgramSettings,
     /// What connections may hold in all, as it was at the start.
     limits: ConnectionSettings,
@@ -55,6 +57,7 @@ impl Program {
         settings: Settings,
         stores: Vec<Store>,
         tls: Arc<Tls>,
+        metrics: Metrics,
     ) -> Result<Self, Error> {
         let descriptors = getrlimit(Resource::Nofile).current;
         let proxies = Proxies::from(settings.program.proxies.clone());
@@ -66,10 +69,14 @@ impl Program {
             followers: Followers::default(),
             admission: Admission::new(&settings.program.connections, descriptors, proxies),
             shutdown,
+            metrics,
             settings: settings.program.clone(),
             limits: settings.program.connections.clone(),
             leaving: JoinSet::new(),
         };
+        let (admission, tls) = (program.admission.clone(), Arc::clone(&program.tls));
+        program.metrics.read_from(admission, tls);
+        program.metrics.follow(&settings.program);
         let mut hubs = settings.hubs;
         let wanted = hubs::wanted(&hubs, &settings.stores);
         program.followers.lend(&mut hubs)?;
@@ -119,6 +126,7 @@ impl Program {
         self.tls.replace(certificates);
         self.warn_of_connections(&program.connections);
         self.admission.trust(program.proxies.clone().into());
+        self.metrics.follow(&program);
         self.settings = program;
         self.install(listeners);
         if !gone.is_empty() {
@@ -138,12 +146,16 @@ impl Program {
         for mut settings in sites {
             let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
             let log = settings.access_log.clone();
-            let stopping = &self.shutdown.stopping;
-            let site = Site::new(proxies.clone(), routes, &log, stopping)?;
+            let means = Means {
+                stopping: &self.shutdown.stopping,
+                metrics: &self.metrics,
+            };
+            let site = Site::new(proxies.clone(), routes, &log, means)?;
             served.push((site, settings));
         }
         let challenges = self.tls.challenges();
-        let empty = |tls| Sites::new(proxies.clone(), challenges.clone(), tls);
+        let web = self.metrics.web();
+        let empty = |tls| Sites::new(proxies.clone(), challenges.clone(), web.clone(), tls);
         Plan::new(&served, program.redirects, empty)
     }
 

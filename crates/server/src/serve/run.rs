@@ -15,6 +15,7 @@ use crate::serve::admin::Admin;
 use crate::serve::control::{Command, Control, Origin};
 use crate::serve::hubs::{self, Hubs, Store, Wanted, wanted};
 use crate::serve::log::Log;
+use crate::serve::metrics::Metrics;
 use crate::serve::program::{Program, certified};
 use crate::serve::signals::{self, Ignored, Reload, Signals, Stop};
 use crate::serve::systemd::{LAST_WORD, Manager};
@@ -123,14 +124,15 @@ async fn serve_until_signal(
     upkeep.spawn(log.count_refusals());
     let tls = Arc::new(tls);
     let skip_install_trust = settings.program.skip_install_trust;
-    let mut program = Program::start(settings, stores, Arc::clone(&tls))?;
+    let metrics = Metrics::new(control.clone());
+    let mut program = Program::start(settings, stores, Arc::clone(&tls), metrics.clone())?;
     keep(tls, skip_install_trust, &mut upkeep);
     let addresses = program.addresses();
     for address in &addresses {
         tracing::info!(%address, "listening");
     }
     control.serve(program.named_hubs());
-    let mut admin = Admin::start(&admin, control.clone());
+    let mut admin = Admin::start(&admin, control.clone(), metrics);
     if let Some(file) = control.watched() {
         upkeep.spawn(watching::watch(control.clone(), file));
     }

@@ -12,6 +12,9 @@ mod values;
 
 use std::sync::Arc;
 
+use self::access::AccessLog;
+use self::exchange::{AskHub, Exchange};
+use self::plan::{Step, plan};
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -19,11 +22,9 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use talaria_config::Error;
 use talaria_config::settings::{AccessLogSettings, Routes};
 use talaria_hub::{Authority, Connection, Hub, SiteOrigin, forbid_storing, host_of, plain};
-use tokio_util::sync::CancellationToken;
 
-use self::access::AccessLog;
-use self::exchange::{AskHub, Exchange};
-use self::plan::{Step, plan};
+pub(crate) use self::plan::Means;
+use crate::serve::metrics::Web;
 use crate::serve::proxies::Proxies;
 
 const WELCOME: &str = include_str!("site/welcome.html");
@@ -43,6 +44,7 @@ struct Shared {
     /// The place of its first hub among those of the program.
     hub: Option<usize>,
     log: AccessLog,
+    web: Web,
 }
 
 impl Site {
@@ -54,13 +56,14 @@ impl Site {
         proxies: Proxies,
         routes: Routes,
         log: &AccessLogSettings,
-        stopping: &CancellationToken,
+        means: Means<'_>,
     ) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shared {
             proxies,
             hub: routes.hubs().first().copied(),
-            steps: plan(routes.0, stopping)?,
+            steps: plan(routes.0, means)?,
             log: AccessLog::open(log)?,
+            web: means.metrics.web().clone(),
         })))
     }
 
@@ -86,6 +89,7 @@ impl Site {
             proxies,
             steps,
             log,
+            web,
             ..
         } = &*self.0;
         let connection = proxies.connection(&parts);
@@ -103,7 +107,11 @@ impl Site {
             Some(answer) => answer,
             None => page(exchange.parts.uri.path()),
         };
-        let answer = exchange.finish(answer).await;
+        let handler = exchange.handler();
+        let mut answer = exchange.finish(answer).await;
+        if web.counts() {
+            answer.extensions_mut().insert(handler);
+        }
         if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
             log.write(&entry, answer.status());
         }

@@ -14,6 +14,8 @@ use talaria_hub::{
 use talaria_protocol::error::Shown;
 use talaria_transport::Health;
 
+use crate::serve::counts::REFUSED_REQUESTS;
+use crate::serve::metrics::Web;
 use crate::serve::proxies::Proxies;
 use crate::serve::site::Site;
 use crate::serve::tls::Challenges;
@@ -40,6 +42,9 @@ pub(crate) struct Sites {
     proxies: Proxies,
     /// What authorities ask that check a name.
     challenges: Challenges,
+    web: Web,
+    /// The name of the listener in metrics.
+    server: Arc<str>,
 }
 
 /// The HTTPS ports of hosts.
@@ -53,7 +58,7 @@ pub(crate) struct Redirects {
 
 impl Sites {
     /// A listener without a site.
-    pub(crate) fn new(proxies: Proxies, challenges: Challenges, tls: bool) -> Self {
+    pub(crate) fn new(proxies: Proxies, challenges: Challenges, web: Web, tls: bool) -> Self {
         Self {
             named: BTreeMap::new(),
             wildcards: BTreeMap::new(),
@@ -64,6 +69,8 @@ impl Sites {
             hubs: Arc::new([]),
             proxies,
             challenges,
+            web,
+            server: Arc::default(),
         }
     }
 
@@ -77,6 +84,11 @@ impl Sites {
             },
             None => self.any = Some(site),
         }
+    }
+
+    /// Sets its place among the listeners, by which metrics name it.
+    pub(crate) fn name_by(&mut self, place: usize) {
+        self.server = format!("srv{place}").into();
     }
 
     /// Whether no host is served.
@@ -114,6 +126,19 @@ impl Sites {
         named.or(self.any.as_ref())
     }
 
+    /// The host of the configuration that a request names; empty for that of a site that takes every host.
+    fn host_of(&self, host: Option<&str>) -> Arc<str> {
+        let host = host.unwrap_or_default();
+        let below = host.split_once('.').map_or("", |(_, below)| below);
+        if self.named.contains_key(host) {
+            return host.into();
+        }
+        match self.wildcards.contains_key(below) {
+            true => format!("*.{below}").into(),
+            false => Arc::default(),
+        }
+    }
+
     /// The origin of the site address that a request was sent to; `None` if its site takes every host. `tls` says
     /// whether the client used HTTPS. A proxy that does TLS maps the HTTPS port to that of this listener.
     fn origin(&self, site: &Site, authority: Authority<'_>, tls: bool) -> Option<SiteOrigin> {
@@ -141,6 +166,7 @@ impl Sites {
             Err(_) if parts.uri.path() == HEALTH_PATH => return self.health(),
             Err(error) => {
                 let Sender { peer, client } = self.sender(&parts);
+                REFUSED_REQUESTS.count(error.code());
                 tracing::info!(
                     reason = error.code(),
                     status = 400,
@@ -171,7 +197,14 @@ impl Sites {
             };
         };
         let origin = |authority: Authority<'_>, tls| self.origin(site, authority, tls);
-        site.answer(parts, body, &self.hubs, &origin).await
+        let watch = self
+            .web
+            .begin(&self.server, &parts, || self.host_of(name.as_deref()));
+        let answer = site.answer(parts, body, &self.hubs, &origin).await;
+        match watch {
+            Some(watch) => watch.follow(answer),
+            None => answer,
+        }
     }
 
     /// The answer to a browser's subscription while there is no room ([`Hub::subscribe_later`]).
@@ -207,6 +240,7 @@ impl Sites {
     /// must not lose its update unnoticed (B-063).
     fn misdirected(&self, host: &str, sender: Sender) -> Response<Body> {
         let Sender { peer, client } = sender;
+        REFUSED_REQUESTS.count("misdirected");
         let named = self.named.keys().cloned();
         let wildcards = self.wildcards.keys().map(|below| format!("*.{below}"));
         let served = named.chain(wildcards).collect::<Vec<_>>().join(", ");
@@ -257,18 +291,28 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::serve::control::Control;
+    use crate::serve::metrics::Metrics;
+    use crate::serve::site::Means;
 
     fn none(tls: bool) -> Sites {
-        Sites::new(Proxies::default(), Challenges::default(), tls)
+        Sites::new(
+            Proxies::default(),
+            Challenges::default(),
+            Web::default(),
+            tls,
+        )
     }
 
     fn site() -> Site {
-        let stopping = CancellationToken::new();
         Site::new(
             Proxies::default(),
             Routes::of_hub(0),
             &AccessLogSettings::default(),
-            &stopping,
+            Means {
+                stopping: &CancellationToken::new(),
+                metrics: &Metrics::new(Control::new(None).0),
+            },
         )
         .unwrap()
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use talaria_hub::Outflow;
+use talaria_hub::statistics::{Departure, Parting};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -61,7 +62,7 @@ impl Carrier for TlsStream<Counted> {
 
 /// A connection whose writes are bounded in time.
 pub(crate) struct Socket<C: Carrier> {
-    io: TokioIo<C>,
+    io: TokioIo<Watched<C>>,
     outflow: Outflow,
     dispatch_timeout: Option<Duration>,
     /// Whether something was written since the last flush.
@@ -82,7 +83,10 @@ impl<C: Carrier> Socket<C> {
     /// still waits when a stream on this connection must have ended.
     pub(crate) fn new(carrier: C, outflow: Outflow, dispatch_timeout: Option<Duration>) -> Self {
         Self {
-            io: TokioIo::new(carrier),
+            io: TokioIo::new(Watched {
+                carrier,
+                parting: outflow.parting().clone(),
+            }),
             outflow,
             dispatch_timeout,
             written: false,
@@ -112,6 +116,11 @@ impl<C: Carrier> Socket<C> {
             return outcome;
         }
         ready!(self.poll_stalled_too_long(context));
+        // If a stream had to end, that is the reason, which the hub knows.
+        let must_end = self.outflow.ends_by().map(Instant::from_std);
+        if must_end.is_none_or(|at| at > now()) {
+            self.outflow.parting().because(Departure::Slow);
+        }
         self.outflow.cut();
         tracing::info!("a subscriber accepts nothing and is disconnected; it can resume");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -119,7 +128,7 @@ impl<C: Carrier> Socket<C> {
 
     fn poll_stalled_too_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let ends_by = self.outflow.ends_by().map(Instant::from_std);
-        let taken = self.io.inner().counted().taken;
+        let taken = self.io.inner().carrier.counted().taken;
         let stall = self.stall.get_or_insert_with(|| {
             self.outflow.stalls();
             Stall {
@@ -147,7 +156,7 @@ impl<C: Carrier> Drop for Socket<C> {
     fn drop(&mut self) {
         if self.outflow.is_cut() {
             // With a linger of zero the kernel drops what it holds, and the peer gets a reset.
-            let stream = &self.io.inner().counted().stream;
+            let stream = &self.io.inner().carrier.counted().stream;
             let linger = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
             drop(linger);
         }
@@ -206,6 +215,70 @@ impl<C: Carrier> Write for Socket<C> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.io).poll_shutdown(context);
         self.bounded(context, shut)
+    }
+}
+
+/// A carrier that tells why its streams end.
+struct Watched<C> {
+    carrier: C,
+    parting: Parting,
+}
+
+impl<C> Watched<C> {
+    fn watch<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(_)) = outcome {
+            self.parting.because(Departure::ConnectionError);
+        }
+        outcome
+    }
+}
+
+impl<C: Carrier> AsyncRead for Watched<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.carrier).poll_read(context, buffer);
+        let is_end = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
+        if is_end && buffer.remaining() > 0 {
+            self.parting.because(Departure::ClientGone);
+        }
+        self.watch(read)
+    }
+}
+
+impl<C: Carrier> AsyncWrite for Watched<C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.carrier).poll_write(context, bytes);
+        self.watch(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.carrier).poll_write_vectored(context, bytes);
+        self.watch(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.carrier.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.carrier).poll_flush(context);
+        self.watch(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.carrier).poll_shutdown(context)
     }
 }
 

@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::rt::Executor;
 use talaria_hub::Outflow;
+use talaria_hub::statistics::{Departure, Parting};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -61,6 +62,8 @@ struct Progress {
     /// Whether nothing follows, so that no task is left to end.
     is_finished: AtomicBool,
     reset: Notify,
+    /// Tells the hub why it ended.
+    parting: Parting,
     /// Wakes the task that waits until everything has left.
     waker: Mutex<Option<Waker>>,
 }
@@ -90,6 +93,7 @@ impl Streams {
             since: AtomicU64::new(0),
             is_finished: AtomicBool::new(false),
             reset: Notify::new(),
+            parting: Parting::otherwise(Departure::ResetByClient),
             waker: Mutex::default(),
         });
         let mut following = lock(&self.0.following);
@@ -151,6 +155,7 @@ impl Streams {
             tracing::info!("a subscriber gives its stream no window; it is reset and can resume");
             stream.is_finished.store(true, Ordering::SeqCst);
             stream.since.store(self.now(), Ordering::Relaxed);
+            stream.parting.because(Departure::Slow);
             stream.reset.notify_one();
             first = Some(first.map_or(now + timeout, |first| first.min(now + timeout)));
         }
@@ -210,6 +215,13 @@ impl Progress {
 
 /// Follows an answer.
 pub(crate) struct Followed(Arc<Progress>);
+
+impl Followed {
+    /// What tells the hub why the stream ended.
+    pub(crate) fn parting(&self) -> Parting {
+        self.0.parting.clone()
+    }
+}
 
 /// The body of an answer.
 pub(crate) struct Answer {

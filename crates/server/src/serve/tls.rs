@@ -9,6 +9,7 @@ mod local;
 mod refusals;
 mod resolver;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -26,7 +27,7 @@ pub(crate) use authority::directory;
 pub(crate) use challenges::{ACME_TLS, Challenges};
 
 use self::acme::{Managed, Turns};
-use self::certificate::Certificate;
+use self::certificate::{Certificate, Validity};
 use self::local::Local;
 use self::resolver::{Entry, Resolver, Table};
 use crate::serve::clock;
@@ -188,6 +189,23 @@ impl Tls {
             Keeper::Local(local) => Some(local.root()),
             Keeper::Files | Keeper::Acme(_) => None,
         })
+    }
+
+    /// When the certificates of the names are valid, as far as they are there.
+    pub(crate) fn validities(&self) -> BTreeMap<String, Validity> {
+        let mut validities = BTreeMap::new();
+        for kept in self.kept().iter() {
+            let key = kept.certificate.get().ok();
+            let Some(validity) = key.and_then(|key| Validity::of(key.cert.first()?)) else {
+                continue;
+            };
+            // A file that is for every name has none.
+            let names = kept.names.iter().map(String::as_str);
+            for name in names.chain(kept.names.is_empty().then_some("*")) {
+                validities.entry(name.to_owned()).or_insert(validity);
+            }
+        }
+        validities
     }
 
     /// Makes this machine trust our root too, if it is a container (B-065).

@@ -8,6 +8,7 @@ use talaria_protocol::Update;
 use super::answers::{self, Answer};
 use super::queue::Queue;
 use super::shared::Shared;
+use crate::measures::Figures;
 use crate::{AppendError, Appended, Pending, Route};
 
 /// Called by a publisher whose updates have just joined the queue; makes sure that they are committed.
@@ -53,6 +54,16 @@ impl<L> Committer<L> {
     /// Why nothing is stored any more, if committing has panicked.
     pub(crate) fn failure(&self) -> Option<&'static str> {
         self.shared.failure()
+    }
+
+    /// What waits to be committed.
+    pub(crate) fn figures(&self) -> Figures {
+        let (waiting, bytes) = self.shared.queue().waiting();
+        Figures {
+            waiting: waiting as u64,
+            waiting_bytes: bytes as u64,
+            ..Figures::default()
+        }
     }
 
     /// Appends an update as [`Transport::append`](crate::Transport::append) says: it joins the open

@@ -34,6 +34,11 @@ pub(super) enum Committing {
 }
 
 impl Queue {
+    /// The updates that wait, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

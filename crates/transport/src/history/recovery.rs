@@ -113,7 +113,7 @@ fn log(
     let ranges = ranges.map_err(failed(&*shared.files.disk, "", "reading an index"))?;
     let retention = Retention::start(&shared.options, facts.floor, ranges);
     let retention = retention.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
-    let syncer = Syncer::start();
+    let syncer = Syncer::start(Arc::clone(&shared.syncs));
     let syncer = syncer.map_err(failed(&*shared.files.disk, "", "starting a thread"))?;
     let mut log = Log {
         target: 0,

@@ -9,6 +9,7 @@ use super::manifest::Manifest;
 use super::options::HistoryOptions;
 use super::segment::{Files, Segment};
 use crate::events::Events;
+use crate::measures::{Histogram, NANOSECONDS, TIMES};
 use crate::sync::{Mutex, RwLock};
 use crate::{EventIds, Health, Position};
 
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     /// The last position of the newest damage, which no subscriber may resume across.
     behind_damage: AtomicU64,
     health: Mutex<Health>,
+    /// How long it took to make updates durable.
+    pub(super) syncs: Arc<Histogram>,
 }
 
 /// The newest committed update.
@@ -63,6 +66,7 @@ impl Shared {
             newest: Mutex::new(newest),
             behind_damage: AtomicU64::new(behind_gaps.unwrap_or_default()),
             health: Mutex::new(Health::Ready),
+            syncs: Arc::new(Histogram::new(TIMES, NANOSECONDS)),
         }
     }
 

@@ -129,6 +129,11 @@ impl Index {
             .remove(number, (&selection.grants, &keys.grants), left_over);
     }
 
+    /// How many interests there are.
+    pub(crate) fn len(&self) -> usize {
+        self.interests.len()
+    }
+
     /// The newest serial: what comes later has a greater one.
     pub(crate) fn newest(&self) -> Serial {
         self.serial

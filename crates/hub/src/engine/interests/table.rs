@@ -24,6 +24,10 @@ fn shard(hash: u64) -> usize {
 }
 
 impl<T> Table<T> {
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(HashTable::len).sum()
+    }
+
     pub(super) fn find(&self, hash: u64, mut same: impl FnMut(&T) -> bool) -> Option<&T> {
         let found = self.0[shard(hash)].find(hash, |(known, value)| *known == hash && same(value));
         found.map(|(_, value)| value)

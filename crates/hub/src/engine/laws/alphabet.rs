@@ -213,6 +213,7 @@ impl Published {
             private: self.private,
             by_hub: false,
             bytes: format!("id: {position}\ndata: {data}\n\n").into(),
+            stamp: Default::default(),
         })
     }
 }

@@ -121,6 +121,11 @@ impl Cards {
         self.old.clear();
     }
 
+    /// The bytes of the cards that were used lately.
+    pub(super) fn bytes(&self) -> usize {
+        self.young_bytes
+    }
+
     /// Takes out the card of a topic, or makes one.
     pub(super) fn take(&mut self, hash: u64, text: &str) -> Box<Card> {
         if let Ok(found) = self.young.find_entry(hash, |card| card.is_of(hash, text)) {

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use talaria_protocol::Update;
 
-use super::publisher::{Publisher, store};
+use super::publisher::{Arrival, Publisher, store};
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
@@ -37,8 +37,8 @@ pub(super) async fn publish(
     hub: &Shared,
     request: &Incoming<'_>,
     publisher: &Publisher,
-    body: &Bytes,
-    mut charge: BodyCharge<'_>,
+    (body, mut charge): (&Bytes, BodyCharge<'_>),
+    arrival: Arrival,
 ) -> Result<Response<Body>, Refused> {
     let mut turn = Turn::default();
     let mut count = 0;
@@ -67,10 +67,13 @@ pub(super) async fn publish(
                 updates.push(update);
                 results.push(None);
             }
-            Err(refused) => results.push(Some(refused.as_result(answers))),
+            Err(refused) => {
+                refused.count(&hub.options.statistics);
+                results.push(Some(refused.as_result(answers)));
+            }
         }
     }
-    let mut ids = store(hub, publisher, updates).await?.into_iter();
+    let mut ids = store(hub, publisher, updates, arrival).await?.into_iter();
     let mut text = String::new();
     for result in results {
         turn.spend(LINE_COST).await;

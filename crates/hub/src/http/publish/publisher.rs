@@ -1,11 +1,14 @@
 //! The publisher of a request: which updates it may publish, and how they are stored.
 
+use std::time::Instant;
+
 use talaria_protocol::{Action, Generation, Topic, Update};
 use talaria_transport::AppendError;
 
 use crate::access::Access;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
+use crate::statistics::Protocol;
 
 /// A client that may publish, with the access that its token gives.
 pub(super) struct Publisher(pub(super) Access);
@@ -38,18 +41,31 @@ impl Publisher {
     }
 }
 
+/// A request for publishing.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    /// When its head had come.
+    pub(super) began: Instant,
+    pub(super) protocol: Protocol,
+}
+
 /// Appends the updates with one commit, all or none. Returns their ids.
 pub(super) async fn store(
     hub: &Shared,
     publisher: &Publisher,
     updates: Vec<Update>,
+    arrival: Arrival,
 ) -> Result<Vec<String>, Refused> {
     // Two issuers may give the same `sub` to different publishers.
     let subject = publisher.0.subject.as_deref();
     let publisher = subject.map(|subject| [publisher.0.issuer.as_str(), subject]);
     let stored = hub.append(publisher, updates).await;
-    stored.map_err(|error| match error {
+    let ids = stored.map_err(|error| match error {
         AppendError::Refused(reason) => Refused::NotStored(reason),
         AppendError::Unknown => Refused::Unknown,
-    })
+    })?;
+    let took = hub.clock.now().saturating_duration_since(arrival.began);
+    let statistics = &hub.options.statistics;
+    statistics.published(arrival.protocol, ids.len(), took);
+    Ok(ids)
 }

@@ -60,7 +60,8 @@ impl Refused {
                 let status = other.status();
                 let text = other.body(status);
                 let status = status.as_u16();
-                tracing::debug!(status, method, path, peer, client, "{text}");
+                let reason = other.reason();
+                tracing::debug!(reason, status, method, path, peer, client, "{text}");
             }
         }
     }

@@ -11,6 +11,7 @@ use super::answer::{ACCEPT_QUERY, FORM, Unanswered, allow, event_stream, forbid_
 use super::refused::Refused;
 use crate::engine::retry::come_back;
 use crate::http::accept::EventStream;
+use crate::statistics::Statistics;
 
 impl Refused {
     fn status_for(&self, answers: Generation) -> StatusCode {
@@ -78,9 +79,11 @@ pub(crate) fn refuse_for_now(
     refused: Refused,
     parts: &Parts,
     accepts: EventStream,
+    statistics: &Statistics,
 ) -> Result<Response<Body>, Refused> {
     if accepts == EventStream::Asked {
         refused.log(parts);
+        refused.count(statistics);
         return Ok(event_stream(Body::from(come_back(&refused.for_now()))));
     }
     Err(refused)

@@ -16,9 +16,11 @@ use talaria_config::{Error, File};
 use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::{answer, document, health, metrics, pki};
+use super::{answer, document, health, pki};
 use crate::serve::control::{Control, Reloaded};
+use crate::serve::counts::REFUSED_REQUESTS;
 use crate::serve::log::in_one_line;
+use crate::serve::metrics::Metrics;
 
 /// The field in which `talaria reload` names the file, percent-encoded: its imports begin at the file's folder.
 pub(crate) const FILE: &str = "talaria-file";
@@ -31,6 +33,8 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Endpoints {
     /// The running program.
     pub control: Control,
+    /// What it counts.
+    pub metrics: Metrics,
     /// Who may ask.
     pub guard: Guard,
 }
@@ -48,6 +52,8 @@ impl Endpoints {
                     "admin request refused: {}",
                     refusal.sentence
                 );
+                REFUSED_REQUESTS.count("admin_guard");
+                self.count(&parts, refusal.status);
                 return answer::error(refusal.status, &refusal.sentence);
             }
         };
@@ -58,9 +64,15 @@ impl Endpoints {
         if let Some(origin) = origin {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
+            headers.append(VARY, HeaderValue::from_static("Origin"));
         }
+        self.count(&parts, response.status());
         response
+    }
+
+    fn count(&self, parts: &Parts, status: StatusCode) {
+        let path = parts.uri.path();
+        self.metrics.admin().count(path, &parts.method, status);
     }
 
     async fn dispatch(&self, parts: &Parts, body: Body) -> Response<Body> {
@@ -72,7 +84,10 @@ impl Endpoints {
         }
         match path {
             "/metrics" if reads => {
-                answer::text(StatusCode::OK, metrics::KIND, metrics::text(&self.control))
+                let mut page = self.metrics.answer(&parts.headers, true).await;
+                let no_store = HeaderValue::from_static("no-store");
+                page.headers_mut().insert(CACHE_CONTROL, no_store);
+                page
             }
             pki::PATH | pki::CERTIFICATES if reads => {
                 let as_chain = path == pki::CERTIFICATES;

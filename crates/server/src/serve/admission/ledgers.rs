@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use talaria_config::settings::ConnectionSettings;
-use talaria_hub::limits::{Charge, ClientAddress, Exhausted, Ledger};
+use talaria_hub::limits::{Charge, ClientAddress, Exhausted, Ledger, Usage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::serve::proxies::Proxies;
@@ -52,6 +52,25 @@ impl Ledgers {
             proxies: ArcSwap::from_pointee(proxies),
             proxied: AtomicU64::new(0),
         }
+    }
+
+    /// How much is used of each limit.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        let each = self.places.most_each();
+        let each = Some(each).filter(|bound| *bound < u64::MAX);
+        let total = |directive: &str, ledger: &Ledger<Holder>| {
+            Usage::new(directive, Some(ledger.used()), Some(ledger.capacity()))
+        };
+        vec![
+            total("max_connections", &self.places),
+            Usage::new(
+                "max_connections_per_address",
+                each.map(|_| self.places.largest()),
+                each,
+            ),
+            total("max_handshakes", &self.handshakes),
+            total("max_header_memory", &self.heads),
+        ]
     }
 
     /// Trusts these proxies from now on.

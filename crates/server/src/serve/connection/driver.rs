@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::UPGRADE;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
 use talaria_config::settings::{HeadSettings, LEAST_HEAD_BYTES};
+use talaria_hub::statistics::{Departure, Parting};
 use talaria_hub::{Connection, Outflow};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::context::Accepted;
 use crate::serve::admission::{Place, UnderWay};
+use crate::serve::counts::CONNECTIONS;
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
 use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
 use crate::serve::socket::{Carrier, Socket};
@@ -51,6 +53,12 @@ pub(super) struct Wire<C> {
     pub first_by: Instant,
 }
 
+impl<C> Wire<C> {
+    fn count(&self) {
+        CONNECTIONS.count(if self.is_http2 { "HTTP/2" } else { "HTTP/1.1" });
+    }
+}
+
 /// The answering of a connection's requests, until it ends.
 pub(super) type Driven = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -63,11 +71,10 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         once,
         ending,
     } = accepted;
+    wire.count();
     let (head, dispatch_timeout) = (context.head, context.dispatch_timeout);
     let outflow = Outflow::default();
-    if let Some(place) = &place {
-        place.follow(outflow.clone());
-    }
+    place.iter().for_each(|place| place.follow(outflow.clone()));
     let bounds = Bounds {
         place: place.clone(),
         timeout: head.timeout,
@@ -110,8 +117,8 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         Box::pin(async move {
             tokio::select! {
                 () = drive_http2(connection, ending, place) => {}
-                () = outflow.late() => outflow.cut(),
-                () = streams.watch() => outflow.cut(),
+                () = outflow.late() => cut(&outflow),
+                () = streams.watch() => cut(&outflow),
             }
         })
     } else {
@@ -126,6 +133,12 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     }
 }
 
+/// Cuts a connection because of one of its streams.
+fn cut(outflow: &Outflow) {
+    outflow.parting().because(Departure::ConnectionCut);
+    outflow.cut();
+}
+
 /// A request whose answer is to come.
 struct Begun {
     place: Option<Place>,
@@ -137,8 +150,13 @@ struct Begun {
 }
 
 impl Begun {
-    /// Gives a tunnel what keeps the place of its connection.
+    /// Gives a tunnel what keeps the place of its connection, and a stream of HTTP/2 what tells why it ended.
     fn mark(&self, request: &mut Request<Incoming>) {
+        if request.version() == Version::HTTP_2 {
+            let followed = self.followed.as_ref().map(Followed::parting);
+            let parting = followed.unwrap_or_else(|| Parting::otherwise(Departure::ResetByClient));
+            request.extensions_mut().insert(parting);
+        }
         let under_way = self.under_way.clone();
         if let Some(under_way) = under_way.filter(|_| request.headers().contains_key(UPGRADE)) {
             request.extensions_mut().insert(under_way);

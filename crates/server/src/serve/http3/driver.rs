@@ -17,6 +17,7 @@ use super::quic::{self, Requested};
 use super::request::{self, Answering, Ended};
 use crate::serve::admission::Place;
 use crate::serve::connection::Context;
+use crate::serve::counts::{CONNECTIONS, REFUSED_CONNECTIONS};
 
 /// How long a connection may be idle, as over HTTP/1.1 (B-300).
 const IDLE: Duration = Duration::from_secs(60);
@@ -93,19 +94,23 @@ async fn begin(
         Ok(Ok(connection)) => connection,
         Ok(Err(quinn::ConnectionError::ConnectionClosed(close))) if is_of_tls(close.error_code) => {
             // A browser that does not know the root yet.
+            REFUSED_CONNECTIONS.count("handshake_failed");
             tracing::info!(%peer, "TLS handshake over QUIC failed: {close}");
             return None;
         }
         Ok(Err(error)) => {
+            REFUSED_CONNECTIONS.count("handshake_failed");
             tracing::debug!(%peer, "a QUIC handshake failed: {error}");
             return None;
         }
         Err(_) => {
+            REFUSED_CONNECTIONS.count("handshake_timeout");
             tracing::debug!(%peer, "a QUIC handshake took too long");
             return None;
         }
     };
     drop(under_way);
+    CONNECTIONS.count("HTTP/3");
     let mut builder = h3::server::builder();
     builder
         .max_field_section_size(context.head.bytes as u64)

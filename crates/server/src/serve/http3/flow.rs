@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use talaria_hub::Outflow;
+use talaria_hub::statistics::Departure;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::quic::Stopped;
@@ -115,7 +116,7 @@ impl Flow {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            _ = self.stopped.as_mut() => Err(Cut::Left),
+            stopped = self.stopped.as_mut() => Err(left(&self.outflow, stopped)),
             () = self.outflow.late() => Err(Cut::Late),
         }
     }
@@ -127,9 +128,12 @@ impl Flow {
         let written = tokio::select! {
             biased;
             written = writing => written,
-            _ = self.stopped.as_mut() => return Err(Cut::Left),
+            stopped = self.stopped.as_mut() => return Err(left(&self.outflow, stopped)),
             () = self.outflow.late() => return Err(Cut::Late),
-            () = stalled(self.timeout, &self.taken) => return Err(Cut::Stalled),
+            () = stalled(self.timeout, &self.taken) => {
+                self.outflow.parting().because(Departure::Slow);
+                return Err(Cut::Stalled);
+            }
         };
         self.outflow.flushed();
         Ok(written)
@@ -146,12 +150,24 @@ impl Flow {
             biased;
             stopped = self.stopped.as_mut() => match stopped {
                 Stopped::Taken => Ok(()),
-                Stopped::Left => Err(Cut::Left),
+                stopped => Err(left(&self.outflow, stopped)),
             },
             () = self.outflow.late() => Err(Cut::Late),
-            () = silent(self.timeout, &self.acknowledgements) => Err(Cut::Stalled),
+            () = silent(self.timeout, &self.acknowledgements) => {
+                self.outflow.parting().because(Departure::Slow);
+                Err(Cut::Stalled)
+            }
         }
     }
+}
+
+/// Tells the hub how the client left.
+fn left(outflow: &Outflow, stopped: Stopped) -> Cut {
+    outflow.parting().because(match stopped {
+        Stopped::Left => Departure::ResetByClient,
+        Stopped::Taken | Stopped::Gone => Departure::ClientGone,
+    });
+    Cut::Left
 }
 
 /// Ends when no acknowledgement has come for this long, and at most a quarter of it later.

@@ -35,8 +35,10 @@ type Opening<T> = Pin<Box<dyn Future<Output = Result<T, ConnectionError>> + Send
 pub(super) enum Stopped {
     /// The client has acknowledged all of it.
     Taken,
-    /// The client wants no more of it, or the connection is gone.
+    /// The client wants no more of it.
     Left,
+    /// The connection is gone.
+    Gone,
 }
 
 /// What is known of a request's stream besides what h3 tells.
@@ -150,7 +152,8 @@ impl<B: Buf> quic::Connection<B> for Connection {
                 stopped: Box::pin(async move {
                     match stopped.await {
                         Ok(None) => Stopped::Taken,
-                        Ok(Some(_)) | Err(_) => Stopped::Left,
+                        Ok(Some(_)) => Stopped::Left,
+                        Err(_) => Stopped::Gone,
                     }
                 }),
                 acknowledgements: Box::new(move || connection.stats().frame_rx.acks),

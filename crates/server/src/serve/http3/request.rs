@@ -8,13 +8,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use axum::body::Body;
-use h3::error::Code;
+use h3::error::{Code, StreamError};
 use h3::server::{RequestResolver, RequestStream};
 use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Body as _;
 use talaria_config::settings::HeadSettings;
 use talaria_hub::Connection;
+use talaria_hub::statistics::{Departure, Parting};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -122,6 +123,8 @@ pub(super) async fn serve(
 /// Sends an answer, and waits until its client has it. Each chunk of the body is asked for when QUIC has taken the
 /// last one.
 async fn send(sending: &mut Sending, mut flow: Flow, response: Response<Body>) -> Result<(), Cut> {
+    let parting = flow.outflow.parting().clone();
+    let written = |outcome| written(outcome, &parting);
     let (mut parts, mut body) = response.into_parts();
     prepare(&mut parts.headers);
     let head = Response::from_parts(parts, ());
@@ -157,8 +160,11 @@ async fn send(sending: &mut Sending, mut flow: Flow, response: Response<Body>) -
 }
 
 /// The outcome of writing: h3 fails when the client has stopped the stream or the connection is gone.
-fn written(outcome: Result<Result<(), h3::error::StreamError>, Cut>) -> Result<(), Cut> {
+fn written(outcome: Result<Result<(), StreamError>, Cut>, parting: &Parting) -> Result<(), Cut> {
     outcome?.map_err(|error| {
+        if let StreamError::RemoteTerminate { .. } = error {
+            parting.because(Departure::ResetByClient);
+        }
         tracing::debug!(%error, "an answer could not be sent");
         Cut::Left
     })

@@ -10,6 +10,8 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use talaria_config::settings::HeadSettings;
 use uuid::Uuid;
 
+use crate::serve::counts::REFUSED_REQUESTS;
+
 /// The prefix of the targets of replaced requests. A client cannot guess it, and cannot send it either,
 /// because the layer percent-encodes a raw `"`.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("/\"{}/", Uuid::new_v4().simple()));
@@ -221,6 +223,7 @@ impl Fault {
             reason = "malformed_for_http3";
             sentence = sentence.replace("HTTP/2", "HTTP/3").into();
         }
+        REFUSED_REQUESTS.count(reason);
         match self {
             // The listener logs once in a while how many there are.
             Self::Full => {

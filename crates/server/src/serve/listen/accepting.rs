@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::connection::{self, Context};
+use crate::serve::counts::{REFUSED_CONNECTIONS, limit_of};
 
 /// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -85,6 +86,7 @@ impl Refusals {
     fn count(&mut self, peer: SocketAddr, exhausted: Exhausted) {
         const PAUSE: Duration = Duration::from_secs(10);
         self.count += 1;
+        REFUSED_CONNECTIONS.count(limit_of(exhausted));
         let now = Instant::now();
         if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
             tracing::warn!(

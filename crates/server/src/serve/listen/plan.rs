@@ -49,6 +49,9 @@ impl Plan {
                 }
             }
         }
+        for (place, sites) in own.values_mut().enumerate() {
+            sites.name_by(place);
+        }
         let mut redirecting = BTreeMap::new();
         let addresses = || sites.iter().flat_map(|(_, site)| &site.addresses);
         let targets = redirects.and_then(|http| Some((http, redirects_of(addresses())?)));

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write as _};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ const RETRY_POLL: Timespec = Timespec {
 };
 /// Room for the line that says how many were dropped.
 const NOTICE_BYTES: usize = 256;
+
+/// Lines of all queues for which there was no room.
+pub(super) static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Lines that wait to be written by a thread.
 pub struct Queue {
@@ -99,6 +103,7 @@ impl Queue {
         let mut state = self.lock();
         if state.waiting.len() + line.len() > QUEUE_BYTES {
             state.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let idle = state.waiting.is_empty();

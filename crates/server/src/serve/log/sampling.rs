@@ -28,6 +28,10 @@ const MAX_KINDS: usize = 256;
 const MAX_COUNTS: usize = 16;
 /// How many characters of a sentence tell kinds apart.
 const MESSAGE: usize = 64;
+/// The lines of subscribers that come, and of those that leave for one reason, in that time.
+const SUBSCRIBERS: u64 = 2_000;
+/// The targets of these lines.
+const OF_SUBSCRIBERS: [&str; 2] = ["talaria_hub::subscribe", "talaria_hub::stream"];
 /// How often to check whether a window is over.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -89,6 +93,28 @@ impl Counts {
         }
         let most = if is_crowded { 1 } else { LOGGED };
         let has_lines = lines.logged < LINES + MAX_KINDS as u64;
+        let window = self.window(kind, address, now);
+        let is_logged = has_lines && window.logged < most;
+        if is_logged {
+            window.logged += 1;
+            if let Some(lines) = &mut self.lines {
+                lines.logged += 1;
+            }
+        }
+        is_logged
+    }
+
+    /// Counts a subscriber that comes or leaves; returns whether that is logged. Its lines leave those of refusals
+    /// their room.
+    fn admit_subscriber(&mut self, kind: Kind, now: Instant) -> bool {
+        let window = self.window(kind, None, now);
+        let is_logged = window.logged < SUBSCRIBERS;
+        window.logged += u64::from(is_logged);
+        is_logged
+    }
+
+    /// The window of a kind, in which an event is counted.
+    fn window(&mut self, kind: Kind, address: Option<IpAddr>, now: Instant) -> &mut Window {
         if !self.kinds.contains_key(&kind) && self.kinds.len() >= MAX_KINDS {
             self.replace();
         }
@@ -99,14 +125,7 @@ impl Counts {
             address,
         });
         window.events += 1;
-        let is_logged = has_lines && window.logged < most;
-        if is_logged {
-            window.logged += 1;
-            if let Some(lines) = &mut self.lines {
-                lines.logged += 1;
-            }
-        }
-        is_logged
+        window
     }
 
     /// Makes room by forgetting the kind with the fewest events, the oldest if there are several.
@@ -187,6 +206,14 @@ impl<S: Subscriber> Filter<S> for Sampled {
         event.record(&mut fields);
         if !fields.of_client {
             return true;
+        }
+        if OF_SUBSCRIBERS.contains(&metadata.target()) {
+            let kind = Kind {
+                place: metadata.callsite(),
+                reason: fields.reason.unwrap_or(fields.message),
+                client: None,
+            };
+            return self.0.counts().admit_subscriber(kind, clock::monotonic());
         }
         let address = fields.client.or(fields.peer);
         let kind = Kind {
@@ -319,6 +346,25 @@ mod tests {
         }
         let later = now + WINDOW;
         assert!(counts.admit(kind("no_token", own), own, later));
+    }
+
+    /// Many subscribers are logged and the rest counted, and their lines are not those of refusals.
+    #[test]
+    fn subscribers_have_their_own_lines() {
+        let mut counts = Counts::default();
+        let now = clock::monotonic();
+        let mut logged = 0;
+        for _ in 0..10_000 {
+            let kind = kind("subscriber connected", None);
+            logged += u64::from(counts.admit_subscriber(kind, now));
+        }
+        assert_eq!(logged, SUBSCRIBERS);
+        assert_eq!(
+            counts.kinds[&kind("subscriber connected", None)].more(),
+            8_000
+        );
+        let own = Some(address(1));
+        assert!(counts.admit(kind("no_token", own), own, now));
     }
 
     /// A frequent kind keeps its count, however many other kinds there are.

@@ -8,6 +8,7 @@ use talaria_config::key_set::KeySetSource;
 use talaria_config::proxies::TrustedProxies;
 use talaria_config::settings::{ListenAddress, TransportSettings, directory_of};
 use talaria_hub::access::{Issuer, IssuerKey, Role};
+use talaria_hub::limits::Bounds;
 use talaria_hub::{HubOptions, Rule};
 use talaria_protocol::HUB_PATH;
 use talaria_transport::history::SyncMode;
@@ -35,6 +36,7 @@ pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
     said.push(format!("audiences (`aud`): {}", audiences(hub)));
     said.push(clients(hub.options));
     said.push(limits(hub));
+    said.push(budgets(hub.options));
     if hub.options.base.is_synthetic() {
         said.push(
             "no public URL is configured: relative topics and patterns match only each other, unless `resource_identifier` is set"
@@ -208,4 +210,35 @@ fn limits(hub: &HubView<'_>) -> String {
         duration(hub.options.write_timeout),
         duration(hub.dispatch_timeout),
     )
+}
+
+/// What clients may hold, in all and each; `talaria_limit_used` of the metrics says how much they do.
+fn budgets(options: &HubOptions) -> String {
+    let budgets = &options.budgets;
+    let each = [
+        ("streams", budgets.streams),
+        ("bytes of matchers", budgets.matcher_memory),
+        ("states of patterns", budgets.matcher_states),
+        ("bytes of bodies", budgets.body_memory),
+    ];
+    let each: Vec<String> = each.iter().map(|(of, bounds)| budget(of, bounds)).collect();
+    format!("clients hold at most: {}", each.join("; "))
+}
+
+fn budget(of: &str, bounds: &Bounds) -> String {
+    let mut text = match bounds.total {
+        Some(total) => format!("{total} {of}"),
+        None => format!("any number of {of}"),
+    };
+    for (holder, bound) in [
+        ("address", bounds.per_address),
+        ("token subject", bounds.per_subject),
+        ("connection", bounds.per_connection),
+    ] {
+        if let Some(bound) = bound {
+            // Writing to a string does not fail.
+            _ = write!(text, ", of one {holder} {bound}");
+        }
+    }
+    text
 }

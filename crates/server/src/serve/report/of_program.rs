@@ -11,13 +11,15 @@ pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) ->
     let mut lines = vec![
         format!("configuration: {configured_by}"),
         format!(
-            "connections: at most {}, of one address {}, with {} streams each over HTTP/2; a head has {} bytes, {} fields and {} s; streams end within {} s at a stop",
+            "connections: at most {}, of one address {}, with {} streams each over HTTP/2; a head has {} bytes, {} fields and {} s, all of them {} bytes; TLS handshakes at a time: {}; streams end within {} s at a stop",
             or(connections.most, "what the limit of open files allows"),
             or(connections.most_of_address, "as many"),
             connections.streams,
             connections.head.bytes,
             connections.head.fields,
             connections.head.timeout.as_secs_f64(),
+            connections.head_memory,
+            or(connections.handshakes, "a quarter of the connections"),
             settings.drain_timeout.as_secs_f64(),
         ),
     ];

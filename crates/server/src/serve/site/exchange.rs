@@ -1,5 +1,7 @@
 //! One request on its way through the routes of a site (B-284, B-285).
 
+mod answers;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -7,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use talaria_config::settings::{Coding, FieldChange, Placeholder, Rewrite, Simple, Template};
+use talaria_config::settings::{Coding, FieldChange, Placeholder, Rewrite, Simple};
 use talaria_hub::{Connection, Unanswered, refusal};
 
 use super::body::{bounded, is_longer};
@@ -18,12 +20,11 @@ use super::fields::{Filled, change_answer, change_request, filled};
 use super::fixed::{for_error_page, redirect, respond};
 use super::matching::fits;
 use super::plan::{Act, Step, pages_for};
-use super::target::{one_slash_each, rewritten, with};
+use super::target::rewritten;
 use super::values::{Failure, Notes, View};
 use crate::serve::handlers::encode::encode;
-use crate::serve::handlers::files::FileServer;
 use crate::serve::handlers::proxy::{Forwarded, Unreached, Upstreams};
-use crate::serve::handlers::users::{Denied, Users};
+use crate::serve::metrics::Handler;
 
 /// What asks a hub: it gets the request if the request is the hub's.
 pub(super) trait AskHub {
@@ -59,6 +60,8 @@ pub(super) struct Exchange {
     /// Whether the body turned out to be longer than it may be.
     is_too_long: Option<Arc<AtomicBool>>,
     notes: Notes,
+    /// The name of what has answered.
+    handler: &'static str,
 }
 
 type Answered<'a> = Pin<Box<dyn Future<Output = Option<Response<Body>>> + Send + 'a>>;
@@ -85,6 +88,15 @@ impl Exchange {
             has_missed: false,
             is_too_long: None,
             notes: Notes::default(),
+            handler: "subroute",
+        }
+    }
+
+    /// What has answered.
+    pub(super) fn handler(&self) -> Handler {
+        Handler {
+            name: self.handler,
+            has_failed: self.notes.failure.is_some(),
         }
     }
 
@@ -165,9 +177,14 @@ impl Exchange {
                     None
                 }
                 Act::Errors { .. } => None,
+                Act::Metrics {
+                    metrics,
+                    may_be_open,
+                } => Some(metrics.answer(&self.parts.headers, *may_be_open).await),
                 Act::Simple(simple) => self.act(simple),
             };
             let Some(answer) = answer else { continue };
+            self.handler = step.act.handler().unwrap_or(self.handler);
             let is_too_long = self.is_too_long.take();
             return Some(match is_too_long {
                 Some(flag) if flag.load(Ordering::Relaxed) => self.too_long(),
@@ -190,57 +207,6 @@ impl Exchange {
     /// Passes the routes of a group. Boxed, because groups stand in groups.
     fn enter<'a>(&'a mut self, steps: &'a [Step], hub: &'a (impl AskHub + Sync)) -> Answered<'a> {
         Box::pin(self.walk(steps, hub))
-    }
-
-    /// Answers with a file.
-    async fn file(&mut self, files: &FileServer) -> Option<Response<Body>> {
-        let answer = files.serve(&self.parts).await;
-        self.is_file = answer.is_some();
-        self.has_missed |= answer.is_none();
-        answer
-    }
-
-    /// Makes the first target that is a file the one of the request.
-    async fn try_files(
-        &mut self,
-        files: &FileServer,
-        targets: &[Template],
-        otherwise: Option<u16>,
-    ) -> Option<Response<Body>> {
-        for target in targets {
-            let target = one_slash_each(&self.view().fill_target(target));
-            let path = target.split('?').next().unwrap_or_default();
-            if files.has(path).await
-                && let Some(uri) = with(&self.parts.uri, &target)
-            {
-                self.parts.uri = uri;
-                return None;
-            }
-        }
-        let status = StatusCode::from_u16(otherwise?).unwrap_or(StatusCode::NOT_FOUND);
-        Some(self.fail(status, ""))
-    }
-
-    /// Lets a user go on whose password is right.
-    async fn let_in(&mut self, users: &Users) -> Option<Response<Body>> {
-        match users.check(&self.parts.headers).await {
-            Ok(user) => {
-                self.notes.user = Some(user);
-                None
-            }
-            Err(Denied::Unknown(challenge)) => {
-                self.changes
-                    .push((WWW_AUTHENTICATE, Filled::Override(challenge)));
-                Some(self.fail(
-                    StatusCode::UNAUTHORIZED,
-                    "Authorization: send a user and a password",
-                ))
-            }
-            Err(Denied::Busy) => {
-                let sentence = "too many passwords are being checked; try again later";
-                Some(self.fail(StatusCode::SERVICE_UNAVAILABLE, sentence))
-            }
-        }
     }
 
     /// Ends the request with an error; the answer is its text, unless `handle_errors` gives another one.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::handlers::files::FileServer;
 use crate::serve::handlers::proxy::{Options, Policy, Upstream, Upstreams};
 use crate::serve::handlers::users::Users;
+use crate::serve::metrics::Metrics;
 
 /// One route.
 pub(crate) struct Step {
@@ -61,36 +62,72 @@ pub(crate) enum Act {
         /// The steps that are asked.
         steps: Vec<Step>,
     },
+    /// The metrics of the program answer.
+    Metrics {
+        metrics: Metrics,
+        /// Whether they may be in the format OpenMetrics.
+        may_be_open: bool,
+    },
     /// What needs nothing but the request.
     Simple(Simple),
 }
 
-/// Prepares routes. Tunnels of a proxy end with `stopping`.
+impl Act {
+    /// The name that the existing server gives to what answers this way; `None` if that is a step within.
+    pub(super) fn handler(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Hub(_) => "mercure",
+            Self::Files(_) => "file_server",
+            Self::TryFiles { .. } => "rewrite",
+            Self::Users(_) => "authentication",
+            Self::Proxy { .. } => "reverse_proxy",
+            Self::Encode(_) => "encode",
+            Self::Metrics { .. } => "metrics",
+            Self::Simple(_) => "static_response",
+            Self::Group { .. } | Self::Errors { .. } => return None,
+        })
+    }
+}
+
+/// What the directives of all sites have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    /// Ends the tunnels of proxies.
+    pub stopping: &'a CancellationToken,
+    /// What is shown by `metrics`.
+    pub metrics: &'a Metrics,
+}
+
+/// Prepares routes.
 ///
 /// # Errors
 /// An upstream is malformed, or the system's certificates cannot be read and one speaks HTTPS.
-pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<Vec<Step>, Error> {
+pub(crate) fn plan(routes: Vec<Route>, means: Means<'_>) -> Result<Vec<Step>, Error> {
     let step = |Route { condition, action }| {
         let act = match action {
             Action::Hub(hub) => Act::Hub(hub),
             Action::Files(files) => Act::Files(file_server(files)),
             Action::Proxy(mut proxy) => Act::Proxy {
                 up: std::mem::take(&mut proxy.up),
-                upstreams: upstreams(proxy, stopping)?,
+                upstreams: upstreams(proxy, means.stopping)?,
             },
             Action::Encode(codings) => Act::Encode(codings),
             Action::Group {
                 routes,
                 is_exclusive,
             } => Act::Group {
-                steps: plan(routes, stopping)?,
+                steps: plan(routes, means)?,
                 is_exclusive,
             },
             Action::TryFiles(settings) => try_files(settings),
             Action::Users(users) => Act::Users(Users::new(users)?),
             Action::Errors { statuses, routes } => Act::Errors {
                 statuses,
-                steps: plan(routes, stopping)?,
+                steps: plan(routes, means)?,
+            },
+            Action::Metrics { may_be_open } => Act::Metrics {
+                metrics: means.metrics.clone(),
+                may_be_open,
             },
             Action::Simple(simple) => Act::Simple(simple),
         };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -50,6 +51,31 @@ impl Certificate {
             State::Ready(key) => Ok(Arc::clone(key)),
             State::Missing(why) => Err(why.clone()),
         }
+    }
+}
+
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Validity {
+    /// The first moment.
+    pub start: SystemTime,
+    /// The last one.
+    pub end: SystemTime,
+}
+
+impl Validity {
+    /// That of a certificate; `None` if it cannot be read.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let validity = parsed.validity();
+        let time = |seconds: i64| {
+            let seconds = Duration::from_secs(u64::try_from(seconds).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(seconds)
+        };
+        Some(Self {
+            start: time(validity.not_before.timestamp())?,
+            end: time(validity.not_after.timestamp())?,
+        })
     }
 }
 

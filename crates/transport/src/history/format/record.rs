@@ -189,6 +189,7 @@ impl<'a> Stored<'a> {
             private: self.private,
             by_hub: self.by_hub,
             bytes: Bytes::copy_from_slice(self.event),
+            stamp: Default::default(),
         }
     }
 }

@@ -112,7 +112,7 @@ impl Log {
             let synced = if begun.aside {
                 self.syncer.end()
             } else {
-                self.file.sync_data()
+                self.syncer.sync(&self.file)
             };
             if let Err(error) = synced {
                 return Err(self.sync_failed(&error));

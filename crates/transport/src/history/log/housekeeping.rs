@@ -101,7 +101,7 @@ impl Log {
             return false;
         }
         if self.durable < self.end {
-            if let Err(error) = self.file.sync_data() {
+            if let Err(error) = self.syncer.sync(&self.file) {
                 self.sync_failed(&error);
                 return false;
             }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::history::disk::File;
+use crate::measures::Histogram;
 
 /// The share of the usual time of a sync, in percent, after which the next group is prepared. Updates
 /// that come later are added when the sync has ended.
@@ -25,24 +26,20 @@ pub(in crate::history) struct Syncer {
     early: Option<Outcome>,
     /// The moving average of the time that a sync takes.
     usual: Duration,
+    times: Arc<Histogram>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
-    pub(in crate::history) fn start() -> io::Result<Self> {
+    /// Starts the thread. `times` gets how long each sync takes, in nanoseconds.
+    pub(in crate::history) fn start(times: Arc<Histogram>) -> io::Result<Self> {
         let (files, asked) = sync_channel::<Arc<dyn File>>(1);
         let (answer, outcomes) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("talaria-sync".to_owned())
             .spawn(move || {
                 while let Ok(file) = asked.recv() {
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "it only decides how long to wait before preparing the next group"
-                    )]
-                    let begun = Instant::now();
-                    let synced = file.sync_data();
-                    if answer.send((synced, begun.elapsed())).is_err() {
+                    if answer.send(timed(&file)).is_err() {
                         return;
                     }
                 }
@@ -52,8 +49,21 @@ impl Syncer {
             outcomes,
             early: None,
             usual: Duration::ZERO,
+            times,
             thread: Some(thread),
         })
+    }
+
+    /// Syncs a file on this thread.
+    pub(super) fn sync(&self, file: &Arc<dyn File>) -> io::Result<()> {
+        let (synced, took) = timed(file);
+        self.note(took);
+        synced
+    }
+
+    fn note(&self, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos());
+        self.times.observe(nanoseconds.unwrap_or(u64::MAX));
     }
 
     /// Begins to sync a file; returns whether it did. Only one sync may be under way.
@@ -77,10 +87,21 @@ impl Syncer {
         let outcome = self.early.take().map_or_else(|| self.outcomes.recv(), Ok);
         let failed = || io::Error::other("the thread that syncs has failed");
         let (synced, took) = outcome.map_err(|_| failed())?;
+        self.note(took);
         // A single sync counts for at most ten times the average.
         self.usual = (self.usual * 7 + took.min(self.usual * 10 + FIRST)) / 8;
         synced
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it only decides how long to wait before preparing the next group, and is measured"
+)]
+fn timed(file: &Arc<dyn File>) -> Outcome {
+    let begun = Instant::now();
+    let synced = file.sync_data();
+    (synced, begun.elapsed())
 }
 
 impl Drop for Syncer {

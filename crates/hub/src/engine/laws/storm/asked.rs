@@ -147,6 +147,7 @@ impl Published {
             private: self.private,
             by_hub: false,
             bytes: format!("id: {position}\ndata: x\n\n").into(),
+            stamp: Default::default(),
         })
     }
 }

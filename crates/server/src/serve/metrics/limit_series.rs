@@ -1,0 +1,160 @@
+//! How much of each limit is used, its bound, and how often it refused (`docs/limits.md`).
+
+use std::collections::BTreeMap;
+
+use talaria_config::settings::ProgramSettings;
+use talaria_hub::limits::Usage;
+use talaria_hub::statistics::Departure;
+
+use super::families::Page;
+use super::names::by_name;
+use crate::serve::admission::Admission;
+use crate::serve::control::ServedHub;
+use crate::serve::counts::{REFUSED_CONNECTIONS, REFUSED_REQUESTS};
+
+/// A limit as it is shown.
+#[derive(Default)]
+struct Limit {
+    used: Option<f64>,
+    bound: Option<f64>,
+    /// `None` if what it refuses is not counted apart.
+    refusals: Option<u64>,
+}
+
+/// By hub, which is empty for the whole program, and directive.
+type Limits = BTreeMap<(String, String), Limit>;
+
+/// Adds the limits of the hubs and those of the program.
+pub(super) fn add(
+    page: &mut Page,
+    hubs: &[ServedHub],
+    admission: Option<&Admission>,
+    settings: Option<&ProgramSettings>,
+) {
+    let mut limits = Limits::new();
+    add_hubs(&mut limits, hubs);
+    for usage in admission.map(Admission::usage).unwrap_or_default() {
+        limits.insert(of_program(&usage.directive), limit(&usage));
+    }
+    if let Some(settings) = settings {
+        add_bounds(&mut limits, settings);
+    }
+    for name in [
+        "max_connections",
+        "max_connections_per_address",
+        "max_handshakes",
+    ] {
+        refuse(&mut limits, name, REFUSED_CONNECTIONS.of(name));
+    }
+    for (name, reason) in [
+        ("max_header_memory", "max_header_memory"),
+        ("max_header_size", "head_too_large"),
+        ("header_timeout", "head_timeout"),
+    ] {
+        refuse(&mut limits, name, REFUSED_REQUESTS.of(reason));
+    }
+    refuse(&mut limits, "dispatch_timeout", slow(hubs));
+    write(page, &limits);
+}
+
+/// How many streams ended because their clients took nothing.
+fn slow(hubs: &[ServedHub]) -> u64 {
+    let by_name = by_name(hubs);
+    // Hubs of one name are counted together.
+    let each = by_name.values().filter_map(|hubs| hubs.first());
+    let slow = each.flat_map(|hub| hub.statistics().counts().departures);
+    slow.filter(|(reason, _)| *reason == Departure::Slow.code())
+        .map(|(_, count)| count)
+        .sum()
+}
+
+fn of_program(directive: &str) -> (String, String) {
+    (String::new(), directive.to_owned())
+}
+
+fn limit(usage: &Usage) -> Limit {
+    let number = |value: u64| value as f64;
+    Limit {
+        used: usage.used.map(number),
+        bound: usage.bound.map(number),
+        refusals: usage.refuses.then_some(0),
+    }
+}
+
+fn add_hubs(limits: &mut Limits, hubs: &[ServedHub]) {
+    for (name, hubs) in by_name(hubs) {
+        for hub in &hubs {
+            for usage in hub.limits() {
+                let key = (name.to_owned(), usage.directive.clone());
+                let known = limits.entry(key).or_default();
+                let more = limit(&usage);
+                known.used = sum(known.used, more.used);
+                known.bound = sum(known.bound, more.bound);
+                known.refusals = known.refusals.or(more.refusals);
+            }
+        }
+        let exceeded = hubs.first().map(|hub| hub.statistics().counts().exceeded);
+        for (directive, count) in exceeded.unwrap_or_default() {
+            let known = limits.entry((name.to_owned(), directive)).or_default();
+            known.refusals = Some(count);
+        }
+    }
+}
+
+fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The bounds of what is not held, but of one request, connection or moment.
+fn add_bounds(limits: &mut Limits, settings: &ProgramSettings) {
+    let head = &settings.connections.head;
+    for (name, bound) in [
+        (
+            "max_streams_per_connection",
+            Some(f64::from(settings.connections.streams)),
+        ),
+        ("max_header_size", Some(head.bytes as f64)),
+        ("max_header_fields", Some(head.fields as f64)),
+        ("header_timeout", Some(head.timeout.as_secs_f64())),
+        (
+            "dispatch_timeout",
+            settings.dispatch_timeout.map(|time| time.as_secs_f64()),
+        ),
+    ] {
+        limits.entry(of_program(name)).or_default().bound = bound;
+    }
+}
+
+fn refuse(limits: &mut Limits, name: &str, refusals: u64) {
+    limits.entry(of_program(name)).or_default().refusals = Some(refusals);
+}
+
+fn write(page: &mut Page, limits: &Limits) {
+    let used = page.gauge(
+        "talaria_limit_used",
+        "What is used of a limit: in all, or by the one client that has most.",
+    );
+    for ((hub, limit), values) in limits {
+        if let Some(value) = values.used {
+            used.add(&[("hub", hub), ("limit", limit)], value);
+        }
+    }
+    let bound = page.gauge("talaria_limit_bound", "The bound of a limit.");
+    for ((hub, limit), values) in limits {
+        if let Some(value) = values.bound {
+            bound.add(&[("hub", hub), ("limit", limit)], value);
+        }
+    }
+    let refusals = page.counter(
+        "talaria_limit_refusals",
+        "Requests and connections that a limit refused.",
+    );
+    for ((hub, limit), values) in limits {
+        if let Some(value) = values.refusals {
+            refusals.add(&[("hub", hub), ("limit", limit)], value);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What the logs of the hubs hold, and what is in memory because of them.
+
+use talaria_hub::HubFigures;
+use talaria_transport::Health;
+
+use super::families::{Page, Value};
+use super::names::by_name;
+use crate::serve::control::ServedHub;
+
+/// A family with one series for each hub.
+struct OfHub {
+    name: &'static str,
+    help: &'static str,
+    is_histogram: bool,
+    /// `None` if the hub has no such series.
+    value: fn(&HubFigures) -> Option<Value>,
+}
+
+const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&HubFigures) -> Option<Value>,
+) -> OfHub {
+    OfHub {
+        name,
+        help,
+        is_histogram: false,
+        value,
+    }
+}
+
+const fn histogram(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&HubFigures) -> Option<Value>,
+) -> OfHub {
+    OfHub {
+        name,
+        help,
+        is_histogram: true,
+        value,
+    }
+}
+
+const OF_HUBS: &[OfHub] = &[
+    gauge(
+        "talaria_history_newest_position",
+        "Position of the newest update; it grows by one with each update and subscription event.",
+        |hub| Some(hub.bounds.head.0.into()),
+    ),
+    gauge(
+        "talaria_history_floor_position",
+        "Position up to which updates are no longer kept.",
+        |hub| Some(hub.bounds.floor.0.into()),
+    ),
+    gauge(
+        "talaria_history_bytes",
+        "Bytes of the segments of a history on a disk.",
+        |hub| hub.log.bytes.map(Value::from),
+    ),
+    gauge(
+        "talaria_history_segments",
+        "Segments of a history on a disk.",
+        |hub| hub.log.segments.map(Value::from),
+    ),
+    histogram(
+        "talaria_history_sync_duration_seconds",
+        "How long the disk took to make updates durable (fsync).",
+        |hub| hub.log.syncs.clone().map(Value::from),
+    ),
+    histogram(
+        "talaria_history_group_updates",
+        "Updates that were stored together.",
+        |hub| Some(hub.groups.clone().into()),
+    ),
+    gauge(
+        "talaria_history_queue_updates",
+        "Updates that wait to be stored.",
+        |hub| Some(hub.log.waiting.into()),
+    ),
+    gauge(
+        "talaria_history_queue_bytes",
+        "Bytes of the updates that wait to be stored.",
+        |hub| Some(hub.log.waiting_bytes.into()),
+    ),
+    gauge(
+        "talaria_ring_updates",
+        "Newest updates and subscription events that are in memory.",
+        |hub| Some(hub.ring_updates.into()),
+    ),
+    gauge(
+        "talaria_ring_bytes",
+        "Memory of the newest updates.",
+        |hub| Some(hub.ring_bytes.into()),
+    ),
+    gauge(
+        "talaria_hub_interests",
+        "Different selections of topics among the open event streams.",
+        |hub| Some(hub.interests.into()),
+    ),
+    gauge(
+        "talaria_hub_lane_bytes",
+        "Most memory that the lists of new updates of these selections take.",
+        |hub| Some(hub.lane_bytes.into()),
+    ),
+    gauge(
+        "talaria_hub_topic_cache_bytes",
+        "Memory of what is remembered of topics that were published lately.",
+        |hub| Some(hub.topic_cache_bytes.into()),
+    ),
+    gauge(
+        "talaria_hub_token_cache_bytes",
+        "Memory of the tokens that were verified lately.",
+        |hub| Some(hub.token_cache_bytes.into()),
+    ),
+];
+
+/// Adds the series of the hubs. Hubs of one name share a log, which counts once.
+pub(super) fn add(page: &mut Page, hubs: &[ServedHub]) {
+    let healthy = page.gauge("talaria_hub_healthy", "Whether updates can be stored.");
+    let mut figures = Vec::new();
+    for (name, hubs) in by_name(hubs) {
+        let is_ready = hubs.iter().all(|hub| hub.health() == Health::Ready);
+        healthy.add(&[("hub", name)], u64::from(is_ready));
+        figures.extend(hubs.first().map(|hub| (name, hub.figures())));
+    }
+    for of_hub in OF_HUBS {
+        let OfHub { name, help, .. } = *of_hub;
+        let family = match of_hub.is_histogram {
+            true => page.histogram(name, help),
+            false => page.gauge(name, help),
+        };
+        for (hub, figures) in &figures {
+            if let Some(value) = (of_hub.value)(figures) {
+                family.add(&[("hub", *hub)], value);
+            }
+        }
+    }
+}

@@ -158,6 +158,7 @@ pub mod limits;
 mod options;
 mod presence;
 mod reconfigure;
+mod revocation;
 mod rule;
 
 pub use talaria_protocol as protocol;

@@ -5,10 +5,16 @@ mod budgets;
 mod client;
 mod exceeded;
 mod ledger;
+mod limiter;
+mod paced;
+mod rate;
 
 pub use self::address::ClientAddress;
 pub(crate) use self::budgets::{BodyCharge, Budgets, Held};
 pub use self::budgets::{Bounds, BudgetOptions, Used};
-pub(crate) use self::client::Client;
+pub(crate) use self::client::{Client, hash};
 pub(crate) use self::exceeded::Exceeded;
 pub use self::ledger::{Charge, Exhausted, Ledger};
+pub use self::limiter::{Limiter, RateOf, TooFast};
+pub use self::paced::RateBounds;
+pub use self::rate::Rate;

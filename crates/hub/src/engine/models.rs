@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::cursor::{Cursor, Deadlines, End, Step};
 use crate::engine::drain::{Drain, UnderWay};
 use crate::engine::interests::Selection;
-use crate::engine::permit::{Lifetime, Permit};
+use crate::engine::permit::{Lifetime, Marks, Permit};
 use crate::engine::router::{Effort, Router};
 
 const TOPIC: &str = "https://example.com/books/1";
@@ -308,7 +308,7 @@ fn loom_a_revoked_permit_reaches_a_reader_that_is_about_to_wait() {
                 permit.ring();
             })
         };
-        let share = permit.share(&membership, Lifetime::NONE);
+        let share = permit.share(&membership, Lifetime::NONE, Marks::default());
         let deadlines = Deadlines::default();
         let cursor = Cursor::new(membership, Default::default(), Position(0), deadlines);
         assert_eq!(end_of(&mut cursor.under(share), now), End::Revoked);

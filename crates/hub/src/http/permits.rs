@@ -7,11 +7,12 @@ use std::time::Duration;
 use http::request::Parts;
 use talaria_protocol::{Base, Generation, Matcher};
 
-use crate::access::{Access, Basis, KeyPlace, Role, Verifier};
+use crate::access::{Access, Basis, KeyPlace, Role, Tokens, Verifier};
 use crate::engine::interests::Selection;
-use crate::engine::permit::{Lifetime, Permit, Share};
+use crate::engine::permit::{Lifetime, Marks, Permit, Share};
 use crate::engine::router::Membership;
 use crate::http::identity::{self, Reached};
+use crate::limits::hash;
 use crate::options::HubOptions;
 
 /// Permits that no stream has are removed when there are twice as many permits as the last removal left, and
@@ -66,15 +67,22 @@ impl Permits {
         }))
     }
 
-    /// What the stream of a client rests on. `access` is what its token allows, and `base` what the request
-    /// was read with.
+    /// What the stream of a client rests on. `access` is what its token allows, `subscriber` its id, and
+    /// `base` what the request was read with.
     pub(crate) fn for_client(
         &self,
         parts: &Parts,
         access: Option<&Access>,
+        subscriber: Option<&str>,
         base: &Arc<Base>,
         membership: &Membership,
     ) -> Share {
+        let marks = Marks {
+            issuer: mark(access.map(|access| access.issuer.as_str())),
+            subject: mark(access.and_then(|access| access.subject.as_deref())),
+            token: mark(access.and_then(|access| access.id.as_deref())),
+            subscriber: mark(subscriber),
+        };
         let (reader, lifetime) = match access {
             None => (Reader::Anyone, Lifetime::NONE),
             Some(access) => {
@@ -85,18 +93,20 @@ impl Permits {
                 (reader, lifetime.unwrap_or(Lifetime::LEFT))
             }
         };
-        self.share(reader, lifetime, base, membership)
+        self.share(reader, lifetime, marks, base, membership)
     }
 
     /// What a stream of the application rests on.
     pub(crate) fn for_application(&self, base: &Arc<Base>, membership: &Membership) -> Share {
-        self.share(Reader::Application, Lifetime::NONE, base, membership)
+        let marks = Marks::default();
+        self.share(Reader::Application, Lifetime::NONE, marks, base, membership)
     }
 
     fn share(
         &self,
         reader: Reader,
         lifetime: Lifetime,
+        marks: Marks,
         base: &Arc<Base>,
         membership: &Membership,
     ) -> Share {
@@ -104,7 +114,7 @@ impl Permits {
         let base = has_patterns.then(|| Arc::clone(base));
         let permit = self.state().permit(Ground { reader, base });
         // A configuration that comes in between has found the permit.
-        permit.share(membership, lifetime)
+        permit.share(membership, lifetime, marks)
     }
 
     /// Judges all streams by another configuration: ends those that it does not permit, and wakes each of
@@ -115,6 +125,43 @@ impl Permits {
         state.verifier = verifier;
         let concerned = state.judge_all();
         drop(state);
+        for permit in concerned {
+            permit.ring();
+        }
+    }
+
+    /// Ends the streams of these tokens. Returns how many there are.
+    pub(crate) fn end_those_of(&self, tokens: &Tokens) -> usize {
+        self.end(Marks {
+            issuer: mark(tokens.issuer.as_deref()),
+            subject: mark(tokens.subject.as_deref()),
+            token: mark(tokens.id.as_deref()),
+            subscriber: 0,
+        })
+    }
+
+    /// Ends the stream of a subscriber, by its id. Returns how many there are.
+    pub(crate) fn end_subscriber(&self, subscriber: &str) -> usize {
+        self.end(Marks {
+            subscriber: mark(Some(subscriber)),
+            ..Marks::default()
+        })
+    }
+
+    fn end(&self, wanted: Marks) -> usize {
+        if wanted == Marks::default() {
+            return 0;
+        }
+        let state = self.state();
+        let known = state.known.values();
+        let open: Vec<Arc<Permit>> = known.filter_map(|known| known.permit.upgrade()).collect();
+        drop(state);
+        open.iter().map(|permit| permit.end(wanted)).sum()
+    }
+
+    /// Ends the streams of keys that their issuers do not publish any more.
+    pub(crate) fn end_lost_keys(&self) {
+        let concerned = self.state().revoke_lost();
         for permit in concerned {
             permit.ring();
         }
@@ -153,6 +200,8 @@ impl State {
             return Arc::clone(permit);
         }
         let verdict = judge(&self.options, &self.verifier, &ground, &place);
+        // The key may have been lost since it verified the token.
+        let verdict = verdict.filter(|(_, place)| !ground.has_lost_key(place));
         let Some((longest, place)) = verdict.filter(|_| !self.is_retired) else {
             return Arc::new(Permit::revoked());
         };
@@ -201,6 +250,18 @@ impl State {
         concerned
     }
 
+    /// Revokes the permits of keys that their issuers do not publish any more. Returns them.
+    fn revoke_lost(&mut self) -> Vec<Arc<Permit>> {
+        let mut revoked = Vec::new();
+        self.known.retain(|ground, known| {
+            let is_lost = ground.has_lost_key(&known.place);
+            let permit = known.permit.upgrade().filter(|_| is_lost);
+            revoked.extend(permit.inspect(|permit| permit.revoke()));
+            !is_lost
+        });
+        revoked
+    }
+
     /// Permits nothing any more. Returns all permits.
     fn revoke_all(&mut self) -> Vec<Arc<Permit>> {
         self.is_retired = true;
@@ -219,6 +280,13 @@ impl State {
 }
 
 impl Ground {
+    fn has_lost_key(&self, place: &KeyPlace) -> bool {
+        match &self.reader {
+            Reader::Holder(basis, _) => basis.has_lost_key(place),
+            Reader::Application | Reader::Anyone => false,
+        }
+    }
+
     /// Where the key was when the token was accepted.
     fn place(&self) -> KeyPlace {
         match &self.reader {
@@ -258,6 +326,11 @@ fn judge(
             Some((longest.map_or(f64::INFINITY, Duration::as_secs_f64), place))
         }
     }
+}
+
+/// The number that stands for a claim or an id; zero for none.
+fn mark(text: Option<&str>) -> u32 {
+    text.map_or(0, |text| (hash(&text) as u32).max(1))
 }
 
 fn has_url_patterns(selection: &Selection) -> bool {

@@ -8,6 +8,8 @@ mod health;
 mod listener;
 mod metrics;
 mod pki;
+mod received;
+mod revocations;
 
 use std::sync::Arc;
 use std::time::Duration;

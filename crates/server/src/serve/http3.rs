@@ -220,15 +220,25 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
     }
     let place = match context.admission.enter(peer) {
         Ok(place) => place,
-        Err(exhausted) => {
-            tracing::debug!(%peer, "an HTTP/3 connection was refused: {exhausted}; see max_connections and max_connections_per_address");
+        Err(refused) => {
+            tracing::warn!(
+                reason = "limit_exceeded",
+                limit = refused.limit(),
+                %peer,
+                "an HTTP/3 connection was refused: {refused}"
+            );
             return turn_away(incoming, is_validated);
         }
     };
     let handshake = match place.handshake() {
         Ok(handshake) => handshake,
         Err(exhausted) => {
-            tracing::debug!(%peer, "a QUIC handshake was refused: {exhausted}; see max_handshakes");
+            tracing::warn!(
+                reason = "limit_exceeded",
+                limit = "max_handshakes",
+                %peer,
+                "a QUIC handshake was refused: {exhausted}"
+            );
             return turn_away(incoming, is_validated);
         }
     };

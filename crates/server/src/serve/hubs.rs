@@ -9,6 +9,7 @@ use talaria_config::settings::{HubSettings, TransportSettings};
 use talaria_hub::{Hub, HubBuilder, HubOptions};
 use tokio::time::timeout;
 
+use crate::serve::revocations::{Kept, RevocationFile};
 use crate::serve::storage::{self, Storage};
 
 /// A store that is open.
@@ -18,6 +19,8 @@ pub(crate) struct Store {
     /// How it is configured.
     settings: TransportSettings,
     storage: Storage,
+    /// The tokens that its hubs refuse.
+    revoked: Kept,
 }
 
 /// A store of a configuration: the name of its hubs, and how it is configured.
@@ -93,10 +96,12 @@ pub(crate) fn wanted(hubs: &[HubSettings], stores: &[TransportSettings]) -> Vec<
 pub(crate) fn open(stores: Vec<Wanted>) -> Result<Vec<Store>, Error> {
     let one = |Wanted { name, settings }| {
         let storage = storage::open(&settings)?;
+        let revoked = Kept::read(RevocationFile::of(&settings, name.as_deref()))?;
         Ok(Store {
             name,
             settings,
             storage,
+            revoked,
         })
     };
     stores.into_iter().map(one).collect()
@@ -121,6 +126,12 @@ impl Hubs {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.faces.iter().map(|face| face.name.as_deref());
         names.map(|name| name.unwrap_or("default"))
+    }
+
+    /// Where the revocations of each are kept.
+    pub(crate) fn revocation_files(&self) -> impl Iterator<Item = Option<&RevocationFile>> {
+        let stores = self.faces.iter().map(|face| self.stores.get(face.store));
+        stores.map(|store| store.map(|store| store.revoked.file()))
     }
 
     /// The stores of another configuration that are not open yet.
@@ -209,7 +220,9 @@ impl Hubs {
                         _ => {
                             let transport = Arc::clone(&opened.storage.transport);
                             let hub = HubBuilder::from(options).transport(transport).build();
-                            hub.map_err(Error::from_cause)?
+                            let hub = hub.map_err(Error::from_cause)?;
+                            opened.revoked.restore(&hub);
+                            hub
                         }
                     })
                 }

@@ -42,7 +42,7 @@ async function hold(hub) {
 /** What has the hub refuse streams, and returns what lets it serve them again. */
 const REFUSALS = {
   "too many streams": {
-    options: { max_streams_per_address: "1" },
+    options: { max_streams_per_address: "2" },
     limit: "max_streams_per_address",
     refuse: async (hub) => {
       const held = await hold(hub);
@@ -50,7 +50,7 @@ const REFUSALS = {
     },
   },
   "too many new streams": {
-    options: { max_stream_rate_per_address: "20/m 1" },
+    options: { max_stream_rate_per_address: "20/m 2" },
     limit: "max_stream_rate_per_address",
     // The rate lets the next one in by itself.
     refuse: async (hub) => {
@@ -94,11 +94,15 @@ async function start(t, options) {
     rmSync(folder, { recursive: true, force: true });
   });
   await hub.start();
-  // nginx answers by itself here, so that no connection to the hub is taken.
   const answers = ({ port, certificates }) => new Client({ port, ca: certificates(), protocol: "HTTP/1.1" }).ask({ path: "/healthz" });
   proxy = await startProxy(proxies.nginx, folder, hub, (started) =>
     within("an answer of nginx", retried(() => answers(started))),
   );
+  // It takes the connection to the hub that nginx has kept, so that the page needs another one.
+  const client = new Client({ port: proxy.port, ca: proxy.certificates(), protocol: "HTTP/1.1" });
+  const stream = await client.subscribe("https://example.com/other");
+  assert.equal(stream.status, 200);
+  t.after(() => stream.close());
   return { hub, proxy };
 }
 
@@ -156,7 +160,7 @@ for (const [way, originOf] of Object.entries(origins)) {
       const page = await listens(t, originOf(started) + PATH);
       await started.hub.program.line(new RegExp(`limit="${limit}"`));
       // It was refused, and asked again; no error was for good.
-      await page.waitForFunction(() => window.opened >= 2 || window.source.readyState === EventSource.CONNECTING);
+      await page.waitForFunction(() => window.opened >= 2 || window.source.readyState !== EventSource.OPEN);
       assert.notEqual(await page.evaluate(() => window.source.readyState), 2, "the page gave up");
       release();
       await receives(page, started.proxy);

@@ -1,10 +1,11 @@
 //! Revoked tokens: a bounded list of those that a hub refuses although they are valid (ADR 0021).
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use hashbrown::{Equivalent, HashMap};
 use talaria_protocol::error::Shown;
 
 use crate::clock::UnixTime;
@@ -81,6 +82,18 @@ enum Claim<T> {
     Issuer(T),
 }
 
+/// Looks an entry up without a copy of the claim. Both forms of a text have the same hash.
+impl Equivalent<Claim<Box<str>>> for Claim<&str> {
+    fn equivalent(&self, key: &Claim<Box<str>>) -> bool {
+        match (self, key) {
+            (Self::Id(one), Claim::Id(other))
+            | (Self::Subject(one), Claim::Subject(other))
+            | (Self::Issuer(one), Claim::Issuer(other)) => *one == &**other,
+            _ => false,
+        }
+    }
+}
+
 impl Claim<&str> {
     fn to_owned(&self) -> Claim<Box<str>> {
         match self {
@@ -135,12 +148,15 @@ pub struct TooManyRevocations {
     pub most: usize,
 }
 
+/// The entries by the claim of the fewest tokens.
+type Entries = HashMap<Claim<Box<str>>, Vec<Revocation>, RandomState>;
+
 /// The list of a hub and of those beside it.
 #[derive(Debug, Default)]
 pub(crate) struct Denied {
     /// The number of entries, so that a hub without any looks no further.
     count: AtomicUsize,
-    entries: RwLock<HashMap<Claim<Box<str>>, Vec<Revocation>>>,
+    entries: RwLock<Entries>,
 }
 
 impl Denied {
@@ -161,7 +177,7 @@ impl Denied {
         let mut found = claims
             .into_iter()
             .flatten()
-            .filter_map(|claim| entries.get(&claim.to_owned()))
+            .filter_map(|claim| entries.get(&claim))
             .flatten();
         found.find(|entry| entry.concerns(token, now)).cloned()
     }
@@ -190,7 +206,7 @@ impl Denied {
             return Err(TooManyRevocations { most: Self::MOST });
         }
         entries.entry(claim).or_default().push(entry);
-        self.count_again(&entries);
+        self.count.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -218,16 +234,13 @@ impl Denied {
         list
     }
 
-    fn count_again(&self, entries: &HashMap<Claim<Box<str>>, Vec<Revocation>>) {
+    fn count_again(&self, entries: &Entries) {
         let count = entries.values().map(Vec::len).sum();
         self.count.store(count, Ordering::Release);
     }
 }
 
-fn retain(
-    entries: &mut HashMap<Claim<Box<str>>, Vec<Revocation>>,
-    mut stays: impl FnMut(&Revocation) -> bool,
-) {
+fn retain(entries: &mut Entries, mut stays: impl FnMut(&Revocation) -> bool) {
     entries.retain(|_, entries| {
         entries.retain(&mut stays);
         !entries.is_empty()

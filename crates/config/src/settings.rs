@@ -152,7 +152,7 @@ impl Default for ConnectionSettings {
         Self {
             most: None,
             most_of_address: None,
-            rate: Some(Rate::per_second(10_000, 100_000)),
+            rate: Some(Rate::per_second(20_000, 200_000)),
             rate_of_address: None,
             handshakes: None,
             streams: 250,

@@ -6,6 +6,9 @@ use talaria_hub::limits::{BudgetOptions, Rate, RateBounds};
 
 use super::{settings, texts, with};
 
+/// A place of rates.
+type Rates = fn(&BudgetOptions) -> RateBounds;
+
 /// What `bound` finds after each of these lines.
 fn each(bound: fn(&BudgetOptions) -> Option<u64>, lines: &[(&str, Option<u64>)]) {
     for (line, expected) in lines {
@@ -106,7 +109,7 @@ fn every_rate_can_be_set() {
         per_address: Some(Rate::new(2, minute, 3)),
         per_subject: Some(Rate::new(4, 60 * minute, 4)),
     };
-    let places: [(&str, fn(&BudgetOptions) -> RateBounds); 2] = [
+    let places: [(&str, Rates); 2] = [
         ("max_publish_rate", |budgets| budgets.publish_rate),
         ("max_stream_rate", |budgets| budgets.stream_rate),
     ];

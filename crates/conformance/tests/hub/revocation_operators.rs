@@ -30,8 +30,8 @@ async fn by_verb() {
     );
     ends(&mut stream).await;
     assert_eq!(client.header_of("HEAD").await.status, 401);
-    let list = hub.admin().get("/mercure/revoke").await;
-    let list: Value = serde_json::from_str(&list.text).unwrap();
+    let list = hub.verb(&["revoke", "--list", "--json"]).1;
+    let list: Value = serde_json::from_str(&list).unwrap();
     let entry = &list["hubs"][0]["revocations"][0];
     assert_eq!(entry["jti"], leaked.claims["jti"]);
     assert_eq!(entry["until"].as_f64(), leaked.claims["exp"].as_f64());

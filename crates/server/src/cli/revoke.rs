@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// Print the revocations in force.
     #[arg(long, conflicts_with_all = ["subject", "jti", "issuer", "subscriber", "token_file", "time", "issued_before", "reason", "remove"])]
     list: bool,
+    /// Print the answer of the hub as JSON.
+    #[arg(long)]
+    json: bool,
     /// Accept the tokens again.
     #[arg(long, conflicts_with_all = ["time", "issued_before", "reason"])]
     remove: bool,
@@ -87,7 +90,7 @@ pub(super) fn revoke(args: &Args) -> ExitCode {
         ),
         None => "/mercure/revoke".to_owned(),
     };
-    let answered = args.admin.address().and_then(|address| {
+    let answered: Result<Value, Error> = args.admin.address().and_then(|address| {
         let (method, body) = match (args.list, args.remove) {
             (true, _) => (Method::GET, None),
             (_, true) => (Method::DELETE, Some(body(args)?)),
@@ -102,6 +105,7 @@ pub(super) fn revoke(args: &Args) -> ExitCode {
         serde_json::from_slice(&answer).map_err(Error::from_cause)
     });
     match answered {
+        Ok(answer) if args.json => output::print(&format!("{answer:#}\n")),
         Ok(answer) => output::print(&shown(args, &answer)),
         Err(error) => output::failure(error),
     }
@@ -139,7 +143,9 @@ fn body(args: &Args) -> Result<Map<String, Value>, Error> {
             return Err(Error::new("the token has neither `jti` nor `sub`, so it cannot be told from others")
                 .remedy("revoke all tokens of its issuer by --issuer, or remove the key that signed it from the configuration"));
         }
-        put("issuer", claim("iss"));
+        // The key of another issuer may verify a 0.x token (B-613).
+        let is_older = of_token.contains_key("mercure");
+        put("issuer", claim("iss").filter(|_| !is_older));
         match id {
             Some(id) => put("jti", Some(id)),
             None => put("subject", subject),

@@ -51,7 +51,7 @@ enum Origin {
     /// It is open already; its place among the stores of now.
     Kept(usize),
     /// It was opened for this configuration.
-    Opened(Store),
+    Opened(Box<Store>),
 }
 
 /// The hubs of another configuration, ready to be served.
@@ -194,7 +194,8 @@ impl Hubs {
                 Some(place) => Origin::Kept(place),
                 None => {
                     let store = opened.next();
-                    Origin::Opened(store.ok_or_else(|| Error::new("a store was not opened"))?)
+                    let store = store.ok_or_else(|| Error::new("a store was not opened"))?;
+                    Origin::Opened(Box::new(store))
                 }
             });
         }
@@ -294,7 +295,7 @@ impl Hubs {
             .stores
             .into_iter()
             .filter_map(|origin| match origin {
-                Origin::Opened(store) => Some(store),
+                Origin::Opened(store) => Some(*store),
                 Origin::Kept(place) => open.get_mut(place)?.take(),
             })
             .collect();

@@ -2,6 +2,7 @@
 //! the variables come from one table, in which an option is one row.
 
 mod budgets;
+mod connections;
 mod form;
 mod hub;
 mod identity;

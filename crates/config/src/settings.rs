@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use talaria_hub::HubOptions;
+use talaria_hub::limits::Rate;
 use talaria_protocol::HUB_PATH;
 
 use crate::key_set::KeySetSource;
@@ -132,6 +133,10 @@ pub struct ConnectionSettings {
     pub most: Option<u64>,
     /// Those of one address.
     pub most_of_address: Option<u64>,
+    /// How fast connections may come.
+    pub rate: Option<Rate>,
+    /// How fast those of one address may.
+    pub rate_of_address: Option<Rate>,
     /// TLS handshakes under way; `None` for a quarter of the connections.
     pub handshakes: Option<u64>,
     /// Streams of one connection over HTTP/2 or HTTP/3.
@@ -147,6 +152,8 @@ impl Default for ConnectionSettings {
         Self {
             most: None,
             most_of_address: None,
+            rate: Some(Rate::per_second(20_000, 200_000)),
+            rate_of_address: None,
             handshakes: None,
             streams: 250,
             head: HeadSettings::default(),

@@ -37,6 +37,8 @@ pub(crate) fn check(
         let mut verifier = Issuer::new(&issuer.identifier);
         verifier.authorization_server = issuer.authorization_server;
         verifier.judges_unnamed = issuer.judges_unnamed;
+        verifier.max_publish_size = issuer.max_publish_size;
+        verifier.max_publish_topics = issuer.max_publish_topics;
         verifier.publisher = issuer_key(issuer, issuer.publisher.as_ref(), notices, key_sets)?;
         verifier.subscriber = issuer_key(issuer, issuer.subscriber.as_ref(), notices, key_sets)?;
         verifiers.push(verifier);

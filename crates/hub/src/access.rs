@@ -11,6 +11,7 @@ mod basis;
 mod cache;
 mod challenge;
 mod claims;
+mod denied;
 mod edwards;
 mod issuer;
 mod jwk;
@@ -32,6 +33,7 @@ mod tests;
 mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use denied::{Revocation, Tokens, TooManyRevocations};
 pub use issuer::{Issuer, IssuerError, IssuerKey, Issuers};
 pub use key::VerificationKey;
 pub use key_error::KeyError;
@@ -43,6 +45,7 @@ pub use verify::{Access, Verifier};
 
 pub(crate) use self::basis::{Basis, KeyPlace};
 pub(crate) use self::challenge::Challenge;
+pub(crate) use self::denied::Denied;
 pub(crate) use self::presentation::{
     OLDER_COOKIE, PresentationError, Presented, Source, cookie_names, present,
 };

@@ -159,6 +159,7 @@ pub mod limits;
 mod options;
 mod presence;
 mod reconfigure;
+mod revocation;
 mod rule;
 pub mod statistics;
 

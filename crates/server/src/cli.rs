@@ -18,6 +18,7 @@ mod load;
 mod manual;
 mod output;
 mod publish;
+mod revoke;
 mod run;
 mod runtime;
 mod start;
@@ -70,6 +71,9 @@ enum Verb {
     /// Put a changed configuration file in force in a running hub.
     #[command(after_help = admin::RELOAD_HELP)]
     Reload(admin::ReloadArgs),
+    /// Revoke tokens in a running hub, and end their streams.
+    #[command(after_help = revoke::HELP)]
+    Revoke(revoke::Args),
     /// Run a hub for development on the loopback interface, with its own key.
     #[command(after_help = dev::HELP)]
     Dev(dev::Args),
@@ -168,6 +172,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => admin::stop(&args),
         Verb::Reload(args) => admin::reload(&args),
+        Verb::Revoke(args) => revoke::revoke(&args),
         Verb::Dev(args) => dev::main(&args),
         Verb::Validate(args) => validate::validate(&args),
         Verb::Adapt(args) => adapt::adapt(&args),

@@ -24,6 +24,7 @@ pub(crate) mod program;
 pub(crate) mod proxies;
 pub(crate) mod report;
 pub(crate) mod requests;
+pub(crate) mod revocations;
 pub(crate) mod run;
 pub(crate) mod shutdown;
 pub(crate) mod signals;

@@ -104,6 +104,43 @@ pub(crate) const BUDGETS: &[Row] = &[
         |draft| (&mut draft.hub.budgets.matcher_states.per_subject).into(),
         "States of the patterns of the open streams of one token subject.",
     ),
+    budget(
+        "max_publish_rate",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.publish_rate.total).into(),
+        "Updates that all clients together publish; each line of a batch is one. Without a number after it, as many \
+         may come at once as in one second, minute or hour.",
+    ),
+    budget(
+        "max_publish_rate_per_address",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.publish_rate.per_address).into(),
+        "Updates that clients of one address publish.",
+    ),
+    budget(
+        "max_publish_rate_per_subject",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.publish_rate.per_subject).into(),
+        "Updates that one token subject publishes.",
+    ),
+    budget(
+        "max_stream_rate",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.stream_rate.total).into(),
+        "Streams that all clients together open; the last fifth is for addresses that open few.",
+    ),
+    budget(
+        "max_stream_rate_per_address",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.stream_rate.per_address).into(),
+        "Streams that clients of one address open.",
+    ),
+    budget(
+        "max_stream_rate_per_subject",
+        Form::Rate,
+        |draft| (&mut draft.hub.budgets.stream_rate.per_subject).into(),
+        "Streams that one token subject opens.",
+    ),
     total(
         "max_streams",
         COUNT,

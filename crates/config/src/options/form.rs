@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use talaria_hub::limits::Rate;
+
 use super::slot::Value;
 use crate::error::Error;
 use crate::lexer::Word;
@@ -30,6 +32,8 @@ pub(crate) enum Form {
         /// Whether `off` stands for no bound.
         has_off: bool,
     },
+    /// `100/s` or `100/s 500`, or `off`.
+    Rate,
 }
 
 impl Form {
@@ -78,6 +82,7 @@ impl Form {
         match self {
             Self::Switch => "",
             Self::Duration { .. } => "<duration>",
+            Self::Rate => "<n>/s [<at once>]|off",
             Self::Amount {
                 is_size, has_off, ..
             } => match (is_size, has_off) {
@@ -95,6 +100,7 @@ impl Form {
         match self {
             Self::Switch => line.at_most(0, "").map(|()| Value::Switch(true)),
             Self::Duration { range } => duration(line.one("a duration")?, range, default),
+            Self::Rate => rate(line),
             Self::Amount {
                 is_size,
                 least,
@@ -136,6 +142,7 @@ impl Form {
             (Value::Duration(duration), _) => shown_duration(duration),
             (Value::Amount(bytes), Self::Amount { is_size: true, .. }) => shown_size(bytes),
             (Value::Amount(count), _) => count.to_string(),
+            (Value::Rate(rate), _) => shown_rate(rate),
             (Value::None, _) => none.to_owned(),
         }
     }
@@ -145,6 +152,54 @@ impl Form {
 enum Wrong {
     Form(Error),
     Range(Error),
+}
+
+/// Reads a rate: how many in a second, a minute or an hour, and how many at once.
+fn rate(line: &Line) -> Result<Value, Error> {
+    const FORM: &str = "write a number for each second, minute or hour, such as 100/s or 600/m, after it how many may come at once, or `off` for no bound";
+    let (word, at_once) = match line.args.as_slice() {
+        [word] => (word, None),
+        [word, at_once] if word.text != "off" => (word, Some(at_once)),
+        _ => {
+            return Err(line
+                .name
+                .error(format!("`{}` takes a rate", line.name.text))
+                .remedy(FORM));
+        }
+    };
+    if word.text == "off" {
+        return Ok(Value::None);
+    }
+    let wrong = |word: &Word, is: &str| {
+        word.error(format!("{} is not {is}", show(&word.text)))
+            .remedy(FORM)
+    };
+    let number = |text: &str| {
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (1..=Rate::MOST).contains(number));
+        number.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let parts = word.text.split_once('/');
+    let read = parts.and_then(|(amount, unit)| {
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        Some((number(amount)?, Duration::from_secs(seconds)))
+    });
+    let (amount, period) =
+        read.ok_or_else(|| wrong(word, "a rate of 1 to 1000000 in a second, minute or hour"))?;
+    let burst = match at_once {
+        None => amount,
+        Some(word) => {
+            number(&word.text).ok_or_else(|| wrong(word, "a number from 1 to 1000000"))?
+        }
+    };
+    Ok(Value::Rate(Rate::new(amount, period, burst)))
 }
 
 fn duration(
@@ -193,6 +248,20 @@ fn size(word: &Word, name: &Word, (least, most): (u64, u64), off: bool) -> Resul
     let is = if size < least { "small" } else { "large" };
     let problem = format!("{} is too {is} for `{}`", show(&word.text), name.text);
     Err(Wrong::Range(word.error(problem).remedy(remedy)))
+}
+
+/// A rate as it is written.
+fn shown_rate(rate: Rate) -> String {
+    let unit = match rate.period().as_secs() {
+        3600 => "h",
+        60 => "m",
+        _ => "s",
+    };
+    let amount = format!("{}/{unit}", rate.amount());
+    match rate.burst() == rate.amount() {
+        true => amount,
+        false => format!("{amount} {}", rate.burst()),
+    }
 }
 
 /// A duration in the largest unit that pages use: whole hours, else seconds, else milliseconds.

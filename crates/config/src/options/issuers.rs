@@ -19,6 +19,8 @@ pub(crate) const PUBLISHER: (&str, &str) =
 pub(crate) const SUBSCRIBER: (&str, &str) =
     ("MERCURE_SUBSCRIBER_JWT_KEY", "MERCURE_SUBSCRIBER_JWT_ALG");
 
+const SIZE: Form = Form::size(1, u64::MAX).or_off();
+const COUNT: Form = Form::COUNT.or_off();
 const ROLE_BLOCK: &str = "{ jwt … | jwks_uri … | jwks_discovery … }";
 
 /// The options of an `issuer` block, in the order of the reference page.
@@ -41,6 +43,27 @@ pub(crate) const ISSUER: &[Row] = &[
             (&mut issuer.settings.authorization_server).into()
         })),
         "Lists the issuer under `authorization_servers` of the metadata document.",
+    )
+    .preset(Preset::Value { none: "none" }),
+    Row::new(
+        Section::Issuer,
+        "max_publish_size",
+        SIZE.arguments(),
+        Effect::Issuer(Setter::Value(SIZE, |issuer| {
+            (&mut issuer.settings.max_publish_size).into()
+        })),
+        "Largest update of the issuer's publishers, as it is sent; a larger one is answered 413. It counts if it is \
+         less than `max_request_body_size`.",
+    )
+    .preset(Preset::Value { none: "none" }),
+    Row::new(
+        Section::Issuer,
+        "max_publish_topics",
+        COUNT.arguments(),
+        Effect::Issuer(Setter::Value(COUNT, |issuer| {
+            (&mut issuer.settings.max_publish_topics).into()
+        })),
+        "The maximum number of topics of an update of the issuer's publishers; an update with more is answered 413.",
     )
     .preset(Preset::Value { none: "none" }),
     Row::new(

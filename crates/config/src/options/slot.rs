@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use talaria_hub::limits::Rate;
+
 /// A value within the settings that an option writes to.
 #[derive(Debug)]
 pub(crate) enum Slot<'a> {
@@ -21,6 +23,8 @@ pub(crate) enum Slot<'a> {
     Bound(&'a mut Option<u64>),
     /// An amount that follows from others unless it is set, and of which `off` stands for no bound.
     Derived(&'a mut Option<u64>),
+    /// How fast something may come.
+    Rate(&'a mut Option<Rate>),
 }
 
 /// A value as it was written, or as it is in the settings.
@@ -29,6 +33,7 @@ pub(crate) enum Value {
     Switch(bool),
     Duration(Duration),
     Amount(u64),
+    Rate(Rate),
     /// No bound, no time.
     None,
 }
@@ -55,6 +60,8 @@ impl Slot<'_> {
             }
             (Self::Bound(place), _) => *place = None,
             (Self::Derived(place), _) => *place = Some(amount),
+            (Self::Rate(place), Value::Rate(rate)) => *place = Some(rate),
+            (Self::Rate(place), _) => *place = None,
             // A form that gives another kind of value than the slot takes is a mistake of the table,
             // which its test finds.
             (Self::Switch(_) | Self::Duration(_) | Self::Timer(_), _) => {}
@@ -71,6 +78,7 @@ impl Slot<'_> {
             Self::U64(place) => Value::Amount(*place),
             Self::Usize(place) => Value::Amount(*place as u64),
             Self::Bound(place) | Self::Derived(place) => place.map_or(Value::None, Value::Amount),
+            Self::Rate(place) => place.map_or(Value::None, Value::Rate),
         }
     }
 }
@@ -93,4 +101,5 @@ slots! {
     U64 of u64,
     Usize of usize,
     Bound of Option<u64>,
+    Rate of Option<Rate>,
 }

@@ -1,6 +1,7 @@
 //! The table of all options, and what it is asked.
 
 use super::budgets::BUDGETS;
+use super::connections::CONNECTION;
 use super::hub::{HUB, PROCESS};
 use super::issuers::{ISSUER, ROLE};
 use super::row::{Effect, Row};
@@ -15,7 +16,7 @@ use crate::unknown::refuse;
 
 /// Every option, in the order of the reference page.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> + Clone {
-    let sections = [PROCESS, HUB, BUDGETS, ISSUER, ROLE, TRANSPORT];
+    let sections = [PROCESS, HUB, CONNECTION, BUDGETS, ISSUER, ROLE, TRANSPORT];
     sections.into_iter().flatten()
 }
 

@@ -18,6 +18,8 @@ fn line(row: &Row, value: &str) -> Line {
 /// A value that no default is, as it is written and as it is stored.
 fn another(form: Form) -> (String, Value) {
     use std::time::Duration;
+
+    use talaria_hub::limits::Rate;
     match form {
         Form::Switch => (String::new(), Value::Switch(true)),
         Form::Duration { .. } => (
@@ -27,6 +29,10 @@ fn another(form: Form) -> (String, Value) {
         Form::Amount { least, most, .. } => {
             let amount = least.saturating_add(7).min(most);
             (amount.to_string(), Value::Amount(amount))
+        }
+        Form::Rate => {
+            let rate = Rate::new(7, Duration::from_secs(60), 9);
+            ("7/m 9".to_owned(), Value::Rate(rate))
         }
     }
 }

@@ -77,6 +77,10 @@ pub struct IssuerSettings {
     pub authorization_server: bool,
     /// Whether its keys also judge 0.x tokens that name no trusted issuer (B-613).
     pub judges_unnamed: bool,
+    /// The most bytes of an update of its publishers.
+    pub max_publish_size: Option<u64>,
+    /// The most topics of such an update.
+    pub max_publish_topics: Option<u64>,
     /// What verifies publishers' tokens; without it they are refused.
     pub publisher: Option<KeySource>,
     /// What verifies subscribers' tokens; without it they are refused.
@@ -92,6 +96,8 @@ impl IssuerSettings {
             identifier: identifier.into(),
             authorization_server: false,
             judges_unnamed: false,
+            max_publish_size: None,
+            max_publish_topics: None,
             publisher: None,
             subscriber: None,
             place,

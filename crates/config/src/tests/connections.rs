@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
+use talaria_hub::limits::Rate;
+
 use super::{settings, with};
 use crate::settings::{ConnectionSettings, HeadSettings};
 
 #[test]
 fn every_bound_of_connections_takes_effect() {
     let settings = settings(
-        "max_connections 1000\nmax_connections_per_address 20\nmax_handshakes 30\nmax_streams_per_connection 40\n\
+        "max_connections 1000\nmax_connections_per_address 20\nmax_connection_rate 50/s 500\n\
+         max_connection_rate_per_address 600/m\nmax_handshakes 30\nmax_streams_per_connection 40\n\
          max_header_size 64KiB\nmax_header_fields 50\nheader_timeout 5s\nmax_header_memory 1MiB\n\
          max_anonymous_body_size 1KiB\n",
     );
     let expected = ConnectionSettings {
         most: Some(1000),
         most_of_address: Some(20),
+        rate: Some(Rate::per_second(50, 500)),
+        rate_of_address: Some(Rate::new(600, Duration::from_secs(60), 600)),
         handshakes: Some(30),
         streams: 40,
         head: HeadSettings {
@@ -30,6 +35,16 @@ fn every_bound_of_connections_takes_effect() {
         ("max_connections 9", "digits"),
         ("max_connections", "a number"),
         ("max_connections_per_address 0", "digits"),
+        ("max_connection_rate", "such as 100/s"),
+        ("max_connection_rate 10", "such as 100/s"),
+        ("max_connection_rate 10/d", "second, minute or hour"),
+        ("max_connection_rate 0/s", "a rate of 1 to 1000000"),
+        ("max_connection_rate +1/s", "a rate of 1 to 1000000"),
+        ("max_connection_rate 1000001/s", "a rate of 1 to 1000000"),
+        ("max_connection_rate 1/s 0", "a number from 1 to 1000000"),
+        ("max_connection_rate 1/s 2 3", "takes a rate"),
+        ("max_connection_rate off 3", "takes a rate"),
+        ("max_connection_rate_per_address fast", "such as 100/s"),
         ("max_handshakes 1", "digits"),
         ("max_connections 99999999999", "from 10 to 100000000"),
         ("max_connections_per_address 99999999999", "from 1 to"),
@@ -62,12 +77,16 @@ fn every_bound_of_connections_takes_effect() {
 fn bounds_of_connections_may_be_off() {
     let settings = settings(
         "max_connections 1000\nmax_connections off\nmax_connections_per_address 5\n\
-         max_connections_per_address off\nmax_handshakes off\nmax_header_memory off\n\
+         max_connections_per_address off\nmax_connection_rate off\nmax_handshakes off\nmax_header_memory off\n\
          max_anonymous_body_size off\n",
     );
     let connections = settings.program.connections;
     assert_eq!(connections.most, None);
     assert_eq!(connections.most_of_address, None);
+    assert_eq!(
+        (connections.rate, connections.rate_of_address),
+        (None, None)
+    );
     assert!(connections.handshakes >= Some(1_000_000));
     assert_eq!(connections.head_memory, u64::MAX);
     assert_eq!(settings.hubs[0].options.max_anonymous_body_size, usize::MAX);

@@ -1,8 +1,13 @@
 //! The directives of what clients may hold.
 
-use talaria_hub::limits::BudgetOptions;
+use std::time::Duration;
+
+use talaria_hub::limits::{BudgetOptions, Rate, RateBounds};
 
 use super::{settings, texts, with};
+
+/// A place of rates.
+type Rates = fn(&BudgetOptions) -> RateBounds;
 
 /// What `bound` finds after each of these lines.
 fn each(bound: fn(&BudgetOptions) -> Option<u64>, lines: &[(&str, Option<u64>)]) {
@@ -92,6 +97,55 @@ fn every_bound_of_matchers_and_bodies_can_be_set() {
         |budgets| budgets.body_memory.per_subject,
         &[("max_body_memory_per_subject 64MiB", Some(64 << 20))],
     );
+}
+
+/// Each rate is read into its place; `off` stands for none.
+#[test]
+fn every_rate_can_be_set() {
+    let set = "1/s\nNAME_per_address 2/m 3\nNAME_per_subject 4/h";
+    let minute = Duration::from_secs(60);
+    let expected = RateBounds {
+        total: Some(Rate::per_second(1, 1)),
+        per_address: Some(Rate::new(2, minute, 3)),
+        per_subject: Some(Rate::new(4, 60 * minute, 4)),
+    };
+    let places: [(&str, Rates); 2] = [
+        ("max_publish_rate", |budgets| budgets.publish_rate),
+        ("max_stream_rate", |budgets| budgets.stream_rate),
+    ];
+    for (name, place) in places {
+        let lines = format!("{name} {}", set.replace("NAME", name));
+        let budgets = settings(&lines).hubs[0].options.budgets.clone();
+        assert_eq!(place(&budgets), expected, "{name}");
+        let off = settings(&format!("{name} off"));
+        assert_eq!(place(&off.hubs[0].options.budgets).total, None, "{name}");
+    }
+}
+
+/// What an issuer's publishers may publish belongs to that issuer.
+#[test]
+fn an_issuer_may_bound_its_publishers() {
+    let block = |limits: &str| {
+        format!(
+            "issuer https://a {{\n{limits}\npublisher {{\njwt 0123456789abcdef0123456789abcdef\n}}\n}}\nanonymous"
+        )
+    };
+    let settings = settings(&block("max_publish_size 10KiB\nmax_publish_topics 3"));
+    let issuers = &settings.hubs[0].options.issuers;
+    let issuer = issuers.get("https://a").unwrap();
+    assert_eq!(
+        (issuer.max_publish_size, issuer.max_publish_topics),
+        (Some(10 << 10), Some(3))
+    );
+    for (limits, says) in [
+        ("max_publish_size 0", "`off`"),
+        ("max_publish_size large", "such as 64MiB"),
+        ("max_publish_topics 0", "digits"),
+        ("max_publish_topic 1", "max_publish_topics"),
+    ] {
+        let error = with(&block(limits)).unwrap_err();
+        assert!(error.contains(says), "{limits}: {error}");
+    }
 }
 
 #[test]

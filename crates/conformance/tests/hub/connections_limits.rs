@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use talaria_conformance::client::form;
 use talaria_conformance::hub::{Home, Hub};
+use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::exact;
 use talaria_conformance::{HUB_PATH, count, raw, within};
 use tokio::io::AsyncWriteExt as _;
@@ -174,6 +175,69 @@ async fn descriptors_are_left_for_the_history() {
         }
     }
     drop(peers);
+}
+
+/// With 256 descriptors and 1,000 clients, of which half send nothing and half subscribe, the streams that were there
+/// and a publisher go on; after the clients have left, others are served as before.
+#[tokio::test]
+async fn a_thousand_clients_stop_no_other() {
+    let home = Home::new();
+    let directives = "anonymous\ntransport bolt {\nmax_bytes 16MiB\n}";
+    let hub = home.hub_with_files(256, directives).expect("it starts");
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(hub.client().from(OTHER).subscribe(&[exact("a")]).await);
+    }
+    let subscribe = format!(
+        "GET {HUB_PATH}?match=a HTTP/1.1\r\nHost: {}\r\n\r\n",
+        hub.host
+    );
+    let mut kept = hub.publisher().from(THIRD).keep().await;
+    let mut published = 0;
+    let mut clients = Vec::new();
+    for number in 0..1_000 {
+        let mut stream = silent(hub.address, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+        if number % 2 == 0 {
+            let _ = stream.write_all(subscribe.as_bytes()).await;
+        }
+        clients.push(stream);
+        if number % 20 == 0 {
+            let data = published.to_string();
+            let fields = [("topic", "a"), ("data", data.as_str())];
+            within("the publisher", async {
+                // A connection that was idle for a second makes room, and its client opens another.
+                while kept.try_publish(&fields).await.is_none() {
+                    kept = hub.publisher().from(THIRD).keep().await;
+                }
+            })
+            .await;
+            published += 1;
+        }
+    }
+    for stream in &mut streams {
+        for number in 0..published {
+            assert_eq!(stream.data().await, number.to_string());
+        }
+    }
+    drop(clients);
+    let mut more = Vec::new();
+    within("room for all", async {
+        while more.len() < 60 {
+            let client = hub.client().from(Ipv4Addr::LOCALHOST);
+            let target = format!("{HUB_PATH}?match=a");
+            let (answer, local) = client.open("GET", &target, "".into()).await;
+            if answer.status() == 200 {
+                more.push(EventStream::new(answer, local));
+            }
+        }
+    })
+    .await;
+    hub.publisher()
+        .published(&[("topic", "a"), ("data", "all")])
+        .await;
+    for stream in streams.iter_mut().chain(&mut more) {
+        assert_eq!(stream.data().await, "all");
+    }
 }
 
 /// The log warns at start of a `max_connections` that the descriptors do not allow.

@@ -290,3 +290,48 @@ async fn a_set_is_discovered() {
     said(&hub, "fetched the key set");
     assert_eq!(publish(&hub, &identifier, &key).await, 200);
 }
+
+/// A key that its issuer withdraws ends its streams once the hub has fetched the set without it; those of the keys
+/// that stay go on.
+#[tokio::test]
+async fn a_withdrawn_key_ends_its_streams() {
+    const ISSUER: &str = "https://issuer.example";
+    let home = Home::new();
+    let keys = ["one", "two", "three"].map(Key::new);
+    let path = home.path().join("jwks.json");
+    let put = |keys: &[&Key]| {
+        let draft = home.path().join("draft.json");
+        std::fs::write(&draft, set_of(keys)).expect("a file");
+        std::fs::rename(&draft, &path).expect("a file");
+    };
+    put(&[&keys[0], &keys[1]]);
+    let set = format!("jwks_uri file://{}", path.display());
+    let directives = format!(
+        "transport memory\nissuer {ISSUER} {{\n publisher {{\n {set}\n }}\n subscriber {{\n {set}\n }}\n}}"
+    );
+    let hub = home
+        .start("http://127.0.0.1:0", &directives, &[])
+        .expect("it starts");
+    let subscriber = |key: &Key| {
+        let token = Token::new(&hub.audience)
+            .claim("iss", ISSUER.into())
+            .grant("subscribe", &[exact("*")]);
+        hub.client().bearer(&key.sign(token))
+    };
+    let mut streams = Vec::new();
+    for key in &keys[..2] {
+        streams.push(subscriber(key).subscribe(&[exact("a")]).await);
+    }
+    put(&[&keys[1], &keys[2]]);
+    // A token of an unknown key has the set fetched.
+    assert_eq!(publish(&hub, ISSUER, &keys[2]).await, 200);
+    let mut open = streams.pop().expect("two streams");
+    let mut ended = streams.pop().expect("two streams");
+    assert_eq!(open.data().await, "");
+    // It was asked for by a publisher; subscribers have their own copy.
+    subscriber(&keys[2]).subscribe(&[exact("b")]).await;
+    let seen = ended.end().await;
+    assert!(seen.len() <= 1, "{seen:?}");
+    assert_eq!(publish(&hub, ISSUER, &keys[1]).await, 200);
+    assert_eq!(open.data().await, "");
+}

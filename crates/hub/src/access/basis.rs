@@ -58,6 +58,12 @@ impl Basis {
     pub(crate) fn place(&self) -> &KeyPlace {
         &self.place
     }
+
+    /// Whether the key is at none of the places where it was: its issuer does not publish it any more.
+    pub(crate) fn has_lost_key(&self, place: &KeyPlace) -> bool {
+        let set = place.0.as_ref().and_then(Weak::upgrade);
+        set.is_some_and(|set| !set.has(self.key))
+    }
 }
 
 /// That of a token which no key verified.

@@ -31,6 +31,11 @@ pub struct Issuer {
     pub authorization_server: bool,
     /// Whether its keys also verify 0.x tokens that name no trusted issuer (B-613).
     pub judges_unnamed: bool,
+    /// The most bytes of an update that its tokens publish, as it is sent, if that is less than what the hub takes of
+    /// every publisher.
+    pub max_publish_size: Option<u64>,
+    /// The most topics of such an update, if that is less than what the hub takes of every publisher.
+    pub max_publish_topics: Option<u64>,
     /// What verifies publishers' tokens; without it, they are refused.
     pub publisher: Option<IssuerKey>,
     /// What verifies subscribers' tokens; without it, they are refused. If no issuer has it, tokens of
@@ -66,6 +71,8 @@ impl Issuer {
             identifier: identifier.into(),
             authorization_server: false,
             judges_unnamed: false,
+            max_publish_size: None,
+            max_publish_topics: None,
             publisher: None,
             subscriber: None,
         }

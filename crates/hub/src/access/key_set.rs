@@ -51,6 +51,8 @@ pub enum KeySetError {
 pub struct Taken {
     /// How many keys were taken.
     pub keys: usize,
+    /// How many keys of the earlier set are not in this one.
+    pub lost: usize,
     /// The keys that were skipped, each with the reason: at most eight, then the number of the others.
     pub skipped: Vec<String>,
 }
@@ -138,8 +140,14 @@ impl KeySet {
     pub fn replace(&self, json: &[u8]) -> Result<Taken, KeySetError> {
         let taken = self.parse(json);
         let taken = taken.map(|(keys, skipped)| {
+            let earlier = Arc::clone(&self.current.borrow());
+            let is_lost = |own: &VerificationKey| {
+                let mut keys = keys.iter();
+                !keys.any(|(_, key)| key.identity() == own.identity())
+            };
             let taken = Taken {
                 keys: keys.len(),
+                lost: earlier.keys.iter().filter(|(_, own)| is_lost(own)).count(),
                 skipped,
             };
             self.end_refresh(|current| {

@@ -7,6 +7,7 @@ use talaria_protocol::ProtocolError;
 use talaria_protocol::error::Shown;
 
 use super::algorithm::Algorithm;
+use super::denied::Tokens;
 use super::role::Role;
 
 /// The reason to refuse a token (specification, "Token Validation"). The client only learns
@@ -237,6 +238,16 @@ pub enum Refusal {
         /// The hub's resource identifiers.
         expected: Vec<String>,
     },
+    /// An operator has revoked it.
+    #[error(
+        "the token is revoked ({tokens}) until {until:.0} (Unix time); `talaria revoke --list` shows why, and --remove takes it back"
+    )]
+    Revoked {
+        /// The tokens that are revoked.
+        tokens: Tokens,
+        /// When that ends, in Unix seconds.
+        until: f64,
+    },
     /// `authorization_details` is JSON within a string.
     #[error("{0}")]
     DetailsAreAString(ProtocolError),
@@ -294,6 +305,7 @@ impl Refusal {
             Self::AudMissing { .. } => "aud_missing",
             Self::AudNotStrings => "aud_not_strings",
             Self::AudMismatch { .. } => "aud_mismatch",
+            Self::Revoked { .. } => "revoked",
             Self::DetailsAreAString(_) => "details_are_a_string",
             Self::DetailsInvalid(_) => "details_invalid",
         }

@@ -9,6 +9,7 @@ use talaria_protocol::{AuthorizationDetails, Base, Generation, Limits};
 use super::basis::{Basis, KeyPlace};
 use super::cache::{self, Cache};
 use super::claims;
+use super::denied::{Denied, Token};
 use super::issuer::{Issuer, IssuerKey, Issuers};
 use super::jws::{Jws, judge_header, judge_type};
 use super::key_set::KeySet;
@@ -30,6 +31,10 @@ pub struct Access {
     pub issuer: String,
     /// Its `sub`, if that is a string.
     pub subject: Option<String>,
+    /// Its `jti`, if that is a string.
+    pub id: Option<String>,
+    /// When it was issued, if its `iat` is a number.
+    pub issued_at: Option<UnixTime>,
     /// Whether it has a grant of Mercure 0.x that does not count, because the hub accepts 1.0 only.
     pub ignores_older_claim: bool,
     /// What its acceptance rests on.
@@ -37,6 +42,18 @@ pub struct Access {
     /// How long it lives in all, in seconds: infinity if it does not expire, and `None` if it does not say
     /// when it was issued.
     pub(crate) lifetime: Option<f64>,
+}
+
+impl Access {
+    /// The claims by which the token may be revoked.
+    pub(crate) fn token(&self) -> Token<'_> {
+        Token {
+            issuer: &self.issuer,
+            subject: self.subject.as_deref(),
+            id: self.id.as_deref(),
+            issued_at: self.issued_at,
+        }
+    }
 }
 
 /// Verifies access tokens with the keys of the trusted issuers.
@@ -47,6 +64,7 @@ pub struct Verifier {
     limits: Limits,
     oldest: Generation,
     max_lifetime: Option<Duration>,
+    denied: Arc<Denied>,
     verified: Arc<Cache<Authentic>>,
 }
 
@@ -65,6 +83,7 @@ impl Verifier {
             limits,
             oldest: Generation::V1,
             max_lifetime: None,
+            denied: Arc::default(),
             verified: Arc::default(),
         }
     }
@@ -84,6 +103,12 @@ impl Verifier {
         self
     }
 
+    /// The same verifier, which refuses the tokens of this list, even those that it has verified before.
+    pub(crate) fn refusing(mut self, denied: Arc<Denied>) -> Self {
+        self.denied = denied;
+        self
+    }
+
     /// The trusted issuers.
     pub fn issuers(&self) -> &Issuers {
         &self.issuers
@@ -96,7 +121,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The first reason found, in the order length, form, header, `iss`, key, signature, `exp`,
-    /// `nbf`, lifetime, `aud`, details.
+    /// `nbf`, lifetime, `aud`, details, revocation.
     pub fn verify(
         &self,
         token: &str,
@@ -129,17 +154,28 @@ impl Verifier {
                 expires_at
             }
         };
-        Ok(Access {
+        let text = |claim: &str| claims.get(claim).and_then(Value::as_str).map(str::to_owned);
+        let issued_at = claims.get("iat").and_then(Value::as_f64);
+        let access = Access {
             generation: authentic.generation,
             expires_at: expires_at.map(UnixTime::from_seconds),
             details: authentic.details.clone()?,
             issuer: authentic.issuer.clone(),
-            subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
+            subject: text("sub"),
+            id: text("jti"),
+            issued_at: issued_at.map(UnixTime::from_seconds),
             ignores_older_claim: authentic.generation == Generation::V1
                 && claims::are_of_older_token(claims),
             basis: Arc::clone(&authentic.basis),
             lifetime: claims::lifetime(claims, expires_at, now_unix),
-        })
+        };
+        match self.denied.find(&access.token(), now) {
+            Some(revocation) => Err(Refusal::Revoked {
+                tokens: revocation.tokens,
+                until: revocation.until.seconds(),
+            }),
+            None => Ok(access),
+        }
     }
 
     /// Whether a subscriber's token that was accepted on this basis, perhaps by another verifier, would be

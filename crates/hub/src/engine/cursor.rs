@@ -211,6 +211,12 @@ impl Cursor {
         if first && end == End::Revoked {
             return self.say(now, come_back("the configuration of the hub has changed"));
         }
+        if first && end == End::Disconnected {
+            return self.say(
+                now,
+                come_back("the operator of the hub has ended this stream"),
+            );
+        }
         if first
             && end != End::TokenExpired
             && self.sent_at.is_some()
@@ -282,6 +288,8 @@ impl Cursor {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.deadlines.expiry) {
             Some(End::TokenExpired)
+        } else if self.share.as_mut().is_some_and(Share::is_ended) {
+            Some(End::Disconnected)
         } else if self.is_revoked(now) {
             Some(End::Revoked)
         } else if due(self.drained_at) {

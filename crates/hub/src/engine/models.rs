@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::cursor::{Cursor, Deadlines, End, Step};
 use crate::engine::drain::{Drain, UnderWay};
 use crate::engine::interests::Selection;
-use crate::engine::permit::{Lifetime, Permit};
+use crate::engine::permit::{Lifetime, Marks, Permit};
 use crate::engine::router::{Effort, Router};
 
 const TOPIC: &str = "https://example.com/books/1";
@@ -308,11 +308,38 @@ fn loom_a_revoked_permit_reaches_a_reader_that_is_about_to_wait() {
                 permit.ring();
             })
         };
-        let share = permit.share(&membership, Lifetime::NONE);
+        let share = permit.share(&membership, Lifetime::NONE, Marks::default());
         let deadlines = Deadlines::default();
         let cursor = Cursor::new(membership, Default::default(), Position(0), deadlines);
         assert_eq!(end_of(&mut cursor.under(share), now), End::Revoked);
         revoker.join().expect("the revoker ends");
+    });
+}
+
+/// A stream that is ended alone while its reader is about to wait ends, too; one that it does not mean goes on.
+#[test]
+fn loom_an_end_reaches_a_reader_that_is_about_to_wait() {
+    let now = SystemClock.now();
+    let marked = |token| Marks {
+        token,
+        ..Marks::default()
+    };
+    explore(move || {
+        let router = router(1 << 20);
+        let permit = Arc::new(Permit::new(f64::INFINITY));
+        let membership = router.join(selection(), 0);
+        let share = permit.share(&membership, Lifetime::NONE, marked(1));
+        let other = router.join(selection(), 0);
+        let mut other = permit.share(&other, Lifetime::NONE, marked(2));
+        let operator = {
+            let permit = Arc::clone(&permit);
+            thread::spawn(move || permit.end(marked(1)))
+        };
+        let deadlines = Deadlines::default();
+        let cursor = Cursor::new(membership, Default::default(), Position(0), deadlines);
+        assert_eq!(end_of(&mut cursor.under(share), now), End::Disconnected);
+        assert_eq!(operator.join().expect("the operator ends"), 1);
+        assert!(!other.is_ended());
     });
 }
 

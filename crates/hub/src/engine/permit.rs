@@ -5,6 +5,10 @@
 //! open, and a permit that is revoked lets none stay. What a permit stands for, and whether a configuration
 //! grants it, is not known here.
 
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +21,8 @@ use crate::engine::seats::{Seat, Seats};
 
 /// No lifetime is as short as this.
 const REVOKED: f64 = f64::NEG_INFINITY;
+/// The lifetime of a reader whose stream was ended alone.
+const ENDED: f32 = f32::NEG_INFINITY;
 /// How much longer the rest of a lifetime may seem because two clocks were read one after the other.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(1);
 
@@ -46,11 +52,38 @@ impl Lifetime {
     }
 }
 
+/// What one stream is found by: numbers that stand for the issuer, the subject and the id of its token, and
+/// for its subscriber id; zero for what it lacks. Two values have the same number once in four thousand
+/// million cases: then a stream ends that was not meant, and its client comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Marks {
+    pub(crate) issuer: u32,
+    pub(crate) subject: u32,
+    pub(crate) token: u32,
+    pub(crate) subscriber: u32,
+}
+
+impl Marks {
+    /// Whether it has every mark that `wanted` has.
+    fn have(self, wanted: Self) -> bool {
+        let each = [
+            (self.issuer, wanted.issuer),
+            (self.subject, wanted.subject),
+            (self.token, wanted.token),
+            (self.subscriber, wanted.subscriber),
+        ];
+        each.into_iter()
+            .all(|(has, wanted)| wanted == 0 || has == wanted)
+    }
+}
+
 /// What streams rest on.
 #[derive(Debug)]
 pub(crate) struct Permit {
     /// The longest lifetime of a token whose stream may stay open, in seconds: the bits of an `f64`.
     longest: AtomicU64,
+    /// How often streams of it were ended alone, so that a reader looks at its place only after that.
+    endings: AtomicU64,
     readers: Mutex<Seats<Option<Reader>>>,
 }
 
@@ -61,6 +94,7 @@ struct Reader {
     seat: Seat,
     /// In seconds, not less than the lifetime of its token; not a number if that is [`Lifetime::LEFT`].
     lifetime: f32,
+    marks: Marks,
 }
 
 impl Permit {
@@ -68,6 +102,7 @@ impl Permit {
     pub(crate) fn new(longest: f64) -> Self {
         Self {
             longest: AtomicU64::new(longest.to_bits()),
+            endings: AtomicU64::new(0),
             readers: Mutex::default(),
         }
     }
@@ -88,6 +123,11 @@ impl Permit {
     /// Lets no stream stay. The caller must [ring](Self::ring).
     pub(crate) fn revoke(&self) {
         _ = self.bound(REVOKED);
+    }
+
+    /// In half the bytes: whether it differs is all that counts.
+    fn endings(&self) -> u32 {
+        self.endings.load(Ordering::Acquire) as u32
     }
 
     fn longest(&self) -> f64 {
@@ -120,22 +160,58 @@ impl Permit {
         )
     }
 
+    /// Ends the streams that have these marks, and wakes each once. Returns how many there are.
+    pub(crate) fn end(&self, wanted: Marks) -> usize {
+        let (mut row, mut count) = (0, 0);
+        while let Some(ended) = self.end_row(row, wanted) {
+            count += ended.len();
+            // The value first, the bell second.
+            self.endings.fetch_add(1, Ordering::AcqRel);
+            for (interest, seat) in ended {
+                interest.lane.ring_one(seat);
+            }
+            row += 1;
+        }
+        count
+    }
+
+    /// Notes at the places of a row that their streams have ended; `None` behind the last row.
+    fn end_row(&self, row: usize, wanted: Marks) -> Option<Vec<(Arc<Interest>, Seat)>> {
+        let mut ended = Vec::new();
+        let mut readers = self.readers.lock();
+        for reader in readers.row_mut(row)?.iter_mut().flatten() {
+            if reader.lifetime != ENDED && reader.marks.have(wanted) {
+                reader.lifetime = ENDED;
+                ended.push((Arc::clone(&reader.interest), reader.seat));
+            }
+        }
+        Some(ended)
+    }
+
     /// Gives a reader its share of the permit, until that is dropped.
-    pub(crate) fn share(self: &Arc<Self>, membership: &Membership, lifetime: Lifetime) -> Share {
+    pub(crate) fn share(
+        self: &Arc<Self>,
+        membership: &Membership,
+        lifetime: Lifetime,
+        marks: Marks,
+    ) -> Share {
         let reader = Reader {
             interest: Arc::clone(membership.interest()),
             seat: membership.seat(),
             lifetime: lifetime.rounded(),
+            marks,
         };
         let mut readers = self.readers.lock();
         let seat = readers.take();
         if let Some(value) = readers.value(seat) {
             *value = Some(reader);
         }
+        let seen = self.endings();
         drop(readers);
         Share {
             permit: Arc::clone(self),
             seat,
+            seen,
             lifetime,
         }
     }
@@ -146,10 +222,34 @@ impl Permit {
 pub(crate) struct Share {
     permit: Arc<Permit>,
     seat: Seat,
+    /// The endings of the permit when this one looked whether it is meant.
+    seen: u32,
     lifetime: Lifetime,
 }
 
 impl Share {
+    /// Whether this stream was ended alone. Says so once.
+    pub(crate) fn is_ended(&mut self) -> bool {
+        let endings = self.permit.endings();
+        if std::mem::replace(&mut self.seen, endings) == endings {
+            return false;
+        }
+        let mut readers = self.permit.readers.lock();
+        let reader = readers.value(self.seat).and_then(|reader| reader.as_ref());
+        reader.is_some_and(|reader| reader.lifetime == ENDED)
+    }
+
+    /// Ends this stream alone, before it has begun.
+    pub(crate) fn end(&mut self) {
+        let mut readers = self.permit.readers.lock();
+        if let Some(reader) = readers.value(self.seat).and_then(Option::as_mut) {
+            reader.lifetime = ENDED;
+        }
+        drop(readers);
+        // So that it looks.
+        self.seen = self.permit.endings().wrapping_sub(1);
+    }
+
     /// Whether the stream must end. `expiry` is that of its token.
     pub(crate) fn is_over(&self, now: Instant, expiry: Option<Instant>) -> bool {
         let longest = self.permit.longest();
@@ -168,159 +268,5 @@ impl Drop for Share {
         let reader = self.permit.readers.lock().give_back(self.seat);
         // Outside the lock: the interest may be freed with it.
         drop(reader);
-    }
-}
-
-#[cfg(not(talaria_loom))]
-#[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use talaria_protocol::{Base, Matcher};
-    use talaria_transport::{Position, Ring};
-
-    use super::*;
-    use crate::engine::cursor::{Cursor, Deadlines, End, Step};
-    use crate::engine::interests::Selection;
-    use crate::engine::laws::Bell;
-    use crate::engine::router::Router;
-
-    /// A stream of a permit, and its bell.
-    struct Stream {
-        cursor: Cursor,
-        bell: Arc<Bell>,
-    }
-
-    impl Stream {
-        fn new(router: &Arc<Router>, permit: &Arc<Permit>, lifetime: Lifetime) -> Self {
-            let selection = Selection {
-                matchers: [Matcher::Any].into_iter().collect(),
-                grants: Default::default(),
-            };
-            let membership = router.join(selection, 0);
-            let share = permit.share(&membership, lifetime);
-            let deadlines = Deadlines::default();
-            let cursor = Cursor::new(membership, Default::default(), Position(0), deadlines);
-            Self {
-                cursor: cursor.under(share),
-                bell: Arc::default(),
-            }
-        }
-
-        /// What the stream does, up to its end or until it waits.
-        fn drive(&mut self, now: Instant) -> Vec<Step> {
-            let waker: Waker = self.bell.waker();
-            let mut steps = Vec::new();
-            loop {
-                let step = self.cursor.next(now, &waker);
-                let is_last = matches!(step, Step::Wait | Step::End(_));
-                steps.push(step);
-                if is_last {
-                    return steps;
-                }
-            }
-        }
-
-        fn is_over(&mut self, now: Instant) -> bool {
-            self.drive(now).last() == Some(&Step::End(End::Revoked))
-        }
-    }
-
-    fn router() -> Arc<Router> {
-        let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
-        let base = Arc::new(Base::synthetic());
-        Arc::new(Router::new(ring, base, 64, Position::ORIGIN))
-    }
-
-    fn now() -> Instant {
-        use crate::clock::Clock as _;
-        crate::clock::SystemClock.now()
-    }
-
-    /// A permit that is revoked ends its streams and no others, and wakes each of them once, although
-    /// all share a lane.
-    #[test]
-    fn a_revoked_permit_ends_its_own_streams() {
-        let (router, now) = (router(), now());
-        let permits = [0, 1].map(|_| Arc::new(Permit::new(f64::INFINITY)));
-        let mut streams: Vec<_> = (0..1_000)
-            .map(|number| Stream::new(&router, &permits[number % 2], Lifetime::NONE))
-            .collect();
-        for stream in &mut streams {
-            assert!(!stream.is_over(now));
-        }
-        permits[1].revoke();
-        permits[1].ring();
-        for (number, stream) in streams.iter_mut().enumerate() {
-            assert_eq!(stream.bell.count(), number % 2);
-            assert_eq!(stream.is_over(now), number % 2 == 1);
-        }
-        let mut late = Stream::new(&router, &permits[1], Lifetime::NONE);
-        assert!(late.is_over(now), "it came after the bell");
-        drop((streams, late));
-        for permit in &permits {
-            assert_eq!(permit.readers.lock().taken(), 0);
-            assert_eq!(permit.concerned(0).map(|readers| readers.len()), None);
-        }
-    }
-
-    /// A shorter lifetime wakes and ends the streams whose tokens live longer, and a longer one ends none.
-    #[test]
-    fn a_shorter_lifetime_ends_the_streams_of_longer_tokens() {
-        let (router, now) = (router(), now());
-        let permit = Arc::new(Permit::new(f64::INFINITY));
-        let lifetimes = [1.0, 599.0, 600.0, 600.5, 16_777_217.0, f64::INFINITY];
-        let mut streams =
-            lifetimes.map(|seconds| Stream::new(&router, &permit, Lifetime::of_seconds(seconds)));
-        let mut over = [false; 6];
-        for stream in &mut streams {
-            assert!(!stream.is_over(now));
-        }
-        for longest in [16_777_217.0, 600.0, 601.0, 600.5, 0.5] {
-            if permit.bound(longest) {
-                permit.ring();
-            }
-            for (number, lifetime) in lifetimes.into_iter().enumerate() {
-                let ends = !over[number] && lifetime > longest;
-                let stream = &mut streams[number];
-                let rings = stream.bell.count();
-                // Half the bytes hold whole seconds up to 2²⁴.
-                let is_exact = lifetime < 16_777_216.0;
-                assert!(rings == usize::from(ends) || !is_exact, "{lifetime}");
-                assert!(rings == 1 || !ends);
-                over[number] |= ends;
-                assert_eq!(stream.is_over(now), over[number], "{lifetime}");
-            }
-        }
-        assert_eq!(over, [true; 6]);
-    }
-
-    /// A stream costs this much more.
-    #[test]
-    fn a_share_is_small() {
-        assert_eq!(size_of::<Option<Share>>(), 24);
-        assert_eq!(size_of::<Option<Reader>>(), 16);
-    }
-
-    /// A token that does not say when it was issued lives for what is left of it.
-    #[test]
-    fn what_is_left_of_a_lifetime_counts() {
-        let (router, now) = (router(), now());
-        let permit = Arc::new(Permit::new(600.0));
-        let membership = router.join(
-            Selection {
-                matchers: [Matcher::Any].into_iter().collect(),
-                grants: Default::default(),
-            },
-            0,
-        );
-        let share = permit.share(&membership, Lifetime::LEFT);
-        let expiry = now + Duration::from_secs(600);
-        assert!(!share.is_over(now, Some(expiry)));
-        assert!(permit.bound(300.0), "streams may have to end");
-        assert_eq!(permit.concerned(0).map(|readers| readers.len()), Some(1));
-        assert!(share.is_over(now, Some(expiry)));
-        assert!(!share.is_over(now + Duration::from_secs(300), Some(expiry)));
-        assert!(share.is_over(now, None), "it does not expire");
     }
 }

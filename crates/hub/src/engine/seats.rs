@@ -101,6 +101,11 @@ impl<T: Default> Seats<T> {
     pub(crate) fn row(&self, row: usize) -> Option<&[T]> {
         Some(&self.rows.get(row)?.values)
     }
+
+    /// As [`Self::row`], to be changed.
+    pub(crate) fn row_mut(&mut self, row: usize) -> Option<&mut [T]> {
+        Some(&mut self.rows.get_mut(row)?.values)
+    }
 }
 
 impl Seat {

@@ -1,5 +1,9 @@
 //! What open streams rest on, and which of them the newest configuration permits (ADR 0018).
 
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -7,11 +11,12 @@ use std::time::Duration;
 use http::request::Parts;
 use talaria_protocol::{Base, Generation, Matcher};
 
-use crate::access::{Access, Basis, KeyPlace, Role, Verifier};
+use crate::access::{Access, Basis, KeyPlace, Role, Tokens, Verifier};
 use crate::engine::interests::Selection;
-use crate::engine::permit::{Lifetime, Permit, Share};
+use crate::engine::permit::{Lifetime, Marks, Permit, Share};
 use crate::engine::router::Membership;
 use crate::http::identity::{self, Reached};
+use crate::limits::hash;
 use crate::options::HubOptions;
 
 /// Permits that no stream has are removed when there are twice as many permits as the last removal left, and
@@ -66,15 +71,22 @@ impl Permits {
         }))
     }
 
-    /// What the stream of a client rests on. `access` is what its token allows, and `base` what the request
-    /// was read with.
+    /// What the stream of a client rests on. `access` is what its token allows, `subscriber` its id, and
+    /// `base` what the request was read with.
     pub(crate) fn for_client(
         &self,
         parts: &Parts,
         access: Option<&Access>,
+        subscriber: Option<&str>,
         base: &Arc<Base>,
         membership: &Membership,
     ) -> Share {
+        let marks = Marks {
+            issuer: mark(access.map(|access| access.issuer.as_str())),
+            subject: mark(access.and_then(|access| access.subject.as_deref())),
+            token: mark(access.and_then(|access| access.id.as_deref())),
+            subscriber: mark(subscriber),
+        };
         let (reader, lifetime) = match access {
             None => (Reader::Anyone, Lifetime::NONE),
             Some(access) => {
@@ -85,18 +97,20 @@ impl Permits {
                 (reader, lifetime.unwrap_or(Lifetime::LEFT))
             }
         };
-        self.share(reader, lifetime, base, membership)
+        self.share(reader, lifetime, marks, base, membership)
     }
 
     /// What a stream of the application rests on.
     pub(crate) fn for_application(&self, base: &Arc<Base>, membership: &Membership) -> Share {
-        self.share(Reader::Application, Lifetime::NONE, base, membership)
+        let marks = Marks::default();
+        self.share(Reader::Application, Lifetime::NONE, marks, base, membership)
     }
 
     fn share(
         &self,
         reader: Reader,
         lifetime: Lifetime,
+        marks: Marks,
         base: &Arc<Base>,
         membership: &Membership,
     ) -> Share {
@@ -104,7 +118,7 @@ impl Permits {
         let base = has_patterns.then(|| Arc::clone(base));
         let permit = self.state().permit(Ground { reader, base });
         // A configuration that comes in between has found the permit.
-        permit.share(membership, lifetime)
+        permit.share(membership, lifetime, marks)
     }
 
     /// Judges all streams by another configuration: ends those that it does not permit, and wakes each of
@@ -115,6 +129,43 @@ impl Permits {
         state.verifier = verifier;
         let concerned = state.judge_all();
         drop(state);
+        for permit in concerned {
+            permit.ring();
+        }
+    }
+
+    /// Ends the streams of these tokens. Returns how many there are.
+    pub(crate) fn end_those_of(&self, tokens: &Tokens) -> usize {
+        self.end(Marks {
+            issuer: mark(tokens.issuer.as_deref()),
+            subject: mark(tokens.subject.as_deref()),
+            token: mark(tokens.id.as_deref()),
+            subscriber: 0,
+        })
+    }
+
+    /// Ends the stream of a subscriber, by its id. Returns how many there are.
+    pub(crate) fn end_subscriber(&self, subscriber: &str) -> usize {
+        self.end(Marks {
+            subscriber: mark(Some(subscriber)),
+            ..Marks::default()
+        })
+    }
+
+    fn end(&self, wanted: Marks) -> usize {
+        if wanted == Marks::default() {
+            return 0;
+        }
+        let state = self.state();
+        let known = state.known.values();
+        let open: Vec<Arc<Permit>> = known.filter_map(|known| known.permit.upgrade()).collect();
+        drop(state);
+        open.iter().map(|permit| permit.end(wanted)).sum()
+    }
+
+    /// Ends the streams of keys that their issuers do not publish any more.
+    pub(crate) fn end_lost_keys(&self) {
+        let concerned = self.state().revoke_lost();
         for permit in concerned {
             permit.ring();
         }
@@ -153,6 +204,8 @@ impl State {
             return Arc::clone(permit);
         }
         let verdict = judge(&self.options, &self.verifier, &ground, &place);
+        // The key may have been lost since it verified the token.
+        let verdict = verdict.filter(|(_, place)| !ground.has_lost_key(place));
         let Some((longest, place)) = verdict.filter(|_| !self.is_retired) else {
             return Arc::new(Permit::revoked());
         };
@@ -201,6 +254,18 @@ impl State {
         concerned
     }
 
+    /// Revokes the permits of keys that their issuers do not publish any more. Returns them.
+    fn revoke_lost(&mut self) -> Vec<Arc<Permit>> {
+        let mut revoked = Vec::new();
+        self.known.retain(|ground, known| {
+            let is_lost = ground.has_lost_key(&known.place);
+            let permit = known.permit.upgrade().filter(|_| is_lost);
+            revoked.extend(permit.inspect(|permit| permit.revoke()));
+            !is_lost
+        });
+        revoked
+    }
+
     /// Permits nothing any more. Returns all permits.
     fn revoke_all(&mut self) -> Vec<Arc<Permit>> {
         self.is_retired = true;
@@ -219,6 +284,13 @@ impl State {
 }
 
 impl Ground {
+    fn has_lost_key(&self, place: &KeyPlace) -> bool {
+        match &self.reader {
+            Reader::Holder(basis, _) => basis.has_lost_key(place),
+            Reader::Application | Reader::Anyone => false,
+        }
+    }
+
     /// Where the key was when the token was accepted.
     fn place(&self) -> KeyPlace {
         match &self.reader {
@@ -260,71 +332,12 @@ fn judge(
     }
 }
 
+/// The number that stands for a claim or an id; zero for none.
+fn mark(text: Option<&str>) -> u32 {
+    text.map_or(0, |text| (hash(&text) as u32).max(1))
+}
+
 fn has_url_patterns(selection: &Selection) -> bool {
     let mut matchers = selection.matchers.iter().chain(&selection.grants);
     matchers.any(|matcher| matches!(matcher, Matcher::UrlPattern(_)))
-}
-
-#[cfg(not(talaria_loom))]
-#[cfg(test)]
-mod tests {
-    use axum::body::Body;
-    use http::{Request, Response};
-    use serde_json::json;
-
-    use super::*;
-    use crate::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
-    use crate::hub::Hub;
-
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    const AUDIENCE: &str = "https://hub.example/.well-known/mercure";
-
-    fn hub() -> Hub {
-        let key = VerificationKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
-        let issuer = Issuer::new("https://app.example").subscriber(key);
-        Hub::builder(Issuers::new([issuer]).expect("an issuer"))
-            .configure(|options| options.accepted_audiences = vec![AUDIENCE.to_owned()])
-            .build()
-            .expect("a hub")
-    }
-
-    /// A stream of a request to this host.
-    async fn subscribe(hub: &Hub, host: &str) -> Response<Body> {
-        let claims = json!({
-            "iss": "https://app.example", "aud": AUDIENCE, "exp": 4_102_444_800_u64,
-        });
-        let key = SigningKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
-        let request = Request::get("/.well-known/mercure?match=a")
-            .header("host", host)
-            .header(
-                "authorization",
-                format!("Bearer {}", key.sign(&claims).expect("a token")),
-            )
-            .body(Body::empty());
-        let response = hub.handle(request.expect("a request")).await;
-        assert_eq!(response.status(), 200);
-        response
-    }
-
-    /// A client can name any host, and makes a ground with each. Nothing is left of them after their streams.
-    #[tokio::test]
-    async fn grounds_are_forgotten_with_their_streams() {
-        let hub = hub();
-        let number = || hub.shared().permits.len();
-        let mut open = Vec::new();
-        for host in 0..1_000 {
-            open.push(subscribe(&hub, &format!("h{host}.example")).await);
-            open.push(subscribe(&hub, &format!("h{host}.example")).await);
-        }
-        assert_eq!(number(), 1_000, "streams with the same ground share it");
-        open.clear();
-        for host in 0..5_000 {
-            drop(subscribe(&hub, &format!("h{host}.example")).await);
-        }
-        assert!(number() <= 2 * FEWEST, "{}", number());
-        let _one = subscribe(&hub, "hub.example").await;
-        let options = HubOptions::clone(&hub.shared().options);
-        let hub = hub.reconfigure(options);
-        assert_eq!(hub.shared().permits.len(), 1);
-    }
 }

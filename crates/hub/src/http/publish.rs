@@ -60,16 +60,23 @@ pub(crate) async fn publish(
         }
     };
     check_coding(&parts.headers)?;
+    hub.budgets.publishes(&client, hub.clock.now())?;
     // Held until all is published, because the updates are made of the body.
     let mut charge = hub.budgets.body(&client);
-    let body = read_body(body, BodyBound::of_requests(&hub.options), &mut charge).await?;
+    let bound = match is_batch {
+        // Each of its lines is an update.
+        true => BodyBound::of_requests(&hub.options),
+        false => publisher.bound(hub),
+    };
+    let body = read_body(body, bound, &mut charge).await?;
     if is_batch {
-        return batch::publish(hub, request, &publisher, (&body, charge), arrival).await;
+        let charged = (&body, charge);
+        return batch::publish(hub, request, (&publisher, &client), charged, arrival).await;
     }
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
-    publisher.check_grants(hub, &update)?;
+    publisher.check_topics(hub, &update)?;
     let ids = store(hub, &publisher, vec![update], arrival).await?;
     Ok(respond::plain(StatusCode::OK, ids.concat()))
 }

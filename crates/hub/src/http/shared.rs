@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use talaria_protocol::{Base, Generation, Update};
 use talaria_transport::{AppendError, Transport};
 
-use crate::access::{OLDER_COOKIE, Verifier, cookie_names};
+use crate::access::{Denied, OLDER_COOKIE, Verifier, cookie_names};
 use crate::clock::Clock;
 use crate::engine::drain::Drain;
 use crate::engine::lane::LANE_POSITIONS;
@@ -44,6 +44,8 @@ pub(crate) struct Lasting {
     pub(crate) clock: Arc<dyn Clock>,
     /// What open streams rest on.
     pub(crate) permits: Arc<Permits>,
+    /// The tokens that are revoked, also for the hubs beside this one.
+    pub(crate) denied: Arc<Denied>,
     /// Publishes subscription events, once a configuration has asked for them: those of open streams even
     /// when a later one does not.
     reconciler: Arc<OnceLock<Reconciler>>,
@@ -71,13 +73,15 @@ impl Shared {
         let router = Router::new(ring, Arc::clone(&base), LANE_POSITIONS, head);
         let router = Arc::new(router.measured_by(Arc::clone(&clock)));
         transport.start(Arc::clone(&router) as _);
-        let verifier = verifier(&options);
+        let denied = Arc::default();
+        let verifier = verifier(&options, &denied);
         let lasting = Lasting {
             transport,
             router,
             drain: Arc::default(),
             clock,
             permits: Arc::new(Permits::new(Arc::clone(&options), verifier.clone())),
+            denied,
             reconciler: Arc::default(),
         };
         let repeats = options.repeat_window.map(Repeats::new);
@@ -92,7 +96,7 @@ impl Shared {
             true => Arc::clone(&self.base),
             false => Arc::new(options.base.clone()),
         };
-        let verifier = verifier(&options);
+        let verifier = verifier(&options, &self.denied);
         let repeats = options.repeat_window.map(|window| match &self.repeats {
             Some(known) => known.lasting(window),
             None => Repeats::new(window),
@@ -114,7 +118,7 @@ impl Shared {
             base: (*base).clone(),
             ..options
         });
-        let verifier = verifier(&options);
+        let verifier = verifier(&options, &self.denied);
         let permits = Permits::new(Arc::clone(&options), verifier.clone());
         let lasting = Lasting {
             permits: Arc::new(permits),
@@ -189,11 +193,12 @@ impl Lasting {
     }
 }
 
-fn verifier(options: &HubOptions) -> Verifier {
+fn verifier(options: &HubOptions, denied: &Arc<Denied>) -> Verifier {
     let (issuers, base) = (options.issuers.clone(), options.base.clone());
     Verifier::new(issuers, base, options.limits.clone())
         .from_generation(options.rule.oldest())
         .with_max_lifetime(options.max_token_lifetime)
+        .refusing(Arc::clone(denied))
 }
 
 fn all_cookie_names(options: &HubOptions, tls: bool) -> Vec<String> {

@@ -21,6 +21,8 @@ use self::connected::Subscriber;
 use crate::access::Access;
 use crate::engine::cursor::{Cursor, Deadlines};
 use crate::engine::interests::Selection;
+use crate::engine::permit::Share;
+use crate::engine::router::Membership;
 use crate::http::accept::{self, EventStream};
 use crate::http::body::bound::BodyBound;
 use crate::http::body::{check_coding, essence, read_body, received};
@@ -70,7 +72,8 @@ pub(crate) async fn subscribe(
             .map(|access| access.details.read_grants())
             .unwrap_or_default(),
     };
-    let held = match hub.budgets.stream(&client, &selection) {
+    let opens = hub.budgets.opens(&client, hub.clock.now());
+    let held = match opens.and_then(|()| hub.budgets.stream(&client, &selection)) {
         Ok(held) => held,
         Err(exceeded) => return refuse_for_now(exceeded.into()),
     };
@@ -93,9 +96,8 @@ pub(crate) async fn subscribe(
         count_replay(hub, &resolved);
         subscriber.log(parts, subscriptions, requested.as_deref(), position);
         let deadlines = deadlines(hub, access.as_ref());
-        let share = hub
-            .permits
-            .for_client(parts, access.as_ref(), &hub.base, &membership);
+        let id = announced.as_ref().map(|(id, _)| &**id);
+        let share = share(hub, parts, access.as_ref(), id, &membership);
         let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines).under(share);
         let cursor = cursor.counted_by(subscriber.tally(hub, parts));
         stream_of(
@@ -103,7 +105,7 @@ pub(crate) async fn subscribe(
             parts,
             match announced {
                 // Its end is published before what it holds is given back.
-                Some(announced) => cursor.keeping((announced, held)),
+                Some((_, announced)) => cursor.keeping((announced, held)),
                 None => cursor.keeping(held),
             },
         )
@@ -159,6 +161,25 @@ async fn read_request(
     Ok(asked)
 }
 
+/// What the stream of a client rests on, whose subscriber id is `id`.
+fn share(
+    hub: &Shared,
+    parts: &Parts,
+    access: Option<&Access>,
+    id: Option<&str>,
+    membership: &Membership,
+) -> Share {
+    let permits = &hub.permits;
+    let mut share = permits.for_client(parts, access, id, &hub.base, membership);
+    // A revocation that came since the token was verified has not found the stream.
+    let now = hub.clock.unix_time();
+    let is_revoked = |access: &Access| hub.denied.find(&access.token(), now).is_some();
+    if access.is_some_and(is_revoked) {
+        share.end();
+    }
+    share
+}
+
 /// The response whose body is the stream of a cursor. Its extensions hold the cursor, too, for a
 /// listener that drives it itself.
 fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
@@ -175,14 +196,15 @@ fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
     response
 }
 
-/// Publishes that the subscriptions begin, each matcher once, if the hub does that.
+/// Publishes that the subscriptions begin, each matcher once, if the hub does that. Returns the id of the
+/// subscriber, too.
 async fn announce(
     hub: &Shared,
     request: &Incoming<'_>,
     subscriber: Uuid,
     subscriptions: &[Subscription],
     access: Option<&Access>,
-) -> Result<Option<Announced>, ProtocolError> {
+) -> Result<Option<(Arc<str>, Announced)>, ProtocolError> {
     let Some(presence) = hub.presence() else {
         return Ok(None);
     };
@@ -202,7 +224,9 @@ async fn announce(
         let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
         visit.add(asked.clone(), payload)?;
     }
-    Ok(Some(presence.begin(visit, hub.drain.enter()).await))
+    let id = Arc::clone(visit.subscriber());
+    let announced = presence.begin(visit, hub.drain.enter()).await;
+    Ok(Some((id, announced)))
 }
 
 /// Refuses a `QUERY` whose media type is not readable, or is not that of a form (B-1012).

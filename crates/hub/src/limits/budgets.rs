@@ -1,12 +1,15 @@
 //! The budgets of a hub: how much clients may hold of each resource.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use talaria_protocol::Matcher;
 
 use super::client::{Client, hash};
-use super::exceeded::{Exceeded, Resource, Scope};
+use super::exceeded::{Bound, Exceeded, Resource, Scope};
 use super::ledger::{Charge, Exhausted, Ledger};
+use super::paced::{Paced, RateBounds};
+use super::rate::Rate;
 use crate::engine::interests::Selection;
 
 /// The bytes that a topic takes besides its own: its places in the selection and the index, as measured.
@@ -45,6 +48,10 @@ pub struct BudgetOptions {
     /// Bytes of request bodies that are being read or published. Clients without a token may have a quarter
     /// of them.
     pub body_memory: Bounds,
+    /// Updates that clients publish in a time.
+    pub publish_rate: RateBounds,
+    /// Event streams that clients open in a time.
+    pub stream_rate: RateBounds,
 }
 
 impl Default for BudgetOptions {
@@ -64,6 +71,11 @@ impl Default for BudgetOptions {
                 ..total(4 << 20)
             },
             body_memory: total(128 << 20),
+            publish_rate: RateBounds::default(),
+            stream_rate: RateBounds {
+                total: Some(Rate::per_second(20_000, 250_000)),
+                ..RateBounds::default()
+            },
         }
     }
 }
@@ -89,6 +101,8 @@ pub(crate) struct Budgets {
     matcher_states: Budget,
     body_memory: Budget,
     anonymous_bodies: Arc<Ledger<u64>>,
+    publish_rate: Paced,
+    stream_rate: Paced,
 }
 
 /// What a client holds. It is given back when this is dropped.
@@ -110,6 +124,8 @@ impl Budgets {
                 bodies.total.map(|total| total / ANONYMOUS_PART),
                 bodies.per_address,
             ),
+            publish_rate: Paced::new(Resource::PublishRate, options.publish_rate),
+            stream_rate: Paced::new(Resource::StreamRate, options.stream_rate),
         }
     }
 
@@ -126,6 +142,8 @@ impl Budgets {
                 bodies.total.map(|total| total / ANONYMOUS_PART),
                 bodies.per_address,
             ),
+            publish_rate: self.publish_rate.bounded_by(options.publish_rate),
+            stream_rate: self.stream_rate.bounded_by(options.stream_rate),
         }
     }
 
@@ -137,6 +155,26 @@ impl Budgets {
             &self.matcher_states,
             &self.body_memory,
         ]
+    }
+
+    /// How fast clients may do each thing.
+    pub(super) fn rates(&self) -> [&Paced; 2] {
+        [&self.publish_rate, &self.stream_rate]
+    }
+
+    /// Lets a client publish an update.
+    pub(crate) fn publishes(&self, client: &Client, now: Instant) -> Result<(), Exceeded> {
+        self.publish_rate.take(client, now)
+    }
+
+    /// Counts the further updates of a request: its client waits for them before its next one.
+    pub(crate) fn publishes_more(&self, client: &Client, count: usize, now: Instant) {
+        self.publish_rate.take_more(client, count as u64, now);
+    }
+
+    /// Lets a client open a stream.
+    pub(crate) fn opens(&self, client: &Client, now: Instant) -> Result<(), Exceeded> {
+        self.stream_rate.take(client, now)
     }
 
     /// The amounts that are held at this moment.
@@ -334,8 +372,10 @@ fn exceeded(
     Exceeded {
         resource,
         scope,
-        limit,
-        needed,
-        shared,
+        bound: Bound::Held {
+            limit,
+            needed,
+            shared,
+        },
     }
 }

@@ -44,7 +44,7 @@ impl Client {
 }
 
 /// A keyed hash, the same for equal values until the process ends.
-pub(super) fn hash(value: &impl Hash) -> u64 {
+pub(crate) fn hash(value: &impl Hash) -> u64 {
     KEY.hash_one(value)
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::rate::Rate;
+
 /// A resource that clients hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {
@@ -14,6 +16,10 @@ pub(crate) enum Resource {
     MatcherStates,
     /// Bytes of request bodies that are being read or published.
     BodyMemory,
+    /// Updates in a time.
+    PublishRate,
+    /// Streams that are opened in a time.
+    StreamRate,
 }
 
 impl Resource {
@@ -33,6 +39,8 @@ impl Resource {
             Self::MatcherMemory => "max_matcher_memory",
             Self::MatcherStates => "max_matcher_states",
             Self::BodyMemory => "max_body_memory",
+            Self::PublishRate => "max_publish_rate",
+            Self::StreamRate => "max_stream_rate",
         }
     }
 
@@ -42,6 +50,8 @@ impl Resource {
             Self::MatcherMemory => "bytes of matchers",
             Self::MatcherStates => "states of patterns",
             Self::BodyMemory => "bytes of request bodies",
+            Self::PublishRate => "updates",
+            Self::StreamRate => "new streams",
         }
     }
 
@@ -51,6 +61,8 @@ impl Resource {
             Self::MatcherMemory => "use fewer or shorter matchers, or close streams",
             Self::MatcherStates => "use fewer or simpler patterns, or close streams",
             Self::BodyMemory => "send less at once",
+            Self::PublishRate => "publish less often",
+            Self::StreamRate => "open fewer",
         }
     }
 }
@@ -100,27 +112,48 @@ pub(crate) struct Exceeded {
     /// The clients whose amount is bounded.
     pub(crate) scope: Scope,
     /// The bound.
-    pub(crate) limit: u64,
-    /// The amount that the request needs.
-    pub(crate) needed: u64,
-    /// The total that is almost used up, if the bound is the share of one holder of it.
-    pub(crate) shared: Option<u64>,
+    pub(crate) bound: Bound,
+}
+
+/// The bound that a request would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// Of what clients hold.
+    Held {
+        /// The bound.
+        limit: u64,
+        /// The amount that the request needs.
+        needed: u64,
+        /// The total that is almost used up, if the bound is the share of one holder of it.
+        shared: Option<u64>,
+    },
+    /// Of how fast something comes.
+    Rate {
+        /// The rate.
+        rate: Rate,
+        /// Whether the client's share of it is exceeded, because it is almost used up.
+        is_share: bool,
+        /// When the request may come again.
+        after: Duration,
+    },
 }
 
 impl Exceeded {
     /// The directive that sets the bound.
     pub(crate) fn directive(&self) -> String {
-        let scope = match self.shared {
-            Some(_) => Scope::Total,
-            None => self.scope,
+        let is_share = match self.bound {
+            Bound::Held { shared, .. } => shared.is_some(),
+            Bound::Rate { is_share, .. } => is_share,
         };
+        let scope = if is_share { Scope::Total } else { self.scope };
         format!("{}{}", self.resource.directive(), scope.directive())
     }
 
     /// How long the client should wait before it tries again.
     pub(crate) fn retry_after(&self) -> Duration {
-        Duration::from_secs(match self.resource {
-            Resource::BodyMemory => 1,
+        Duration::from_secs(match (self.bound, self.resource) {
+            (Bound::Rate { after, .. }, _) => after.as_secs() + 1,
+            (_, Resource::BodyMemory) => 1,
             _ => 5,
         })
     }
@@ -132,18 +165,32 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, holder) = (self.resource.unit(), self.scope.holder());
         write!(f, "{unit}: the limit for {holder} is ")?;
-        match self.shared {
-            Some(total) => write!(
+        match self.bound {
+            Bound::Held {
+                limit,
+                shared: Some(total),
+                ..
+            } => write!(
                 f,
-                "now {}, because more than four fifths of {total} are taken",
-                self.limit
+                "now {limit}, because more than four fifths of {total} are taken"
             ),
-            None => self.limit.fmt(f),
+            Bound::Held { limit, .. } => limit.fmt(f),
+            Bound::Rate {
+                rate,
+                is_share: true,
+                ..
+            } => write!(
+                f,
+                "now a two-hundredth of {rate}, because more than four fifths of what may come at once have come"
+            ),
+            Bound::Rate { rate, .. } => rate.fmt(f),
         }?;
+        if let Bound::Held { needed, .. } = self.bound {
+            write!(f, ", and this request needs {needed} more")?;
+        }
         write!(
             f,
-            ", and this request needs {} more; {}, try again later, or raise {}",
-            self.needed,
+            "; {}, try again later, or raise {}",
             self.resource.remedy(),
             self.directive()
         )

@@ -2,6 +2,8 @@
 
 use super::budgets::{Budget, Budgets};
 use super::exceeded::Scope;
+use super::paced::Paced;
+use super::rate::Rate;
 
 /// A limit, by the directive that sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +14,8 @@ pub struct Usage {
     /// What is used of it: in all, or by the one that has most. `None` where that is not counted, because there is
     /// no bound.
     pub used: Option<u64>,
-    /// The bound; `None` if there is none.
-    pub bound: Option<u64>,
+    /// The bound, of a rate for each second; `None` if there is none.
+    pub bound: Option<f64>,
     /// Whether what it refuses is counted.
     pub refuses: bool,
 }
@@ -24,12 +26,22 @@ impl Usage {
         Self {
             directive: directive.to_owned(),
             used,
-            bound: bound.filter(|bound| *bound < u64::MAX),
+            bound: bound
+                .filter(|bound| *bound < u64::MAX)
+                .map(|bound| bound as f64),
             refuses: true,
         }
     }
 
-    /// The bound of one request or of a rate, of which nothing is held.
+    /// A rate, of which nothing is held.
+    pub fn of_rate(directive: &str, rate: Option<Rate>) -> Self {
+        Self {
+            bound: rate.map(|rate| rate.amount() as f64 / rate.period().as_secs_f64()),
+            ..Self::new(directive, None, None)
+        }
+    }
+
+    /// The bound of one request or of a client's events, of which nothing is held.
     pub(crate) fn of_each(directive: &str, bound: u64, refuses: bool) -> Self {
         Self {
             refuses,
@@ -41,7 +53,21 @@ impl Usage {
 impl Budgets {
     /// Each limit. Looks at each holder where there is a bound for each.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        self.each().into_iter().flat_map(Budget::usage).collect()
+        let held = self.each().into_iter().flat_map(Budget::usage);
+        held.chain(self.rates().into_iter().flat_map(Paced::usage))
+            .collect()
+    }
+}
+
+impl Paced {
+    fn usage(&self) -> Vec<Usage> {
+        let each = [Scope::Total, Scope::Address, Scope::Subject].into_iter();
+        each.zip(self.rates())
+            .map(|(scope, rate)| {
+                let directive = format!("{}{}", self.resource().directive(), scope.directive());
+                Usage::of_rate(&directive, rate)
+            })
+            .collect()
     }
 }
 

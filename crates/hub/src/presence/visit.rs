@@ -85,6 +85,11 @@ impl Visit {
         }
     }
 
+    /// The id of the subscriber.
+    pub(crate) fn subscriber(&self) -> &Arc<str> {
+        &self.subscriber
+    }
+
     /// Adds a subscription.
     ///
     /// # Errors
@@ -244,6 +249,8 @@ mod tests {
             details: Arc::default(),
             issuer: issuer.to_owned(),
             subject: subject.map(str::to_owned),
+            id: None,
+            issued_at: None,
             ignores_older_claim: false,
             basis: Arc::default(),
             lifetime: None,

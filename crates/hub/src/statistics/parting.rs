@@ -24,6 +24,8 @@ pub enum Departure {
     TokenExpired,
     /// A new configuration did not permit the stream.
     Revoked,
+    /// An operator ended the stream, or revoked its token.
+    Disconnected,
     /// The hub stopped.
     Drained,
     /// The log no longer held what came next.
@@ -34,7 +36,7 @@ pub enum Departure {
 
 impl Departure {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientGone,
         Self::ResetByClient,
         Self::ConnectionError,
@@ -43,6 +45,7 @@ impl Departure {
         Self::Rotated,
         Self::TokenExpired,
         Self::Revoked,
+        Self::Disconnected,
         Self::Drained,
         Self::LogPassed,
         Self::LogUnreadable,
@@ -59,6 +62,7 @@ impl Departure {
             Self::Rotated => "rotated",
             Self::TokenExpired => "token_expired",
             Self::Revoked => "revoked",
+            Self::Disconnected => "disconnected",
             Self::Drained => "drained",
             Self::LogPassed => "log_passed",
             Self::LogUnreadable => "log_unreadable",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERER};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder};
 use talaria_config::Error;
@@ -32,8 +32,9 @@ Example:
 /// How long a hub may take to connect, and to answer: a reload may open another storage.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(90);
-/// How much of an answer is read.
+/// How much of a refusal is read, and of a result: ten thousand revocations.
 const MOST_BYTES: usize = 256 * 1024;
+const MOST_RESULT: usize = 128 << 20;
 
 /// The flags of `stop`.
 #[derive(clap::Args)]
@@ -154,8 +155,21 @@ async fn post(
     path: &str,
     fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
 ) -> Result<(), Error> {
+    ask(address, Method::POST, path, fill).await.map(drop)
+}
+
+/// Sends a request to an admin listener. Returns the body of its answer.
+///
+/// # Errors
+/// It cannot be reached, or refuses.
+pub(super) async fn ask(
+    address: &AdminAddress,
+    method: Method,
+    path: &str,
+    fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+) -> Result<Vec<u8>, Error> {
     let client = client(address)?;
-    let request = fill(client.post(url(address, path)));
+    let request = fill(client.request(method, url(address, path)));
     let sent = tokio::time::timeout(ANSWER, request.send()).await;
     let Ok(sent) = sent else {
         return Err(unreachable(address).remedy("its log says what it does"));
@@ -167,14 +181,16 @@ async fn post(
                 "check that the hub runs, and where its admin listener is: --address, CADDY_ADMIN",
             )
     })?;
-    if answer.status().is_success() {
-        return Ok(());
-    }
+    let is_success = answer.status().is_success();
+    let most = if is_success { MOST_RESULT } else { MOST_BYTES };
     let mut body = Vec::new();
-    while body.len() < MOST_BYTES
+    while body.len() < most
         && let Ok(Ok(Some(chunk))) = tokio::time::timeout(ANSWER, answer.chunk()).await
     {
         body.extend_from_slice(&chunk);
+    }
+    if is_success {
+        return Ok(body);
     }
     let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let said = said.as_ref().and_then(|value| value.get("error")?.as_str());

@@ -7,6 +7,8 @@ mod guard;
 mod health;
 mod listener;
 mod pki;
+mod received;
+mod revocations;
 
 use std::sync::Arc;
 use std::time::Duration;

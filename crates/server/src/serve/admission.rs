@@ -17,13 +17,13 @@ use talaria_hub::limits::{Exhausted, Usage};
 use tokio::time::Instant;
 
 use self::guests::{GUESTS, Guests};
-use self::ledgers::{Holder, LEAVING, Ledgers};
+use self::ledgers::{Holder, LEAVING, Ledgers, Most};
 use self::place::Seat;
 use crate::serve::lock::lock;
 use crate::serve::proxies::Proxies;
 
 pub(crate) use self::guests::Guest;
-pub(crate) use self::ledgers::HeadMemory;
+pub(crate) use self::ledgers::{HeadMemory, Refused};
 pub(crate) use self::place::{Place, UnderWay};
 
 /// The descriptors that the program itself needs: listeners, log, locks, runtime, fetches of keys, new segments.
@@ -64,6 +64,31 @@ fn most_of(descriptors: Option<u64>) -> u64 {
         .max(LEAST)
 }
 
+/// How many connections and handshakes a configuration allows.
+fn most(settings: &ConnectionSettings, descriptors: Option<u64>) -> Most {
+    let possible = most_of(descriptors);
+    let connections = settings.most.unwrap_or(possible).min(possible);
+    if settings.most.is_some_and(|asked| asked > possible) {
+        tracing::warn!(
+            max_connections = settings.most,
+            possible,
+            "max_connections is more than the limit of open files leaves room for; raise that limit (LimitNOFILE, ulimit -n), or lower max_connections"
+        );
+    }
+    let handshakes = settings.handshakes;
+    let handshakes = handshakes.unwrap_or(connections.div_ceil(4).max(LEAST));
+    tracing::info!(
+        connections,
+        handshakes,
+        descriptors,
+        "connections that are served at a time"
+    );
+    Most {
+        connections,
+        handshakes,
+    }
+}
+
 impl Admission {
     /// An admission for a process that may have this many open files; `None` stands for no limit.
     pub(crate) fn new(
@@ -71,22 +96,18 @@ impl Admission {
         descriptors: Option<u64>,
         proxies: Proxies,
     ) -> Self {
-        let possible = most_of(descriptors);
-        let most = settings.most.unwrap_or(possible).min(possible);
-        if settings.most.is_some_and(|asked| asked > possible) {
-            tracing::warn!(
-                max_connections = settings.most,
-                possible,
-                "max_connections is more than the limit of open files leaves room for; raise that limit (LimitNOFILE, ulimit -n), or lower max_connections"
-            );
-        }
-        tracing::info!(connections = most, "connections that are served at a time");
-        let handshakes = settings.handshakes.unwrap_or(most.div_ceil(4).max(LEAST));
+        let most = most(settings, descriptors);
         Self(Arc::new(Shared {
-            ledgers: Arc::new(Ledgers::new(settings, most, handshakes, proxies)),
+            ledgers: Arc::new(Ledgers::new(settings, most, proxies)),
             open: Mutex::default(),
             guests: Guests::default(),
         }))
+    }
+
+    /// Counts by other bounds from now on. Connections that are open stay, and count.
+    pub(crate) fn follow(&self, settings: &ConnectionSettings, descriptors: Option<u64>) {
+        let most = most(settings, descriptors);
+        self.0.ledgers.follow(settings, most);
     }
 
     /// Trusts these proxies from now on: their new connections do not count for their address.
@@ -94,35 +115,44 @@ impl Admission {
         self.0.ledgers.trust(proxies);
     }
 
-    /// Lets a connection in, if there is room for it. If not, asks an idle one to leave.
+    /// Lets a new connection in, if there is room for it. If not, asks an idle one to leave.
     ///
     /// # Errors
-    /// There is no room at this moment.
-    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Place, Exhausted> {
+    /// There is no room at this moment, or connections come too fast.
+    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Place, Refused> {
+        let holder = self.0.ledgers.holder(peer);
+        self.0.ledgers.come(holder, Instant::now())?;
+        self.seat(holder)
+    }
+
+    fn seat(&self, holder: Holder) -> Result<Place, Refused> {
         let ledgers = &self.0.ledgers;
-        let holder = ledgers.holder(peer);
-        match ledgers.places.charge(holder, 1) {
+        match ledgers.place(holder) {
             Ok(charge) => {
                 let place = Place::new(holder, charge, Arc::clone(ledgers));
                 self.register(&place);
                 Ok(place)
             }
-            Err(exhausted) => {
-                let of = match exhausted {
-                    Exhausted::InAll { .. } => None,
-                    Exhausted::Each { .. } => Some(holder),
+            Err(refused) => {
+                let of = match refused {
+                    Refused::Full {
+                        exhausted: Exhausted::InAll { .. },
+                        ..
+                    } => None,
+                    _ => Some(holder),
                 };
                 self.ask_to_leave(of);
-                Err(exhausted)
+                Err(refused)
             }
         }
     }
 
     /// Lets a connection in once an idle one has had a moment to leave; `None` if none did.
     pub(crate) async fn enter_soon(&self, peer: SocketAddr) -> Option<Place> {
+        let holder = self.0.ledgers.holder(peer);
         for _ in 0..STEPS {
             tokio::time::sleep(STEP).await;
-            if let Ok(place) = self.enter(peer) {
+            if let Ok(place) = self.seat(holder) {
                 return Some(place);
             }
         }
@@ -146,7 +176,7 @@ impl Admission {
 
     fn register(&self, place: &Place) {
         let mut open = lock(&self.0.open);
-        let most = 2 * usize::try_from(self.0.ledgers.places.used()).unwrap_or(usize::MAX);
+        let most = 2 * usize::try_from(self.0.ledgers.used()).unwrap_or(usize::MAX);
         if open.len() > most.saturating_add(LOOKS) {
             open.retain(|seat| seat.strong_count() > 0);
         }
@@ -218,6 +248,6 @@ mod tests {
             assert!(admission.enter(peer).is_ok());
         }
         assert!(lock(&admission.0.open).len() <= 2 * LOOKS);
-        assert_eq!(admission.0.ledgers.places.used(), 0);
+        assert_eq!(admission.0.ledgers.used(), 0);
     }
 }

@@ -4,7 +4,7 @@ mod context;
 mod driver;
 mod preface;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::context::Accepted;
 use self::driver::{Driven, Wire, drive, needed};
-use crate::serve::admission::{Guest, Place};
+use crate::serve::admission::{Guest, Place, Refused};
 use crate::serve::counts::REFUSED_CONNECTIONS;
 use crate::serve::incoming::TLS;
 use crate::serve::requests::Once;
@@ -50,11 +50,14 @@ pub(crate) async fn serve_guest(
     stream: TcpStream,
     peer: SocketAddr,
     mut guest: Guest,
+    refused: Refused,
 ) {
     let stopping = context.shutdown.stopping.clone();
     let mut is_displaced = false;
     let place = tokio::select! {
-        place = context.admission.enter_soon(peer) => place,
+        // One that came too fast is answered at once.
+        place = context.admission.enter_soon(peer), if matches!(refused, Refused::Full { .. }) => place,
+        () = ready(()), if matches!(refused, Refused::Fast(_)) => None,
         // What it has asked by now is answered.
         () = guest.displaced() => {
             is_displaced = true;
@@ -73,7 +76,7 @@ pub(crate) async fn serve_guest(
         context,
         peer,
         place: None,
-        once: Some(Once::Full),
+        once: Some(Once::Refused(refused.into())),
         ending: CancellationToken::new(),
     };
     let time = if is_displaced { DISPLACED } else { GUEST };
@@ -110,7 +113,12 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         Ok(counted) => counted,
         Err(exhausted) => {
             REFUSED_CONNECTIONS.count("max_handshakes");
-            tracing::debug!(%peer, "a TLS handshake was refused: {exhausted}; see max_handshakes");
+            tracing::warn!(
+                reason = "limit_exceeded",
+                limit = "max_handshakes",
+                %peer,
+                "a TLS handshake was refused: {exhausted}"
+            );
             return None;
         }
     };

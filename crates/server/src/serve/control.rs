@@ -18,6 +18,7 @@ pub(crate) use self::reader::{Configuration, Reader, Source};
 
 use crate::serve::lock::lock;
 use crate::serve::pidfile::Pidfile;
+use crate::serve::revocations::RevocationFile;
 use crate::serve::{autosave, clock};
 
 /// Commands that may wait; each has a client that waits for its answer.
@@ -76,6 +77,8 @@ pub(crate) struct ServedHub {
     pub name: String,
     /// The hub.
     pub hub: Hub,
+    /// Where its revocations are kept.
+    pub revoked: RevocationFile,
 }
 
 /// The outcome of the last reload.

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use talaria_hub::limits::Exhausted;
-
 /// Counters by fixed names, for what happens seldom enough to share one line of the cache.
 pub(crate) struct Named<const N: usize> {
     names: [&'static str; N],
@@ -48,24 +46,18 @@ impl<const N: usize> Named<N> {
 pub(crate) static CONNECTIONS: Named<3> = Named::new(["HTTP/1.1", "HTTP/2", "HTTP/3"]);
 
 /// Connections that were not served, by reason.
-pub(crate) static REFUSED_CONNECTIONS: Named<5> = Named::new([
+pub(crate) static REFUSED_CONNECTIONS: Named<7> = Named::new([
     "max_connections",
     "max_connections_per_address",
+    "max_connection_rate",
+    "max_connection_rate_per_address",
     "max_handshakes",
     "handshake_failed",
     "handshake_timeout",
 ]);
 
-/// The limit that a connection would exceed.
-pub(crate) fn limit_of(exhausted: Exhausted) -> &'static str {
-    match exhausted {
-        Exhausted::InAll { .. } => "max_connections",
-        Exhausted::Each { .. } => "max_connections_per_address",
-    }
-}
-
 /// Requests that were refused before they reached a site, by reason.
-pub(crate) static REFUSED_REQUESTS: Named<26> = Named::new([
+pub(crate) static REFUSED_REQUESTS: Named<29> = Named::new([
     "tls_on_plain_port",
     "plain_on_tls_port",
     "proxy_protocol",
@@ -82,6 +74,9 @@ pub(crate) static REFUSED_REQUESTS: Named<26> = Named::new([
     "head_timeout",
     "max_header_memory",
     "max_connections",
+    "max_connections_per_address",
+    "max_connection_rate",
+    "max_connection_rate_per_address",
     "malformed_for_http2",
     "malformed_for_http3",
     "host_contradicting",

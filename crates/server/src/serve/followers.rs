@@ -7,6 +7,7 @@ use talaria_config::Error;
 use talaria_config::key_set::KeySetSource;
 use talaria_config::settings::HubSettings;
 use talaria_hub::access::{Issuer, IssuerKey, Issuers};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -18,7 +19,11 @@ const FIRST: Duration = Duration::from_secs(8);
 
 /// Keeps key sets up to date. Dropping it ends that.
 #[derive(Default)]
-pub(crate) struct Followers(Vec<Follower>);
+pub(crate) struct Followers {
+    followed: Vec<Follower>,
+    /// Told when a set has lost a key.
+    lost: Arc<Notify>,
+}
 
 /// One set, and the task that keeps it.
 struct Follower {
@@ -27,6 +32,11 @@ struct Follower {
 }
 
 impl Followers {
+    /// Told when a set has lost a key, so that its streams end.
+    pub(crate) fn lost(&self) -> &Arc<Notify> {
+        &self.lost
+    }
+
     /// Lets the hubs of a configuration go on with the sets that are followed already: what their issuers publish is
     /// known, and no stream ends because it would have to be learnt again.
     ///
@@ -34,7 +44,8 @@ impl Followers {
     /// Two issuers cannot be told apart, which was checked before.
     pub(crate) fn lend(&self, hubs: &mut [HubSettings]) -> Result<(), Error> {
         // Hubs that ask the same issuer at the same place share one set from the beginning.
-        let mut all: Vec<KeySetSource> = self.0.iter().map(|one| one.source.clone()).collect();
+        let mut all: Vec<KeySetSource> =
+            self.followed.iter().map(|one| one.source.clone()).collect();
         for hub in hubs {
             let mut lent = Vec::new();
             for source in &mut hub.key_sets {
@@ -75,24 +86,28 @@ impl Followers {
     pub(crate) fn begin(&self, hubs: &[HubSettings]) -> Result<Followers, Error> {
         let mut begun: Vec<Follower> = Vec::new();
         for source in hubs.iter().flat_map(|hub| &hub.key_sets) {
-            let mut followed = self.0.iter().chain(&begun);
+            let mut followed = self.followed.iter().chain(&begun);
             if followed.any(|one| Arc::ptr_eq(&one.source.set, &source.set)) {
                 continue;
             }
             let mut task = JoinSet::new();
-            key_sets::follow(vec![source.clone()], &mut task)?;
+            key_sets::follow(vec![source.clone()], &self.lost, &mut task)?;
             begun.push(Follower {
                 source: source.clone(),
                 _task: task,
             });
         }
-        Ok(Followers(begun))
+        Ok(Followers {
+            followed: begun,
+            lost: Arc::clone(&self.lost),
+        })
     }
 
     /// Waits until each set was fetched once, for a limited time: the keys of tokens that are in use may be among
     /// them.
     pub(crate) async fn fetched(&self) {
-        let sources: Vec<KeySetSource> = self.0.iter().map(|one| one.source.clone()).collect();
+        let sources: Vec<KeySetSource> =
+            self.followed.iter().map(|one| one.source.clone()).collect();
         if sources.is_empty() {
             return;
         }
@@ -108,8 +123,8 @@ impl Followers {
 
     /// Goes on with those that are used, and with what was begun; the others end.
     pub(crate) fn keep(&mut self, used: &[KeySetSource], begun: Followers) {
-        self.0.extend(begun.0);
-        self.0.retain(|one| {
+        self.followed.extend(begun.followed);
+        self.followed.retain(|one| {
             let mut used = used.iter();
             used.any(|used| Arc::ptr_eq(&used.set, &one.source.set))
         });

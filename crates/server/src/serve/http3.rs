@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::driver::{Newcomer, serve};
 use crate::serve::connection::Context;
-use crate::serve::counts::{REFUSED_CONNECTIONS, limit_of};
+use crate::serve::counts::REFUSED_CONNECTIONS;
 use crate::serve::log::in_one_line;
 
 /// How long a browser remembers that HTTP/3 is spoken here: 30 days, as the existing hub says (B-060).
@@ -222,9 +222,14 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
     }
     let place = match context.admission.enter(peer) {
         Ok(place) => place,
-        Err(exhausted) => {
-            REFUSED_CONNECTIONS.count(limit_of(exhausted));
-            tracing::debug!(%peer, "an HTTP/3 connection was refused: {exhausted}; see max_connections and max_connections_per_address");
+        Err(refused) => {
+            REFUSED_CONNECTIONS.count(refused.limit());
+            tracing::warn!(
+                reason = "limit_exceeded",
+                limit = refused.limit(),
+                %peer,
+                "an HTTP/3 connection was refused: {refused}"
+            );
             return turn_away(incoming, is_validated);
         }
     };
@@ -232,7 +237,12 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
         Ok(handshake) => handshake,
         Err(exhausted) => {
             REFUSED_CONNECTIONS.count("max_handshakes");
-            tracing::debug!(%peer, "a QUIC handshake was refused: {exhausted}; see max_handshakes");
+            tracing::warn!(
+                reason = "limit_exceeded",
+                limit = "max_handshakes",
+                %peer,
+                "a QUIC handshake was refused: {exhausted}"
+            );
             return turn_away(incoming, is_validated);
         }
     };

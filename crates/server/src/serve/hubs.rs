@@ -11,6 +11,7 @@ use talaria_hub::{Hub, HubBuilder, HubOptions};
 use tokio::time::timeout;
 
 use crate::serve::lock::lock;
+use crate::serve::revocations::{Kept, RevocationFile};
 use crate::serve::storage::{self, Storage};
 
 /// The name of a hub that has none.
@@ -23,6 +24,8 @@ pub(crate) struct Store {
     /// How it is configured.
     settings: TransportSettings,
     storage: Storage,
+    /// The tokens that its hubs refuse.
+    revoked: Kept,
 }
 
 /// A store of a configuration: the name of its hubs, and how it is configured.
@@ -55,7 +58,7 @@ enum Origin {
     /// It is open already; its place among the stores of now.
     Kept(usize),
     /// It was opened for this configuration.
-    Opened(Store),
+    Opened(Box<Store>),
 }
 
 /// The hubs of another configuration, ready to be served.
@@ -100,10 +103,12 @@ pub(crate) fn wanted(hubs: &[HubSettings], stores: &[TransportSettings]) -> Vec<
 pub(crate) fn open(stores: Vec<Wanted>) -> Result<Vec<Store>, Error> {
     let one = |Wanted { name, settings }| {
         let storage = storage::open(&settings)?;
+        let revoked = Kept::read(RevocationFile::of(&settings, name.as_deref()))?;
         Ok(Store {
             name,
             settings,
             storage,
+            revoked,
         })
     };
     stores.into_iter().map(one).collect()
@@ -129,6 +134,12 @@ impl Hubs {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.faces.iter().map(|face| face.name.as_deref());
         names.map(|name| name.unwrap_or(UNNAMED))
+    }
+
+    /// Where the revocations of each are kept.
+    pub(crate) fn revocation_files(&self) -> impl Iterator<Item = Option<&RevocationFile>> {
+        let stores = self.faces.iter().map(|face| self.stores.get(face.store));
+        stores.map(|store| store.map(|store| store.revoked.file()))
     }
 
     /// The stores of another configuration that are not open yet.
@@ -191,7 +202,8 @@ impl Hubs {
                 Some(place) => Origin::Kept(place),
                 None => {
                     let store = opened.next();
-                    Origin::Opened(store.ok_or_else(|| Error::new("a store was not opened"))?)
+                    let store = store.ok_or_else(|| Error::new("a store was not opened"))?;
+                    Origin::Opened(Box::new(store))
                 }
             });
         }
@@ -219,7 +231,9 @@ impl Hubs {
                         _ => {
                             let transport = Arc::clone(&opened.storage.transport);
                             let hub = HubBuilder::from(options).transport(transport).build();
-                            hub.map_err(Error::from_cause)?
+                            let hub = hub.map_err(Error::from_cause)?;
+                            opened.revoked.restore(&hub);
+                            hub
                         }
                     })
                 }
@@ -291,7 +305,7 @@ impl Hubs {
             .stores
             .into_iter()
             .filter_map(|origin| match origin {
-                Origin::Opened(store) => Some(store),
+                Origin::Opened(store) => Some(*store),
                 Origin::Kept(place) => open.get_mut(place)?.take(),
             })
             .collect();

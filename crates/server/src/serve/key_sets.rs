@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CACHE_CONTROL, LOCATION};
@@ -10,6 +11,7 @@ use talaria_config::key_set::{KeySetSource, Location, MAX_BYTES, PATIENCE};
 use talaria_config::{Error, folders};
 use talaria_hub::access::Taken;
 use talaria_protocol::error::Shown;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -34,13 +36,21 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// The client for HTTPS cannot be set up.
-pub(crate) fn follow(sources: Vec<KeySetSource>, tasks: &mut JoinSet<()>) -> Result<(), Error> {
+pub(crate) fn follow(
+    sources: Vec<KeySetSource>,
+    lost: &Arc<Notify>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), Error> {
     if sources.is_empty() {
         return Ok(());
     }
     let client = client_for(&sources)?;
     for source in sources {
-        tasks.spawn(Follower(source).follow(client.clone()));
+        let follower = Follower {
+            source,
+            lost: Arc::clone(lost),
+        };
+        tasks.spawn(follower.follow(client.clone()));
     }
     Ok(())
 }
@@ -78,16 +88,20 @@ fn client() -> Result<Client, Error> {
 }
 
 /// Keeps one set up to date.
-struct Follower(KeySetSource);
+struct Follower {
+    source: KeySetSource,
+    /// Told when the set has lost a key.
+    lost: Arc<Notify>,
+}
 
 impl Follower {
     async fn follow(self, client: Option<Client>) {
         let fetch = || async {
-            let fetched = timeout(TIMEOUT, fetch(&self.0, client.as_ref())).await;
+            let fetched = timeout(TIMEOUT, fetch(&self.source, client.as_ref())).await;
             fetched.unwrap_or_else(|_| {
                 Err(Error::new(format!(
                     "{} did not answer within {} s",
-                    self.0.location,
+                    self.source.location,
                     TIMEOUT.as_secs()
                 )))
             })
@@ -102,25 +116,29 @@ impl Follower {
         P: Future<Output = ()>,
     {
         let mut retry = FIRST_RETRY;
-        self.0.set.begin();
+        self.source.set.begin();
         loop {
             let pause = pause();
             let wait = match fetch().await {
                 Ok((taken, good_for)) => {
                     retry = FIRST_RETRY;
                     tracing::info!(
-                        issuer = self.0.issuer,
+                        issuer = self.source.issuer,
                         keys = taken.keys,
+                        lost = taken.lost,
                         skipped = taken.skipped.join(", "),
                         "fetched the key set of {}",
-                        self.0.location
+                        self.source.location
                     );
+                    if taken.lost > 0 {
+                        self.lost.notify_one();
+                    }
                     good_for
                 }
                 Err(error) => {
-                    self.0.set.keep();
+                    self.source.set.keep();
                     tracing::warn!(
-                        issuer = self.0.issuer,
+                        issuer = self.source.issuer,
                         "{}; the earlier keys stay, and the next attempt follows in {} s",
                         in_one_line(&error),
                         retry.as_secs()
@@ -131,8 +149,8 @@ impl Follower {
                 }
             };
             // The set expires, or a token asks for it.
-            if timeout(wait, self.0.set.wanted(pause)).await.is_err() {
-                self.0.set.begin();
+            if timeout(wait, self.source.set.wanted(pause)).await.is_err() {
+                self.source.set.begin();
             }
         }
     }

@@ -10,9 +10,10 @@ use rustix::process::{Resource, getrlimit};
 use talaria_config::Error;
 use talaria_config::key_set::KeySetSource;
 use talaria_config::settings::{
-    Certified, ConnectionSettings, HubSettings, ProgramSettings, Routes, Settings, SiteSettings,
+    Certified, HubSettings, ProgramSettings, Routes, Settings, SiteSettings,
 };
 use talaria_hub::Hub;
+use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -42,8 +43,8 @@ pub(crate) struct Program {
     shutdown: Shutdown,
     metrics: Metrics,
     settings: ProgramSettings,
-    /// What connections may hold in all, as it was at the start.
-    limits: ConnectionSettings,
+    /// The limit of open files.
+    descriptors: Option<u64>,
     /// Hubs that a reload has removed, until their streams have ended.
     leaving: JoinSet<()>,
 }
@@ -71,7 +72,7 @@ impl Program {
             shutdown,
             metrics,
             settings: settings.program.clone(),
-            limits: settings.program.connections.clone(),
+            descriptors,
             leaving: JoinSet::new(),
         };
         let (admission, tls) = (program.admission.clone(), Arc::clone(&program.tls));
@@ -124,7 +125,10 @@ impl Program {
         self.followers.keep(&key_sets, followers);
         let gone = self.hubs.install(prepared);
         self.tls.replace(certificates);
-        self.warn_of_connections(&program.connections);
+        if self.settings.connections != program.connections {
+            self.admission
+                .follow(&program.connections, self.descriptors);
+        }
         self.admission.trust(program.proxies.clone().into());
         self.metrics.follow(&program);
         self.settings = program;
@@ -184,18 +188,9 @@ impl Program {
         self.serving.install(listeners, self.hubs.all(), context);
     }
 
-    /// What connections may hold is counted over all of them, so that it stays as it was at the start.
-    fn warn_of_connections(&self, new: &ConnectionSettings) {
-        let old = &self.limits;
-        let is_same = old.most == new.most
-            && old.most_of_address == new.most_of_address
-            && old.handshakes == new.handshakes
-            && old.head_memory == new.head_memory;
-        if !is_same {
-            tracing::warn!(
-                "max_connections, max_connections_per_address, max_handshakes and max_header_memory stay as they were until the hub is restarted"
-            );
-        }
+    /// Told when a key set has lost a key.
+    pub(crate) fn lost_keys(&self) -> Arc<Notify> {
+        Arc::clone(self.followers.lost())
     }
 
     /// Its hubs.
@@ -206,9 +201,11 @@ impl Program {
     /// Its hubs with their names.
     pub(crate) fn named_hubs(&self) -> Vec<ServedHub> {
         let named = self.hubs.names().zip(self.hubs.all().iter());
-        let served = named.map(|(name, hub)| ServedHub {
+        let served = named.zip(self.hubs.revocation_files());
+        let served = served.map(|((name, hub), revoked)| ServedHub {
             name: name.to_owned(),
             hub: hub.clone(),
+            revoked: revoked.cloned().unwrap_or_default(),
         });
         served.collect()
     }

@@ -31,8 +31,8 @@ pub(crate) struct Closed;
 pub(crate) enum Once {
     /// It is not encrypted but should be; every request is refused.
     WrongPort,
-    /// There is no room for it; every request but that for `/healthz` is refused.
-    Full,
+    /// There is no room for it, or it came too fast; every request but that for `/healthz` is refused.
+    Refused(Fault),
 }
 
 /// What answers the requests of one connection.
@@ -82,8 +82,8 @@ impl Requests {
         };
         let fault = match (self.once, &memory) {
             (Some(Once::WrongPort), _) => Some(Fault::Plain),
-            (Some(Once::Full), _) if request.uri().path() != HEALTH_PATH => {
-                Some(Fault::of(request.uri().path()).unwrap_or(Fault::Full))
+            (Some(Once::Refused(fault)), _) if request.uri().path() != HEALTH_PATH => {
+                Some(Fault::of(request.uri().path()).unwrap_or(fault))
             }
             (_, Err(_)) => Some(Fault::Busy),
             _ => Fault::of(request.uri().path()),

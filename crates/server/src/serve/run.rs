@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use talaria_config::{Error, Level, Loaded, Notice, Settings};
+use talaria_hub::Hub;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -227,6 +228,7 @@ async fn serve_until_stop(
     // The reload that a signal asked for; at most one, and at most one more after it.
     let mut reloading = JoinSet::new();
     let mut is_asked_again = false;
+    let lost_keys = program.lost_keys();
     let (served, hubs) = watch::channel(Arc::clone(program.hubs()));
     let mut pings = std::pin::pin!(manager.ping(hubs));
     manager.serving(&status(program)).await;
@@ -239,6 +241,10 @@ async fn serve_until_stop(
                     signal = name,
                     "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
                 );
+                continue;
+            }
+            () = lost_keys.notified() => {
+                program.hubs().iter().for_each(Hub::end_streams_of_lost_keys);
                 continue;
             }
             () = asked.reload.next() => {

@@ -55,6 +55,9 @@ pub enum End {
     /// The configuration was changed and no longer permits the stream
     /// ([`Hub::reconfigure`](crate::Hub::reconfigure)).
     Revoked,
+    /// The operator has ended the stream ([`Hub::disconnect`](crate::Hub::disconnect)), or revoked its token
+    /// ([`Hub::revoke`](crate::Hub::revoke)).
+    Disconnected,
     /// The hub is stopping.
     Drained,
     /// The log no longer holds what comes next.

@@ -102,6 +102,7 @@ impl From<End> for Departure {
             End::Rotated => Self::Rotated,
             End::TokenExpired => Self::TokenExpired,
             End::Revoked => Self::Revoked,
+            End::Disconnected => Self::Disconnected,
             End::Drained => Self::Drained,
             End::Passed => Self::LogPassed,
             End::Unavailable => Self::LogUnreadable,

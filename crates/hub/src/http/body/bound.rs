@@ -18,6 +18,18 @@ impl BodyBound {
         }
     }
 
+    /// The bound of an update whose publisher's issuer has this bound.
+    pub(crate) fn of_publisher(options: &HubOptions, of_issuer: Option<u64>) -> Self {
+        let all = Self::of_requests(options);
+        match of_issuer.and_then(|bytes| usize::try_from(bytes).ok()) {
+            Some(bytes) if bytes < all.bytes => Self {
+                bytes,
+                directive: "max_publish_size",
+            },
+            _ => all,
+        }
+    }
+
     /// The bound of a body without a token. It is less, because any client may send one.
     pub(crate) fn of_anonymous(options: &HubOptions) -> Self {
         let all = Self::of_requests(options);

@@ -17,7 +17,7 @@ use super::publisher::{Arrival, Publisher, store};
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
-use crate::limits::{BodyCharge, Held};
+use crate::limits::{BodyCharge, Client, Held};
 
 /// The media type of request and response.
 pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -36,7 +36,7 @@ const LINE_COST: usize = 512;
 pub(super) async fn publish(
     hub: &Shared,
     request: &Incoming<'_>,
-    publisher: &Publisher,
+    (publisher, client): (&Publisher, &Client),
     (body, mut charge): (&Bytes, BodyCharge<'_>),
     arrival: Arrival,
 ) -> Result<Response<Body>, Refused> {
@@ -49,6 +49,8 @@ pub(super) async fn publish(
     if count > MOST {
         return Err(Refused::TooManyUpdates { count, most: MOST });
     }
+    let more = count.saturating_sub(1);
+    hub.budgets.publishes_more(client, more, hub.clock.now());
     let mut held = body.len() + count * LINE_BYTES;
     charge.grow_to(held as u64)?;
     let answers = request.answers();
@@ -139,8 +141,13 @@ impl HttpBody for Results {
 }
 
 fn judge(hub: &Shared, publisher: &Publisher, line: &[u8]) -> Result<Update, Refused> {
+    let bound = publisher.bound(hub);
+    if line.len() > bound.bytes {
+        let declared = Some(line.len() as u64);
+        return Err(Refused::BodyTooLarge { bound, declared });
+    }
     let checks = publisher.checks(hub);
     let update = Update::from_json(line, checks, &hub.base, &hub.options.limits)?;
-    publisher.check_grants(hub, &update)?;
+    publisher.check_topics(hub, &update)?;
     Ok(update)
 }

@@ -5,7 +5,8 @@ use std::time::Instant;
 use talaria_protocol::{Action, Generation, Topic, Update};
 use talaria_transport::AppendError;
 
-use crate::access::Access;
+use crate::access::{Access, Issuer};
+use crate::http::body::bound::BodyBound;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
 use crate::statistics::Protocol;
@@ -19,8 +20,33 @@ impl Publisher {
         hub.options.rule.checks(self.0.generation)
     }
 
+    /// The bound of the size of an update: that of its issuer, if that is less than that of every body.
+    pub(super) fn bound(&self, hub: &Shared) -> BodyBound {
+        let of_issuer = self.issuer(hub).and_then(|issuer| issuer.max_publish_size);
+        BodyBound::of_publisher(&hub.options, of_issuer)
+    }
+
+    /// Refuses an update with more topics than the issuer's publishers may give it, or with one that the token
+    /// does not grant.
+    pub(super) fn check_topics(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
+        let most = self
+            .issuer(hub)
+            .and_then(|issuer| issuer.max_publish_topics);
+        let count = update.topics.len();
+        if let Some(most) = most
+            && count as u64 > most
+        {
+            return Err(Refused::TooManyTopics { count, most });
+        }
+        self.check_grants(hub, update)
+    }
+
+    fn issuer<'h>(&self, hub: &'h Shared) -> Option<&'h Issuer> {
+        hub.options.issuers.get(&self.0.issuer)
+    }
+
     /// Refuses an update with a topic that the token does not grant.
-    pub(super) fn check_grants(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
+    fn check_grants(&self, hub: &Shared, update: &Update) -> Result<(), Refused> {
         let refused = update.topics.iter().find(|topic| {
             let topic = Topic::new(topic, &hub.base);
             !self.0.details.grants(Action::Publish, &topic)

@@ -29,18 +29,16 @@ impl Refused {
                 );
             }
             Self::Exceeded(exceeded) => {
-                // The address that is charged.
-                let connection = parts.extensions.get::<Connection>();
-                let client = connection.and_then(Connection::client_address);
-                tracing::warn!(
-                    reason = "limit_exceeded",
-                    limit = exceeded.directive(),
-                    method,
-                    path,
-                    peer,
-                    client = client.map(tracing::field::display),
-                    "request refused: {exceeded}"
-                );
+                log_limit(parts, &exceeded.directive(), &exceeded.to_string());
+            }
+            Self::BodyTooLarge { bound, .. } => {
+                let text = self.body(self.status());
+                let limit = bound.directive;
+                log_limit(parts, limit, text.trim_end());
+            }
+            Self::TooManyTopics { .. } => {
+                let text = self.body(self.status());
+                log_limit(parts, "max_publish_topics", text.trim_end());
             }
             Self::NotStored(why) => {
                 tracing::error!(
@@ -119,4 +117,21 @@ impl Refused {
             _ => {}
         }
     }
+}
+
+/// The line for a request beyond a limit, by the directive that sets it.
+fn log_limit(parts: &Parts, limit: &str, text: &str) {
+    let connection = parts.extensions.get::<Connection>();
+    let Sender { peer, .. } = Sender::of(connection);
+    // The address that is charged.
+    let client = connection.and_then(Connection::client_address);
+    tracing::warn!(
+        reason = "limit_exceeded",
+        limit,
+        method = field(parts.method.as_str()),
+        path = field(parts.uri.path()),
+        peer,
+        client = client.map(tracing::field::display),
+        "request refused: {text}"
+    );
 }

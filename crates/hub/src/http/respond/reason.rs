@@ -30,6 +30,7 @@ impl Refused {
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::TooManyTopics { .. } => "too_many_topics",
             Self::TooManyUpdates { .. } => "too_many_updates",
             Self::Exceeded(_) => "limit_exceeded",
             Self::NotStored(_) => "not_stored",

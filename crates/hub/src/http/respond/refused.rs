@@ -53,6 +53,8 @@ pub(crate) enum Refused {
         bound: BodyBound,
         declared: Option<u64>,
     },
+    /// 413: more topics than the issuer's publishers may give an update.
+    TooManyTopics { count: usize, most: u64 },
     /// 413: too many updates in one request.
     TooManyUpdates { count: usize, most: usize },
     /// 429: the client holds too much, or all do.
@@ -100,9 +102,9 @@ impl Refused {
             }
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge { .. } | Self::TooManyUpdates { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::BodyTooLarge { .. }
+            | Self::TooManyTopics { .. }
+            | Self::TooManyUpdates { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotStored(_) | Self::Draining | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE

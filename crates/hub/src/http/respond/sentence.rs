@@ -52,14 +52,10 @@ impl Refused {
             Self::BodyBroken => {
                 "the body broke off; send as many bytes as Content-Length says".to_owned()
             }
-            Self::BodyTooLarge { bound, declared } => {
-                let size = declared.map_or_else(
-                    || "is larger than".to_owned(),
-                    |bytes| format!("of {bytes} bytes is larger than"),
-                );
-                let BodyBound { bytes, directive } = bound;
-                format!("the body {size} the {bytes} bytes allowed; send less, or raise {directive}")
-            }
+            Self::BodyTooLarge { bound, declared } => too_large(*bound, *declared),
+            Self::TooManyTopics { count, most } => format!(
+                "the update has {count} topics, more than the {most} that publishers of this issuer may give it; publish several updates, or raise max_publish_topics"
+            ),
             Self::TooManyUpdates { count, most } => format!(
                 "{count} updates are more than the {most} of one request; send several requests"
             ),
@@ -83,4 +79,12 @@ impl Refused {
             }
         }
     }
+}
+
+fn too_large(BodyBound { bytes, directive }: BodyBound, declared: Option<u64>) -> String {
+    let size = declared.map_or_else(
+        || "is larger than".to_owned(),
+        |bytes| format!("of {bytes} bytes is larger than"),
+    );
+    format!("the body {size} the {bytes} bytes allowed; send less, or raise {directive}")
 }

@@ -1,8 +1,6 @@
 //! What the admin listener answers (B-096).
 
-use std::time::Duration;
-
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS};
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY,
@@ -13,10 +11,10 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use talaria_config::{Error, File};
-use tokio::time::timeout;
 
 use super::guard::{Guard, Refusal};
-use super::{answer, document, health, pki};
+use super::received::{refusal, whole};
+use super::{answer, document, health, pki, revocations};
 use crate::serve::control::{Control, Reloaded};
 use crate::serve::counts::REFUSED_REQUESTS;
 use crate::serve::log::in_one_line;
@@ -24,11 +22,6 @@ use crate::serve::metrics::Metrics;
 
 /// The field in which `talaria reload` names the file, percent-encoded: its imports begin at the file's folder.
 pub(crate) const FILE: &str = "talaria-file";
-/// The most bytes of a configuration.
-const BODY: usize = 1 << 20;
-/// How long its bytes may take.
-const BODY_TIME: Duration = Duration::from_secs(30);
-
 /// What answers the requests of a socket.
 pub(super) struct Endpoints {
     /// The running program.
@@ -81,6 +74,9 @@ impl Endpoints {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         if let Some(below) = path.strip_prefix(health::PREFIX) {
             return health::health(method, below, &self.control);
+        }
+        if let Some(name) = revocations::hub_of(path) {
+            return revocations::answer(method, name, &parts.headers, body, &self.control).await;
         }
         match path {
             "/metrics" if reads => {
@@ -221,38 +217,12 @@ async fn file(headers: &HeaderMap, body: Body) -> Result<File, Refusal> {
     })
 }
 
-/// The bytes of a body, whose head names the length if that is known.
-async fn whole(body: Body, length: Option<usize>) -> Result<Bytes, Refusal> {
-    match timeout(BODY_TIME, to_bytes(body, BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) if length.is_none_or(|length| length > BODY) => Err(refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("a configuration has at most {BODY} bytes"),
-        )),
-        Ok(Err(error)) => Err(refusal(
-            StatusCode::BAD_REQUEST,
-            &format!("the body broke off: {error}"),
-        )),
-        Err(_) => Err(refusal(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not come in time",
-        )),
-    }
-}
-
-fn refusal(status: StatusCode, sentence: &str) -> Refusal {
-    Refusal {
-        status,
-        sentence: sentence.to_owned(),
-    }
-}
-
 fn preflight() -> Response<Body> {
     let mut response = answer::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD, OPTIONS, POST"),
+        HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, POST"),
     );
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
@@ -271,9 +241,9 @@ fn instead(path: &str) -> &'static str {
         }
         "pki" => "there is only the local authority; GET /pki/ca/local",
         "reverse_proxy" => "the state of upstreams is in the log",
-        "mercure" => "there are /mercure/health/ready and /mercure/health/live",
+        "mercure" => "there are /mercure/health/ready, /mercure/health/live and /mercure/revoke",
         _ => {
-            "there are /mercure/health/ready, /mercure/health/live, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
+            "there are /mercure/health/ready, /mercure/health/live, /mercure/revoke, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
         }
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use talaria_config::settings::HeadSettings;
 use uuid::Uuid;
 
+use crate::serve::admission::Refused;
 use crate::serve::counts::REFUSED_REQUESTS;
 
 /// The prefix of the targets of replaced requests. A client cannot guess it, and cannot send it either,
@@ -52,14 +53,33 @@ pub(crate) enum Fault {
     Busy,
     /// There is no room for the connection.
     Full,
+    /// There is no room for another connection of its address.
+    AddressFull,
+    /// Connections come too fast.
+    Fast,
+    /// Those of its address come too fast.
+    AddressFast,
     /// The `:authority` of HTTP/2.
     Authority,
     /// What else HTTP/2 calls malformed (RFC 9113, sections 8.2 and 8.3).
     Malformed,
 }
 
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full { .. } if refused.limit() == Self::AddressFull.code() => {
+                Self::AddressFull
+            }
+            Refused::Full { .. } => Self::Full,
+            Refused::Fast(_) if refused.limit() == Self::AddressFast.code() => Self::AddressFast,
+            Refused::Fast(_) => Self::Fast,
+        }
+    }
+}
+
 impl Fault {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 21] = [
         Self::Tls,
         Self::Plain,
         Self::Proxied,
@@ -76,6 +96,9 @@ impl Fault {
         Self::HeadTimeout,
         Self::Busy,
         Self::Full,
+        Self::AddressFull,
+        Self::Fast,
+        Self::AddressFast,
         Self::Authority,
         Self::Malformed,
     ];
@@ -111,6 +134,9 @@ impl Fault {
             Self::HeadTimeout => "head_timeout",
             Self::Busy => "max_header_memory",
             Self::Full => "max_connections",
+            Self::AddressFull => "max_connections_per_address",
+            Self::Fast => "max_connection_rate",
+            Self::AddressFast => "max_connection_rate_per_address",
             Self::Authority => "host_malformed",
             Self::Malformed => "malformed_for_http2",
         }
@@ -122,14 +148,23 @@ impl Fault {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
-            Self::Busy | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Full | Self::AddressFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Fast | Self::AddressFast => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// Whether the same request may be answered later.
+    /// Whether the same request may be answered later: a limit is exceeded, whose directive is its code.
     pub(crate) fn is_passing(self) -> bool {
-        matches!(self, Self::Busy | Self::Full)
+        self == Self::Busy || self.is_of_connection()
+    }
+
+    /// Whether the connection is refused, so that the listener logs it.
+    fn is_of_connection(self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::AddressFull | Self::Fast | Self::AddressFast
+        )
     }
 
     /// What is wrong, and the remedy.
@@ -203,6 +238,15 @@ impl Fault {
             Self::Full => {
                 "the hub serves as many connections as it can (max_connections); try again, and close connections that are not needed"
             }
+            Self::AddressFull => {
+                "the hub serves as many connections of one address as it may (max_connections_per_address); try again, and close connections that are not needed"
+            }
+            Self::Fast => {
+                "connections come faster than the hub takes them (max_connection_rate); try again, and keep connections open"
+            }
+            Self::AddressFast => {
+                "connections of one address come faster than the hub takes them (max_connection_rate_per_address); try again, and keep connections open"
+            }
             Self::HeadTooLarge | Self::HeadTimeout => "",
         }
     }
@@ -226,9 +270,16 @@ impl Fault {
         REFUSED_REQUESTS.count(reason);
         match self {
             // The listener logs once in a while how many there are.
-            Self::Full => {
+            fault if fault.is_of_connection() => {
                 tracing::debug!(reason, status = number, peer, "request refused: {sentence}")
             }
+            Self::Busy => tracing::warn!(
+                reason = "limit_exceeded",
+                limit = reason,
+                status = number,
+                peer,
+                "request refused: {sentence}"
+            ),
             _ => tracing::info!(reason, status = number, peer, "request refused: {sentence}"),
         }
         let mut response = talaria_hub::refusal(status, &sentence);

@@ -58,17 +58,20 @@ async fn a_slow_issuer_fails_no_good_token_while_strangers_ask() {
     let (begun, mut fetches) = mpsc::unbounded_channel();
     let (paused, mut pauses) = mpsc::unbounded_channel();
     let (answer, answers) = mpsc::unbounded_channel::<String>();
-    let follower = Follower(KeySetSource {
-        issuer: ISSUER.to_owned(),
-        location: Location::Discovered,
-        set: Arc::clone(&set),
-    });
+    let follower = Follower {
+        lost: Arc::default(),
+        source: KeySetSource {
+            issuer: ISSUER.to_owned(),
+            location: Location::Discovered,
+            set: Arc::clone(&set),
+        },
+    };
     let following = tokio::spawn(async move {
         let answers = Mutex::new(answers);
         let fetch = || async {
             begun.send(()).unwrap();
             let json = answers.lock().await.recv().await.unwrap();
-            let taken = follower.0.set.replace(json.as_bytes()).unwrap();
+            let taken = follower.source.set.replace(json.as_bytes()).unwrap();
             Ok((taken, MOST))
         };
         let pause = || {

@@ -1,19 +1,20 @@
 //! Accepts the connections of a listener.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use talaria_hub::limits::Exhausted;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::admission::Refused;
 use crate::serve::connection::{self, Context};
-use crate::serve::counts::{REFUSED_CONNECTIONS, limit_of};
+use crate::serve::counts::REFUSED_CONNECTIONS;
 
 /// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -54,11 +55,11 @@ async fn accept_until(
                             let served = connection::serve(context, stream, peer, place);
                             connections.spawn(served);
                         }
-                        Err(exhausted) => {
-                            refusals.count(peer, exhausted);
+                        Err(refused) => {
+                            refusals.count(peer, refused);
                             // Without room for a guest, the connection is closed unanswered.
                             if let Some(guest) = context.admission.guest() {
-                                let served = connection::serve_guest(context, stream, peer, guest);
+                                let served = connection::serve_guest(context, stream, peer, guest, refused);
                                 connections.spawn(served);
                             }
                         }
@@ -77,24 +78,32 @@ async fn accept_until(
 
 /// Counts connections for which there was no room. They are logged once in a while, because they may be many.
 #[derive(Default)]
-struct Refusals {
+struct Refusals(BTreeMap<&'static str, Counted>);
+
+/// Those of one limit.
+#[derive(Default)]
+struct Counted {
     count: u64,
     logged: Option<Instant>,
 }
 
 impl Refusals {
-    fn count(&mut self, peer: SocketAddr, exhausted: Exhausted) {
+    fn count(&mut self, peer: SocketAddr, refused: Refused) {
         const PAUSE: Duration = Duration::from_secs(10);
-        self.count += 1;
-        REFUSED_CONNECTIONS.count(limit_of(exhausted));
+        let limit = refused.limit();
+        REFUSED_CONNECTIONS.count(limit);
+        let counted = self.0.entry(limit).or_default();
+        counted.count += 1;
         let now = Instant::now();
-        if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
+        if counted.logged.is_none_or(|logged| now >= logged + PAUSE) {
             tracing::warn!(
-                count = self.count,
+                reason = "limit_exceeded",
+                limit,
+                count = counted.count,
                 %peer,
-                "connections were refused: {exhausted}; see max_connections and max_connections_per_address"
+                "connections were refused: {refused}"
             );
-            (self.count, self.logged) = (0, Some(now));
+            (counted.count, counted.logged) = (0, Some(now));
         }
     }
 }

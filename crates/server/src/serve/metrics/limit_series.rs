@@ -42,6 +42,8 @@ pub(super) fn add(
     for name in [
         "max_connections",
         "max_connections_per_address",
+        "max_connection_rate",
+        "max_connection_rate_per_address",
         "max_handshakes",
     ] {
         refuse(&mut limits, name, REFUSED_CONNECTIONS.of(name));
@@ -73,10 +75,9 @@ fn of_program(directive: &str) -> (String, String) {
 }
 
 fn limit(usage: &Usage) -> Limit {
-    let number = |value: u64| value as f64;
     Limit {
-        used: usage.used.map(number),
-        bound: usage.bound.map(number),
+        used: usage.used.map(|used| used as f64),
+        bound: usage.bound,
         refusals: usage.refuses.then_some(0),
     }
 }

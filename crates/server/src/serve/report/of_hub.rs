@@ -8,10 +8,12 @@ use talaria_config::key_set::KeySetSource;
 use talaria_config::proxies::TrustedProxies;
 use talaria_config::settings::{ListenAddress, TransportSettings, directory_of};
 use talaria_hub::access::{Issuer, IssuerKey, Role};
-use talaria_hub::limits::Bounds;
+use talaria_hub::limits::{BudgetOptions, Rate};
 use talaria_hub::{HubOptions, Rule};
 use talaria_protocol::HUB_PATH;
 use talaria_transport::history::SyncMode;
+
+use super::of_program::listed;
 
 /// A hub, as far as it is reported.
 pub(super) struct HubView<'a> {
@@ -36,7 +38,7 @@ pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
     said.push(format!("audiences (`aud`): {}", audiences(hub)));
     said.push(clients(hub.options));
     said.push(limits(hub));
-    said.push(budgets(hub.options));
+    said.push(limits_of_clients(&hub.options.budgets));
     if hub.options.base.is_synthetic() {
         said.push(
             "no public URL is configured: relative topics and patterns match only each other, unless `resource_identifier` is set"
@@ -157,6 +159,13 @@ fn issuer_line(hub: &HubView<'_>, issuer: &Issuer) -> String {
         };
     }
     line.pop();
+    let limits = [
+        ("max_publish_size", issuer.max_publish_size),
+        ("max_publish_topics", issuer.max_publish_topics),
+    ];
+    for (name, limit) in limits {
+        _ = limit.map_or(Ok(()), |limit| write!(line, "; {name} {limit}"));
+    }
     if issuer.judges_unnamed && hub.options.rule != Rule::Modern {
         line.push_str("; also of 0.x tokens that name no issuer");
     }
@@ -212,33 +221,37 @@ fn limits(hub: &HubView<'_>) -> String {
     )
 }
 
-/// What clients may hold, in all and each; `talaria_limit_used` of the metrics says how much they do.
-fn budgets(options: &HubOptions) -> String {
-    let budgets = &options.budgets;
-    let each = [
-        ("streams", budgets.streams),
-        ("bytes of matchers", budgets.matcher_memory),
-        ("states of patterns", budgets.matcher_states),
-        ("bytes of bodies", budgets.body_memory),
+/// The bounds of what clients hold and of how fast they come, by their directives.
+fn limits_of_clients(budgets: &BudgetOptions) -> String {
+    let held = [
+        ("max_streams", budgets.streams),
+        ("max_matcher_memory", budgets.matcher_memory),
+        ("max_matcher_states", budgets.matcher_states),
+        ("max_body_memory", budgets.body_memory),
     ];
-    let each: Vec<String> = each.iter().map(|(of, bounds)| budget(of, bounds)).collect();
-    format!("clients hold at most: {}", each.join("; "))
-}
-
-fn budget(of: &str, bounds: &Bounds) -> String {
-    let mut text = match bounds.total {
-        Some(total) => format!("{total} {of}"),
-        None => format!("any number of {of}"),
-    };
-    for (holder, bound) in [
-        ("address", bounds.per_address),
-        ("token subject", bounds.per_subject),
-        ("connection", bounds.per_connection),
-    ] {
-        if let Some(bound) = bound {
-            // Writing to a string does not fail.
-            _ = write!(text, ", of one {holder} {bound}");
-        }
-    }
-    text
+    let held = held.into_iter().flat_map(|(name, bounds)| {
+        let shown = |bound: Option<u64>| bound.map(|bound| bound.to_string());
+        [
+            (name.to_owned(), shown(bounds.total)),
+            (format!("{name}_per_address"), shown(bounds.per_address)),
+            (format!("{name}_per_subject"), shown(bounds.per_subject)),
+            (
+                format!("{name}_per_connection"),
+                shown(bounds.per_connection),
+            ),
+        ]
+    });
+    let rates = [
+        ("max_publish_rate", budgets.publish_rate),
+        ("max_stream_rate", budgets.stream_rate),
+    ];
+    let rates = rates.into_iter().flat_map(|(name, bounds)| {
+        let shown = |rate: Option<Rate>| rate.map(|rate| rate.to_string());
+        [
+            (name.to_owned(), shown(bounds.total)),
+            (format!("{name}_per_address"), shown(bounds.per_address)),
+            (format!("{name}_per_subject"), shown(bounds.per_subject)),
+        ]
+    });
+    format!("limits of clients: {}", listed(held.chain(rates)))
 }

@@ -1,6 +1,17 @@
 //! What the report says about the program.
 
+use std::fmt::Display;
+
 use talaria_config::settings::{ConfiguredBy, ProgramSettings};
+use talaria_hub::limits::Rate;
+
+/// The limits that are set, by their directives.
+pub(super) fn listed(limits: impl IntoIterator<Item = (impl Display, Option<String>)>) -> String {
+    let set = limits
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    set.collect::<Vec<_>>().join(", ")
+}
 
 /// What configured it, and what its connections may hold.
 pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) -> Vec<String> {
@@ -23,6 +34,21 @@ pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) ->
             settings.drain_timeout.as_secs_f64(),
         ),
     ];
+    let handshakes = connections.handshakes.map(|most| most.to_string());
+    let rate = |rate: Option<Rate>| rate.map(|rate| rate.to_string());
+    let limits = [
+        ("max_handshakes", handshakes),
+        ("max_connection_rate", rate(connections.rate)),
+        (
+            "max_connection_rate_per_address",
+            rate(connections.rate_of_address),
+        ),
+        (
+            "max_header_memory",
+            Some(connections.head_memory.to_string()),
+        ),
+    ];
+    lines.push(format!("limits: {}", listed(limits)));
     lines.push(match &settings.admin.address {
         Some(address) => format!("admin API on {address}"),
         None => "no admin API".to_owned(),

@@ -1,0 +1,103 @@
+//! What operators do with revocations: the verb, the file, and keys that are removed (ADR 0021).
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use talaria_conformance::hub::SUBSCRIBER_KEY;
+use talaria_conformance::token::{Token, exact};
+use talaria_conformance::{HUB_PATH, within};
+
+use crate::revocation::{HeaderOf as _, MEMORY, Person, ends, goes_on, post, text};
+use crate::running::{Running, caddyfile};
+
+/// The verb says what happened; a leaked token names itself and its end.
+#[tokio::test]
+async fn by_verb() {
+    let hub = Running::start(&text(MEMORY), &[]);
+    let audience = format!("http://{}{HUB_PATH}", hub.address);
+    let leaked = Token::new(&audience).grant("subscribe", &[exact("*")]);
+    let token = leaked.sign(SUBSCRIBER_KEY);
+    let client = hub.client().bearer(&token);
+    let mut stream = client.subscribe_with(&[("match", "a")]).await;
+    let file = hub.home.path().join("leaked.jwt");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let (code, said) = hub.verb(&["revoke", "--token-file", file, "--reason", "leak"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.starts_with("streams ended: 1\nhub default: refused until "),
+        "{said}"
+    );
+    ends(&mut stream).await;
+    assert_eq!(client.header_of("HEAD").await.status, 401);
+    let list = hub.verb(&["revoke", "--list", "--json"]).1;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let entry = &list["hubs"][0]["revocations"][0];
+    assert_eq!(entry["jti"], leaked.claims["jti"]);
+    assert_eq!(entry["until"].as_f64(), leaked.claims["exp"].as_f64());
+    let (code, said) = hub.verb(&["revoke", "--remove", "--token-file", file]);
+    assert_eq!((code, said.as_str()), (Some(0), "revocations removed: 1\n"));
+    assert_eq!(client.header_of("HEAD").await.status, 200);
+    for (arguments, says) in [
+        (&["revoke"][..], "required"),
+        (&["revoke", "--list", "--subject", "a"], "cannot be used"),
+        (&["revoke", "--subject", "a", "--for", "soon"], "duration"),
+        (
+            &["revoke", "--hub", "x", "--subject", "a"],
+            "no hub has this name",
+        ),
+        (&["revoke", "--token-file", "/dev/null"], "/dev/null"),
+    ] {
+        let (code, said) = hub.verb(arguments);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    assert_eq!(
+        hub.verb(&["revoke", "--list"]).1,
+        "no revocation is in force\n"
+    );
+}
+
+/// A hub whose list is damaged does not start, because it would accept revoked tokens. If a list
+/// cannot be stored, the answer says so, and it is in force until the end.
+#[tokio::test]
+async fn a_damaged_list_refuses_the_start() {
+    let hub = Running::start(&text(MEMORY), &[]);
+    let ann = Person::named(&hub, "ann");
+    let list: PathBuf = hub
+        .home
+        .path()
+        .join("data/caddy/talaria-revoked-default.json");
+    std::fs::create_dir_all(&list).unwrap();
+    let answer = post(&hub, "/mercure/revoke", &json!({ "subject": "ann" })).await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert!(
+        answer.text.contains("only until the hub is restarted"),
+        "{}",
+        answer.text
+    );
+    assert_eq!(ann.statuses().await, [401, 401]);
+    std::fs::remove_dir(&list).unwrap();
+    std::fs::write(&list, "{").unwrap();
+    let refused = hub.home.run(&["run"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("talaria-revoked-default.json"), "{said}");
+    assert!(said.contains("restore it from a backup"), "{said}");
+}
+
+/// A key that is removed from the configuration ends the streams of its tokens, and no other.
+#[tokio::test]
+async fn a_removed_key_ends_its_streams() {
+    let key = |secret: &str| format!("subscriber_jwt \"{secret}\"\ntransport memory");
+    let hub = Running::start(&caddyfile("", &key(SUBSCRIBER_KEY)), &[]);
+    let ann = Person::named(&hub, "ann");
+    let mut stream = ann.subscribe().await;
+    let mut anyone = hub.client().subscribe_with(&[("match", "a")]).await;
+    let other = "another secret of more than thirty-two bytes";
+    std::fs::write(hub.file(), caddyfile("", &key(other))).unwrap();
+    assert_eq!(hub.verb(&["reload"]).0, Some(0));
+    assert_eq!(within("the end", stream.end()).await, [""; 0]);
+    goes_on(&hub, &mut anyone).await;
+    assert_eq!(ann.statuses().await[0], 401);
+}

@@ -27,7 +27,9 @@ impl Resource {
     pub(super) fn has(self, scope: Scope) -> bool {
         match self {
             // The listener bounds the streams of a connection.
-            Self::Streams | Self::BodyMemory => scope != Scope::Connection,
+            Self::Streams | Self::BodyMemory | Self::PublishRate | Self::StreamRate => {
+                scope != Scope::Connection
+            }
             Self::MatcherMemory | Self::MatcherStates => true,
         }
     }

@@ -6,7 +6,7 @@ use super::paced::Paced;
 use super::rate::Rate;
 
 /// A limit, by the directive that sets it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Usage {
     /// The directive.

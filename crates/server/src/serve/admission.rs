@@ -166,7 +166,7 @@ impl Admission {
 
     /// How many connections are open.
     pub(crate) fn connections(&self) -> u64 {
-        self.0.ledgers.places.used()
+        self.0.ledgers.used()
     }
 
     /// How much is used of each limit. Looks at each address where there is a bound for each.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod publisher;
+mod traced;
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
@@ -63,8 +64,10 @@ pub(crate) async fn publish(
     }
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
-    let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
+    let mut update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
     publisher.check_grants(hub, &update)?;
+    traced::one(request, &mut update);
     let ids = store(hub, &publisher, vec![update]).await?;
+    traced::stored(request, &ids);
     Ok(respond::plain(StatusCode::OK, ids.concat()))
 }

@@ -1,5 +1,7 @@
 //! Subscribing: from a request to a cursor and the head of its stream.
 
+mod traced;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use talaria_protocol::{EARLIEST, Generation, ProtocolError, SubscribeRequest, Su
 use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
 
+use self::traced::Replay;
 use crate::access::Access;
 use crate::engine::cursor::{Cursor, Deadlines};
 use crate::engine::interests::Selection;
@@ -30,6 +33,7 @@ use crate::limits::Client;
 use crate::options::UnknownCursor;
 use crate::presence::{Announced, Reconciler};
 use crate::rule::Rule;
+use crate::trace::Deliveries;
 
 /// How long the head of a stream waits for the look-up of its last event id.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +54,7 @@ pub(crate) async fn subscribe(
     let asked = read_request(hub, request, body, access.is_some(), &client).await?;
     let requested = requested_cursor(&parts.headers, &asked);
     let refuse_for_now = |refused: Refused| {
-        let mut response = respond::refuse_for_now(refused, parts, accepts)?;
+        let mut response = request.refuse_for_now(refused, accepts)?;
         put_cursor(&mut response, answers, requested.as_deref());
         Ok(response)
     };
@@ -70,8 +74,9 @@ pub(crate) async fn subscribe(
     };
     // The reader joins before the position is resolved: what is committed in between is in the lane.
     let membership = hub.router.join(selection, client.number());
+    let replay = Replay::begin(hub, request, requested.as_deref());
     let Ok((position, resolved)) = resolve(hub, requested.as_deref()).await else {
-        return refuse_for_now(Refused::Unavailable);
+        return refuse_for_now(replay.unavailable());
     };
     let mut response = if parts.method == Method::HEAD {
         respond::event_stream(Body::empty())
@@ -92,6 +97,7 @@ pub(crate) async fn subscribe(
                 Some(announced) => cursor.keeping((announced, held)),
                 None => cursor.keeping(held),
             },
+            replay.deliveries(request),
         )
     };
     put_cursor(&mut response, answers, resolved.as_deref());
@@ -142,12 +148,18 @@ async fn read_request(
     let mut pairs = parse(query.as_bytes())?;
     pairs.extend(parse(&body)?);
     let asked = SubscribeRequest::from_pairs(&pairs, options.rule, &hub.base, &options.limits)?;
+    traced::asked(request, &asked);
     Ok(asked)
 }
 
 /// The response whose body is the stream of a cursor. Its extensions hold the cursor, too, for a
 /// listener that drives it itself.
-fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
+fn stream_of(
+    hub: &Shared,
+    parts: &Parts,
+    cursor: Cursor,
+    deliveries: Option<Box<Deliveries>>,
+) -> Response<Body> {
     let handover = Handover::new(cursor);
     let stream = Stream::new(
         handover.clone(),
@@ -155,7 +167,8 @@ fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
         Arc::clone(&hub.clock),
         parts.extensions.get::<Outflow>().cloned(),
         parts.version,
-    );
+    )
+    .traced(deliveries);
     let mut response = respond::event_stream(Body::new(stream));
     response.extensions_mut().insert(handover);
     response

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use talaria_protocol::Update;
 
 use super::publisher::{Publisher, store};
+use super::traced;
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
@@ -70,6 +71,7 @@ pub(super) async fn publish(
             Err(refused) => results.push(Some(refused.as_result(answers))),
         }
     }
+    traced::several(request, &mut updates);
     let mut ids = store(hub, publisher, updates).await?.into_iter();
     let mut text = String::new();
     for result in results {

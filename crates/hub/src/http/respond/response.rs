@@ -11,6 +11,7 @@ use super::answer::{ACCEPT_QUERY, FORM, Unanswered, allow, event_stream, forbid_
 use super::refused::Refused;
 use crate::engine::retry::come_back;
 use crate::http::accept::EventStream;
+use crate::trace::SpanFailure;
 
 impl Refused {
     fn status_for(&self, answers: Generation) -> StatusCode {
@@ -18,6 +19,12 @@ impl Refused {
             Generation::V0 => self.older_status(),
             Generation::V1 => self.status(),
         }
+    }
+
+    /// The refusal as the failure of a span: the sentence for the client, which says nothing of a token.
+    pub(crate) fn as_failure(&self) -> SpanFailure {
+        let status = self.status();
+        SpanFailure::new(status.as_u16().to_string(), self.body(status).trim_end())
     }
 
     /// The refusal as the result of one of several updates.

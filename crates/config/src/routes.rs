@@ -10,6 +10,7 @@ mod order;
 mod proxy;
 mod refused;
 mod texts;
+mod tracing;
 mod users;
 
 use std::path::PathBuf;
@@ -208,7 +209,8 @@ impl Reader<'_> {
             "try_files" => files::try_files(&line, args, scope.root.as_deref(), texts)?,
             "reverse_proxy" => proxy::proxy(&line, args, texts, &mut self.parts.notices)?,
             "basic_auth" => Action::Users(users::users(&line, args, texts)?),
-            "metrics" | "tracing" => {
+            "tracing" => Action::Tracing(tracing::tracing(&line, args, texts)?),
+            "metrics" => {
                 self.parts.notices.push(without_effect(&line));
                 return Ok(None);
             }
@@ -312,16 +314,9 @@ fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Si
 
 /// What to tell about a directive that has no effect yet.
 fn without_effect(line: &Line) -> Notice {
-    let name = &line.name.text;
-    let what = match name.as_str() {
-        "metrics" => {
-            "metrics are at /metrics of the admin listener (`admin` in the global options), not on a site"
-        }
-        _ => "no traces are sent yet",
-    };
     Notice::info(format!(
-        "{}: `{name}` has no effect: {what}",
-        line.name.place
+        "{}: `{}` has no effect: metrics are at /metrics of the admin listener (`admin` in the global options), not on a site",
+        line.name.place, line.name.text
     ))
 }
 

@@ -9,6 +9,7 @@ mod issuers;
 mod routes;
 mod storage;
 mod template;
+mod traces;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ pub use routes::{
 };
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
 pub use template::{Placeholder, Template};
+pub use traces::{
+    BatchSettings, ExporterSettings, Propagator, SamplerSettings, TraceProtocol, TraceSettings,
+    TracingSettings,
+};
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,6 +230,8 @@ pub struct ProgramSettings {
     pub protocols: Protocols,
     /// What is logged.
     pub log: Levels,
+    /// How spans are made, if a site has the directive `tracing`.
+    pub traces: Option<TraceSettings>,
 }
 
 impl Default for ProgramSettings {
@@ -242,6 +249,7 @@ impl Default for ProgramSettings {
             connections: ConnectionSettings::default(),
             protocols: Protocols::default(),
             log: Levels::default(),
+            traces: None,
         }
     }
 }

@@ -13,7 +13,6 @@ const HARMLESS: &[&str] = &[
     "metrics",
     "precompressed",
     "push",
-    "tracing",
     "vulcain",
 ];
 

@@ -140,7 +140,8 @@ explains in which order they are asked, and which requests they are for.
 | `encode [<matcher>] zstd\\|br\\|gzip…` | compresses answers, never event streams |
 | `handle [<matcher>] { … }`, `handle_path <path> { … }` | of those beside each other only the first that fits is asked; `handle_path` takes its path off |
 | `route [<matcher>] { … }` | asks its directives in the order in which they are written |
-| `metrics`, `tracing` | accepted; there are neither metrics nor traces yet |
+| `tracing [{ span <name> span_attributes { <key> <value>… } }]` | traces these requests, by OpenTelemetry: see [tracing](tracing.md), which has the variables `OTEL_…`, too |
+| `metrics` | accepted; metrics are at the [admin listener](operating.md#the-admin-listener) |
 ";
 
 const GLOBAL: &str = "

@@ -147,13 +147,9 @@ fn users_are_read() {
 /// What has no effect is accepted where clients notice no difference, and told.
 #[test]
 fn what_has_no_effect_is_told() {
-    let body = "tracing {\n span hub\n}\nmetrics /metrics\nreverse_proxy /x a {\n transport http {\n read_timeout 1m\n }\n}";
+    let body = "metrics /metrics\nreverse_proxy /x a {\n transport http {\n read_timeout 1m\n }\n}";
     let loaded = try_load(Some(&format!(":80 {{\n{body}\n{HUB}\n}}")), &[]).unwrap();
-    for expected in [
-        "`tracing` has no effect",
-        "`metrics` has no effect",
-        "whatever `transport` says",
-    ] {
+    for expected in ["`metrics` has no effect", "whatever `transport` says"] {
         let told = texts(&loaded);
         assert!(told.iter().any(|text| text.contains(expected)), "{told:?}");
     }

@@ -17,6 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::admission::Admission;
+use crate::serve::clock;
 use crate::serve::connection::Context;
 use crate::serve::control::ServedHub;
 use crate::serve::followers::Followers;
@@ -27,6 +28,7 @@ use crate::serve::shutdown::Shutdown;
 use crate::serve::site::Site;
 use crate::serve::sites::Sites;
 use crate::serve::tls::Tls;
+use crate::serve::traces::{Tracer, Traces};
 
 /// Streams that did not end within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -44,6 +46,7 @@ pub(crate) struct Program {
     limits: ConnectionSettings,
     /// Hubs that a reload has removed, until their streams have ended.
     leaving: JoinSet<()>,
+    traces: Traces,
 }
 
 impl Program {
@@ -69,16 +72,19 @@ impl Program {
             settings: settings.program.clone(),
             limits: settings.program.connections.clone(),
             leaving: JoinSet::new(),
+            traces: Traces::default(),
         };
+        let traces = program.traces.prepare(settings.program.traces.as_ref())?;
         let mut hubs = settings.hubs;
         let wanted = hubs::wanted(&hubs, &settings.stores);
         program.followers.lend(&mut hubs)?;
         let followers = program.followers.begin(&hubs)?;
         program.followers.keep(&key_sets(&hubs), followers);
-        let plan = program.plan(settings.sites, &settings.program)?;
+        let plan = program.plan(settings.sites, &settings.program, traces.tracer())?;
         let listeners = program.serving.prepare(plan)?;
         let hubs = program.hubs.prepare(hubs, &wanted, stores)?;
         program.hubs.install(hubs);
+        program.traces.install(traces);
         program.install(listeners);
         Ok(program)
     }
@@ -104,7 +110,8 @@ impl Program {
         let (tls, sni) = (Arc::clone(&self.tls), program.sni.clone());
         let certificates = spawn_blocking(move || tls.prepare(&certified, &sni));
         let certificates = certificates.await.map_err(Error::from_cause)??;
-        let plan = self.plan(sites, &program)?;
+        let traces = self.traces.prepare(program.traces.as_ref())?;
+        let plan = self.plan(sites, &program, traces.tracer())?;
         let listeners = self.serving.prepare(plan)?;
         let followers = self.followers.begin(&hubs)?;
         followers.fetched().await;
@@ -117,6 +124,7 @@ impl Program {
         self.followers.keep(&key_sets, followers);
         let gone = self.hubs.install(prepared);
         self.tls.replace(certificates);
+        self.traces.install(traces);
         self.warn_of_connections(&program.connections);
         self.admission.trust(program.proxies.clone().into());
         self.settings = program;
@@ -132,14 +140,19 @@ impl Program {
     ///
     /// # Errors
     /// A site cannot be made, or two addresses contradict each other.
-    fn plan(&self, sites: Vec<SiteSettings>, program: &ProgramSettings) -> Result<Plan, Error> {
+    fn plan(
+        &self,
+        sites: Vec<SiteSettings>,
+        program: &ProgramSettings,
+        tracer: Option<&Arc<Tracer>>,
+    ) -> Result<Plan, Error> {
         let proxies = Proxies::from(program.proxies.clone());
         let mut served = Vec::new();
         for mut settings in sites {
             let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
             let log = settings.access_log.clone();
             let stopping = &self.shutdown.stopping;
-            let site = Site::new(proxies.clone(), routes, &log, stopping)?;
+            let site = Site::new(proxies.clone(), routes, &log, stopping, tracer)?;
             served.push((site, settings));
         }
         let challenges = self.tls.challenges();
@@ -227,6 +240,8 @@ impl Program {
     /// left to be closed.
     pub(crate) async fn stop(self) -> Hubs {
         let (window, at_most) = (self.window(), self.stops_within());
+        let began = clock::monotonic();
+        self.traces.hurry();
         let connections = self.serving.stop_listening().await;
         let hubs = Arc::clone(self.hubs.all());
         for hub in hubs.iter() {
@@ -240,6 +255,9 @@ impl Program {
             while leaving.join_next().await.is_some() {}
         };
         connections.finish(drained, at_most).await;
+        // Within the same time: nothing else waits for a collector.
+        let left = at_most.saturating_sub(began.elapsed());
+        self.traces.finish(left).await;
         self.hubs
     }
 }

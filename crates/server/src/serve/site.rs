@@ -25,6 +25,7 @@ use self::access::AccessLog;
 use self::exchange::{AskHub, Exchange};
 use self::plan::{Step, plan};
 use crate::serve::proxies::Proxies;
+use crate::serve::traces::Tracer;
 
 const WELCOME: &str = include_str!("site/welcome.html");
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
@@ -46,7 +47,7 @@ struct Shared {
 }
 
 impl Site {
-    /// A site behind these proxies, which logs requests to `log`.
+    /// A site behind these proxies, which logs requests to `log` and traces them by `tracer`.
     ///
     /// # Errors
     /// As [`plan`], and a file of the log cannot be opened.
@@ -55,11 +56,12 @@ impl Site {
         routes: Routes,
         log: &AccessLogSettings,
         stopping: &CancellationToken,
+        tracer: Option<&Arc<Tracer>>,
     ) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shared {
             proxies,
             hub: routes.hubs().first().copied(),
-            steps: plan(routes.0, stopping)?,
+            steps: plan(routes.0, stopping, tracer)?,
             log: AccessLog::open(log)?,
         })))
     }

@@ -269,6 +269,7 @@ mod tests {
             Routes::of_hub(0),
             &AccessLogSettings::default(),
             &stopping,
+            None,
         )
         .unwrap()
     }

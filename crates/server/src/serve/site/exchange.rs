@@ -1,5 +1,8 @@
 //! One request on its way through the routes of a site (B-284, B-285).
 
+mod proxying;
+mod traced;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -9,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use talaria_config::settings::{Coding, FieldChange, Placeholder, Rewrite, Simple, Template};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use talaria_config::settings::{Coding, Rewrite, Simple, Template};
 use talaria_hub::{Connection, Unanswered, refusal};
 
 use super::body::{bounded, is_longer};
@@ -22,8 +25,8 @@ use super::target::{one_slash_each, rewritten, with};
 use super::values::{Failure, Notes, View};
 use crate::serve::handlers::encode::encode;
 use crate::serve::handlers::files::FileServer;
-use crate::serve::handlers::proxy::{Forwarded, Unreached, Upstreams};
 use crate::serve::handlers::users::{Denied, Users};
+use crate::serve::traces::RequestSpan;
 
 /// What asks a hub: it gets the request if the request is the hub's.
 pub(super) trait AskHub {
@@ -59,6 +62,8 @@ pub(super) struct Exchange {
     /// Whether the body turned out to be longer than it may be.
     is_too_long: Option<Arc<AtomicBool>>,
     notes: Notes,
+    /// The spans that the routes so far have begun, each below the one before.
+    spans: Vec<RequestSpan>,
 }
 
 type Answered<'a> = Pin<Box<dyn Future<Output = Option<Response<Body>>> + Send + 'a>>;
@@ -85,6 +90,7 @@ impl Exchange {
             has_missed: false,
             is_too_long: None,
             notes: Notes::default(),
+            spans: Vec::new(),
         }
     }
 
@@ -165,6 +171,10 @@ impl Exchange {
                     None
                 }
                 Act::Errors { .. } => None,
+                Act::Tracing(step) => {
+                    self.trace(step);
+                    None
+                }
                 Act::Simple(simple) => self.act(simple),
             };
             let Some(answer) = answer else { continue };
@@ -262,31 +272,6 @@ impl Exchange {
         )
     }
 
-    /// Lets another server answer.
-    async fn pass_on(&mut self, upstreams: &Upstreams, up: &[FieldChange]) -> Response<Body> {
-        let up: Vec<_> = up
-            .iter()
-            .filter_map(|change| filled(&self.view(), change))
-            .collect();
-        let peer = self.connection.and_then(|connection| connection.peer);
-        let forwarded = Forwarded {
-            peer: peer.map(|peer| peer.ip()),
-            is_trusted: self.is_of_proxy,
-            scheme: self.view().scheme(),
-            host: self.view().value(&Placeholder::HostPort),
-        };
-        let change = |headers: &mut HeaderMap| {
-            for (name, change) in up {
-                change_request(headers, name, change);
-            }
-        };
-        let answer = upstreams.proxy(self.take(), forwarded, change).await;
-        match answer.extensions().get::<Unreached>() {
-            Some(Unreached(sentence)) => self.fail(answer.status(), sentence),
-            None => answer,
-        }
-    }
-
     /// Takes the request out; nothing is asked after that.
     pub(super) fn take(&mut self) -> Request<Body> {
         let (parts, ()) = Request::new(()).into_parts();
@@ -379,10 +364,11 @@ impl Exchange {
                 .entry(CONTENT_TYPE)
                 .or_insert(text_type);
         }
-        match self.codings.is_empty() {
-            true => answer,
-            false => encode(answer, self.accept_encoding.as_ref(), &self.codings).await,
+        if !self.codings.is_empty() {
+            answer = encode(answer, self.accept_encoding.as_ref(), &self.codings).await;
         }
+        self.end_spans(&answer);
+        answer
     }
 
     fn view(&self) -> View<'_> {

@@ -1,5 +1,7 @@
 //! The routes of a site with what they need: folders, connections to other servers.
 
+use std::sync::Arc;
+
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode};
 use talaria_config::Error;
@@ -12,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::handlers::files::FileServer;
 use crate::serve::handlers::proxy::{Options, Policy, Upstream, Upstreams};
 use crate::serve::handlers::users::Users;
+use crate::serve::traces::{Tracer, TracingStep};
 
 /// One route.
 pub(crate) struct Step {
@@ -38,6 +41,8 @@ pub(crate) enum Act {
     },
     /// Only these users go on.
     Users(Users),
+    /// The request is traced from here on.
+    Tracing(TracingStep),
     /// Another server answers.
     Proxy {
         /// One of these.
@@ -65,11 +70,16 @@ pub(crate) enum Act {
     Simple(Simple),
 }
 
-/// Prepares routes. Tunnels of a proxy end with `stopping`.
+/// Prepares routes. Tunnels of a proxy end with `stopping`, and spans go to `tracer`; without one the directive
+/// `tracing` has no step.
 ///
 /// # Errors
 /// An upstream is malformed, or the system's certificates cannot be read and one speaks HTTPS.
-pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<Vec<Step>, Error> {
+pub(crate) fn plan(
+    routes: Vec<Route>,
+    stopping: &CancellationToken,
+    tracer: Option<&Arc<Tracer>>,
+) -> Result<Vec<Step>, Error> {
     let step = |Route { condition, action }| {
         let act = match action {
             Action::Hub(hub) => Act::Hub(hub),
@@ -83,20 +93,27 @@ pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<V
                 routes,
                 is_exclusive,
             } => Act::Group {
-                steps: plan(routes, stopping)?,
+                steps: plan(routes, stopping, tracer)?,
                 is_exclusive,
             },
             Action::TryFiles(settings) => try_files(settings),
             Action::Users(users) => Act::Users(Users::new(users)?),
             Action::Errors { statuses, routes } => Act::Errors {
                 statuses,
-                steps: plan(routes, stopping)?,
+                steps: plan(routes, stopping, tracer)?,
+            },
+            Action::Tracing(settings) => match tracer {
+                Some(tracer) => Act::Tracing(TracingStep::new(tracer, settings)),
+                None => return Ok(None),
             },
             Action::Simple(simple) => Act::Simple(simple),
         };
-        Ok(Step { condition, act })
+        Ok(Some(Step { condition, act }))
     };
-    routes.into_iter().map(step).collect()
+    routes
+        .into_iter()
+        .filter_map(|route| step(route).transpose())
+        .collect()
 }
 
 /// The steps that answer an error of this status.

@@ -154,7 +154,7 @@ mod tests {
     fn callers_are_found() {
         let parent = format!("00-{TRACE}-{SPAN}-01");
         let w3c = [("traceparent", parent.clone())];
-        let yes = Some((parent.clone(), Some(true)));
+        let yes = Some((parent, Some(true)));
         assert_eq!(found(&w3c, &[Propagator::TraceContext]), yes);
         assert_eq!(found(&w3c, &[Propagator::B3, Propagator::Baggage]), None);
         assert_eq!(

@@ -93,6 +93,7 @@ fn update(value: &[u8]) -> Option<Update> {
             private => private.as_bool()?,
         },
         by_hub: false,
+        trace: None,
     })
 }
 
@@ -147,6 +148,7 @@ mod tests {
             retry: Some(1500),
             private: true,
             by_hub: false,
+            trace: None,
         };
         let sequence = 258;
         assert_eq!((entry, dropped), (Entry { sequence, update }, 0));

@@ -21,6 +21,7 @@ use crate::settings::{
 };
 use crate::source::{Environment, Place};
 use crate::storage::Storage;
+use crate::traces;
 use crate::tree::Line;
 
 /// The parts that have been read so far.
@@ -171,6 +172,13 @@ impl<'a> Assembly<'a> {
     /// What contradicts, and what is missing.
     pub(crate) fn finish(mut self) -> Result<Loaded, Error> {
         let mut errors = Vec::new();
+        let mut all_routes = self.sites.iter().map(|site| &site.settings.routes);
+        let traces = all_routes
+            .any(Routes::trace)
+            .then(|| traces::read(self.environment));
+        let traces = known(traces.transpose(), &mut errors).flatten().flatten();
+        let notice = traces.as_ref().and_then(traces::notice);
+        self.globals.notices.extend(notice);
         let mut sites = Vec::new();
         let mut notices = Vec::new();
         let issuance = &self.globals.issuance;
@@ -205,6 +213,7 @@ impl<'a> Assembly<'a> {
         let stores = stores::share(&mut finished)?;
         let mut program = self.globals.program;
         program.redirects = redirects;
+        program.traces = traces;
         program.sni = self.globals.issuance.sni;
         let mut all: Vec<Notice> = self.globals.notices;
         let mut hubs = Vec::new();

@@ -81,6 +81,7 @@ pub mod suggestion;
 #[cfg(test)]
 mod tests;
 mod text;
+mod traces;
 mod tree;
 mod unknown;
 pub mod value;

@@ -10,6 +10,7 @@ mod order;
 mod proxy;
 mod refused;
 mod texts;
+mod tracing;
 mod users;
 
 use std::path::PathBuf;
@@ -211,10 +212,7 @@ impl Reader<'_> {
             "metrics" => Action::Metrics {
                 may_be_open: actions::metrics(&line, args)?,
             },
-            "tracing" => {
-                self.parts.notices.push(without_effect(&line));
-                return Ok(None);
-            }
+            "tracing" => Action::Tracing(tracing::tracing(&line, args, texts)?),
             "handle" | "handle_path" | "route" => {
                 return self.group(&line, name, condition, args, scope).map(Some);
             }
@@ -311,15 +309,6 @@ fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Si
         }
         _ => return Err(refused::error(line, AT_TOP)),
     })
-}
-
-/// What to tell about a directive that has no effect yet.
-fn without_effect(line: &Line) -> Notice {
-    let name = &line.name.text;
-    Notice::info(format!(
-        "{}: `{name}` has no effect: no traces are sent yet",
-        line.name.place
-    ))
 }
 
 /// Keeps a line that may stand once.

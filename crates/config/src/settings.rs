@@ -9,6 +9,7 @@ mod issuers;
 mod routes;
 mod storage;
 mod template;
+mod traces;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ pub use routes::{
 };
 pub use storage::{HistorySettings, TransportSettings, directory_of, unix_milliseconds};
 pub use template::{Placeholder, Template};
+pub use traces::{
+    BatchSettings, ExporterSettings, Propagator, SamplerSettings, TraceProtocol, TraceSettings,
+    TracingSettings,
+};
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +246,8 @@ pub struct ProgramSettings {
     pub request_metrics: Option<RequestMetrics>,
     /// What is logged.
     pub log: Levels,
+    /// How spans are made, if a site has the directive `tracing`.
+    pub traces: Option<TraceSettings>,
 }
 
 impl Default for ProgramSettings {
@@ -259,6 +266,7 @@ impl Default for ProgramSettings {
             protocols: Protocols::default(),
             request_metrics: None,
             log: Levels::default(),
+            traces: None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod limits;
 mod marks;
 mod mistakes;
 mod sites;
+mod traces;
 mod transport;
 mod variables;
 

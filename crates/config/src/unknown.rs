@@ -12,7 +12,6 @@ const HARMLESS: &[&str] = &[
     "log_append",
     "precompressed",
     "push",
-    "tracing",
     "vulcain",
 ];
 

@@ -25,6 +25,7 @@ use crate::http::shared::Shared;
 use crate::http::{identity, metadata, publish, subscribe, subscriptions};
 use crate::limits::Used;
 use crate::options::HubOptions;
+use crate::trace::SpanKind;
 
 /// A Mercure hub; see [`Hub::builder`]. A clone is the same hub.
 #[derive(Clone)]
@@ -138,6 +139,7 @@ impl Hub {
             None => {
                 let request = Incoming::new(&self.0, &parts);
                 let outcome = self.dispatch(&request, &mut body).await;
+                request.end_span(outcome.as_ref().err());
                 if outcome.is_err() {
                     discard(&mut body, &parts.headers).await;
                 }
@@ -188,9 +190,11 @@ impl Hub {
         identity::check_public_origin(&hub.options, parts)?;
         match (parts.uri.path(), &parts.method) {
             (HUB_PATH, &Method::GET | &Method::HEAD | &Method::QUERY) => {
+                request.begin_span("mercure.subscribe", SpanKind::Consumer);
                 subscribe::subscribe(hub, request, body).await
             }
             (HUB_PATH, &Method::POST) => {
+                request.begin_span("mercure.publish", SpanKind::Producer);
                 let mut published = publish::publish(hub, request, body).await?;
                 respond::forbid_storing(published.headers_mut());
                 Ok(published)
@@ -201,6 +205,7 @@ impl Hub {
             (metadata::PATH, &Method::OPTIONS) => Ok(respond::allowed(METADATA_METHODS)),
             (metadata::PATH, method) => Err(Refused::Method(method.clone(), METADATA_METHODS)),
             (path, method) if hub.presence().is_some() && subscriptions::owns(path) => {
+                request.begin_span("mercure.subscriptions", SpanKind::Internal);
                 match *method {
                     Method::GET | Method::HEAD => subscriptions::answer(hub, request).await,
                     Method::OPTIONS => Ok(respond::allowed(SUBSCRIPTIONS_METHODS)),

@@ -143,7 +143,8 @@
 //! request's extensions tells the hub about TLS and addresses, without which it cannot bound what one
 //! client holds; with an [`Outflow`], the next chunk of a stream is made when the kernel has taken the
 //! last one. A response with [`Unanswered`] in its extensions must not be sent. [`Handover`] gives a
-//! stream's [`Cursor`] to a listener that drives it itself.
+//! stream's [`Cursor`] to a listener that drives it itself. [`trace`] tells a tracing system what requests and
+//! deliveries do.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
@@ -162,6 +163,7 @@ mod reconfigure;
 mod revocation;
 mod rule;
 pub mod statistics;
+pub mod trace;
 
 pub use talaria_protocol as protocol;
 pub use talaria_transport as transport;

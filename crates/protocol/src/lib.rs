@@ -97,6 +97,7 @@ pub mod limits;
 pub mod matcher;
 pub mod subscription;
 pub mod topic;
+pub mod trace;
 pub mod update;
 
 pub use authorization::{Action, AuthorizationDetails};
@@ -107,6 +108,7 @@ pub use limits::Limits;
 pub use matcher::{Matcher, MatcherSet, MatcherType};
 pub use subscription::{EARLIEST, LastEventId, SubscribeRequest, Subscription};
 pub use topic::{Topic, TopicUrl};
+pub use trace::TraceContext;
 pub use update::Update;
 
 /// Compiles and runs what the README shows.

@@ -32,6 +32,7 @@ fn every_field_is_read() {
         retry: Some(12),
         private: true,
         by_hub: false,
+        trace: None,
     };
     assert_eq!(publish(body).unwrap(), expected);
 }

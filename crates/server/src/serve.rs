@@ -35,5 +35,6 @@ pub(crate) mod storage;
 pub(crate) mod streams;
 pub(crate) mod systemd;
 pub(crate) mod tls;
+pub(crate) mod traces;
 pub(crate) mod trust_stores;
 pub(crate) mod watch;

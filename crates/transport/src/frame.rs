@@ -1,9 +1,10 @@
 //! Updates as they are stored and sent: serialized once, shared by all readers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use talaria_protocol::{Update, event};
+use talaria_protocol::{TraceContext, Update, event};
 
 use crate::Position;
 
@@ -20,6 +21,8 @@ pub struct Frame {
     pub private: bool,
     /// Whether it is a subscription event, which the hub itself publishes.
     pub by_hub: bool,
+    /// The operation that published it; clients are not sent it.
+    pub trace: Option<Arc<TraceContext>>,
     /// The event stream bytes, id line and blank line included.
     pub bytes: Bytes,
     /// When it became visible, for measurements.
@@ -60,6 +63,7 @@ impl Frame {
             topics: update.topics.into_iter().map(exact).collect(),
             private: update.private,
             by_hub: update.by_hub,
+            trace: update.trace,
             stamp: Stamp::default(),
         }
     }
@@ -71,6 +75,9 @@ impl Frame {
         const PLACE: usize = 16;
         const SHARED: usize = 48;
         let topics: usize = self.topics.iter().map(|topic| allocated(topic.len())).sum();
+        let trace = self.trace.as_ref().map_or(0, |trace| {
+            allocated(size_of::<TraceContext>() + COUNTS) + allocated(trace.state.len())
+        });
         allocated(size_of::<Self>() + COUNTS)
             + PLACE
             + SHARED
@@ -78,6 +85,7 @@ impl Frame {
             + allocated(self.event_id.len())
             + allocated(self.topics.len() * size_of::<Box<str>>())
             + topics
+            + trace
     }
 }
 

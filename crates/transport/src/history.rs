@@ -163,6 +163,10 @@ impl fmt::Debug for History {
 }
 
 impl Transport for History {
+    fn name(&self) -> &'static str {
+        "bolt"
+    }
+
     fn ring(&self) -> &Arc<Ring> {
         &self.ring
     }

@@ -207,6 +207,13 @@ impl fmt::Debug for Memory {
 }
 
 impl Transport for Memory {
+    fn name(&self) -> &'static str {
+        match self.options.look_up {
+            true => "memory",
+            false => "local",
+        }
+    }
+
     fn ring(&self) -> &Arc<Ring> {
         &self.ring
     }

@@ -16,6 +16,11 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An ordered log of updates.
 pub trait Transport: Send + Sync + 'static {
+    /// What the log is called in traces.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// The newest part of the log, in memory.
     fn ring(&self) -> &Arc<Ring>;
 

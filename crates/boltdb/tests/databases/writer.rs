@@ -43,6 +43,7 @@ pub fn expected(name: &str) -> Vec<Update> {
             retry: update["retry"].as_u64().filter(|retry| *retry != 0),
             private: update["private"].as_bool().unwrap(),
             by_hub: false,
+            trace: None,
         })
         .collect()
 }

@@ -84,7 +84,7 @@ pub fn shown_variable(name: &str, value: &str) -> String {
     if value.is_empty() {
         return String::new();
     }
-    if contains(name, SECRET) || contains(name, &["pwd", "cookie"]) {
+    if contains(name, SECRET) || contains(name, &["pwd", "cookie", "headers"]) {
         return HIDDEN.to_owned();
     }
     if value.contains("-----BEGIN") && value.contains("PRIVATE KEY") {

@@ -141,7 +141,7 @@ explains in which order they are asked, and which requests they are for.
 | `handle [<matcher>] { … }`, `handle_path <path> { … }` | of those beside each other only the first that fits is asked; `handle_path` takes its path off |
 | `route [<matcher>] { … }` | asks its directives in the order in which they are written |
 | `metrics [<matcher>] [{ disable_openmetrics }]` | shows the [metrics](metrics.md) of the program to every client that asks; name a path, for example `metrics /metrics`, and keep others out |
-| `tracing` | accepted; there are no traces yet |
+| `tracing [{ span <name> span_attributes { <key> <value>… } }]` | traces these requests, by OpenTelemetry: see [tracing](tracing.md), which has the variables `OTEL_…`, too |
 ";
 
 const GLOBAL: &str = "

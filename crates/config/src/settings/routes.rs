@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::settings::conditions::Condition;
 use crate::settings::issuers::Secret;
 use crate::settings::template::Template;
+use crate::settings::traces::TracingSettings;
 
 /// The routes of a site, in the order in which they are asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +27,23 @@ impl Routes {
         hubs
     }
 
+    /// Whether a directive traces requests.
+    pub(crate) fn trace(&self) -> bool {
+        any_traces(&self.0)
+    }
+
     /// Hides files from each directive that shows files.
     pub(crate) fn hide(&mut self, files: &[String]) {
         hide(&mut self.0, files);
     }
+}
+
+fn any_traces(routes: &[Route]) -> bool {
+    routes.iter().any(|route| match &route.action {
+        Action::Tracing(_) => true,
+        Action::Group { routes, .. } | Action::Errors { routes, .. } => any_traces(routes),
+        _ => false,
+    })
 }
 
 fn collect_hubs(routes: &[Route], hubs: &mut Vec<usize>) {
@@ -86,6 +100,8 @@ pub enum Action {
         /// Whether they may be in the format OpenMetrics.
         may_be_open: bool,
     },
+    /// The request is traced from here on.
+    Tracing(TracingSettings),
     /// All of these, in this order; `handle` and `route`.
     Group {
         /// The routes within.

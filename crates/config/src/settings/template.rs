@@ -210,6 +210,14 @@ impl Template {
         parts.collect()
     }
 
+    /// The parts of the request that it names.
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Placeholder(placeholder) => Some(placeholder),
+            Part::Text(_) => None,
+        })
+    }
+
     /// The whole text, if it has no placeholder.
     pub fn fixed(&self) -> Option<&str> {
         match self.0.as_slice() {

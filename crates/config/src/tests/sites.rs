@@ -43,6 +43,7 @@ fn names(routes: &[Route]) -> Vec<String> {
             Simple::BodyLimit(most) => format!("body {most}"),
             Simple::SkipLog => "skip".to_owned(),
         },
+        Action::Tracing(_) => "tracing".to_owned(),
         Action::Group { routes, .. } => format!("[{}]", names(routes).join(", ")),
     };
     routes.iter().map(name).collect()

@@ -85,5 +85,6 @@ mod symfony;
 mod systemd;
 mod target;
 mod tokens;
+mod traces;
 mod verbs;
 mod wire;

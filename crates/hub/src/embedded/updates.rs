@@ -102,6 +102,7 @@ fn update_of(frame: &Frame) -> Option<Update> {
         // The application may append the update to another hub's log. That hub would list it among its
         // subscriptions.
         by_hub: false,
+        trace: frame.trace.clone(),
         ..update
     })
 }

@@ -208,14 +208,8 @@ impl Cursor {
     fn end(&mut self, now: Instant, end: End) -> Step<Output> {
         let first = self.ended.replace(end).is_none();
         self.begin_turn();
-        if first && end == End::Revoked {
-            return self.say(now, come_back("the configuration of the hub has changed"));
-        }
-        if first && end == End::Disconnected {
-            return self.say(
-                now,
-                come_back("the operator of the hub has ended this stream"),
-            );
+        if let Some(told) = end.told().filter(|_| first) {
+            return self.say(now, come_back(told));
         }
         if first
             && end != End::TokenExpired

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use talaria_transport::{Page, Pending, ReadError, Transport};
+use talaria_transport::{Page, Pending, Position, ReadError, Transport};
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use crate::clock::Clock;
@@ -48,6 +48,11 @@ impl Driver {
     /// Why the stream ended, if it has.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// How far the stream has got, while it has a cursor.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.cursor.as_ref().map(Cursor::position)
     }
 
     /// What the stream sends next; `None` without a cursor, and when the stream has ended.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod publisher;
+mod traced;
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
@@ -75,8 +76,10 @@ pub(crate) async fn publish(
     }
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
-    let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
+    let mut update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
     publisher.check_topics(hub, &update)?;
+    traced::one(request, &mut update);
     let ids = store(hub, &publisher, vec![update], arrival).await?;
+    traced::stored(request, &ids);
     Ok(respond::plain(StatusCode::OK, ids.concat()))
 }

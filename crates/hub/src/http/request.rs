@@ -1,21 +1,30 @@
 //! A request, the token that it presents, and what that token allows.
 
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Body;
+use http::Response;
 use http::request::Parts;
 use talaria_protocol::Generation;
 
 use crate::access::{Access, PresentationError, Presented, Role, present};
+use crate::http::accept::EventStream;
 use crate::http::connection::{Connection, Sender};
 use crate::http::identity::{self, Reached};
-use crate::http::respond::{Refused, field};
+use crate::http::respond::{self, Refused, field};
 use crate::http::shared::Shared;
 use crate::limits::Client;
 use crate::rule::{self, Rule};
+use crate::statistics::Statistics;
+use crate::trace::{ActiveSpan, SpanKind};
 
 /// A request and the token that it presents.
 pub(crate) struct Incoming<'a> {
     pub(crate) parts: &'a Parts,
     presented: Result<Option<Presented>, PresentationError>,
     rule: Rule,
+    /// What is recorded of it, if it is traced.
+    span: Mutex<ActiveSpan>,
 }
 
 impl<'a> Incoming<'a> {
@@ -30,7 +39,38 @@ impl<'a> Incoming<'a> {
             parts,
             presented: present(&parts.headers, query, names),
             rule: hub.options.rule,
+            span: Mutex::default(),
         }
+    }
+
+    /// Begins its span, if the request is traced.
+    pub(crate) fn begin_span(&self, name: &'static str, kind: SpanKind) {
+        self.with_span(|span| *span = ActiveSpan::of(self.parts, name, kind));
+    }
+
+    /// Calls `change` with its span.
+    pub(crate) fn with_span<T>(&self, change: impl FnOnce(&mut ActiveSpan) -> T) -> T {
+        change(&mut self.span.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`respond::refuse_for_now`], and the span of the request has failed.
+    pub(crate) fn refuse_for_now(
+        &self,
+        refused: Refused,
+        accepts: EventStream,
+        statistics: &Statistics,
+    ) -> Result<Response<Body>, Refused> {
+        self.with_span(|span| span.fail(|| refused.as_failure()));
+        respond::refuse_for_now(refused, self.parts, accepts, statistics)
+    }
+
+    /// Ends its span, with the reason why the request is refused, if it is.
+    pub(crate) fn end_span(&self, refused: Option<&Refused>) {
+        let mut span = self.with_span(std::mem::take);
+        if let Some(refused) = refused {
+            span.fail(|| refused.as_failure());
+        }
+        span.end();
     }
 
     /// The token, if one is presented.

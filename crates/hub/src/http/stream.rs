@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::engine::cursor::{Cursor, Output};
 use crate::engine::driver::Driver;
 use crate::http::outflow::{MustEnd, Outflow};
+use crate::trace::Deliveries;
 
 /// The cursor of a response, in the extensions of the response. A listener that takes it drives it; if it
 /// is not taken, the body of the response does. The subscription ends when the cursor is dropped.
@@ -42,6 +43,8 @@ pub(crate) struct Stream {
     must_end: Option<MustEnd>,
     /// Whether chunks are tracked until they are on the wire.
     tracks_chunks: bool,
+    /// What is recorded of it, if it is traced.
+    deliveries: Option<Box<Deliveries>>,
 }
 
 impl fmt::Debug for Stream {
@@ -69,7 +72,14 @@ impl Stream {
             handed_over: None,
             must_end: None,
             tracks_chunks,
+            deliveries: None,
         }
+    }
+
+    /// The same stream, of which this is recorded.
+    pub(crate) fn traced(mut self, deliveries: Option<Box<Deliveries>>) -> Self {
+        self.deliveries = deliveries;
+        self
     }
 
     /// Begins to drive the cursor, if it was not taken.
@@ -97,8 +107,15 @@ impl Body for Stream {
             ready!(outflow.poll_taken(mark, context));
             stream.handed_over = None;
         }
+        if let Some(deliveries) = &mut stream.deliveries {
+            deliveries.sent();
+        }
         stream.take_over();
-        let output = ready!(stream.driver.poll_next(context));
+        let polled = stream.driver.poll_next(context);
+        if let Some(deliveries) = &mut stream.deliveries {
+            deliveries.polled(&polled, stream.driver.position());
+        }
+        let output = ready!(polled);
         let chunk = output.map(Output::into_bytes);
         stream.handed_over = stream.outflow.as_ref().map(Outflow::mark);
         let chunk = match &stream.must_end {

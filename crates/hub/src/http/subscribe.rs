@@ -1,6 +1,7 @@
 //! Subscribing: from a request to a cursor and the head of its stream.
 
 mod connected;
+mod traced;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,7 +13,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use talaria_protocol::{EARLIEST, Generation, ProtocolError, SubscribeRequest, Subscription, form};
+use talaria_protocol::{
+    EARLIEST, Generation, MatcherSet, ProtocolError, SubscribeRequest, Subscription, form,
+};
 use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -37,6 +40,7 @@ use crate::options::UnknownCursor;
 use crate::presence::{Announced, Reconciler};
 use crate::rule::Rule;
 use crate::statistics::Replay;
+use crate::trace::Deliveries;
 
 /// How long the head of a stream waits for the look-up of its last event id.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,20 +62,14 @@ pub(crate) async fn subscribe(
     let requested = requested_cursor(&parts.headers, &asked);
     let statistics = &hub.options.statistics;
     let refuse_for_now = |refused: Refused| {
-        let mut response = respond::refuse_for_now(refused, parts, accepts, statistics)?;
+        let mut response = request.refuse_for_now(refused, accepts, statistics)?;
         put_cursor(&mut response, answers, requested.as_deref());
         Ok(response)
     };
     if hub.drain.has_begun() {
         return refuse_for_now(Refused::Draining);
     }
-    let selection = Selection {
-        matchers: asked.matchers,
-        grants: access
-            .as_ref()
-            .map(|access| access.details.read_grants())
-            .unwrap_or_default(),
-    };
+    let selection = selection(asked.matchers, access.as_ref());
     let opens = hub.budgets.opens(&client, hub.clock.now());
     let held = match opens.and_then(|()| hub.budgets.stream(&client, &selection)) {
         Ok(held) => held,
@@ -79,9 +77,10 @@ pub(crate) async fn subscribe(
     };
     // The reader joins before the position is resolved: what is committed in between is in the lane.
     let membership = hub.router.join(selection, client.number());
+    let replay = traced::Replay::begin(hub, request, requested.as_deref());
     let Ok(resolved) = resolve(hub, requested.as_deref()).await else {
         statistics.replays(Replay::Unavailable, None);
-        return refuse_for_now(Refused::Unavailable);
+        return refuse_for_now(replay.unavailable());
     };
     let position = resolved.position;
     let mut response = if parts.method == Method::HEAD {
@@ -108,10 +107,20 @@ pub(crate) async fn subscribe(
                 Some((_, announced)) => cursor.keeping((announced, held)),
                 None => cursor.keeping(held),
             },
+            replay.deliveries(request),
         )
     };
     put_cursor(&mut response, answers, resolved.field.as_deref());
     Ok(response)
+}
+
+/// What a stream selects, and what its token lets it read.
+fn selection(matchers: MatcherSet, access: Option<&Access>) -> Selection {
+    let grants = access.map(|access| access.details.read_grants());
+    Selection {
+        matchers,
+        grants: grants.unwrap_or_default(),
+    }
 }
 
 /// Counts a stream that resumes.
@@ -158,6 +167,7 @@ async fn read_request(
     let mut pairs = parse(query.as_bytes())?;
     pairs.extend(parse(&body)?);
     let asked = SubscribeRequest::from_pairs(&pairs, options.rule, &hub.base, &options.limits)?;
+    traced::asked(request, &asked);
     Ok(asked)
 }
 
@@ -182,7 +192,12 @@ fn share(
 
 /// The response whose body is the stream of a cursor. Its extensions hold the cursor, too, for a
 /// listener that drives it itself.
-fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
+fn stream_of(
+    hub: &Shared,
+    parts: &Parts,
+    cursor: Cursor,
+    deliveries: Option<Box<Deliveries>>,
+) -> Response<Body> {
     let handover = Handover::new(cursor);
     let stream = Stream::new(
         handover.clone(),
@@ -190,7 +205,8 @@ fn stream_of(hub: &Shared, parts: &Parts, cursor: Cursor) -> Response<Body> {
         Arc::clone(&hub.clock),
         parts.extensions.get::<Outflow>().cloned(),
         parts.version,
-    );
+    )
+    .traced(deliveries);
     let mut response = respond::event_stream(Body::new(stream));
     response.extensions_mut().insert(handover);
     response

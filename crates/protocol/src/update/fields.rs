@@ -1,5 +1,7 @@
 //! An update, and the checks on the fields of a publish (specification, "Publication").
 
+use std::sync::Arc;
+
 use crate::base::Base;
 use crate::error::{ProtocolError, Shown};
 use crate::form::{self, Pair};
@@ -7,6 +9,7 @@ use crate::generation::Generation;
 use crate::limits::Limits;
 use crate::subscription::EARLIEST;
 use crate::topic::{check_characters, check_published};
+use crate::trace::TraceContext;
 
 /// The SSE type of the updates that the hub itself makes (specification, "Subscription Events").
 pub const HUB_EVENT_TYPE: &str = "mercure";
@@ -29,6 +32,8 @@ pub struct Update {
     /// Whether the hub that appends it made it, which is a subscription event. No request can set this,
     /// and no update has it that a hub hands to its application.
     pub by_hub: bool,
+    /// The operation that published it, whose trace its delivery is part of; clients are not sent it.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 impl Update {
@@ -70,6 +75,7 @@ impl Update {
             data: fields.data.unwrap_or_default().to_owned(),
             private: fields.private,
             by_hub: false,
+            trace: None,
             topics: fields.topics.into_iter().map(str::to_owned).collect(),
         })
     }

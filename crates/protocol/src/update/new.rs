@@ -1,8 +1,9 @@
 //! Updates that an application makes itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Update;
+use crate::{TraceContext, Update};
 
 impl Update {
     /// A public update of one topic. It is checked when it is published.
@@ -48,6 +49,13 @@ impl Update {
     #[must_use]
     pub fn with_event_type(mut self, event_type: impl Into<String>) -> Self {
         self.event_type = Some(event_type.into());
+        self
+    }
+
+    /// The same update as part of a trace, which is stored with it.
+    #[must_use]
+    pub fn with_trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(Arc::new(trace));
         self
     }
 

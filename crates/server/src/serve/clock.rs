@@ -13,6 +13,15 @@ pub(crate) fn unix_now() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
+/// The time of day, for spans.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "spans say when something happened"
+)]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
 /// A moment of a clock that is never set, for measuring how long something takes.
 #[expect(
     clippy::disallowed_methods,

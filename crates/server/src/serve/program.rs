@@ -18,6 +18,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::admission::Admission;
+use crate::serve::clock;
 use crate::serve::connection::Context;
 use crate::serve::control::ServedHub;
 use crate::serve::followers::Followers;
@@ -29,6 +30,7 @@ use crate::serve::shutdown::Shutdown;
 use crate::serve::site::{Means, Site};
 use crate::serve::sites::Sites;
 use crate::serve::tls::Tls;
+use crate::serve::traces::{Tracer, Traces};
 
 /// Streams that did not end within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -47,6 +49,7 @@ pub(crate) struct Program {
     descriptors: Option<u64>,
     /// Hubs that a reload has removed, until their streams have ended.
     leaving: JoinSet<()>,
+    traces: Traces,
 }
 
 impl Program {
@@ -74,7 +77,9 @@ impl Program {
             settings: settings.program.clone(),
             descriptors,
             leaving: JoinSet::new(),
+            traces: Traces::default(),
         };
+        let traces = program.traces.prepare(settings.program.traces.as_ref())?;
         let (admission, tls) = (program.admission.clone(), Arc::clone(&program.tls));
         program.metrics.read_from(admission, tls);
         program.metrics.follow(&settings.program);
@@ -83,10 +88,11 @@ impl Program {
         program.followers.lend(&mut hubs)?;
         let followers = program.followers.begin(&hubs)?;
         program.followers.keep(&key_sets(&hubs), followers);
-        let plan = program.plan(settings.sites, &settings.program)?;
+        let plan = program.plan(settings.sites, &settings.program, traces.tracer())?;
         let listeners = program.serving.prepare(plan)?;
         let hubs = program.hubs.prepare(hubs, &wanted, stores)?;
         program.hubs.install(hubs);
+        program.traces.install(traces);
         program.install(listeners);
         Ok(program)
     }
@@ -112,7 +118,8 @@ impl Program {
         let (tls, sni) = (Arc::clone(&self.tls), program.sni.clone());
         let certificates = spawn_blocking(move || tls.prepare(&certified, &sni));
         let certificates = certificates.await.map_err(Error::from_cause)??;
-        let plan = self.plan(sites, &program)?;
+        let traces = self.traces.prepare(program.traces.as_ref())?;
+        let plan = self.plan(sites, &program, traces.tracer())?;
         let listeners = self.serving.prepare(plan)?;
         let followers = self.followers.begin(&hubs)?;
         followers.fetched().await;
@@ -125,6 +132,7 @@ impl Program {
         self.followers.keep(&key_sets, followers);
         let gone = self.hubs.install(prepared);
         self.tls.replace(certificates);
+        self.traces.install(traces);
         if self.settings.connections != program.connections {
             self.admission
                 .follow(&program.connections, self.descriptors);
@@ -144,7 +152,12 @@ impl Program {
     ///
     /// # Errors
     /// A site cannot be made, or two addresses contradict each other.
-    fn plan(&self, sites: Vec<SiteSettings>, program: &ProgramSettings) -> Result<Plan, Error> {
+    fn plan(
+        &self,
+        sites: Vec<SiteSettings>,
+        program: &ProgramSettings,
+        tracer: Option<&Arc<Tracer>>,
+    ) -> Result<Plan, Error> {
         let proxies = Proxies::from(program.proxies.clone());
         let mut served = Vec::new();
         for mut settings in sites {
@@ -153,6 +166,7 @@ impl Program {
             let means = Means {
                 stopping: &self.shutdown.stopping,
                 metrics: &self.metrics,
+                tracer,
             };
             let site = Site::new(proxies.clone(), routes, &log, means)?;
             served.push((site, settings));
@@ -236,6 +250,8 @@ impl Program {
     /// left to be closed.
     pub(crate) async fn stop(self) -> Hubs {
         let (window, at_most) = (self.window(), self.stops_within());
+        let began = clock::monotonic();
+        self.traces.hurry();
         let connections = self.serving.stop_listening().await;
         let hubs = Arc::clone(self.hubs.all());
         for hub in hubs.iter() {
@@ -249,6 +265,9 @@ impl Program {
             while leaving.join_next().await.is_some() {}
         };
         connections.finish(drained, at_most).await;
+        // Within the same time: nothing else waits for a collector.
+        let left = at_most.saturating_sub(began.elapsed());
+        self.traces.finish(left).await;
         self.hubs
     }
 }

@@ -48,7 +48,7 @@ struct Shared {
 }
 
 impl Site {
-    /// A site behind these proxies, which logs requests to `log`.
+    /// A site behind these proxies, which logs requests to `log` and traces them by `tracer`.
     ///
     /// # Errors
     /// As [`plan`], and a file of the log cannot be opened.

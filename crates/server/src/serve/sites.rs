@@ -312,6 +312,7 @@ mod tests {
             Means {
                 stopping: &CancellationToken::new(),
                 metrics: &Metrics::new(Control::new(None).0),
+                tracer: None,
             },
         )
         .unwrap()

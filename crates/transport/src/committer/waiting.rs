@@ -29,6 +29,7 @@ pub(super) fn size(update: &Update) -> usize {
     /// Structures, allocator overhead, an id of the hub's, and the names of single fields.
     const FIXED: usize = 512;
     const TOPIC: usize = 48;
+    const TRACE: usize = 128;
     const DATA_FIELD: usize = "data: \n".len();
     let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let line_ends = update
@@ -38,7 +39,12 @@ pub(super) fn size(update: &Update) -> usize {
     let lines = line_ends.count() + 1;
     let topics: usize = update.topics.iter().map(|topic| topic.len() + TOPIC).sum();
     // A frame holds its id twice: beside its bytes and in them.
+    let trace = update
+        .trace
+        .as_ref()
+        .map_or(0, |trace| TRACE + trace.state.len());
     FIXED
+        + trace
         + update.data.len()
         + lines * DATA_FIELD
         + 2 * length(&update.id)
@@ -67,7 +73,7 @@ mod tests {
             retry: Option<u64>,
             private: bool,
         ) {
-            let update = Update { topics, data, id, event_type, retry, private, by_hub: false };
+            let update = Update { topics, data, id, event_type, retry, private, by_hub: false, trace: None };
             let id = update.id.clone().unwrap_or_else(|| format!("urn:uuid:{}", "0".repeat(36)));
             let estimate = size(&update);
             prop_assert!(Frame::new(Position(1), id, update).weight() <= estimate);

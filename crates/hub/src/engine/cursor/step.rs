@@ -66,6 +66,17 @@ pub enum End {
     Unavailable,
 }
 
+impl End {
+    /// What a client is told before it comes back, if the operator has done something.
+    pub(super) fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Revoked => Some("the configuration of the hub has changed"),
+            Self::Disconnected => Some("the operator of the hub has ended this stream"),
+            _ => None,
+        }
+    }
+}
+
 /// The times at which a stream sends a comment or ends.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deadlines {

@@ -212,6 +212,7 @@ impl Published {
             topics: topics.collect(),
             private: self.private,
             by_hub: false,
+            trace: None,
             bytes: format!("id: {position}\ndata: {data}\n\n").into(),
             stamp: Default::default(),
         })

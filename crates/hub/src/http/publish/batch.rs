@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use talaria_protocol::Update;
 
 use super::publisher::{Arrival, Publisher, store};
+use super::traced;
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
@@ -75,6 +76,7 @@ pub(super) async fn publish(
             }
         }
     }
+    traced::several(request, &mut updates);
     let mut ids = store(hub, publisher, updates, arrival).await?.into_iter();
     let mut text = String::new();
     for result in results {

@@ -12,6 +12,7 @@ use super::refused::Refused;
 use crate::engine::retry::come_back;
 use crate::http::accept::EventStream;
 use crate::statistics::Statistics;
+use crate::trace::SpanFailure;
 
 impl Refused {
     fn status_for(&self, answers: Generation) -> StatusCode {
@@ -19,6 +20,12 @@ impl Refused {
             Generation::V0 => self.older_status(),
             Generation::V1 => self.status(),
         }
+    }
+
+    /// The refusal as the failure of a span: the sentence for the client, which says nothing of a token.
+    pub(crate) fn as_failure(&self) -> SpanFailure {
+        let status = self.status();
+        SpanFailure::new(status.as_u16().to_string(), self.body(status).trim_end())
     }
 
     /// The refusal as the result of one of several updates.

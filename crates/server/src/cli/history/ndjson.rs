@@ -69,6 +69,7 @@ pub(super) fn decode(line: &str) -> Result<(Update, Option<u64>), Error> {
         retry: optional(&fields, "retry", "a whole number", Value::as_u64)?,
         private: optional(&fields, "private", "true or false", Value::as_bool)?.unwrap_or(false),
         by_hub: false,
+        trace: None,
     };
     Ok((update, time))
 }
@@ -122,7 +123,7 @@ mod tests {
             retry: Option<u64>,
             private: bool,
         ) {
-            let update = Update { topics, data, id: Some(id.clone()), event_type, retry, private, by_hub: false };
+            let update = Update { topics, data, id: Some(id.clone()), event_type, retry, private, by_hub: false, trace: None };
             let exported = Exported {
                 position: Position(1),
                 time: 2,

@@ -53,6 +53,16 @@ pub(super) fn lines(configured_by: &ConfiguredBy, settings: &ProgramSettings) ->
         Some(address) => format!("admin API on {address}"),
         None => "no admin API".to_owned(),
     });
+    let exporter = settings.traces.as_ref().map(|traces| &traces.exporter);
+    if let Some(exporter) = exporter {
+        lines.push(match exporter {
+            Some(exporter) => format!(
+                "traces: spans of the sites with `tracing` go to {}",
+                exporter.endpoint.split('?').next().unwrap_or_default()
+            ),
+            None => "traces: no spans are exported (OTEL_TRACES_EXPORTER)".to_owned(),
+        });
+    }
     if !settings.proxies.is_empty() {
         lines.push(format!(
             "trusted proxies, whose X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For count: {}",

@@ -1,6 +1,8 @@
 //! One request on its way through the routes of a site (B-284, B-285).
 
 mod answers;
+mod proxying;
+mod traced;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use talaria_config::settings::{Coding, FieldChange, Placeholder, Rewrite, Simple};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use talaria_config::settings::{Coding, Rewrite, Simple};
 use talaria_hub::{Connection, Unanswered, refusal};
 
 use super::body::{bounded, is_longer};
@@ -23,8 +25,8 @@ use super::plan::{Act, Step, pages_for};
 use super::target::rewritten;
 use super::values::{Failure, Notes, View};
 use crate::serve::handlers::encode::encode;
-use crate::serve::handlers::proxy::{Forwarded, Unreached, Upstreams};
 use crate::serve::metrics::Handler;
+use crate::serve::traces::RequestSpan;
 
 /// What asks a hub: it gets the request if the request is the hub's.
 pub(super) trait AskHub {
@@ -62,6 +64,8 @@ pub(super) struct Exchange {
     notes: Notes,
     /// The name of what has answered.
     handler: &'static str,
+    /// The spans that the routes so far have begun, each below the one before.
+    spans: Vec<RequestSpan>,
 }
 
 type Answered<'a> = Pin<Box<dyn Future<Output = Option<Response<Body>>> + Send + 'a>>;
@@ -89,6 +93,7 @@ impl Exchange {
             is_too_long: None,
             notes: Notes::default(),
             handler: "subroute",
+            spans: Vec::new(),
         }
     }
 
@@ -181,6 +186,10 @@ impl Exchange {
                     metrics,
                     may_be_open,
                 } => Some(metrics.answer(&self.parts.headers, *may_be_open).await),
+                Act::Tracing(step) => {
+                    self.trace(step);
+                    None
+                }
                 Act::Simple(simple) => self.act(simple),
             };
             let Some(answer) = answer else { continue };
@@ -226,31 +235,6 @@ impl Exchange {
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is longer than this site takes",
         )
-    }
-
-    /// Lets another server answer.
-    async fn pass_on(&mut self, upstreams: &Upstreams, up: &[FieldChange]) -> Response<Body> {
-        let up: Vec<_> = up
-            .iter()
-            .filter_map(|change| filled(&self.view(), change))
-            .collect();
-        let peer = self.connection.and_then(|connection| connection.peer);
-        let forwarded = Forwarded {
-            peer: peer.map(|peer| peer.ip()),
-            is_trusted: self.is_of_proxy,
-            scheme: self.view().scheme(),
-            host: self.view().value(&Placeholder::HostPort),
-        };
-        let change = |headers: &mut HeaderMap| {
-            for (name, change) in up {
-                change_request(headers, name, change);
-            }
-        };
-        let answer = upstreams.proxy(self.take(), forwarded, change).await;
-        match answer.extensions().get::<Unreached>() {
-            Some(Unreached(sentence)) => self.fail(answer.status(), sentence),
-            None => answer,
-        }
     }
 
     /// Takes the request out; nothing is asked after that.
@@ -345,10 +329,11 @@ impl Exchange {
                 .entry(CONTENT_TYPE)
                 .or_insert(text_type);
         }
-        match self.codings.is_empty() {
-            true => answer,
-            false => encode(answer, self.accept_encoding.as_ref(), &self.codings).await,
+        if !self.codings.is_empty() {
+            answer = encode(answer, self.accept_encoding.as_ref(), &self.codings).await;
         }
+        self.end_spans(&answer);
+        answer
     }
 
     fn view(&self) -> View<'_> {

@@ -1,5 +1,7 @@
 //! The routes of a site with what they need: folders, connections to other servers.
 
+use std::sync::Arc;
+
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode};
 use talaria_config::Error;
@@ -13,6 +15,7 @@ use crate::serve::handlers::files::FileServer;
 use crate::serve::handlers::proxy::{Options, Policy, Upstream, Upstreams};
 use crate::serve::handlers::users::Users;
 use crate::serve::metrics::Metrics;
+use crate::serve::traces::{Tracer, TracingStep};
 
 /// One route.
 pub(crate) struct Step {
@@ -39,10 +42,12 @@ pub(crate) enum Act {
     },
     /// Only these users go on.
     Users(Users),
+    /// The request is traced from here on.
+    Tracing(TracingStep),
     /// Another server answers.
     Proxy {
         /// One of these.
-        upstreams: Upstreams,
+        upstreams: Box<Upstreams>,
         /// Changes to the fields of the request that it gets.
         up: Vec<FieldChange>,
     },
@@ -83,6 +88,7 @@ impl Act {
             Self::Proxy { .. } => "reverse_proxy",
             Self::Encode(_) => "encode",
             Self::Metrics { .. } => "metrics",
+            Self::Tracing(_) => "tracing",
             Self::Simple(_) => "static_response",
             Self::Group { .. } | Self::Errors { .. } => return None,
         })
@@ -96,6 +102,8 @@ pub(crate) struct Means<'a> {
     pub stopping: &'a CancellationToken,
     /// What is shown by `metrics`.
     pub metrics: &'a Metrics,
+    /// What gets the spans; without it the directive `tracing` has no step.
+    pub tracer: Option<&'a Arc<Tracer>>,
 }
 
 /// Prepares routes.
@@ -109,7 +117,7 @@ pub(crate) fn plan(routes: Vec<Route>, means: Means<'_>) -> Result<Vec<Step>, Er
             Action::Files(files) => Act::Files(file_server(files)),
             Action::Proxy(mut proxy) => Act::Proxy {
                 up: std::mem::take(&mut proxy.up),
-                upstreams: upstreams(proxy, means.stopping)?,
+                upstreams: Box::new(upstreams(proxy, means.stopping)?),
             },
             Action::Encode(codings) => Act::Encode(codings),
             Action::Group {
@@ -129,11 +137,18 @@ pub(crate) fn plan(routes: Vec<Route>, means: Means<'_>) -> Result<Vec<Step>, Er
                 metrics: means.metrics.clone(),
                 may_be_open,
             },
+            Action::Tracing(settings) => match means.tracer {
+                Some(tracer) => Act::Tracing(TracingStep::new(tracer, settings)),
+                None => return Ok(None),
+            },
             Action::Simple(simple) => Act::Simple(simple),
         };
-        Ok(Step { condition, act })
+        Ok(Some(Step { condition, act }))
     };
-    routes.into_iter().map(step).collect()
+    routes
+        .into_iter()
+        .filter_map(|route| step(route).transpose())
+        .collect()
 }
 
 /// The steps that answer an error of this status.

@@ -97,6 +97,21 @@ impl View<'_> {
         }
     }
 
+    /// As [`Self::fill`], without the token that a query may hold.
+    pub(super) fn fill_public(&self, template: &Template) -> String {
+        template.fill(|placeholder| {
+            let value = self.value(placeholder);
+            match placeholder {
+                Placeholder::Query => without_token(&value),
+                Placeholder::Uri => match value.split_once('?') {
+                    Some((path, query)) => format!("{path}?{}", without_token(query)),
+                    None => value,
+                },
+                _ => value,
+            }
+        })
+    }
+
     /// A target: what was decoded is encoded again, so that it cannot end the path.
     pub(super) fn fill_target(&self, template: &Template) -> String {
         template.fill(|placeholder| match placeholder {
@@ -202,6 +217,18 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
     let found = pairs.find(|(found, _)| found == name);
     found.map(|(_, value)| value.into_owned())
+}
+
+/// A query in which the value of `authorization`, however that is written, is left out.
+fn without_token(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
+        match name {
+            Some((name, _)) if name == "authorization" => "authorization=REDACTED",
+            _ => pair,
+        }
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// A target that cannot name another host where it is written behind nothing.

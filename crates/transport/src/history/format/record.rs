@@ -1,6 +1,9 @@
 //! The records of a group.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use talaria_protocol::TraceContext;
 
 use super::fields::{CRC, Fields, is_sealed, length_of, put_u16, put_u32, put_u64, seal};
 use crate::{Frame, Position};
@@ -53,6 +56,8 @@ pub(in crate::history) struct Stored<'a> {
     pub(in crate::history) event_id: &'a str,
     topics: Fields<'a>,
     topic_count: usize,
+    /// The trace context, empty if there is none.
+    trace: &'a [u8],
     /// The event stream bytes.
     pub(in crate::history) event: &'a [u8],
 }
@@ -72,14 +77,18 @@ pub(in crate::history) fn encode_record(frame: &Frame, time: u64, chosen: bool, 
     put_u64(out, frame.position.0);
     put_u64(out, time);
     put_u32(out, length_of(frame.event_id.as_bytes()));
-    // There is no trace context yet, and no reserved bit is used.
-    put_u32(out, 0);
+    let trace = frame.trace.as_ref().map(|trace| trace.stored());
+    let trace = trace.unwrap_or_default();
+    // A context has at most some hundred bytes.
+    put_u16(out, u16::try_from(trace.len()).unwrap_or(0));
+    put_u16(out, 0);
     put_u32(out, length_of(&frame.bytes));
     out.extend_from_slice(frame.event_id.as_bytes());
     for topic in topics {
         put_u32(out, length_of(topic.as_bytes()));
         out.extend_from_slice(topic.as_bytes());
     }
+    out.extend_from_slice(trace.as_bytes());
     out.extend_from_slice(&frame.bytes);
     let length = length_of(&out[start..]).saturating_add(CRC as u32);
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
@@ -156,7 +165,7 @@ impl<'a> Stored<'a> {
             let length = fields.u32()? as usize;
             fields.text(length)?;
         }
-        fields.take(trace_length)?;
+        let trace = fields.take(trace_length)?;
         let event = fields.take(event_length)?;
         fields.0.is_empty().then_some(Self {
             position,
@@ -167,6 +176,7 @@ impl<'a> Stored<'a> {
             event_id,
             topics,
             topic_count,
+            trace,
             event,
         })
     }
@@ -180,6 +190,14 @@ impl<'a> Stored<'a> {
         })
     }
 
+    /// The trace context. One that this version cannot read counts as none.
+    fn trace(&self) -> Option<Arc<TraceContext>> {
+        match self.trace {
+            [] => None,
+            bytes => TraceContext::from_stored(bytes).map(Arc::new),
+        }
+    }
+
     /// The frame. Its bytes are copied, so that it does not keep alive what was read around it.
     pub(in crate::history) fn to_frame(&self) -> Frame {
         Frame {
@@ -188,6 +206,7 @@ impl<'a> Stored<'a> {
             topics: self.topics().map(Into::into).collect(),
             private: self.private,
             by_hub: self.by_hub,
+            trace: self.trace(),
             bytes: Bytes::copy_from_slice(self.event),
             stamp: Default::default(),
         }

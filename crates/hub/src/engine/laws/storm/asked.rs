@@ -146,6 +146,7 @@ impl Published {
             topics: topics.collect(),
             private: self.private,
             by_hub: false,
+            trace: None,
             bytes: format!("id: {position}\ndata: x\n\n").into(),
             stamp: Default::default(),
         })

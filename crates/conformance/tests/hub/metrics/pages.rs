@@ -140,6 +140,28 @@ async fn the_page_has_each_reason_of_disconnects() {
     assert_eq!(listed, counted);
 }
 
+/// Each reason of a refusal that is counted is on the page, or on that of tokens.
+#[tokio::test]
+async fn each_reason_of_refusals_is_explained() {
+    let (_hub, scrape) = everything().await;
+    let pages = read("docs/metrics.md") + &read("docs/tokens.md");
+    let is_explained = |reason: &str| {
+        let beginning = reason.split('_').next().unwrap_or_default();
+        pages.contains(&format!("`{reason}`")) || pages.contains(&format!("`{beginning}_…`"))
+    };
+    let mut count = 0;
+    for line in scrape.lines() {
+        let is_of_refusals = line.starts_with("talaria_hub_refusals_total{")
+            || line.starts_with("talaria_requests_refused_total{");
+        let reason = line.split("reason=\"").nth(1).filter(|_| is_of_refusals);
+        if let Some(reason) = reason.and_then(|rest| rest.split('"').next()) {
+            assert!(is_explained(reason), "{reason}");
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count} reasons");
+}
+
 /// Each limit of `docs/limits.md` that has a directive has a series.
 #[tokio::test]
 async fn each_limit_has_a_series() {

@@ -17,6 +17,7 @@ mod history;
 mod http;
 mod keys;
 mod load;
+mod print;
 mod process;
 mod repeat;
 mod threads;

@@ -52,7 +52,8 @@ Examples:
   talaria run --config /etc/talaria/Caddyfile
       A hub that a file configures.
 
-Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal or SIGQUIT.";
+Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal or SIGQUIT, 141 the reader of
+standard output closed it, as `head` does.";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -107,8 +108,8 @@ enum Verb {
     ListModules(about::ModulesArgs),
     /// Print how the program was built.
     BuildInfo,
-    /// Print the version.
-    Version,
+    /// Print the version, the commit and the target.
+    Version(about::VersionArgs),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     Reference,
@@ -143,6 +144,9 @@ pub(crate) fn main() -> ExitCode {
             }
             match printed {
                 Some(Ok(())) => code,
+                Some(Err(error)) if code == ExitCode::SUCCESS => {
+                    output::failure(output::not_written(error))
+                }
                 Some(Err(_)) | None => ExitCode::FAILURE,
             }
         }
@@ -171,7 +175,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Environ => environ::environ(),
         Verb::ListModules(args) => about::list_modules(&args),
         Verb::BuildInfo => about::build_info(),
-        Verb::Version => output::print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
+        Verb::Version(args) => about::version(&args),
         Verb::Reference => output::print(&reference::page()),
     }
 }

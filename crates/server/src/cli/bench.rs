@@ -11,6 +11,7 @@ pub(super) fn bench(args: &BenchArgs) -> ExitCode {
     match talaria_bench::run(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is_closed_output() => output::closed(),
         Err(error) => output::failure(error),
     }
 }

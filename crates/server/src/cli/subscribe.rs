@@ -51,8 +51,7 @@ pub(super) struct SubscribeArgs {
     pub token: TokenArgs,
 }
 
-/// Subscribes; exits 0 after `--count` events or when standard output closes, 1 when the hub
-/// refuses or was never reached.
+/// Subscribes; exits 0 after `--count` events, 1 when the hub refuses or was never reached.
 pub(super) fn run(args: &SubscribeArgs) -> ExitCode {
     match runtime::block_on(subscribe(args)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -197,13 +196,7 @@ impl<W: Write> Reader<W> {
                 Item::Comment(_) => {}
                 Item::Retry(milliseconds) => self.retry = Duration::from_millis(milliseconds),
                 Item::Event(event) => {
-                    match self.print(&event) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                            return Ok(true);
-                        }
-                        Err(error) => return Err(output::not_written(error)),
-                    }
+                    self.print(&event).map_err(output::not_written)?;
                     if let Some(left) = &mut self.left {
                         *left = left.saturating_sub(1);
                         if *left == 0 {

@@ -29,7 +29,8 @@ impl Findings {
 
 /// Prints a line. Without a reader there is nothing more to examine: `doctor … | head -1`.
 pub(super) fn tell(line: &str) {
-    if output::write_out(&format!("{line}\n")).is_err() {
+    if let Err(error) = output::write_out(&format!("{line}\n")) {
+        output::failure(output::not_written(error));
         std::process::exit(1);
     }
 }

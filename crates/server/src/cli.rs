@@ -25,6 +25,7 @@ mod tests;
 mod token;
 mod trust;
 mod validate;
+mod when;
 
 use std::process::ExitCode;
 

@@ -41,7 +41,7 @@ pub(crate) enum Act {
     /// Another server answers.
     Proxy {
         /// One of these.
-        upstreams: Upstreams,
+        upstreams: Box<Upstreams>,
         /// Changes to the fields of the request that it gets.
         up: Vec<FieldChange>,
     },
@@ -76,7 +76,7 @@ pub(crate) fn plan(routes: Vec<Route>, stopping: &CancellationToken) -> Result<V
             Action::Files(files) => Act::Files(file_server(files)),
             Action::Proxy(mut proxy) => Act::Proxy {
                 up: std::mem::take(&mut proxy.up),
-                upstreams: upstreams(proxy, stopping)?,
+                upstreams: Box::new(upstreams(proxy, stopping)?),
             },
             Action::Encode(codings) => Act::Encode(codings),
             Action::Group {

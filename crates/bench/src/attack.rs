@@ -17,6 +17,7 @@ mod report;
 
 use self::args::AttackArgs;
 use crate::error::Problem;
+use crate::print;
 
 /// Runs the attack and prints what it found. Returns whether no honest update was lost or doubled.
 ///
@@ -25,9 +26,9 @@ use crate::error::Problem;
 pub(crate) fn main(args: &AttackArgs) -> Result<bool, Problem> {
     let found = phases::run(args)?;
     if args.json {
-        println!("{}", report::json(&found));
+        print::line(format_args!("{}", report::json(&found)))?;
     } else {
-        print!("{}", report::table(&found));
+        print::write(format_args!("{}", report::table(&found)))?;
     }
     Ok(found.is_flawless())
 }

@@ -19,6 +19,7 @@ use crate::http::error::HttpError;
 use crate::http::keep_alive::KeepAlive;
 use crate::http::target::{Publish, Target};
 use crate::keys::KeyArgs;
+use crate::print;
 use crate::process::{Usage, allow_open_files};
 
 /// Streams that hold matchers, and the matchers of each.
@@ -91,7 +92,7 @@ pub(crate) fn main(args: &CostArgs) -> Result<(), Problem> {
     let begin = Usage::of(args.hub_pid)?.cpu_us;
     clients.publish(UPDATES)?;
     let cpu_us = Usage::of(args.hub_pid)?.cpu_us - begin;
-    println!(
+    print::line(format_args!(
         "{}",
         json!({
             "count": measured.count,
@@ -99,7 +100,7 @@ pub(crate) fn main(args: &CostArgs) -> Result<(), Problem> {
             "cpu_us_per_update": cpu_us as f64 / UPDATES as f64,
             "held": measured.held.len(),
         })
-    );
+    ))?;
     Ok(())
 }
 

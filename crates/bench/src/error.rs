@@ -13,6 +13,13 @@ use crate::http::target::TargetError;
 #[error(transparent)]
 pub struct Error(#[from] Problem);
 
+impl Error {
+    /// Whether the reader of standard output has closed it.
+    pub fn is_closed_output(&self) -> bool {
+        matches!(&self.0, Problem::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// The reasons, for the bench itself.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
@@ -60,6 +67,9 @@ pub(crate) enum Problem {
     BinaryKey,
     #[error("a token cannot be signed with the key: {0}")]
     Sign(Box<dyn StdError + Send + Sync>),
+
+    #[error("standard output: {0}")]
+    Output(io::Error),
 
     // Processes, threads and files.
     #[error("--hub-pid {pid}: {error}\n  give the number of a running process")]

@@ -13,6 +13,7 @@ mod stored;
 use self::args::HistoryArgs;
 use self::scratch::Scratch;
 use crate::error::Problem;
+use crate::print;
 
 /// Runs the measurements that the options name; all of them if they name none.
 ///
@@ -25,10 +26,10 @@ pub(crate) fn main(args: &HistoryArgs) -> Result<(), Problem> {
         .build()
         .map_err(Problem::Runtime)?;
     let scratch = Scratch::new(&args.path)?;
-    println!(
+    print::line(format_args!(
         "in {}; times are of this machine, ratios of this run",
         scratch.path().display()
-    );
+    ))?;
     runtime.block_on(async {
         if let Some(segments) = args.segments {
             return segments::measure(segments, args, &scratch).await;

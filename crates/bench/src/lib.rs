@@ -17,6 +17,7 @@ mod history;
 mod http;
 mod keys;
 mod load;
+mod print;
 mod process;
 mod repeat;
 mod threads;
@@ -26,12 +27,24 @@ pub use args::BenchArgs;
 use args::BenchCommand;
 pub use error::Error;
 
-/// Runs a bench and prints its figures to standard output. Returns whether every update that was due arrived
-/// once and in order.
+/// Whether this process only helps another bench, which shows what happens.
+pub fn is_helper(args: &BenchArgs) -> bool {
+    matches!(
+        args.command,
+        Some(BenchCommand::FloorServer | BenchCommand::Attacker(_))
+    )
+}
+
+/// Runs a bench and prints its figures to standard output; each print is within a call of `around`, so that a bar
+/// can be taken away. Returns whether every update that was due arrived once and in order.
 ///
 /// # Errors
 /// When it cannot run, or cannot measure.
-pub fn run(args: &BenchArgs) -> Result<bool, Error> {
+pub fn run(
+    args: &BenchArgs,
+    around: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static,
+) -> Result<bool, Error> {
+    print::surround(Box::new(around));
     let is_flawless = match &args.command {
         Some(BenchCommand::FloorServer) => load::floor::serve().map(|()| true),
         Some(BenchCommand::Floor(load)) => load::measure_floor_only(load),

@@ -25,6 +25,7 @@ use self::plan::Plan;
 use crate::error::Problem;
 use crate::http::target::Target;
 use crate::keys::Keys;
+use crate::print;
 use crate::process::allow_open_files;
 use crate::repeat::without_secrets;
 
@@ -42,7 +43,7 @@ pub(crate) fn measure_floor_only(load: &LoadArgs) -> Result<bool, Problem> {
     for _ in 0..load.rounds {
         floor.outcomes.push(measure_floor(load)?);
     }
-    Ok(print(load, &[floor]))
+    print(load, &[floor])
 }
 
 /// Measures a running hub, and prints what it found. Returns whether every update was delivered once and in order.
@@ -75,7 +76,7 @@ pub(crate) fn measure_hub(run: &RunArgs) -> Result<bool, Problem> {
         .into_iter()
         .filter(|variant| !variant.outcomes.is_empty())
         .collect();
-    Ok(print(load, &variants))
+    print(load, &variants)
 }
 
 fn hub_plan(
@@ -104,12 +105,12 @@ fn allow_sockets(load: &LoadArgs, stalled: usize) -> Result<(), Problem> {
     allow_open_files(needed as u64)
 }
 
-fn print(load: &LoadArgs, variants: &[Variant]) -> bool {
+fn print(load: &LoadArgs, variants: &[Variant]) -> Result<bool, Problem> {
     let command = without_secrets(std::env::args());
     if load.json {
-        println!("{}", report::json(variants, &command));
+        print::line(format_args!("{}", report::json(variants, &command)))?;
     } else {
-        print!("{}", report::table(variants, &command));
+        print::write(format_args!("{}", report::table(variants, &command)))?;
     }
-    variants.iter().all(Variant::is_flawless)
+    Ok(variants.iter().all(Variant::is_flawless))
 }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::guide::Page;
 use crate::source::Place;
 use crate::text::Unset;
 
@@ -10,7 +11,7 @@ use crate::text::Unset;
 ///
 /// `Display` is the whole message for standard error, without the leading `error: `: the place and
 /// what is wrong, after a colon the cause; then, each on separate lines, the line of the
-/// configuration with a caret, the remedy and the notes. It never shows key material. An error of
+/// configuration with a caret, the remedy, the notes and the page that explains more. It never shows key material. An error of
 /// [`Error::all`] shows several of these, one below the other.
 ///
 /// ```
@@ -33,6 +34,7 @@ struct Parts {
     what: String,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     remedy: Option<String>,
+    page: Option<Page>,
     is_line_hidden: bool,
     is_absence: bool,
     notes: Vec<String>,
@@ -51,6 +53,7 @@ impl Error {
             what: what.into(),
             cause: None,
             remedy: None,
+            page: None,
             is_line_hidden: false,
             is_absence: false,
             notes: Vec::new(),
@@ -128,6 +131,21 @@ impl Error {
         self
     }
 
+    /// Names the page that explains more.
+    ///
+    /// ```
+    /// use talaria_config::Error;
+    /// use talaria_config::guide::Page;
+    ///
+    /// let error = Error::new("the token has expired").page(Page::TOKENS);
+    /// assert_eq!(error.to_string(), format!("the token has expired\n  see {}", Page::TOKENS));
+    /// ```
+    #[must_use]
+    pub fn page(mut self, page: Page) -> Self {
+        self.0.page = Some(page);
+        self
+    }
+
     /// Marks the error as about something that is absent, perhaps because a variable is not set.
     #[must_use]
     pub fn absence(mut self) -> Self {
@@ -178,6 +196,9 @@ impl Error {
         }
         for line in parts.remedy.iter().chain(&parts.notes) {
             write!(f, "\n  {line}")?;
+        }
+        if let Some(page) = parts.page {
+            write!(f, "\n  see {page}")?;
         }
         Ok(())
     }

@@ -57,6 +57,7 @@ pub mod folders;
 pub mod format;
 pub mod glob;
 mod global;
+pub mod guide;
 mod issuer;
 mod key;
 mod key_mistakes;

@@ -119,6 +119,16 @@ impl Matcher {
         }
     }
 
+    /// Its text, as it was written.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Any => "*",
+            Self::Exact(text) => text,
+            Self::UrlPattern(pattern) => pattern.text(),
+            Self::Template(template) => template.text(),
+        }
+    }
+
     /// What an evaluation costs at most for each byte of the topic, in states; 0 for equality.
     pub fn states(&self) -> usize {
         match self {

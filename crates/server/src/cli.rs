@@ -28,6 +28,7 @@ mod tests;
 mod token;
 mod trust;
 mod validate;
+mod when;
 
 use std::process::ExitCode;
 
@@ -55,7 +56,8 @@ Examples:
   talaria run --config /etc/talaria/Caddyfile
       A hub that a file configures.
 
-Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal or SIGQUIT.";
+Exit codes: 0 success, 1 the command failed, 2 forced to quit by a second signal or SIGQUIT, 141 the reader of
+standard output closed it, as `head` does.";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -119,8 +121,8 @@ enum Verb {
     /// Print the manual page, or write those of all verbs.
     #[command(alias = "manpage", after_help = manual::HELP)]
     Man(manual::Args),
-    /// Print the version.
-    Version,
+    /// Print the version, the commit and the target.
+    Version(about::VersionArgs),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     Reference,
@@ -155,6 +157,9 @@ pub(crate) fn main() -> ExitCode {
             }
             match printed {
                 Some(Ok(())) => code,
+                Some(Err(error)) if code == ExitCode::SUCCESS => {
+                    output::failure(output::not_written(error))
+                }
                 Some(Err(_)) | None => ExitCode::FAILURE,
             }
         }
@@ -191,7 +196,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::BuildInfo => about::build_info(),
         Verb::Completions(args) => completions::completions(command(), &args),
         Verb::Man(args) => manual::manual(command(), &args),
-        Verb::Version => output::print(concat!("Talaria ", env!("CARGO_PKG_VERSION"), "\n")),
+        Verb::Version(args) => about::version(&args),
         Verb::Reference => output::print(&reference::page()),
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod metrics;
 pub(crate) mod pidfile;
 pub(crate) mod privileged_port;
 pub(crate) mod program;
+pub(crate) mod progress;
 pub(crate) mod proxies;
 pub(crate) mod report;
 pub(crate) mod requests;

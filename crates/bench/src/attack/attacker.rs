@@ -13,6 +13,7 @@ use super::client::{Client, FORM, Tally};
 use super::{http2, inputs};
 use crate::error::Problem;
 use crate::http::target::Target;
+use crate::print;
 use crate::process::allow_open_files;
 
 /// The connections over all addresses of the attack that opens the most.
@@ -63,13 +64,14 @@ pub(crate) fn main(args: &AttackerArgs) -> Result<(), Problem> {
         }
         tokio::select! {
             () = tally.begun() => {
-                println!("{BEGUN}");
+                // A bench that has ended reads none of it.
+                _ = print::line(format_args!("{BEGUN}"));
                 _ = end.await;
             }
             _ = &mut end => {}
         }
         // Before the tasks end, because the bench ends this process once it has this line.
-        println!("{}", tally.json());
+        _ = print::line(format_args!("{}", tally.json()));
     });
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::scratch::{Scratch, segment_bytes};
 use super::store::{open, options, topic, update};
 use crate::clock::{now_ns, per_second};
 use crate::error::Problem;
+use crate::print;
 
 /// The router's part, without subscribers: also counts groups and updates.
 struct Counting {
@@ -46,11 +47,13 @@ struct Turn {
 /// # Errors
 /// When the history or the disk fails.
 pub(crate) async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(), Problem> {
-    println!(
+    print::line(format_args!(
         "durable updates/s (sync always, {} bytes), beside groups of the same size written bare:",
         args.payload
-    );
-    println!("publishers   updates/s   a group     bare/s    ratio");
+    ))?;
+    print::line(format_args!(
+        "publishers   updates/s   a group     bare/s    ratio"
+    ))?;
     for publishers in args.publishers.iter().copied() {
         let (mut rates, mut bares, mut ratios, mut groups) = (vec![], vec![], vec![], vec![]);
         for round in 0..args.rounds {
@@ -62,13 +65,13 @@ pub(crate) async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(),
             bares.push(bare);
             groups.push(turn.group);
         }
-        println!(
+        print::line(format_args!(
             "{publishers:>10}  {:>10.0}  {:>8.1}  {:>9.0}    {:>5.2}",
             median(rates),
             median(groups),
             median(bares),
             median(ratios)
-        );
+        ))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::store::{CHOSEN, Reader, chosen};
 use crate::clock::now_ns;
 use crate::error::Problem;
 use crate::histogram::Histogram;
+use crate::print;
 
 /// How many look-ups are timed.
 const LOOK_UPS: u64 = 2_000;
@@ -76,11 +77,11 @@ pub(crate) async fn time(
             });
         }
     }
-    println!(
+    print::line(format_args!(
         "look-up of {what}: p50 {:.4} ms, p99 {:.4} ms",
         times.quantile_ms(0.5).unwrap_or_default(),
         times.quantile_ms(0.99).unwrap_or_default()
-    );
+    ))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use super::lookups;
 use super::scratch::{Scratch, segment_bytes};
 use super::store::{fill, filling, open, options, start, topic, update};
 use crate::error::Problem;
+use crate::print;
 
 /// How many updates the history keeps.
 const KEPT: u64 = 10_000;
@@ -35,10 +36,10 @@ pub(crate) async fn measure(args: &HistoryArgs, scratch: &Scratch) -> Result<(),
     fill(&history, KEPT, args.payload, args.topics).await?;
     drop(history);
     let live = segment_bytes(&path);
-    println!(
+    print::line(format_args!(
         "with size {KEPT} after {} updates: {:.2} times the live bytes",
         args.updates,
         occupied as f64 / live.max(1) as f64
-    );
+    ))?;
     Ok(())
 }

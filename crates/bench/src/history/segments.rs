@@ -8,6 +8,7 @@ use super::scratch::Scratch;
 use super::store::{filling, open, options, start, topic, update};
 use crate::clock::{ms, now_ns};
 use crate::error::Problem;
+use crate::print;
 use crate::process::Usage;
 
 /// Updates of each segment, all with ids that their publisher chose.
@@ -39,10 +40,10 @@ pub(crate) async fn measure(
     let begun = now_ns();
     let first = history.position_of("urn:example:unknown").await;
     first.map_err(Problem::history)?;
-    println!(
+    print::line(format_args!(
         "first look-up of an unknown id among {segments} segments of {UPDATES} chosen ids: {:.1} ms, memory grown by {} KiB",
         ms(now_ns() - begun),
         Usage::own()?.resident.saturating_sub(before) >> 10
-    );
+    ))?;
     lookups::time_unknown(&history).await
 }

@@ -9,6 +9,7 @@ use talaria_transport::{Admit, Frame, Ring, Route, Transport, Verdict};
 
 use crate::clock::{now_ns, per_second, unix_milliseconds};
 use crate::error::Problem;
+use crate::print;
 
 /// Of how many updates one has an id that its publisher chose.
 pub(crate) const CHOSEN: u64 = 100;
@@ -121,9 +122,9 @@ pub(crate) async fn fill(
             append.await.map_err(Problem::history)?;
         }
     }
-    println!(
+    print::line(format_args!(
         "filled with {updates} updates of {payload} bytes over {topics} topics, {:.0}/s without sync",
         per_second(updates, now_ns() - begun)
-    );
+    ))?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::store::{Reader, fill, filling, open, options, start, topic};
 use crate::clock::{ms, now_ns, own_cpu_ns, per_second};
 use crate::error::Problem;
 use crate::histogram::Histogram;
+use crate::print;
 use crate::process::Usage;
 
 /// How many first pages are timed.
@@ -65,11 +66,11 @@ fn report_opening(updates: u64, path: &Path, when: &str) -> Result<(), Problem> 
     let history = open(path, options())?;
     let took = now_ns() - begun;
     let grown = Usage::own()?.resident.saturating_sub(before);
-    println!(
+    print::line(format_args!(
         "open {when}: {:.1} ms, memory grown by {} KiB",
         ms(took),
         grown >> 10
-    );
+    ))?;
     match history.bounds().head {
         Position(found) if found != updates => Err(Problem::Count {
             found,
@@ -88,11 +89,11 @@ async fn first_page(history: &History) -> Result<(), Problem> {
         page.await.map_err(Problem::history)?;
         times.record(now_ns() - begun);
     }
-    println!(
+    print::line(format_args!(
         "first page of a replay of everything: p50 {:.3} ms, p99 {:.3} ms",
         times.quantile_ms(0.5).unwrap_or_default(),
         times.quantile_ms(0.99).unwrap_or_default()
-    );
+    ))?;
     Ok(())
 }
 
@@ -102,12 +103,12 @@ async fn replay(history: &History, limit: usize) -> Result<(), Problem> {
     let count = read_all(history, limit, &Arc::new(Reader::Everything)).await?;
     let took = now_ns() - begun;
     let grown = Usage::own()?.resident.saturating_sub(before);
-    println!(
+    print::line(format_args!(
         "replay of {count} updates in pages of {} KiB: {:.2} M/s, memory grown by {} KiB",
         limit >> 10,
         per_second(count, took) / 1e6,
         grown >> 10
-    );
+    ))?;
     Ok(())
 }
 
@@ -134,11 +135,11 @@ async fn resumes(history: &History, topics: u64) -> Result<u64, Problem> {
         count += read_all(history, PAGE, &reader).await?;
     }
     let cpu = own_cpu_ns() - cpu;
-    println!(
+    print::line(format_args!(
         "{subscribers} resumes of one topic each among {topics}: {count} updates, {:.1} ms, {:.1} µs of CPU each",
         ms(now_ns() - begun),
         cpu as f64 / 1e3 / subscribers as f64
-    );
+    ))?;
     Ok(cpu)
 }
 
@@ -154,10 +155,10 @@ async fn compare_resumes(args: &HistoryArgs, scratch: &Scratch, large: u64) -> R
     let history = open(&path, options())?;
     start(&history);
     let small = resumes(&history, subscribers).await?;
-    println!(
+    print::line(format_args!(
         "CPU of {subscribers} resumes, {} topics against {subscribers}: {:.2} times",
         args.topics,
         large as f64 / small.max(1) as f64
-    );
+    ))?;
     Ok(())
 }

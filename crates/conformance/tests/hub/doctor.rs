@@ -46,13 +46,18 @@ async fn a_hub_in_order_has_no_fault() {
     );
     let url = format!("https://localhost:{port}/.well-known/mercure");
     let token = token(&url).sign(PUBLISHER_KEY);
-    let output = doctor(
-        &home,
-        &[&url, "--origin", "https://localhost", "--token", &token],
-    );
+    let root = home
+        .path()
+        .join("data/caddy/pki/authorities/local/root.crt");
+    let root = root.to_str().expect("UTF-8");
+    let asked = [&url, "--origin", "https://localhost", "--token", &token];
+    let output = doctor(&home, &[&asked[..], &["--cacert", root]].concat());
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     for line in [
+        "ok      hub: it answers as a Mercure hub does",
+        "ok      HTTP version: HTTP/2",
+        "ok      health: the hub can store updates",
         "ok      connection: the certificate is trusted here",
         "ok      discovery: the hub identifies itself as https://localhost",
         "ok      identity: it does not depend on the Host",
@@ -67,6 +72,86 @@ async fn a_hub_in_order_has_no_fault() {
     }
     // What signs it is not shown.
     assert!(!text.contains(&token));
+
+    // Without --cacert, the client of this machine does not trust the local authority.
+    let output = doctor(&home, &asked);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "FAULT   connection: only the root of Talaria's local authority makes the certificate pass",
+        "talaria trust",
+        "docs/https.md#who-trusts-it",
+        "ok      stream: its first byte came after",
+        "faults: 1\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+
+    // The hub's own origin needs no permission.
+    let own = format!("https://localhost:{port}");
+    let text = said(&doctor(&home, &[&url, "--origin", &own, "--cacert", root]));
+    assert!(
+        text.contains("ok      CORS: pages of https://localhost"),
+        "{text}"
+    );
+    assert!(
+        text.contains("own origin, which needs no permission"),
+        "{text}"
+    );
+}
+
+/// The findings are one JSON object, too, each with what was asked, what came and what to do.
+#[tokio::test]
+async fn findings_are_json() {
+    let home = Home::new();
+    let hub = start(&home, "http://:0", "anonymous\ntransport memory");
+    let url = format!("http://localhost:{}", hub.address.port());
+    let output = doctor(&home, &[&url, "--origin", ORIGIN, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = report["findings"].as_array().expect("a list");
+    let faults = findings.iter().filter(|it| it["verdict"] == "fault");
+    assert_eq!(report["faults"], faults.count());
+    let cors = findings.iter().find(|it| it["subject"] == "CORS");
+    let cors = cors.expect("CORS is examined");
+    assert!(
+        cors["asked"]
+            .as_str()
+            .is_some_and(|it| it.contains("Origin: https://app.example"))
+    );
+    assert!(
+        cors["found"]
+            .as_str()
+            .is_some_and(|it| it.contains("no Access-Control-Allow-Origin"))
+    );
+    assert!(
+        cors["remedy"]
+            .as_str()
+            .is_some_and(|it| it.contains("cors_origins"))
+    );
+    assert!(
+        cors["docs"]
+            .as_str()
+            .is_some_and(|it| it.ends_with("docs/http.md#cors"))
+    );
+}
+
+/// An origin without a scheme is refused, with the one that was probably meant.
+#[test]
+fn an_origin_has_a_scheme() {
+    let home = Home::new();
+    for (origin, meant) in [
+        ("app.example", "--origin https://app.example"),
+        ("localhost:8000", "--origin https://localhost:8000"),
+    ] {
+        let output = doctor(&home, &["http://localhost", "--origin", origin]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains("the scheme is missing") && text.contains(meant),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -76,7 +161,7 @@ async fn each_fault_has_its_remedy() {
     let url = format!("http://localhost:{}", named.address.port());
     let text = said(&doctor(&home, &[&url]));
     assert!(
-        text.contains("FAULT   connection: the hub answered 421") && text.contains("SERVER_NAME"),
+        text.contains("FAULT   hub: the hub answered 421") && text.contains("SERVER_NAME"),
         "{text}"
     );
     let hub = start(&home, "http://:0", "anonymous\ntransport memory");

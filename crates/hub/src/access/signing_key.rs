@@ -110,7 +110,15 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Signing`] if the cryptographic library fails.
     pub fn sign(&self, claims: &Value) -> Result<String, KeyError> {
-        let mut header = json!({ "alg": self.algorithm.name(), "typ": "at+jwt" });
+        self.sign_as("at+jwt", claims)
+    }
+
+    /// Signs claims as a JWT of this type, such as the `JWT` of Mercure 0.x, as [`Self::sign`] does.
+    ///
+    /// # Errors
+    /// [`KeyError::Signing`] if the cryptographic library fails.
+    pub fn sign_as(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
+        let mut header = json!({ "alg": self.algorithm.name(), "typ": typ });
         if let Some(kid) = &self.kid {
             header["kid"] = kid.as_str().into();
         }

@@ -146,8 +146,13 @@ impl AuthorizationDetails {
 
     /// How many topic matchers the action is granted on.
     pub fn topics_of(&self, action: Action) -> usize {
-        let granting = self.details.iter().filter(|detail| detail.includes(action));
-        granting.map(|detail| detail.topics.iter().count()).sum()
+        self.matchers_of(action).count()
+    }
+
+    /// The topic matchers that the action is granted on, in the order of the details.
+    pub fn matchers_of(&self, action: Action) -> impl Iterator<Item = &Matcher> {
+        let granting = self.details.iter().filter(move |it| it.includes(action));
+        granting.flat_map(|detail| detail.topics.iter())
     }
 
     /// The number of states of all its patterns and templates, by which they occupy memory.

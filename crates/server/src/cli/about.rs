@@ -1,8 +1,11 @@
-//! `talaria list-modules` and `talaria build-info`: what this program is made of (B-017).
+//! `talaria version`, `list-modules` and `build-info`: what this program is made of (B-017).
 
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use super::output;
+use crate::build::{COMMIT, PROFILE, TARGET, VERSION};
 
 /// What of the existing server's modules this program has, by their names there.
 const MODULES: &[&str] = &[
@@ -72,15 +75,28 @@ pub(super) fn list_modules(args: &ModulesArgs) -> ExitCode {
 
 /// Prints how the program was built.
 pub(super) fn build_info() -> ExitCode {
-    let profile = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
     output::print(&format!(
-        "program\ttalaria {}\nsystem\t{} {}\nprofile\t{profile}\nmodules\tbuilt in; `talaria list-modules` names them\n",
-        env!("CARGO_PKG_VERSION"),
+        "program\ttalaria {VERSION}\ncommit\t{COMMIT}\ntarget\t{TARGET}\nsystem\t{} {}\nprofile\t{PROFILE}\nmodules\tbuilt in; `talaria list-modules` names them\n",
         std::env::consts::OS,
         std::env::consts::ARCH,
     ))
+}
+
+/// The flags of `version`.
+#[derive(clap::Args)]
+pub(super) struct VersionArgs {
+    /// Print one JSON object, with `version`, `commit`, `target` and `profile`.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the version.
+pub(super) fn version(args: &VersionArgs) -> ExitCode {
+    output::print(&match args.json {
+        true => format!(
+            "{}\n",
+            json!({ "version": VERSION, "commit": COMMIT, "target": TARGET, "profile": PROFILE })
+        ),
+        false => format!("Talaria {VERSION} (commit {COMMIT}, {TARGET})\n"),
+    })
 }

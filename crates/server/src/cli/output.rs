@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use talaria_config::{Error, Level, Notice};
 
+/// The exit code of a program whose reader closed the pipe: what shells say of one that SIGPIPE ended.
+const CLOSED_PIPE: i32 = 128 + 13;
+
 /// Writes the one error message of a failed command.
 pub(super) fn failure(error: impl Display) -> ExitCode {
     say(&format!("error: {error}"));
@@ -35,7 +38,7 @@ pub(super) fn wait_for(
     done.recv_timeout(LIMIT).ok()
 }
 
-/// Writes text to standard output; a closed pipe is a failure, not a panic.
+/// Writes text to standard output.
 pub(super) fn print(text: &str) -> ExitCode {
     match write_out(text) {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,9 +56,20 @@ pub(super) fn write_out(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Why the output of a command is incomplete.
+/// Ends the program because the reader of standard output closed it.
+pub(super) fn closed() -> ! {
+    std::process::exit(CLOSED_PIPE)
+}
+
+/// Why the output of a command is incomplete. A closed pipe is not an error of ours: its reader, such as
+/// `head`, has all it wants, so the program ends here without a word, as others do.
 pub(super) fn not_written(error: io::Error) -> Error {
-    Error::new("standard output").caused_by(error)
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        closed();
+    }
+    Error::new("standard output")
+        .caused_by(error)
+        .remedy("make room, or write it elsewhere")
 }
 
 /// Writes notices to standard error, for verbs that have no log.

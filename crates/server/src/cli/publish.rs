@@ -9,11 +9,15 @@ use clap::builder::NonEmptyStringValueParser;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use talaria_config::Error;
+use talaria_config::guide::Page;
 use url::form_urlencoded::Serializer;
 
-use super::client::{self, TokenArgs};
+use super::client::{self, Asked, Caller, Refusal, TokenArgs, TrustArgs};
 use super::{output, runtime};
 use crate::serve::client_error::ClientError;
+
+/// The most bytes of an id, as the hub accepts it.
+const MOST_ID_BYTES: usize = 4_096;
 
 /// Publishes one update to a hub and prints its id.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -41,6 +45,9 @@ pub(super) struct PublishArgs {
     /// The token to present.
     #[command(flatten)]
     pub token: TokenArgs,
+    /// Which certificates to trust.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 /// Publishes; prints the id to standard output. If that fails, the reason goes to standard error, and the
@@ -54,7 +61,8 @@ pub(super) fn run(args: &PublishArgs) -> ExitCode {
 
 async fn publish(args: &PublishArgs) -> Result<String, Error> {
     let url = client::hub_url(&args.url)?;
-    let token = args.token.authorization(client::token_variable()?)?;
+    let token = args.token.read(client::token_variable()?)?;
+    let caller = Caller::new(args.trust.of_user()?);
     let data = args.data.as_deref().map(content).transpose()?;
     let mut headers = client::headers("text/plain, */*;q=0.1", token.as_ref());
     headers.insert(
@@ -62,16 +70,33 @@ async fn publish(args: &PublishArgs) -> Result<String, Error> {
         HeaderValue::from_static("application/x-www-form-urlencoded"),
     );
     let body = Bytes::from(form(args, data.as_deref()));
-    let response = client::send(Method::POST, &url, headers, body).await?;
+    let response = caller.send(Method::POST, &url, headers, body).await?;
     if response.status() != http::StatusCode::OK {
-        return Err(Error::new(client::refusal(response).await));
+        let refusal = Refusal::read(response).await;
+        return Err(refusal.error(Asked::Publish, token.as_ref()));
     }
-    let id = response
-        .bytes()
-        .await
-        .map_err(|error| Error::new("the answer broke off").caused_by(ClientError::from(error)))?;
-    String::from_utf8(id.into())
-        .map_err(|_| Error::new("the hub's answer, the update's id, is not UTF-8"))
+    let media_type = response.headers().get(CONTENT_TYPE).cloned();
+    let id = response.bytes().await.map_err(|error| {
+        Error::new("the answer broke off, so whether the update is published is not known")
+            .caused_by(ClientError::from(error))
+            .remedy("see the hub's log, or publish again with an --id of yours")
+    })?;
+    let id = String::from_utf8_lossy(&id);
+    // The body is the id (specification, "Publication").
+    let is_id = !id.is_empty() && id.len() <= MOST_ID_BYTES && !id.contains(['\n', '\r', '<']);
+    if is_id {
+        return Ok(id.into_owned());
+    }
+    let media_type = media_type
+        .as_ref()
+        .map_or(&b"none"[..], HeaderValue::as_bytes);
+    Err(Error::new(format!(
+        "{url}: the answer is not the id of an update: {} bytes, Content-Type {}",
+        id.len(),
+        String::from_utf8_lossy(media_type)
+    ))
+    .remedy("correct the URL: something else than a hub answers there")
+    .page(Page::DOCTOR))
 }
 
 /// The body of the request (specification, "Publication").

@@ -54,7 +54,8 @@ pub(super) struct Args {
 /// Runs the hub.
 pub(super) fn run(args: &Args) -> ExitCode {
     if args.environ {
-        output::print(&environ::text());
+        // The hub runs even if no process reads the list.
+        _ = output::write_out(&environ::text());
     }
     let begun = configuration(args).and_then(|configuration| Ok((configuration, ping(args)?)));
     let (configuration, ping) = match begun {

@@ -9,10 +9,11 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use talaria_config::Error;
+use talaria_config::guide::Page;
 use talaria_protocol::event::{Decoder, Event, Item};
 use url::Url;
 
-use super::client::{self, TokenArgs};
+use super::client::{self, Asked, Caller, Refusal, Token, TokenArgs, TrustArgs};
 use super::{output, runtime};
 use crate::serve::client_error::ClientError;
 
@@ -49,10 +50,12 @@ pub(super) struct SubscribeArgs {
     /// The token to present.
     #[command(flatten)]
     pub token: TokenArgs,
+    /// Which certificates to trust.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
-/// Subscribes; exits 0 after `--count` events or when standard output closes, 1 when the hub
-/// refuses or was never reached.
+/// Subscribes; exits 0 after `--count` events, 1 when the hub refuses or was never reached.
 pub(super) fn run(args: &SubscribeArgs) -> ExitCode {
     match runtime::block_on(subscribe(args)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,7 +65,8 @@ pub(super) fn run(args: &SubscribeArgs) -> ExitCode {
 
 async fn subscribe(args: &SubscribeArgs) -> Result<(), Error> {
     let url = subscription_url(args)?;
-    let token = args.token.authorization(client::token_variable()?)?;
+    let token = args.token.read(client::token_variable()?)?;
+    let caller = Caller::new(args.trust.of_user()?);
     let mut output = std::io::stdout().lock();
     let mut reader = Reader {
         output: &mut output,
@@ -75,7 +79,10 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), Error> {
     let mut connected = false;
     loop {
         let headers = headers(token.as_ref(), &reader.last_event_id)?;
-        let problem = match client::send(Method::GET, &url, headers, bytes::Bytes::new()).await {
+        let problem = match caller
+            .send(Method::GET, &url, headers, bytes::Bytes::new())
+            .await
+        {
             Ok(response) if response.status() == StatusCode::OK => {
                 check_media_type(response.headers())?;
                 (connected, failures) = (true, 0);
@@ -86,14 +93,17 @@ async fn subscribe(args: &SubscribeArgs) -> Result<(), Error> {
             }
             Ok(response) if connected && is_passing(response.status()) => {
                 failures += 1;
-                client::refusal(response).await
+                Refusal::read(response).await.to_string()
             }
-            Ok(response) => return Err(Error::new(client::refusal(response).await)),
+            Ok(response) => {
+                let refusal = Refusal::read(response).await;
+                return Err(refusal.error(Asked::Subscribe, token.as_ref()));
+            }
             Err(error) if connected => {
                 failures += 1;
                 error.to_string()
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let wait = backoff(reader.retry, failures);
         output::say(&format!(
@@ -114,13 +124,13 @@ fn subscription_url(args: &SubscribeArgs) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn headers(token: Option<&HeaderValue>, last_event_id: &str) -> Result<HeaderMap, Error> {
+fn headers(token: Option<&Token>, last_event_id: &str) -> Result<HeaderMap, Error> {
     let mut headers = client::headers("text/event-stream", token);
     if !last_event_id.is_empty() {
         // The id is sent as UTF-8 (HTML standard, "Server-sent events").
         let id = HeaderValue::from_bytes(last_event_id.as_bytes()).map_err(|_| {
             Error::new("--last-event-id: the id has characters that are not allowed in a header")
-                .remedy("give another")
+                .remedy("give an id that the hub has sent, or `earliest`")
         })?;
         headers.insert(HeaderName::from_static("last-event-id"), id);
     }
@@ -139,7 +149,8 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
         Err(Error::new(format!(
             "the answer's Content-Type is {found}, not text/event-stream"
         ))
-        .remedy("check that this is the hub's URL"))
+        .remedy("correct the URL: something else than a hub answers there")
+        .page(Page::DOCTOR))
     }
 }
 
@@ -197,13 +208,7 @@ impl<W: Write> Reader<W> {
                 Item::Comment(_) => {}
                 Item::Retry(milliseconds) => self.retry = Duration::from_millis(milliseconds),
                 Item::Event(event) => {
-                    match self.print(&event) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                            return Ok(true);
-                        }
-                        Err(error) => return Err(output::not_written(error)),
-                    }
+                    self.print(&event).map_err(output::not_written)?;
                     if let Some(left) = &mut self.left {
                         *left = left.saturating_sub(1);
                         if *left == 0 {

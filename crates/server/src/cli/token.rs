@@ -2,7 +2,10 @@
 
 mod argument;
 mod check;
+mod decoded;
+mod grants;
 mod mint;
+mod options;
 
 use std::process::ExitCode;
 
@@ -10,6 +13,7 @@ use clap::Subcommand;
 
 use super::output;
 
+pub(super) use decoded::Decoded;
 pub(super) use mint::{DEV_EXPIRY, DEV_ISSUER, uuid};
 
 /// The flags of `token`.
@@ -26,6 +30,8 @@ Examples:
   talaria token --dev --subscribe-urlpattern 'https://example.com/books/:id'
       A token for a hub at https://localhost with the well-known development key, which is not
       the key of `talaria dev`.
+  talaria token --generation 0.x --key @publisher.key --publish '*'
+      A token of Mercure 0.x that may publish to every topic, as applications of Symfony send.
   talaria token check @token.txt --config /etc/talaria/Caddyfile
       Whether that hub would accept the token, and why not."
 )]
@@ -33,12 +39,12 @@ pub(super) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    mint: mint::Args,
+    mint: options::Args,
 }
 
 #[derive(Subcommand)]
 enum Action {
-    /// Say whether a hub with this configuration would accept a token, and why not.
+    /// Say what a token grants and until when, and whether a hub with this configuration accepts it.
     #[command(after_help = "\
 Exit code 0 if the token is accepted for at least one role, else 1.
 

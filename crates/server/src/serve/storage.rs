@@ -8,8 +8,10 @@ use std::time::Duration;
 use talaria_boltdb::Source;
 use talaria_config::Error;
 use talaria_config::settings::{HistorySettings, TransportSettings, directory_of};
-use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
+use talaria_transport::history::{Directory, Disk, History, HistoryOptions, Imported, Imports};
 use talaria_transport::{Memory, Transport};
+
+use super::progress::Watched;
 
 /// How long closing may take: a disk that does not answer must not keep the process alive.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -78,7 +80,10 @@ fn open_history(settings: &HistorySettings, held: Sender<()>) -> Result<History,
         _ = &held;
         clock()
     });
-    import(disk, options, source.as_ref())
+    let (disk, progress) = Watched::new(disk, "opening the history", 1, true);
+    let history = import(disk, options, source.as_ref());
+    progress.end();
+    history
 }
 
 /// Opens or creates the directory of a history.
@@ -101,7 +106,7 @@ pub(crate) fn open_directory(path: &Path) -> Result<Arc<Directory>, Error> {
 ///
 /// The history or the database is in use or damaged.
 pub(crate) fn import(
-    disk: Arc<Directory>,
+    disk: Arc<dyn Disk>,
     options: HistoryOptions,
     source: Option<&Source>,
 ) -> Result<History, Error> {

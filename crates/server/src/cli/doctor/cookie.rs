@@ -1,13 +1,13 @@
 //! Whether a page's browser would send the hub's cookie.
 
 use serde_json::Value;
+use talaria_config::guide::Page;
 use url::Url;
 
 use super::findings::Findings;
 
 /// Compares the sites of the page and of the hub.
 pub(super) fn examine(url: &Url, origin: &str, metadata: Option<&Value>, findings: &mut Findings) {
-    const SUBJECT: &str = "cookie";
     let Some(name) = metadata.and_then(|document| document["mercure_cookie"].as_str()) else {
         return;
     };
@@ -18,22 +18,22 @@ pub(super) fn examine(url: &Url, origin: &str, metadata: Option<&Value>, finding
     };
     let hub = host(url).unwrap_or_default();
     let site = |host: &str| psl::domain_str(host).map(str::to_owned);
+    let asked = "nothing: the sites of the page and of the hub are compared";
+    let mut subject = findings.on("cookie", asked);
     if url.scheme() != "https" && name.starts_with("__Secure-") {
-        findings.note(
-            SUBJECT,
+        subject.note(
             &format!("browsers keep {name} over HTTPS only; here the hub also reads it without the prefix"),
+            "serve HTTPS",
+            Page::COOKIES,
         );
     }
     if page == hub || (site(&page).is_some() && site(&page) == site(&hub)) {
-        findings.good(
-            SUBJECT,
-            &format!("{name} can reach the hub from pages of {origin}"),
-        );
+        subject.good(&format!("{name} can reach the hub from pages of {origin}"));
     } else {
-        findings.fault(
-            SUBJECT,
+        subject.fault(
             &format!("{page} and {hub} are different sites, so browsers send no cookie of one to the other"),
             "serve the hub on a subdomain of the pages' site, or send the token in the Authorization header",
+            Page::COOKIES,
         );
     }
 }

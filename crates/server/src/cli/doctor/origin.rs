@@ -38,6 +38,16 @@ pub(super) fn of_browsers(text: &str) -> Result<String, Error> {
             Error::new("--origin: a browser sends no user name and password").remedy(REMEDY),
         );
     }
+    if !text.contains("://") && !text.eq_ignore_ascii_case("null") {
+        let https = format!("https://{text}");
+        let remedy = match Url::parse(&https) {
+            Ok(url) if url.has_host() => {
+                format!("give --origin {https}, or http:// if the pages come so")
+            }
+            _ => REMEDY.to_owned(),
+        };
+        return Err(Error::new(format!("--origin {text:?}: the scheme is missing")).remedy(remedy));
+    }
     if text.eq_ignore_ascii_case("null") {
         return Err(Error::new(
             "--origin null: every page of a file and every sandboxed frame sends it, so that allowing it allows anyone",
@@ -86,6 +96,7 @@ mod tests {
         }
         for wrong in [
             "app.example",
+            "localhost:8000",
             "https://app.example/",
             "https://app.example/page",
             "https://*.example.com",

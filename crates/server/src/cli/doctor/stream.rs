@@ -1,264 +1,164 @@
-//! Whether a stream comes through at once, and unchanged.
-
-use std::time::Duration;
+//! Whether a stream begins, unchanged, and over which version of HTTP.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use http::{HeaderValue, Method, StatusCode, Version};
 use reqwest::Response;
-use talaria_config::Error;
-use talaria_protocol::event::{Decoder, Item};
-use tokio::time::timeout;
+use talaria_config::guide::Page;
 use url::Url;
-use url::form_urlencoded::Serializer;
 
+use super::examined::Examined;
 use super::findings::Findings;
-use crate::cli::client;
-use crate::serve::client_error::ClientError;
-use crate::serve::clock;
+use super::{cors, delivery, idle};
+use crate::cli::client::{self, Failure, Kind, Refusal};
 
 const SUBJECT: &str = "stream";
-/// How long to wait for the next part of a stream before reporting that it is held back.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A delivery that takes longer is held back on its way.
-const PROMPT: Duration = Duration::from_secs(1);
-const ROUNDS: usize = 5;
 
 /// Subscribes, and publishes if the token may; returns whether the hub accepted the subscription.
-pub(super) async fn examine(
-    url: &Url,
-    topic: &str,
-    token: Option<&HeaderValue>,
-    findings: &mut Findings,
-) -> bool {
-    let Some(mut stream) = subscribe(url, topic, token, findings).await else {
-        return false;
+pub(super) async fn examine(hub: &Examined<'_>, findings: &mut Findings) -> bool {
+    let (url, answer) = subscribe(hub).await;
+    let asked = format!("GET {url} with Accept-Encoding: gzip, br, as a browser sends");
+    let response = match answer {
+        Ok(response) => response,
+        Err(failure) => {
+            held_back(hub, &url, &asked, &failure, findings).await;
+            return false;
+        }
     };
-    deliver(url, topic, token, &mut stream, findings).await;
+    if response.status() != StatusCode::OK {
+        refused(hub, &asked, response, findings).await;
+        return false;
+    }
+    if let Some(origin) = hub.origin.filter(|origin| !cors::is_own(hub, origin)) {
+        let asked = format!("GET {url} with Origin: {origin}");
+        cors::examine_stream(origin, &asked, response.headers(), findings);
+    }
+    version(hub, &asked, &response, findings);
+    if is_unchanged(&asked, &response, findings) {
+        let rest = delivery::examine(hub, asked, response, findings).await;
+        idle::examine(hub, rest, findings).await;
+    }
     true
 }
 
-async fn deliver(
+/// Reports that no head came. A proxy that collects an answer holds its head back, too, until it has enough of it.
+async fn held_back(
+    hub: &Examined<'_>,
     url: &Url,
-    topic: &str,
-    token: Option<&HeaderValue>,
-    stream: &mut Response,
+    asked: &str,
+    failure: &Failure,
     findings: &mut Findings,
 ) {
-    let asked = clock::monotonic();
-    let mut decoder = Decoder::default();
-    match timeout(PATIENCE, comment(stream, &mut decoder)).await {
-        Ok(Ok(())) => findings.good(
-            SUBJECT,
-            &format!(
-                "its first byte came after {} ms",
-                asked.elapsed().as_millis()
-            ),
-        ),
-        Ok(Err(error)) => {
-            return findings.fault(
-                SUBJECT,
-                &format!("it broke off: {error}"),
-                "a proxy that ends streams early must be given a longer timeout than the hub's heartbeat",
-            );
+    let is_bulk = match hub.token.filter(|_| failure.kind == Kind::Silent) {
+        Some(token) => {
+            let (again, _) = tokio::join!(ask(hub, url), delivery::fill(hub, token));
+            again.is_ok_and(|answer| answer.status() == StatusCode::OK)
         }
-        Err(_) => {
-            return findings.fault(
-                SUBJECT,
-                "nothing comes within 10 s: something between here and the hub collects answers",
-                "switch buffering off in the proxy (nginx: `proxy_buffering off`, and no gzip for text/event-stream)",
-            );
-        }
+        None => false,
+    };
+    let bulk = match is_bulk {
+        true => delivery::bulk_of(),
+        false => String::new(),
+    };
+    let server = match hub.server.as_str() {
+        "" => String::new(),
+        server => format!(" (Server: {server})"),
+    };
+    findings.on(SUBJECT, asked).fault(
+        &format!("{failure}{bulk}: something between here and the hub collects answers{server}"),
+        delivery::remedy(&hub.server),
+        Page::PROXY_FAULTS,
+    );
+}
+
+/// Asks for the stream at `url` as a browser does.
+async fn ask(hub: &Examined<'_>, url: &Url) -> Result<Response, Failure> {
+    let mut headers = client::headers("text/event-stream", hub.token);
+    // Browsers send this too, so a proxy that compresses streams shows itself.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+    if let Some(Ok(origin)) = hub.origin.map(HeaderValue::from_str) {
+        headers.insert(ORIGIN, origin);
     }
-    match token {
-        Some(token) => measure(url, topic, token, stream, &mut decoder, findings).await,
-        None => findings.note(
-            "delivery",
-            "not measured; give a token that may publish, see --token-file",
+    let sent = hub.caller.send(Method::GET, url, headers, Bytes::new());
+    sent.await
+}
+
+/// Asks for the topic in both generations of Mercure, or in that of 1.0 if the hub refuses the other.
+async fn subscribe(hub: &Examined<'_>) -> (Url, Result<Response, Failure>) {
+    let mut url = hub.url.clone();
+    url.query_pairs_mut()
+        .append_pair("match", hub.topic)
+        .append_pair("topic", hub.topic);
+    let answer = ask(hub, &url).await;
+    let is_refused = |answer: &Response| answer.status() == StatusCode::BAD_REQUEST;
+    if !answer.as_ref().is_ok_and(is_refused) {
+        return (url, answer);
+    }
+    // A hub of Mercure 1.0 alone refuses `topic`.
+    url.set_query(None);
+    url.query_pairs_mut().append_pair("match", hub.topic);
+    let answer = ask(hub, &url).await;
+    (url, answer)
+}
+
+async fn refused(hub: &Examined<'_>, asked: &str, response: Response, findings: &mut Findings) {
+    let mut subject = findings.on(SUBJECT, asked);
+    if response.status() == StatusCode::UNAUTHORIZED && hub.token.is_none() {
+        return subject.note(
+            "not examined: the hub wants a token",
+            "give one by --token-file, --token or TALARIA_TOKEN",
+            Page::TOKENS,
+        );
+    }
+    let refusal = Refusal::read(response).await;
+    subject.fault(
+        &refusal.to_string(),
+        "the hub's log names the reason; `talaria token check` judges a token",
+        Page::TOKEN_REFUSED,
+    );
+}
+
+/// Over HTTP/1.1 a browser has few connections to a host, and a stream occupies one.
+fn version(hub: &Examined<'_>, asked: &str, response: &Response, findings: &mut Findings) {
+    if hub.url.scheme() != "https" {
+        return;
+    }
+    let mut subject = findings.on("HTTP version", asked);
+    match response.version() {
+        Version::HTTP_2 | Version::HTTP_3 => {
+            subject.good("HTTP/2: the streams of a browser share one connection");
+        }
+        version => subject.note(
+            &format!("{version:?}: a browser opens six connections to a host at most, for all its tabs, so a seventh stream waits"),
+            "let the proxy speak HTTP/2 with browsers (nginx: `http2 on;`)",
+            Page::PROXY_STREAMS,
         ),
     }
 }
 
-async fn subscribe(
-    url: &Url,
-    topic: &str,
-    token: Option<&HeaderValue>,
-    findings: &mut Findings,
-) -> Option<Response> {
-    let mut target = url.clone();
-    target
-        .query_pairs_mut()
-        .append_pair("match", topic)
-        .append_pair("topic", topic);
-    let headers = || {
-        let mut headers = client::headers("text/event-stream", token);
-        // Browsers send this too, so a proxy that compresses streams shows itself.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
-        headers
-    };
-    let mut answer = client::send(Method::GET, &target, headers(), Bytes::new()).await;
-    if answer
-        .as_ref()
-        .is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST)
-    {
-        // A hub of Mercure 1.0 alone refuses `topic`.
-        target.set_query(None);
-        target.query_pairs_mut().append_pair("match", topic);
-        answer = client::send(Method::GET, &target, headers(), Bytes::new()).await;
-    }
-    let response = match answer {
-        Ok(response) => response,
-        Err(error) => {
-            findings.fault(
-                SUBJECT,
-                &error.to_string(),
-                "a proxy that waits for the end of an answer never passes a stream on; switch its buffering off",
-            );
-            return None;
-        }
-    };
-    if response.status() == StatusCode::UNAUTHORIZED && token.is_none() {
-        findings.note(
-            SUBJECT,
-            "not examined: the hub wants a token, see --token-file",
-        );
-        return None;
-    }
-    accept(response, findings).await
-}
-
-/// The response, if it is a stream that reaches its readers at once.
-async fn accept(response: Response, findings: &mut Findings) -> Option<Response> {
-    if response.status() != StatusCode::OK {
-        let refusal = client::refusal(response).await;
-        findings.fault(
-            SUBJECT,
-            &refusal,
-            "the hub's log names the reason; `talaria token check` judges a token",
-        );
-        return None;
-    }
+/// Whether an answer is a stream whose events can be read one by one.
+fn is_unchanged(asked: &str, response: &Response, findings: &mut Findings) -> bool {
+    let mut subject = findings.on(SUBJECT, asked);
     let field = |name| {
         let value = response.headers().get(name);
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let media_type = field(CONTENT_TYPE).unwrap_or_default();
     if !media_type.starts_with("text/event-stream") {
-        findings.fault(
-            SUBJECT,
+        subject.fault(
             &format!("its Content-Type is {media_type:?}"),
             "something else than the hub answers; check the path that the proxy passes on",
+            Page::PROXIES,
         );
-        return None;
+        return false;
     }
     if let Some(encoding) = field(CONTENT_ENCODING) {
-        findings.fault(
-            SUBJECT,
+        subject.fault(
             &format!("it is compressed ({encoding}), so events wait until a block is full"),
-            "exclude text/event-stream from the proxy's compression",
+            "exclude text/event-stream from the proxy's compression (nginx: take it out of `gzip_types`)",
+            Page::PROXY_FAULTS,
         );
-        return None;
+        return false;
     }
-    Some(response)
-}
-
-/// Waits for the first comment, with which every stream begins.
-async fn comment(stream: &mut Response, decoder: &mut Decoder) -> Result<(), Error> {
-    loop {
-        match stream.chunk().await {
-            Ok(Some(bytes)) => {
-                // The iterator must run to its end.
-                if decoder.feed(&bytes).count() > 0 {
-                    return Ok(());
-                }
-            }
-            Ok(None) => return Err(Error::new("the stream ended")),
-            Err(error) => return Err(Error::from_cause(ClientError::from(error))),
-        }
-    }
-}
-
-/// Publishes some updates one after the other, and measures until each is received.
-async fn measure(
-    url: &Url,
-    topic: &str,
-    token: &HeaderValue,
-    stream: &mut Response,
-    decoder: &mut Decoder,
-    findings: &mut Findings,
-) {
-    const SUBJECT: &str = "delivery";
-    let mut slowest = Duration::ZERO;
-    for _ in 0..ROUNDS {
-        let begun = clock::monotonic();
-        let id = match publish(url, topic, token).await {
-            Ok(id) => id,
-            Err(error) => {
-                return findings.note(
-                    SUBJECT,
-                    &format!("not measured, the token does not publish here: {error}"),
-                );
-            }
-        };
-        match timeout(PATIENCE, event(stream, decoder, &id)).await {
-            Ok(true) => slowest = slowest.max(begun.elapsed()),
-            Ok(false) => {
-                return findings.fault(
-                    SUBJECT,
-                    "the stream ended before an update came",
-                    "see the hub's log",
-                );
-            }
-            Err(_) => {
-                return findings.fault(
-                    SUBJECT,
-                    "an update was published and did not come within 10 s",
-                    "if the token may read the topic, something in front of the hub collects answers: switch its buffering off",
-                );
-            }
-        }
-    }
-    let text = format!(
-        "{ROUNDS} updates, the slowest received after {} ms",
-        slowest.as_millis()
-    );
-    if slowest > PROMPT {
-        findings.fault(
-            SUBJECT,
-            &text,
-            "something in front of the hub collects answers: switch its buffering off",
-        );
-    } else {
-        findings.good(SUBJECT, &text);
-    }
-}
-
-async fn publish(url: &Url, topic: &str, token: &HeaderValue) -> Result<String, Error> {
-    let mut headers: HeaderMap = client::headers("text/plain, */*;q=0.1", Some(token));
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.insert(CONTENT_TYPE, form);
-    let mut body = Serializer::new(String::new());
-    body.append_pair("topic", topic)
-        .append_pair("private", "on");
-    let body = Bytes::from(body.finish());
-    let answer = client::send(Method::POST, url, headers, body).await?;
-    if answer.status() != StatusCode::OK {
-        return Err(Error::new(client::refusal(answer).await));
-    }
-    let id = answer.text().await;
-    id.map_err(|error| Error::from_cause(ClientError::from(error)))
-}
-
-/// Waits for an event; false if the stream ends before.
-async fn event(stream: &mut Response, decoder: &mut Decoder, id: &str) -> bool {
-    while let Ok(Some(bytes)) = stream.chunk().await {
-        let mut found = false;
-        for item in decoder.feed(&bytes) {
-            found |= matches!(item, Ok(Item::Event(event)) if event.id == id);
-        }
-        if found {
-            return true;
-        }
-    }
-    false
+    true
 }

@@ -4,13 +4,13 @@ use std::fs::File;
 
 use talaria_config::{Error, folders};
 
-/// The text that an argument means: itself, a file (`@path`) or standard input (`@-`), without one
+/// The text that the argument of `option` means: itself, a file (`@path`) or standard input (`@-`), without one
 /// line end (B-033).
 ///
 /// # Errors
 ///
 /// The file or the input is not readable text.
-pub(super) fn text(argument: &str) -> Result<String, Error> {
+pub(super) fn text(option: &str, argument: &str) -> Result<String, Error> {
     let Some(path) = argument.strip_prefix('@') else {
         return Ok(argument.to_owned());
     };
@@ -20,7 +20,7 @@ pub(super) fn text(argument: &str) -> Result<String, Error> {
         path => File::open(path).and_then(|file| folders::read_at_most(file, folders::KEY_BYTES)),
     };
     let text = read.and_then(folders::text).map_err(|error| {
-        Error::new(argument)
+        Error::new(format!("{option} {argument}"))
             .caused_by(error)
             .remedy("give `@` and the path of a readable text file")
     })?;

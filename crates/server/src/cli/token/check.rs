@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use talaria_config::Error;
+use talaria_config::guide::Page;
 use talaria_config::settings::{HubSettings, ListenAddress, Settings, SiteSettings};
 use talaria_hub::HubOptions;
 use talaria_hub::access::{Role, Verifier};
-use talaria_hub::clock::{Clock as _, SystemClock};
+use talaria_hub::clock::{Clock as _, SystemClock, UnixTime};
 use talaria_protocol::authorization::Action;
 
 use super::argument::text;
+use super::decoded::Decoded;
 use crate::cli::{client, load, output, runtime};
 use crate::serve::key_sets;
 
@@ -44,7 +46,7 @@ pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
     let settings = loaded.settings;
     let (hub, addresses) = hub_of(&settings)?;
     let argument = if args.token == "-" { "@-" } else { &args.token };
-    let token = text(argument)?;
+    let token = text("the token", argument)?;
     let options = &hub.options;
     let audiences = audiences(options, &addresses, url(args, options)?.as_deref());
     fetch(hub)?;
@@ -55,12 +57,28 @@ pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
     )
     .from_generation(options.rule.oldest())
     .with_max_lifetime(options.max_token_lifetime);
-    let mut accepted = false;
-    let mut out = format!("hub URL (`aud`): {}\n", audiences.join(" or "));
+    let now = SystemClock.unix_time();
+    let decoded = Decoded::read(&token);
+    let mut out = decoded.map_or_else(String::new, |it| it.describe(options, now.seconds()));
+    // Writing to a string cannot fail.
+    _ = writeln!(out, "hub URL (`aud`): {}", audiences.join(" or "));
+    let accepted = judge(&mut out, &verifier, token.trim(), &audiences, now);
+    let printed = output::print(&out);
+    Ok(if accepted { printed } else { ExitCode::FAILURE })
+}
+
+/// Writes the verdict for each role; returns whether one accepts the token.
+fn judge(
+    out: &mut String,
+    verifier: &Verifier,
+    token: &str,
+    audiences: &[String],
+    now: UnixTime,
+) -> bool {
+    let (mut accepted, mut is_refused) = (false, false);
     for role in [Role::Publisher, Role::Subscriber] {
         let name = role.name();
-        // Writing to a string cannot fail.
-        let _ = match verifier.verify(token.trim(), role, &audiences, SystemClock.unix_time()) {
+        _ = match verifier.verify(token, role, audiences, now) {
             Ok(access) => {
                 let action = match role {
                     Role::Publisher => Action::Publish,
@@ -89,11 +107,16 @@ pub(super) fn check(args: &Args) -> Result<ExitCode, Error> {
                     }
                 }
             }
-            Err(refusal) => writeln!(out, "{name}: refused ({}), {refusal}", refusal.code()),
+            Err(refusal) => {
+                is_refused = true;
+                writeln!(out, "{name}: refused ({}), {refusal}", refusal.code())
+            }
         };
     }
-    let printed = output::print(&out);
-    Ok(if accepted { printed } else { ExitCode::FAILURE })
+    if is_refused {
+        _ = writeln!(out, "see {}", Page::TOKEN_REFUSED);
+    }
+    accepted
 }
 
 /// The URL of `--url`, which must be the pinned resource identifier if there is one.

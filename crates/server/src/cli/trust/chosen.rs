@@ -7,7 +7,7 @@ use serde_json::Value;
 use talaria_config::Error;
 use url::Url;
 
-use crate::cli::client;
+use crate::cli::client::{self, Caller, Trust};
 use crate::cli::runtime::block_on;
 use crate::serve::tls;
 use crate::serve::trust_stores::{Root, System};
@@ -80,8 +80,9 @@ async fn of_hub(address: &str) -> Result<Root, Error> {
     let failed = |why: String| Error::new(format!("{text}: {why}")).remedy(REMEDY);
     let url = Url::parse(&text).map_err(|error| failed(error.to_string()))?;
     let headers = client::headers("application/json", None);
-    let answer = client::send(Method::GET, &url, headers, bytes::Bytes::new()).await;
-    let mut answer = answer.map_err(|error| error.remedy(REMEDY))?;
+    let caller = Caller::new(Trust::default());
+    let answer = caller.send(Method::GET, &url, headers, bytes::Bytes::new());
+    let mut answer = answer.await.map_err(|error| failed(error.to_string()))?;
     if !answer.status().is_success() {
         return Err(failed(format!("the answer is {}", answer.status())));
     }

@@ -9,7 +9,6 @@ use crate::suggestion::suggest;
 /// What can be left out without a difference to clients of the hub.
 const HARMLESS: &[&str] = &[
     "frankenphp",
-    "log_append",
     "metrics",
     "precompressed",
     "push",

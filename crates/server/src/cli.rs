@@ -14,6 +14,7 @@ mod fmt;
 mod healthcheck;
 mod history;
 mod load;
+mod logging;
 mod output;
 mod publish;
 mod run;

@@ -1,8 +1,9 @@
 //! The table of all options, and what it is asked.
 
 use super::budgets::BUDGETS;
-use super::hub::{HUB, PROCESS};
+use super::hub::HUB;
 use super::issuers::{ISSUER, ROLE};
+use super::process::PROCESS;
 use super::row::{Effect, Row};
 use super::transports::TRANSPORT;
 use crate::draft::Draft;

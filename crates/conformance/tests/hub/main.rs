@@ -51,6 +51,7 @@ mod limits;
 mod limits_memory;
 mod log;
 mod log_refusals;
+mod logs;
 mod matchers;
 mod metadata;
 mod predicate;

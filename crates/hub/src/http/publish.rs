@@ -14,6 +14,7 @@ use crate::http::body::bound::BodyBound;
 use crate::http::body::{check_coding, essence, read_body, received};
 use crate::http::host::HostError;
 use crate::http::identity;
+use crate::http::noted::note_topics;
 use crate::http::request::Incoming;
 use crate::http::respond::{self, FORM, Refused};
 use crate::http::shared::Shared;
@@ -64,6 +65,7 @@ pub(crate) async fn publish(
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
+    note_topics(parts, update.topics.iter());
     publisher.check_grants(hub, &update)?;
     let ids = store(hub, &publisher, vec![update]).await?;
     Ok(respond::plain(StatusCode::OK, ids.concat()))

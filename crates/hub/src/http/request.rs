@@ -6,6 +6,7 @@ use talaria_protocol::Generation;
 use crate::access::{Access, PresentationError, Presented, Role, present};
 use crate::http::connection::{Connection, Sender};
 use crate::http::identity::{self, Reached};
+use crate::http::noted::note_subject;
 use crate::http::respond::{Refused, field};
 use crate::http::shared::Shared;
 use crate::limits::Client;
@@ -67,6 +68,9 @@ impl<'a> Incoming<'a> {
         {
             log_ignored_claim(self.parts);
         }
+        if let Ok(access) = &verdict {
+            note_subject(self.parts, access.subject.as_deref());
+        }
         verdict.map_err(Refused::Token)
     }
 
@@ -108,6 +112,7 @@ fn log_ignored_claim(parts: &Parts) {
     let connection = parts.extensions.get::<Connection>();
     let Sender { peer, client } = Sender::of(connection);
     tracing::info!(
+        name: "token_grants_nothing",
         reason = "older_token",
         method = field(parts.method.as_str()),
         path = field(parts.uri.path()),

@@ -75,12 +75,13 @@ impl Admission {
         let most = settings.most.unwrap_or(possible).min(possible);
         if settings.most.is_some_and(|asked| asked > possible) {
             tracing::warn!(
+                name: "connection_limit_too_high",
                 max_connections = settings.most,
                 possible,
                 "max_connections is more than the limit of open files leaves room for; raise that limit (LimitNOFILE, ulimit -n), or lower max_connections"
             );
         }
-        tracing::info!(connections = most, "connections that are served at a time");
+        tracing::info!(name: "connection_limit", connections = most, "connections that are served at a time");
         let handshakes = settings.handshakes.unwrap_or(most.div_ceil(4).max(LEAST));
         Self(Arc::new(Shared {
             ledgers: Arc::new(Ledgers::new(settings, most, handshakes, proxies)),

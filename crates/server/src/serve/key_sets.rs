@@ -109,6 +109,7 @@ impl Follower {
                 Ok((taken, good_for)) => {
                     retry = FIRST_RETRY;
                     tracing::info!(
+                        name: "key_set_fetched",
                         issuer = self.0.issuer,
                         keys = taken.keys,
                         skipped = taken.skipped.join(", "),
@@ -120,6 +121,7 @@ impl Follower {
                 Err(error) => {
                     self.0.set.keep();
                     tracing::warn!(
+                        name: "key_set_failed",
                         issuer = self.0.issuer,
                         "{}; the earlier keys stay, and the next attempt follows in {} s",
                         in_one_line(&error),

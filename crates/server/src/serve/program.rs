@@ -139,7 +139,8 @@ impl Program {
             let routes = std::mem::replace(&mut settings.routes, Routes(Vec::new()));
             let log = settings.access_log.clone();
             let stopping = &self.shutdown.stopping;
-            let site = Site::new(proxies.clone(), routes, &log, stopping)?;
+            let shows = program.log.shows_credentials;
+            let site = Site::new(proxies.clone(), routes, &log, shows, stopping)?;
             served.push((site, settings));
         }
         let challenges = self.tls.challenges();
@@ -181,6 +182,7 @@ impl Program {
             && old.head_memory == new.head_memory;
         if !is_same {
             tracing::warn!(
+                name: "limits_unchanged",
                 "max_connections, max_connections_per_address, max_handshakes and max_header_memory stay as they were until the hub is restarted"
             );
         }

@@ -5,6 +5,7 @@ mod body;
 mod exchange;
 mod fields;
 mod fixed;
+mod log_notes;
 mod matching;
 mod plan;
 mod target;
@@ -46,21 +47,23 @@ struct Shared {
 }
 
 impl Site {
-    /// A site behind these proxies, which logs requests to `log`.
+    /// A site behind these proxies, which logs requests as `log` says; `shows_credentials` shows header fields with
+    /// secrets there.
     ///
     /// # Errors
-    /// As [`plan`], and a file of the log cannot be opened.
+    /// As [`plan`].
     pub(crate) fn new(
         proxies: Proxies,
         routes: Routes,
         log: &AccessLogSettings,
+        shows_credentials: bool,
         stopping: &CancellationToken,
     ) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shared {
             proxies,
             hub: routes.hubs().first().copied(),
             steps: plan(routes.0, stopping)?,
-            log: AccessLog::open(log)?,
+            log: AccessLog::new(log, shows_credentials),
         })))
     }
 
@@ -77,8 +80,8 @@ impl Site {
     /// Answers a request for one of its hosts; `hubs` are those of the program.
     pub(crate) async fn answer(
         &self,
-        parts: Parts,
-        body: Body,
+        mut parts: Parts,
+        mut body: Body,
         hubs: &[Hub],
         origin: OriginOf<'_>,
     ) -> Response<Body> {
@@ -89,9 +92,9 @@ impl Site {
             ..
         } = &*self.0;
         let connection = proxies.connection(&parts);
-        let entry = log.begin(&parts, connection.as_ref());
         let peer = connection.and_then(|connection| connection.peer);
         let is_of_proxy = peer.is_some_and(|peer| proxies.contain(peer.ip()));
+        let entry = log.begin(&mut parts, &mut body, connection.as_ref(), is_of_proxy);
         // Boxed, because each stream that waits for its body holds it.
         let mut exchange = Box::new(Exchange::new(parts, body, connection, is_of_proxy));
         let asking = Asking {
@@ -104,10 +107,13 @@ impl Site {
             None => page(exchange.parts.uri.path()),
         };
         let answer = exchange.finish(answer).await;
-        if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
-            log.write(&entry, answer.status());
+        match entry {
+            Some(entry) => {
+                let user = exchange.notes.user.as_deref();
+                entry.follow(answer, std::mem::take(&mut exchange.log), user)
+            }
+            None => answer,
         }
-        answer
     }
 }
 

@@ -142,6 +142,7 @@ impl Sites {
             Err(error) => {
                 let Sender { peer, client } = self.sender(&parts);
                 tracing::info!(
+                    name: "request_refused",
                     reason = error.code(),
                     status = 400,
                     peer,
@@ -212,6 +213,7 @@ impl Sites {
         let served = named.chain(wildcards).collect::<Vec<_>>().join(", ");
         let received = Shown(host);
         tracing::info!(
+            name: "request_misdirected",
             reason = "misdirected",
             %received,
             served,
@@ -268,6 +270,7 @@ mod tests {
             Proxies::default(),
             Routes::of_hub(0),
             &AccessLogSettings::default(),
+            false,
             &stopping,
         )
         .unwrap()

@@ -113,7 +113,7 @@ impl<C: Carrier> Socket<C> {
         }
         ready!(self.poll_stalled_too_long(context));
         self.outflow.cut();
-        tracing::info!("a subscriber accepts nothing and is disconnected; it can resume");
+        tracing::info!(name: "subscriber_stalled", "a subscriber accepts nothing and is disconnected; it can resume");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use talaria_protocol::Update;
 
 use super::publisher::{Publisher, store};
+use crate::http::noted::note_topics;
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
@@ -70,6 +71,10 @@ pub(super) async fn publish(
             Err(refused) => results.push(Some(refused.as_result(answers))),
         }
     }
+    note_topics(
+        request.parts,
+        updates.iter().flat_map(|update| &update.topics),
+    );
     let mut ids = store(hub, publisher, updates).await?.into_iter();
     let mut text = String::new();
     for result in results {

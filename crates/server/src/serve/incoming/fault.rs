@@ -226,7 +226,9 @@ impl Fault {
             Self::Full => {
                 tracing::debug!(reason, status = number, peer, "request refused: {sentence}")
             }
-            _ => tracing::info!(reason, status = number, peer, "request refused: {sentence}"),
+            _ => {
+                tracing::info!(name: "request_refused", reason, status = number, peer, "request refused: {sentence}")
+            }
         }
         let mut response = talaria_hub::refusal(status, &sentence);
         if self.is_passing() {

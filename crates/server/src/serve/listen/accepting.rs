@@ -64,7 +64,7 @@ async fn accept_until(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(name: "accept_failed", %error, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -88,6 +88,7 @@ impl Refusals {
         let now = Instant::now();
         if self.logged.is_none_or(|logged| now >= logged + PAUSE) {
             tracing::warn!(
+                name: "connections_refused",
                 count = self.count,
                 %peer,
                 "connections were refused: {exhausted}; see max_connections and max_connections_per_address"

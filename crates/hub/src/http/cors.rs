@@ -100,6 +100,7 @@ impl Cors {
         match (self.allows(origin), method, names) {
             (true, Some(method), Ok(names)) => return Some((method, names)),
             (false, ..) => tracing::info!(
+                name: "cors_refused",
                 reason = "origin_not_allowed",
                 origin = %shown(origin),
                 peer,
@@ -108,6 +109,7 @@ impl Cors {
                 "CORS preflight refused for its origin; add it to cors_origins if its pages may use the hub"
             ),
             (_, None, _) => tracing::info!(
+                name: "cors_refused",
                 reason = "method_not_allowed",
                 origin = %shown(origin),
                 peer,
@@ -117,6 +119,7 @@ impl Cors {
                 "CORS preflight refused for its method; use one of those that the hub answers"
             ),
             (_, _, Err(NotPermitted(name))) => tracing::info!(
+                name: "cors_refused",
                 reason = "header_not_allowed",
                 origin = %shown(origin),
                 peer,
@@ -188,6 +191,7 @@ pub(crate) fn log_preflight(method: &Method, request: &HeaderMap, from: Option<&
     {
         let Sender { peer, client } = Sender::of(from);
         tracing::info!(
+            name: "cors_refused",
             reason = "origin_not_allowed",
             origin = %shown(origin),
             peer,

@@ -20,6 +20,7 @@ impl Refused {
             | Self::Scope { .. } => self.log_token(parts),
             Self::Misdirected { received, accepted } => {
                 tracing::info!(
+                    name: "request_misdirected",
                     reason = "misdirected",
                     received = field(received),
                     accepted,
@@ -33,6 +34,7 @@ impl Refused {
                 let connection = parts.extensions.get::<Connection>();
                 let client = connection.and_then(Connection::client_address);
                 tracing::warn!(
+                    name: "limit_exceeded",
                     reason = "limit_exceeded",
                     limit = exceeded.directive(),
                     method,
@@ -44,6 +46,7 @@ impl Refused {
             }
             Self::NotStored(why) => {
                 tracing::error!(
+                    name: "publish_not_stored",
                     reason = "not_stored",
                     peer,
                     client,
@@ -51,6 +54,7 @@ impl Refused {
                 );
             }
             Self::Unknown => tracing::error!(
+                name: "publish_outcome_unknown",
                 reason = "unknown_outcome",
                 peer,
                 client,
@@ -73,11 +77,12 @@ impl Refused {
         match self {
             Self::Presentation(error) => {
                 let reason = error.code();
-                tracing::info!(reason, method, path, peer, client, "token refused: {error}");
+                tracing::info!(name: "token_refused", reason, method, path, peer, client, "token refused: {error}");
             }
             Self::Origin(error) => {
                 let reason = error.code();
                 tracing::info!(
+                    name: "publish_by_cookie_refused",
                     reason,
                     method,
                     path,
@@ -87,6 +92,7 @@ impl Refused {
                 );
             }
             Self::NoToken => tracing::info!(
+                name: "token_missing",
                 reason = "no_token",
                 method,
                 path,
@@ -97,6 +103,7 @@ impl Refused {
             Self::Token(refusal) => {
                 let reason = refusal.code();
                 tracing::info!(
+                    name: "token_refused",
                     reason,
                     method,
                     path,
@@ -106,6 +113,7 @@ impl Refused {
                 );
             }
             Self::Scope { action, topic } => tracing::info!(
+                name: "scope_insufficient",
                 reason = "insufficient_scope",
                 topic = field(topic),
                 method,

@@ -56,6 +56,7 @@ export class Hub {
         HOME: folder,
         NO_COLOR: "1",
         RUST_LOG: "info",
+        TALARIA_LOG_FORMAT: "console",
         SERVER_NAME: serverName,
         GLOBAL_OPTIONS: "skip_install_trust\nauto_https disable_redirects",
         MERCURE_PUBLISHER_JWT_KEY: keys.publisher,

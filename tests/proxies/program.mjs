@@ -19,7 +19,7 @@ export class Program {
     this.child = spawn(command, options, {
       cwd: folder,
       detached: true,
-      env: { PATH, HOME: folder, NO_COLOR: "1", RUST_LOG: "info", ...env },
+      env: { PATH, HOME: folder, NO_COLOR: "1", RUST_LOG: "info", TALARIA_LOG_FORMAT: "console", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(this);

@@ -1,5 +1,6 @@
 //! A configuration put together: sites, the hubs that they ask, and the stores of those.
 
+mod logs;
 mod sites;
 mod sources;
 mod stores;
@@ -73,7 +74,7 @@ impl<'a> Assembly<'a> {
     /// Takes the global options over.
     pub(crate) fn apply_globals(&mut self, lines: &[Line]) {
         self.errors
-            .extend(global::apply(&mut self.globals, lines).err());
+            .extend(global::apply(&mut self.globals, lines, self.environment).err());
         let order = lines.iter().filter(|line| line.name.text == "order");
         for line in order {
             self.errors.extend(self.order.apply(line).err());
@@ -93,6 +94,8 @@ impl<'a> Assembly<'a> {
             ..address
         });
         let tls = parts.tls.as_ref().map(certificates::tls).transpose();
+        let logs = logs::take(parts.logs, &mut self.globals.program.log);
+        let access_log = known(logs, &mut self.errors).unwrap_or_default();
         let block = parts.mercure.as_ref().and_then(|line| line.block.as_ref());
         if let Some(block) = block {
             pages::add(&mut parts.routes, block);
@@ -102,7 +105,7 @@ impl<'a> Assembly<'a> {
                 addresses: bound.collect(),
                 certificates: Vec::new(),
                 routes: Routes(parts.routes),
-                access_log: parts.access_log,
+                access_log,
             },
             tls: known(tls, &mut self.errors).flatten(),
         });

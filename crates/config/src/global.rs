@@ -7,12 +7,13 @@ use crate::address::{self, Ports};
 use crate::admin;
 use crate::certificates::{self, Issuance};
 use crate::error::Error;
-use crate::levels::Levels;
 use crate::lexer::Word;
 use crate::list;
+use crate::logging;
 use crate::proxies::TrustedProxies;
 use crate::settings::{Notice, ProgramSettings, Protocols, RequestMetrics};
 use crate::shown::show;
+use crate::source::Environment;
 use crate::tree::Line;
 use crate::unknown::refuse;
 use crate::value;
@@ -41,7 +42,6 @@ const KNOWN: &[&str] = &[
 pub(crate) const LATER_SERVERS: &[&str] = &[
     "client_ip_headers",
     "keepalive_interval",
-    "log_credentials",
     "max_header_size",
     "strict_sni_host",
     "timeouts",
@@ -71,12 +71,20 @@ pub(crate) struct Globals {
 ///
 /// # Errors
 /// Every option that is unknown, or not supported yet, and every wrong value.
-pub(crate) fn apply(globals: &mut Globals, lines: &[Line]) -> Result<(), Error> {
-    let apply = |line| apply_line(globals, line).err();
+pub(crate) fn apply(
+    globals: &mut Globals,
+    lines: &[Line],
+    environment: Environment<'_>,
+) -> Result<(), Error> {
+    let apply = |line| apply_line(globals, line, environment).err();
     Error::all(lines.iter().filter_map(apply).collect())
 }
 
-fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
+fn apply_line(
+    globals: &mut Globals,
+    line: &Line,
+    environment: Environment<'_>,
+) -> Result<(), Error> {
     match line.name.text.as_str() {
         name if certificates::OPTIONS.contains(&name) => {
             globals.no_redirects |=
@@ -92,9 +100,9 @@ fn apply_line(globals: &mut Globals, line: &Line) -> Result<(), Error> {
         "servers" => servers(globals, line)?,
         "debug" => {
             line.without_block()?.at_most(0, "")?;
-            globals.program.log = Levels::parse("debug", &mut globals.notices)?;
+            globals.program.log.debug = true;
         }
-        "log" => log(globals, line)?,
+        "log" => log(globals, line, environment)?,
         // It has its effect where the directives of the site are read.
         "order" => {}
         // HTTP/3 is on unless `protocols` leaves it out.
@@ -143,34 +151,25 @@ fn time(line: &Line) -> Result<Duration, Error> {
     value::duration(line.without_block()?.one("a duration")?)
 }
 
-/// `log` of the whole program: its level (B-298).
-fn log(globals: &mut Globals, line: &Line) -> Result<(), Error> {
-    for option in line.block.iter().flatten() {
-        match (option.name.text.as_str(), option.args.as_slice()) {
-            ("level", [level]) => {
-                globals.program.log =
-                    Levels::parse(&level.text.to_ascii_lowercase(), &mut globals.notices)?;
-            }
-            ("output", [to]) if ["stderr", "stdout"].contains(&to.text.as_str()) => {}
-            ("output", [to, ..]) if ["discard", "file"].contains(&to.text.as_str()) => {
-                globals.notices.push(Notice::warning(format!(
-                    "{}: the log of the program goes to standard error, whatever `output` says; redirect it there",
-                    option.name.place
-                )));
-            }
-            ("format", _) => globals.notices.push(Notice::info(format!(
-                "{}: the log has one form, whatever `format` says",
-                option.name.place
-            ))),
-            _ => {
-                return Err(refuse(
-                    &option.name,
-                    "option of `log`",
-                    &["exclude", "include", "output", "sampling"],
-                    &["format", "level"],
-                ));
-            }
-        }
+/// `log [<name>] { … }` (B-298).
+fn log(globals: &mut Globals, line: &Line, environment: Environment<'_>) -> Result<(), Error> {
+    let mut reader = logging::Reader {
+        environment,
+        notices: &mut globals.notices,
+    };
+    let read = reader.of_program(line)?;
+    let logs = &mut globals.program.log;
+    let is_taken = match read.is_default {
+        true => std::mem::replace(&mut logs.names_default, true),
+        false => logs.others.iter().any(|log| log.name == read.log.name),
+    };
+    if is_taken {
+        let problem = format!("two logs are called {}", read.log.name);
+        return Err(line.name.error(problem).remedy("merge them, or rename one"));
+    }
+    match read.is_default {
+        true => logs.default = read.log,
+        false => logs.others.push(read.log),
     }
     Ok(())
 }
@@ -240,12 +239,21 @@ fn apply_server_option(globals: &mut Globals, option: &Line) -> Result<(), Error
             globals.program.request_metrics = Some(metrics(option)?);
             Ok(())
         }
+        ("log_credentials", []) => {
+            option.without_block()?;
+            globals.program.log.shows_credentials = true;
+            globals.notices.push(Notice::warning(format!(
+                "{}: `log_credentials` writes cookies and tokens into the access log; every reader of it can use them",
+                option.name.place
+            )));
+            Ok(())
+        }
         ("trusted_proxies", []) => Err(option.missing("`static` and ranges")),
         _ => Err(refuse(
             &option.name,
             "option of `servers`",
             LATER_SERVERS,
-            &["metrics", "protocols", "trusted_proxies"],
+            &["log_credentials", "metrics", "protocols", "trusted_proxies"],
         )),
     }
 }

@@ -66,6 +66,8 @@ pub mod levels;
 mod lexer;
 mod list;
 mod load;
+pub mod log_variables;
+mod logging;
 mod notice;
 pub mod older;
 pub mod options;

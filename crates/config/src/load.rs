@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use crate::assembly::{Assembly, known};
 use crate::error::Error;
 use crate::expand::{Reader, expand};
-use crate::levels::{self, Levels};
 use crate::lexer::{Word, lex};
 use crate::settings::{ConfiguredBy, Loaded, Notice};
 use crate::site::Site;
@@ -15,7 +14,7 @@ use crate::source::{Environment, Source, SourceKind};
 use crate::text::{Text, Unset};
 use crate::tree::Line;
 use crate::variables::{Instead, Variables};
-use crate::{address, admin, environment, site, tree};
+use crate::{address, admin, environment, log_variables, site, tree};
 
 /// The most bytes of a configuration file, as for imported ones.
 const MOST_BYTES: usize = 1 << 20;
@@ -140,11 +139,9 @@ fn collect(
         let address = known(admin::standard(address.as_deref()), &mut assembly.errors);
         assembly.globals.program.admin.address = address.flatten();
     }
-    if let Some(levels) = environment(levels::VARIABLE) {
-        let levels = Levels::parse(&levels, &mut assembly.globals.notices);
-        let levels = known(levels, &mut assembly.errors);
-        assembly.globals.program.log = levels.unwrap_or_default();
-    }
+    let globals = &mut assembly.globals;
+    let applied = log_variables::apply(&mut globals.program.log, environment, &mut globals.notices);
+    assembly.errors.extend(applied.err());
     if !assembly.has_address() && assembly.errors.is_empty() {
         assembly.errors.push(
             Error::new("there is no address to listen on").remedy("give one, for example :80"),

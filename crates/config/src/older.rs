@@ -116,7 +116,10 @@ const OLDER: &[Older] = &[
     ),
     common("SUBSCRIPTIONS", SUBSCRIPTIONS),
     common("DEBUG", LOG),
-    common("LOG_FORMAT", LOG),
+    common(
+        "LOG_FORMAT",
+        "set TALARIA_LOG_FORMAT=json or TALARIA_LOG_FORMAT=console",
+    ),
     common(
         "DEMO",
         "`talaria dev` runs a hub for development, and so does `playground` in MERCURE_EXTRA_DIRECTIVES",

@@ -9,6 +9,7 @@ mod identity;
 mod issuers;
 mod older_keys;
 mod presence;
+mod process;
 mod protocol;
 pub mod reference;
 mod row;
@@ -21,8 +22,8 @@ mod transport_url;
 mod transports;
 
 pub use crate::storage::default_path;
-pub(crate) use hub::{DEFAULT_ADDRESS, EXTRA_DIRECTIVES, SERVER_NAME};
 pub(crate) use issuers::{PUBLISHER, SUBSCRIBER, TRUSTED_ISSUERS};
+pub(crate) use process::{DEFAULT_ADDRESS, EXTRA_DIRECTIVES, SERVER_NAME};
 pub(crate) use table::{apply, apply_variables, precedence, usage, variables};
 pub use table::{flag_help, reads};
 pub(crate) use transports::DEFAULT as DEFAULT_TRANSPORT;

@@ -5,7 +5,6 @@ mod conditions;
 mod expression;
 mod fields;
 mod files;
-mod log;
 mod order;
 mod proxy;
 mod refused;
@@ -18,10 +17,11 @@ use std::path::PathBuf;
 use self::conditions::Named;
 pub(crate) use self::order::Order;
 pub(crate) use self::refused::LATER;
-use self::texts::Texts;
+pub(crate) use self::texts::Texts;
 use crate::error::Error;
 use crate::lexer::Word;
-use crate::settings::{AccessLogSettings, Action, Condition, Notice, Rewrite, Route, Simple};
+use crate::logging;
+use crate::settings::{Action, Condition, Notice, Rewrite, Route, Simple};
 use crate::shown::show;
 use crate::source::Environment;
 use crate::tree::Line;
@@ -40,8 +40,8 @@ pub(crate) struct Parts {
     pub tls: Option<Line>,
     /// Its `bind` line.
     pub bind: Option<Line>,
-    /// Where it logs requests.
-    pub access_log: AccessLogSettings,
+    /// Its `log` lines.
+    pub logs: Vec<logging::SiteLog>,
     /// What to tell the operator.
     pub notices: Vec<Notice>,
     /// What is wrong.
@@ -93,12 +93,13 @@ impl Reader<'_> {
                     line,
                     "write all addresses on one line",
                 ),
-                "log" => log::log(
-                    &line,
-                    self.texts,
-                    &mut self.parts.access_log,
-                    &mut self.parts.notices,
-                ),
+                "log" => {
+                    let mut reader = logging::Reader {
+                        environment: self.texts.0,
+                        notices: &mut self.parts.notices,
+                    };
+                    reader.of_site(&line).map(|log| self.parts.logs.push(log))
+                }
                 _ => {
                     others.push(line);
                     Ok(())
@@ -299,6 +300,8 @@ fn simple(line: &Line, name: &str, args: &[Word], texts: Texts<'_>) -> Result<Si
         "method" => actions::method(line, args)?,
         "vars" => actions::variables(line, args, texts)?,
         "request_body" => actions::body_limit(line, args)?,
+        "log_append" => actions::append_log(line, args, texts)?,
+        "log_name" => actions::name_log(line, args, texts)?,
         "abort" | "log_skip" => {
             line.without_block()?;
             actions::none(args)?;

@@ -1,11 +1,13 @@
 //! The configuration as the program uses it: typed and checked, without secrets in `Debug`.
 
-mod access_log;
 mod admin;
 mod certificates;
 mod conditions;
 mod configured;
 mod issuers;
+mod log;
+mod log_filter;
+mod log_form;
 mod routes;
 mod storage;
 mod template;
@@ -20,13 +22,9 @@ use talaria_hub::limits::Rate;
 use talaria_protocol::HUB_PATH;
 
 use crate::key_set::KeySetSource;
-use crate::levels::Levels;
 use crate::proxies::TrustedProxies;
 
 pub use crate::notice::{Level, Notice};
-pub use access_log::{
-    AccessLogSettings, AddressMask, LogFileSettings, LogFilter, ParameterChange, RollSettings,
-};
 pub use admin::{AdminAddress, AdminSettings};
 pub use certificates::{
     AcmeSettings, AuthoritySettings, Binding, CertificateSettings, Certified, KeyKind,
@@ -35,6 +33,15 @@ pub use certificates::{
 pub use conditions::{Comparison, Condition, PathPattern, RegexPattern, ValuePattern};
 pub use configured::ConfiguredBy;
 pub use issuers::{IssuerSettings, KeySetSettings, KeySettings, KeySource, Secret};
+pub use log::{
+    ACCESS_LOGGER, AccessLogSettings, AccessLogger, LogFileSettings, LogNetSettings, LogNetwork,
+    LogOutput, LogSampling, LogSettings, LogsSettings, RollSettings,
+};
+pub use log_filter::{AddressMask, FieldFilter, ParameterChange, Substitution};
+pub use log_form::{
+    DurationNotation, LevelNotation, LogForm, LogNotation, LogStep, LogStyle, TimeNotation,
+    TimePart,
+};
 pub use routes::{
     Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite, Route, Routes,
     Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,
@@ -198,7 +205,7 @@ pub struct SiteSettings {
     pub certificates: Vec<Certified>,
     /// What it does with requests.
     pub routes: Routes,
-    /// Where its requests are logged (`log`).
+    /// Which loggers its requests have (`log`).
     pub access_log: AccessLogSettings,
 }
 
@@ -244,8 +251,8 @@ pub struct ProgramSettings {
     pub protocols: Protocols,
     /// What is counted of requests; `None` for nothing.
     pub request_metrics: Option<RequestMetrics>,
-    /// What is logged.
-    pub log: Levels,
+    /// The logs.
+    pub log: LogsSettings,
     /// How spans are made, if a site has the directive `tracing`.
     pub traces: Option<TraceSettings>,
 }
@@ -265,7 +272,7 @@ impl Default for ProgramSettings {
             connections: ConnectionSettings::default(),
             protocols: Protocols::default(),
             request_metrics: None,
-            log: Levels::default(),
+            log: LogsSettings::default(),
             traces: None,
         }
     }

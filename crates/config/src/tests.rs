@@ -1,6 +1,5 @@
 //! The configuration as a whole, from the environment and from files.
 
-mod access_log;
 mod arbitrary;
 mod connections;
 mod directives;
@@ -10,6 +9,7 @@ mod hubs;
 mod keys;
 mod language;
 mod limits;
+mod logs;
 mod marks;
 mod mistakes;
 mod sites;

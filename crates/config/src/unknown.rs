@@ -7,13 +7,7 @@ use crate::shown::show;
 use crate::suggestion::suggest;
 
 /// What can be left out without a difference to clients of the hub.
-const HARMLESS: &[&str] = &[
-    "frankenphp",
-    "log_append",
-    "precompressed",
-    "push",
-    "vulcain",
-];
+const HARMLESS: &[&str] = &["frankenphp", "precompressed", "push", "vulcain"];
 
 /// The error for a word that stands where only `supported` and `later` words may.
 pub(crate) fn refuse(word: &Word, kind: &str, later: &[&str], supported: &[&str]) -> Error {

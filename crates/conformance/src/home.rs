@@ -51,6 +51,8 @@ impl Home {
             .env("CADDY_ADMIN", "off")
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info")
+            // Tests read lines as people do; `log_json` has those for programs.
+            .env("TALARIA_LOG_FORMAT", "console")
             .env("RUST_BACKTRACE", "1")
             .current_dir(self.path())
             .stdin(Stdio::null());

@@ -185,7 +185,10 @@ impl Hub {
         self.terminate();
         assert!(self.exit(PATIENCE).await.success());
         self.log
-            .find(0, PATIENCE, |line| line.ends_with("stopped").then_some(()))
+            .find(0, PATIENCE, |line| {
+                let is_last = line.ends_with("stopped") || line.contains("\"event\":\"stopped\"");
+                is_last.then_some(())
+            })
             .expect("it stopped");
         self.log.since(0)
     }
@@ -326,6 +329,9 @@ impl Home {
 fn address_of(line: &str) -> Option<SocketAddr> {
     if !line.contains("listening") {
         return None;
+    }
+    if let Ok(record) = serde_json::from_str::<serde_json::Value>(line) {
+        return record["address"].as_str()?.parse().ok();
     }
     let (_, after) = line.split_once("address=")?;
     after

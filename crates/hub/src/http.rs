@@ -7,6 +7,7 @@ pub(crate) mod cors;
 pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod metadata;
+pub(crate) mod noted;
 pub(crate) mod outflow;
 pub(crate) mod permits;
 pub(crate) mod publish;

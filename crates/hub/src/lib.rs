@@ -142,9 +142,9 @@
 //! [`Hub::handle`] answers a request without a router. A listener that puts a [`Connection`] into the
 //! request's extensions tells the hub about TLS and addresses, without which it cannot bound what one
 //! client holds; with an [`Outflow`], the next chunk of a stream is made when the kernel has taken the
-//! last one. A response with [`Unanswered`] in its extensions must not be sent. [`Handover`] gives a
-//! stream's [`Cursor`] to a listener that drives it itself. [`trace`] tells a tracing system what requests and
-//! deliveries do.
+//! last one; a [`Noted`] takes up whose token it is and for which topics. A response with [`Unanswered`] in its
+//! extensions must not be sent. [`Handover`] gives a stream's [`Cursor`] to a listener that drives it itself. [`trace`]
+//! tells a tracing system what requests and deliveries do.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 
@@ -177,6 +177,7 @@ pub use crate::engine::cursor::{Cursor, End, Step};
 pub use crate::figures::HubFigures;
 pub use crate::http::connection::{Connection, Sender};
 pub use crate::http::host::{Authority, HostError, SiteOrigin, host_of, origin as origin_of};
+pub use crate::http::noted::{Noted, Topics};
 pub use crate::http::outflow::Outflow;
 pub use crate::http::respond::{Unanswered, forbid_storing, plain, refusal};
 pub use crate::http::stream::Handover;

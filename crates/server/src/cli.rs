@@ -15,6 +15,7 @@ mod fmt;
 mod healthcheck;
 mod history;
 mod load;
+mod logging;
 mod manual;
 mod output;
 mod publish;

@@ -31,7 +31,8 @@ impl Folder {
             .args(arguments)
             .current_dir(self.0.path())
             .env_clear()
-            .env("XDG_DATA_HOME", self.0.path());
+            .env("XDG_DATA_HOME", self.0.path())
+            .env("TALARIA_LOG_FORMAT", "console");
         command
     }
 

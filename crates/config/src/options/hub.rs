@@ -1,48 +1,14 @@
-//! The options of the process and of the `mercure` block.
+//! The options of the `mercure` block.
 
 use super::form::{Form, shown_size};
-use super::row::{Effect, Preset, Row, Section};
+use super::row::{Preset, Row};
 use super::{
     identity, issuers, older_keys, presence, protocol, switches, transport_url, transports,
 };
 use crate::draft::Draft;
 
-/// The variable that holds the addresses to listen on, where no file does.
-pub(crate) const SERVER_NAME: &str = "SERVER_NAME";
-/// What it holds if it is not set.
-pub(crate) const DEFAULT_ADDRESS: &str = "localhost";
-/// The variable that holds directives, where no file does.
-pub(crate) const EXTRA_DIRECTIVES: &str = "MERCURE_EXTRA_DIRECTIVES";
-
 /// What one subscription takes without a payload, and some room for its matcher.
 const EVENT_BYTES: u64 = 4 << 10;
-
-/// The options of the process.
-pub(crate) const PROCESS: &[Row] = &[
-    Row::new(
-        Section::Process,
-        "",
-        "",
-        Effect::Process,
-        "Addresses to listen on, separated by spaces or commas: `localhost` (HTTPS on 443 with a \
-         certificate of the local authority), `localhost:8443`, `:80`, `http://hub.example:80`, \
-         `name:80`. A host, even an IP address, restricts the requests that are answered and not the \
-         interface, which `bind` and `default_bind` do; port 0 lets the system choose. In a file: \
-         the site's addresses.",
-    )
-    .variables(&[SERVER_NAME])
-    .flag("address")
-    .said(DEFAULT_ADDRESS),
-    Row::new(
-        Section::Process,
-        "",
-        "",
-        Effect::Process,
-        "Without a file: directives of the `mercure` block, one a line.",
-    )
-    .variables(&[EXTRA_DIRECTIVES])
-    .said("none"),
-];
 
 /// The directives of the `mercure` block, in the order of the reference page.
 pub(crate) const HUB: &[Row] = &[

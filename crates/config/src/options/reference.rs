@@ -118,8 +118,10 @@ explains in which order they are asked, and which requests they are for.
 |---|---|
 | `bind <IP address>…` | the interfaces to listen on, the port of the redirects included; without it all of them |
 | `tls internal`, `tls <email address>`, `tls <certificate> <key>`, `tls { … }` | see [HTTPS](https.md#public-names) |
-| `log [{ output … }]` | each request has a line in the log, without its token; `output discard` switches that off, `output file <path>` adds a line of JSON to a file, which is opened again when it was moved |
+| `log [<name>] [{ output … format … level … hostnames … }]` | each request has a line in a [log](logs.md#requests), without its token |
 | `log_skip [<matcher>]` | these requests have none; `skip_log` in older files |
+| `log_append [<matcher>] <field> <value>` | a field more in the line |
+| `log_name [<matcher>] <name>…` | another log has the line |
 | `respond [<matcher>] [<body>] [<status>]` | a fixed answer |
 | `redir [<matcher>] <to> [permanent\\|temporary\\|<status>]` | a redirect, 302 unless another status is given |
 | `error [<matcher>] [<message>] [<status>]` | an error, 500 unless another status is given |
@@ -154,12 +156,14 @@ In the block without a name at the top of a file, or, without a file, in the var
 | `http_port <port>`, `https_port <port>` | the ports of addresses that name none, 80 and 443 |
 | `default_bind <IP address>…` | the interfaces to listen on, unless the site has a `bind` |
 | `order <directive> first\\|last\\|before <other>\\|after <other>` | when a directive is asked |
-| `debug` | everything is logged; `log { level <level> }` sets another level. `RUST_LOG` takes precedence |
+| `debug` | everything is logged, unless a log has a `level` |
+| `log [<name>] { output … format … level … include … exclude … }` | the [log](logs.md) of the program, or another one; flags and variables take precedence |
 | `auto_https disable_redirects\\|disable_certs\\|off` | nothing is redirected to HTTPS; no certificate comes by itself; neither |
 | `email`, `acme_ca`, `acme_ca_root`, `acme_eab`, `cert_issuer`, `local_certs`, `key_type`, `default_sni`, `fallback_sni` | see [HTTPS](https.md#public-names) |
 | `ocsp_stapling off`, `preferred_chains`, `renew_interval`, `auto_https ignore_loaded_certs` | accepted, without effect |
 | `skip_install_trust` | the root of the local authority is kept out of this machine's store |
 | `servers { trusted_proxies static <range>… }` | as the directive `trusted_proxies` |
+| `servers { log_credentials }` | the access log has cookies and the fields with tokens |
 | `admin off\\|<address> [{ origins <host or origin>… enforce_origin }]` | the [admin listener](operating.md#the-admin-listener), `localhost:2019` unless the variable `CADDY_ADMIN` names another address or `off`; `unix//path` is a socket in the file system |
 | `persist_config off` | what is loaded while the hub runs is not kept for `run --resume` |
 | `grace_period <duration>` | how long requests under way may take at the end; without it half a second more than `drain_timeout` |

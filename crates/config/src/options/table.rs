@@ -2,8 +2,9 @@
 
 use super::budgets::BUDGETS;
 use super::connections::CONNECTION;
-use super::hub::{HUB, PROCESS};
+use super::hub::HUB;
 use super::issuers::{ISSUER, ROLE};
+use super::process::PROCESS;
 use super::row::{Effect, Row};
 use super::transports::TRANSPORT;
 use crate::draft::Draft;

@@ -349,3 +349,33 @@ fn with_slash(prefix: &str) -> String {
         false => format!("/{prefix}"),
     }
 }
+
+/// `log_append <field> <value>`; a field that begins with `<`, which the existing server adds before it answers, is
+/// added where the directive stands, as all are here.
+///
+/// # Errors
+/// There are not exactly two words, or a placeholder is unknown.
+pub(super) fn append_log(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
+    line.without_block()?;
+    match args {
+        [name, value] => Ok(Simple::AppendLog {
+            name: name.text.trim_start_matches('<').to_owned(),
+            value: texts.template(value)?,
+        }),
+        [_, _, surplus, ..] => Err(surplus_of("log_append", "a field and its value", surplus)),
+        _ => Err(line.missing("a field and its value")),
+    }
+}
+
+/// `log_name <name>…`.
+///
+/// # Errors
+/// There is no name, or a placeholder is unknown.
+pub(super) fn name_log(line: &Line, args: &[Word], texts: Texts<'_>) -> Result<Simple, Error> {
+    line.without_block()?;
+    if args.is_empty() {
+        return Err(line.missing("the name of a log"));
+    }
+    let names = args.iter().map(|word| texts.template(word));
+    Ok(Simple::NameLog(names.collect::<Result<_, _>>()?))
+}

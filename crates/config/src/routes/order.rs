@@ -5,13 +5,14 @@ use crate::shown::show;
 use crate::tree::Line;
 
 /// The order that holds unless the global option `order` changes it.
-const USUAL: [&str; 32] = [
+const USUAL: [&str; 33] = [
     "tracing",
     "map",
     "vars",
     "root",
     "log_append",
     "log_skip",
+    "log_name",
     "header",
     "request_body",
     "redir",

@@ -7,7 +7,7 @@ use crate::source::Environment;
 
 /// Reads texts; variables of the environment are replaced when the file is read.
 #[derive(Clone, Copy)]
-pub(super) struct Texts<'e>(pub Environment<'e>);
+pub(crate) struct Texts<'e>(pub Environment<'e>);
 
 impl Texts<'_> {
     /// A text with placeholders.
@@ -34,7 +34,7 @@ impl Texts<'_> {
     ///
     /// # Errors
     /// It holds a placeholder besides variables of the environment.
-    pub(super) fn fixed(self, word: &Word, what: &str) -> Result<String, Error> {
+    pub(crate) fn fixed(self, word: &Word, what: &str) -> Result<String, Error> {
         let template = self.template(word)?;
         let text = template.fixed().filter(|_| is_fixed(&word.text));
         text.map(str::to_owned).ok_or_else(|| {

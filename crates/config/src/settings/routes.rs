@@ -162,6 +162,15 @@ pub enum Simple {
     BodyLimit(u64),
     /// The request is left out of the access log.
     SkipLog,
+    /// A field of the request's line in the access log.
+    AppendLog {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Template,
+    },
+    /// The request has these loggers, and no others: the names behind `http.log.access.`.
+    NameLog(Vec<Template>),
 }
 
 /// Status codes: one, or all of a hundred.

@@ -226,8 +226,8 @@ fn a_block_tells_all_its_errors() {
             ["`browse`", "`status`"],
         ),
         (
-            "log {\n output net a\n core x\n}",
-            ["this output", "`core`"],
+            "log {\n output syslog\n core x\n}",
+            ["the output `syslog`", "`core`"],
         ),
     ] {
         let file = format!(":80 {{\n{body}\n{HUB}\n}}");

@@ -42,6 +42,8 @@ fn names(routes: &[Route]) -> Vec<String> {
             Simple::Variables(_) => "vars".to_owned(),
             Simple::BodyLimit(most) => format!("body {most}"),
             Simple::SkipLog => "skip".to_owned(),
+            Simple::AppendLog { name, .. } => format!("append {name}"),
+            Simple::NameLog(_) => "name".to_owned(),
         },
         Action::Tracing(_) => "tracing".to_owned(),
         Action::Group { routes, .. } => format!("[{}]", names(routes).join(", ")),
@@ -265,8 +267,8 @@ const IGNORED_NOWHERE: &[(&str, &str)] = &[
     ("log_skip x", "`x` is not a matcher"),
     ("log {\n output file\n}", "needs one path"),
     (
-        "log {\n output net :9000\n}",
-        "this output of a log is not supported",
+        "log {\n output syslog :9000\n}",
+        "the output `syslog` of a log is not supported",
     ),
     (
         "log {\n output file /x {\n rol_size 1\n }\n}",

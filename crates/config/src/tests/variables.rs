@@ -170,7 +170,7 @@ fn older_variables_are_named_where_a_key_is_missing() {
         ("USE_FORWARDED_HEADERS", "`trusted_proxies"),
         ("UPDATE_BUFFER_SIZE", "remove it"),
         ("DEBUG", "RUST_LOG"),
-        ("LOG_FORMAT", "RUST_LOG"),
+        ("LOG_FORMAT", "TALARIA_LOG_FORMAT=json"),
         ("DEMO", "talaria dev"),
         ("COMPRESS", "remove it"),
         ("METRICS_LOGIN", "remove it"),

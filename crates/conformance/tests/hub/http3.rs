@@ -1,7 +1,7 @@
 //! HTTP/3: everything that works over HTTP/2, with the same limits and endings.
 
 mod attacks;
-mod client;
+pub mod client;
 mod departures;
 mod endings;
 mod offers;

@@ -59,6 +59,7 @@ mod limits_memory;
 mod limits_reload;
 mod log;
 mod log_refusals;
+mod logs;
 mod matchers;
 mod metadata;
 mod metrics;

@@ -77,6 +77,7 @@ impl Updates {
                     return Poll::Ready(Some(update));
                 }
                 tracing::error!(
+                    name: "update_unreadable",
                     position = frame.position.0,
                     "an update in the log cannot be read; the application does not receive it"
                 );

@@ -120,11 +120,13 @@ fn log_end(end: End, cursor: &Cursor) {
     match end {
         // The target is a name that operators filter by, whatever this module is called.
         End::Passed => tracing::warn!(
+            name: "stream_gap",
             target: "talaria_hub::stream",
             position = cursor.position().0,
             "what a subscriber has not received yet was deleted from the log or is damaged; it is disconnected and resumes with a gap it can see"
         ),
         End::Unavailable => tracing::warn!(
+            name: "stream_interrupted",
             target: "talaria_hub::stream",
             position = cursor.position().0,
             "what a subscriber has not received yet cannot be read now; it is disconnected and resumes where it was"

@@ -106,6 +106,7 @@ impl Cors {
             (false, ..) => {
                 let reason = "origin_not_allowed";
                 tracing::info!(
+                name: "cors_refused",
                 reason,
                 origin = %shown(origin),
                 peer,
@@ -118,6 +119,7 @@ impl Cors {
             (_, None, _) => {
                 let reason = "method_not_allowed";
                 tracing::info!(
+                name: "cors_refused",
                 reason,
                 origin = %shown(origin),
                 peer,
@@ -131,6 +133,7 @@ impl Cors {
             (_, _, Err(NotPermitted(name))) => {
                 let reason = "header_not_allowed";
                 tracing::info!(
+                name: "cors_refused",
                 reason,
                 origin = %shown(origin),
                 peer,
@@ -219,6 +222,7 @@ pub(crate) fn log_preflight(
     {
         let Sender { peer, client } = Sender::of(from);
         tracing::info!(
+            name: "cors_refused",
             reason,
             origin = %shown(origin),
             peer,

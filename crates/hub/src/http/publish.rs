@@ -15,6 +15,7 @@ use crate::http::body::bound::BodyBound;
 use crate::http::body::{check_coding, essence, read_body, received};
 use crate::http::host::HostError;
 use crate::http::identity;
+use crate::http::noted::note_topics;
 use crate::http::request::Incoming;
 use crate::http::respond::{self, FORM, Refused};
 use crate::http::shared::Shared;
@@ -77,6 +78,7 @@ pub(crate) async fn publish(
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let mut update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
+    note_topics(parts, update.topics.iter());
     publisher.check_topics(hub, &update)?;
     traced::one(request, &mut update);
     let ids = store(hub, &publisher, vec![update], arrival).await?;

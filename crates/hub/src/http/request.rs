@@ -11,6 +11,7 @@ use crate::access::{Access, PresentationError, Presented, Role, present};
 use crate::http::accept::EventStream;
 use crate::http::connection::{Connection, Sender};
 use crate::http::identity::{self, Reached};
+use crate::http::noted::note_subject;
 use crate::http::respond::{self, Refused, field};
 use crate::http::shared::Shared;
 use crate::limits::Client;
@@ -107,6 +108,9 @@ impl<'a> Incoming<'a> {
         {
             log_ignored_claim(self.parts);
         }
+        if let Ok(access) = &verdict {
+            note_subject(self.parts, access.subject.as_deref());
+        }
         verdict.map_err(Refused::Token)
     }
 
@@ -148,6 +152,7 @@ fn log_ignored_claim(parts: &Parts) {
     let connection = parts.extensions.get::<Connection>();
     let Sender { peer, client } = Sender::of(connection);
     tracing::info!(
+        name: "token_grants_nothing",
         reason = "older_token",
         method = field(parts.method.as_str()),
         path = field(parts.uri.path()),

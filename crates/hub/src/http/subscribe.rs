@@ -30,6 +30,7 @@ use crate::http::accept::{self, EventStream};
 use crate::http::body::bound::BodyBound;
 use crate::http::body::{check_coding, essence, read_body, received};
 use crate::http::connection::Connection;
+use crate::http::noted::note_subscriptions;
 use crate::http::outflow::Outflow;
 use crate::http::request::Incoming;
 use crate::http::respond::{self, FORM, Refused};
@@ -59,6 +60,7 @@ pub(crate) async fn subscribe(
     let client = request.client(access.as_ref());
     let answers = request.answers();
     let asked = read_request(hub, request, body, access.is_some(), &client).await?;
+    note_subscriptions(parts, &asked.subscriptions);
     let requested = requested_cursor(&parts.headers, &asked);
     let statistics = &hub.options.statistics;
     let refuse_for_now = |refused: Refused| {
@@ -345,6 +347,7 @@ async fn look_up(hub: &Shared, id: &str) -> Result<Lookup, Unavailable> {
     let looked_up = timeout(LOOK_UP_TIMEOUT, hub.transport.position_of(id)).await;
     looked_up.unwrap_or_else(|_| {
         tracing::warn!(
+            name: "cursor_lookup_timeout",
             seconds = LOOK_UP_TIMEOUT.as_secs(),
             "looking up a Last-Event-ID timed out; the client is asked to retry"
         );

@@ -25,13 +25,13 @@ impl Pause {
     pub(super) fn note<T>(&mut self, outcome: &Result<T, AppendError>, what: &'static str) {
         let Err(error) = outcome else {
             if std::mem::take(&mut self.is_told) {
-                tracing::info!("{what} are stored again");
+                tracing::info!(name: "presence_stored_again", "{what} are stored again");
             }
             self.length = Duration::ZERO;
             return;
         };
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(%error, "{what} cannot be stored; the hub tries again until it can");
+            tracing::warn!(name: "presence_not_stored", %error, "{what} cannot be stored; the hub tries again until it can");
         }
         // Appends that were in flight together fail together, and count once.
         if self.until.is_none() {

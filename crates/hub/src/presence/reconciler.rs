@@ -172,6 +172,7 @@ impl Reconciler {
         drop(waiting);
         if entered.is_held_back && !self.shared.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                name: "presence_rate_limited",
                 bytes_per_second,
                 "subscription announcements of a client are rate-limited by `subscription_events_per_second` (logged once)"
             );

@@ -62,6 +62,7 @@ async fn end_by_parts(transport: &dyn Transport, head: Position, held_bytes: usi
     }
     if count > 0 {
         tracing::info!(
+            name: "presence_recovered",
             subscriptions = count,
             "ended the subscriptions that an earlier run of the hub left open"
         );
@@ -140,6 +141,7 @@ impl Open {
                 Err(error) => {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::warn!(
+                            name: "presence_unreadable",
                             %error,
                             "the history cannot be read, so the subscriptions of an earlier run stay open; the hub tries again until it can"
                         );

@@ -5,13 +5,12 @@ mod greeting;
 mod listening;
 mod own_key;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use talaria_config::draft::Draft;
 use talaria_config::folders::{NO_DATA_HOME, data_home};
-use talaria_config::levels::{Levels, VARIABLE};
+use talaria_config::log_variables;
 use talaria_config::settings::{
     HistorySettings, IssuerSettings, KeySettings, Secret, TransportSettings,
 };
@@ -24,8 +23,8 @@ use self::greeting::{greeting, publisher_token};
 use self::listening::{Listening, common_url};
 use self::own_key::key;
 use super::environment::environment;
-use super::output;
 use super::token::DEV_ISSUER;
+use super::{logging, output};
 use crate::serve::trust_stores::is_container;
 use crate::serve::{run, tls};
 
@@ -34,7 +33,7 @@ pub(super) const HELP: &str = "\
 The hub listens on 127.0.0.1 unless --address says otherwise, and lets anonymous subscribers in. Its random
 key is made once, in $XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key; what is published is
 kept beside it. Once it listens, it prints on standard output the `curl` commands to subscribe and to publish, a
-development token included, and how to make another token for it. No variable but XDG_DATA_HOME, HOME and RUST_LOG
+development token included, and how to make another token for it. No variable but XDG_DATA_HOME, HOME and those of the log
 configures it.
 
 Examples:
@@ -57,12 +56,14 @@ pub(super) struct Args {
     /// Speak HTTPS, with a certificate of the local authority.
     #[arg(long)]
     https: bool,
+    #[command(flatten)]
+    log: logging::Args,
 }
 
 /// Runs the development hub.
 pub(super) fn main(args: &Args) -> ExitCode {
     let prepared = Listening::read(args.address.as_deref(), args.port, args.https)
-        .and_then(|listening| Ok((prepare(&listening)?, listening)));
+        .and_then(|listening| Ok((prepare(&listening, &args.log)?, listening)));
     let ((loaded, key, path, root), listening) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return output::failure(error),
@@ -73,7 +74,7 @@ pub(super) fn main(args: &Args) -> ExitCode {
             output::write_out(&text).map_err(output::not_written)
         });
         if let Err(error) = greeted {
-            tracing::warn!(%error, "the commands to use the hub could not be printed");
+            tracing::warn!(name: "greeting_failed", %error, "the commands to use the hub could not be printed");
         }
     })
 }
@@ -81,13 +82,15 @@ pub(super) fn main(args: &Args) -> ExitCode {
 /// Everything that the hub and its greeting need: the settings, the key, its file, and the file of the root.
 type Prepared = (Loaded, Secret, PathBuf, Option<PathBuf>);
 
-fn prepare(listening: &Listening) -> Result<Prepared, Error> {
+fn prepare(listening: &Listening, log: &logging::Args) -> Result<Prepared, Error> {
     let data = data_home(|name| std::env::var_os(name)).ok_or_else(|| Error::new(NO_DATA_HOME))?;
     let (mut loaded, key, path) = settings(listening, &data.join("talaria"))?;
-    let variables = environment()?;
-    loaded.settings.program.log = levels(&variables, &mut loaded.notices)?;
-    let notices = Variables::new(&variables).notices(Instead::Dev);
-    loaded.notices.extend(notices);
+    let mut variables = environment()?;
+    log.put(&mut variables);
+    let variables = Variables::new(&variables);
+    let logs = &mut loaded.settings.program.log;
+    log_variables::apply(logs, &|name| variables.read(name), &mut loaded.notices)?;
+    loaded.notices.extend(variables.notices(Instead::Dev));
     loaded.notices.extend(openness(listening, is_container()));
     let root = match listening.https {
         true => Some(tls::directory()?.join("root.crt")),
@@ -107,11 +110,6 @@ fn openness(listening: &Listening, is_in_container: bool) -> Option<Notice> {
         (true, true) => Some(Notice::info(text)),
         (true, false) => Some(Notice::warning(text)),
     }
-}
-
-fn levels(variables: &HashMap<String, String>, notices: &mut Vec<Notice>) -> Result<Levels, Error> {
-    let value = variables.get(VARIABLE).map_or("", String::as_str);
-    Levels::parse(value, notices)
 }
 
 /// The settings of the development hub: it lets anonymous subscribers in, and accepts the key in `directory` for

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use talaria_config::levels::VARIABLE;
 use talaria_config::{Error, options};
 
 /// The variables of the process as text.
@@ -17,9 +16,7 @@ pub(super) fn environment() -> Result<HashMap<String, String>, Error> {
             (Ok(name), Ok(value)) => {
                 variables.insert(name, value);
             }
-            (Ok(name), Err(_))
-                if name.starts_with("MERCURE_") || name == VARIABLE || options::reads(&name) =>
-            {
+            (Ok(name), Err(_)) if name.starts_with("MERCURE_") || options::reads(&name) => {
                 return Err(Error::new(format!("the variable {name} is not UTF-8"))
                     .remedy("write it as text; a key in PEM or as text"));
             }

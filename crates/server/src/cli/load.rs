@@ -10,6 +10,7 @@ use talaria_config::settings::AdminSettings;
 use talaria_config::{Error, File, Loaded, Notice, Sources, development, envfile, options};
 
 use super::environment::environment;
+use super::logging;
 use crate::serve::control::{Configuration, Reader, Source};
 
 /// The file that is used unless one is named.
@@ -31,6 +32,8 @@ pub(super) struct Args {
     envfile: Vec<PathBuf>,
     #[arg(long, value_name = "ADDRESSES", help = options::flag_help("address"), long_help = None)]
     address: Option<String>,
+    #[command(flatten)]
+    log: logging::Args,
 }
 
 impl Args {
@@ -132,6 +135,7 @@ impl Args {
             adapter,
             envfile: Vec::new(),
             address: None,
+            log: logging::Args::default(),
         }
     }
 
@@ -158,6 +162,7 @@ impl Args {
                 variables.entry(variable).or_insert(value);
             }
         }
+        self.log.put(&mut variables);
         Ok(variables)
     }
 

@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         if let Some((address, text)) = ping
             && let Err(error) = confirm(address, &text)
         {
-            tracing::warn!(%error, "the start could not be confirmed");
+            tracing::warn!(name: "start_unconfirmed", %error, "the start could not be confirmed");
         }
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use talaria_config::Error;
 
-use super::output;
+use super::{logging, output};
 
 /// What `talaria start --help` adds.
 pub(super) const HELP: &str = "\
@@ -42,6 +42,8 @@ pub(super) struct Args {
     /// Write the number of the process to this file while the hub serves.
     #[arg(long, value_name = "PATH")]
     pidfile: Option<PathBuf>,
+    #[command(flatten)]
+    log: logging::Args,
 }
 
 /// Starts the hub.
@@ -102,6 +104,7 @@ fn command(args: &Args) -> std::io::Result<Command> {
     if args.watch {
         command.arg("--watch");
     }
+    command.args(args.log.arguments());
     // Another group, so that Ctrl-C in this terminal does not end the hub.
     command
         .process_group(0)

@@ -88,19 +88,20 @@ impl Admin {
         let sockets = match bind(address) {
             Ok(sockets) => sockets,
             Err(error) => {
-                tracing::warn!(admin = %address, "{}", in_one_line(&not_bound(error)));
+                tracing::warn!(name: "admin_not_bound", admin = %address, "{}", in_one_line(&not_bound(error)));
                 return;
             }
         };
         if !address.is_loopback() {
             tracing::warn!(
+                name: "admin_exposed",
                 admin = %address,
                 "insecure: the admin listener asks for no password, and other machines may reach it; write `admin localhost:2019`, or allow only trusted machines to connect"
             );
         }
         for socket in sockets {
             let guard = Guard::new(&self.settings, socket.port());
-            tracing::info!(admin = %socket.name(), "admin endpoints are served");
+            tracing::info!(name: "admin_listening", admin = %socket.name(), "admin endpoints are served");
             let endpoints = Arc::new(Endpoints {
                 control: self.control.clone(),
                 metrics: self.metrics.clone(),

@@ -70,6 +70,7 @@ fn most(settings: &ConnectionSettings, descriptors: Option<u64>) -> Most {
     let connections = settings.most.unwrap_or(possible).min(possible);
     if settings.most.is_some_and(|asked| asked > possible) {
         tracing::warn!(
+            name: "connection_limit_too_high",
             max_connections = settings.most,
             possible,
             "max_connections is more than the limit of open files leaves room for; raise that limit (LimitNOFILE, ulimit -n), or lower max_connections"
@@ -78,6 +79,7 @@ fn most(settings: &ConnectionSettings, descriptors: Option<u64>) -> Most {
     let handshakes = settings.handshakes;
     let handshakes = handshakes.unwrap_or(connections.div_ceil(4).max(LEAST));
     tracing::info!(
+        name: "connection_limit",
         connections,
         handshakes,
         descriptors,

@@ -20,7 +20,7 @@ use crate::serve::counts::REFUSED_CONNECTIONS;
 use crate::serve::incoming::TLS;
 use crate::serve::requests::Once;
 use crate::serve::socket::{Counted, has_unread};
-use crate::serve::tls::ACME_TLS;
+use crate::serve::tls::{ACME_TLS, Session};
 
 pub(crate) use self::context::Context;
 
@@ -148,10 +148,11 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
                 return None;
             }
             let is_http2 = protocol == Some(b"h2");
+            let session = Some(Session::of(carrier.get_ref().1));
             let wire = Wire {
                 carrier,
                 is_http2,
-                tls: true,
+                session,
                 first_by: Instant::now() + accepted.context.head.timeout,
             };
             Some(drive(accepted, wire))
@@ -159,7 +160,7 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         // A browser that does not know the root yet, or a name that is not served.
         Ok(Err(error)) => {
             REFUSED_CONNECTIONS.count("handshake_failed");
-            tracing::info!(%peer, "TLS handshake failed: {error}");
+            tracing::info!(name: "tls_handshake_failed", %peer, "TLS handshake failed: {error}");
             None
         }
         Err(_) => {
@@ -178,7 +179,7 @@ async fn not_encrypted(mut accepted: Accepted, stream: TcpStream) -> Option<Driv
     let wire = Wire {
         carrier: Counted::from(stream),
         is_http2: matches!(is_http2, Ok(Ok(true))),
-        tls: false,
+        session: None,
         first_by: Instant::now() + WRONG_PORT,
     };
     let driven = drive(accepted, wire);
@@ -203,7 +204,7 @@ async fn plain(accepted: Accepted, stream: TcpStream) -> Option<Driven> {
     let wire = Wire {
         carrier: Counted::from(stream),
         is_http2,
-        tls: false,
+        session: None,
         first_by,
     };
     Some(drive(accepted, wire))

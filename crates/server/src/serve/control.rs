@@ -357,7 +357,7 @@ impl Control {
             None => autosave::remove(&path),
         });
         if let Err(error) = saved.await.map_err(Error::from_cause).flatten() {
-            tracing::warn!(%error, "what `run --resume` starts with is not the configuration in force");
+            tracing::warn!(name: "config_not_kept", %error, "what `run --resume` starts with is not the configuration in force");
         }
     }
 }

@@ -115,9 +115,11 @@ impl Followers {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let error = in_one_line(&error);
-                tracing::warn!(error, "a key set of the new configuration is not known yet");
+                tracing::warn!(name: "key_set_pending", error, "a key set of the new configuration is not known yet");
             }
-            Err(_) => tracing::warn!("a key set of the new configuration is not known yet"),
+            Err(_) => {
+                tracing::warn!(name: "key_set_pending", "a key set of the new configuration is not known yet")
+            }
         }
     }
 

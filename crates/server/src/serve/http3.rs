@@ -72,6 +72,7 @@ impl Listening {
                 self.config.transport = config.transport;
             }
             Err(error) => tracing::warn!(
+                name: "http3_not_reconfigured",
                 error = in_one_line(&error),
                 "HTTP/3 goes on with its settings from before"
             ),
@@ -107,6 +108,7 @@ pub(crate) fn listen(context: &Context, address: SocketAddr) -> Option<Listening
         Ok(listening) => Some(listening),
         Err(error) => {
             tracing::warn!(
+                name: "http3_unavailable",
                 port,
                 "no HTTP/3: the UDP port cannot be used: {}; free it, or write `servers {{ protocols h1 h2 }}` in the global options",
                 in_one_line(&error)
@@ -192,7 +194,7 @@ pub(crate) async fn accept(
                     }
                 }
                 None => {
-                    tracing::error!("the UDP socket of HTTP/3 failed; clients use HTTP/2");
+                    tracing::error!(name: "http3_failed", "the UDP socket of HTTP/3 failed; clients use HTTP/2");
                     return connections;
                 }
             },

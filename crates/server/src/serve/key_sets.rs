@@ -123,6 +123,7 @@ impl Follower {
                 Ok((taken, good_for)) => {
                     retry = FIRST_RETRY;
                     tracing::info!(
+                        name: "key_set_fetched",
                         issuer = self.source.issuer,
                         keys = taken.keys,
                         lost = taken.lost,
@@ -138,6 +139,7 @@ impl Follower {
                 Err(error) => {
                     self.source.set.keep();
                     tracing::warn!(
+                        name: "key_set_failed",
                         issuer = self.source.issuer,
                         "{}; the earlier keys stay, and the next attempt follows in {} s",
                         in_one_line(&error),

@@ -110,6 +110,7 @@ impl Serving {
                     bound.insert(key, Bound { socket, sites });
                 }
                 Err(error) => tracing::warn!(
+                    name: "redirect_unavailable",
                     "port {} does not redirect to HTTPS: {error}; {}, or write `auto_https disable_redirects` in the global options",
                     key.1,
                     privileged_port::remedy(key.1, &error).unwrap_or_else(|| "free it".to_owned())
@@ -240,7 +241,7 @@ impl Connections {
             () = sleep(at_most) => {}
         }
         let left: usize = self.open.iter().map(JoinSet::len).sum();
-        tracing::info!(connections = left, "connections that did not end are cut");
+        tracing::info!(name: "connections_cut", connections = left, "connections that did not end are cut");
     }
 }
 

@@ -1,92 +1,137 @@
-//! The log: each event is one line on standard error, written by a thread for which nothing waits; and the files
-//! of access logs, each with such a thread.
+//! The logs: each event and each request is one line, written by a thread for which nothing waits. Where lines go,
+//! what each log has and how it looks is the configuration's; a reload exchanges all of it.
 
+mod events;
 mod file;
+mod filter;
+mod logs;
+mod net;
+mod output;
 mod queue;
+mod record;
 mod rolling;
+mod sample;
 mod sampling;
+mod secrets;
+mod shared;
+mod style;
+mod times;
+mod tokens;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::fmt;
-use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use talaria_config::Error;
-use talaria_config::levels::Levels;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer as _;
+use talaria_config::settings::{LogOutput, LogSettings, LogsSettings};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::{Format, Writer, format};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-pub(crate) use file::LogFile;
-use queue::Queue;
-use sampling::{Sampled, Sampling};
+use self::events::Recorder;
+use self::logs::Logs;
+use self::output::Sink;
+pub(crate) use self::record::{Field, Record, Value};
+use self::sampling::Sampling;
+pub(crate) use self::secrets::{Clean, Head, topics};
+use crate::serve::clock::unix_now;
 
-/// The most bytes of a line; longer ones are cut.
-const LINE_BYTES: usize = 16 * 1024;
 /// How long the end of the process waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// How long it waits for the error that ended it to be written.
 const LAST_ERROR: Duration = Duration::from_secs(2);
 
+/// The logs in force, for requests.
+static CURRENT: OnceLock<Arc<ArcSwap<Logs>>> = OnceLock::new();
+
 /// The log of this process. Dropping it waits for the last lines, as [`Log::finish`] does.
 pub(crate) struct Log {
-    queue: Arc<Queue>,
+    logs: Arc<ArcSwap<Logs>>,
     sampling: Arc<Sampling>,
     levels: Handle<Targets, Registry>,
+    /// Standard error, for the error that ends the process.
+    stderr: Option<Arc<Sink>>,
 }
+
+/// Logs of another configuration, whose places are open.
+pub(crate) struct Prepared(Logs);
 
 impl Log {
     /// Starts logging. Panics are logged too, because the standard hook waits for standard error.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread, or this process logs already.
-    pub(crate) fn start(levels: Levels) -> Result<Self, Error> {
+    /// A file cannot be opened, the system refuses a thread, or this process logs already.
+    pub(crate) fn start(settings: &LogsSettings) -> Result<Self, Error> {
         const WHAT: &str = "the log cannot be started";
-        let queue = Queue::start(io::stderr());
-        let queue = queue.map_err(|error| Error::new(WHAT).caused_by(error))?;
-        let layer = tracing_subscriber::fmt::layer()
-            .event_format(Line(format().with_target(false)))
-            .with_ansi(io::stderr().is_terminal())
-            // Errors of formatting would be written to standard error, which may block.
-            .log_internal_errors(false)
-            .with_writer(Lines(Arc::clone(&queue)));
+        let logs = Logs::open(settings)?;
+        let usual = output::style(&LogSettings::default(), settings.form);
+        let stderr = output::open(&LogOutput::Stderr, &usual)?;
+        logs.install();
+        let (targets, levels) = tracing_subscriber::reload::Layer::new(logs.targets());
+        let logs = Arc::new(ArcSwap::from_pointee(logs));
         let sampling = Arc::new(Sampling::default());
-        let layer = layer.with_filter(Sampled(Arc::clone(&sampling)));
-        let (targets, levels) = tracing_subscriber::reload::Layer::new(Targets::from(levels));
-        let subscriber = tracing_subscriber::registry().with(targets).with(layer);
+        let recorder = Recorder {
+            logs: Arc::clone(&logs),
+            sampling: Arc::clone(&sampling),
+        };
+        let subscriber = tracing_subscriber::registry().with(targets).with(recorder);
         let started = subscriber.try_init();
         started.map_err(|error| Error::new(WHAT).caused_by(error))?;
+        // It is empty, because a process has one subscriber.
+        _ = CURRENT.set(Arc::clone(&logs));
         std::panic::set_hook(Box::new(report_panic));
         Ok(Self {
-            queue,
+            logs,
             sampling,
             levels,
+            stderr,
         })
     }
 
-    /// Logs by other levels from now on.
-    pub(crate) fn follow(&self, levels: Levels) {
-        if let Err(error) = self.levels.reload(levels) {
-            tracing::warn!(%error, "the levels of the log stay as they are");
+    /// Opens the places of other logs, which [`install`](Self::install) puts in force.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub(crate) fn prepare(settings: &LogsSettings) -> Result<Prepared, Error> {
+        Logs::open(settings).map(Prepared)
+    }
+
+    /// Logs to other logs from now on. What waits for the old ones is still written.
+    pub(crate) fn install(&self, Prepared(logs): Prepared) {
+        logs.install();
+        let targets = logs.targets();
+        self.logs.store(Arc::new(logs));
+        if let Err(error) = self.levels.reload(targets) {
+            tracing::warn!(name: "log_levels_unchanged", %error, "the levels of the log stay as they are");
         }
     }
 
     /// Writes the error that ended the hub, after the lines that were logged before, and waits 2 s at most until
     /// it is written.
     pub(crate) fn failure(&self, error: &Error) {
-        self.queue.push(format!("error: {error}\n").as_bytes());
-        self.queue.finish(LAST_ERROR);
+        let record = Record {
+            level: tracing::Level::ERROR,
+            time: unix_now(),
+            logger: "talaria".into(),
+            event: "failed",
+            message: in_one_line(error),
+            fields: Vec::new(),
+        };
+        let logs = self.logs.load();
+        let line = logs.line_for_stderr(&record).unwrap_or_else(|| {
+            logs.write_elsewhere(&record);
+            format!("error: {error}\n")
+        });
+        if let Some(stderr) = &self.stderr {
+            stderr.push(line.as_bytes());
+            stderr.finish(LAST_ERROR);
+        }
     }
 
     /// Logs again and again how many refusals were left out.
@@ -101,8 +146,7 @@ impl Log {
 
     /// Waits for the last lines, 0.5 s at most, because their reader may be gone.
     pub(crate) fn finish(&self) {
-        self.queue.finish(LAST_LINES);
-        file::finish(LAST_LINES);
+        output::finish(LAST_LINES);
     }
 }
 
@@ -112,9 +156,21 @@ impl Drop for Log {
     }
 }
 
-/// How many lines of this log and of those of requests were dropped so far, because their reader was too slow.
+/// How many lines were dropped since the process began, because the place where they go was too slow.
 pub(crate) fn dropped() -> u64 {
-    queue::DROPPED.load(Ordering::Relaxed)
+    queue::dropped()
+}
+
+/// Whether a log has what this logger of requests writes.
+pub(crate) fn has_access(logger: &str) -> bool {
+    CURRENT.get().is_some_and(|logs| logs.load().has(logger))
+}
+
+/// Writes the line of a request.
+pub(crate) fn write_access(record: &Record) {
+    if let Some(logs) = CURRENT.get() {
+        logs.load().write_access(record);
+    }
 }
 
 /// An error in one line, for an event: the remedy follows a semicolon.
@@ -127,6 +183,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let captured = backtrace.status() == BacktraceStatus::Captured;
     tracing::error!(
+        name: "panic",
         thread = thread.name(),
         location = panic.location().map(tracing::field::display),
         backtrace = captured.then(|| tracing::field::debug(&backtrace)),
@@ -135,116 +192,12 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Formats an event as one line of at most [`LINE_BYTES`], so that neither the queue nor the
-/// buffer that each thread keeps for formatting grows with what a client sends.
-struct Line(Format);
-
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let ansi = writer.has_ansi_escapes();
-        let mut bounded = Bounded {
-            writer: writer.by_ref(),
-            room: LINE_BYTES,
-            cut: false,
-        };
-        let format = self.0.clone().with_ansi(ansi);
-        format.format_event(context, Writer::new(&mut bounded), event)?;
-        if bounded.cut {
-            writer.write_str("…\n")?;
-        }
-        Ok(())
-    }
-}
-
-/// Passes on as many whole characters as there is room for, and leaves out the rest.
-struct Bounded<'a> {
-    writer: Writer<'a>,
-    room: usize,
-    cut: bool,
-}
-
-impl fmt::Write for Bounded<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.cut {
-            return Ok(());
-        }
-        let fits = text.floor_char_boundary(self.room);
-        self.cut = fits < text.len();
-        self.room -= fits;
-        self.writer.write_str(text.get(..fits).unwrap_or_default())
-    }
-}
-
-/// Hands each formatted event to the queue.
-struct Lines(Arc<Queue>);
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Queue;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
+    use std::io::{self, Read as _};
 
-    /// Runs `log`, and returns the lines that it wrote.
-    fn logged(log: impl FnOnce()) -> String {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let queue = Queue::start(writer).unwrap();
-        let layer = tracing_subscriber::fmt::layer()
-            .event_format(Line(format().with_target(false)))
-            .with_ansi(false)
-            .with_writer(Lines(Arc::clone(&queue)));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            log();
-            tracing::info!("the last line");
-        });
-        let mut text = Vec::new();
-        while !text.ends_with(b"the last line\n") {
-            let mut some = [0; 4096];
-            let read = reader.read(&mut some).unwrap();
-            text.extend_from_slice(&some[..read]);
-        }
-        String::from_utf8(text).unwrap()
-    }
-
-    /// No target, topic or header field of a client makes a line longer than its bound, wherever it stands in
-    /// the line, and characters stay whole.
-    #[test]
-    fn a_line_is_bounded() {
-        for long in ["x".repeat(1 << 20), "ä€🦀".repeat(1 << 18)] {
-            let text = logged(|| {
-                tracing::info!(path = long, "a path");
-                tracing::info!(path = ?long, "a quoted path");
-                tracing::info!(peer = 1, "{long}");
-            });
-            let lines: Vec<_> = text.lines().collect();
-            assert_eq!(lines.len(), 4);
-            for line in &lines[..3] {
-                assert!(
-                    line.ends_with('…') && line.len() < LINE_BYTES + 4,
-                    "{}",
-                    line.len()
-                );
-                assert!(line.len() > LINE_BYTES - 4, "{}", line.len());
-            }
-        }
-        let text = logged(|| tracing::info!(path = "x".repeat(LINE_BYTES / 2), "short enough"));
-        assert!(text.contains("short enough") && !text.contains('…'));
-    }
+    use serde_json::Value;
 
     /// A panic is logged with its place and message.
     #[test]
@@ -254,13 +207,16 @@ mod tests {
         assert!(panicking.wait_with_output().unwrap().status.success());
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
+        let line = text.lines().find(|line| line.contains("panic"));
+        let line: Value = serde_json::from_str(line.expect("a line")).expect("JSON");
+        assert_eq!(line["level"], "error");
+        assert_eq!(line["event"], "panic");
+        assert_eq!(line["msg"], "panic: a broken invariant");
+        assert_eq!(line["thread"], "worker");
+        let location = line["location"].as_str().unwrap();
         assert!(
-            text.contains("ERROR panic: a broken invariant thread=\"worker\" location="),
-            "{text}"
-        );
-        assert!(
-            text.contains("location=crates/server/src/serve/log.rs:"),
-            "{text}"
+            location.starts_with("crates/server/src/serve/log.rs:"),
+            "{line}"
         );
     }
 
@@ -305,7 +261,7 @@ mod tests {
         if std::env::var_os(CHILD).is_none() {
             return;
         }
-        let _log = Log::start(Levels::default()).unwrap();
+        let _log = Log::start(&LogsSettings::default()).unwrap();
         let thread = std::thread::Builder::new().name("worker".to_owned());
         let thread = thread.spawn(|| panic!("a broken {}", "invariant"));
         assert!(thread.unwrap().join().is_err());

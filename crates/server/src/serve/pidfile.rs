@@ -27,7 +27,7 @@ impl Pidfile {
         let has_left = lock(&self.has_left);
         if !*has_left && let Err(error) = fs::write(&self.path, format!("{}\n", std::process::id()))
         {
-            tracing::error!(%error, file = %self.path.display(), "the number of the process was not written");
+            tracing::error!(name: "pidfile_failed", %error, file = %self.path.display(), "the number of the process was not written");
         }
     }
 
@@ -37,7 +37,7 @@ impl Pidfile {
         let is_ours = fs::read_to_string(&self.path)
             .is_ok_and(|text| text.trim() == std::process::id().to_string());
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(%error, file = %self.path.display(), "the file with the number of the process stays");
+            tracing::warn!(name: "pidfile_failed", %error, file = %self.path.display(), "the file with the number of the process stays");
         }
     }
 }

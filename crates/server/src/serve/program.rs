@@ -167,6 +167,7 @@ impl Program {
                 stopping: &self.shutdown.stopping,
                 metrics: &self.metrics,
                 tracer,
+                shows_credentials: program.log.shows_credentials,
             };
             let site = Site::new(proxies.clone(), routes, &log, means)?;
             served.push((site, settings));

@@ -14,10 +14,10 @@ use self::of_site::SiteView;
 /// Logs the report: the program, its sites, its hubs, and then what should be changed.
 pub(crate) fn write(settings: &Settings) {
     for line in lines(settings) {
-        tracing::info!("{line}");
+        tracing::info!(name: "report", "{line}");
     }
     for line in warnings(settings) {
-        tracing::warn!("{line}");
+        tracing::warn!(name: "report_warning", "{line}");
     }
 }
 
@@ -29,6 +29,7 @@ fn lines(settings: &Settings) -> Vec<String> {
             certificates: &site.certificates,
             redirects: settings.program.redirects,
             access_log: &site.access_log,
+            logs: &settings.program.log,
         }));
     }
     for (index, hub) in settings.hubs.iter().enumerate() {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::admission::Place;
 use crate::serve::incoming::Fault;
 use crate::serve::sites::{HEALTH_PATH, Sites};
+use crate::serve::tls::Session;
 
 /// The memory of a header field besides its bytes: its place in a map, and the free places beside it.
 const FIELD_BYTES: usize = 128;
@@ -45,6 +46,8 @@ pub(crate) struct Requests {
     pub outflow: Outflow,
     /// The connection, for the hub.
     pub connection: Connection,
+    /// What its TLS handshake has agreed on.
+    pub session: Option<Arc<Session>>,
     /// Its place among all.
     pub place: Option<Place>,
     /// Why it ends with its first answer, if it does.
@@ -108,6 +111,9 @@ impl Requests {
         }
         request.extensions_mut().insert(self.outflow.clone());
         request.extensions_mut().insert(self.connection);
+        if let Some(session) = &self.session {
+            request.extensions_mut().insert(Arc::clone(session));
+        }
         // Boxed, because hyper keeps the memory of this future as long as the connection.
         Box::pin(async move {
             let sites = self.sites.load_full();

@@ -47,7 +47,7 @@ pub(crate) fn serve_from(
             // Before the log: a file that may not grow must not end the process at its first line.
             let signals = Signals::handle(&runtime)
                 .map_err(|error| Error::new("signals cannot be handled").caused_by(error))?;
-            let log = Log::start(loaded.settings.program.log.clone())?;
+            let log = Log::start(&loaded.settings.program.log)?;
             Ok((runtime, signals, log))
         });
     let (runtime, signals, log) = match started {
@@ -130,7 +130,7 @@ async fn serve_until_signal(
     keep(tls, skip_install_trust, &mut upkeep);
     let addresses = program.addresses();
     for address in &addresses {
-        tracing::info!(%address, "listening");
+        tracing::info!(name: "listening", %address, "listening");
     }
     control.serve(program.named_hubs());
     let mut admin = Admin::start(&admin, control.clone(), metrics);
@@ -151,7 +151,7 @@ async fn serve_until_signal(
     while asked.commands.try_recv().is_ok() {}
     end(&manager, program, &mut asked.stop, control, log).await;
     log.count_last_refusals();
-    tracing::info!("stopped");
+    tracing::info!(name: "stopped", "stopped");
     Ok(())
 }
 
@@ -160,6 +160,7 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
     if !program.delay().is_zero() {
         let delay = program.delay().as_secs_f64();
         tracing::info!(
+            name: "stop_delayed",
             delay,
             "told to stop; serving goes on until shutdown_delay is over"
         );
@@ -171,6 +172,7 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
         }
     }
     tracing::info!(
+        name: "stopping",
         drain_timeout = program.window().as_secs_f64(),
         "stopping; a second signal exits at once"
     );
@@ -238,6 +240,7 @@ async fn serve_until_stop(
             () = asked.stop.next() => return,
             name = asked.ignored.next() => {
                 tracing::warn!(
+                    name: "signal_ignored",
                     signal = name,
                     "ignored: SIGUSR1 reloads the configuration, SIGTERM stops the hub"
                 );
@@ -323,14 +326,14 @@ async fn reload(
     let Loaded {
         settings, notices, ..
     } = loaded;
-    let levels = settings.program.log.clone();
+    let logs = Log::prepare(&settings.program.log)?;
     let admin_settings = settings.program.admin.clone();
     program.reload(settings).await?;
-    log.follow(levels);
+    log.install(logs);
     tell(&notices);
     control.serve(program.named_hubs());
     admin.follow(&admin_settings).await;
-    tracing::info!("a new configuration is in force");
+    tracing::info!(name: "config_in_force", "a new configuration is in force");
     Ok(())
 }
 
@@ -350,8 +353,8 @@ async fn stop(manager: &Manager, program: Program) -> Hubs {
 fn tell(notices: &[Notice]) {
     for notice in notices {
         match notice.level {
-            Level::Info => tracing::info!("{}", notice.text),
-            Level::Warning => tracing::warn!("{}", notice.text),
+            Level::Info => tracing::info!(name: "config_notice", "{}", notice.text),
+            Level::Warning => tracing::warn!(name: "config_warning", "{}", notice.text),
         }
     }
 }
@@ -368,7 +371,7 @@ fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files could not be raised");
+        tracing::warn!(name: "file_limit_not_raised", %error, "the limit of open files could not be raised");
     }
 }
 

@@ -65,7 +65,7 @@ impl Stop {
     pub(crate) async fn again(&mut self) {
         self.next().await;
         if std::mem::take(&mut self.is_told) {
-            tracing::info!("stopping already; a second signal exits at once");
+            tracing::info!(name: "stopping", "stopping already; a second signal exits at once");
             self.next().await;
         }
     }
@@ -120,10 +120,13 @@ impl Ignored {
 /// Reloads the file that the program was started with, because of SIGUSR1, and logs the outcome.
 pub(crate) async fn reload(control: Control) {
     match control.load_again(true).await {
-        Ok(_) => tracing::info!("the configuration was reloaded because of SIGUSR1"),
+        Ok(_) => {
+            tracing::info!(name: "config_reloaded", "the configuration was reloaded because of SIGUSR1")
+        }
         Err(error) => {
             let error = in_one_line(&error);
             tracing::error!(
+                name: "config_rejected",
                 error,
                 "SIGUSR1: the configuration was not reloaded; the old one stays"
             );

@@ -5,6 +5,7 @@ mod body;
 mod exchange;
 mod fields;
 mod fixed;
+mod log_notes;
 mod matching;
 mod plan;
 mod target;
@@ -48,10 +49,10 @@ struct Shared {
 }
 
 impl Site {
-    /// A site behind these proxies, which logs requests to `log` and traces them by `tracer`.
+    /// A site behind these proxies, which logs requests as `log` says, and traces them by the tracer of `means`.
     ///
     /// # Errors
-    /// As [`plan`], and a file of the log cannot be opened.
+    /// As [`plan`].
     pub(crate) fn new(
         proxies: Proxies,
         routes: Routes,
@@ -62,7 +63,7 @@ impl Site {
             proxies,
             hub: routes.hubs().first().copied(),
             steps: plan(routes.0, means)?,
-            log: AccessLog::open(log)?,
+            log: AccessLog::new(log, means.shows_credentials),
             web: means.metrics.web().clone(),
         })))
     }
@@ -80,8 +81,8 @@ impl Site {
     /// Answers a request for one of its hosts; `hubs` are those of the program.
     pub(crate) async fn answer(
         &self,
-        parts: Parts,
-        body: Body,
+        mut parts: Parts,
+        mut body: Body,
         hubs: &[Hub],
         origin: OriginOf<'_>,
     ) -> Response<Body> {
@@ -93,9 +94,9 @@ impl Site {
             ..
         } = &*self.0;
         let connection = proxies.connection(&parts);
-        let entry = log.begin(&parts, connection.as_ref());
         let peer = connection.and_then(|connection| connection.peer);
         let is_of_proxy = peer.is_some_and(|peer| proxies.contain(peer.ip()));
+        let entry = log.begin(&mut parts, &mut body, connection.as_ref(), is_of_proxy);
         // Boxed, because each stream that waits for its body holds it.
         let mut exchange = Box::new(Exchange::new(parts, body, connection, is_of_proxy));
         let asking = Asking {
@@ -112,10 +113,13 @@ impl Site {
         if web.counts() {
             answer.extensions_mut().insert(handler);
         }
-        if let Some(entry) = entry.filter(|_| !exchange.skips_log) {
-            log.write(&entry, answer.status());
+        match entry {
+            Some(entry) => {
+                let user = exchange.notes.user.as_deref();
+                entry.follow(answer, std::mem::take(&mut exchange.log), user)
+            }
+            None => answer,
         }
-        answer
     }
 }
 

@@ -168,6 +168,7 @@ impl Sites {
                 let Sender { peer, client } = self.sender(&parts);
                 REFUSED_REQUESTS.count(error.code());
                 tracing::info!(
+                    name: "request_refused",
                     reason = error.code(),
                     status = 400,
                     peer,
@@ -246,6 +247,7 @@ impl Sites {
         let served = named.chain(wildcards).collect::<Vec<_>>().join(", ");
         let received = Shown(host);
         tracing::info!(
+            name: "request_misdirected",
             reason = "misdirected",
             %received,
             served,
@@ -313,6 +315,7 @@ mod tests {
                 stopping: &CancellationToken::new(),
                 metrics: &Metrics::new(Control::new(None).0),
                 tracer: None,
+                shows_credentials: false,
             },
         )
         .unwrap()

@@ -122,7 +122,7 @@ impl<C: Carrier> Socket<C> {
             self.outflow.parting().because(Departure::Slow);
         }
         self.outflow.cut();
-        tracing::info!("a subscriber accepts nothing and is disconnected; it can resume");
+        tracing::info!(name: "subscriber_stalled", "a subscriber accepts nothing and is disconnected; it can resume");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

@@ -42,6 +42,7 @@ async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {
     let waiting = tokio::task::spawn_blocking(move || closed.recv_timeout(CLOSING));
     if matches!(waiting.await, Ok(Err(RecvTimeoutError::Timeout))) {
         tracing::warn!(
+            name: "history_not_closed",
             seconds = CLOSING.as_secs(),
             "the history could not be closed in time; the next start reads its newest segment"
         );
@@ -130,6 +131,7 @@ pub(crate) fn import(
     let history = history.map_err(Error::from_cause)?;
     if source.has_bucket() && source.last_sequence() < imported_before {
         tracing::warn!(
+            name: "import_refused",
             database = %source.path().display(),
             last_sequence = source.last_sequence(),
             imported_up_to = imported_before,
@@ -138,12 +140,14 @@ pub(crate) fn import(
     }
     if !source.has_bucket() {
         tracing::warn!(
+            name: "import_empty",
             database = %source.path().display(),
             "the database has no such bucket, so nothing is imported; see `bucket_name`"
         );
     }
     let summary = source.summary();
     tracing::info!(
+        name: "imported",
         database = %source.path().display(),
         imported = history.imported(),
         fields_dropped = summary.dropped_fields,

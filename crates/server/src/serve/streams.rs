@@ -152,7 +152,7 @@ impl Streams {
             if stream.is_finished.load(Ordering::SeqCst) {
                 return Some(Next::Cut);
             }
-            tracing::info!("a subscriber gives its stream no window; it is reset and can resume");
+            tracing::info!(name: "subscriber_stalled", "a subscriber gives its stream no window; it is reset and can resume");
             stream.is_finished.store(true, Ordering::SeqCst);
             stream.since.store(self.now(), Ordering::Relaxed);
             stream.parting.because(Departure::Slow);

@@ -147,7 +147,7 @@ impl Manager {
 
     fn warn(&self, variable: &str, value: &OsStr, error: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(variable, ?value, error, "systemd cannot be notified");
+            tracing::warn!(name: "systemd_unreachable", variable, ?value, error, "systemd cannot be notified");
         }
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod local;
 mod refusals;
 mod resolver;
+mod session;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use authority::directory;
 pub(crate) use challenges::{ACME_TLS, Challenges};
+pub(crate) use session::Session;
 
 use self::acme::{Managed, Turns};
 use self::certificate::{Certificate, Validity};
@@ -271,10 +273,11 @@ impl Kept {
                 match renewed.unwrap_or_else(|error| Err(Error::from_cause(error))) {
                     Ok(()) => {
                         made = now;
-                        tracing::info!("renewed the certificate of the local authority");
+                        tracing::info!(name: "certificate_renewed", "renewed the certificate of the local authority");
                     }
                     Err(error) => {
                         tracing::error!(
+                            name: "certificate_not_renewed",
                             "the certificate could not be renewed, the old one stays: {}",
                             in_one_line(&error)
                         );

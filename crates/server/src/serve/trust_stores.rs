@@ -52,7 +52,7 @@ pub(crate) async fn install_at_start(path: &Path) {
     let root = match Root::read(path) {
         Ok(root) => root,
         Err(error) => {
-            return tracing::warn!(root = %shown, "{UNTRUSTED}: {}", in_one_line(&error));
+            return tracing::warn!(name: "trust_failed", root = %shown, "{UNTRUSTED}: {}", in_one_line(&error));
         }
     };
     if let Err(error) = hashed::write_beside(&root) {
@@ -61,11 +61,13 @@ pub(crate) async fn install_at_start(path: &Path) {
     if !is_container() {
         if System::find().is_ok_and(|system| system.holds(&root)) {
             tracing::info!(
+                name: "root_trusted",
                 root = %shown,
                 "this machine trusts the root of the local authority; `talaria trust` says whether its browsers do"
             );
         } else {
             tracing::info!(
+                name: "root_not_trusted",
                 root = %shown,
                 "{UNTRUSTED}; run `talaria trust`, and restart the browser"
             );
@@ -80,11 +82,13 @@ pub(crate) async fn install_at_start(path: &Path) {
     let stores: Vec<&str> = trusting.map(|visit| visit.store.as_str()).collect();
     match visits.first().map(|system| &system.outcome) {
         Some(Err(error)) => tracing::info!(
+            name: "trust_failed",
             root = %shown,
             "{UNTRUSTED}: {}; programs that read SSL_CERT_DIR trust the folder of the root, and `talaria trust --print` shows it",
             in_one_line(error)
         ),
         Some(Ok(_)) | None => tracing::info!(
+            name: "root_trusted",
             root = %shown,
             stores = stores.join(", "),
             "this machine trusts the root of the local authority; browsers outside the container do not: docs/https.md says how; `skip_install_trust` in the global options leaves its store alone"

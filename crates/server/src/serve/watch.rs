@@ -34,13 +34,14 @@ pub(crate) async fn watch(control: Control, file: PathBuf) {
             Ok(reloaded) => {
                 last_error = None;
                 if reloaded == Reloaded::InForce {
-                    tracing::info!(file = %file.display(), "the changed configuration is in force");
+                    tracing::info!(name: "config_reloaded", file = %file.display(), "the changed configuration is in force");
                 }
             }
             Err(error) => {
                 let error = Some(in_one_line(&error));
                 if !seen.is_empty() || error != last_error {
                     tracing::error!(
+                        name: "config_rejected",
                         error,
                         "the changed configuration is wrong; the old one stays"
                     );

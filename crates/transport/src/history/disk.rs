@@ -206,6 +206,7 @@ fn create_directories(
         // A directory can be writable without being readable.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             tracing::warn!(
+                name: "history_parent_not_synced",
                 directory = %parent.display(),
                 "the parent directory of the new history is not readable, so it cannot be synced"
             );

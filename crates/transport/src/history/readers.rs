@@ -194,6 +194,7 @@ impl Queue {
         self.changed.notify_one();
         if is_news {
             tracing::warn!(
+                name: "readers_crowded",
                 most = MOST,
                 "too many subscribers wait for the history; the client with the most is told to retry later"
             );

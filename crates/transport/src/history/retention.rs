@@ -140,6 +140,7 @@ impl Retention {
         let was_failing = std::mem::replace(&mut self.is_failing, error.is_some());
         if let Some(error) = error.filter(|_| !was_failing) {
             tracing::error!(
+                name: "retention_stalled",
                 %error,
                 "retention cannot read some updates; it keeps them until they are readable or later updates are deleted"
             );

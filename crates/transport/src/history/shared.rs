@@ -102,10 +102,10 @@ impl Shared {
         let before = std::mem::replace(&mut *self.health.lock(), health);
         match (before, health) {
             (Health::Refusing(_), Health::Ready) => {
-                tracing::info!("updates are stored again");
+                tracing::info!(name: "updates_stored_again", "updates are stored again");
             }
             (before, Health::Refusing(reason)) if before != health => {
-                tracing::error!(reason, "updates are refused");
+                tracing::error!(name: "updates_refused", reason, "updates are refused");
             }
             _ => {}
         }
@@ -139,6 +139,7 @@ impl Shared {
         let known = self.behind_damage.fetch_max(behind.0, Ordering::AcqRel);
         if known < behind.0 {
             tracing::error!(
+                name: "updates_damaged",
                 file = self.files.disk.path(file),
                 offset = at,
                 first = lost.0,

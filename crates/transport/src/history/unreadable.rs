@@ -34,6 +34,7 @@ pub(super) fn judge(
     if shared.files.may_report(now, REPORTED_EACH_MS) {
         let name = names::segment(segment.number, segment.first);
         tracing::error!(
+            name: "segment_unreadable",
             %error,
             file = shared.files.disk.path(&name),
             "a segment or its index cannot be read; subscribers that need it are told to retry later"

@@ -15,6 +15,7 @@ use talaria_protocol::Update;
 
 use super::publisher::{Arrival, Publisher, store};
 use super::traced;
+use crate::http::noted::note_topics;
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
 use crate::http::shared::Shared;
@@ -76,6 +77,10 @@ pub(super) async fn publish(
             }
         }
     }
+    note_topics(
+        request.parts,
+        updates.iter().flat_map(|update| &update.topics),
+    );
     traced::several(request, &mut updates);
     let mut ids = store(hub, publisher, updates, arrival).await?.into_iter();
     let mut text = String::new();

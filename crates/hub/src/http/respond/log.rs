@@ -20,6 +20,7 @@ impl Refused {
             | Self::Scope { .. } => self.log_token(parts),
             Self::Misdirected { received, accepted } => {
                 tracing::info!(
+                    name: "request_misdirected",
                     reason = "misdirected",
                     received = field(received),
                     accepted,
@@ -42,6 +43,7 @@ impl Refused {
             }
             Self::NotStored(why) => {
                 tracing::error!(
+                    name: "publish_not_stored",
                     reason = "not_stored",
                     peer,
                     client,
@@ -49,6 +51,7 @@ impl Refused {
                 );
             }
             Self::Unknown => tracing::error!(
+                name: "publish_outcome_unknown",
                 reason = "unknown_outcome",
                 peer,
                 client,
@@ -72,11 +75,12 @@ impl Refused {
         match self {
             Self::Presentation(error) => {
                 let reason = error.code();
-                tracing::info!(reason, method, path, peer, client, "token refused: {error}");
+                tracing::info!(name: "token_refused", reason, method, path, peer, client, "token refused: {error}");
             }
             Self::Origin(error) => {
                 let reason = error.code();
                 tracing::info!(
+                    name: "publish_by_cookie_refused",
                     reason,
                     method,
                     path,
@@ -86,6 +90,7 @@ impl Refused {
                 );
             }
             Self::NoToken => tracing::info!(
+                name: "token_missing",
                 reason = "no_token",
                 method,
                 path,
@@ -96,6 +101,7 @@ impl Refused {
             Self::Token(refusal) => {
                 let reason = refusal.code();
                 tracing::info!(
+                    name: "token_refused",
                     reason,
                     method,
                     path,
@@ -105,6 +111,7 @@ impl Refused {
                 );
             }
             Self::Scope { action, topic } => tracing::info!(
+                name: "scope_insufficient",
                 reason = "insufficient_scope",
                 topic = field(topic),
                 method,
@@ -126,6 +133,7 @@ fn log_limit(parts: &Parts, limit: &str, text: &str) {
     // The address that is charged.
     let client = connection.and_then(Connection::client_address);
     tracing::warn!(
+        name: "limit_exceeded",
         reason = "limit_exceeded",
         limit,
         method = field(parts.method.as_str()),

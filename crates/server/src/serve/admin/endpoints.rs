@@ -40,6 +40,7 @@ impl Endpoints {
             Ok(origin) => origin,
             Err(refusal) => {
                 tracing::info!(
+                    name: "admin_refused",
                     reason = "admin_guard",
                     status = refusal.status.as_u16(),
                     "admin request refused: {}",
@@ -115,16 +116,17 @@ impl Endpoints {
         let forces = caching.is_some_and(|caching| caching.contains("must-revalidate"));
         match self.control.load(file, forces).await {
             Ok(Reloaded::InForce) => {
-                tracing::info!("a configuration was loaded by the admin listener");
+                tracing::info!(name: "config_loaded", "a configuration was loaded by the admin listener");
                 answer::empty(StatusCode::OK)
             }
             Ok(Reloaded::Unchanged) => {
-                tracing::info!("the configuration is unchanged");
+                tracing::info!(name: "config_unchanged", "the configuration is unchanged");
                 answer::empty(StatusCode::OK)
             }
             Err(error) => {
                 let error_line = in_one_line(&error);
                 tracing::error!(
+                    name: "config_rejected",
                     error = error_line,
                     "the configuration was not loaded; the old one stays"
                 );
@@ -149,7 +151,7 @@ impl Endpoints {
     }
 
     async fn stop(&self) -> Response<Body> {
-        tracing::info!("told to stop by the admin listener");
+        tracing::info!(name: "stop_requested", "told to stop by the admin listener");
         match self.control.stop().await {
             Ok(()) => answer::empty(StatusCode::OK),
             Err(error) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

@@ -153,7 +153,7 @@ pub(super) async fn accept(
                     connections.spawn(serve(stream, Arc::clone(&endpoints), end.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "an admin connection could not be accepted");
+                    tracing::warn!(name: "admin_accept_failed", %error, "an admin connection could not be accepted");
                     sleep(PAUSE).await;
                 }
             },

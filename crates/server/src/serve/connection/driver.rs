@@ -27,6 +27,7 @@ use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
 use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
 use crate::serve::socket::{Carrier, Socket};
 use crate::serve::streams::{Answer, Followed, Streams};
+use crate::serve::tls::Session;
 
 /// How long an HTTP/1.1 connection may be idle between requests (B-300).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,8 +48,8 @@ pub(super) struct Wire<C> {
     pub carrier: C,
     /// Whether the client speaks HTTP/2.
     pub is_http2: bool,
-    /// Whether the client speaks TLS.
-    pub tls: bool,
+    /// What a TLS handshake has agreed on, if the client speaks TLS.
+    pub session: Option<Arc<Session>>,
     /// When the first head must have come.
     pub first_by: Instant,
 }
@@ -84,15 +85,15 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         sites: context.sites,
         head,
         outflow: outflow.clone(),
-        connection: Connection::new(wire.tls, peer),
+        connection: Connection::new(wire.session.is_some(), peer),
         place: place.clone(),
         once,
         answered: once.map(|_| ending.clone()),
-        alt_svc: context.alt_svc.filter(|_| wire.tls),
+        alt_svc: context.alt_svc.filter(|_| wire.session.is_some()),
+        session: wire.session,
     });
-    let streams = wire
-        .is_http2
-        .then(|| Streams::new(dispatch_timeout, outflow.clone()));
+    let begin = || Streams::new(dispatch_timeout, outflow.clone());
+    let streams = wire.is_http2.then(begin);
     let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
     let switched = Arc::clone(&is_tunnel);

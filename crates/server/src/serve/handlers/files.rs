@@ -94,7 +94,7 @@ impl FileServer {
             Ok(found) => found?,
             Err(error) => {
                 let path = request.uri.path();
-                tracing::warn!(reason = "file", path, %error, "a file cannot be opened");
+                tracing::warn!(name: "file_unreadable", reason = "file", path, %error, "a file cannot be opened");
                 return Some(plain(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "Internal Server Error\n",
@@ -295,7 +295,7 @@ async fn send(request: &Parts, path: &Path, metadata: &Metadata) -> Option<Respo
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             let path = request.uri.path();
-            tracing::warn!(reason = "file", path, %error, "a file cannot be read");
+            tracing::warn!(name: "file_unreadable", reason = "file", path, %error, "a file cannot be read");
             return Some(plain(StatusCode::NOT_FOUND, "Not Found\n"));
         }
     };

@@ -109,6 +109,7 @@ impl Upstreams {
         let (mut parts, body) = request.into_parts();
         if let Err((status, sentence)) = forward::check(&parts) {
             tracing::info!(
+                name: "proxy_refused",
                 reason = "proxy",
                 status = status.as_u16(),
                 peer = forwarded.peer.map(tracing::field::display),
@@ -220,7 +221,7 @@ fn report(candidate: &Candidate, error: &ClientError) -> StatusCode {
         tracing::debug!(%upstream, error, "a client broke off a proxied request");
         return StatusCode::BAD_REQUEST;
     }
-    tracing::warn!(reason = "upstream", %upstream, error, "an upstream does not answer");
+    tracing::warn!(name: "upstream_unreachable", reason = "upstream", %upstream, error, "an upstream does not answer");
     if is_late {
         StatusCode::GATEWAY_TIMEOUT
     } else {

@@ -18,6 +18,7 @@ use super::request::{self, Answering, Ended};
 use crate::serve::admission::Place;
 use crate::serve::connection::Context;
 use crate::serve::counts::{CONNECTIONS, REFUSED_CONNECTIONS};
+use crate::serve::tls::Session;
 
 /// How long a connection may be idle, as over HTTP/1.1 (B-300).
 const IDLE: Duration = Duration::from_secs(60);
@@ -57,11 +58,14 @@ pub(super) async fn serve(context: Context, newcomer: Newcomer) {
         () = place.needed() => None,
         () = ending.cancelled() => None,
     };
-    let Some(server) = server else { return };
+    let Some((server, session)) = server else {
+        return;
+    };
     let answering = Arc::new(Answering {
         sites: context.sites,
         head: context.head,
         connection: Connection::new(true, peer),
+        session,
         place,
         dispatch_timeout: context.dispatch_timeout,
         requests: context.shutdown.requests,
@@ -82,7 +86,7 @@ async fn begin(
     context: &Context,
     newcomer: Newcomer,
     requested: &Arc<Requested>,
-) -> Option<Server> {
+) -> Option<(Server, Arc<Session>)> {
     let Newcomer {
         connecting,
         peer,
@@ -95,7 +99,7 @@ async fn begin(
         Ok(Err(quinn::ConnectionError::ConnectionClosed(close))) if is_of_tls(close.error_code) => {
             // A browser that does not know the root yet.
             REFUSED_CONNECTIONS.count("handshake_failed");
-            tracing::info!(%peer, "TLS handshake over QUIC failed: {close}");
+            tracing::info!(name: "tls_handshake_failed", %peer, "TLS handshake over QUIC failed: {close}");
             return None;
         }
         Ok(Err(error)) => {
@@ -111,6 +115,7 @@ async fn begin(
     };
     drop(under_way);
     CONNECTIONS.count("HTTP/3");
+    let session = Session::of_quic(&connection);
     let mut builder = h3::server::builder();
     builder
         .max_field_section_size(context.head.bytes as u64)
@@ -118,7 +123,7 @@ async fn begin(
     let quic = quic::Connection::new(connection, Arc::clone(requested), context.head, place);
     // A client may let no control stream be opened. It has as long as one that sends no head.
     match timeout(context.head.timeout, builder.build(quic)).await {
-        Ok(Ok(server)) => Some(server),
+        Ok(Ok(server)) => Some((server, session)),
         Ok(Err(error)) => {
             log(&error);
             None
@@ -196,6 +201,7 @@ impl Driver {
                 self.idle_since = Instant::now();
                 if let Ok(ended) = ended && !self.patience.bears(ended) {
                     tracing::info!(
+                        name: "http3_client_abandons",
                         peer = ?self.answering.connection.peer,
                         "an HTTP/3 client abandons its requests faster than they can be answered; its connection ends"
                     );

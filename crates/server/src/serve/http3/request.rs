@@ -26,6 +26,7 @@ use crate::serve::admission::Place;
 use crate::serve::clock;
 use crate::serve::requests::{Requests, is_event_stream};
 use crate::serve::sites::Sites;
+use crate::serve::tls::Session;
 
 /// Fields about the connection, which are not allowed in HTTP/3 (RFC 9114, section 4.2).
 const OF_CONNECTIONS: [HeaderName; 5] = [
@@ -43,6 +44,7 @@ pub(super) struct Answering {
     pub sites: Arc<ArcSwap<Sites>>,
     pub head: HeadSettings,
     pub connection: Connection,
+    pub session: Arc<Session>,
     pub place: Place,
     pub dispatch_timeout: Option<Duration>,
     /// Holds a token for each request that is under way.
@@ -91,6 +93,7 @@ pub(super) async fn serve(
         head: with.head,
         outflow: flow.outflow.clone(),
         connection: with.connection,
+        session: Some(Arc::clone(&with.session)),
         place: Some(with.place.clone()),
         once: None,
         answered: None,
@@ -113,7 +116,7 @@ pub(super) async fn serve(
         Err(Cut::Broken) => sending.stop_stream(Code::H3_INTERNAL_ERROR),
         Err(Cut::Late) => sending.stop_stream(Code::H3_REQUEST_CANCELLED),
         Err(Cut::Stalled) => {
-            tracing::info!("a subscriber takes nothing of its stream; it is reset and can resume");
+            tracing::info!(name: "subscriber_stalled", "a subscriber takes nothing of its stream; it is reset and can resume");
             sending.stop_stream(Code::H3_REQUEST_CANCELLED);
         }
     }

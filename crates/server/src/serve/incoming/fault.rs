@@ -274,13 +274,16 @@ impl Fault {
                 tracing::debug!(reason, status = number, peer, "request refused: {sentence}")
             }
             Self::Busy => tracing::warn!(
+                name: "limit_exceeded",
                 reason = "limit_exceeded",
                 limit = reason,
                 status = number,
                 peer,
                 "request refused: {sentence}"
             ),
-            _ => tracing::info!(reason, status = number, peer, "request refused: {sentence}"),
+            _ => {
+                tracing::info!(name: "request_refused", reason, status = number, peer, "request refused: {sentence}")
+            }
         }
         let mut response = talaria_hub::refusal(status, &sentence);
         if self.is_passing() {

@@ -66,7 +66,7 @@ async fn accept_until(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(name: "accept_failed", %error, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -97,6 +97,7 @@ impl Refusals {
         let now = Instant::now();
         if counted.logged.is_none_or(|logged| now >= logged + PAUSE) {
             tracing::warn!(
+                name: "connections_refused",
                 reason = "limit_exceeded",
                 limit,
                 count = counted.count,

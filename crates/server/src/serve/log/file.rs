@@ -3,9 +3,8 @@
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use talaria_config::Error;
@@ -13,90 +12,35 @@ use talaria_config::settings::{LogFileSettings, RollSettings};
 
 use super::queue::Queue;
 use super::rolling::roll;
+use super::shared::Shared;
 
-/// The files that are open, so that several sites may write to one, and so that the end of the process can wait for
-/// the last lines.
-static FILES: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
-
-struct Opened {
-    path: PathBuf,
-    file: Weak<LogFile>,
-    queue: Arc<Queue>,
-    roll: Roll,
+/// Opens a file, which is made if it is not there. If it is moved away, it is made again.
+///
+/// # Errors
+/// It cannot be opened, or the system refuses a thread.
+pub(super) fn start(
+    settings: &LogFileSettings,
+    shared: Shared,
+    notice: impl Fn(u64) -> String + Send + 'static,
+) -> Result<Arc<Queue>, Error> {
+    let wrong = |error| {
+        Error::new(format!(
+            "the log {} cannot be opened",
+            settings.path.display()
+        ))
+        .caused_by(error)
+        .remedy("make its folder writable, or write `output stderr`")
+    };
+    let (path, mode) = (settings.path.clone(), settings.mode);
+    let file = open(&path, mode).map_err(wrong)?;
+    let mut may_roll = true;
+    let renew = move |file: &mut File| {
+        renew(file, &path, mode, shared.roll(), &mut may_roll);
+    };
+    Queue::start(file, renew, notice).map_err(wrong)
 }
 
-/// When the file is moved away, which a reload may change.
-type Roll = Arc<Mutex<Option<RollSettings>>>;
-
-/// A file to which lines are added. Nothing waits for it; where the disk is too slow, lines are counted instead.
-#[derive(Debug)]
-pub(crate) struct LogFile(Arc<Queue>);
-
-impl LogFile {
-    /// Opens a file, which is made if it is not there. If it is moved away, it is made again.
-    ///
-    /// # Errors
-    /// It cannot be opened, or the system refuses a thread.
-    pub(crate) fn open(settings: &LogFileSettings) -> Result<Arc<Self>, Error> {
-        let path = settings.path.as_path();
-        let wrong = |error| {
-            Error::new(format!("the log {} cannot be opened", path.display()))
-                .caused_by(error)
-                .remedy("make its folder writable, or write `output stderr`")
-        };
-        let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-        // The queue of a file that is used no more is closed, and no other writes to it.
-        files.retain(|opened| {
-            opened.file.strong_count() > 0 || Arc::strong_count(&opened.queue) > 1
-        });
-        let known = files.iter().filter(|opened| opened.path == path);
-        let open_already =
-            |opened: &Opened| Some((opened.file.upgrade()?, Arc::clone(&opened.roll)));
-        if let Some((known, roll)) = known.filter_map(open_already).next() {
-            *roll.lock().unwrap_or_else(PoisonError::into_inner) = settings.roll;
-            return Ok(known);
-        }
-        let (file, kept) = (open(path).map_err(wrong)?, path.to_owned());
-        let roll: Roll = Arc::new(Mutex::new(settings.roll));
-        let followed = Arc::clone(&roll);
-        let mut may_roll = true;
-        let renew = move |file: &mut File| {
-            let roll = *followed.lock().unwrap_or_else(PoisonError::into_inner);
-            renew(file, &kept, roll, &mut may_roll);
-        };
-        let queue = Queue::start_with(file, renew, notice).map_err(wrong)?;
-        let file = Arc::new(Self(Arc::clone(&queue)));
-        files.push(Opened {
-            path: path.to_owned(),
-            file: Arc::downgrade(&file),
-            queue,
-            roll,
-        });
-        Ok(file)
-    }
-
-    /// Adds a line, newline included.
-    pub(crate) fn push(&self, line: &[u8]) {
-        self.0.push(line);
-    }
-}
-
-impl Drop for LogFile {
-    /// Its thread writes what waits, and ends.
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Waits until the lines of all files are written, at most this long for each.
-pub(super) fn finish(limit: Duration) {
-    let files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    for opened in files.iter() {
-        opened.queue.finish(limit);
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
+fn open(path: &Path, mode: u32) -> io::Result<File> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -110,21 +54,20 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
-        .mode(0o600)
+        .mode(mode)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)
 }
 
-/// The line that says how many lines were dropped.
-fn notice(dropped: u64) -> String {
-    format!(
-        "{{\"level\":\"warn\",\"msg\":\"log lines were dropped: the disk is not fast enough\",\"dropped\":{dropped}}}\n"
-    )
-}
-
 /// Opens a file again that is not at its path any more, or is long enough to be moved away. If that fails, the lines
 /// go where they went; a file that cannot be moved away is not tried again, because each line would.
-fn renew(file: &mut File, path: &Path, settings: Option<RollSettings>, may_roll: &mut bool) {
+fn renew(
+    file: &mut File,
+    path: &Path,
+    mode: u32,
+    settings: Option<RollSettings>,
+    may_roll: &mut bool,
+) {
     let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
     let at_path = metadata(path).ok().as_ref().map(identity);
     let opened = file.metadata().ok();
@@ -139,7 +82,7 @@ fn renew(file: &mut File, path: &Path, settings: Option<RollSettings>, may_roll:
             return;
         }
     }
-    if let Ok(opened) = open(path) {
+    if let Ok(opened) = open(path, mode) {
         *file = opened;
         *may_roll = true;
     }
@@ -147,7 +90,23 @@ fn renew(file: &mut File, path: &Path, settings: Option<RollSettings>, may_roll:
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use talaria_config::settings::{LogForm, LogNotation, LogOutput};
+
     use super::*;
+    use crate::serve::log::output::{self, Sink};
+    use crate::serve::log::style::Style;
+
+    fn sink(settings: &LogFileSettings) -> Result<Arc<Sink>, Error> {
+        let style = Style {
+            form: LogForm::Json,
+            notation: LogNotation::default(),
+            colors: false,
+        };
+        let sink = output::open(&LogOutput::File(settings.clone()), &style)?;
+        Ok(sink.expect("a file"))
+    }
 
     /// Waits for the lines of a file.
     fn read(path: &Path, lines: usize) -> String {
@@ -168,26 +127,27 @@ mod tests {
         let path = folder.path().join("logs/access.log");
         let settings = |path: &Path| LogFileSettings {
             path: path.to_owned(),
+            mode: 0o640,
             roll: None,
         };
-        let first = LogFile::open(&settings(&path)).unwrap();
-        let second = LogFile::open(&settings(&path)).unwrap();
+        let first = sink(&settings(&path)).unwrap();
+        let second = sink(&settings(&path)).unwrap();
         first.push(b"one\n");
         second.push(b"two\n");
         assert_eq!(read(&path, 2), "one\ntwo\n");
+        let mode = std::fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
         let moved = folder.path().join("logs/access.log.1");
         std::fs::rename(&path, &moved).unwrap();
         first.push(b"three\n");
         assert_eq!(read(&path, 1), "three\n");
         drop((first, second));
-        let again = LogFile::open(&settings(&path)).unwrap();
+        let again = sink(&settings(&path)).unwrap();
         again.push(b"four\n");
         drop(again);
         assert_eq!(read(&path, 2), "three\nfour\n");
         assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
-        let error = LogFile::open(&settings(folder.path()))
-            .unwrap_err()
-            .to_string();
+        let error = sink(&settings(folder.path())).unwrap_err().to_string();
         assert!(error.contains("cannot be opened"), "{error}");
     }
     /// A file that is long is moved away, also after a reload only, and the oldest of those goes. Other files stay.
@@ -197,6 +157,7 @@ mod tests {
         let path = folder.path().join("access.log");
         let mut settings = LogFileSettings {
             path: path.clone(),
+            mode: LogFileSettings::MODE,
             roll: None,
         };
         let other = folder.path().join("access-other.log");
@@ -208,15 +169,16 @@ mod tests {
             moved.sort();
             moved
         };
-        let file = LogFile::open(&settings).unwrap();
+        let file = sink(&settings).unwrap();
         file.push(b"zero\n");
         read(&path, 1);
         settings.roll = Some(RollSettings {
             size: 1,
             keep: 2,
+            compress: false,
             ..RollSettings::default()
         });
-        let file = (LogFile::open(&settings).unwrap(), file).0;
+        let file = (sink(&settings).unwrap(), file).0;
         for line in ["one\n", "two\n", "three\n"] {
             // Their names have milliseconds.
             std::thread::sleep(Duration::from_millis(2));

@@ -4,7 +4,7 @@
 //! The crate `tracing-appender` bounds lines and not bytes, loses the lines of a failed write, and does not log
 //! how many it dropped.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 /// The most bytes of lines that wait for the writer. The same number may be under way to the reader.
 pub(super) const QUEUE_BYTES: usize = 1024 * 1024;
@@ -27,11 +25,16 @@ const RETRY_POLL: Timespec = Timespec {
 /// Room for the line that says how many were dropped.
 const NOTICE_BYTES: usize = 256;
 
-/// Lines of all queues for which there was no room.
-pub(super) static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// How many lines found no room since the process began, of all queues.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines found no room since the process began.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Lines that wait to be written by a thread.
-pub struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     /// Notified when a line waits, and when the process is about to end.
     filled: Condvar,
@@ -59,25 +62,33 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`.
+    /// Starts the thread that writes to `out`. `renew` is called before each write of many lines: a file may have been
+    /// moved away. `notice` gives the line that says how many lines were dropped.
     ///
     /// # Errors
     ///
     /// The system refuses a thread.
-    pub fn start(out: impl AsFd + Send + 'static) -> io::Result<Arc<Self>> {
-        Self::start_with(out, |_| {}, notice)
-    }
-
-    /// Starts the thread that writes to `out`, which is renewed before each write of many lines: a file may have
-    /// been moved away. `notice` gives the line that says how many lines were dropped.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses a thread.
-    pub(super) fn start_with<O: AsFd + Send + 'static>(
+    pub(super) fn start<O: AsFd + Send + 'static>(
         mut out: O,
         mut renew: impl FnMut(&mut O) + Send + 'static,
-        notice: fn(u64) -> String,
+        notice: impl Fn(u64) -> String + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let write = move |queue: &Self, lines: &[u8]| {
+            renew(&mut out);
+            queue.write(&out, lines);
+        };
+        Self::start_with(write, notice)
+    }
+
+    /// Starts the thread that calls `write` with whole lines. It returns when they are written, or cannot be and
+    /// [`pause`](Self::pause) has said that the process ends.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread.
+    pub(super) fn start_with(
+        write: impl FnMut(&Self, &[u8]) + Send + 'static,
+        notice: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self {
             state: Mutex::new(State {
@@ -93,13 +104,13 @@ impl Queue {
         let writer = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("talaria-log".to_owned())
-            .spawn(move || writer.write_lines(&mut out, &mut renew, notice))?;
+            .spawn(move || writer.write_lines(write, notice))?;
         Ok(queue)
     }
 
     /// Queues a line, newline included; drops and counts it if there is no room. Never waits for the
     /// reader of the log.
-    pub fn push(&self, line: &[u8]) {
+    pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.waiting.len() + line.len() > QUEUE_BYTES {
             state.dropped += 1;
@@ -114,7 +125,7 @@ impl Queue {
     }
 
     /// Waits until everything is written, at most this long.
-    pub fn finish(&self, limit: Duration) {
+    pub(super) fn finish(&self, limit: Duration) {
         let mut state = self.lock();
         state.ending = true;
         self.filled.notify_one();
@@ -131,12 +142,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    fn write_lines<O: AsFd>(
-        &self,
-        out: &mut O,
-        renew: &mut impl FnMut(&mut O),
-        notice: fn(u64) -> String,
-    ) {
+    fn write_lines(&self, mut write: impl FnMut(&Self, &[u8]), notice: impl Fn(u64) -> String) {
         let mut lines = Vec::with_capacity(QUEUE_BYTES + NOTICE_BYTES);
         loop {
             let waiting = self.filled.wait_while(self.lock(), |state| {
@@ -153,8 +159,7 @@ impl Queue {
             if dropped > 0 {
                 lines.extend_from_slice(notice(dropped).as_bytes());
             }
-            renew(out);
-            self.write(out, &lines);
+            write(self, &lines);
             lines.clear();
             self.lock().writing = false;
             self.emptied.notify_all();
@@ -185,7 +190,7 @@ impl Queue {
     }
 
     /// Waits before the next attempt; returns false if the process ends instead.
-    fn pause(&self) -> bool {
+    pub(super) fn pause(&self) -> bool {
         let state = self.lock();
         if state.ending {
             return false;
@@ -197,34 +202,14 @@ impl Queue {
         true
     }
 
+    /// Whether the process is about to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.lock().ending
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl io::Write for &Queue {
-    /// Gets a whole event at once, as the subscriber writes it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The line that says how many lines were dropped. `RUST_LOG` does not filter it, because the dropped lines had
-/// passed it.
-fn notice(dropped: u64) -> String {
-    let mut line = String::new();
-    // Writing to a string does not fail.
-    _ = SystemTime.format_time(&mut Writer::new(&mut line));
-    _ = writeln!(
-        line,
-        "  WARN log lines were dropped: standard error is not read fast enough dropped={dropped}"
-    );
-    line
 }
 
 #[cfg(test)]
@@ -232,7 +217,11 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
     use std::os::fd::BorrowedFd;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
+
+    fn start(out: impl AsFd + Send + 'static) -> Arc<Queue> {
+        Queue::start(out, |_| {}, |dropped| format!("dropped={dropped}\n")).unwrap()
+    }
 
     fn push_lines(queue: &Queue, numbers: std::ops::Range<usize>) {
         for number in numbers {
@@ -263,12 +252,12 @@ mod tests {
     #[test]
     fn a_full_pipe_costs_lines_and_says_how_many() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let queue = Queue::start(writer).unwrap();
+        let queue = start(writer);
         let pushed = 4 * QUEUE_BYTES / 100;
         push_lines(&queue, 0..pushed);
         assert!(queue.lock().waiting.len() <= QUEUE_BYTES);
         let (numbers, dropped) = read_all(&mut reader, pushed);
-        assert!(dropped > pushed / 4);
+        assert!(dropped > pushed / 4 && super::dropped() >= dropped as u64);
         assert!(numbers.is_sorted() && numbers.first() == Some(&0));
         assert!(numbers.len() * 100 > QUEUE_BYTES - 100);
         queue.push(b"and then\n");
@@ -282,7 +271,7 @@ mod tests {
     fn the_queue_waits_for_a_full_pipe_that_does_not_block() {
         let (reader, writer) = io::pipe().unwrap();
         rustix::io::ioctl_fionbio(&writer, true).unwrap();
-        let queue = Queue::start(writer).unwrap();
+        let queue = start(writer);
         let pushed = 4 * QUEUE_BYTES / 100;
         push_lines(&queue, 0..pushed);
         let (_, dropped) = read_all(reader, pushed);
@@ -311,12 +300,11 @@ mod tests {
         let (mut reader, pipe) = io::pipe().unwrap();
         let full = full_disk();
         let attempts = AtomicUsize::new(0);
-        let queue = Queue::start(FullAtFirst {
+        let queue = start(FullAtFirst {
             full,
             pipe,
             attempts,
         });
-        let queue = queue.unwrap();
         queue.push(b"first\n");
         queue.push(b"second\n");
         let mut text = [0; 13];
@@ -333,20 +321,20 @@ mod tests {
     #[test]
     fn the_end_waits_for_lines_that_can_be_written() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let queue = Queue::start(writer).unwrap();
+        let queue = start(writer);
         push_lines(&queue, 0..100);
         queue.finish(Duration::from_secs(600));
         let mut text = vec![0; 100 * 100];
         reader.read_exact(&mut text).unwrap();
 
         let full = full_disk();
-        let queue = Queue::start(full).unwrap();
+        let queue = start(full);
         push_lines(&queue, 0..100);
         queue.finish(Duration::from_secs(600));
 
         let (_reader, mut writer) = io::pipe().unwrap();
         writer.write_all(&[0; 65_536]).unwrap();
-        let queue = Queue::start(writer).unwrap();
+        let queue = start(writer);
         push_lines(&queue, 0..100);
         queue.finish(Duration::from_millis(50));
     }

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use talaria_hub::limits::ClientAddress;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Event, Level};
 
 use crate::serve::clock;
 
@@ -144,6 +142,34 @@ impl Counts {
 }
 
 impl Sampling {
+    /// Whether an event is logged.
+    pub(super) fn admits(&self, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        if metadata.target() == module_path!() || *metadata.level() > Level::INFO {
+            return true;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if !fields.of_client {
+            return true;
+        }
+        if OF_SUBSCRIBERS.contains(&metadata.target()) {
+            let kind = Kind {
+                place: metadata.callsite(),
+                reason: fields.reason.unwrap_or(fields.message),
+                client: None,
+            };
+            return self.counts().admit_subscriber(kind, clock::monotonic());
+        }
+        let address = fields.client.or(fields.peer);
+        let kind = Kind {
+            place: metadata.callsite(),
+            reason: fields.reason.unwrap_or(fields.message),
+            client: address.map(ClientAddress::from),
+        };
+        self.counts().admit(kind, address, clock::monotonic())
+    }
+
     /// Logs the counts of windows that are over, as long as the program runs.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
@@ -171,57 +197,18 @@ impl Sampling {
         for (reason, address, more) in over {
             let address = address.map(tracing::field::display);
             let more = grouped(more);
-            tracing::info!(reason, address, "… {more} more in the last 10 s");
+            tracing::info!(name: "refusals_counted", reason, address, "… {more} more in the last 10 s");
         }
         let kinds = others.len() + replaced.0;
         if kinds > 0 {
             let more = others.iter().map(|(.., more)| more).sum::<u64>() + replaced.1;
             let more = grouped(more);
-            tracing::info!(kinds, "… {more} more of other kinds in the last 10 s");
+            tracing::info!(name: "refusals_counted", kinds, "… {more} more of other kinds in the last 10 s");
         }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The filter of a layer.
-pub(super) struct Sampled(pub Arc<Sampling>);
-
-impl<S: Subscriber> Filter<S> for Sampled {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
-    }
-
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        let metadata = event.metadata();
-        let is_own = metadata.target() == module_path!();
-        // `RUST_LOG=debug` asks for each of them.
-        if is_own || *metadata.level() > Level::INFO || LevelFilter::current() >= LevelFilter::DEBUG
-        {
-            return true;
-        }
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        if !fields.of_client {
-            return true;
-        }
-        if OF_SUBSCRIBERS.contains(&metadata.target()) {
-            let kind = Kind {
-                place: metadata.callsite(),
-                reason: fields.reason.unwrap_or(fields.message),
-                client: None,
-            };
-            return self.0.counts().admit_subscriber(kind, clock::monotonic());
-        }
-        let address = fields.client.or(fields.peer);
-        let kind = Kind {
-            place: metadata.callsite(),
-            reason: fields.reason.unwrap_or(fields.message),
-            client: address.map(ClientAddress::from),
-        };
-        self.0.counts().admit(kind, address, clock::monotonic())
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the report says about a site.
 
-use talaria_config::settings::{AccessLogSettings, CertificateSettings, Certified, ListenAddress};
+use talaria_config::settings::{
+    AccessLogSettings, CertificateSettings, Certified, ListenAddress, LogOutput, LogsSettings,
+};
 
 /// A site, as far as it is reported.
 pub(super) struct SiteView<'a> {
@@ -9,21 +11,12 @@ pub(super) struct SiteView<'a> {
     pub certificates: &'a [Certified],
     pub redirects: Option<u16>,
     pub access_log: &'a AccessLogSettings,
+    pub logs: &'a LogsSettings,
 }
 
 /// The addresses with their certificate, those with the same settings together.
 pub(super) fn lines(site: &SiteView<'_>) -> Vec<String> {
-    let log = match (site.access_log.to_program, site.access_log.files.as_slice()) {
-        (true, []) => "requests are logged".to_owned(),
-        (false, []) => "requests are not logged".to_owned(),
-        (_, files) => {
-            let files: Vec<_> = files
-                .iter()
-                .map(|file| file.path.display().to_string())
-                .collect();
-            format!("requests are logged in {}", files.join(", "))
-        }
-    };
+    let log = logged(site);
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for address in site.addresses {
         let redirected = site.redirects.filter(|_| address.tls);
@@ -43,6 +36,27 @@ pub(super) fn lines(site: &SiteView<'_>) -> Vec<String> {
     lines
         .map(|(said, addresses)| format!("site {}: {said}", addresses.join(", ")))
         .collect()
+}
+
+/// Where requests are logged.
+fn logged(site: &SiteView<'_>) -> String {
+    let loggers = site.access_log.loggers.iter();
+    let outputs = loggers.flat_map(|one| site.logs.outputs_of(&one.logger));
+    let mut places: Vec<String> = Vec::new();
+    for output in outputs.filter(|output| **output != LogOutput::Discard) {
+        let place = match output {
+            LogOutput::Stderr => "here".to_owned(),
+            output => format!("in {output}"),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    match places.as_slice() {
+        [] => "requests are not logged".to_owned(),
+        [here] if here == "here" => "requests are logged".to_owned(),
+        places => format!("requests are logged {}", places.join(" and ")),
+    }
 }
 
 /// An address as an operator would write it.

@@ -1,131 +1,137 @@
-//! The access log: one line for each request, without tokens (B-082).
+//! The access log: one line for each request, when its answer ends (B-082, B-711).
 
-use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::Body;
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, StatusCode, Uri, Version};
-use serde_json::json;
-use talaria_config::Error;
-use talaria_config::settings::{AccessLogSettings, LogFilter, ParameterChange};
-use talaria_hub::{Connection, Sender, host_of};
-use talaria_protocol::error::Shown;
+use http::{HeaderName, Response, Version};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use talaria_config::settings::{AccessLogSettings, AccessLogger};
+use talaria_hub::{Connection, Noted, host_of};
 use tokio::time::Instant;
+use tracing::Level;
 
+use super::log_notes::LogNotes;
 use crate::serve::clock::unix_now;
-use crate::serve::log::LogFile;
+use crate::serve::log::{self, Clean, Field, Head, Record, Value};
+use crate::serve::tls::Session;
 
-/// Where requests are logged. Cloning shares the files.
+/// The field by which a trusted proxy gives a request its id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most bytes of such an id.
+const LONGEST_ID: usize = 128;
+
+/// The loggers of a site. Cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct AccessLog {
-    to_program: bool,
-    files: Arc<[Arc<LogFile>]>,
-    filter: Arc<LogFilter>,
-}
+pub(super) struct AccessLog(Arc<[AccessLogger]>, bool);
 
 impl AccessLog {
-    /// Opens its files.
-    ///
-    /// # Errors
-    /// One cannot be opened.
-    pub(super) fn open(settings: &AccessLogSettings) -> Result<Self, Error> {
-        let files = settings.files.iter().map(LogFile::open);
-        Ok(Self {
-            to_program: settings.to_program,
-            files: files.collect::<Result<_, _>>()?,
-            filter: Arc::new(settings.filter.clone()),
-        })
+    /// The loggers that the configuration names; `shows_credentials` shows header fields that hold secrets.
+    pub(super) fn new(settings: &AccessLogSettings, shows_credentials: bool) -> Self {
+        Self(settings.loggers.as_slice().into(), shows_credentials)
     }
 
-    /// Notes a request, if requests are logged.
-    pub(super) fn begin(&self, parts: &Parts, connection: Option<&Connection>) -> Option<Entry> {
-        let logs = self.to_program || !self.files.is_empty();
-        logs.then(|| Entry::of(parts, connection, &self.filter))
-    }
-
-    /// Writes the line of a request, once the head of the answer is known. A stream may last for long after it.
-    pub(super) fn write(&self, entry: &Entry, status: StatusCode) {
-        if self.to_program {
-            entry.write(status);
+    /// Notes a request, if a log has it. From then on its body and the hub tell the entry what they learn.
+    pub(super) fn begin(
+        &self,
+        parts: &mut Parts,
+        body: &mut Body,
+        connection: Option<&Connection>,
+        is_of_proxy: bool,
+    ) -> Option<Entry> {
+        let Self(loggers, shows_credentials) = self;
+        if loggers.is_empty() {
+            return None;
         }
-        if self.files.is_empty() {
-            return;
-        }
-        let line = entry.json(status);
-        for file in self.files.iter() {
-            file.push(line.as_bytes());
-        }
-    }
-}
-
-/// A request that is being answered.
-pub(super) struct Entry {
-    began: Instant,
-    method: Method,
-    version: Version,
-    host: String,
-    target: String,
-    connection: Option<Connection>,
-}
-
-impl Entry {
-    /// Notes a request. The value of its parameter `authorization`, which is a token, is left out.
-    fn of(parts: &Parts, connection: Option<&Connection>, filter: &LogFilter) -> Self {
         let host = host_of(parts).ok().flatten();
-        Self {
-            began: Instant::now(),
-            method: parts.method.clone(),
-            version: parts.version,
-            host: host.map_or_else(String::new, |host| host.host()),
-            target: without_secrets(&parts.uri, filter),
-            connection: connection.map(|connection| masked(*connection, filter)),
+        let host = host.map_or_else(String::new, |host| host.host());
+        let named = loggers.iter().filter(|one| one.is_for(&host));
+        let named: Vec<String> = named.map(|one| one.logger.clone()).collect();
+        // `log_name` may name others.
+        let may_be_named = loggers.iter().any(|one| one.is_named_only);
+        if !may_be_named && !named.iter().any(|logger| log::has_access(logger)) {
+            return None;
         }
-    }
-
-    fn write(&self, status: StatusCode) {
-        let Sender { peer, client } = Sender::of(self.connection.as_ref());
-        tracing::info!(
-            method = %self.method,
-            protocol = ?self.version,
-            host = %Shown(&self.host),
-            uri = %Shown(&self.target),
-            status = status.as_u16(),
-            milliseconds = self.began.elapsed().as_secs_f64() * 1e3,
-            peer,
-            client,
-            "request"
-        );
-    }
-
-    /// The line of a file, as the existing server writes it; without the fields of request and answer, which may
-    /// hold secrets, and without the length, which is not known yet.
-    fn json(&self, status: StatusCode) -> String {
-        let peer = self.connection.and_then(|connection| connection.peer);
-        let address = peer.map(|peer| peer.ip().to_canonical());
-        let client = self.connection.and_then(|connection| connection.client);
-        let text = |address: Option<std::net::IpAddr>| {
-            address.map_or_else(String::new, |address| address.to_string())
+        let noted = Noted::default();
+        parts.extensions.insert(noted.clone());
+        let read = Arc::new(AtomicU64::new(0));
+        let counted = Counted {
+            body: std::mem::take(body),
+            bytes: Arc::clone(&read),
         };
-        let line = json!({
-            "level": if status.is_server_error() { "error" } else { "info" },
-            "ts": unix_now(),
-            "logger": "http.log.access",
-            "msg": "handled request",
-            "request": {
-                "remote_ip": text(address),
-                "remote_port": peer.map_or_else(String::new, |peer| peer.port().to_string()),
-                "client_ip": text(client.map(|client| client.to_canonical()).or(address)),
-                "proto": protocol(self.version),
-                "method": self.method.as_str(),
-                "host": self.host,
-                "uri": self.target,
-            },
-            "duration": self.began.elapsed().as_secs_f64(),
-            "status": status.as_u16(),
-        });
-        format!("{line}\n")
+        *body = Body::new(counted);
+        let id = parts.headers.get(REQUEST_ID).filter(|_| is_of_proxy);
+        let id = id.and_then(|id| id.to_str().ok());
+        let id = id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+        Some(Entry(Some(Box::new(Noting {
+            began: Instant::now(),
+            loggers: named,
+            id: id.map_or_else(|| Clean::of(&uuid::Uuid::new_v4().to_string()), Clean::of),
+            request: request(parts, &host, connection, *shows_credentials),
+            shows_credentials: *shows_credentials,
+            read,
+            noted,
+            user: None,
+            appended: Vec::new(),
+            status: 0,
+            headers: Head::default(),
+            sent: 0,
+        }))))
     }
+}
+
+/// The group `request`.
+fn request(
+    parts: &Parts,
+    host: &str,
+    connection: Option<&Connection>,
+    shows_credentials: bool,
+) -> Vec<Field> {
+    let peer = connection.and_then(|connection| connection.peer);
+    let address = peer.map(|peer| peer.ip().to_canonical());
+    let client = connection.and_then(|connection| connection.client);
+    let client = client.map(|client| client.to_canonical()).or(address);
+    let text = |text: Option<String>| Value::Word(text.unwrap_or_default());
+    let mut fields: Vec<Field> = vec![
+        ("remote_ip".into(), text(address.map(|ip| ip.to_string()))),
+        (
+            "remote_port".into(),
+            text(peer.map(|peer| peer.port().to_string())),
+        ),
+        ("client_ip".into(), text(client.map(|ip| ip.to_string()))),
+        (
+            "proto".into(),
+            text(Some(protocol(parts.version).to_owned())),
+        ),
+        ("method".into(), Clean::of(parts.method.as_str()).into()),
+        ("host".into(), Clean::of(host).into()),
+        ("uri".into(), Clean::of_target(&parts.uri).into()),
+        (
+            "headers".into(),
+            Head::of(&parts.headers, shows_credentials).into(),
+        ),
+    ];
+    if let Some(session) = parts.extensions.get::<Arc<Session>>() {
+        fields.push(("tls".into(), tls(session)));
+    }
+    fields
+}
+
+/// The group `tls`, with the numbers that the existing server writes.
+fn tls(session: &Session) -> Value {
+    // Zero is the suite of a handshake that has none yet.
+    let suite = session.cipher_suite.unwrap_or_default();
+    Value::Group(vec![
+        ("resumed".into(), Value::Flag(session.resumed)),
+        ("version".into(), Value::Unsigned(session.version.into())),
+        ("cipher_suite".into(), Value::Unsigned(suite.into())),
+        ("proto".into(), Value::Word(session.protocol.to_owned())),
+        ("server_name".into(), Clean::of(&session.server_name).into()),
+    ])
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -137,116 +143,178 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// A connection with as much of its addresses as may be logged.
-fn masked(mut connection: Connection, filter: &LogFilter) -> Connection {
-    if let Some(mask) = filter.client_ip {
-        let client = connection.client;
-        let client = client.or_else(|| connection.peer.map(|peer| peer.ip()));
-        connection.client = client.map(|client| mask.masked(client));
-    }
-    if let (Some(mask), Some(peer)) = (filter.remote_ip, &mut connection.peer) {
-        peer.set_ip(mask.masked(peer.ip()));
-    }
-    connection
+/// A request that is being answered. Dropping it writes its line: with status 0 if its client left before it had an
+/// answer.
+pub(super) struct Entry(Option<Box<Noting>>);
+
+/// What is known of a request. Texts of the client are of types that hold no secrets.
+struct Noting {
+    began: Instant,
+    loggers: Vec<String>,
+    id: Clean,
+    request: Vec<Field>,
+    shows_credentials: bool,
+    read: Arc<AtomicU64>,
+    noted: Noted,
+    user: Option<Clean>,
+    appended: Vec<Field>,
+    status: u16,
+    headers: Head,
+    sent: u64,
 }
 
-/// The target without tokens, and with what else is to be left out of its query.
-fn without_secrets(uri: &Uri, filter: &LogFilter) -> String {
-    let path = uri.path();
-    let Some(query) = uri.query() else {
-        return path.to_owned();
-    };
-    let pairs: Vec<Cow<'_, str>> = query
-        .split('&')
-        .filter_map(|pair| parameter(pair, filter))
-        .collect();
-    match pairs.as_slice() {
-        [] => path.to_owned(),
-        pairs => format!("{path}?{}", pairs.join("&")),
-    }
-}
-
-/// What is logged of a parameter; `None` if nothing is.
-fn parameter<'p>(pair: &'p str, filter: &LogFilter) -> Option<Cow<'p, str>> {
-    let parsed = url::form_urlencoded::parse(pair.as_bytes()).next();
-    let (name, value) = parsed.unwrap_or_default();
-    let change = filter.query.iter().rev().find(|(known, _)| *known == name);
-    let written = pair.split('=').next().unwrap_or_default();
-    match change.map(|(_, change)| change) {
-        Some(ParameterChange::Delete) => None,
-        // Its value is a token.
-        _ if name == "authorization" => Some("authorization=REDACTED".into()),
-        None => Some(pair.into()),
-        Some(ParameterChange::Replace(value)) => {
-            let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            Some(format!("{written}={value}").into())
+impl Entry {
+    /// Takes over what the routes have noted, and follows the answer to its end.
+    pub(super) fn follow(
+        mut self,
+        answer: Response<Body>,
+        notes: LogNotes,
+        user: Option<&str>,
+    ) -> Response<Body> {
+        if notes.is_skipped {
+            self.0 = None;
+            return answer;
         }
-        Some(ParameterChange::Hash) => {
-            let hash = digest(&SHA256, value.as_bytes());
-            let beginning = hash.as_ref().iter().take(4);
-            let hash: String = beginning.map(|byte| format!("{byte:02x}")).collect();
-            Some(format!("{written}={hash}").into())
+        let Some(noting) = &mut self.0 else {
+            return answer;
+        };
+        if let Some(names) = notes.names {
+            let called = names.iter().map(|name| AccessLogger::called(name));
+            noting.loggers = called.collect();
+        }
+        let appended = notes.appended.into_iter();
+        noting.appended = appended
+            .map(|(name, value)| (name.into(), Clean::of(&value).into()))
+            .collect();
+        noting.user = user.map(Clean::of);
+        noting.status = answer.status().as_u16();
+        noting.headers = Head::of(answer.headers(), noting.shows_credentials);
+        answer.map(|body| Body::new(Followed { body, entry: self }))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(noting) = self.0.take() {
+            noting.write();
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use talaria_config::settings::AddressMask;
+impl Noting {
+    fn write(mut self) {
+        let loggers = std::mem::take(&mut self.loggers);
+        let mut loggers = loggers.into_iter().filter(|logger| log::has_access(logger));
+        let Some(first) = loggers.next() else {
+            return;
+        };
+        let mut record = self.record();
+        record.logger = first.into();
+        log::write_access(&record);
+        for logger in loggers {
+            record.logger = logger.into();
+            log::write_access(&record);
+        }
+    }
 
-    /// However its name is written, no token is logged.
-    #[test]
-    fn tokens_are_left_out() {
-        for (target, logged) in [
-            ("/a?topic=x", "/a?topic=x"),
-            ("/a", "/a"),
+    fn record(self) -> Record {
+        let mut fields: Vec<Field> = vec![
+            ("request_id".into(), self.id.into()),
+            ("request".into(), Value::Group(self.request)),
             (
-                "/a?authorization=ey.x.y&topic=x",
-                "/a?authorization=REDACTED&topic=x",
+                "bytes_read".into(),
+                Value::Unsigned(self.read.load(Ordering::Relaxed)),
             ),
-            ("/a?%61uthorization=ey", "/a?authorization=REDACTED"),
-            ("/a?authorization", "/a?authorization=REDACTED"),
-        ] {
-            let filter = LogFilter::default();
-            assert_eq!(without_secrets(&target.parse().unwrap(), &filter), logged);
+            ("user_id".into(), self.user.unwrap_or_default().into()),
+            ("duration".into(), Value::Duration(self.began.elapsed())),
+            ("size".into(), Value::Unsigned(self.sent)),
+            ("status".into(), Value::Unsigned(self.status.into())),
+            ("resp_headers".into(), self.headers.into()),
+        ];
+        let subject = self.noted.subject().map(Clean::of);
+        if let Some(subject) = subject.filter(|subject| !subject.is_empty()) {
+            fields.push(("subject".into(), subject.into()));
+        }
+        if let Some(topics) = self.noted.topics() {
+            fields.push(("topics".into(), log::topics(&topics.first, topics.count)));
+        }
+        fields.extend(self.appended);
+        Record {
+            level: match self.status {
+                500.. => Level::ERROR,
+                _ => Level::INFO,
+            },
+            time: unix_now(),
+            logger: "".into(),
+            event: "",
+            message: "handled request".to_owned(),
+            fields,
         }
     }
+}
 
-    /// What `log` is told to leave out is left out, however its name is written; no rule shows a token.
-    #[test]
-    fn parameters_and_addresses_are_left_out() {
-        let rule = |name: &str, change| (name.to_owned(), change);
-        let mut filter = LogFilter {
-            query: vec![
-                rule("a", ParameterChange::Replace("no t".to_owned())),
-                rule("b", ParameterChange::Delete),
-                rule("c", ParameterChange::Hash),
-                rule("authorization", ParameterChange::Hash),
-            ],
-            ..LogFilter::default()
-        };
-        for (target, logged) in [
-            ("/x?a=1&d=2&%61=3", "/x?a=no+t&d=2&%61=no+t"),
-            ("/x?b=1", "/x"),
-            ("/x?b=1&d&%62=2", "/x?d"),
-            // The beginning of the SHA-256 of `hello`.
-            ("/x?c=hello", "/x?c=2cf24dba"),
-            ("/x?c=hel%6Co", "/x?c=2cf24dba"),
-            ("/x?authorization=ey", "/x?authorization=REDACTED"),
-        ] {
-            assert_eq!(without_secrets(&target.parse().unwrap(), &filter), logged);
+/// The body of an answer, whose bytes are counted. Its end, or its loss, ends the entry.
+struct Followed {
+    body: Body,
+    entry: Entry,
+}
+
+impl HttpBody for Followed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let data = frame
+            .as_ref()
+            .and_then(|frame| frame.as_ref().ok()?.data_ref());
+        let length = data.map_or(0, Bytes::len);
+        if let Some(noting) = &mut self.entry.0 {
+            noting.sent += length as u64;
         }
-        let connection = Connection {
-            peer: Some("[::ffff:203.0.113.9]:7".parse().unwrap()),
-            ..Connection::default()
-        };
-        filter.client_ip = Some(AddressMask { ipv4: 24, ipv6: 0 });
-        let of_client = masked(connection, &filter);
-        assert_eq!(of_client.peer, connection.peer);
-        assert_eq!(of_client.client, Some("203.0.113.0".parse().unwrap()));
-        filter.remote_ip = Some(AddressMask { ipv4: 16, ipv6: 32 });
-        let of_both = masked(connection, &filter);
-        assert_eq!(of_both.peer, Some("203.0.0.0:7".parse().unwrap()));
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request, whose bytes are counted.
+struct Counted {
+    body: Body,
+    bytes: Arc<AtomicU64>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let data = frame
+            .as_ref()
+            .and_then(|frame| frame.as_ref().ok()?.data_ref());
+        self.bytes
+            .fetch_add(data.map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

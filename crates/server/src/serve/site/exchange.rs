@@ -20,6 +20,7 @@ use talaria_hub::{Connection, Unanswered, refusal};
 use super::body::{bounded, is_longer};
 use super::fields::{Filled, change_answer, change_request, filled};
 use super::fixed::{for_error_page, redirect, respond};
+use super::log_notes::LogNotes;
 use super::matching::fits;
 use super::plan::{Act, Step, pages_for};
 use super::target::rewritten;
@@ -46,8 +47,8 @@ pub(super) struct Exchange {
     pub body: Body,
     /// The connection, with the client's address if a trusted proxy names it.
     pub connection: Option<Connection>,
-    /// Whether the request is left out of the access log.
-    pub skips_log: bool,
+    /// What the routes want done with the request's line in the access log.
+    pub log: LogNotes,
     /// Whether the peer is a trusted proxy.
     is_of_proxy: bool,
     accept_encoding: Option<HeaderValue>,
@@ -61,7 +62,7 @@ pub(super) struct Exchange {
     has_missed: bool,
     /// Whether the body turned out to be longer than it may be.
     is_too_long: Option<Arc<AtomicBool>>,
-    notes: Notes,
+    pub notes: Notes,
     /// The name of what has answered.
     handler: &'static str,
     /// The spans that the routes so far have begun, each below the one before.
@@ -82,7 +83,7 @@ impl Exchange {
             parts,
             body,
             connection,
-            skips_log: false,
+            log: LogNotes::default(),
             is_of_proxy,
             accept_encoding: None,
             codings: Vec::new(),
@@ -302,7 +303,9 @@ impl Exchange {
                 }
             }
             Simple::BodyLimit(most) => return self.limit_body(*most),
-            Simple::SkipLog => self.skips_log = true,
+            Simple::SkipLog => self.log.is_skipped = true,
+            Simple::AppendLog { name, value } => self.log.append(name, self.view().fill(value)),
+            Simple::NameLog(names) => self.log.names = Some(self.view().fill_all(names)),
         }
         None
     }

@@ -104,6 +104,8 @@ pub(crate) struct Means<'a> {
     pub metrics: &'a Metrics,
     /// What gets the spans; without it the directive `tracing` has no step.
     pub tracer: Option<&'a Arc<Tracer>>,
+    /// Whether logs of requests show header fields with secrets.
+    pub shows_credentials: bool,
 }
 
 /// Prepares routes.

@@ -112,6 +112,14 @@ impl View<'_> {
         })
     }
 
+    /// The same of several texts.
+    pub(super) fn fill_all(&self, templates: &[Template]) -> Vec<String> {
+        templates
+            .iter()
+            .map(|template| self.fill(template))
+            .collect()
+    }
+
     /// A target: what was decoded is encoded again, so that it cannot end the path.
     pub(super) fn fill_target(&self, template: &Template) -> String {
         template.fill(|placeholder| match placeholder {

@@ -109,7 +109,7 @@ impl Managed {
         };
         if let Some(stored) = managed.read() {
             if stored.left(clock::now()).is_zero() {
-                tracing::warn!(
+                tracing::warn!(name: "certificate_expired",
                     name,
                     "the stored certificate has expired; it is shown until there is a new one"
                 );
@@ -150,7 +150,7 @@ impl Managed {
             }
             // A restart does not ask again sooner.
             if !earlier.is_zero() {
-                tracing::warn!(name = self.name.as_str(), "{why}");
+                tracing::warn!(name: "certificate_refused", name = self.name.as_str(), "{why}");
                 self.certificate.explain(&why);
                 sleep(std::mem::take(&mut earlier)).await;
             }
@@ -183,7 +183,7 @@ impl Managed {
     }
 
     fn report_hasty(&self, wait: Duration) {
-        tracing::warn!(
+        tracing::warn!(name: "certificate_short_lived",
             name = self.name.as_str(),
             "each new certificate is to be renewed at once, by its dates or because its authority says so; the next order follows in {} s: check the clock of this machine",
             wait.as_secs()
@@ -196,11 +196,11 @@ impl Managed {
         let name = &self.name;
         let next = wait.as_secs();
         match current {
-            None => tracing::warn!(
+            None => tracing::warn!(name: "certificate_not_issued",
                 name,
                 "no certificate: {why}; the next attempt follows in {next} s"
             ),
-            Some(stored) => tracing::warn!(
+            Some(stored) => tracing::warn!(name: "certificate_not_renewed",
                 name,
                 valid_hours = stored.left(clock::now()).as_secs() / 3600,
                 "the certificate could not be renewed, the old one stays: {why}; the next attempt follows in {next} s"
@@ -309,7 +309,7 @@ impl Managed {
         let name = self.name.as_str();
         let directory = &settings.directory;
         let at = |error: Error| Error::new(directory.as_str()).caused_by(in_one_line(&error));
-        tracing::info!(name, authority = %directory, "ordering a certificate");
+        tracing::info!(name: "certificate_ordered", name, authority = %directory, "ordering a certificate");
         let authority = Authority::new(settings, &self.store).map_err(at)?;
         let wanted = Wanted {
             name,
@@ -328,7 +328,7 @@ impl Managed {
             )))
         });
         let stored = self.take(settings, issued.map_err(at)?).await.map_err(at)?;
-        tracing::info!(
+        tracing::info!(name: "certificate_issued",
             name,
             authority = %directory,
             valid_hours = stored.left(clock::now()).as_secs() / 3600,
@@ -351,7 +351,7 @@ impl Managed {
         let (store, name) = (self.store.clone(), self.name.clone());
         let saved = spawn_blocking(move || store.save(&directory, &name, &issued)).await;
         if let Err(error) = saved.map_err(Error::from_cause).flatten() {
-            tracing::error!(
+            tracing::error!(name: "certificate_not_kept",
                 name = self.name,
                 "the certificate is not kept for the next start: {}",
                 in_one_line(&error)
@@ -368,7 +368,7 @@ impl Managed {
         if !is_new || clock::now() >= moment {
             return None;
         }
-        tracing::info!(
+        tracing::info!(name: "certificate_shared",
             name = self.name,
             "another hub with this data folder got the certificate"
         );

@@ -70,7 +70,7 @@ impl Authority {
             && let Some(read) = Self::read(&certificate, &key)?
         {
             if let Some(exposed) = folders::exposed_key(&key) {
-                tracing::warn!("{exposed}");
+                tracing::warn!(name: "secrets_exposed", "{exposed}");
             }
             let signed = parent.is_none_or(|parent| read.is_signed_by(parent));
             if signed && read.expires_at > now + kind.lifetime / 3 {
@@ -104,6 +104,7 @@ impl Authority {
             described(&der).ok_or_else(|| unusable(certificate, "it is damaged"))?;
         if public != pair.public_key_raw() {
             tracing::warn!(
+                name: "authority_remade",
                 "{} and {} do not belong together, so both are made anew",
                 certificate.display(),
                 key.display()

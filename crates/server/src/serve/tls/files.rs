@@ -35,13 +35,14 @@ pub(super) fn lock(path: &Path) -> Option<File> {
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             Err(TryLockError::Error(error)) => {
                 tracing::warn!(
+                    name: "folder_not_locked",
                     "{shown} cannot be locked, so no other hub may use this folder: {error}"
                 );
                 return None;
             }
         }
     }
-    tracing::warn!("another program holds {shown} for long; this one goes on without it");
+    tracing::warn!(name: "folder_lock_held", "another program holds {shown} for long; this one goes on without it");
     None
 }
 

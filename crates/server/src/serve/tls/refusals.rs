@@ -32,6 +32,7 @@ impl Refusals {
             more => format!("which has {more} names already"),
         };
         tracing::warn!(
+            name: "tls_name_not_served",
             reason = "name_not_served",
             name = %Shown(name),
             "TLS handshake for a name that is not served, whose client is shown another certificate; if clients should use it, add it to the site address, {remedy}"
@@ -43,6 +44,7 @@ impl Refusals {
         let name = name.unwrap_or_default();
         if self.is_new(name) {
             tracing::warn!(
+                name: "tls_no_certificate",
                 reason = "no_certificate",
                 name = %Shown(name),
                 "TLS handshake refused, because there is no certificate yet: {why}"

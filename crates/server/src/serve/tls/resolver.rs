@@ -159,7 +159,7 @@ impl Resolver {
             self.stand_in
                 .get_or_init(|| {
                     made()
-                        .inspect_err(|error| tracing::warn!("no certificate can be made: {error}"))
+                        .inspect_err(|error| tracing::warn!(name: "certificate_not_made", "no certificate can be made: {error}"))
                         .ok()
                 })
                 .clone()

@@ -61,6 +61,7 @@ pub(in crate::history) fn recall(
     }
     if given.is_none() || !rest.is_empty() {
         tracing::warn!(
+            name: "events_damaged",
             file = disk.path(NAME),
             offset = bytes.len() - rest.len(),
             "subscription events after this offset are incomplete or damaged and are skipped; updates are not affected"

@@ -20,7 +20,7 @@ impl Log {
         if !self.journal.is_open()
             && let Err(error) = self.rewrite_journal()
         {
-            tracing::error!(%error, "the file of subscription events could not be written");
+            tracing::error!(name: "events_not_written", %error, "the file of subscription events could not be written");
             return Err(AppendError::Refused(NOT_WRITTEN));
         }
         if let Err(error) = self.journal.append(&group.bytes[RECORDS..]) {
@@ -100,7 +100,7 @@ impl Log {
             })
         };
         if let Err(error) = shortened {
-            tracing::warn!(%error, "the file of subscription events could not be shortened");
+            tracing::warn!(name: "events_not_shortened", %error, "the file of subscription events could not be shortened");
         }
     }
 
@@ -108,7 +108,7 @@ impl Log {
     /// events.
     fn events_failed(&mut self, error: &io::Error) -> AppendError {
         let file = self.shared.files.disk.path(journal::NAME);
-        tracing::error!(%error, file, "subscription events could not be written");
+        tracing::error!(name: "events_not_written", %error, file, "subscription events could not be written");
         self.journal.abandon();
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         match self.rewrite_journal() {
@@ -117,7 +117,7 @@ impl Log {
                 AppendError::Refused(NOT_WRITTEN)
             }
             Err(error) => {
-                tracing::error!(%error, file, "updates are refused until the disk works again");
+                tracing::error!(name: "history_refuses", %error, file, "updates are refused until the disk works again");
                 self.journal_in_doubt = Some(self.clock.moment());
                 AppendError::Unknown
             }
@@ -145,7 +145,7 @@ impl Log {
     /// Makes events durable. If that fails, the journal is rewritten with all that are kept.
     pub(super) fn sync_events(&mut self) -> io::Result<()> {
         if let Err(error) = self.journal.sync() {
-            tracing::error!(%error, "subscription events could not be synced");
+            tracing::error!(name: "events_not_synced", %error, "subscription events could not be synced");
             self.journal.abandon();
         }
         let has_events = self.shared.events.read().iter().next().is_some();

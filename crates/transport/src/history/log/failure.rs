@@ -11,7 +11,7 @@ use crate::{AppendError, Health};
 impl Log {
     /// Handles a failed write: cuts off what it left. The updates are refused once the cut is durable.
     pub(super) fn write_failed(&mut self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, file = self.path(), "a group could not be written");
+        tracing::error!(name: "history_not_written", %error, file = self.path(), "a group could not be written");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         let cut = self.file.set_len(self.end);
         match cut.and_then(|()| self.file.sync_data()) {
@@ -28,7 +28,7 @@ impl Log {
     /// Handles a failed sync: the file must be opened again, and it is unknown whether what was not synced
     /// is on the disk.
     pub(super) fn sync_failed(&mut self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, file = self.path(), "what was written could not be synced");
+        tracing::error!(name: "history_not_synced", %error, file = self.path(), "what was written could not be synced");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         self.enter_trouble();
         match self.mend() {
@@ -39,7 +39,7 @@ impl Log {
                 AppendError::Refused(NOT_WRITTEN)
             }
             Err(error) => {
-                tracing::error!(%error, file = self.path(), "updates are refused until the disk works again");
+                tracing::error!(name: "history_refuses", %error, file = self.path(), "updates are refused until the disk works again");
                 AppendError::Unknown
             }
         }
@@ -48,7 +48,7 @@ impl Log {
     /// Handles the failure to create a segment. It may exist all the same, so nothing is written to the old
     /// one any more.
     pub(super) fn roll_failed(&mut self, error: &io::Error) -> AppendError {
-        tracing::error!(%error, file = self.path(), "a new segment could not be created");
+        tracing::error!(name: "segment_not_created", %error, file = self.path(), "a new segment could not be created");
         self.shared.set_health(Health::Refusing(NOT_WRITTEN));
         self.enter_trouble();
         // Nothing of the group was written.

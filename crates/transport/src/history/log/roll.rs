@@ -141,7 +141,7 @@ impl Log {
         if let Err(error) = written.index.write(disk, name, self.subject(), self.facts) {
             // The unfinished file takes room that a full disk does not have.
             drop(disk.remove(&format!("{name}{}", names::NEW)));
-            tracing::warn!(%error, index = disk.path(name), "an index could not be written and is rebuilt when it is needed");
+            tracing::warn!(name: "index_not_written", %error, index = disk.path(name), "an index could not be written and is rebuilt when it is needed");
         }
     }
 }
@@ -192,6 +192,7 @@ impl Log {
                 if error.kind() != io::ErrorKind::NotFound && !self.unremoved.contains(&name) =>
             {
                 tracing::warn!(
+                    name: "file_not_removed",
                     %error,
                     file = disk.path(&name),
                     "a file that is no longer needed could not be removed; the hub tries again"

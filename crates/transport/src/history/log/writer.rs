@@ -75,7 +75,7 @@ impl Drop for Log {
     /// Closes the log, so that the next opening need not read a segment.
     fn drop(&mut self) {
         if let Err(error) = self.sync_events() {
-            tracing::warn!(%error, "the file of subscription events could not be written");
+            tracing::warn!(name: "events_not_written", %error, "the file of subscription events could not be written");
         }
         let is_empty = self.active.last() < self.active.first;
         if self.trouble.is_some() || is_empty {
@@ -84,6 +84,7 @@ impl Drop for Log {
         match self.finish_segment() {
             Ok(()) => self.write_closed_index(),
             Err(error) => tracing::warn!(
+                name: "history_not_closed",
                 %error,
                 "the history was not closed cleanly; the next start reads its newest segment"
             ),

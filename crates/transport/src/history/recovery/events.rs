@@ -56,7 +56,7 @@ fn write_journal(
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             ) =>
         {
-            tracing::warn!("the disk has no room for the file of subscription events");
+            tracing::warn!(name: "events_no_room", "the disk has no room for the file of subscription events");
             Ok(())
         }
         written => written.map_err(failed(disk, journal::NAME, "writing it")),

@@ -153,6 +153,7 @@ fn rebuild_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenErro
         }
     }
     tracing::warn!(
+        name: "manifest_rebuilt",
         manifest = disk.path("manifest"),
         "the manifest is missing or damaged and is rebuilt from the segments"
     );

@@ -23,7 +23,7 @@ pub(super) fn create_active(
     let name = names::segment(header.number, header.first);
     let file = create_segment(disk, header).or_else(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            tracing::warn!("the disk is full; indexes are removed and rebuilt when needed");
+            tracing::warn!(name: "disk_full", "the disk is full; indexes are removed and rebuilt when needed");
             let indexes = found.indexes.iter();
             remove(
                 disk,
@@ -53,7 +53,7 @@ pub(super) fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Posi
         None => disk.rename(&names::closed(number, first), &index),
     };
     if let Err(error) = written {
-        tracing::warn!(%error, index = disk.path(&index), "an index could not be written and is rebuilt when it is needed");
+        tracing::warn!(name: "index_not_written", %error, index = disk.path(&index), "an index could not be written and is rebuilt when it is needed");
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn remove(disk: &dyn Disk, names: impl Iterator<Item = String>) {
     for name in names {
         match disk.remove(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, file = disk.path(&name), "a file that is no longer needed could not be removed");
+                tracing::warn!(name: "file_not_removed", %error, file = disk.path(&name), "a file that is no longer needed could not be removed");
             }
             _ => {}
         }

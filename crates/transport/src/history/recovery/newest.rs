@@ -246,6 +246,7 @@ fn cut(
     let is_unused = is_zero(&**file, at, length).map_err(failed(disk, name, "reading it"))?;
     if !is_unused {
         tracing::warn!(
+            name: "segment_cut_off",
             file = disk.path(name),
             offset = at,
             bytes = length - at,

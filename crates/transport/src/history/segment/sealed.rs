@@ -170,6 +170,7 @@ fn rebuild(
     subject: Subject,
 ) -> io::Result<(Finder, Summary)> {
     tracing::warn!(
+        name: "index_rebuilt",
         index = files.disk.path(name),
         "an index is missing or damaged and is rebuilt from its segment"
     );

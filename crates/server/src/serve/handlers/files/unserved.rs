@@ -20,6 +20,7 @@ impl Unserved {
         let is_new = told.len() < MOST && told.insert(path.to_owned());
         if is_new {
             tracing::warn!(
+                name: "file_not_served",
                 reason = "file",
                 path = %Shown(&path.to_string_lossy()),
                 "a file is there and not served: {why}"

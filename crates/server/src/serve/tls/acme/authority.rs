@@ -78,6 +78,7 @@ impl<'a> Authority<'a> {
     /// Forgets the stored account, because the authority does not know it.
     pub(super) fn forget_account(&self) {
         tracing::warn!(
+            name: "acme_account_unknown",
             authority = %self.settings.directory,
             "the authority does not know the stored account, so a new one is made"
         );
@@ -126,7 +127,7 @@ impl<'a> Authority<'a> {
         };
         self.store
             .save_account(&self.settings.directory, self.email(), &stored)?;
-        tracing::info!(authority = %self.settings.directory, "made an account for certificates");
+        tracing::info!(name: "acme_account_made", authority = %self.settings.directory, "made an account for certificates");
         Ok(account)
     }
 

@@ -53,12 +53,13 @@ impl Store {
         match read {
             Ok(stored) => {
                 if let Some(exposed) = folders::exposed_key(&key) {
-                    tracing::warn!("{exposed}");
+                    tracing::warn!(name: "secrets_exposed", "{exposed}");
                 }
                 Some(stored)
             }
             Err(error) => {
                 tracing::warn!(
+                    name: "certificate_unusable",
                     name,
                     "the stored certificate {} cannot be used, so a new one is ordered: {error}",
                     certificate.display()
@@ -105,6 +106,7 @@ impl Store {
         read()
             .inspect_err(|error| {
                 tracing::warn!(
+                    name: "acme_account_unusable",
                     "the ACME account {} cannot be used, so a new one is made: {error}",
                     about.display()
                 );
@@ -165,6 +167,7 @@ impl Store {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
                 tracing::warn!(
+                    name: "folder_not_locked",
                     "{} cannot be locked, so a certificate is ordered without a lock; no other hub may use this data folder: {error}",
                     path.display()
                 );

@@ -1,63 +1,31 @@
-//! Where requests are logged, and what each line leaves out.
+//! What is done to the fields of a line of a log.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
-use std::time::Duration;
 
-/// Where requests are logged.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AccessLogSettings {
-    /// Whether in the log of the program.
-    pub to_program: bool,
-    /// The files, to which lines are added.
-    pub files: Vec<LogFileSettings>,
-    /// What is changed in each line.
-    pub filter: LogFilter,
+use regex::Regex;
+
+/// What is done to one field of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldFilter {
+    /// It is left out.
+    Delete,
+    /// It has this value.
+    Replace(String),
+    /// Its value is a hash of what it was.
+    Hash,
+    /// It has this name.
+    Rename(String),
+    /// Of its addresses only this much stays.
+    IpMask(AddressMask),
+    /// It is a target, and these parameters of its query change.
+    Query(Vec<(String, ParameterChange)>),
+    /// It is the field `Cookie`, and these cookies change.
+    Cookie(Vec<(String, ParameterChange)>),
+    /// What fits these regular expressions is replaced, in this order.
+    Regexp(Vec<Substitution>),
 }
 
-/// A file to which lines are added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFileSettings {
-    /// Its path.
-    pub path: PathBuf,
-    /// When another file takes its place; `None` for never.
-    pub roll: Option<RollSettings>,
-}
-
-/// When a file is moved away for a new one, and which of those that were moved are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RollSettings {
-    /// The bytes from which on it is moved away.
-    pub size: u64,
-    /// How many are kept.
-    pub keep: usize,
-    /// How long they are kept.
-    pub keep_for: Duration,
-}
-
-impl Default for RollSettings {
-    /// The values of the existing server.
-    fn default() -> Self {
-        Self {
-            size: 100 << 20,
-            keep: 10,
-            keep_for: Duration::from_secs(90 * 24 * 3600),
-        }
-    }
-}
-
-/// What is changed in the lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LogFilter {
-    /// Parameters of the query.
-    pub query: Vec<(String, ParameterChange)>,
-    /// What stays of the address of the peer.
-    pub remote_ip: Option<AddressMask>,
-    /// What stays of the address of the client.
-    pub client_ip: Option<AddressMask>,
-}
-
-/// What happens to a parameter of the query.
+/// What happens to a parameter of the query, or to a cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParameterChange {
     /// It has this value.
@@ -66,6 +34,28 @@ pub enum ParameterChange {
     Delete,
     /// Its value is a hash of what it was.
     Hash,
+}
+
+/// What fits a regular expression, and what stands instead.
+#[derive(Debug, Clone)]
+pub struct Substitution {
+    pub(crate) regex: Regex,
+    pub(crate) with: String,
+}
+
+impl PartialEq for Substitution {
+    fn eq(&self, other: &Self) -> bool {
+        self.regex.as_str() == other.regex.as_str() && self.with == other.with
+    }
+}
+
+impl Substitution {
+    /// The text with everything replaced that fits.
+    pub fn apply(&self, text: &str) -> String {
+        self.regex
+            .replace_all(text, self.with.as_str())
+            .into_owned()
+    }
 }
 
 /// How many bits stay of an address.

@@ -63,7 +63,7 @@ standard output closed it, as `head` does.";
 #[derive(Subcommand)]
 enum Verb {
     /// Run the hub.
-    #[command(after_help = run::HELP)]
+    #[command(after_help = run::help())]
     Run(run::Args),
     /// Run the hub in the background.
     #[command(after_help = start::HELP)]

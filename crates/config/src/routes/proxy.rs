@@ -3,6 +3,7 @@
 use super::fields::{fields, parts};
 use super::texts::Texts;
 use crate::error::Error;
+use crate::guide::Page;
 use crate::lexer::Word;
 use crate::settings::{
     Action, Change, Condition, FieldChange, Notice, ProxySettings, Route, Simple, UpstreamSettings,
@@ -98,9 +99,10 @@ fn transport(line: &Line, notices: &mut Vec<Notice>) -> Result<(), Error> {
     };
     if kind.text != "http" {
         let problem = format!("the transport {} is not supported", show(&kind.text));
-        return Err(kind.error(problem).remedy(
-            "let the application listen for HTTP, and name it as an upstream; see docs/sites.md",
-        ));
+        return Err(kind
+            .error(problem)
+            .remedy("let the application listen for HTTP, and name it as an upstream")
+            .page(Page::SITES));
     }
     for option in line.block.iter().flatten() {
         if !WITHOUT_EFFECT.contains(&option.name.text.as_str()) {

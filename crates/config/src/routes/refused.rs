@@ -1,6 +1,7 @@
 //! Directives that are not supported, and what to do instead.
 
 use crate::error::Error;
+use crate::guide::Page;
 use crate::tree::Line;
 use crate::unknown::refuse;
 
@@ -72,8 +73,9 @@ pub(super) fn error(line: &Line, at_top: &[&str]) -> Error {
             .error(format!("the site directive `{name}` is not supported: this program runs no application"))
             .remedy(
                 "leave the site with the server that runs it, and have that pass /.well-known/mercure* on to a hub that has \
-                 the `mercure` block alone; or write `reverse_proxy <its address>` here: see docs/sites.md",
-            ),
+                 the `mercure` block alone; or write `reverse_proxy <its address>` here",
+            )
+            .page(Page::SITES),
         "forward_auth" => refuse(word, "site directive", LATER, KNOWN).remedy(
             "do not only remove it, which opens what it protects: leave it with a server in front of this one, or write basic_auth",
         ),

@@ -1,6 +1,7 @@
 //! Texts in which placeholders may stand (B-242, B-284).
 
 use crate::error::Error;
+use crate::guide::Page;
 use crate::lexer::Word;
 use crate::settings::Template;
 use crate::source::Environment;
@@ -56,6 +57,7 @@ fn not_known(word: &Word, unknown: &str) -> Error {
     word.error(format!(
         "the placeholder {{{unknown}}} is not supported yet"
     ))
-    .remedy("write {$NAME} for a variable, or one of those that docs/sites.md lists")
+    .remedy("write {$NAME} for a variable, or one of those that the page lists")
+    .page(Page::SITES)
     .hide_line()
 }

@@ -164,7 +164,7 @@ fn what_has_no_effect_is_told() {
     .unwrap();
     let told = texts(&loaded);
     let is_told = |text: &&str| text.contains("whatever `transport` says");
-    assert!(told.iter().any(|text| is_told(&text.as_ref())), "{told:?}");
+    assert!(told.iter().any(is_told), "{told:?}");
 }
 
 /// Metrics are placed on a site, and ask for those of requests in the global options.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talaria_config::guide::Page;
 use talaria_config::{Error, Notice};
 
 use super::{environ, load, output};
@@ -15,9 +16,15 @@ use crate::serve::control::{Configuration, Origin};
 use crate::serve::run::serve_from;
 
 /// What `talaria run --help` adds.
-pub(super) const HELP: &str = "\
-Without --config, ./Caddyfile is used if it exists; otherwise the environment alone configures the hub.
-docs/configuration.md lists every directive and variable. SIGUSR1, `talaria reload` and --watch put a changed
+pub(super) fn help() -> String {
+    format!(
+        "{HELP}\n\nEvery directive and variable: {}",
+        Page::CONFIGURATION
+    )
+}
+
+const HELP: &str = "\
+Without --config, ./Caddyfile is used if it exists; otherwise the environment alone configures the hub. SIGUSR1, `talaria reload` and --watch put a changed
 file in force; a wrong one leaves the old one in force.
 
 Example:

@@ -17,6 +17,8 @@ pub(crate) use self::root::Root;
 pub(crate) use self::system::System;
 pub(crate) use self::visit::{Outcome, Visit};
 
+use talaria_config::guide::Page;
+
 use self::databases::Databases;
 use crate::serve::log::in_one_line;
 
@@ -91,7 +93,8 @@ pub(crate) async fn install_at_start(path: &Path) {
             name: "root_trusted",
             root = %shown,
             stores = stores.join(", "),
-            "this machine trusts the root of the local authority; browsers outside the container do not: docs/https.md says how; `skip_install_trust` in the global options leaves its store alone"
+            docs = %Page::HTTPS_TRUST,
+            "this machine trusts the root of the local authority; browsers outside the container do not; `skip_install_trust` in the global options leaves its store alone"
         ),
     }
 }

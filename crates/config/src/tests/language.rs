@@ -198,7 +198,7 @@ fn metrics_are_placed() {
         assert!(routes.any(is_it), "{directive}");
     }
     for (options, directive, says) in [
-        ("metrics x", "", "metrics takes no argument"),
+        ("metrics x", "", "`metrics` takes no argument"),
         ("metrics {\n per_hosts\n}", "", "per_host"),
         ("debug", "metrics /m x", "x"),
         ("debug", "metrics /m {\n open\n}", "disable_openmetrics"),

@@ -136,7 +136,7 @@ async fn a_revoked_subject_is_refused_and_its_streams_end() {
         let answer = ann.publisher.publish(&[("topic", "a")]).await;
         assert!(answer.header("www-authenticate").contains("invalid_token"));
         assert!(!answer.text.contains("revoked"), "{}", answer.text);
-        hub.logs(from, "reason=\"revoked\"");
+        hub.logs(from, "reason=\"token_revoked\"");
         // Another token of the same subject.
         assert_eq!(Person::named(&hub, "ann").statuses().await, [401, 401]);
 

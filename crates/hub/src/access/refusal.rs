@@ -305,7 +305,7 @@ impl Refusal {
             Self::AudMissing { .. } => "aud_missing",
             Self::AudNotStrings => "aud_not_strings",
             Self::AudMismatch { .. } => "aud_mismatch",
-            Self::Revoked { .. } => "revoked",
+            Self::Revoked { .. } => "token_revoked",
             Self::DetailsAreAString(_) => "details_are_a_string",
             Self::DetailsInvalid(_) => "details_invalid",
         }

@@ -158,6 +158,8 @@ impl Shell {
             .env("PATH", &programs)
             .env("HOME", &home)
             .env("LANG", "C.UTF-8")
+            // As on the reader's terminal.
+            .env("TALARIA_LOG_FORMAT", "console")
             .env("CADDY_ADMIN", format!("localhost:{}", ports.free(2019)))
             .current_dir(&home)
             .process_group(0)

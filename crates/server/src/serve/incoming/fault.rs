@@ -271,7 +271,13 @@ impl Fault {
         match self {
             // The listener logs once in a while how many there are.
             fault if fault.is_of_connection() => {
-                tracing::debug!(reason, status = number, peer, "request refused: {sentence}")
+                tracing::debug!(
+                    reason = "limit_exceeded",
+                    limit = reason,
+                    status = number,
+                    peer,
+                    "request refused: {sentence}"
+                )
             }
             Self::Busy => tracing::warn!(
                 name: "limit_exceeded",

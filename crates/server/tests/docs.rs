@@ -191,6 +191,7 @@ fn variables_and_ports_of_commands_come_from_somewhere() {
                 // That of `talaria dev`, or one that the page names as an address or as a bad example.
                 let is_known = port == "3000"
                     || page.contains(&format!(":{port} {{"))
+                    || page.contains(&format!("admin localhost:{port}"))
                     || page.contains(&format!("SERVER_NAME=:{port}"))
                     || all.contains(&format!("php -S localhost:{port}"))
                     || all.contains(&format!("--origin {host}{port}"))

@@ -114,6 +114,7 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         Err(exhausted) => {
             REFUSED_CONNECTIONS.count("max_handshakes");
             tracing::warn!(
+                name: "limit_exceeded",
                 reason = "limit_exceeded",
                 limit = "max_handshakes",
                 %peer,

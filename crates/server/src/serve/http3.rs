@@ -227,6 +227,7 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
         Err(refused) => {
             REFUSED_CONNECTIONS.count(refused.limit());
             tracing::warn!(
+                name: "limit_exceeded",
                 reason = "limit_exceeded",
                 limit = refused.limit(),
                 %peer,
@@ -240,6 +241,7 @@ fn admit(incoming: Incoming, context: &Context, unvalidated: &Arc<Semaphore>) ->
         Err(exhausted) => {
             REFUSED_CONNECTIONS.count("max_handshakes");
             tracing::warn!(
+                name: "limit_exceeded",
                 reason = "limit_exceeded",
                 limit = "max_handshakes",
                 %peer,

@@ -112,7 +112,7 @@ mod tests {
             "hub: history in /data/h.db.talaria: at most 5 updates, no update older than 86400 s; sync every 0.1 s",
             "hub: issuer https://localhost: publisher key HS256, no subscriber key",
             "hub: limits",
-            "hub: clients hold at most: 250000 streams; 268435456 bytes of matchers, of one connection 16777216; 4194304 states of patterns, of one connection 131072; 134217728 bytes of bodies",
+            "hub: limits of clients: max_streams 250000, max_matcher_memory 268435456, max_matcher_memory_per_connection 16777216",
             "67108864 bytes; TLS handshakes at a time: a quarter of the connections",
         ] {
             assert!(report.contains(expected), "{expected}\nin\n{report}");

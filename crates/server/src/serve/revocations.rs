@@ -59,11 +59,14 @@ impl Kept {
         for entry in lasting {
             match hub.revoke(entry.clone()) {
                 Ok(_) => count += 1,
-                Err(error) => tracing::error!("a token that was revoked is accepted: {error}"),
+                Err(error) => {
+                    tracing::error!(name: "revocation_forgotten", "a token that was revoked is accepted: {error}")
+                }
             }
         }
         if count > 0 {
             tracing::info!(
+                name: "revocations_read",
                 count,
                 "tokens stay revoked; `talaria revoke --list` shows them"
             );

@@ -84,6 +84,7 @@ impl Tally {
         let kind = (self.protocol, self.generation);
         self.statistics.closed(kind, departure, lasted);
         tracing::info!(
+            name: "subscriber_disconnected",
             // A name that operators filter by, whatever the module is called.
             target: "talaria_hub::stream",
             subscriber = %self.subscriber.urn(),

@@ -63,6 +63,7 @@ impl Subscriber {
     ) {
         let Sender { peer, client } = Sender::of(parts.extensions.get::<Connection>());
         tracing::info!(
+            name: "subscriber_connected",
             // A name that operators filter by, whatever the module is called.
             target: "talaria_hub::subscribe",
             subscriber = %self.id.urn(),

@@ -231,6 +231,7 @@ async fn revoke(hubs: &[&ServedHub], asked: &AskedTokens) -> Result<Value, Wrong
             "name": served.name, "streams_ended": ended, "until": entry.until.seconds(),
         }));
         tracing::info!(
+            name: "tokens_revoked",
             hub = served.name,
             tokens = %asked.tokens,
             until = entry.until.seconds(),
@@ -262,6 +263,7 @@ fn disconnect(hubs: &[&ServedHub], id: &str) -> Value {
         let ended = served.hub.disconnect(id);
         if ended > 0 {
             tracing::info!(
+                name: "subscriber_ended",
                 hub = served.name,
                 subscriber = id,
                 "a subscriber was disconnected by the admin listener"
@@ -283,6 +285,7 @@ async fn take_back(hubs: &[&ServedHub], tokens: &Tokens) -> Result<Value, Wrong>
             continue;
         }
         tracing::info!(
+            name: "revocations_removed",
             hub = served.name,
             tokens = %tokens,
             count = removed.len(),
@@ -319,7 +322,7 @@ async fn store(
     let stored = stored.map_err(Error::from_cause).flatten();
     stored.map_err(|error| {
         let error = in_one_line(&error);
-        tracing::error!(hub, error, "revocations could not be stored");
+        tracing::error!(name: "revocations_not_stored", hub, error, "revocations could not be stored");
         error
     })
 }

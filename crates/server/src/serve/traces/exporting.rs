@@ -131,10 +131,11 @@ impl Exporting {
 
     fn succeeded(&mut self, rejected: u64, says: &str) {
         if let Some(lost) = self.state.failing.take() {
-            tracing::info!(lost, "spans are exported again");
+            tracing::info!(name: "spans_exported_again", lost, "spans are exported again");
         }
         if rejected > 0 || !says.is_empty() {
             tracing::warn!(
+                name: "spans_rejected",
                 rejected,
                 says = %Shown(says),
                 "the collector did not take all spans"
@@ -148,6 +149,7 @@ impl Exporting {
         self.state.failing = Some(lost);
         if is_first {
             tracing::warn!(
+                name: "spans_not_exported",
                 lost,
                 error = %Shown(why),
                 "spans cannot be exported; look at the collector and at OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -165,6 +167,7 @@ impl Exporting {
         if dropped > told && is_due {
             self.state.told = (dropped, Some(Instant::now()));
             tracing::warn!(
+                name: "spans_dropped",
                 dropped = dropped - told,
                 "spans were dropped, because OTEL_BSP_MAX_QUEUE_SIZE were waiting"
             );

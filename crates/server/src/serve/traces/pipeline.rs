@@ -116,7 +116,7 @@ impl Traces {
         self.last.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(at_most, ended).await.is_err() {
-            tracing::warn!("the collector did not take the last spans in time; they are lost");
+            tracing::warn!(name: "spans_lost", "the collector did not take the last spans in time; they are lost");
         }
     }
 }

@@ -71,6 +71,12 @@ impl<'a> Grants<'a> {
                 })?)
             }
         };
+        if payload.is_some() && subscribe.is_empty() {
+            return Err(Error::new(
+                "--payload describes a subscriber, and the token has no subscribe grant",
+            )
+            .remedy("give --subscribe too, or leave it out"));
+        }
         Ok(Self {
             publish,
             subscribe,

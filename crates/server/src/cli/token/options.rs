@@ -119,15 +119,6 @@ impl Args {
                     .remedy("give one of them in a file"),
             );
         }
-        let grants_reading = !self.subscribe.is_empty()
-            || !self.subscribe_urlpattern.is_empty()
-            || self.dev && !self.has_grant();
-        if self.payload.is_some() && !grants_reading {
-            return Err(Error::new(
-                "--payload describes a subscriber, and the token has no subscribe grant",
-            )
-            .remedy("give --subscribe too, or leave it out"));
-        }
         if self.dev && self.needs_no_filling() {
             return Err(
                 Error::new("--dev would change nothing: all that it fills in is given")

@@ -113,6 +113,8 @@ async fn one_trace_goes_from_publish_to_delivery() {
     let is_subscribe = |span: &Span| span.name() == "mercure.subscribe";
     let subscribe = collector.span("the subscription", is_subscribe).await;
     assert_eq!(subscribe.attribute("mercure.topics"), "exact:a");
+    let subscriber = subscribe.attribute("mercure.subscriber.id");
+    assert!(subscriber.starts_with("urn:uuid:"), "{subscriber}");
     assert_ne!(subscribe.trace(), TRACE);
     let link = deliver
         .message

@@ -79,7 +79,7 @@ pub(crate) async fn subscribe(
     };
     // The reader joins before the position is resolved: what is committed in between is in the lane.
     let membership = hub.router.join(selection, client.number());
-    let replay = traced::Replay::begin(hub, request, requested.as_deref());
+    let mut replay = traced::Replay::begin(hub, request, requested.as_deref());
     let Ok(resolved) = resolve(hub, requested.as_deref()).await else {
         statistics.replays(Replay::Unavailable, None);
         return refuse_for_now(replay.unavailable());
@@ -93,6 +93,7 @@ pub(crate) async fn subscribe(
         let subscriber = Subscriber::new(parts.version, answers);
         let subscriptions = &asked.subscriptions;
         let id = subscriber.id;
+        replay.name(request, id);
         let announced = announce(hub, request, id, subscriptions, access.as_ref()).await?;
         count_replay(hub, &resolved);
         subscriber.log(parts, subscriptions, requested.as_deref(), position);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use talaria_protocol::{MatcherType, SubscribeRequest};
 use talaria_transport::Position;
+use uuid::Uuid;
 
 use crate::http::request::Incoming;
 use crate::http::respond::Refused;
@@ -48,6 +49,13 @@ impl Replay {
             span,
             head: hub.router.visible(),
         }
+    }
+
+    /// Notes who subscribes, in this span and in that of the request.
+    pub(super) fn name(&mut self, request: &Incoming<'_>, subscriber: Uuid) {
+        let urn = || SpanValue::text(&subscriber.urn().to_string());
+        self.span.set("mercure.subscriber.id", urn);
+        request.with_span(|span| span.set("mercure.subscriber.id", urn));
     }
 
     /// Ends it, because the log cannot be read.

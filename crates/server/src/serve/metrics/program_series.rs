@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::families::Page;
+use crate::build;
 use crate::serve::admission::Admission;
 use crate::serve::control::Control;
 use crate::serve::counts::{CONNECTIONS, REFUSED_CONNECTIONS, REFUSED_REQUESTS};
@@ -11,12 +12,16 @@ use crate::serve::tls::Tls;
 
 /// Adds the series of the program.
 pub(super) fn add(page: &mut Page, control: &Control, admission: Option<&Admission>) {
-    let version = env!("CARGO_PKG_VERSION");
+    let labels = [
+        ("version", build::VERSION),
+        ("commit", build::COMMIT),
+        ("target", build::TARGET),
+    ];
     page.gauge(
         "talaria_build_info",
-        "The version of the program, as a label.",
+        "The version of the program, its commit and its target, as labels.",
     )
-    .add(&[("version", version)], 1);
+    .add(&labels, 1);
     let last = control.last_reload();
     page.gauge(
         "caddy_config_last_reload_successful",

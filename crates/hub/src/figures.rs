@@ -72,6 +72,14 @@ impl Hub {
             Usage::of_each("max_request_body_size", bodies.0, true),
             Usage::of_each("max_anonymous_body_size", bodies.1, true),
         ]);
+        // Several issuers may have bounds: the least is shown.
+        let issuers = || options.issuers.iter();
+        let sizes = issuers().filter_map(|issuer| issuer.max_publish_size);
+        let topics = issuers().filter_map(|issuer| issuer.max_publish_topics);
+        limits.extend([
+            Usage::new("max_publish_size", None, sizes.min()),
+            Usage::new("max_publish_topics", None, topics.min()),
+        ]);
         if options.subscriptions {
             let bytes = presence.bytes_per_request as u64;
             limits.push(Usage::of_each(

@@ -60,7 +60,7 @@ pub const REASONS: &[&str] = &[
     "origin_not_allowed",
     "referer_malformed",
     "reserved_topic",
-    "revoked",
+    "token_revoked",
     "too_large",
     "too_long",
     "too_many_topics",

@@ -259,6 +259,8 @@ async fn logs_have_what_they_are_for() {
         .expect("a port");
     let client = Client::new(([127, 0, 0, 1], port).into(), &format!("127.0.0.1:{port}"));
     client.publish(&[("topic", "a")]).await;
+    // A fault of the request is a record of the level debug.
+    client.get(HUB_PATH).await;
     client.get("/ok").await;
     client.get("/fail").await;
     drop(client.subscribe(&[exact("a")]).await);

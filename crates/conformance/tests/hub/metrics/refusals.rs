@@ -330,7 +330,7 @@ async fn connections() {
     let limit = [("limit", "max_connections_per_address")];
     assert_eq!(scrape.value("talaria_limit_refusals_total", &limit), 1.0);
     assert_eq!(scrape.value("talaria_limit_used", &limit), 2.0);
-    let full = [("reason", "max_connections")];
+    let full = [("reason", "max_connections_per_address")];
     assert_eq!(scrape.value("talaria_requests_refused_total", &full), 1.0);
 }
 

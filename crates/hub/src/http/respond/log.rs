@@ -30,16 +30,21 @@ impl Refused {
                 );
             }
             Self::Exceeded(exceeded) => {
-                log_limit(parts, &exceeded.directive(), &exceeded.to_string());
+                log_limit(
+                    parts,
+                    self.reason(),
+                    &exceeded.directive(),
+                    &exceeded.to_string(),
+                );
             }
             Self::BodyTooLarge { bound, .. } => {
                 let text = self.body(self.status());
                 let limit = bound.directive;
-                log_limit(parts, limit, text.trim_end());
+                log_limit(parts, self.reason(), limit, text.trim_end());
             }
             Self::TooManyTopics { .. } => {
                 let text = self.body(self.status());
-                log_limit(parts, "max_publish_topics", text.trim_end());
+                log_limit(parts, self.reason(), "max_publish_topics", text.trim_end());
             }
             Self::NotStored(why) => {
                 tracing::error!(
@@ -127,14 +132,14 @@ impl Refused {
 }
 
 /// The line for a request beyond a limit, by the directive that sets it.
-fn log_limit(parts: &Parts, limit: &str, text: &str) {
+fn log_limit(parts: &Parts, reason: &str, limit: &str, text: &str) {
     let connection = parts.extensions.get::<Connection>();
     let Sender { peer, .. } = Sender::of(connection);
     // The address that is charged.
     let client = connection.and_then(Connection::client_address);
     tracing::warn!(
         name: "limit_exceeded",
-        reason = "limit_exceeded",
+        reason,
         limit,
         method = field(parts.method.as_str()),
         path = field(parts.uri.path()),

@@ -46,6 +46,7 @@ impl Refused {
         match self {
             Self::Exceeded(exceeded) => statistics.exceeded(exceeded.directive()),
             Self::BodyTooLarge { bound, .. } => statistics.exceeded(bound.directive.to_owned()),
+            Self::TooManyTopics { .. } => statistics.exceeded("max_publish_topics".to_owned()),
             _ => {}
         }
     }

@@ -291,11 +291,27 @@ impl Home {
         let variables = [&[("MERCURE_TRUSTED_ISSUERS", ISSUER)], variables].concat();
         let server_name = format!("http://127.0.0.1:{port}");
         let process = self.spawn(&server_name, directives, &variables, stderr);
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "the hub does not listen");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        await_port(port);
+        Hub::at(port, Log::default(), process)
+    }
+
+    /// As [`Self::start_with`] on this port, where the configuration keeps the log from standard error.
+    ///
+    /// # Panics
+    ///
+    /// When the hub does not listen within [`PATIENCE`].
+    #[must_use]
+    pub fn start_unread_with(
+        &self,
+        port: u16,
+        arguments: &[&str],
+        directives: &str,
+        variables: &[(&str, &str)],
+    ) -> Hub {
+        let mut command = self.program();
+        command.arg("run").args(arguments);
+        let process = self.serve(command, "ignored", directives, variables, Stdio::null());
+        await_port(port);
         Hub::at(port, Log::default(), process)
     }
 
@@ -323,6 +339,15 @@ impl Home {
         let log = Log::collect((process.child.stderr.take()).expect("its standard error is ours"));
         let address: SocketAddr = log.find(0, PATIENCE, address_of)?;
         Ok(Hub::at(address.port(), log, process))
+    }
+}
+
+/// Waits until a hub listens on a port, without its log.
+fn await_port(port: u16) {
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "the hub does not listen");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use talaria_conformance::HUB_PATH;
 use talaria_conformance::client::{form, target};
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Token, exact};
+use talaria_conformance::{HUB_PATH, free_port};
 
 /// The variables by which sites name the application beside the hub.
 const APPLICATIONS: [&str; 5] = ["APP", "API", "FRONTEND", "PWA_UPSTREAM", "API_UPSTREAM"];
@@ -22,6 +22,9 @@ const NOT_SERVED: [&str; 4] = [
     "21-two-named-hubs",
     "22-two-hubs-of-one-transport",
 ];
+
+/// The site whose program logs to a file.
+const LOGS_IN_A_FILE: &str = "50-log-in-the-global-options";
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/tests/corpus")
@@ -63,6 +66,14 @@ fn start(site: &Path, application: &Hub) -> Hub {
         std::fs::write(environment, "").expect("a file");
     }
     variables.push(("MERCURE_TRANSPORT_URL", "local://local"));
+    if site.ends_with(LOGS_IN_A_FILE) {
+        let port = free_port();
+        let address = format!("http://:{port}");
+        let arguments = ["--address", &address, "--envfile", "environment"];
+        let hub = home.start_unread_with(port, &arguments, "anonymous", &variables);
+        assert!(home.path().join("logs/hub.log").exists());
+        return hub;
+    }
     let arguments = ["--address", "http://:0", "--envfile", "environment"];
     home.start_with(&arguments, "anonymous", &variables)
         .unwrap_or_else(|said| panic!("{}: {said}", site.display()))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact};
-use talaria_conformance::{PATIENCE, count};
+use talaria_conformance::{HUB_PATH, PATIENCE, count};
 
 use super::{BLOCK, JSON, is_for, lines, parsed, record, started, write};
 

@@ -308,6 +308,23 @@ async fn a_subscriber_is_disconnected_by_its_id() {
     goes_on(&hub, &mut again).await;
 }
 
+/// Without `subscriptions`, the log has the id by which a subscriber is disconnected.
+#[tokio::test]
+async fn the_log_has_the_id_too() {
+    let hub = Running::start(&text(MEMORY), &[]);
+    let ann = Person::named(&hub, "ann");
+    let mut stream = ann.subscribe().await;
+    let id_in = |line: &str| {
+        let (_, rest) = line.split_once("subscriber=")?;
+        let is_it = line.contains("subscriber connected");
+        is_it.then(|| rest.split_whitespace().next().map(str::to_owned))?
+    };
+    let id = hub.log.find(0, talaria_conformance::PATIENCE, id_in);
+    let id = id.expect("the line of the subscriber");
+    assert_eq!(revoke(&hub, json!({ "subscriber": id })).await, 1);
+    within("the end", ends(&mut stream)).await;
+}
+
 /// Each of several hubs has its own list.
 #[tokio::test]
 async fn hubs_are_named() {

@@ -98,7 +98,6 @@ pub(crate) async fn subscribe(
         count_replay(hub, &resolved);
         subscriber.log(parts, subscriptions, requested.as_deref(), position);
         let deadlines = deadlines(hub, access.as_ref());
-        let id = announced.as_ref().map(|(id, _)| &**id);
         let share = share(hub, parts, access.as_ref(), id, &membership);
         let cursor = Cursor::new(membership, hub.drain.enter(), position, deadlines).under(share);
         let cursor = cursor.counted_by(subscriber.tally(hub, parts));
@@ -107,7 +106,7 @@ pub(crate) async fn subscribe(
             parts,
             match announced {
                 // Its end is published before what it holds is given back.
-                Some((_, announced)) => cursor.keeping((announced, held)),
+                Some(announced) => cursor.keeping((announced, held)),
                 None => cursor.keeping(held),
             },
             replay.deliveries(request),
@@ -179,11 +178,12 @@ fn share(
     hub: &Shared,
     parts: &Parts,
     access: Option<&Access>,
-    id: Option<&str>,
+    id: Uuid,
     membership: &Membership,
 ) -> Share {
     let permits = &hub.permits;
-    let mut share = permits.for_client(parts, access, id, &hub.base, membership);
+    let id = id.urn().to_string();
+    let mut share = permits.for_client(parts, access, Some(&id), &hub.base, membership);
     // A revocation that came since the token was verified has not found the stream.
     let now = hub.clock.unix_time();
     let is_revoked = |access: &Access| hub.denied.find(&access.token(), now).is_some();
@@ -223,7 +223,7 @@ async fn announce(
     subscriber: Uuid,
     subscriptions: &[Subscription],
     access: Option<&Access>,
-) -> Result<Option<(Arc<str>, Announced)>, ProtocolError> {
+) -> Result<Option<Announced>, ProtocolError> {
     let Some(presence) = hub.presence() else {
         return Ok(None);
     };
@@ -243,9 +243,7 @@ async fn announce(
         let payload = access.and_then(|access| access.details.payload_for(&asked.text, &hub.base));
         visit.add(asked.clone(), payload)?;
     }
-    let id = Arc::clone(visit.subscriber());
-    let announced = presence.begin(visit, hub.drain.enter()).await;
-    Ok(Some((id, announced)))
+    Ok(Some(presence.begin(visit, hub.drain.enter()).await))
 }
 
 /// Refuses a `QUERY` whose media type is not readable, or is not that of a form (B-1012).

@@ -85,11 +85,6 @@ impl Visit {
         }
     }
 
-    /// The id of the subscriber.
-    pub(crate) fn subscriber(&self) -> &Arc<str> {
-        &self.subscriber
-    }
-
     /// Adds a subscription.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// The tokens of this issuer; with --subject or --jti, only those.
     #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
-    /// The stream of this subscriber, by the id that subscription events and the list of subscriptions show.
+    /// The stream of this subscriber, by the id that the log, subscription events and the list of subscriptions show.
     #[arg(
         long,
         value_name = "ID",

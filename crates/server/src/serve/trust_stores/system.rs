@@ -1,6 +1,6 @@
 //! The system's store of trusted certificates.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +36,10 @@ const READERS: &str =
     "curl, wget, git, PHP, Python's ssl, Ruby, Go, .NET and all that ask the system";
 /// How long the system's command may take.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often, and with which pause, a hub asks for its turn: as long as another's command may take.
+const ATTEMPTS: u32 = 1200;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The system's store.
 #[derive(Debug)]
@@ -155,11 +159,27 @@ impl System {
         })
     }
 
+    /// Waits until no other hub runs the command; the turn ends with the file. `None` where that cannot be told.
+    async fn turn(&self) -> Option<File> {
+        let folder = File::open(&self.folder).ok()?;
+        for _ in 0..ATTEMPTS {
+            match folder.try_lock() {
+                Ok(()) => return Some(folder),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+                Err(TryLockError::Error(_)) => return None,
+            }
+        }
+        None
+    }
+
     fn place(&self, root: &Root) -> PathBuf {
         self.folder.join(root.file_name())
     }
 
+    /// Runs the system's command. Two at once would leave a store from which other authorities are missing, so
+    /// hubs that start together take turns.
     async fn update(&self) -> Result<(), Error> {
+        let _turn = self.turn().await;
         let [program, arguments @ ..] = self.update else {
             return Ok(());
         };
@@ -211,6 +231,31 @@ mod tests {
         assert_eq!(outcome(store.remove(&first).await), Outcome::Removed);
         assert_eq!(outcome(store.remove(&first).await), Outcome::Absent);
         assert!(!store.holds(&first) && store.holds(&second));
+    }
+
+    /// Hubs that start at once run the system's command one after the other.
+    #[tokio::test]
+    async fn the_command_runs_once_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let running = folder.path().join("running").display().to_string();
+        // It fails if it runs already.
+        let command = "mkdir \"$0\" || exit 1; sleep 0.1; rmdir \"$0\"";
+        let update: Vec<&str> = vec!["sh", "-c", command, running.leak()];
+        let update: &[&str] = update.leak();
+        let store = || System {
+            folder: folder.path().to_owned(),
+            update,
+        };
+        let (first, second, third) = (store(), store(), store());
+        let roots = [root(), root(), root()];
+        let visits = tokio::join!(
+            first.install(&roots[0]),
+            second.install(&roots[1]),
+            third.install(&roots[2])
+        );
+        for visit in [visits.0, visits.1, visits.2] {
+            assert_eq!(visit.outcome.unwrap(), Outcome::Added);
+        }
     }
 
     /// Without the system's command the root does not look as if it counted.

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { basename } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { exchangeByCurl } from "../image/clients.mjs";
 import { Machine } from "./machine.mjs";
@@ -18,7 +19,8 @@ const deb = process.env.DEB;
 /** It is not a package of Debian's archive. */
 const OTHERS = ["--suppress-tags", "initial-upload-closes-no-bugs"];
 /** Files of this name, without those of tests and of the tree that is tested. */
-const FOUND = "find / -xdev ( -path /work -o -path /proc -o -path /root -o -path /tmp -o -path /package -o -path /var/cache/man ) -prune -o -iname *talaria* -print";
+const CHECKOUT = fileURLToPath(new globalThis.URL("../..", import.meta.url)).replace(/\/$/, "");
+const FOUND = `find / -xdev ( -path ${CHECKOUT} -o -path /proc -o -path /root -o -path /tmp -o -path /package -o -path /var/cache/man ) -prune -o -iname *talaria* -print`;
 
 let machine;
 let keys;

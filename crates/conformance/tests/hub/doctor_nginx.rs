@@ -145,7 +145,7 @@ async fn what_is_public_by_mistake_is_found() {
     let (text, code) = doctor(&home, &[&nginx.url()]).await;
     assert_eq!(code, Some(1), "{text}");
     for part in [
-        "FAULT   metrics: the metrics are public",
+        "note    metrics: the metrics can be read from this machine",
         "FAULT   admin: the hub's URL leads to the admin listener",
         "note    health: the answer is 404",
         "docs/operating.md#the-admin-listener",

@@ -90,7 +90,7 @@ fn family_of(name: &str, families: &BTreeMap<String, Family>) -> Option<String> 
 async fn everything() -> (Running, String) {
     let (http, https) = (free_port(), free_port());
     let text = format!(
-        "{{\nmetrics {{\nper_host\n}}\n}}\nhttp://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\nsubscriptions\ntransport bolt\n}}\n}}\nhttps://localhost:{https} {{\ntls internal\nrespond hi\n}}\n"
+        "{{\nskip_install_trust\nmetrics {{\nper_host\n}}\n}}\nhttp://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\nsubscriptions\ntransport bolt\n}}\n}}\nhttps://localhost:{https} {{\ntls internal\nrespond hi\n}}\n"
     );
     let mut hub = Running::start(&text, &[]);
     hub.address.set_port(http);

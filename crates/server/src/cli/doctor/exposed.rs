@@ -27,11 +27,20 @@ pub(super) async fn examine(hub: &Examined<'_>, findings: &mut Findings) {
             .iter()
             .any(|mark| text.body.contains(mark))
     {
-        findings.on("metrics", format!("GET {metrics}")).fault(
-            "the metrics are public: they tell strangers how many clients there are, and more",
-            "have the proxy refuse this path, and let only the monitoring ask for it",
-            Page::ADMIN,
-        );
+        let mut subject = findings.on("metrics", format!("GET {metrics}"));
+        let remedy = "restrict the directive `metrics` by `remote_ip` to the monitoring, or have the proxy refuse this path";
+        match is_loopback(hub.url) {
+            true => subject.note(
+                "the metrics can be read from this machine; whether others can is not examined",
+                remedy,
+                Page::ADMIN,
+            ),
+            false => subject.fault(
+                "the metrics are public: they tell strangers how many clients there are, and more",
+                remedy,
+                Page::ADMIN,
+            ),
+        }
     }
     let config = at(hub.url, None, "/config/");
     if let Some(answer) = get(hub, &config).await

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use talaria_conformance::hub::SUBSCRIBER_KEY;
+use talaria_conformance::hub::{PUBLISHER_KEY, SUBSCRIBER_KEY};
 use talaria_conformance::token::{Token, exact};
 use talaria_conformance::{HUB_PATH, within};
 
@@ -100,4 +100,47 @@ async fn a_removed_key_ends_its_streams() {
     assert_eq!(within("the end", stream.end()).await, [""; 0]);
     goes_on(&hub, &mut anyone).await;
     assert_eq!(ann.statuses().await[0], 401);
+}
+
+/// A publish whose body comes after its token was revoked is refused, one update or several (specification, "Token
+/// Validation").
+#[tokio::test]
+async fn a_publish_under_way_is_refused() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let hub = Running::start(&text(MEMORY), &[]);
+    let audience = format!("http://{}{HUB_PATH}", hub.address);
+    for (subject, media_type, body) in [
+        ("ann", "application/x-www-form-urlencoded", "topic=a&data=1"),
+        ("bob", "application/x-ndjson", "{\"topic\":\"a\"}\n"),
+    ] {
+        let token = Token::new(&audience).grant("publish", &[exact("*")]);
+        let token = token.claim("sub", subject.into()).sign(PUBLISHER_KEY);
+        let head = format!(
+            "POST {HUB_PATH} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: {media_type}\r\n\
+             Content-Length: {}\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n",
+            hub.address,
+            body.len()
+        );
+        let mut socket = tokio::net::TcpStream::connect(hub.address).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // The hub asks for the body once it has accepted the token.
+        let mut said = [0; 25];
+        within("100 Continue", socket.read_exact(&mut said))
+            .await
+            .unwrap();
+        assert!(
+            said.starts_with(b"HTTP/1.1 100"),
+            "{}",
+            String::from_utf8_lossy(&said)
+        );
+        let answer = post(&hub, "/mercure/revoke", &json!({ "subject": subject })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        socket.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within("the answer", socket.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        assert!(answer.contains("HTTP/1.1 401"), "{answer}");
+        assert!(answer.contains("invalid_token"), "{answer}");
+    }
 }

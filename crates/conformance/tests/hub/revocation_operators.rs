@@ -102,6 +102,21 @@ async fn a_removed_key_ends_its_streams() {
     assert_eq!(ann.statuses().await[0], 401);
 }
 
+/// A revocation that names no end outlasts `max_token_lifetime`, for all hubs of the request: it means tokens that are
+/// accepted later, such as those without `iat` that do not expire for long.
+#[tokio::test]
+async fn without_an_end_a_revocation_outlasts_the_lifetime_of_tokens() {
+    let hub = Running::start(&text(&format!("{MEMORY}\nmax_token_lifetime 1h")), &[]);
+    let answer = post(&hub, "/mercure/revoke", &json!({ "subject": "ann" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let list = hub.verb(&["revoke", "--list", "--json"]).1;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let entry = &list["hubs"][0]["revocations"][0];
+    let time = |name: &str| entry[name].as_f64().unwrap();
+    let days = (time("until") - time("since")) / 86_400.0;
+    assert!((days - 366.0).abs() < 0.001, "{days}");
+}
+
 /// A publish whose body comes after its token was revoked is refused, one update or several (specification, "Token
 /// Validation").
 #[tokio::test]

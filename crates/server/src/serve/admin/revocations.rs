@@ -18,7 +18,8 @@ use crate::serve::control::{Control, ServedHub};
 use crate::serve::log::in_one_line;
 use crate::serve::revocations::to_json;
 
-/// The longest time of a revocation, and the time of one that names none, if tokens may live as long.
+/// The longest time of a revocation, and the time of one that names none: tokens without `iat`, or with a later one, may
+/// be accepted long after `max_token_lifetime`, and a reload may raise that.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// The most bytes of a claim or an id, and of a reason.
 const CLAIM_BYTES: usize = 1024;
@@ -97,8 +98,8 @@ enum Asked {
 /// To refuse tokens.
 struct AskedTokens {
     tokens: Tokens,
-    /// The end that the body names.
-    until: Option<UnixTime>,
+    /// When the revocation ends, for all hubs: those of one store have one list.
+    until: UnixTime,
     issued_before: Option<UnixTime>,
     reason: Option<String>,
     now: UnixTime,
@@ -162,7 +163,7 @@ fn read(members: &Map<String, Value>) -> Result<Asked, String> {
         (Some(subscriber), true) => Ok(Asked::Subscriber(subscriber)),
         (None, false) => Ok(Asked::Tokens(AskedTokens {
             tokens,
-            until,
+            until: until.unwrap_or(now + LONGEST),
             issued_before,
             reason,
             now,
@@ -215,10 +216,7 @@ async fn revoke(hubs: &[&ServedHub], asked: &AskedTokens) -> Result<Value, Wrong
             tokens: asked.tokens.clone(),
             issued_before: asked.issued_before,
             since: asked.now,
-            until: asked.until.unwrap_or_else(|| {
-                let lifetime = served.hub.longest_token_lifetime();
-                asked.now + lifetime.map_or(LONGEST, |lifetime| lifetime.min(LONGEST))
-            }),
+            until: asked.until,
             reason: asked.reason.clone(),
         };
         let ended = if entry.until <= asked.now {

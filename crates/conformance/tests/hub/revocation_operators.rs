@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use talaria_conformance::hub::{PUBLISHER_KEY, SUBSCRIBER_KEY};
+use talaria_conformance::hub::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY};
 use talaria_conformance::token::{Token, exact};
-use talaria_conformance::{HUB_PATH, within};
+use talaria_conformance::{HUB_PATH, free_port, within};
 
 use crate::revocation::{HeaderOf as _, MEMORY, Person, ends, goes_on, post, text};
 use crate::running::{Running, caddyfile};
@@ -84,6 +84,60 @@ async fn a_damaged_list_refuses_the_start() {
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("talaria-revoked-default.json"), "{said}");
     assert!(said.contains("restore it from a backup"), "{said}");
+}
+
+/// Two hubs, `a` and `b`, and the files of their revocations.
+fn two(home: &Home) -> (String, [PathBuf; 2]) {
+    let site = |port: u16, name: &str| {
+        format!(
+            "http://127.0.0.1:{port} {{\nmercure {{\nname {name}\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport memory\n}}\n}}\n"
+        )
+    };
+    let folder = home.path().join("data/caddy");
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = ["a", "b"].map(|name| folder.join(format!("talaria-revoked-{name}.json")));
+    let text = format!("{}{}", site(0, "a"), site(free_port(), "b"));
+    (text, files)
+}
+
+/// A hub that cannot store an entry, or has no room for it, leaves no other untried or unstored, and the answer tells
+/// of each.
+#[tokio::test]
+async fn each_hub_has_its_outcome() {
+    for is_full in [false, true] {
+        let home = Home::new();
+        let (text, [broken, whole]) = two(&home);
+        std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+        if is_full {
+            let entry = |id: u32| json!({ "jti": id.to_string(), "since": 1, "until": 1e11 });
+            let entries: Vec<Value> = (0..10_000).map(entry).collect();
+            let list = json!({ "version": 1, "revocations": entries });
+            std::fs::write(&broken, list.to_string()).unwrap();
+            let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&broken, own).unwrap();
+        }
+        let hub = Running::start_in(home, &[]);
+        if !is_full {
+            std::fs::create_dir(&broken).unwrap();
+        }
+        let answer = post(&hub, "/mercure/revoke", &json!({ "subject": "ann" })).await;
+        let status = if is_full { 507 } else { 500 };
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let value: Value = serde_json::from_str(&answer.text).unwrap();
+        let error = value["error"].as_str().unwrap();
+        assert!(error.starts_with("hub a: "), "{error}");
+        let hubs = value["hubs"].as_array().unwrap();
+        for name in ["a", "b"] {
+            let outcome = hubs.iter().find(|hub| hub["name"] == name).unwrap();
+            assert_eq!(outcome["error"].is_string(), name == "a", "{outcome}");
+            let is_revoked = outcome["until"].is_number();
+            assert_eq!(is_revoked, !is_full || name == "b", "{outcome}");
+        }
+        let stored = std::fs::read_to_string(&whole).unwrap();
+        assert!(stored.contains("ann"), "{stored}");
+        let list = hub.admin().get("/mercure/b/revoke").await;
+        assert!(list.text.contains("ann"), "{}", list.text);
+    }
 }
 
 /// A key that is removed from the configuration ends the streams of its tokens, and no other.

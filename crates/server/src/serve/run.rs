@@ -184,8 +184,12 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
     };
     // What is asked about health must not hold the hubs.
     control.serve(Vec::new());
+    let closed = async {
+        control.changes().finish().await;
+        hubs.close().await;
+    };
     tokio::select! {
-        () = hubs.close() => {}
+        () = closed => {}
         () = second.again() => force(log, control),
     }
 }

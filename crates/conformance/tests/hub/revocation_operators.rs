@@ -7,7 +7,9 @@ use talaria_conformance::hub::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY};
 use talaria_conformance::token::{Token, exact};
 use talaria_conformance::{HUB_PATH, free_port, within};
 
-use crate::revocation::{HeaderOf as _, MEMORY, Person, ends, goes_on, post, text};
+use crate::revocation::{
+    HISTORY, HeaderOf as _, MEMORY, Person, ends, goes_on, post, restarted, text,
+};
 use crate::running::{Running, caddyfile};
 
 /// The verb says what happened; a leaked token names itself and its end.
@@ -138,6 +140,21 @@ async fn each_hub_has_its_outcome() {
         let list = hub.admin().get("/mercure/b/revoke").await;
         assert!(list.text.contains("ann"), "{}", list.text);
     }
+}
+
+/// A hub that a reload moves to another transport refuses what it refused, also after a restart.
+#[tokio::test]
+async fn another_transport_keeps_the_list() {
+    let hub = Running::start(&text(MEMORY), &[]);
+    let answer = post(&hub, "/mercure/revoke", &json!({ "subject": "ann" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    std::fs::write(hub.file(), text(HISTORY)).unwrap();
+    assert_eq!(hub.verb(&["reload"]).0, Some(0));
+    assert_eq!(Person::named(&hub, "ann").statuses().await, [401, 401]);
+    assert_eq!(Person::named(&hub, "bob").statuses().await, [200, 200]);
+    let hub = restarted(hub).await;
+    assert!(hub.home.path().join("history").exists());
+    assert_eq!(Person::named(&hub, "ann").statuses().await, [401, 401]);
 }
 
 /// A key that is removed from the configuration ends the streams of its tokens, and no other.

@@ -103,7 +103,7 @@ struct Shared {
     pidfile: Option<Pidfile>,
     source: Mutex<Option<Arc<Source>>>,
     hubs: Mutex<Arc<[ServedHub]>>,
-    /// Held while revocations come in force.
+    /// Held while other hubs come in force, and while revocations do.
     exchange: Mutex<()>,
     changes: Changes,
     /// One reload at a time.
@@ -153,6 +153,14 @@ impl Control {
     /// Says which hubs are served from now on.
     pub(crate) fn serve(&self, hubs: Vec<ServedHub>) {
         *lock(&self.0.hubs) = hubs.into();
+    }
+
+    /// Has other hubs come in force. No revocation does meanwhile, which would be one of the old hubs alone.
+    pub(crate) fn exchange<T>(&self, exchange: impl FnOnce() -> (Vec<ServedHub>, T)) -> T {
+        let _held = lock(&self.0.exchange);
+        let (hubs, result) = exchange();
+        self.serve(hubs);
+        result
     }
 
     /// Does something to the hubs that are served, which stay until it is done.

@@ -1,7 +1,5 @@
 //! Ends streams and refuses tokens at an operator's word (ADR 0021).
 
-use std::time::Duration;
-
 use crate::access::{Revocation, Tokens, TooManyRevocations};
 use crate::hub::Hub;
 
@@ -58,7 +56,8 @@ impl Hub {
 
     /// Accepts tokens again: removes the revocations that have all of these claims, and returns them.
     pub fn take_back(&self, tokens: &Tokens) -> Vec<Revocation> {
-        self.shared().denied.remove(tokens)
+        let hub = self.shared();
+        hub.denied.remove(tokens, hub.clock.unix_time())
     }
 
     /// Ends the streams whose token a key verified that is no longer in its [key set](crate::access::KeySet), as
@@ -66,12 +65,6 @@ impl Hub {
     /// [lost](crate::access::Taken::lost) keys.
     pub fn end_streams_of_lost_keys(&self) {
         self.shared().permits.end_lost_keys();
-    }
-
-    /// The longest lifetime of a token that the hub accepts, if that is bounded: a revocation of tokens that
-    /// exist now need not last longer.
-    pub fn longest_token_lifetime(&self) -> Option<Duration> {
-        self.shared().options.max_token_lifetime
     }
 
     /// The revocations that have not ended, the oldest first.

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod admission;
 pub(crate) mod autosave;
+pub(crate) mod changes;
 pub(crate) mod client_error;
 pub(crate) mod clock;
 pub(crate) mod connection;

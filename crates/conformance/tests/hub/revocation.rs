@@ -12,7 +12,7 @@ use talaria_conformance::{HUB_PATH, within};
 use crate::running::{Running, caddyfile};
 
 pub(crate) const MEMORY: &str = "transport memory";
-const HISTORY: &str = "transport bolt {\npath history/h.db\n}";
+pub(crate) const HISTORY: &str = "transport bolt {\npath history/h.db\n}";
 
 /// A hub with keys for both roles and these directives.
 pub(crate) fn text(directives: &str) -> String {
@@ -99,7 +99,7 @@ pub(crate) async fn goes_on(hub: &Running, stream: &mut EventStream) {
 }
 
 /// Starts the hub again in its home.
-async fn restarted(mut hub: Running) -> Running {
+pub(crate) async fn restarted(mut hub: Running) -> Running {
     let home = hub.home.clone();
     hub.signal(rustix::process::Signal::TERM);
     hub.exit().await;

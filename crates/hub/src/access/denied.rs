@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use hashbrown::{Equivalent, HashMap};
 use talaria_protocol::error::Shown;
@@ -148,8 +148,30 @@ pub struct TooManyRevocations {
     pub most: usize,
 }
 
-/// The entries by the claim of the fewest tokens.
-type Entries = HashMap<Claim<Box<str>>, Vec<Revocation>, RandomState>;
+/// The entries of a list.
+#[derive(Debug, Default)]
+struct Entries {
+    /// By the claim of the fewest tokens.
+    by_claim: HashMap<Claim<Box<str>>, Vec<Revocation>, RandomState>,
+    /// None ends before this time.
+    next_end: Option<UnixTime>,
+}
+
+impl Entries {
+    fn retain(&mut self, mut stays: impl FnMut(&Revocation) -> bool) {
+        self.by_claim.retain(|_, entries| {
+            entries.retain(&mut stays);
+            !entries.is_empty()
+        });
+        self.by_claim.shrink_to_fit();
+        let entries = self.by_claim.values().flatten();
+        self.next_end = entries.map(|entry| entry.until).reduce(earlier);
+    }
+}
+
+fn earlier(one: UnixTime, other: UnixTime) -> UnixTime {
+    if other < one { other } else { one }
+}
 
 /// The list of a hub and of those beside it.
 #[derive(Debug, Default)]
@@ -177,7 +199,7 @@ impl Denied {
         let mut found = claims
             .into_iter()
             .flatten()
-            .filter_map(|claim| entries.get(&claim))
+            .filter_map(|claim| entries.by_claim.get(&claim))
             .flatten();
         found.find(|entry| entry.concerns(token, now)).cloned()
     }
@@ -191,30 +213,30 @@ impl Denied {
             return Ok(());
         };
         let claim = claim.to_owned();
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let known = entries.get_mut(&claim);
+        let mut entries = self.pruned(now);
+        entries.next_end = entries
+            .next_end
+            .map(|end| earlier(end, entry.until))
+            .or(Some(entry.until));
+        let known = entries.by_claim.get_mut(&claim);
         let known = known.and_then(|known| known.iter_mut().find(|it| it.tokens == entry.tokens));
         if let Some(known) = known {
             *known = entry;
             return Ok(());
         }
         if self.count.load(Ordering::Relaxed) >= Self::MOST {
-            retain(&mut entries, |entry| now < entry.until);
-            self.count_again(&entries);
-        }
-        if self.count.load(Ordering::Relaxed) >= Self::MOST {
             return Err(TooManyRevocations { most: Self::MOST });
         }
-        entries.entry(claim).or_default().push(entry);
+        entries.by_claim.entry(claim).or_default().push(entry);
         self.count.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
     /// Removes the entries that have everything which is given. Returns them.
-    pub(crate) fn remove(&self, tokens: &Tokens) -> Vec<Revocation> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn remove(&self, tokens: &Tokens, now: UnixTime) -> Vec<Revocation> {
+        let mut entries = self.pruned(now);
         let mut removed = Vec::new();
-        retain(&mut entries, |entry| {
+        entries.retain(|entry| {
             let stays = !tokens.includes(&entry.tokens);
             if !stays {
                 removed.push(entry.clone());
@@ -227,149 +249,30 @@ impl Denied {
 
     /// The entries that have not ended, the oldest first.
     pub(crate) fn list(&self, now: UnixTime) -> Vec<Revocation> {
+        drop(self.pruned(now));
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let entries = entries.values().flatten();
-        let mut list: Vec<Revocation> = entries.filter(|it| now < it.until).cloned().collect();
+        let mut list: Vec<Revocation> = entries.by_claim.values().flatten().cloned().collect();
+        list.retain(|entry| now < entry.until);
         list.sort_by(|one, other| one.since.seconds().total_cmp(&other.since.seconds()));
         list
     }
 
+    /// The entries without those that have ended, so that a list without any costs one load again.
+    fn pruned(&self, now: UnixTime) -> RwLockWriteGuard<'_, Entries> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.next_end.is_some_and(|end| end <= now) {
+            entries.retain(|entry| now < entry.until);
+            self.count_again(&entries);
+        }
+        entries
+    }
+
     fn count_again(&self, entries: &Entries) {
-        let count = entries.values().map(Vec::len).sum();
+        let count = entries.by_claim.values().map(Vec::len).sum();
         self.count.store(count, Ordering::Release);
     }
 }
 
-fn retain(entries: &mut Entries, mut stays: impl FnMut(&Revocation) -> bool) {
-    entries.retain(|_, entries| {
-        entries.retain(&mut stays);
-        !entries.is_empty()
-    });
-    entries.shrink_to_fit();
-}
-
 #[cfg(not(talaria_loom))]
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: f64) -> UnixTime {
-        UnixTime::from_seconds(seconds)
-    }
-
-    fn tokens(issuer: &str, subject: &str, id: &str) -> Tokens {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Tokens {
-            issuer: given(issuer),
-            subject: given(subject),
-            id: given(id),
-        }
-    }
-
-    fn entry(tokens: Tokens) -> Revocation {
-        Revocation {
-            tokens,
-            issued_before: None,
-            since: at(0.0),
-            until: at(100.0),
-            reason: None,
-        }
-    }
-
-    const TOKEN: Token<'static> = Token {
-        issuer: "i",
-        subject: Some("s"),
-        id: Some("t"),
-        issued_at: None,
-    };
-
-    /// An entry refuses the tokens that have all of its claims, and no other.
-    #[test]
-    fn an_entry_means_the_tokens_that_have_its_claims() {
-        for (given, is_meant) in [
-            (tokens("i", "", ""), true),
-            (tokens("", "s", ""), true),
-            (tokens("", "", "t"), true),
-            (tokens("i", "s", "t"), true),
-            (tokens("other", "s", ""), false),
-            (tokens("", "s", "other"), false),
-            (tokens("", "t", ""), false),
-            (tokens("s", "", ""), false),
-        ] {
-            let denied = Denied::default();
-            denied.enter(entry(given.clone()), at(0.0)).expect("room");
-            let found = denied.find(&TOKEN, at(1.0));
-            assert_eq!(found.is_some(), is_meant, "{given}");
-            assert_eq!(denied.find(&TOKEN, at(100.0)), None, "it has ended");
-        }
-        let bare = Token {
-            subject: None,
-            id: None,
-            ..TOKEN
-        };
-        let denied = Denied::default();
-        denied
-            .enter(entry(tokens("", "s", "")), at(0.0))
-            .expect("room");
-        assert_eq!(denied.find(&bare, at(1.0)), None);
-    }
-
-    #[test]
-    fn tokens_that_were_issued_later_may_be_exempt() {
-        let denied = Denied::default();
-        let before = Revocation {
-            issued_before: Some(at(50.0)),
-            ..entry(tokens("", "s", ""))
-        };
-        denied.enter(before, at(0.0)).expect("room");
-        for (issued_at, is_denied) in [(None, true), (Some(49.9), true), (Some(50.0), false)] {
-            let token = Token {
-                issued_at: issued_at.map(at),
-                ..TOKEN
-            };
-            assert_eq!(denied.find(&token, at(60.0)).is_some(), is_denied);
-        }
-    }
-
-    #[test]
-    fn entries_are_replaced_listed_and_removed() {
-        let denied = Denied::default();
-        for until in [10.0, 20.0] {
-            let entry = Revocation {
-                until: at(until),
-                ..entry(tokens("i", "s", ""))
-            };
-            denied.enter(entry, at(0.0)).expect("room");
-        }
-        denied
-            .enter(entry(tokens("i", "", "t")), at(0.0))
-            .expect("room");
-        let list = denied.list(at(1.0));
-        assert_eq!(list.len(), 2);
-        assert!(denied.find(&TOKEN, at(15.0)).is_some());
-        assert_eq!(denied.remove(&tokens("", "s", "")).len(), 1);
-        assert_eq!(denied.remove(&tokens("", "s", "")).len(), 0);
-        assert_eq!(denied.remove(&tokens("i", "", "")).len(), 1);
-        assert_eq!(denied.find(&TOKEN, at(1.0)), None);
-    }
-
-    /// The list is bounded; what has ended makes room.
-    #[test]
-    fn a_full_list_refuses_entries_until_one_has_ended() {
-        let denied = Denied::default();
-        for number in 0..Denied::MOST {
-            let entry = Revocation {
-                until: at(if number == 7 { 5.0 } else { 100.0 }),
-                ..entry(tokens("", "", &number.to_string()))
-            };
-            denied.enter(entry, at(0.0)).expect("room");
-        }
-        let one_more = || entry(tokens("", "one more", ""));
-        let full = denied.enter(one_more(), at(1.0)).expect_err("no room");
-        assert!(full.to_string().contains("10000 entries"), "{full}");
-        let known = entry(tokens("", "", "3"));
-        denied.enter(known, at(1.0)).expect("it is there already");
-        denied.enter(one_more(), at(5.0)).expect("one has ended");
-        assert_eq!(denied.list(at(6.0)).len(), Denied::MOST);
-    }
-}
+mod tests;

@@ -54,6 +54,17 @@ impl Access {
             issued_at: self.issued_at,
         }
     }
+
+    /// Refuses the token if this list does. The list may have changed since the token was verified.
+    pub(crate) fn check_revocation(&self, denied: &Denied, now: UnixTime) -> Result<(), Refusal> {
+        match denied.find(&self.token(), now) {
+            Some(revocation) => Err(Refusal::Revoked {
+                tokens: revocation.tokens,
+                until: revocation.until.seconds(),
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Verifies access tokens with the keys of the trusted issuers.
@@ -169,13 +180,8 @@ impl Verifier {
             basis: Arc::clone(&authentic.basis),
             lifetime: claims::lifetime(claims, expires_at, now_unix),
         };
-        match self.denied.find(&access.token(), now) {
-            Some(revocation) => Err(Refusal::Revoked {
-                tokens: revocation.tokens,
-                until: revocation.until.seconds(),
-            }),
-            None => Ok(access),
-        }
+        access.check_revocation(&self.denied, now)?;
+        Ok(access)
     }
 
     /// Whether a subscriber's token that was accepted on this basis, perhaps by another verifier, would be

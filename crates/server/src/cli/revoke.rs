@@ -20,8 +20,8 @@ Name the tokens by --subject, --jti, --issuer or several of them, or give a leak
 hub answers them with 401 until the revocation ends, also after a restart, and ends their streams at once.
 --subscriber ends one stream, whose client may come back.
 
-Without --for, a revocation lasts as long as `max_token_lifetime`, else 366 days; with --token-file until the token
-expires. With --issued-before now, tokens that are issued from now on are accepted.
+Without --for, a revocation lasts 366 days; with --token-file until the token expires. With --issued-before now,
+tokens that are issued from now on are accepted.
 
 Examples:
   talaria revoke --subject ann --issued-before now --reason 'laptop stolen'

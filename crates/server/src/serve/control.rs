@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::reader::{Configuration, Reader, Source};
 
+use crate::serve::changes::Changes;
 use crate::serve::lock::lock;
 use crate::serve::pidfile::Pidfile;
 use crate::serve::revocations::RevocationFile;
@@ -102,6 +103,9 @@ struct Shared {
     pidfile: Option<Pidfile>,
     source: Mutex<Option<Arc<Source>>>,
     hubs: Mutex<Arc<[ServedHub]>>,
+    /// Held while other hubs come in force, and while revocations do.
+    exchange: Mutex<()>,
+    changes: Changes,
     /// One reload at a time.
     turn: Arc<Semaphore>,
     /// The reload that has the turn; it ends when the program stops.
@@ -132,6 +136,8 @@ impl Control {
             pidfile: pidfile.map(Pidfile::new),
             source: Mutex::new(source),
             hubs: Mutex::new(Arc::from([])),
+            exchange: Mutex::default(),
+            changes: Changes::default(),
             turn: Arc::new(Semaphore::new(1)),
             reloads: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -147,6 +153,25 @@ impl Control {
     /// Says which hubs are served from now on.
     pub(crate) fn serve(&self, hubs: Vec<ServedHub>) {
         *lock(&self.0.hubs) = hubs.into();
+    }
+
+    /// Has other hubs come in force. No revocation does meanwhile, which would be one of the old hubs alone.
+    pub(crate) fn exchange<T>(&self, exchange: impl FnOnce() -> (Vec<ServedHub>, T)) -> T {
+        let _held = lock(&self.0.exchange);
+        let (hubs, result) = exchange();
+        self.serve(hubs);
+        result
+    }
+
+    /// Does something to the hubs that are served, which stay until it is done.
+    pub(crate) fn with_hubs<T>(&self, act: impl FnOnce(&[ServedHub]) -> T) -> T {
+        let _held = lock(&self.0.exchange);
+        act(&self.hubs())
+    }
+
+    /// Where changes of revocations are stored.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// Says that the program serves: writes the file with its number.

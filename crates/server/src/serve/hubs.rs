@@ -1,17 +1,23 @@
 //! The hubs of the program, and the stores that they have or share (B-254, B-1021).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod faces;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use talaria_config::Error;
 use talaria_config::settings::{HubSettings, TransportSettings};
+use talaria_hub::access::{Revocation, Tokens};
+use talaria_hub::clock::UnixTime;
 use talaria_hub::statistics::Statistics;
 use talaria_hub::{Hub, HubBuilder, HubOptions};
 use tokio::time::timeout;
 
+use self::faces::{Face, successors};
+use crate::serve::changes::{Change, Unstored};
 use crate::serve::lock::lock;
-use crate::serve::revocations::{Kept, RevocationFile};
+use crate::serve::revocations::{Kept, RevocationFile, refuse};
 use crate::serve::storage::{self, Storage};
 
 /// The name of a hub that has none.
@@ -33,15 +39,6 @@ pub(crate) struct Store {
 pub(crate) struct Wanted {
     name: Option<String>,
     settings: TransportSettings,
-}
-
-/// A hub that is served.
-struct Face {
-    name: Option<String>,
-    /// Its hosts and ports, by which it is known among hubs that share a store.
-    addresses: BTreeSet<(Option<String>, u16)>,
-    /// The place of its store.
-    store: usize,
 }
 
 /// The hubs, in the order of the configuration.
@@ -75,13 +72,12 @@ enum Next {
     Options(Box<HubOptions>),
 }
 
-/// Whether one hub goes on as another.
-type Kin<'a> = &'a dyn Fn(&Face, &Face) -> bool;
-
 /// What is not served any more.
 pub(crate) struct Gone {
     hubs: Vec<Hub>,
     stores: Vec<Store>,
+    /// The revocations that hubs of the same names have taken over, which their files may lack.
+    carried: Vec<Unstored>,
 }
 
 /// The stores of a configuration, in its order.
@@ -264,7 +260,8 @@ impl Hubs {
             _ => None,
         };
         let next: Vec<&Face> = prepared.hubs.iter().map(|(face, _)| face).collect();
-        let successors = self.successors(&next, kept);
+        let successors = successors(&self.faces, &next, kept);
+        let carried = self.carry(&prepared);
         let mut hubs: Vec<Hub> = Vec::new();
         let mut faces: Vec<Face> = Vec::new();
         for ((face, next), known) in prepared.hubs.into_iter().zip(&successors) {
@@ -314,40 +311,41 @@ impl Hubs {
         Gone {
             hubs: gone,
             stores: open.into_iter().flatten().collect(),
+            carried,
         }
     }
 
-    /// Which hub of now each of the next ones goes on: on the store that it keeps, the one with the same addresses, else
-    /// one with an address of these. A hub that has its store alone before and after may have moved altogether.
-    fn successors(
-        &self,
-        next: &[&Face],
-        kept: impl Fn(usize) -> Option<usize>,
-    ) -> Vec<Option<usize>> {
-        let mut free: Vec<usize> = (0..self.faces.len()).collect();
-        let mut found: Vec<Option<usize>> = vec![None; next.len()];
-        let same = |one: &Face, other: &Face| one.addresses == other.addresses;
-        let near = |one: &Face, other: &Face| !one.addresses.is_disjoint(&other.addresses);
-        let alone = |one: &Face, other: &Face| {
-            let now = self.faces.iter().filter(|face| face.store == one.store);
-            let then = next.iter().filter(|face| face.store == other.store);
-            now.count() == 1 && then.count() == 1
-        };
-        let kinds: [Kin<'_>; 3] = [&same, &near, &alone];
-        for is_kin in kinds {
-            for (face, found) in next.iter().zip(&mut found) {
-                let Some(store) = kept(face.store).filter(|_| found.is_none()) else {
-                    continue;
-                };
-                let fits = |place: &usize| {
-                    let known = self.faces.get(*place);
-                    known.is_some_and(|known| known.store == store && is_kin(known, face))
-                };
-                let at = free.iter().position(fits);
-                *found = at.map(|at| free.remove(at));
+    /// Has hubs that were built refuse what hubs of their names refuse now: another transport does not make a revoked
+    /// token good. Returns what their files may lack.
+    fn carry(&self, prepared: &Prepared) -> Vec<Unstored> {
+        let mut carried: Vec<Unstored> = Vec::new();
+        for (face, next) in &prepared.hubs {
+            let (Next::Built(hub), Some(Origin::Opened(store))) =
+                (next, prepared.stores.get(face.store))
+            else {
+                continue;
+            };
+            let own = hub.revocations().into_iter();
+            let own: HashMap<Tokens, UnixTime> = own.map(|it| (it.tokens, it.since)).collect();
+            let is_newer = |entry: &Revocation| {
+                own.get(&entry.tokens)
+                    .is_none_or(|since| *since < entry.since)
+            };
+            let known = self.faces.iter().zip(self.hubs.iter());
+            let known = known.filter(|(known, _)| known.name == face.name);
+            let mut entries = known
+                .flat_map(|(_, known)| known.revocations())
+                .collect::<Vec<_>>();
+            entries.retain(|entry| is_newer(entry) && refuse(hub, entry));
+            if !entries.is_empty() {
+                carried.push(Unstored {
+                    hub: face.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
+                    file: store.revoked.file().clone(),
+                    change: Change::Enter(entries),
+                });
             }
         }
-        found
+        carried
     }
 
     /// Closes the stores, once nothing else holds them.
@@ -358,6 +356,11 @@ impl Hubs {
 }
 
 impl Gone {
+    /// What must be stored.
+    pub(crate) fn take_carried(&mut self) -> Vec<Unstored> {
+        std::mem::take(&mut self.carried)
+    }
+
     /// Whether something is left over.
     pub(crate) fn is_empty(&self) -> bool {
         self.hubs.is_empty() && self.stores.is_empty()

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::admission::Admission;
 use crate::serve::clock;
 use crate::serve::connection::Context;
-use crate::serve::control::ServedHub;
+use crate::serve::control::{Control, ServedHub};
 use crate::serve::followers::Followers;
 use crate::serve::hubs::{self, Hubs, Store};
 use crate::serve::listen::{Plan, Prepared, Serving};
@@ -102,7 +102,11 @@ impl Program {
     ///
     /// # Errors
     /// A store cannot be opened, an address cannot be bound, or a file of a certificate cannot be read.
-    pub(crate) async fn reload(&mut self, settings: Settings) -> Result<(), Error> {
+    pub(crate) async fn reload(
+        &mut self,
+        settings: Settings,
+        control: &Control,
+    ) -> Result<(), Error> {
         while self.leaving.try_join_next().is_some() {}
         let Settings {
             sites,
@@ -124,13 +128,22 @@ impl Program {
         let followers = self.followers.begin(&hubs)?;
         followers.fetched().await;
         let key_sets = key_sets(&hubs);
+        let room = control.changes().room().await?;
         // Last of what may fail, so that a store is opened only for a configuration that comes in force.
         let opened = spawn_blocking(move || hubs::open(missing));
         let opened = opened.await.map_err(Error::from_cause)??;
         let prepared = self.hubs.prepare(hubs, &stores, opened)?;
         // From here on nothing fails and nothing waits.
         self.followers.keep(&key_sets, followers);
-        let gone = self.hubs.install(prepared);
+        let gone = control.exchange(|| {
+            let mut gone = self.hubs.install(prepared);
+            let carried = gone.take_carried();
+            if !carried.is_empty() {
+                // What cannot be stored is in the log.
+                drop(control.changes().store(room, carried));
+            }
+            (self.named_hubs(), gone)
+        });
         self.tls.replace(certificates);
         self.traces.install(traces);
         if self.settings.connections != program.connections {

@@ -1,12 +1,16 @@
 //! The files that keep revocations over a restart: one for each store (ADR 0021).
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use talaria_config::Error;
 use talaria_config::folders::{self, NO_DATA_HOME, data_home};
@@ -15,12 +19,18 @@ use talaria_hub::Hub;
 use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::{Clock as _, SystemClock, UnixTime};
 
+use crate::serve::clock::monotonic;
+
 /// The name of the file in the directory of a history.
 const IN_HISTORY: &str = "revoked.json";
 /// The form of the file.
 const VERSION: u64 = 1;
 /// The most bytes of a file: ten thousand entries with the longest claims.
 const MOST_BYTES: u64 = 128 << 20;
+
+/// How long a file may be locked by others, and the pause until the lock is tried again.
+const LOCKED: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where the revocations of a store are kept.
 #[derive(Debug, Clone, Default)]
@@ -55,15 +65,7 @@ impl Kept {
     pub(crate) fn restore(&self, hub: &Hub) {
         let now = SystemClock.unix_time();
         let lasting = self.revocations.iter().filter(|entry| now < entry.until);
-        let mut count = 0;
-        for entry in lasting {
-            match hub.revoke(entry.clone()) {
-                Ok(_) => count += 1,
-                Err(error) => {
-                    tracing::error!(name: "revocation_forgotten", "a token that was revoked is accepted: {error}")
-                }
-            }
-        }
+        let count = lasting.filter(|entry| refuse(hub, entry)).count();
         if count > 0 {
             tracing::info!(
                 name: "revocations_read",
@@ -92,14 +94,15 @@ impl RevocationFile {
         self.0.is_some() && self.0 == other.0
     }
 
-    /// Adds an entry, in place of one for the same tokens. Blocks.
+    /// Adds entries, in place of those for the same tokens. Blocks.
     ///
     /// # Errors
     /// The file system refuses it, or the file is damaged; it stays as it was.
-    pub(crate) fn enter(&self, entry: &Revocation) -> Result<(), Error> {
+    pub(crate) fn enter(&self, entered: &[Revocation]) -> Result<(), Error> {
         self.change(|entries| {
-            entries.retain(|known| known.tokens != entry.tokens);
-            entries.push(entry.clone());
+            let tokens: HashSet<&Tokens> = entered.iter().map(|entry| &entry.tokens).collect();
+            entries.retain(|known| !tokens.contains(&known.tokens));
+            entries.extend_from_slice(entered);
         })
     }
 
@@ -109,7 +112,8 @@ impl RevocationFile {
     /// As [`Self::enter`].
     pub(crate) fn remove(&self, removed: &[Revocation]) -> Result<(), Error> {
         self.change(|entries| {
-            entries.retain(|known| removed.iter().all(|entry| entry.tokens != known.tokens));
+            let tokens: HashSet<&Tokens> = removed.iter().map(|entry| &entry.tokens).collect();
+            entries.retain(|known| !tokens.contains(&known.tokens));
         })
     }
 
@@ -117,7 +121,7 @@ impl RevocationFile {
     fn change(&self, change: impl FnOnce(&mut Vec<Revocation>)) -> Result<(), Error> {
         let path = self.0.as_deref().ok_or_else(|| Error::new(NO_DATA_HOME))?;
         let failed = |error: io::Error| Error::new(path.display().to_string()).caused_by(error);
-        let _lock = lock(path).map_err(failed)?;
+        let _lock = lock(path, LOCKED).map_err(failed)?;
         let mut entries = read(path)?;
         let now = SystemClock.unix_time();
         entries.retain(|entry| now < entry.until);
@@ -126,8 +130,17 @@ impl RevocationFile {
     }
 }
 
-/// Holds the lock of a file until it is dropped.
-fn lock(path: &Path) -> io::Result<File> {
+/// Has a hub refuse the tokens of an entry from now on. Returns whether it does.
+pub(crate) fn refuse(hub: &Hub, entry: &Revocation) -> bool {
+    let revoked = hub.revoke(entry.clone());
+    if let Err(error) = &revoked {
+        tracing::error!(name: "revocation_forgotten", "a token that was revoked is accepted: {error}");
+    }
+    revoked.is_ok()
+}
+
+/// Holds the lock of a file until it is dropped. Waits for it `at_most` this long.
+fn lock(path: &Path, at_most: Duration) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(folder)?;
@@ -139,8 +152,18 @@ fn lock(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(path.with_extension("lock"))?;
-    flock(&lock, FlockOperation::LockExclusive)?;
-    Ok(lock)
+    let deadline = monotonic() + at_most;
+    loop {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if monotonic() < deadline => thread::sleep(LOOK),
+            Err(Errno::WOULDBLOCK) => {
+                let sentence = "another process holds its lock";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, sentence));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<Revocation>, Error> {
@@ -269,7 +292,7 @@ mod tests {
         assert_eq!(read(&path).unwrap(), []);
         let (ann, bob) = (entry("ann", 1e10), entry("bob", 2e10));
         for entry in [&entry("old", 2.0), &ann, &bob, &ann] {
-            file.enter(entry).unwrap();
+            file.enter(std::slice::from_ref(entry)).unwrap();
         }
         assert_eq!(read(&path).unwrap(), [bob.clone(), ann.clone()]);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -277,6 +300,18 @@ mod tests {
         file.remove(&[bob]).unwrap();
         assert_eq!(read(&path).unwrap(), [ann]);
         assert!(!path.with_extension("new").exists());
+    }
+
+    /// A lock that another holds is not waited for without end.
+    #[test]
+    fn a_lock_has_a_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("revoked.json");
+        let held = lock(&path, LOCKED).unwrap();
+        let error = lock(&path, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        drop(held);
+        lock(&path, Duration::ZERO).unwrap();
     }
 
     /// A damaged file is an error, and is not replaced.
@@ -296,7 +331,7 @@ mod tests {
             let error = Kept::read(file.clone()).err().unwrap().to_string();
             assert!(error.contains("revoked.json"), "{error}");
             assert!(error.contains("restore it from a backup"), "{error}");
-            assert!(file.enter(&entry("ann", 1e10)).is_err());
+            assert!(file.enter(&[entry("ann", 1e10)]).is_err());
             assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
         }
     }

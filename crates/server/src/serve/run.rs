@@ -184,8 +184,12 @@ async fn end(manager: &Manager, program: Program, second: &mut Stop, control: &C
     };
     // What is asked about health must not hold the hubs.
     control.serve(Vec::new());
+    let closed = async {
+        control.changes().finish().await;
+        hubs.close().await;
+    };
     tokio::select! {
-        () = hubs.close() => {}
+        () = closed => {}
         () = second.again() => force(log, control),
     }
 }
@@ -328,10 +332,9 @@ async fn reload(
     } = loaded;
     let logs = Log::prepare(&settings.program.log)?;
     let admin_settings = settings.program.admin.clone();
-    program.reload(settings).await?;
+    program.reload(settings, control).await?;
     log.install(logs);
     tell(&notices);
-    control.serve(program.named_hubs());
     admin.follow(&admin_settings).await;
     tracing::info!(name: "config_in_force", "a new configuration is in force");
     Ok(())

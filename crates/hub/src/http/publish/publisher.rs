@@ -75,13 +75,18 @@ pub(super) struct Arrival {
     pub(super) protocol: Protocol,
 }
 
-/// Appends the updates with one commit, all or none. Returns their ids.
+/// Appends the updates with one commit, all or none, unless the token was revoked meanwhile. Returns their ids.
 pub(super) async fn store(
     hub: &Shared,
     publisher: &Publisher,
     updates: Vec<Update>,
     arrival: Arrival,
 ) -> Result<Vec<String>, Refused> {
+    // The body may have come long after the token was verified.
+    let revoked = publisher
+        .0
+        .check_revocation(&hub.denied, hub.clock.unix_time());
+    revoked.map_err(Refused::Token)?;
     // Two issuers may give the same `sub` to different publishers.
     let subject = publisher.0.subject.as_deref();
     let publisher = subject.map(|subject| [publisher.0.issuer.as_str(), subject]);

@@ -1,5 +1,7 @@
 //! Ends streams and revokes tokens (ADR 0021).
 
+mod outcome;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,18 +9,20 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-use talaria_config::Error;
 use talaria_config::value::parse_duration;
 use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::{Clock as _, SystemClock, UnixTime};
 
+use self::outcome::Outcome;
 use super::answer;
 use super::received::whole;
+use crate::serve::changes::Change;
 use crate::serve::control::{Control, ServedHub};
 use crate::serve::log::in_one_line;
 use crate::serve::revocations::to_json;
 
-/// The longest time of a revocation, and the time of one that names none, if tokens may live as long.
+/// The longest time of a revocation, and the time of one that names none: tokens without `iat`, or with a later one, may
+/// be accepted long after `max_token_lifetime`, and a reload may raise that.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// The most bytes of a claim or an id, and of a reason.
 const CLAIM_BYTES: usize = 1024;
@@ -53,15 +57,17 @@ pub(super) async fn answer(
     body: Body,
     control: &Control,
 ) -> Response<Body> {
-    let served = control.hubs();
     let name = name.map(|name| percent_decode_str(name).decode_utf8_lossy());
-    let is_asked = |hub: &&ServedHub| name.as_ref().is_none_or(|name| hub.name == **name);
-    let hubs: Vec<&ServedHub> = served.iter().filter(is_asked).collect();
-    if name.is_some() && hubs.is_empty() {
-        return answer::error(StatusCode::NOT_FOUND, "no hub has this name");
+    let name = name.as_deref();
+    if control.with_hubs(|served| of_name(served, name).is_none()) {
+        return no_hub();
     }
     if matches!(*method, Method::GET | Method::HEAD) {
-        return answer::json(StatusCode::OK, &list(&hubs));
+        let hubs = control.hubs();
+        return match of_name(&hubs, name) {
+            Some(hubs) => answer::json(StatusCode::OK, &list(&hubs)),
+            None => no_hub(),
+        };
     }
     if !matches!(*method, Method::POST | Method::DELETE) {
         return answer::method("GET, HEAD, POST, DELETE");
@@ -70,19 +76,55 @@ pub(super) async fn answer(
         Ok(asked) => asked,
         Err((status, sentence)) => return answer::error(status, &sentence),
     };
-    let outcome = match (method, asked) {
-        (&Method::DELETE, Asked::Tokens(asked)) => take_back(&hubs, &asked.tokens).await,
-        (&Method::DELETE, Asked::Subscriber(_)) => {
-            let sentence = "a subscriber is disconnected, not revoked, so there is nothing to remove; name `subject`, `jti` or `issuer`";
-            return answer::error(StatusCode::BAD_REQUEST, sentence);
-        }
-        (_, Asked::Subscriber(id)) => Ok(disconnect(&hubs, &id)),
-        (_, Asked::Tokens(asked)) => revoke(&hubs, &asked).await,
-    };
-    match outcome {
-        Ok(value) => answer::json(StatusCode::OK, &value),
-        Err((status, sentence)) => answer::error(status, &sentence),
+    let removes = *method == Method::DELETE;
+    if removes && matches!(asked, Asked::Subscriber(_)) {
+        let sentence = "a subscriber is disconnected, not revoked, so there is nothing to remove; name `subject`, `jti` or `issuer`";
+        return answer::error(StatusCode::BAD_REQUEST, sentence);
     }
+    change(control, name, &asked, removes).await
+}
+
+fn no_hub() -> Response<Body> {
+    answer::error(StatusCode::NOT_FOUND, "no hub has this name")
+}
+
+/// The hubs of a name, or all; `None` if there are none of this name.
+fn of_name<'a>(served: &'a [ServedHub], name: Option<&str>) -> Option<Vec<&'a ServedHub>> {
+    let is_asked = |hub: &&ServedHub| name.is_none_or(|name| hub.name == name);
+    let hubs: Vec<&ServedHub> = served.iter().filter(is_asked).collect();
+    (name.is_none() || !hubs.is_empty()).then_some(hubs)
+}
+
+/// Does what is asked to the hubs that are served by now, and stores it. Between both nothing waits, so that a client
+/// that hangs up does not leave unstored what is in force.
+async fn change(
+    control: &Control,
+    name: Option<&str>,
+    asked: &Asked,
+    removes: bool,
+) -> Response<Body> {
+    let room = match control.changes().room().await {
+        Ok(room) => room,
+        Err(error) => {
+            return answer::error(StatusCode::SERVICE_UNAVAILABLE, &in_one_line(&error));
+        }
+    };
+    let changed = control.with_hubs(|served| {
+        let hubs = of_name(served, name)?;
+        let mut outcome = Outcome::default();
+        match asked {
+            Asked::Subscriber(id) => disconnect(&hubs, id, &mut outcome),
+            Asked::Tokens(asked) if removes => take_back(&hubs, &asked.tokens, &mut outcome),
+            Asked::Tokens(asked) => revoke(&hubs, asked, &mut outcome),
+        }
+        let unstored = std::mem::take(&mut outcome.unstored);
+        Some((outcome, control.changes().store(room, unstored)))
+    });
+    let Some((mut outcome, stored)) = changed else {
+        return no_hub();
+    };
+    outcome.note(stored.await, removes);
+    outcome.answer(if removes { "removed" } else { "streams_ended" })
 }
 
 type Wrong = (StatusCode, String);
@@ -97,8 +139,8 @@ enum Asked {
 /// To refuse tokens.
 struct AskedTokens {
     tokens: Tokens,
-    /// The end that the body names.
-    until: Option<UnixTime>,
+    /// When the revocation ends, for all hubs: those of one store have one list.
+    until: UnixTime,
     issued_before: Option<UnixTime>,
     reason: Option<String>,
     now: UnixTime,
@@ -162,7 +204,7 @@ fn read(members: &Map<String, Value>) -> Result<Asked, String> {
         (Some(subscriber), true) => Ok(Asked::Subscriber(subscriber)),
         (None, false) => Ok(Asked::Tokens(AskedTokens {
             tokens,
-            until,
+            until: until.unwrap_or(now + LONGEST),
             issued_before,
             reason,
             now,
@@ -206,28 +248,36 @@ fn issued_before(members: &Map<String, Value>, now: UnixTime) -> Result<Option<U
     }
 }
 
-/// Revokes tokens, and ends their streams. What is in force and cannot be stored is an error.
-async fn revoke(hubs: &[&ServedHub], asked: &AskedTokens) -> Result<Value, Wrong> {
-    let mut outcomes = Vec::new();
-    let mut entries: Vec<(&ServedHub, Revocation)> = Vec::new();
+/// Revokes tokens, and ends their streams.
+fn revoke(hubs: &[&ServedHub], asked: &AskedTokens, outcome: &mut Outcome) {
+    let entry = Revocation {
+        tokens: asked.tokens.clone(),
+        issued_before: asked.issued_before,
+        since: asked.now,
+        until: asked.until,
+        reason: asked.reason.clone(),
+    };
+    let lasts = asked.until > asked.now;
     for served in hubs {
-        let entry = Revocation {
-            tokens: asked.tokens.clone(),
-            issued_before: asked.issued_before,
-            since: asked.now,
-            until: asked.until.unwrap_or_else(|| {
-                let lifetime = served.hub.longest_token_lifetime();
-                asked.now + lifetime.map_or(LONGEST, |lifetime| lifetime.min(LONGEST))
-            }),
-            reason: asked.reason.clone(),
+        let ended = match lasts {
+            true => served.hub.revoke(entry.clone()),
+            false => Ok(served.hub.disconnect_tokens(&asked.tokens)),
         };
-        let ended = if entry.until <= asked.now {
-            Ok(served.hub.disconnect_tokens(&asked.tokens))
-        } else {
-            served.hub.revoke(entry.clone())
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(full) => {
+                let full = full.to_string();
+                outcome.fail(StatusCode::INSUFFICIENT_STORAGE, &served.name, &full);
+                outcome
+                    .hubs
+                    .push(json!({ "name": served.name, "error": full }));
+                continue;
+            }
         };
-        let ended = ended.map_err(|full| (StatusCode::INSUFFICIENT_STORAGE, full.to_string()))?;
-        outcomes.push(json!({
+        if lasts {
+            outcome.must_store(served, Change::Enter(vec![entry.clone()]));
+        }
+        outcome.hubs.push(json!({
             "name": served.name, "streams_ended": ended, "until": entry.until.seconds(),
         }));
         tracing::info!(
@@ -239,27 +289,11 @@ async fn revoke(hubs: &[&ServedHub], asked: &AskedTokens) -> Result<Value, Wrong
             why = asked.reason,
             "tokens were revoked by the admin listener"
         );
-        let is_known = entries
-            .iter()
-            .any(|(known, _)| known.revoked.is(&served.revoked));
-        if !is_known && entry.until > asked.now {
-            entries.push((served, entry));
-        }
     }
-    for (served, entry) in entries {
-        let file = served.revoked.clone();
-        store(&served.name, move || file.enter(&entry)).await.map_err(|error| {
-            let sentence = format!(
-                "the tokens are revoked and their streams have ended, but only until the hub is restarted, because that cannot be stored: {error}"
-            );
-            (StatusCode::INTERNAL_SERVER_ERROR, sentence)
-        })?;
-    }
-    Ok(json!({ "streams_ended": sum(&outcomes, "streams_ended"), "hubs": outcomes }))
 }
 
-fn disconnect(hubs: &[&ServedHub], id: &str) -> Value {
-    let each = hubs.iter().map(|served| {
+fn disconnect(hubs: &[&ServedHub], id: &str, outcome: &mut Outcome) {
+    for served in hubs {
         let ended = served.hub.disconnect(id);
         if ended > 0 {
             tracing::info!(
@@ -269,37 +303,31 @@ fn disconnect(hubs: &[&ServedHub], id: &str) -> Value {
                 "a subscriber was disconnected by the admin listener"
             );
         }
-        json!({ "name": served.name, "streams_ended": ended })
-    });
-    let outcomes: Vec<Value> = each.collect();
-    json!({ "streams_ended": sum(&outcomes, "streams_ended"), "hubs": outcomes })
+        outcome
+            .hubs
+            .push(json!({ "name": served.name, "streams_ended": ended }));
+    }
 }
 
 /// Accepts tokens again.
-async fn take_back(hubs: &[&ServedHub], tokens: &Tokens) -> Result<Value, Wrong> {
-    let mut count = 0;
+fn take_back(hubs: &[&ServedHub], tokens: &Tokens, outcome: &mut Outcome) {
     for served in hubs {
         let removed = served.hub.take_back(tokens);
-        count += removed.len();
-        if removed.is_empty() {
-            continue;
-        }
-        tracing::info!(
-            name: "revocations_removed",
-            hub = served.name,
-            tokens = %tokens,
-            count = removed.len(),
-            "revocations were removed by the admin listener"
-        );
-        let file = served.revoked.clone();
-        store(&served.name, move || file.remove(&removed)).await.map_err(|error| {
-            let sentence = format!(
-                "the tokens are accepted again, but only until the hub is restarted, because that cannot be stored: {error}"
+        let count = removed.len();
+        if count > 0 {
+            outcome.must_store(served, Change::Remove(removed));
+            tracing::info!(
+                name: "revocations_removed",
+                hub = served.name,
+                tokens = %tokens,
+                count,
+                "revocations were removed by the admin listener"
             );
-            (StatusCode::INTERNAL_SERVER_ERROR, sentence)
-        })?;
+        }
+        outcome
+            .hubs
+            .push(json!({ "name": served.name, "removed": count }));
     }
-    Ok(json!({ "removed": count }))
 }
 
 /// The revocations of each hub; those that share a store have the same.
@@ -313,78 +341,5 @@ fn list(hubs: &[&ServedHub]) -> Value {
     json!({ "hubs": each })
 }
 
-/// Changes a file on a thread that may block.
-async fn store(
-    hub: &str,
-    change: impl FnOnce() -> Result<(), Error> + Send + 'static,
-) -> Result<(), String> {
-    let stored = tokio::task::spawn_blocking(change).await;
-    let stored = stored.map_err(Error::from_cause).flatten();
-    stored.map_err(|error| {
-        let error = in_one_line(&error);
-        tracing::error!(name: "revocations_not_stored", hub, error, "revocations could not be stored");
-        error
-    })
-}
-
-fn sum(outcomes: &[Value], name: &str) -> u64 {
-    let each = outcomes.iter().filter_map(|one| one.get(name)?.as_u64());
-    each.sum()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_names_the_hub() {
-        for (path, expected) in [
-            ("/mercure/revoke", Some(None)),
-            ("/mercure/a/revoke", Some(Some("a"))),
-            ("/mercure/a%2Fb/revoke", Some(Some("a%2Fb"))),
-            ("/mercure/a/b/revoke", Some(Some("a/b"))),
-            ("/mercure/revoke/", None),
-            ("/mercure/health/ready", None),
-            ("/revoke", None),
-        ] {
-            assert_eq!(hub_of(path), expected, "{path}");
-        }
-    }
-
-    /// Each mistake has its sentence.
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (body, says) in [
-            (json!({}), "name whom"),
-            (json!({ "user": "ann" }), "`subscriber`, subject"),
-            (json!({ "subject": 1 }), "`subject` is not a text"),
-            (json!({ "subject": "" }), "1 to 1024 bytes"),
-            (
-                json!({ "subject": "a", "reason": "a".repeat(257) }),
-                "1 to 256",
-            ),
-            (json!({ "subscriber": "a", "subject": "b" }), "stands alone"),
-            (json!({ "subscriber": "a", "for": "1h" }), "ends one stream"),
-            (
-                json!({ "subject": "a", "for": "1h", "until": 1 }),
-                "name one",
-            ),
-            (json!({ "subject": "a", "until": 1 }), "has passed"),
-            (json!({ "subject": "a", "for": "400d" }), "366 days"),
-            (json!({ "subject": "a", "for": "soon" }), "such as \"12h\""),
-            (
-                json!({ "subject": "a", "issued_before": "then" }),
-                "or \"now\"",
-            ),
-        ] {
-            let Value::Object(members) = body else {
-                panic!("an object");
-            };
-            let Err(sentence) = read(&members) else {
-                panic!("{members:?} is accepted");
-            };
-            let says = says.replace("`subscriber`, subject", "subscriber, subject");
-            assert!(sentence.contains(&says), "{sentence}");
-        }
-    }
-}
+mod tests;

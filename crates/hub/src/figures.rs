@@ -58,6 +58,11 @@ impl Hub {
         }
     }
 
+    /// Whether both have one log: they are one hub, or one is [beside](Self::beside) the other.
+    pub fn shares_log_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared().router, &other.shared().router)
+    }
+
     /// The limits of clients, and how much of those of [`HubOptions::budgets`](crate::HubOptions::budgets) is used.
     /// Looks at each client where there is a bound for each.
     pub fn limits(&self) -> Vec<Usage> {

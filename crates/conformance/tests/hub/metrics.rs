@@ -9,6 +9,7 @@ mod requests;
 
 use std::time::Instant;
 
+use serde_json::json;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::{PUBLISHER_KEY, SUBSCRIBER_KEY};
 use talaria_conformance::token::{Token, exact};
@@ -240,4 +241,61 @@ async fn hubs_have_their_own_series() {
         let limit = [("hub", name), ("limit", "max_streams")];
         assert_eq!(scrape.value("talaria_limit_used", &limit), streams);
     }
+}
+
+/// Hubs without names are one series: what their stores hold is added up, and of a limit the hub is shown which is
+/// nearest to it.
+#[tokio::test]
+async fn hubs_of_one_name_are_one_series() {
+    let block = |directives: &str| {
+        format!(
+            "mercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\nprotocol_version_compatibility 7\n{directives}\n}}"
+        )
+    };
+    let text = format!(
+        "http://127.0.0.1:0 {{\n{}\n}}\nhttp://hub.example:0 {{\n{}\n}}\n",
+        block("transport memory\nmax_streams 10"),
+        block("transport bolt\nmax_streams 100"),
+    );
+    let hub = Running::start(&text, &[]);
+    let token = Token::older(json!({ "publish": ["*"] })).sign(PUBLISHER_KEY);
+    let one = hub.client().bearer(&token);
+    let other = one.clone().naming("hub.example");
+    let topic = [("topic", "a")];
+    let _streams = [
+        one.subscribe_with(&topic).await,
+        other.subscribe_with(&topic).await,
+        other.subscribe_with(&topic).await,
+    ];
+    for client in [&one, &other, &other] {
+        client.published(&[("topic", "a"), ("data", "1")]).await;
+    }
+    let name = [("hub", "default")];
+    let scrape = until(&hub, "talaria_history_newest_position", &name, 3.0).await;
+    for (series, value) in [
+        ("talaria_history_group_updates_count", 3.0),
+        ("talaria_ring_updates", 3.0),
+        ("talaria_hub_interests", 2.0),
+    ] {
+        assert_eq!(scrape.value(series, &name), value, "{series}");
+    }
+    assert!(scrape.value("talaria_history_segments", &name) >= 1.0);
+    let limit = [("hub", "default"), ("limit", "max_streams")];
+    assert_eq!(scrape.value("talaria_limit_used", &limit), 1.0);
+    assert_eq!(scrape.value("talaria_limit_bound", &limit), 10.0);
+}
+
+/// Requests that revoke tokens are counted under one path, whatever hub they name.
+#[tokio::test]
+async fn revocations_are_requests_of_one_path() {
+    let hub = start("", "");
+    for path in [
+        "/mercure/revoke",
+        "/mercure/default/revoke",
+        "/mercure/invented/revoke",
+    ] {
+        hub.admin().send("POST", path, "{}").await;
+    }
+    let revoke = [("path", "/mercure/revoke"), ("method", "POST")];
+    until(&hub, "caddy_admin_http_requests_total", &revoke, 3.0).await;
 }

@@ -194,6 +194,21 @@ async fn the_rate_of_all_leaves_something_to_others() {
     logged(&hub, 0, "max_connection_rate");
 }
 
+/// Connections of a trusted proxy count for all clients, but are not held to the share of one.
+#[tokio::test]
+async fn proxies_have_more_than_a_share() {
+    let hub = Hub::start(
+        "anonymous\ntransport memory\nmax_connection_rate 1/h 100\ntrusted_proxies 127.0.0.3",
+    );
+    let mut passed = 0;
+    while at(&hub, 3).get("/robots.txt").await.status == 200 {
+        passed += 1;
+        assert!(passed <= 100);
+    }
+    assert!(passed > 90, "{passed}");
+    assert_eq!(at(&hub, 1).get("/robots.txt").await.status, 429);
+}
+
 /// The publishers of an issuer may have tighter limits than others, in a batch as well.
 #[tokio::test]
 async fn an_issuer_bounds_its_publishers() {

@@ -269,7 +269,7 @@ async fn refusals_are_errors_without_secrets() {
     let mut variables = variables(&collector);
     variables.push((
         "CADDY_SERVER_EXTRA_DIRECTIVES",
-        "tracing {\n span \"{method} {path}\"\n span_attributes {\n target {uri}\n }\n}".to_owned(),
+        "tracing {\n span \"{method} {path}\"\n span_attributes {\n target {uri}\n jwt {query.jwt}\n }\n}".to_owned(),
     ));
     variables.push((
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -284,7 +284,18 @@ async fn refusals_are_errors_without_secrets() {
     assert_eq!(refused.await.status, 403);
     let query = target(&[("topic", "a"), ("authorization", &token)]);
     assert_eq!(hub.client().get(&query).await.status, 401);
+    for hidden in [
+        format!("/other/{token}?x=1"),
+        "/other?%61uthorization=canary-1".to_owned(),
+        "/other?JWT=canary-2&access_token=canary-3".to_owned(),
+    ] {
+        let agent = hub.client().header("user-agent", "Bearer canary-4");
+        assert_eq!(agent.get(&hidden).await.status, 404);
+    }
     let of = |name: &'static str| move |span: &Span| span.name() == name;
+    collector
+        .span("a token in a path", of("GET /other/REDACTED"))
+        .await;
     let publish = collector.span("the publish", of("mercure.publish")).await;
     assert_eq!(publish.status(), 2);
     let exception = publish.message.events.first().expect("an exception");

@@ -121,6 +121,21 @@ impl Limiter {
         Ok(())
     }
 
+    /// Lets one come that is not of a single client, and so counts for all clients only: no share bounds it.
+    ///
+    /// # Errors
+    /// It comes too fast; then nothing is taken.
+    pub fn take_of_all(&self, now: Instant) -> Result<(), TooFast> {
+        let Some(rate) = self.total else {
+            return Ok(());
+        };
+        let now = nanoseconds(now);
+        let total = &mut self.state().total;
+        check(rate, RateOf::All, *total, rate.pace(), now)?;
+        total.take(rate.pace(), 1, now);
+        Ok(())
+    }
+
     /// Takes `count` more for something that came already, even beyond the rates: then what comes next waits.
     pub fn take_more(&self, client: &impl Hash, count: u64, now: Instant) {
         if count == 0 || (self.total.is_none() && self.each.is_none()) {
@@ -258,6 +273,26 @@ mod tests {
         assert_eq!(refused.of, RateOf::Share);
         assert_eq!(passes(&limiter, 40, start + SECOND, 100), 50);
         assert!(limiter.take(&0_u64, start + 3 * SECOND).is_ok());
+    }
+
+    /// What is not of a single client takes all there is, and counts for the clients.
+    #[test]
+    fn what_is_not_of_one_client_has_no_share() {
+        let limiter = Limiter::new(Some(Rate::per_second(1_000, 10_000)), None);
+        let start = SystemClock.now();
+        let taken = |now, tries: usize| {
+            (0..tries)
+                .filter(|_| limiter.take_of_all(now).is_ok())
+                .count()
+        };
+        assert_eq!(taken(start, 9_999), 9_999);
+        assert!(limiter.take(&0_u64, start).is_ok(), "the last one");
+        let refused = limiter.take_of_all(start).expect_err("nothing is left");
+        assert_eq!(refused.of, RateOf::All);
+        assert!(limiter.take(&1_u64, start).is_err());
+        assert_eq!(taken(start + SECOND, 2_000), 1_000);
+        let of_each = Limiter::new(None, Some(Rate::per_second(1, 1)));
+        assert!((0..10).all(|_| of_each.take_of_all(start).is_ok()));
     }
 
     /// However many addresses come, a client that is known waits for its rate, and memory is bounded.

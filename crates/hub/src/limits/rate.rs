@@ -159,10 +159,12 @@ impl Bucket {
     }
 }
 
-/// The nanoseconds since the first moment that this was asked for.
+/// The nanoseconds since an hour before the first moment that this was asked for: a moment that another thread took just
+/// before that one is told apart from it.
 pub(super) fn nanoseconds(now: Instant) -> u64 {
+    const HOUR: Duration = Duration::from_secs(3600);
     static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let first = *FIRST.get_or_init(|| now);
+    let first = *FIRST.get_or_init(|| now.checked_sub(HOUR).unwrap_or(now));
     // After 584 years it stands still.
     u64::try_from(now.saturating_duration_since(first).as_nanos()).unwrap_or(u64::MAX)
 }

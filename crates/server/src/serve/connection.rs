@@ -3,6 +3,7 @@
 mod context;
 mod driver;
 mod preface;
+mod refusals;
 
 use std::future::{Future, ready};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::serve::socket::{Counted, has_unread};
 use crate::serve::tls::{ACME_TLS, Session};
 
 pub(crate) use self::context::Context;
+pub(crate) use self::refusals::{Refusal, Refusals};
 
 /// How long a client that speaks plain HTTP on an HTTPS port may take to show whether it is HTTP/2.
 const SNIFF: Duration = Duration::from_secs(1);
@@ -50,8 +52,9 @@ pub(crate) async fn serve_guest(
     stream: TcpStream,
     peer: SocketAddr,
     mut guest: Guest,
-    refused: Refused,
+    refusal: Refusal,
 ) {
+    let refused = refusal.refused;
     let stopping = context.shutdown.stopping.clone();
     let mut is_displaced = false;
     let place = tokio::select! {
@@ -65,12 +68,13 @@ pub(crate) async fn serve_guest(
         }
         () = stopping.cancelled() => return,
     };
-    if is_displaced && !has_unread(&stream) {
-        return;
-    }
     if let Some(place) = place {
         drop(guest);
         return serve(context, stream, peer, place).await;
+    }
+    refusal.count(peer);
+    if is_displaced && !has_unread(&stream) {
+        return;
     }
     let accepted = Accepted {
         context,

@@ -44,7 +44,7 @@ struct Sources {
     web: Web,
     admin: AdminCounts,
     /// One page at a time: it reads files of the system and takes locks.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 struct Served {
@@ -61,7 +61,7 @@ impl Metrics {
             settings: Mutex::default(),
             web: Web::default(),
             admin: AdminCounts::default(),
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
         }))
     }
 
@@ -92,11 +92,17 @@ impl Metrics {
         let accepted = headers.get_all(ACCEPT).iter();
         let accepted: Vec<&str> = accepted.filter_map(|field| field.to_str().ok()).collect();
         let is_open = may_be_open && accepts_open_metrics(&accepted.join(","));
-        let Ok(_turn) = self.0.turn.acquire().await else {
+        let turn = Arc::clone(&self.0.turn).acquire_owned();
+        let Ok(turn) = turn.await else {
             return unavailable();
         };
         let metrics = self.clone();
-        let written = spawn_blocking(move || metrics.page().write(is_open)).await;
+        let write = move || {
+            // Until the page is written, also when its client has left meanwhile.
+            let _turn = turn;
+            metrics.page().write(is_open)
+        };
+        let written = spawn_blocking(write).await;
         let Ok((kind, Ok(text))) = written else {
             return unavailable();
         };

@@ -13,7 +13,7 @@ mod values;
 
 use std::sync::Arc;
 
-use self::access::AccessLog;
+use self::access::{AccessLog, Entry};
 use self::exchange::{AskHub, Exchange};
 use self::plan::{Step, plan};
 use axum::body::Body;
@@ -98,7 +98,9 @@ impl Site {
         let is_of_proxy = peer.is_some_and(|peer| proxies.contain(peer.ip()));
         let entry = log.begin(&mut parts, &mut body, connection.as_ref(), is_of_proxy);
         // Boxed, because each stream that waits for its body holds it.
-        let mut exchange = Box::new(Exchange::new(parts, body, connection, is_of_proxy));
+        let notes = entry.as_ref().map(Entry::notes).unwrap_or_default();
+        let exchange = Exchange::new(parts, body, connection, is_of_proxy, notes);
+        let mut exchange = Box::new(exchange);
         let asking = Asking {
             proxies,
             hubs,
@@ -114,10 +116,7 @@ impl Site {
             answer.extensions_mut().insert(handler);
         }
         match entry {
-            Some(entry) => {
-                let user = exchange.notes.user.as_deref();
-                entry.follow(answer, std::mem::take(&mut exchange.log), user)
-            }
+            Some(entry) => entry.follow(answer),
             None => answer,
         }
     }

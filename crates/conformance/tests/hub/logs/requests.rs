@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{Token, exact, pattern};
 use talaria_conformance::{HUB_PATH, free_port, raw, within};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 use super::{JSON, is_for, lines, parsed, record, request, started};
 use crate::http3::client::Secure;
@@ -250,6 +252,37 @@ async fn single_requests_are_logged_otherwise() {
             !line.contains("/quiet") && !line.contains("/elsewhere"),
             "{line}"
         );
+    }
+}
+
+/// What the routes want is done as well if the client leaves before it is answered.
+#[tokio::test]
+async fn requests_that_are_given_up_are_logged_otherwise() {
+    let home = Home::new();
+    let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = upstream.local_addr().expect("an address");
+    let site = format!(
+        "log\n log other {{\n no_hostname\n output file other.log\n }}\n log_skip /quiet\n log_append /elsewhere region {{header.X-Region}}\n log_name /elsewhere other\n reverse_proxy {address}"
+    );
+    let hub = started(&home, "", &site);
+    for path in ["/quiet", "/elsewhere"] {
+        let client = hub.client().http2().header("x-region", "eu");
+        let mut passed_on = tokio::select! {
+            answer = client.get(path) => panic!("an answer: {}", answer.status),
+            accepted = within("the request", upstream.accept()) => accepted.expect("a connection").0,
+        };
+        // Its client has left, so the hub leaves, too.
+        _ = within("the end", passed_on.read_to_end(&mut Vec::new())).await;
+    }
+    let other = lines(&home.path().join("other.log"), 1);
+    assert!(is_for(&other[0], "/elsewhere"), "{other:?}");
+    assert_eq!(
+        (&other[0]["status"], &other[0]["region"]),
+        (&json!(0), &json!("eu"))
+    );
+    for line in hub.log_to_the_end().await {
+        let is_shown = line.contains("/quiet") || line.contains("/elsewhere");
+        assert!(!is_shown, "{line}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Each reason for which a request is refused has its counter and its line of the log.
 
+use std::net::Ipv4Addr;
+
 use serde_json::json;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::{PUBLISHER_KEY, SUBSCRIBER_KEY};
@@ -7,6 +9,7 @@ use talaria_conformance::token::{Token, exact};
 use talaria_conformance::{HUB_PATH, raw};
 
 use super::{Scrape, audience, publisher, start, until};
+use crate::connections::{HEALTH, silent};
 use crate::running::{Running, caddyfile};
 
 const TOPIC: [(&str, &str); 1] = [("topic", "a")];
@@ -332,6 +335,26 @@ async fn connections() {
     assert_eq!(scrape.value("talaria_limit_used", &limit), 2.0);
     let full = [("reason", "max_connections_per_address")];
     assert_eq!(scrape.value("talaria_requests_refused_total", &full), 1.0);
+}
+
+/// A connection that an idle one makes room for is served, and not counted.
+#[tokio::test]
+async fn connections_that_wait_for_a_place_are_not_refused() {
+    let hub = start("", "max_connections_per_address 2");
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut idle = silent(hub.address, Ipv4Addr::LOCALHOST.into()).await;
+        let head = raw::begin(&mut idle, HEALTH).await;
+        assert_eq!(raw::status(&head), 200);
+        kept.push(idle);
+    }
+    // Those that were active a moment ago stay.
+    let mut refused = 0.0;
+    while hub.client().get("/robots.txt").await.status != 200 {
+        refused += 1.0;
+    }
+    let reason = [("reason", "max_connections_per_address")];
+    until(&hub, "talaria_connections_refused_total", &reason, refused).await;
 }
 
 /// A key set that cannot be had, and an unknown key.

@@ -66,6 +66,14 @@ impl Endpoints {
 
     fn count(&self, parts: &Parts, status: StatusCode) {
         let path = parts.uri.path();
+        let is_revocation =
+            !path.starts_with(health::PREFIX) && revocations::hub_of(path).is_some();
+        // The name of a hub is left out, because clients choose it.
+        let path = if is_revocation {
+            revocations::PATH
+        } else {
+            path
+        };
         self.metrics.admin().count(path, &parts.method, status);
     }
 

@@ -39,6 +39,9 @@ const MEMBERS: [&str; 8] = [
     "reason",
 ];
 
+/// The path for all hubs.
+pub(super) const PATH: &str = "/mercure/revoke";
+
 /// The hub that a path names: `None` if the path is another one, an inner `None` for all hubs.
 pub(super) fn hub_of(path: &str) -> Option<Option<&str>> {
     let below = path.strip_prefix("/mercure/")?;

@@ -42,9 +42,8 @@ struct Bounded {
     places: Arc<Ledger<Holder>>,
     handshakes: Arc<Ledger<Holder>>,
     heads: Arc<Ledger<Holder>>,
-    /// How fast connections come, and those of trusted proxies.
+    /// How fast connections come.
     rate: Limiter,
-    proxied: Limiter,
 }
 
 /// How many connections and handshakes there may be at a time.
@@ -93,13 +92,11 @@ fn too_fast(TooFast { rate, of, .. }: &TooFast) -> String {
 impl Ledgers {
     /// Ledgers for `most` connections and handshakes at a time.
     pub(crate) fn new(settings: &ConnectionSettings, most: Most, proxies: Proxies) -> Self {
-        let rate = Limiter::new(settings.rate, settings.rate_of_address);
         let bounded = Bounded {
             places: Arc::new(Ledger::new(most.connections, settings.most_of_address)),
             handshakes: Arc::new(Ledger::new(most.handshakes, None)),
             heads: Arc::new(Ledger::new(settings.head_memory, None)),
-            proxied: rate.with_rates(settings.rate, None),
-            rate,
+            rate: Limiter::new(settings.rate, settings.rate_of_address),
         };
         Self {
             bounded: ArcSwap::from_pointee(bounded),
@@ -152,7 +149,6 @@ impl Ledgers {
             handshakes: Arc::new(old.handshakes.with_bounds(most.handshakes, None)),
             heads: Arc::new(old.heads.with_bounds(settings.head_memory, None)),
             rate: old.rate.with_rates(settings.rate, settings.rate_of_address),
-            proxied: old.rate.with_rates(settings.rate, None),
         };
         self.bounded.store(Arc::new(bounded));
     }
@@ -164,12 +160,9 @@ impl Ledgers {
     pub(crate) fn come(&self, holder: Holder, now: Instant) -> Result<(), Refused> {
         let bounded = self.bounded.load();
         let taken = match holder {
-            Holder::Address(address) => bounded.rate.take(&Some(address), now.into_std()),
+            Holder::Address(address) => bounded.rate.take(&address, now.into_std()),
             // Their clients are many.
-            Holder::Proxied(_) => {
-                let none: Option<ClientAddress> = None;
-                bounded.proxied.take(&none, now.into_std())
-            }
+            Holder::Proxied(_) => bounded.rate.take_of_all(now.into_std()),
         };
         taken.map_err(Refused::Fast)
     }

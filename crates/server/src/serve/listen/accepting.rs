@@ -1,7 +1,5 @@
 //! Accepts the connections of a listener.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +7,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::admission::Refused;
-use crate::serve::connection::{self, Context};
-use crate::serve::counts::REFUSED_CONNECTIONS;
+use crate::serve::connection::{self, Context, Refusal, Refusals};
 
 /// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -43,7 +39,7 @@ async fn accept_until(
 ) -> JoinSet<()> {
     let mut closed = pin!(closing.cancelled());
     let mut connections = JoinSet::new();
-    let mut refusals = Refusals::default();
+    let refusals = Arc::new(Refusals::default());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -56,11 +52,14 @@ async fn accept_until(
                             connections.spawn(served);
                         }
                         Err(refused) => {
-                            refusals.count(peer, refused);
-                            // Without room for a guest, the connection is closed unanswered.
-                            if let Some(guest) = context.admission.guest() {
-                                let served = connection::serve_guest(context, stream, peer, guest, refused);
-                                connections.spawn(served);
+                            let refusal = Refusal { refused, refusals: Arc::clone(&refusals) };
+                            match context.admission.guest() {
+                                Some(guest) => {
+                                    let served = connection::serve_guest(context, stream, peer, guest, refusal);
+                                    connections.spawn(served);
+                                }
+                                // Without room for a guest, the connection is closed unanswered.
+                                None => refusal.count(peer),
                             }
                         }
                     }
@@ -72,39 +71,6 @@ async fn accept_until(
             },
             Some(_) = connections.join_next() => {}
             () = closed.as_mut() => return connections,
-        }
-    }
-}
-
-/// Counts connections for which there was no room. They are logged once in a while, because they may be many.
-#[derive(Default)]
-struct Refusals(BTreeMap<&'static str, Counted>);
-
-/// Those of one limit.
-#[derive(Default)]
-struct Counted {
-    count: u64,
-    logged: Option<Instant>,
-}
-
-impl Refusals {
-    fn count(&mut self, peer: SocketAddr, refused: Refused) {
-        const PAUSE: Duration = Duration::from_secs(10);
-        let limit = refused.limit();
-        REFUSED_CONNECTIONS.count(limit);
-        let counted = self.0.entry(limit).or_default();
-        counted.count += 1;
-        let now = Instant::now();
-        if counted.logged.is_none_or(|logged| now >= logged + PAUSE) {
-            tracing::warn!(
-                name: "connections_refused",
-                reason = "limit_exceeded",
-                limit,
-                count = counted.count,
-                %peer,
-                "connections were refused: {refused}"
-            );
-            (counted.count, counted.logged) = (0, Some(now));
         }
     }
 }

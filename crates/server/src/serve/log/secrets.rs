@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::record::{Field, Value};
 pub(crate) use super::tokens::REDACTED;
-use super::tokens::without_secrets;
+use super::tokens::{holds_token, without_secrets};
 
 /// Header fields whose values are secrets (B-711).
 const FIELDS: [&str; 4] = [
@@ -43,6 +43,24 @@ impl Clean {
         Self::of(target.map_or("", |target| target.as_str()))
     }
 
+    /// What may be shown of the value of a header field.
+    pub(crate) fn of_field(name: &str, text: &str) -> Self {
+        let is_secret = FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        Self::unless(is_secret, text)
+    }
+
+    /// What may be shown of the value of a parameter of a query.
+    pub(crate) fn of_parameter(name: &str, text: &str) -> Self {
+        Self::unless(holds_token(name), text)
+    }
+
+    fn unless(is_secret: bool, text: &str) -> Self {
+        match is_secret && !text.is_empty() {
+            true => Self(REDACTED.to_owned()),
+            false => Self::of(text),
+        }
+    }
+
     fn cut(text: &str, most: usize) -> Self {
         // Before the cut, because what is left of a token could not be told from another text.
         let clean = without_secrets(text);
@@ -52,6 +70,12 @@ impl Clean {
     /// Whether nothing is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<Clean> for String {
+    fn from(clean: Clean) -> Self {
+        clean.0
     }
 }
 

@@ -100,6 +100,11 @@ fn without_secret(piece: &str, is_of_query: bool, depth: usize) -> Cow<'_, str> 
     Cow::Borrowed(piece)
 }
 
+/// Whether the value of a parameter of this name is a token.
+pub(super) fn holds_token(name: &str) -> bool {
+    PARAMETERS.iter().any(|known| is_called(name, known))
+}
+
 /// Whether a parameter has this name, in whatever case and however often it is percent-encoded.
 fn is_called(name: &str, known: &str) -> bool {
     let mut name = Cow::Borrowed(name);

@@ -38,7 +38,7 @@ impl AdminCounts {
 
 /// The endpoint that a path is of.
 fn endpoint(path: &str) -> &'static str {
-    const ENDPOINTS: [&str; 7] = [
+    const ENDPOINTS: [&str; 8] = [
         "/metrics",
         "/load",
         "/adapt",
@@ -46,6 +46,7 @@ fn endpoint(path: &str) -> &'static str {
         "/config/",
         "/pki/",
         "/mercure/health/",
+        "/mercure/revoke",
     ];
     let is_of = |endpoint: &&&str| match endpoint.strip_suffix('/') {
         Some(whole) => path == whole || path.starts_with(**endpoint),
@@ -67,6 +68,7 @@ mod tests {
             ("/config/a/b", "/config/"),
             ("/configuration", "other"),
             ("/mercure/health/x/ready", "/mercure/health/"),
+            ("/mercure/revoke", "/mercure/revoke"),
         ] {
             assert_eq!(endpoint(path), label, "{path}");
         }

@@ -42,6 +42,26 @@ pub(super) enum Value {
     Distribution(Distribution),
 }
 
+impl Value {
+    /// The sum of two values of one family.
+    pub(super) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Whole(one), Self::Whole(other)) => Self::Whole(one.saturating_add(other)),
+            (Self::Number(one), Self::Number(other)) => Self::Number(one + other),
+            (Self::Distribution(mut one), Self::Distribution(other)) => {
+                // The bounds are those of the family.
+                for ((_, count), (_, more)) in one.buckets.iter_mut().zip(other.buckets) {
+                    *count += more;
+                }
+                one.sum += other.sum;
+                one.count += other.count;
+                Self::Distribution(one)
+            }
+            (one, _) => one,
+        }
+    }
+}
+
 impl From<u64> for Value {
     fn from(value: u64) -> Self {
         Self::Whole(value)

@@ -1,5 +1,6 @@
 //! How much of each limit is used, its bound, and how often it refused (`docs/limits.md`).
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use talaria_config::settings::ProgramSettings;
@@ -82,16 +83,40 @@ fn limit(usage: &Usage) -> Limit {
     }
 }
 
+impl Limit {
+    /// Whether less is left of it than of the other one: of the same part that is used, that of the lesser bound.
+    fn is_nearer(&self, other: &Self) -> bool {
+        let (own, its) = (self.part(), other.part());
+        let bound = |limit: &Self| limit.bound.unwrap_or(f64::INFINITY);
+        match own.total_cmp(&its) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal if bound(self) == bound(other) => self.used > other.used,
+            Ordering::Equal => bound(self) < bound(other),
+        }
+    }
+
+    /// The part of the bound that is used.
+    fn part(&self) -> f64 {
+        match (self.used, self.bound) {
+            (Some(used), Some(bound)) if bound > 0.0 => used / bound,
+            _ => 0.0,
+        }
+    }
+}
+
+/// Hubs of one name have budgets of their own: of each limit that of the hub is shown which is nearest to it.
 fn add_hubs(limits: &mut Limits, hubs: &[ServedHub]) {
     for (name, hubs) in by_name(hubs) {
         for hub in &hubs {
             for usage in hub.limits() {
                 let key = (name.to_owned(), usage.directive.clone());
                 let known = limits.entry(key).or_default();
-                let more = limit(&usage);
-                known.used = sum(known.used, more.used);
-                known.bound = sum(known.bound, more.bound);
-                known.refusals = known.refusals.or(more.refusals);
+                let own = limit(&usage);
+                known.refusals = known.refusals.or(own.refusals);
+                if own.is_nearer(known) {
+                    (known.used, known.bound) = (own.used, own.bound);
+                }
             }
         }
         let exceeded = hubs.first().map(|hub| hub.statistics().counts().exceeded);
@@ -99,13 +124,6 @@ fn add_hubs(limits: &mut Limits, hubs: &[ServedHub]) {
             let known = limits.entry((name.to_owned(), directive)).or_default();
             known.refusals = Some(count);
         }
-    }
-}
-
-fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one + other),
-        (one, other) => one.or(other),
     }
 }
 
@@ -156,6 +174,46 @@ fn write(page: &mut Page, limits: &Limits) {
     for ((hub, limit), values) in limits {
         if let Some(value) = values.refusals {
             refusals.add(&[("hub", hub), ("limit", limit)], value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(limits: &[(Option<f64>, Option<f64>)]) -> (Option<f64>, Option<f64>) {
+        let mut known = Limit::default();
+        for (used, bound) in limits {
+            let own = Limit {
+                used: *used,
+                bound: *bound,
+                refusals: None,
+            };
+            if own.is_nearer(&known) {
+                known = own;
+            }
+        }
+        (known.used, known.bound)
+    }
+
+    /// Whatever the order, the pair is that of one hub: the one which has the greatest part in use, else the least bound.
+    #[test]
+    fn the_nearest_limit_is_shown() {
+        let (small, large) = ((Some(9.0), Some(10.0)), (Some(50.0), Some(100.0)));
+        let (unused, rate) = ((Some(0.0), Some(5.0)), (None, Some(3.0)));
+        let (unbounded, none) = ((Some(70.0), None), (None, None));
+        for (one, other, expected) in [
+            (small, large, small),
+            (large, unused, large),
+            (unused, (Some(0.0), Some(10.0)), unused),
+            (rate, (None, Some(4.0)), rate),
+            (unbounded, unused, unused),
+            (none, rate, rate),
+            (none, none, none),
+        ] {
+            assert_eq!(shown(&[one, other]), expected);
+            assert_eq!(shown(&[other, one]), expected);
         }
     }
 }

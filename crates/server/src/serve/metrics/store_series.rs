@@ -1,6 +1,6 @@
 //! What the logs of the hubs hold, and what is in memory because of them.
 
-use talaria_hub::HubFigures;
+use talaria_hub::{Hub, HubFigures};
 use talaria_transport::Health;
 
 use super::families::{Page, Value};
@@ -12,6 +12,8 @@ struct OfHub {
     name: &'static str,
     help: &'static str,
     is_histogram: bool,
+    /// Whether each hub has its own, and not the log that hubs share.
+    is_of_each: bool,
     /// `None` if the hub has no such series.
     value: fn(&HubFigures) -> Option<Value>,
 }
@@ -25,6 +27,7 @@ const fn gauge(
         name,
         help,
         is_histogram: false,
+        is_of_each: false,
         value,
     }
 }
@@ -38,6 +41,7 @@ const fn histogram(
         name,
         help,
         is_histogram: true,
+        is_of_each: false,
         value,
     }
 }
@@ -108,21 +112,42 @@ const OF_HUBS: &[OfHub] = &[
         "Memory of what is remembered of topics that were published lately.",
         |hub| Some(hub.topic_cache_bytes.into()),
     ),
-    gauge(
-        "talaria_hub_token_cache_bytes",
-        "Memory of the tokens that were verified lately.",
-        |hub| Some(hub.token_cache_bytes.into()),
-    ),
+    OfHub {
+        is_of_each: true,
+        ..gauge(
+            "talaria_hub_token_cache_bytes",
+            "Memory of the tokens that were verified lately.",
+            |hub| Some(hub.token_cache_bytes.into()),
+        )
+    },
 ];
 
-/// Adds the series of the hubs. Hubs of one name share a log, which counts once.
+/// What a hub holds, and whether its log counts with it: each log of a name counts once.
+struct Held {
+    figures: HubFigures,
+    has_log: bool,
+}
+
+/// What the hubs of a name hold.
+fn held(hubs: &[&Hub]) -> Vec<Held> {
+    let one = |(place, hub): (usize, &&Hub)| Held {
+        figures: hub.figures(),
+        has_log: !hubs
+            .iter()
+            .take(place)
+            .any(|earlier| earlier.shares_log_with(hub)),
+    };
+    hubs.iter().enumerate().map(one).collect()
+}
+
+/// Adds the series of the hubs. Those of one name may have several logs, which are added up.
 pub(super) fn add(page: &mut Page, hubs: &[ServedHub]) {
     let healthy = page.gauge("talaria_hub_healthy", "Whether updates can be stored.");
-    let mut figures = Vec::new();
+    let mut named = Vec::new();
     for (name, hubs) in by_name(hubs) {
         let is_ready = hubs.iter().all(|hub| hub.health() == Health::Ready);
         healthy.add(&[("hub", name)], u64::from(is_ready));
-        figures.extend(hubs.first().map(|hub| (name, hub.figures())));
+        named.push((name, held(&hubs)));
     }
     for of_hub in OF_HUBS {
         let OfHub { name, help, .. } = *of_hub;
@@ -130,8 +155,10 @@ pub(super) fn add(page: &mut Page, hubs: &[ServedHub]) {
             true => page.histogram(name, help),
             false => page.gauge(name, help),
         };
-        for (hub, figures) in &figures {
-            if let Some(value) = (of_hub.value)(figures) {
+        for (hub, held) in &named {
+            let counted = held.iter().filter(|one| one.has_log || of_hub.is_of_each);
+            let values = counted.filter_map(|one| (of_hub.value)(&one.figures));
+            if let Some(value) = values.reduce(Value::plus) {
                 family.add(&[("hub", *hub)], value);
             }
         }

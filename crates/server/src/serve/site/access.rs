@@ -15,7 +15,7 @@ use talaria_hub::{Connection, Noted, host_of};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::log_notes::LogNotes;
+use super::log_notes::{LogNotes, Wanted};
 use crate::serve::clock::unix_now;
 use crate::serve::log::{self, Clean, Field, Head, Record, Value};
 use crate::serve::tls::Session;
@@ -75,8 +75,7 @@ impl AccessLog {
             shows_credentials: *shows_credentials,
             read,
             noted,
-            user: None,
-            appended: Vec::new(),
+            notes: LogNotes::new(),
             status: 0,
             headers: Head::default(),
             sent: 0,
@@ -156,37 +155,28 @@ struct Noting {
     shows_credentials: bool,
     read: Arc<AtomicU64>,
     noted: Noted,
-    user: Option<Clean>,
-    appended: Vec<Field>,
+    /// What the routes want.
+    notes: LogNotes,
     status: u16,
     headers: Head,
     sent: u64,
 }
 
 impl Entry {
-    /// Takes over what the routes have noted, and follows the answer to its end.
-    pub(super) fn follow(
-        mut self,
-        answer: Response<Body>,
-        notes: LogNotes,
-        user: Option<&str>,
-    ) -> Response<Body> {
-        if notes.is_skipped {
-            self.0 = None;
-            return answer;
-        }
+    /// Where the routes note what they want done with the line.
+    pub(super) fn notes(&self) -> LogNotes {
+        let noting = self.0.as_ref();
+        noting
+            .map(|noting| noting.notes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Follows the answer to its end.
+    pub(super) fn follow(mut self, answer: Response<Body>) -> Response<Body> {
+        self.0.take_if(|noting| noting.notes.is_skipped());
         let Some(noting) = &mut self.0 else {
             return answer;
         };
-        if let Some(names) = notes.names {
-            let called = names.iter().map(|name| AccessLogger::called(name));
-            noting.loggers = called.collect();
-        }
-        let appended = notes.appended.into_iter();
-        noting.appended = appended
-            .map(|(name, value)| (name.into(), Clean::of(&value).into()))
-            .collect();
-        noting.user = user.map(Clean::of);
         noting.status = answer.status().as_u16();
         noting.headers = Head::of(answer.headers(), noting.shows_credentials);
         answer.map(|body| Body::new(Followed { body, entry: self }))
@@ -203,12 +193,22 @@ impl Drop for Entry {
 
 impl Noting {
     fn write(mut self) {
-        let loggers = std::mem::take(&mut self.loggers);
+        let wanted = self.notes.take();
+        if wanted.is_skipped {
+            return;
+        }
+        let loggers = match &wanted.names {
+            Some(names) => names
+                .iter()
+                .map(|name| AccessLogger::called(name))
+                .collect(),
+            None => std::mem::take(&mut self.loggers),
+        };
         let mut loggers = loggers.into_iter().filter(|logger| log::has_access(logger));
         let Some(first) = loggers.next() else {
             return;
         };
-        let mut record = self.record();
+        let mut record = self.record(wanted);
         record.logger = first.into();
         log::write_access(&record);
         for logger in loggers {
@@ -217,7 +217,8 @@ impl Noting {
         }
     }
 
-    fn record(self) -> Record {
+    fn record(self, wanted: Wanted) -> Record {
+        let user = wanted.user.as_deref().map(Clean::of);
         let mut fields: Vec<Field> = vec![
             ("request_id".into(), self.id.into()),
             ("request".into(), Value::Group(self.request)),
@@ -225,7 +226,7 @@ impl Noting {
                 "bytes_read".into(),
                 Value::Unsigned(self.read.load(Ordering::Relaxed)),
             ),
-            ("user_id".into(), self.user.unwrap_or_default().into()),
+            ("user_id".into(), user.unwrap_or_default().into()),
             ("duration".into(), Value::Duration(self.began.elapsed())),
             ("size".into(), Value::Unsigned(self.sent)),
             ("status".into(), Value::Unsigned(self.status.into())),
@@ -238,7 +239,8 @@ impl Noting {
         if let Some(topics) = self.noted.topics() {
             fields.push(("topics".into(), log::topics(&topics.first, topics.count)));
         }
-        fields.extend(self.appended);
+        let appended = wanted.appended.into_iter();
+        fields.extend(appended.map(|(name, value)| (name.into(), Clean::of(&value).into())));
         Record {
             level: match self.status {
                 500.. => Level::ERROR,

@@ -48,7 +48,7 @@ pub(super) struct Exchange {
     /// The connection, with the client's address if a trusted proxy names it.
     pub connection: Option<Connection>,
     /// What the routes want done with the request's line in the access log.
-    pub log: LogNotes,
+    log: LogNotes,
     /// Whether the peer is a trusted proxy.
     is_of_proxy: bool,
     accept_encoding: Option<HeaderValue>,
@@ -78,12 +78,13 @@ impl Exchange {
         body: Body,
         connection: Option<Connection>,
         is_of_proxy: bool,
+        log: LogNotes,
     ) -> Self {
         Self {
             parts,
             body,
             connection,
-            log: LogNotes::default(),
+            log,
             is_of_proxy,
             accept_encoding: None,
             codings: Vec::new(),
@@ -303,9 +304,9 @@ impl Exchange {
                 }
             }
             Simple::BodyLimit(most) => return self.limit_body(*most),
-            Simple::SkipLog => self.log.is_skipped = true,
+            Simple::SkipLog => self.log.skip(),
             Simple::AppendLog { name, value } => self.log.append(name, self.view().fill(value)),
-            Simple::NameLog(names) => self.log.names = Some(self.view().fill_all(names)),
+            Simple::NameLog(names) => self.log.name(self.view().fill_all(names)),
         }
         None
     }

@@ -8,6 +8,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use talaria_config::settings::{Placeholder, Template};
 use talaria_hub::{Connection, host_of};
 
+use crate::serve::log::Clean;
+
 /// What is encoded in a decoded text, so that it can stand in a path or a query.
 pub(super) const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -97,19 +99,19 @@ impl View<'_> {
         }
     }
 
-    /// As [`Self::fill`], without the token that a query may hold.
+    /// As [`Self::fill`], without the secrets that a log leaves out.
     pub(super) fn fill_public(&self, template: &Template) -> String {
-        template.fill(|placeholder| {
+        let filled = template.fill(|placeholder| {
             let value = self.value(placeholder);
-            match placeholder {
-                Placeholder::Query => without_token(&value),
-                Placeholder::Uri => match value.split_once('?') {
-                    Some((path, query)) => format!("{path}?{}", without_token(query)),
-                    None => value,
-                },
-                _ => value,
-            }
-        })
+            let clean = match placeholder {
+                Placeholder::Field(name) => Clean::of_field(name, &value),
+                Placeholder::Parameter(name) => Clean::of_parameter(name, &value),
+                _ => Clean::of(&value),
+            };
+            clean.into()
+        });
+        // Values beside each other may make a secret, too.
+        Clean::of(&filled).into()
     }
 
     /// The same of several texts.
@@ -225,18 +227,6 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
     let found = pairs.find(|(found, _)| found == name);
     found.map(|(_, value)| value.into_owned())
-}
-
-/// A query in which the value of `authorization`, however that is written, is left out.
-fn without_token(query: &str) -> String {
-    let pairs = query.split('&').map(|pair| {
-        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
-        match name {
-            Some((name, _)) if name == "authorization" => "authorization=REDACTED",
-            _ => pair,
-        }
-    });
-    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// A target that cannot name another host where it is written behind nothing.

@@ -12,6 +12,7 @@ use talaria_protocol::TraceContext;
 
 use super::propagation::{Caller, extract, ids, inject};
 use super::tracer::Tracer;
+use crate::serve::log::Clean;
 
 /// The most bytes of a span's name.
 const NAME_BYTES: usize = 128;
@@ -141,7 +142,7 @@ fn describe(span: &mut ActiveSpan, parts: &Parts, connection: Option<&Connection
     span.set("http.request.method", || {
         SpanValue::text(known_method(&parts.method))
     });
-    span.set("url.path", || SpanValue::text(parts.uri.path()));
+    span.set("url.path", || clean(parts.uri.path()));
     let tls = connection.is_some_and(|connection| connection.tls);
     span.set("url.scheme", || {
         SpanValue::text(if tls { "https" } else { "http" })
@@ -171,8 +172,13 @@ fn describe(span: &mut ActiveSpan, parts: &Parts, connection: Option<&Connection
     }
     let agent = parts.headers.get(http::header::USER_AGENT);
     if let Some(agent) = agent.and_then(|agent| agent.to_str().ok()) {
-        span.set("user_agent.original", || SpanValue::text(agent));
+        span.set("user_agent.original", || clean(agent));
     }
+}
+
+/// A text of a client without the secrets that a log leaves out.
+fn clean(text: &str) -> SpanValue {
+    SpanValue::text(&String::from(Clean::of(text)))
 }
 
 /// The name of a method that is known, so that clients do not choose values.

@@ -45,6 +45,7 @@ impl Exchange {
     pub(super) async fn let_in(&mut self, users: &Users) -> Option<Response<Body>> {
         match users.check(&self.parts.headers).await {
             Ok(user) => {
+                self.log.user(&user);
                 self.notes.user = Some(user);
                 None
             }

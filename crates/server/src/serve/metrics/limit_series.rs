@@ -105,7 +105,7 @@ impl Limit {
     }
 }
 
-/// Hubs of one name have budgets of their own: of each limit that of the hub is shown which is nearest to it.
+/// Hubs of one name have separate budgets: of each limit that of the hub is shown which is nearest to it.
 fn add_hubs(limits: &mut Limits, hubs: &[ServedHub]) {
     for (name, hubs) in by_name(hubs) {
         for hub in &hubs {

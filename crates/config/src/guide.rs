@@ -55,6 +55,8 @@ pages! {
     GENERATIONS = "generations.md", "";
     /// Certificates and who trusts them.
     HTTPS = "https.md", "";
+    /// The logs: what the configuration says of them.
+    LOGS = "logs.md", "";
     /// Who trusts the local authority.
     HTTPS_TRUST = "https.md", "who-trusts-it";
     /// `http` where `https` is served, and the reverse.

@@ -2,6 +2,7 @@
 
 use super::{filter, times};
 use crate::error::Error;
+use crate::guide::Page;
 use crate::lexer::Word;
 use crate::settings::{DurationNotation, LevelNotation, LogForm, LogNotation, LogStep, LogStyle};
 use crate::shown::show;
@@ -72,8 +73,9 @@ pub(super) fn format(
                 form.text
             ))
             .remedy(
-                "write `format console` for people, or `format json` with `time_format`, `level_format` and `format filter` for programs: see docs/logs.md",
-            )),
+                "write `format console` for people, or `format json` with `time_format`, `level_format` and `format filter` for programs",
+            )
+            .page(Page::LOGS)),
         _ => {
             let known = &["append", "console", "filter", "json"];
             let later = &["logfmt", "single_field"];

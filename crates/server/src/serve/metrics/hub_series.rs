@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use talaria_hub::statistics::{Counts, Statistics};
+use talaria_hub::statistics::{Counts, Statistics, StreamCount};
 
 use super::families::{Family, Page, Value};
 
@@ -74,34 +74,32 @@ fn existing(page: &mut Page, hubs: &[(&str, Counts)]) {
 }
 
 fn streams(page: &mut Page, hubs: &[(&str, Counts)]) {
-    let open = page.gauge(
-        "talaria_hub_streams",
-        "Open event streams, by version of HTTP and generation of the protocol.",
-    );
-    for (hub, counts) in hubs {
-        for streams in &counts.streams {
-            let labels = [
-                ("hub", *hub),
-                ("protocol", streams.protocol),
-                ("generation", streams.generation),
-            ];
-            open.add(&labels, streams.open);
+    let add = |family: &mut Family, value: fn(&StreamCount) -> u64| {
+        for (hub, counts) in hubs {
+            for streams in &counts.streams {
+                let labels = [
+                    ("hub", *hub),
+                    ("protocol", streams.protocol),
+                    ("generation", streams.generation),
+                ];
+                family.add(&labels, value(streams));
+            }
         }
-    }
-    let opened = page.counter(
-        "talaria_hub_streams_opened",
-        "Event streams that were opened, by version of HTTP and generation of the protocol.",
+    };
+    add(
+        page.gauge(
+            "talaria_hub_streams",
+            "Open event streams, by version of HTTP and generation of the protocol.",
+        ),
+        |streams| streams.open,
     );
-    for (hub, counts) in hubs {
-        for streams in &counts.streams {
-            let labels = [
-                ("hub", *hub),
-                ("protocol", streams.protocol),
-                ("generation", streams.generation),
-            ];
-            opened.add(&labels, streams.opened);
-        }
-    }
+    add(
+        page.counter(
+            "talaria_hub_streams_opened",
+            "Event streams that were opened, by version of HTTP and generation of the protocol.",
+        ),
+        |streams| streams.opened,
+    );
     many(
         page.counter(
             "talaria_hub_disconnects",

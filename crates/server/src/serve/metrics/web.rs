@@ -4,21 +4,19 @@
 //! are those of the configuration.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use talaria_config::settings::RequestMetrics;
 use talaria_hub::statistics::{Distribution, Histogram};
 
 use crate::serve::clock::monotonic;
+use crate::serve::followed::{Follower, followed};
 use crate::serve::lock::lock;
 
 /// Bounds of times, in nanoseconds: those of the existing server.
@@ -229,7 +227,7 @@ impl Watch {
         requests.all += 1;
         requests.failed += u64::from(handler.has_failed);
         drop(counted);
-        answer.map(|body| Body::new(Following { body, watch: self }))
+        followed(answer, self)
     }
 }
 
@@ -266,36 +264,9 @@ fn leave(requests: &mut BTreeMap<Place, Requests>, place: &Place) {
     }
 }
 
-/// The body of an answer that is counted.
-struct Following {
-    body: Body,
-    watch: Watch,
-}
-
-impl HttpBody for Following {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let following = &mut *self;
-        let polled = Pin::new(&mut following.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            following.watch.response_bytes += data.len() as u64;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Follower for Watch {
+    fn sent(&mut self, bytes: u64) {
+        self.response_bytes += bytes;
     }
 }
 

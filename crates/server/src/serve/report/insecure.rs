@@ -1,5 +1,6 @@
 //! What of a hub's settings is insecure, and the line that changes it.
 
+use talaria_config::guide::Page;
 use talaria_hub::Rule;
 
 use super::of_hub::{HubView, takes_any_host};
@@ -7,6 +8,10 @@ use super::of_hub::{HubView, takes_any_host};
 /// One warning for each.
 pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
     let options = hub.options;
+    let in_plain_http = format!(
+        "insecure unless a proxy does TLS in front: tokens travel in plain HTTP; write `trusted_proxies <range>` for that proxy, or set a name such as hub.example.com as SERVER_NAME or site address, see {}",
+        Page::HTTPS
+    );
     let cases = [
         (
             takes_any_host(hub),
@@ -22,7 +27,7 @@ pub(super) fn lines(hub: &HubView<'_>) -> Vec<String> {
         ),
         (
             hub.addresses.iter().all(|address| !address.tls) && hub.proxies.is_empty(),
-            "insecure unless a proxy does TLS in front: tokens travel in plain HTTP; write `trusted_proxies <range>` for that proxy, or set a name such as hub.example.com as SERVER_NAME or site address, see docs/https.md",
+            in_plain_http.as_str(),
         ),
         (
             options.publish_origins.is_any(),

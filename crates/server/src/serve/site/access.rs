@@ -17,6 +17,7 @@ use tracing::Level;
 
 use super::log_notes::{LogNotes, Wanted};
 use crate::serve::clock::unix_now;
+use crate::serve::followed::{Follower, followed};
 use crate::serve::log::{self, Clean, Field, Head, Record, Value};
 use crate::serve::tls::Session;
 
@@ -179,7 +180,7 @@ impl Entry {
         };
         noting.status = answer.status().as_u16();
         noting.headers = Head::of(answer.headers(), noting.shows_credentials);
-        answer.map(|body| Body::new(Followed { body, entry: self }))
+        followed(answer, self)
     }
 }
 
@@ -255,37 +256,11 @@ impl Noting {
     }
 }
 
-/// The body of an answer, whose bytes are counted. Its end, or its loss, ends the entry.
-struct Followed {
-    body: Body,
-    entry: Entry,
-}
-
-impl HttpBody for Followed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let data = frame
-            .as_ref()
-            .and_then(|frame| frame.as_ref().ok()?.data_ref());
-        let length = data.map_or(0, Bytes::len);
-        if let Some(noting) = &mut self.entry.0 {
-            noting.sent += length as u64;
+impl Follower for Entry {
+    fn sent(&mut self, bytes: u64) {
+        if let Some(noting) = &mut self.0 {
+            noting.sent += bytes;
         }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

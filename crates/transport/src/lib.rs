@@ -66,6 +66,7 @@ pub mod measures;
 mod memory;
 mod position;
 mod ring;
+pub mod shared;
 // The hub's own locks are of the same kind, so that loom explores both.
 #[doc(hidden)]
 pub mod sync;
@@ -79,6 +80,6 @@ pub use memory::{Memory, MemoryOptions};
 pub use position::{Bounds, Position};
 pub use ring::Ring;
 pub use transport::{
-    Admit, AppendError, Appended, Health, Lookup, Page, Pending, ReadError, Route, Transport,
-    Unavailable, Verdict,
+    Admit, AppendError, Appended, Health, Lookup, Nodes, Page, Pending, ReadError, RepeatKey,
+    Route, Transport, Unavailable, Verdict,
 };

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_protocol::Update;
 
@@ -37,6 +38,23 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         updates: Vec<Update>,
     ) -> Pending<'static, Result<Vec<Appended>, AppendError>>;
+
+    /// Appends updates as [`Self::append_all`] does, except those with a key with which any process appended
+    /// an update within `window`: for them it answers where that update is. `None` if the log does not remember
+    /// keys, and the hub has to.
+    fn append_once(
+        &self,
+        updates: Vec<(Update, Option<RepeatKey>)>,
+        window: Duration,
+    ) -> Option<Pending<'static, Result<Vec<Appended>, AppendError>>> {
+        _ = (updates, window);
+        None
+    }
+
+    /// The other processes that append to the log; `None` if the log has one process at a time.
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
+    }
 
     /// Reads the committed updates after `from`, up to and including `up_to`, that the filter admits.
     ///
@@ -75,6 +93,20 @@ pub trait Transport: Send + Sync + 'static {
     }
 }
 
+/// What identifies a publish that its client may repeat: a hash of the publisher and the id.
+pub type RepeatKey = [u8; 32];
+
+/// The processes that append to one log.
+///
+/// The log keeps the subscriptions that they announce beside it. A subscription event that begins a
+/// subscription stores it there; one that ends a subscription removes it, and is stored only if it was there,
+/// so that several processes may end the same one. An append of an end that was stored before succeeds.
+pub trait Nodes: Send + Sync {
+    /// Waits until processes have died and have left subscriptions, and returns the events that began some of
+    /// these. The caller appends their ends, and asks again.
+    fn orphans(&self) -> Pending<'_, Vec<Update>>;
+}
+
 /// Whether a transport can store updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -89,6 +121,12 @@ pub trait Route: Send + Sync {
     /// Routes a group of updates that were committed together: puts them into the ring and makes them
     /// visible, then calls `acknowledge`, and only then wakes readers.
     fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut());
+
+    /// Replaces what is known of active subscriptions by those that these events began. Called by a log of several
+    /// processes ([`Transport::nodes`]) before the first group, and when the log has lost updates.
+    fn restore(&self, begun: &[Update]) {
+        _ = begun;
+    }
 }
 
 /// Judges a frame for one reader: its matchers and its grants.

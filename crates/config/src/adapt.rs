@@ -1,7 +1,7 @@
 //! A configuration as a tree of its directives, for `talaria adapt` and for the admin listener's `/config/`.
 //!
 //! Imports and snippets are done, and variables are replaced by their values, except those whose name says that
-//! the value is a secret: they stay `{$NAME}`. What the file itself holds is shown as it is, unless
+//! the value is a secret, and URLs that hold one: they stay `{$NAME}`. What the file itself holds is shown as it is, unless
 //! [`Adapted::redacted`] hides the secrets in it.
 
 mod redaction;
@@ -31,7 +31,9 @@ use crate::{admin, options};
 pub fn adapt(sources: &Sources<'_>) -> Result<Adapted, Error> {
     let variables = sources.variables;
     let shown = |name: &str| match variables.get(name) {
-        Some(_) if names_secret(name) => Some(format!("{{${name}}}")),
+        Some(value) if names_secret(name) || redaction::is_url_with_secret(value) => {
+            Some(format!("{{${name}}}"))
+        }
         value => value.cloned(),
     };
     let document = document(sources, &shown, &mut Vec::new())?;

@@ -122,7 +122,10 @@ impl<'a> Assembly<'a> {
         draft.taken = earlier.flat_map(|hub| hub.draft.written()).collect();
         let environment = self.environment;
         let default = Storage::in_environment(options::DEFAULT_TRANSPORT, environment);
-        draft.transport = default.finish(&mut draft.notices);
+        let default = default.finish(&line.name.place, &mut draft.notices);
+        if let Some(default) = known(default, &mut self.errors) {
+            draft.transport = default;
+        }
         let lines = line.block.unwrap_or_default();
         let applied = options::apply(&mut draft, &lines, environment);
         // A file that names a key or an issuer names all of them; a line that is wrong may be meant to.

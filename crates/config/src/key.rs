@@ -80,6 +80,21 @@ pub(crate) fn parse(
     }))
 }
 
+/// Reads a word that may be a secret, in which `{env.NAME}` and `{file.PATH}` are replaced. No message shows its
+/// line.
+///
+/// # Errors
+///
+/// A key file that cannot be read, and a variable that gives nothing.
+pub(crate) fn plain(word: &Word, environment: Environment<'_>) -> Result<String, Error> {
+    word.refuse_unreplaced()?;
+    let Replaced { text, unset, .. } = replace(word, environment)?;
+    match unset {
+        Some(problem) => Err(word.error(problem).remedy("set it").hide_line()),
+        None => Ok(text),
+    }
+}
+
 /// A word with its placeholders replaced.
 struct Replaced {
     text: String,

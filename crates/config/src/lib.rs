@@ -74,6 +74,7 @@ pub mod options;
 mod origins;
 mod pages;
 pub mod proxies;
+mod redis;
 mod routes;
 pub mod settings;
 pub mod shown;

@@ -11,6 +11,7 @@ mod older_keys;
 mod presence;
 mod process;
 mod protocol;
+mod redis;
 pub mod reference;
 mod row;
 mod slot;

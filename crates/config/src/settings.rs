@@ -8,6 +8,7 @@ mod issuers;
 mod log;
 mod log_filter;
 mod log_form;
+mod redis;
 mod routes;
 mod storage;
 mod template;
@@ -42,6 +43,7 @@ pub use log_form::{
     DurationNotation, LevelNotation, LogForm, LogNotation, LogStep, LogStyle, TimeNotation,
     TimePart,
 };
+pub use redis::{RedisAddress, RedisCredentials, RedisPlace, RedisSettings, RedisTlsSettings};
 pub use routes::{
     Action, Change, Coding, FieldChange, FileSettings, ProxySettings, Rewrite, Route, Routes,
     Simple, StatusPattern, TryFilesSettings, UpstreamSettings, UserSettings,

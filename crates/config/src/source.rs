@@ -58,12 +58,12 @@ impl Source {
         (start, end)
     }
 
-    /// Whether the line that holds byte `offset` configures a key.
+    /// Whether the line that holds byte `offset` configures a key or a password.
     pub(crate) fn line_holds_key(&self, offset: usize) -> bool {
         let (start, end) = self.line_bounds(offset);
         self.text
             .get(start..end)
-            .is_some_and(|line| line.contains("jwt"))
+            .is_some_and(|line| line.contains("jwt") || line.contains("passw"))
     }
 }
 

@@ -9,6 +9,7 @@ use talaria_transport::history::SyncMode;
 use crate::error::Error;
 use crate::folders::data_home;
 use crate::lexer::Word;
+use crate::redis::RedisDraft;
 use crate::settings::{HistorySettings, Notice, TransportSettings};
 use crate::shown::show;
 use crate::source::{Environment, Place};
@@ -21,23 +22,40 @@ pub(crate) enum Kind {
     Bolt,
     Memory,
     Local,
+    Redis,
 }
 
 impl Kind {
-    pub(crate) const ALL: &'static [Self] = &[Self::Bolt, Self::Memory, Self::Local];
+    pub(crate) const ALL: &'static [Self] = &[Self::Bolt, Self::Memory, Self::Local, Self::Redis];
+
+    /// The names that a file may have; one transport has two.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("bolt", Self::Bolt),
+        ("memory", Self::Memory),
+        ("local", Self::Local),
+        ("redis", Self::Redis),
+        ("valkey", Self::Redis),
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bolt => "bolt",
             Self::Memory => "memory",
             Self::Local => "local",
+            Self::Redis => "redis",
         }
     }
 
     /// The names of some as a sentence has them.
     pub(crate) fn list(kinds: &[Self]) -> String {
         let names = kinds.iter().map(|kind| format!("`{}`", kind.name()));
-        names.collect::<Vec<_>>().join(" and ")
+        let names: Vec<String> = names.collect();
+        match names.split_last() {
+            Some((last, others)) if !others.is_empty() => {
+                format!("{} and {last}", others.join(", "))
+            }
+            _ => names.concat(),
+        }
     }
 }
 
@@ -49,6 +67,8 @@ pub(crate) struct Storage {
     pub(crate) history: HistorySettings,
     /// The options of `memory` and `local`.
     pub(crate) memory: MemoryOptions,
+    /// The options of `redis`.
+    pub(crate) redis: RedisDraft,
     /// What a subscriber gets first when its `Last-Event-ID` is unknown.
     pub(crate) unknown_cursor: UnknownCursor,
     /// The value of `cleanup_frequency`.
@@ -63,11 +83,12 @@ impl Storage {
             history: HistorySettings::new(PathBuf::from("mercure.db")),
             memory: match kind {
                 Kind::Local => MemoryOptions::local(),
-                Kind::Bolt | Kind::Memory => MemoryOptions::default(),
+                _ => MemoryOptions::default(),
             },
+            redis: RedisDraft::default(),
             unknown_cursor: match kind {
                 Kind::Memory => UnknownCursor::Replay,
-                Kind::Bolt | Kind::Local => UnknownCursor::Live,
+                Kind::Bolt | Kind::Local | Kind::Redis => UnknownCursor::Live,
             },
             frequency: None,
         }
@@ -80,17 +101,29 @@ impl Storage {
         storage
     }
 
-    /// The transport as its options configure it.
-    pub(crate) fn finish(mut self, notices: &mut Vec<Notice>) -> TransportSettings {
+    /// The transport, which is named at `place`, as its options configure it.
+    ///
+    /// # Errors
+    ///
+    /// Options contradict each other.
+    pub(crate) fn finish(
+        mut self,
+        place: &Place,
+        notices: &mut Vec<Notice>,
+    ) -> Result<TransportSettings, Error> {
         if self.kind == Kind::Bolt {
             notices.extend(mark_in_path(&self.history.path));
             notices.extend(self.apply_frequency());
         }
-        match self.kind {
+        Ok(match self.kind {
             Kind::Bolt => TransportSettings::History(self.history),
             Kind::Memory => TransportSettings::Memory(self.memory),
             Kind::Local => TransportSettings::Local(self.memory),
-        }
+            Kind::Redis => {
+                let redis = self.redis.finish(place, notices)?;
+                TransportSettings::Redis(Box::new(redis))
+            }
+        })
     }
 
     /// A frequency of zero turns `size` off, as in the existing hub; any other number has no effect, since

@@ -12,6 +12,8 @@ mod limits;
 mod logs;
 mod marks;
 mod mistakes;
+mod redis;
+mod redis_mistakes;
 mod sites;
 mod traces;
 mod transport;

@@ -173,7 +173,7 @@ impl Line {
         for word in &self.args {
             if word.text.contains("{env.") || word.text.contains("{file.") {
                 let problem = format!(
-                    "run-time placeholders act only in a key or its algorithm, not in {name}"
+                    "run-time placeholders act only in a key, its algorithm, or what signs in at a server, not in {name}"
                 );
                 return Err(word
                     .error(problem)

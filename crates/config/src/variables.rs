@@ -56,8 +56,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "it belongs to the application; the hub's own URL is `resource_identifier <url>` in MERCURE_EXTRA_DIRECTIVES",
     ),
     ("MERCURE_DEMO", "`talaria dev` runs a hub for development"),
-    ("MERCURE_LICENSE", "this hub needs no license"),
 ];
+
+/// A variable of the paid edition, which every chart sets.
+const LICENSE: &str = "MERCURE_LICENSE";
 
 /// The variables of a configuration, which remember those that were read.
 pub struct Variables<'a> {
@@ -168,6 +170,11 @@ impl<'a> Variables<'a> {
             .map(Notice::warning)
             .collect();
         let unread = self.unread();
+        if unread.contains(&LICENSE) {
+            notices.push(Notice::info(format!(
+                "{LICENSE} has no effect: every transport of this hub may be used without a license"
+            )));
+        }
         let known = unread.into_iter().filter(|name| is_known(name));
         match instead {
             Instead::Environment => {
@@ -204,7 +211,7 @@ fn is_known(name: &str) -> bool {
 
 /// What to say about a variable that is not read by any configuration.
 fn misnamed(name: &str, is_old: bool) -> Option<String> {
-    if is_known(name) {
+    if is_known(name) || name == LICENSE {
         return None;
     }
     if let Some((_, remedy)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {

@@ -286,17 +286,32 @@ fn is_placeholder(text: &str) -> bool {
     })
 }
 
+/// Whether a text is one URL with a password or another secret in it.
+pub(super) fn is_url_with_secret(text: &str) -> bool {
+    let is_url = text.contains("://") || text.starts_with("unix:");
+    is_url && !text.contains(char::is_whitespace) && shown(text) != text
+}
+
 /// A word without the user information and secret parameters of a URL in it.
 fn shown(text: &str) -> String {
-    let text = match text.contains("://") {
-        true => without_user(text).into_owned(),
-        false => text.to_owned(),
+    let is_url = text.contains("://");
+    let Some((before, query)) = text.split_once('?') else {
+        return match is_url {
+            true => without_user(text).into_owned(),
+            false => parameters(text),
+        };
     };
-    match text.split_once('?') {
-        Some((before, query)) => format!("{before}?{}", parameters(query)),
-        None if text.contains("://") => text,
-        None => parameters(&text),
+    let parameters = parameters(query);
+    if !is_url {
+        return format!("{before}?{parameters}");
     }
+    // A secret parameter may hold an `@`, and a password a `?`.
+    let hides_at = query.contains('@') && !parameters.contains('@') && !before.contains('@');
+    if hides_at {
+        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+        return format!("{scheme}://…?{parameters}");
+    }
+    without_user(&format!("{before}?{parameters}")).into_owned()
 }
 
 /// `name=value&…` without the values that are secrets.

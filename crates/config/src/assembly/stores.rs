@@ -77,14 +77,19 @@ fn place_of(
             }
             _ => {}
         }
-        let directory = finished.transport.directory();
-        if directory.is_some() && directory == store.transport.directory() {
+        if store.transport.is_in_place_of(&finished.transport) {
+            let example = match store.transport {
+                TransportSettings::Redis(_) => "`stream other` in its `transport`",
+                _ => "`transport bolt { path other.db }` with each brace at its line's end",
+            };
             return shared(
                 format!(
                     "this hub and that of {} keep their history in the same place",
                     store.place
                 ),
-                "give one of them another store, for example `transport bolt { path other.db }` with each brace at its line's end, or give both the same `name` and `transport`",
+                &format!(
+                    "give one of them another store, for example {example}, or give both the same `name` and `transport`"
+                ),
             );
         }
     }

@@ -221,11 +221,13 @@ pub(crate) const HUB: &[Row] = &[
     ),
     Row::directive(
         "transport",
-        "bolt|memory|local [{ … }]",
+        "bolt|memory|local|redis|valkey [{ … }]",
         transports::transport,
-        "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none. \
-         The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db` or \
-         `local://local`, and counts only when no `transport` is configured.",
+        "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none; these are for one \
+         node. `redis`, also called `valkey`, is a server of Redis 7.0 or newer or of Valkey, where several nodes \
+         share one log. \
+         The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db`, \
+         `local://local` or `redis://host:6379?stream=…`, and counts only when no `transport` is configured.",
     )
     .or_variable(&["MERCURE_TRANSPORT_URL"], transport_url::variable)
     .said(transports::DEFAULT.name()),

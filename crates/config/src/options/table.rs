@@ -6,7 +6,7 @@ use super::hub::HUB;
 use super::issuers::{ISSUER, ROLE};
 use super::process::PROCESS;
 use super::row::{Effect, Row};
-use super::transports::TRANSPORT;
+use super::transports;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::lexer::Word;
@@ -17,8 +17,8 @@ use crate::unknown::refuse;
 
 /// Every option, in the order of the reference page.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> + Clone {
-    let sections = [PROCESS, HUB, CONNECTION, BUDGETS, ISSUER, ROLE, TRANSPORT];
-    sections.into_iter().flatten()
+    let sections = [PROCESS, HUB, CONNECTION, BUDGETS, ISSUER, ROLE];
+    sections.into_iter().flatten().chain(transports::rows())
 }
 
 fn directives() -> impl Iterator<Item = &'static Row> + Clone {

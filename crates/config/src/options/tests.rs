@@ -22,10 +22,14 @@ fn another(form: Form) -> (String, Value) {
     use talaria_hub::limits::Rate;
     match form {
         Form::Switch => (String::new(), Value::Switch(true)),
-        Form::Duration { .. } => (
-            "1234ms".to_owned(),
-            Value::Duration(Duration::from_millis(1234)),
-        ),
+        Form::Duration { range } => {
+            let least = range.map_or(Duration::ZERO, |(least, _)| least);
+            let duration = least + Duration::from_millis(1234);
+            (
+                format!("{}ms", duration.as_millis()),
+                Value::Duration(duration),
+            )
+        }
         Form::Amount { least, most, .. } => {
             let amount = least.saturating_add(7).min(most);
             (amount.to_string(), Value::Amount(amount))

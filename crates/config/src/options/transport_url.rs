@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::transports::{LATER, names, set, take_over};
+use super::transports::{LATER, names, set, set_by_url, take_over};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::lexer::Word;
+use crate::redis;
 use crate::settings::Notice;
 use crate::shown::show;
 use crate::source::{Environment, Place};
@@ -21,9 +22,9 @@ pub(crate) fn directive(
     environment: Environment<'_>,
 ) -> Result<(), Error> {
     let word = line.without_block()?.one("a URL")?;
-    let storage = read(&word.place.to_string(), &word.text, environment)?;
-    take_over(draft, storage);
-    Ok(())
+    let place = word.place.hidden();
+    let storage = read(&place, &word.text, environment)?;
+    take_over(draft, storage, &place)
 }
 
 /// The variable, where no directive names a transport (B-125).
@@ -39,28 +40,31 @@ pub(crate) fn variable(
     draft.notices.push(Notice::warning(format!(
         "{name} is deprecated: write a `transport` directive instead"
     )));
-    let storage = read(name, text, environment)?;
-    take_over(draft, storage);
-    Ok(())
+    let place = Place::variable(name);
+    let storage = read(&place, text, environment)?;
+    take_over(draft, storage, &place)
 }
 
-/// A transport as a URL, which stands at `source` (B-253).
+/// A transport as a URL, which stands at `place` (B-253). The line of the place must not be shown.
 ///
 /// # Errors
 ///
-/// Anything but `local://…` and `bolt://…` with options that are known and right. The URL is shown
+/// Anything but `local://…`, `bolt://…` and `redis://…` with options that are known and right. The URL is shown
 /// without its password.
-fn read(source: &str, text: &str, environment: Environment<'_>) -> Result<Storage, Error> {
-    let url = Url::parse(text).map_err(|_| not_a_url(source, text))?;
+fn read(place: &Place, text: &str, environment: Environment<'_>) -> Result<Storage, Error> {
+    if redis::url::is_one(text) {
+        let mut storage = Storage::new(Kind::Redis);
+        set_by_url(&mut storage, place, text, environment)?;
+        return Ok(storage);
+    }
+    let url = Url::parse(text).map_err(|_| not_a_url(place, text))?;
     let mut shown = url.clone();
     if url.scheme() != Kind::Bolt.name() {
         // The options of other transports may be passwords.
         shown.set_query(None);
     }
-    let refused = |problem: String| {
-        let place = Place::variable(source);
-        Error::at(&place, format!("{problem} in {}", show(shown.as_str())))
-    };
+    let refused =
+        |problem: String| Error::at(place, format!("{problem} in {}", show(shown.as_str())));
     match url.scheme() {
         "local" => return Ok(Storage::in_environment(Kind::Local, environment)),
         "bolt" => {}
@@ -88,7 +92,7 @@ fn read(source: &str, text: &str, environment: Environment<'_>) -> Result<Storag
             return Err(refused(format!("unknown transport option {}", show(&name)))
                 .remedy(format!("known are: {}", known.join(", "))));
         }
-        let option = option(source, &name, &value);
+        let option = option(place, &name, &value);
         if option.args.is_empty() {
             return Err(refused(format!("{} has no value", show(&name))));
         }
@@ -103,7 +107,7 @@ fn read(source: &str, text: &str, environment: Environment<'_>) -> Result<Storag
 /// The option that the URL's own path stands for.
 const PATH: &str = "path";
 
-fn not_a_url(source: &str, text: &str) -> Error {
+fn not_a_url(source: &Place, text: &str) -> Error {
     // It may hold a password that cannot be told from the rest.
     let problem = match text.contains(['"', '\'', '“', '‘']) {
         true => format!("{source} is not a URL: it holds quotes"),
@@ -125,10 +129,10 @@ fn path(url: &Url) -> Option<PathBuf> {
 }
 
 /// An option of the URL as the line that it would be in a block.
-fn option(source: &str, name: &str, value: &str) -> Line {
+fn option(place: &Place, name: &str, value: &str) -> Line {
     let word = |text: &str| Word {
         text: text.to_owned(),
-        place: Place::variable(source),
+        place: place.clone(),
         quoted: false,
         line: 0,
         end_line: 0,

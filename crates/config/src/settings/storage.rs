@@ -8,6 +8,8 @@ use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_transport::MemoryOptions;
 use talaria_transport::history::HistoryOptions;
 
+use super::redis::RedisSettings;
+
 /// Where updates are kept.
 #[derive(Debug, Clone)]
 pub enum TransportSettings {
@@ -17,6 +19,8 @@ pub enum TransportSettings {
     Memory(MemoryOptions),
     /// `transport local`: no history; what is kept is for readers that are a little behind (B-252).
     Local(MemoryOptions),
+    /// `transport redis`: a log that several hubs may share (B-260).
+    Redis(Box<RedisSettings>),
 }
 
 /// The history on disk.
@@ -38,6 +42,7 @@ impl TransportSettings {
             (Self::Memory(one), Self::Memory(other)) | (Self::Local(one), Self::Local(other)) => {
                 one == other
             }
+            (Self::Redis(one), Self::Redis(other)) => one == other,
             _ => false,
         }
     }
@@ -46,7 +51,20 @@ impl TransportSettings {
     pub fn directory(&self) -> Option<PathBuf> {
         match self {
             Self::History(history) => Some(directory_of(&history.path)),
-            Self::Memory(_) | Self::Local(_) => None,
+            Self::Memory(_) | Self::Local(_) | Self::Redis(_) => None,
+        }
+    }
+
+    /// Whether the updates are kept outside of this process, so that the place tells which they are.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::History(_) | Self::Redis(_))
+    }
+
+    /// Whether both keep their updates in the same place outside of this process.
+    pub fn is_in_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Redis(one), Self::Redis(other)) => one.is_log_of(other),
+            _ => self.directory().is_some() && self.directory() == other.directory(),
         }
     }
 }

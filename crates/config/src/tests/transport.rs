@@ -131,8 +131,8 @@ fn the_variable_takes_a_url() {
 fn a_wrong_url_is_refused() {
     for (wrong, expected) in [
         (
-            "redis://:pass@host",
-            "the transport `redis` is not supported yet",
+            "pulsar://:pass@host",
+            "the transport `pulsar` is not supported yet",
         ),
         ("nonsense://:pass@host", "unknown transport `nonsense`"),
         ("pass", "MERCURE_TRANSPORT_URL is not a URL"),

@@ -163,16 +163,15 @@ impl Hubs {
         Ok(missing)
     }
 
-    /// Where each of these stores is among those that are open. A history is known by its directory, and a store in
+    /// Where each of these stores is among those that are open. A history or a shared log is known by its place, and a store in
     /// memory by the name of its hubs: another hub must not get its updates and its subscribers.
     fn places_of(&self, stores: &[Wanted]) -> Vec<Option<usize>> {
         let mut free: Vec<usize> = (0..self.stores.len()).collect();
         let places = stores.iter().map(|wanted| {
             let is_it = |place: &usize| {
                 self.stores.get(*place).is_some_and(|open| {
-                    let is_history = open.settings.directory().is_some();
                     open.settings.is_same(&wanted.settings)
-                        && (is_history || open.name == wanted.name)
+                        && (open.settings.is_lasting() || open.name == wanted.name)
                 })
             };
             let at = free.iter().position(is_it)?;

@@ -62,6 +62,9 @@ pub(crate) fn open(settings: &TransportSettings) -> Result<Storage, Error> {
         TransportSettings::Memory(options) | TransportSettings::Local(options) => {
             Arc::new(Memory::open(options.clone()).map_err(Error::from_cause)?)
         }
+        TransportSettings::Redis(redis) => {
+            return Err(Error::new(format!("{} cannot be opened", redis.place)));
+        }
     };
     Ok(Storage {
         transport,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use talaria_config::key_set::KeySetSource;
 use talaria_config::proxies::TrustedProxies;
-use talaria_config::settings::{ListenAddress, TransportSettings, directory_of};
+use talaria_config::settings::{ListenAddress, RedisSettings, TransportSettings, directory_of};
 use talaria_hub::access::{Issuer, IssuerKey, Role};
 use talaria_hub::limits::{BudgetOptions, Rate};
 use talaria_hub::{HubOptions, Rule};
@@ -101,10 +101,11 @@ fn storage(transport: &TransportSettings) -> String {
                 .size
                 .map_or_else(String::new, |size| format!(", {size} updates"));
             return format!(
-                "updates in memory, gone at a restart: at most {} bytes{size}",
+                "updates in memory of this node, gone at a restart: at most {} bytes{size}",
                 memory.max_bytes
             );
         }
+        TransportSettings::Redis(redis) => return shared(redis),
         TransportSettings::Local(_) => {
             return "no history: what a client misses while it is away is lost to it".to_owned();
         }
@@ -132,6 +133,34 @@ fn storage(transport: &TransportSettings) -> String {
         "history in {}: {}; {sync}",
         place.display(),
         kept.join(", ")
+    )
+}
+
+/// A log that several nodes may share.
+fn shared(redis: &RedisSettings) -> String {
+    let bounds = [
+        redis
+            .max_length
+            .map(|length| format!("about {length} updates")),
+        redis
+            .max_age
+            .map(|age| format!("no update older than {} s", age.as_secs_f64())),
+    ];
+    let mut kept: Vec<String> = bounds.into_iter().flatten().collect();
+    if kept.is_empty() {
+        kept.push("every update is kept".to_owned());
+    }
+    let database = match redis.database {
+        0 => String::new(),
+        database => format!(", database {database}"),
+    };
+    format!(
+        "shared log {} at {}{database}: {}; a publish waits {} s at most, a silent node is dead after {} s",
+        redis.stream,
+        redis.place,
+        kept.join(", "),
+        redis.publish_timeout.as_secs_f64(),
+        redis.lease.as_secs_f64(),
     )
 }
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 use serde_json::Value;
 use talaria_protocol::Update;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 pub use self::backend::Backend;
 use self::backend::{BackendError, Condition, Continue};
@@ -250,7 +250,6 @@ impl<B: Backend> Nodes for Shared<B> {
                     Err(Some(due)) => {
                         // Either of the two is as good as the other.
                         _ = timeout(due - Instant::now(), node.orphans.changed.notified()).await;
-                        sleep_until(Instant::now()).await;
                         continue;
                     }
                 };

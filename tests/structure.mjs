@@ -24,6 +24,7 @@ const CRATES = {
   "talaria-protocol": [],
   "talaria-transport": ["talaria-protocol"],
   "talaria-boltdb": ["talaria-protocol"],
+  "talaria-redis": ["talaria-transport", "talaria-protocol"],
   "talaria-hub": ["talaria-transport", "talaria-protocol"],
   "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
   "talaria-bench": ["talaria-hub", "talaria-transport", "talaria-protocol"],
@@ -42,6 +43,7 @@ const LIBRARIES = {
   "talaria-protocol": ["tokio", "hyper", "axum", "http"],
   "talaria-transport": ["hyper", "axum", "http"],
   "talaria-boltdb": ["hyper", "axum", "http"],
+  "talaria-redis": ["hyper", "axum", "http"],
   "talaria-config": ["tokio", "hyper", "axum"],
 };
 

@@ -22,6 +22,7 @@ pub mod hub;
 pub mod kernel;
 pub mod log;
 pub mod raw;
+pub mod servers;
 pub mod stream;
 pub mod token;
 

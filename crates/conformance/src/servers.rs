@@ -1,0 +1,20 @@
+//! Servers beside a hub, as children of a test: Redis and Valkey, alone, replicated, with sentinels, as a cluster; and a
+//! proxy that breaks connections.
+//!
+//! Each has a folder of its own and a free port, is asked until it answers, and is killed with the test. If the test
+//! fails, the end of its log is shown.
+
+mod cluster;
+mod process;
+mod program;
+mod proxy;
+mod redis;
+mod resp;
+mod sentinel;
+
+pub use cluster::Cluster;
+pub use program::Program;
+pub use proxy::{Proxy, Way};
+pub use redis::Redis;
+pub use resp::{Reply, ask};
+pub use sentinel::Sentinels;

@@ -1,0 +1,107 @@
+//! A primary with two replicas, watched by three sentinels.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::program::Program;
+use super::redis::{Redis, eventually};
+use super::resp::{Reply, ask};
+use crate::free_port;
+
+/// The name by which the sentinels know the primary.
+const NAME: &str = "hub";
+
+/// A primary, replicas, and the sentinels that choose among them.
+pub struct Sentinels {
+    /// The servers; the first began as primary.
+    pub servers: Vec<Redis>,
+    ports: Vec<u16>,
+    _processes: Vec<Process>,
+    _folder: TempDir,
+}
+
+impl Sentinels {
+    /// Starts all of them, and waits until they know each other.
+    ///
+    /// # Panics
+    /// They do not start.
+    #[must_use]
+    pub fn start(program: Program) -> Self {
+        let primary = Redis::start(program);
+        let mut servers = vec![primary.replica(&[]), primary.replica(&[])];
+        let folder = TempDir::with_prefix("talaria-sentinel-").expect("a folder can be made");
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let mut processes = Vec::new();
+        for port in &ports {
+            let file = folder.path().join(format!("{port}.conf"));
+            let settings = format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 5000\n",
+                primary.port(),
+            );
+            std::fs::write(&file, settings).expect("the folder can be written");
+            let mut command = Command::new(program.path());
+            command.arg(&file).arg("--sentinel");
+            processes.push(Process::start(
+                command,
+                folder.path(),
+                &format!("{port}.log"),
+            ));
+        }
+        servers.insert(0, primary);
+        let sentinels = Self {
+            servers,
+            ports,
+            _processes: processes,
+            _folder: folder,
+        };
+        eventually("the sentinels know each other", || sentinels.is_complete());
+        sentinels
+    }
+
+    /// The name of the primary.
+    #[must_use]
+    pub fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    /// Hosts and ports of the sentinels.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, u16)> {
+        self.ports
+            .iter()
+            .map(|port| ("127.0.0.1".to_owned(), *port))
+            .collect()
+    }
+
+    /// The place in [`Self::servers`] of the primary, as the sentinels say.
+    #[must_use]
+    pub fn primary(&self) -> Option<usize> {
+        let address = (std::net::Ipv4Addr::LOCALHOST, *self.ports.first()?).into();
+        let named = ask(address, &[&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]]).ok()?;
+        let port = named.array().get(1)?.text().to_owned();
+        self.servers
+            .iter()
+            .position(|server| server.port().to_string() == port)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ports.iter().all(|port| {
+            let address = (std::net::Ipv4Addr::LOCALHOST, *port).into();
+            let asked = ask(address, &[&["SENTINEL", "MASTER", NAME]]);
+            let Ok(Reply::Array(fields)) = asked else {
+                return false;
+            };
+            let field = |name: &str| {
+                let mut pairs = fields.chunks(2);
+                pairs
+                    .find(|pair| pair[0].text() == name)
+                    .map(|pair| pair[1].text().to_owned())
+            };
+            field("num-slaves").as_deref() == Some("2")
+                && field("num-other-sentinels").as_deref() == Some("2")
+        })
+    }
+}

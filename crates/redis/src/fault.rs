@@ -1,0 +1,181 @@
+//! Why a server did not do what it was asked, and what that means to the engine.
+
+use std::error::Error as _;
+
+use redis::{RedisError, ServerError};
+use talaria_transport::shared::backend::BackendError;
+
+/// Why a command has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server refused.
+    Server {
+        /// The first word of its answer.
+        code: String,
+        /// The rest.
+        text: String,
+    },
+    /// No connection, no answer in time, or the connection broke.
+    Broken(String),
+    /// The connection cannot be encrypted.
+    Tls(String),
+    /// The answer is larger than any that was asked for.
+    TooLarge,
+    /// The answer has another form than the command's.
+    Unexpected(&'static str),
+    /// What the configuration names is not there.
+    Missing(String),
+}
+
+/// Refusals that may pass, by the code of the answer.
+const REFUSALS: [(&str, &str); 16] = [
+    ("OOM", "the server's memory is full (OOM)"),
+    (
+        "NOREPLICAS",
+        "too few replicas are connected to the server (NOREPLICAS)",
+    ),
+    ("MISCONF", "the server cannot write to its disk (MISCONF)"),
+    ("READONLY", "the server is a read-only replica (READONLY)"),
+    ("LOADING", "the server is loading its data (LOADING)"),
+    ("CLUSTERDOWN", "the cluster is down (CLUSTERDOWN)"),
+    ("TRYAGAIN", "the cluster is moving the log (TRYAGAIN)"),
+    (
+        "MASTERDOWN",
+        "the replica has lost its primary (MASTERDOWN)",
+    ),
+    ("MOVED", "another node of the cluster has the log (MOVED)"),
+    ("ASK", "the cluster is moving the log (ASK)"),
+    ("BUSY", "the server is busy with a script (BUSY)"),
+    ("UNBLOCKED", "the server has become a replica (UNBLOCKED)"),
+    ("WRONGPASS", "the server refuses the password (WRONGPASS)"),
+    ("NOAUTH", "the server asks for a password (NOAUTH)"),
+    ("NOPERM", "the server's user lacks a permission (NOPERM)"),
+    ("WRONGTYPE", "a key of the log has another type (WRONGTYPE)"),
+];
+
+/// Refusals after which the primary may be another server.
+const MOVES: [&str; 6] = [
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "MOVED",
+    "ASK",
+    "UNBLOCKED",
+];
+
+/// What waiting does not mend, by the code of the answer, and what to do.
+const LASTING: [(&str, &str); 4] = [
+    (
+        "WRONGPASS",
+        "Set the username and password that the server knows",
+    ),
+    ("NOAUTH", "Set the password of the server"),
+    (
+        "NOPERM",
+        "Permit the user this command, and all keys that begin with the name of the stream in braces",
+    ),
+    ("WRONGTYPE", "Set another name for the stream"),
+];
+
+impl Fault {
+    pub(crate) fn of_server(error: &ServerError) -> Self {
+        let fault = |code: &str, text: &str| Self::Server {
+            code: code.to_owned(),
+            text: text.to_owned(),
+        };
+        let text = error.details().unwrap_or_default();
+        // Within a script, older servers put the code behind one of their own.
+        let inner = REFUSALS.iter().find(|(code, _)| {
+            text.strip_prefix('-')
+                .is_some_and(|text| text.starts_with(code))
+        });
+        match (error.code(), inner) {
+            ("ERR", Some((code, _))) => fault(code, text),
+            // A server of before 7.0 refuses a write within a script in these words.
+            ("ERR", None) if text.contains("against a read only replica") => {
+                fault("READONLY", text)
+            }
+            (code, _) => fault(code, text),
+        }
+    }
+
+    /// What broke the connection.
+    pub(crate) fn of_connection(error: &RedisError) -> Self {
+        match error.source().and_then(|source| source.downcast_ref()) {
+            Some(error) => Self::of_io(error),
+            None => Self::Broken(error.to_string()),
+        }
+    }
+
+    pub(crate) fn of_io(error: &std::io::Error) -> Self {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => Self::Tls(error.to_string()),
+            None => Self::Broken(error.to_string()),
+        }
+    }
+
+    /// Whether the server refused with this code.
+    pub(crate) fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Server { code, .. } if code == wanted)
+    }
+
+    /// Whether to ask anew which server is the primary.
+    pub(crate) fn loses_primary(&self) -> bool {
+        match self {
+            Self::Server { code, .. } => MOVES.contains(&code.as_str()),
+            Self::Unexpected(_) | Self::Missing(_) => false,
+            Self::Broken(_) | Self::Tls(_) | Self::TooLarge => true,
+        }
+    }
+
+    /// What it means once the node has entered: that it passes.
+    pub(crate) fn later(self) -> BackendError {
+        match self {
+            Self::Server { code, text } => {
+                match REFUSALS.iter().find(|(known, _)| *known == code) {
+                    Some((_, said)) => BackendError::Refusing(said),
+                    None => BackendError::Away(format!("the server answered: {code} {text}")),
+                }
+            }
+            Self::Broken(why) => BackendError::Away(why),
+            Self::Tls(why) => BackendError::Away(format!("no encrypted connection: {why}")),
+            Self::TooLarge => BackendError::Away("the server's answer is too large".to_owned()),
+            Self::Unexpected(what) => {
+                BackendError::Away(format!("the server's answer has another form than {what}"))
+            }
+            Self::Missing(what) => BackendError::Away(what),
+        }
+    }
+
+    /// What it means before the node has entered: what does not mend itself is fatal.
+    pub(crate) fn at_start(self) -> BackendError {
+        let fatal = |problem: String, remedy: &str| BackendError::Fatal {
+            problem,
+            remedy: remedy.to_owned(),
+        };
+        match self {
+            Self::Server { code, text } => {
+                let lasting = LASTING.iter().find(|(known, _)| *known == code);
+                match lasting {
+                    Some((_, remedy)) => {
+                        fatal(format!("the server answered: {code} {text}"), remedy)
+                    }
+                    None if code == "ERR" => fatal(
+                        format!("the server answered: {text}"),
+                        "Check the version and the settings of the server",
+                    ),
+                    None => Self::Server { code, text }.later(),
+                }
+            }
+            Self::Tls(why) => fatal(
+                format!("no encrypted connection to the server: {why}"),
+                "Check the host name, the CA and the client certificate",
+            ),
+            Self::Missing(what) => fatal(what, "Check the name and the addresses"),
+            other => other.later(),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The fields of an update in the log.
+
+use std::sync::Arc;
+
+use redis::Value;
+use serde_json::{Map, Value as Json};
+use talaria_protocol::{TraceContext, Update};
+use talaria_transport::Position;
+use talaria_transport::shared::backend::{Member, Origin, Record};
+
+use crate::fault::Fault;
+use crate::reply;
+
+const INCOMPLETE: Fault = Fault::Unexpected("a record of the log");
+
+/// The names and values of an update's fields. Those that it does not have are left out.
+pub(crate) fn fields(update: &Update) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("topics", Json::from(update.topics.clone()).to_string()),
+        ("data", update.data.clone()),
+    ];
+    let mut add = |name, value: Option<String>| {
+        if let Some(value) = value {
+            fields.push((name, value));
+        }
+    };
+    add("id", update.id.clone());
+    add("type", update.event_type.clone());
+    add("retry", update.retry.map(|retry| retry.to_string()));
+    add("private", update.private.then(|| "1".to_owned()));
+    add("by_hub", update.by_hub.then(|| "1".to_owned()));
+    add("trace", update.trace.as_ref().map(|trace| trace.stored()));
+    fields
+}
+
+/// An update as one text, as the log keeps the events that began subscriptions.
+pub(crate) fn document(update: &Update) -> String {
+    let fields = fields(update);
+    let fields: Map<String, Json> = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Json::from(value)))
+        .collect();
+    Json::from(fields).to_string()
+}
+
+/// Reads what the script stored of the beginning of a subscription: its position and the [`document`].
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn begun(stored: &str) -> Result<(Position, Update), Fault> {
+    let (id, document) = stored.split_once(' ').ok_or(INCOMPLETE)?;
+    let Ok(Json::Object(fields)) = serde_json::from_str(document) else {
+        return Err(INCOMPLETE);
+    };
+    let mut found = Found::default();
+    for (name, value) in fields {
+        if let Json::String(value) = value {
+            found.take(&name, value)?;
+        }
+    }
+    Ok((reply::position(id)?, found.update()?))
+}
+
+/// Reads an entry of the stream, and about how many bytes it has. Fields of other names are ignored.
+///
+/// # Errors
+/// It is not an update that a node stored.
+pub(crate) fn record(entry: Value) -> Result<(Record, usize), Fault> {
+    let [id, fields] = reply::first(reply::array(entry)?)?;
+    let position = reply::position(&reply::text(id)?)?;
+    let mut found = Found::default();
+    let mut bytes = 0;
+    let mut fields = reply::array(fields)?.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        let (Value::BulkString(name), Value::BulkString(value)) = (name, value) else {
+            return Err(INCOMPLETE);
+        };
+        bytes += name.len() + value.len();
+        // A field that is unknown may hold anything.
+        let (Ok(name), Ok(value)) = (String::from_utf8(name), String::from_utf8(value)) else {
+            continue;
+        };
+        found.take(&name, value)?;
+    }
+    let (Some(member), Some(batch), Some(index), Some(time)) =
+        (found.node, found.batch, found.index, found.time)
+    else {
+        return Err(INCOMPLETE);
+    };
+    let record = Record {
+        position,
+        run_before: found.before,
+        origin: Origin {
+            member,
+            batch,
+            index,
+        },
+        time,
+        update: found.update()?,
+    };
+    Ok((record, bytes))
+}
+
+/// Reads a member's name.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn member(name: &str) -> Result<Member, Fault> {
+    let is_name = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(name, 16).ok().filter(|_| is_name);
+    number
+        .map(Member)
+        .ok_or(Fault::Unexpected("the name of a member"))
+}
+
+/// The fields that were found.
+#[derive(Default)]
+struct Found {
+    topics: Option<Vec<String>>,
+    data: Option<String>,
+    id: Option<String>,
+    event_type: Option<String>,
+    retry: Option<u64>,
+    private: bool,
+    by_hub: bool,
+    trace: Option<Arc<TraceContext>>,
+    node: Option<Member>,
+    batch: Option<u64>,
+    index: Option<u32>,
+    time: Option<u64>,
+    before: Option<Position>,
+}
+
+impl Found {
+    fn take(&mut self, name: &str, value: String) -> Result<(), Fault> {
+        match name {
+            "topics" => {
+                self.topics = Some(serde_json::from_str(&value).map_err(|_| INCOMPLETE)?);
+            }
+            "data" => self.data = Some(value),
+            "id" => self.id = Some(value),
+            "type" => self.event_type = Some(value),
+            "retry" => self.retry = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "private" => self.private = true,
+            "by_hub" => self.by_hub = true,
+            "trace" => self.trace = TraceContext::from_stored(value.as_bytes()).map(Arc::new),
+            "node" => self.node = Some(member(&value)?),
+            "batch" => self.batch = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "index" => self.index = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "time" => self.time = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "before" => self.before = Some(reply::position(&value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn update(self) -> Result<Update, Fault> {
+        Ok(Update {
+            topics: self.topics.ok_or(INCOMPLETE)?,
+            data: self.data.ok_or(INCOMPLETE)?,
+            id: self.id,
+            event_type: self.event_type,
+            retry: self.retry,
+            private: self.private,
+            by_hub: self.by_hub,
+            trace: self.trace,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn update() -> impl Strategy<Value = Update> {
+        let trace = option::of((any::<[u8; 16]>(), any::<[u8; 8]>())).prop_map(|ids| {
+            let (trace_id, span_id) = ids?;
+            let is_valid = trace_id != [0; 16] && span_id != [0; 8];
+            is_valid.then(|| {
+                Arc::new(TraceContext {
+                    trace_id,
+                    span_id,
+                    flags: 1,
+                    state: "a=1".into(),
+                })
+            })
+        });
+        let texts = (
+            vec(any::<String>(), 1..4),
+            any::<String>(),
+            option::of(any::<String>()),
+        );
+        let others = (
+            option::of(any::<String>()),
+            option::of(any::<u64>()),
+            any::<[bool; 2]>(),
+        );
+        (texts, others, trace).prop_map(|(texts, others, trace)| Update {
+            topics: texts.0,
+            data: texts.1,
+            id: texts.2,
+            event_type: others.0,
+            retry: others.1,
+            private: others.2[0],
+            by_hub: others.2[1],
+            trace,
+        })
+    }
+
+    fn entry(id: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> Value {
+        let bulk = Value::BulkString;
+        let fields = fields
+            .into_iter()
+            .flat_map(|(name, value)| [bulk(name), bulk(value)]);
+        Value::Array(vec![bulk(id.into()), Value::Array(fields.collect())])
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_as_it_was_written(
+            update in update(),
+            (member, batch, index): (u128, u64, u32),
+            (run, number): (u32, u32),
+            before in option::of(any::<u64>()),
+            unknown: Vec<u8>,
+        ) {
+            let before = before.map(Position);
+            let mut all: Vec<(Vec<u8>, Vec<u8>)> = fields(&update)
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect();
+            let node = Member(member).to_string();
+            all.push((b"later".to_vec(), unknown));
+            all.push((b"node".to_vec(), node.into()));
+            all.push((b"batch".to_vec(), batch.to_string().into()));
+            all.push((b"index".to_vec(), index.to_string().into()));
+            all.push((b"time".to_vec(), b"17".to_vec()));
+            all.extend(before.map(|before| (b"before".to_vec(), reply::id(before).into())));
+            let (record, _) = record(entry(&format!("{run}-{number}"), all)).expect("it is a record");
+            let origin = Origin { member: Member(member), batch, index };
+            let position = Position(u64::from(run) << 32 | u64::from(number));
+            prop_assert_eq!(record, Record { position, run_before: before, origin, time: 17, update });
+        }
+
+        #[test]
+        fn the_beginning_of_a_subscription_is_read_as_it_was_written(update in update(), position: u64) {
+            let position = Position(position);
+            let stored = format!("{} {}", reply::id(position), document(&update));
+            prop_assert_eq!(begun(&stored), Ok((position, update)));
+        }
+
+        #[test]
+        fn any_entry_is_read_without_harm(
+            id in "[0-9-]{0,12}",
+            names in vec(prop::sample::select(vec![
+                "topics", "data", "id", "retry", "trace", "node", "batch", "index", "time", "before", "x",
+            ]), 0..12),
+            value: Vec<u8>,
+            text: String,
+        ) {
+            let fields = names.into_iter().map(|name| (name.as_bytes().to_vec(), value.clone()));
+            _ = record(entry(&id, fields.collect()));
+            _ = record(Value::Array(vec![Value::Nil]));
+            _ = record(Value::Int(1));
+            _ = begun(&text);
+            _ = member(&text);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+-- KEYS: log, meta, ids, events, own subscriptions
+-- ARGV: tag, member, batch, max_length, max_age, most_events, prefix of subscriptions, then of each entry:
+--       condition, key, detail, flags, count of field names and values, those
+local log, meta, ids, events, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local tag, member, batch = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local prefix = ARGV[7]
+local LAST = 4294967295
+
+local known = redis.call('HMGET', meta, 'tag', 'run', 'number', 'server', 'member:' .. member)
+if known[1] ~= tag then return { 'nolog' } end
+if not known[5] then return { 'nomember' } end
+local counter, last, before_outcomes = string.match(known[5], '^(%d+) (%d+) ?(.*)$')
+if tonumber(last) == batch and before_outcomes ~= 'N' then return { 'ok', before_outcomes } end
+if tonumber(last) + 1 ~= batch then return { 'order' } end
+
+local info = redis.call('INFO', 'server', 'replication')
+local server = (string.match(info, 'run_id:(%x+)') or '') .. ' ' .. (string.match(info, 'master_replid:(%x+)') or '')
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local run, number, identity = tonumber(known[2]), tonumber(known[3]), known[4]
+local owners
+
+-- The hash in which a subscription is kept: our own first, then those of dead members, then any.
+local function owner_of(topic)
+  if redis.call('HEXISTS', own, topic) == 1 then return own end
+  if not owners then
+    local dead, live = {}, {}
+    for _, field in ipairs(redis.call('HKEYS', meta)) do
+      local name = string.match(field, '^buried:(%x+)$')
+      if name then dead[#dead + 1] = prefix .. name end
+      name = string.match(field, '^member:(%x+)$')
+      if name then live[#live + 1] = prefix .. name end
+    end
+    for _, key in ipairs(live) do dead[#dead + 1] = key end
+    owners = dead
+  end
+  for _, key in ipairs(owners) do
+    if redis.call('HEXISTS', key, topic) == 1 then return key end
+  end
+end
+
+local outcomes, first, length = {}, nil, 0
+
+local function end_of_segment()
+  if first then outcomes[#outcomes + 1] = 'S' .. first .. '*' .. length end
+  first, length = nil, 0
+end
+
+-- Stores the entry whose field names and values are ARGV[from] to ARGV[to]; returns its id.
+local function store(from, to, index, flags)
+  local ended
+  if identity ~= server or number >= LAST then
+    end_of_segment()
+    ended = identity and run .. '-' .. number or '0-0'
+    run, number, identity = math.max(run + 1, tonumber(time[1]) - 1735689600), 0, server
+  end
+  number = number + 1
+  local id = run .. '-' .. number
+  local command = { 'XADD', log, id }
+  for at = from, to do command[#command + 1] = ARGV[at] end
+  for _, word in ipairs({ 'node', member, 'batch', ARGV[3], 'index', index, 'time', now }) do
+    command[#command + 1] = word
+  end
+  if ended then
+    command[#command + 1] = 'before'
+    command[#command + 1] = ended
+  end
+  redis.call(unpack(command))
+  if not first then first = id end
+  length = length + 1
+  if string.find(flags, 'h', 1, true) then redis.call('RPUSH', events, id) end
+  return id
+end
+
+local at, index = 8, 0
+while ARGV[at] do
+  local condition, key, detail, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local from = at + 5
+  local to = at + 4 + tonumber(ARGV[at + 4])
+  at = to + 1
+  local id
+  if condition == 'ends' then
+    local owner = owner_of(key)
+    if owner then
+      id = store(from, to, index, flags)
+      redis.call('HDEL', owner, key)
+    else
+      end_of_segment()
+      outcomes[#outcomes + 1] = 'E'
+    end
+  elseif condition == 'once' then
+    local place = redis.call('GET', key)
+    if place then
+      end_of_segment()
+      outcomes[#outcomes + 1] = 'R' .. place
+    else
+      id = store(from, to, index, flags)
+      redis.call('SET', key, id, 'PX', detail)
+    end
+  else
+    id = store(from, to, index, flags)
+    if condition == 'begins' then redis.call('HSET', own, key, id .. ' ' .. detail) end
+  end
+  local chosen = id and string.match(flags, '^i(%d+)')
+  if chosen then redis.call('ZADD', ids, 0, index_of(ARGV[from + tonumber(chosen)], run, number)) end
+  index = index + 1
+end
+end_of_segment()
+outcomes = table.concat(outcomes, ' ')
+redis.call('HSET', meta, 'member:' .. member, counter .. ' ' .. ARGV[3] .. ' ' .. outcomes)
+if identity then redis.call('HSET', meta, 'run', run, 'number', number, 'server', identity) end
+retain(log, meta, ids, events, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), now)
+return { 'ok', outcomes }

@@ -1,0 +1,109 @@
+-- At most this many entries leave at a time, so that no script keeps others waiting.
+local SLICE = 1000
+local SLICE_BYTES = 1048576
+
+-- The fields of an entry that retention needs.
+local function read(entry)
+  local fields, found = entry[2], { bytes = 0 }
+  for at = 1, #fields, 2 do
+    local name, value = fields[at], fields[at + 1]
+    found.bytes = found.bytes + #value
+    if name == 'time' then found.time = tonumber(value)
+    elseif name == 'id' then found.id = value
+    elseif name == 'by_hub' then found.by_hub = true
+    elseif name == 'before' then found.before = value
+    end
+  end
+  return found
+end
+
+local function split(id)
+  local run, number = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(run), tonumber(number)
+end
+
+local function index_of(id, run, number)
+  return id .. '\0' .. string.format('%010.0f-%010.0f', run, number)
+end
+
+-- Notes the place before the first entry, and the time of that entry.
+local function note_floor(log, meta)
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  if not first then
+    local head = redis.call('HMGET', meta, 'run', 'number')
+    redis.call('HSET', meta, 'floor', head[1] .. '-' .. head[2])
+    redis.call('HDEL', meta, 'oldest')
+    return
+  end
+  local run, number = split(first[1])
+  local found = read(first)
+  local floor = run .. '-' .. (number - 1)
+  if number == 1 then floor = found.before or floor end
+  redis.call('HSET', meta, 'floor', floor, 'oldest', found.time or 0)
+end
+
+-- Walks the oldest entries: the first `count` of them, and those from before `limit`. Their ids leave the index.
+-- Returns how many they are.
+local function walk(log, ids, count, limit)
+  local walked, bytes, from = 0, 0, '-'
+  while walked < SLICE and bytes < SLICE_BYTES do
+    local chunk = redis.call('XRANGE', log, from, '+', 'COUNT', 20)
+    for _, entry in ipairs(chunk) do
+      local found = read(entry)
+      if walked >= SLICE or not (walked < count or (limit and (found.time or 0) < limit)) then return walked end
+      if found.id and not found.by_hub then redis.call('ZREM', ids, index_of(found.id, split(entry[1]))) end
+      walked, bytes, from = walked + 1, bytes + found.bytes, '(' .. entry[1]
+    end
+    if #chunk < 20 then return walked end
+  end
+  return walked
+end
+
+-- Takes the events among the `count` oldest entries off the list of events.
+local function forget_events(log, events, floor)
+  local run, number = split(floor)
+  local gone = 0
+  for _, id in ipairs(redis.call('LRANGE', events, 0, SLICE - 1)) do
+    local of, at = split(id)
+    if of > run or (of == run and at > number) then break end
+    gone = gone + 1
+  end
+  if gone > 0 then redis.call('LPOP', events, gone) end
+end
+
+-- The newest `most` events stay. The first entry of a run stays too, because it says where the run before ended.
+local function trim_events(log, meta, events, most)
+  local over = redis.call('LLEN', events) - most
+  if over <= 0 then return end
+  local old = {}
+  for _, id in ipairs(redis.call('LPOP', events, math.min(over, SLICE))) do
+    if not string.match(id, '%-1$') then old[#old + 1] = id end
+  end
+  if #old == 0 then return end
+  local before = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  redis.call('XDEL', log, unpack(old))
+  if before and before[1] == old[1] then note_floor(log, meta) end
+end
+
+-- Does a slice of what retention asks for.
+local function retain(log, meta, ids, events, max_length, max_age, most_events, now)
+  local removed = 0
+  while removed < SLICE do
+    local length = redis.call('XLEN', log)
+    local excess = max_length > 0 and length - redis.call('LLEN', events) - max_length or 0
+    local limit = nil
+    if max_age > 0 and length > 0 then
+      local oldest = tonumber(redis.call('HGET', meta, 'oldest') or 0)
+      if oldest < now - max_age then limit = now - max_age end
+    end
+    if excess <= 0 and not limit then break end
+    local count = math.min(math.max(excess, 0), SLICE - removed)
+    if limit or redis.call('ZCARD', ids) > 0 then count = walk(log, ids, count, limit) end
+    if count > 0 then redis.call('XTRIM', log, 'MAXLEN', '=', length - count) end
+    note_floor(log, meta)
+    if count == 0 then break end
+    forget_events(log, events, redis.call('HGET', meta, 'floor'))
+    removed = removed + count
+  end
+  trim_events(log, meta, events, most_events)
+end

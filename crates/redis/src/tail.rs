@@ -1,0 +1,160 @@
+//! Waiting for new records, on a connection of its own.
+
+use std::sync::{Mutex, PoisonError};
+
+use redis::Value;
+use talaria_transport::Position;
+use talaria_transport::shared::backend::{BackendError, Record};
+
+use crate::connection::checked;
+use crate::fault::Fault;
+use crate::link::Held;
+use crate::pace::Pace;
+use crate::scripts::CONFIRM;
+use crate::store::Store;
+use crate::{record, reply};
+
+/// How long the server waits for a record.
+const BLOCK_MS: u64 = 1_000;
+/// About how many bytes an answer may have.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Reads what is appended, as soon as it is durable.
+#[derive(Default)]
+pub(crate) struct Tail {
+    line: Mutex<Option<Line>>,
+    pace: Pace,
+}
+
+/// The connection, while no call uses it: a call that is dropped takes it along.
+struct Line {
+    held: Held,
+    /// Records that too few replicas have confirmed, and after which position they were read.
+    kept: Option<(Position, Vec<Record>)>,
+}
+
+impl Tail {
+    /// See [`Backend::tail`](talaria_transport::shared::Backend::tail).
+    pub(crate) async fn read(
+        &self,
+        store: &Store,
+        after: Position,
+    ) -> Result<Vec<Record>, BackendError> {
+        let line = self.slot().take();
+        let mut line = match line {
+            Some(line) if store.link.is_current(&line.held) => line,
+            _ => {
+                let (held, _) = store.link.own().await.map_err(Fault::later)?;
+                Line { held, kept: None }
+            }
+        };
+        let kept = line.kept.take().filter(|(from, _)| *from == after);
+        let records = match kept {
+            Some((_, records)) => {
+                if store.link.has_moved(&line.held).await {
+                    return Err(BackendError::Away(
+                        "the primary is another server now".to_owned(),
+                    ));
+                }
+                records
+            }
+            None => self.wait(store, &line.held, after).await?,
+        };
+        if store.replicas > 0 && !records.is_empty() {
+            match confirm(store, &line.held).await {
+                Ok(()) => {}
+                Err(error @ (BackendError::NotDurable | BackendError::Refusing(_))) => {
+                    line.kept = Some((after, records));
+                    *self.slot() = Some(line);
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        *self.slot() = Some(line);
+        Ok(records)
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Line>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait(
+        &self,
+        store: &Store,
+        held: &Held,
+        after: Position,
+    ) -> Result<Vec<Record>, BackendError> {
+        let count = self.pace.count(MOST_BYTES);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .cmd("XREAD")
+            .arg("COUNT")
+            .arg(count)
+            .arg("BLOCK")
+            .arg(BLOCK_MS);
+        pipeline
+            .arg("STREAMS")
+            .arg(&store.keys.log)
+            .arg(reply::id(after));
+        // Asked after the records were read: another log's, or a replica's, are not shown.
+        pipeline.cmd("HGET").arg(&store.keys.meta).arg("tag");
+        pipeline.cmd("ROLE");
+        let answers = store
+            .link
+            .judge(held, held.connection.ask_all(&pipeline).await);
+        if answers == Err(Fault::TooLarge) {
+            self.pace.failed();
+        }
+        let [streams, tag, role] = answers.and_then(reply::first).map_err(Fault::later)?;
+        let judged = store.link.judge(held, checked(role).and_then(is_primary));
+        judged.map_err(Fault::later)?;
+        let streams = store
+            .link
+            .judge(held, checked(streams))
+            .map_err(Fault::later)?;
+        store.check_tag(tag)?;
+        self.records(streams).map_err(Fault::later)
+    }
+
+    fn records(&self, streams: Value) -> Result<Vec<Record>, Fault> {
+        let Some(stream) = reply::array(streams)?.into_iter().next() else {
+            return Ok(Vec::new());
+        };
+        let [_, entries] = reply::first(reply::array(stream)?)?;
+        let mut all = 0;
+        let mut records = Vec::new();
+        for entry in reply::array(entries)? {
+            let (record, bytes) = record::record(entry)?;
+            all += bytes;
+            records.push(record);
+        }
+        self.pace.saw(records.len(), all);
+        Ok(records)
+    }
+}
+
+fn is_primary(role: Value) -> Result<(), Fault> {
+    let [role] = reply::first(reply::array(role)?)?;
+    if reply::text(role)? == "master" {
+        return Ok(());
+    }
+    Err(Fault::Server {
+        code: "READONLY".to_owned(),
+        text: "the server has become a replica".to_owned(),
+    })
+}
+
+/// Waits until the replicas have what was read: `WAIT` is about what its own connection wrote last, so something is
+/// written first.
+async fn confirm(store: &Store, held: &Held) -> Result<(), BackendError> {
+    let written = CONFIRM
+        .run(&held.connection, &[&store.keys.confirm], |_| {})
+        .await;
+    match store.link.judge(held, written) {
+        Ok(_) => store.wait_for_replicas(held).await,
+        // The server itself knows that there are too few.
+        Err(fault) if fault.is("NOREPLICAS") => Err(BackendError::NotDurable),
+        Err(fault) => Err(fault.later()),
+    }
+}

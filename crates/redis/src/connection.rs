@@ -83,11 +83,9 @@ impl Connection {
     }
 
     fn broken(&self, error: &RedisError) -> Fault {
-        if self.meter.is_exceeded() {
-            Fault::TooLarge
-        } else {
-            Fault::of_connection(error)
-        }
+        // The task ends with the connection, and then its callers learn no more than that.
+        let end = self.meter.end().cloned();
+        end.unwrap_or_else(|| Fault::of_connection(error))
     }
 }
 

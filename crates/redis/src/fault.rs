@@ -53,6 +53,13 @@ const REFUSALS: [(&str, &str); 16] = [
     ("WRONGTYPE", "a key of the log has another type (WRONGTYPE)"),
 ];
 
+/// What refusals within a script say instead of a code.
+const IN_SCRIPTS: [(&str, &str); 3] = [
+    ("against a read only replica", "READONLY"),
+    ("ACL failure in script", "NOPERM"),
+    ("The user executing the script can't", "NOPERM"),
+];
+
 /// Refusals after which the primary may be another server.
 const MOVES: [&str; 6] = [
     "READONLY",
@@ -63,6 +70,10 @@ const MOVES: [&str; 6] = [
     "UNBLOCKED",
 ];
 
+/// What to do if a command is not permitted.
+pub(crate) const PERMIT: &str =
+    "Permit the user this command, and all keys that begin with the name of the stream in braces";
+
 /// What waiting does not mend, by the code of the answer, and what to do.
 const LASTING: [(&str, &str); 4] = [
     (
@@ -70,10 +81,7 @@ const LASTING: [(&str, &str); 4] = [
         "Set the username and password that the server knows",
     ),
     ("NOAUTH", "Set the password of the server"),
-    (
-        "NOPERM",
-        "Permit the user this command, and all keys that begin with the name of the stream in braces",
-    ),
+    ("NOPERM", PERMIT),
     ("WRONGTYPE", "Set another name for the stream"),
 ];
 
@@ -84,17 +92,17 @@ impl Fault {
             text: text.to_owned(),
         };
         let text = error.details().unwrap_or_default();
-        // Within a script, older servers put the code behind one of their own.
-        let inner = REFUSALS.iter().find(|(code, _)| {
+        // Within a script, servers put the code behind one of their own, or have other words for it.
+        let inner = REFUSALS.iter().map(|(code, _)| *code).find(|code| {
             text.strip_prefix('-')
                 .is_some_and(|text| text.starts_with(code))
         });
+        let inner = inner.or_else(|| {
+            let words = IN_SCRIPTS.iter().find(|(words, _)| text.contains(words));
+            words.map(|(_, code)| *code)
+        });
         match (error.code(), inner) {
-            ("ERR", Some((code, _))) => fault(code, text),
-            // A server of before 7.0 refuses a write within a script in these words.
-            ("ERR", None) if text.contains("against a read only replica") => {
-                fault("READONLY", text)
-            }
+            ("ERR", Some(code)) => fault(code, text),
             (code, _) => fault(code, text),
         }
     }

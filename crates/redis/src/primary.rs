@@ -257,7 +257,8 @@ impl Finder {
                 }
             }
         };
-        let late = "no connection in time".to_owned();
+        let kind = if self.tls.is_some() { "encrypted " } else { "" };
+        let late = format!("no {kind}connection in time");
         let stream = timeout(CONNECT, stream)
             .await
             .unwrap_or(Err(Fault::Broken(late)));

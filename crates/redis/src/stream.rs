@@ -2,11 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::fault::Fault;
 
 /// More than any answer that is asked for; a program that is no Redis may announce any length.
 const MOST_BYTES: usize = 256 << 20;
@@ -16,20 +18,31 @@ pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 
-/// Counts the bytes that were read since a command was sent.
+/// Counts the bytes that were read since a command was sent, and remembers what ended the connection.
 #[derive(Debug, Default)]
-pub(crate) struct Meter(AtomicUsize);
+pub(crate) struct Meter {
+    bytes: AtomicUsize,
+    end: OnceLock<Fault>,
+}
 
 impl Meter {
     /// A command is sent.
     pub(crate) fn begin(&self) {
         // Commands of several tasks are under way at once; the bound need not be exact.
-        self.0.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Whether too many bytes were read.
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > MOST_BYTES
+    /// What ended the connection, if reading failed.
+    pub(crate) fn end(&self) -> Option<&Fault> {
+        self.end.get()
+    }
+
+    fn read(&self, bytes: usize) -> io::Result<()> {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) > MOST_BYTES {
+            _ = self.end.set(Fault::TooLarge);
+            return Err(io::Error::other("the answer is too large"));
+        }
+        Ok(())
     }
 }
 
@@ -59,13 +72,10 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.bytes).poll_read(context, buffer);
+        ready!(Pin::new(&mut self.bytes).poll_read(context, buffer))
+            .inspect_err(|error| _ = self.meter.end.set(Fault::of_io(error)))?;
         let read = buffer.filled().len().saturating_sub(before);
-        self.meter.0.fetch_add(read, Ordering::Relaxed);
-        if self.meter.is_exceeded() {
-            return Poll::Ready(Err(io::Error::other("the answer is too large")));
-        }
-        polled
+        Poll::Ready(self.meter.read(read))
     }
 }
 

@@ -4,7 +4,7 @@ use redis::{Cmd, Value};
 use talaria_transport::shared::backend::BackendError;
 
 use crate::connection::Connection;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::keys::Keys;
 use crate::options::RedisOptions;
 use crate::primary::Named;
@@ -180,7 +180,16 @@ async fn check_keys(connection: &Connection, keys: &Keys) -> Result<(), BackendE
 async fn check_permissions(connection: &Connection, keys: &Keys) -> Result<(), BackendError> {
     let key = keys.probe.as_str();
     let probed = PROBE.run(connection, &[key], |_| {}).await;
-    probed.map_err(|fault| named_by(fault, "EVALSHA and EVAL").at_start())?;
+    let probed = probed.map_err(|fault| named_by(fault, "EVALSHA and EVAL").at_start())?;
+    let mut refused = reply::array(probed).map_err(Fault::at_start)?.into_iter();
+    if let (Some(name), Some(text)) = (refused.next(), refused.next()) {
+        let name = reply::text(name).map_err(Fault::at_start)?;
+        let text = reply::text(text).map_err(Fault::at_start)?;
+        return Err(fatal(
+            format!("the server refuses the command {name}: {text}"),
+            fault::PERMIT,
+        ));
+    }
     let commands: [(&str, &[&str]); 7] = [
         ("HKEYS", &[key]),
         ("HSCAN", &[key, "0"]),

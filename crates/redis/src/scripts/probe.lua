@@ -1,31 +1,37 @@
--- KEYS: a key that is used for nothing else. Each command that the other scripts use, harmlessly.
+-- KEYS: a key that is used for nothing else. Uses each command of the other scripts, harmlessly. Returns the first that
+-- is refused, and what the server says.
 local key = KEYS[1]
-redis.call('DEL', key)
-redis.call('INFO', 'server', 'replication')
-redis.call('TIME')
-redis.call('XADD', key, '1-1', 'a', 'b')
-redis.call('XLEN', key)
-redis.call('XRANGE', key, '-', '+', 'COUNT', 1)
-redis.call('XTRIM', key, 'MAXLEN', '=', 1)
-redis.call('XDEL', key, '1-2')
-redis.call('DEL', key)
-redis.call('HSET', key, 'a', 'b')
-redis.call('HSETNX', key, 'a', 'b')
-redis.call('HGET', key, 'a')
-redis.call('HMGET', key, 'a')
-redis.call('HGETALL', key)
-redis.call('HKEYS', key)
-redis.call('HEXISTS', key, 'a')
-redis.call('HDEL', key, 'a')
-redis.call('ZADD', key, 0, 'a')
-redis.call('ZCARD', key)
-redis.call('ZREM', key, 'a')
-redis.call('RPUSH', key, 'a', 'b')
-redis.call('LLEN', key)
-redis.call('LRANGE', key, 0, 0)
-redis.call('LPOP', key, 2)
-redis.call('SET', key, 'a', 'PX', 1000)
-redis.call('GET', key)
-redis.call('EXISTS', key)
-redis.call('DEL', key)
-return 'ok'
+for _, command in ipairs({
+  { 'DEL', key },
+  { 'INFO', 'server', 'replication' },
+  { 'TIME' },
+  { 'XADD', key, '1-1', 'a', 'b' },
+  { 'XLEN', key },
+  { 'XRANGE', key, '-', '+', 'COUNT', 1 },
+  { 'XTRIM', key, 'MAXLEN', '=', 1 },
+  { 'XDEL', key, '1-2' },
+  { 'DEL', key },
+  { 'HSET', key, 'a', 'b' },
+  { 'HSETNX', key, 'a', 'b' },
+  { 'HGET', key, 'a' },
+  { 'HMGET', key, 'a' },
+  { 'HGETALL', key },
+  { 'HKEYS', key },
+  { 'HEXISTS', key, 'a' },
+  { 'HDEL', key, 'a' },
+  { 'ZADD', key, 0, 'a' },
+  { 'ZCARD', key },
+  { 'ZREM', key, 'a' },
+  { 'RPUSH', key, 'a', 'b' },
+  { 'LLEN', key },
+  { 'LRANGE', key, 0, 0 },
+  { 'LPOP', key, 2 },
+  { 'SET', key, 'a', 'PX', 1000 },
+  { 'GET', key },
+  { 'EXISTS', key },
+  { 'DEL', key },
+}) do
+  local answer = redis.pcall(unpack(command))
+  if type(answer) == 'table' and answer.err then return { command[1], answer.err } end
+end
+return {}

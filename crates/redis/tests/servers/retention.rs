@@ -1,1 +1,153 @@
-//! retention
+//! What is deleted, and when.
+
+use std::time::Duration;
+
+use talaria_conformance::servers::{Program, Redis as Server};
+use talaria_transport::Position;
+use talaria_transport::shared::Backend as _;
+
+use crate::support::{
+    LAST, Node, always, contents, event, number, on, on_each, position, until, update,
+};
+
+on_each!(
+    the_newest_updates_are_kept,
+    old_updates_are_deleted,
+    events_do_not_displace_updates,
+    an_id_leaves_with_its_update,
+    retention_works_in_slices,
+);
+
+async fn the_newest_updates_are_kept(program: Program) {
+    let server = Server::start(program);
+    let mut options = on(&server);
+    options.max_length = 10;
+    let mut node = Node::enter(options, 1).await;
+    let all: Vec<u32> = (0..25).collect();
+    let mut positions = Vec::new();
+    for each in &all {
+        positions.extend(node.publish(&[each]).await);
+    }
+    let expected: Vec<String> = all[15..].iter().map(u32::to_string).collect();
+    assert_eq!(node.kept().await, expected);
+    let page = node
+        .backend
+        .page(Position::ORIGIN, LAST, 100, 1 << 20)
+        .await
+        .expect("a page");
+    assert_eq!(page.floor, positions[14]);
+    let beat = node.backend.beat(node.member).await.expect("a beat");
+    assert_eq!(
+        (beat.bounds.floor, beat.bounds.head),
+        (positions[14], positions[24])
+    );
+    let again = Node::enter(on(&server), 2).await;
+    assert_eq!(again.read, positions[24]);
+}
+
+async fn old_updates_are_deleted(program: Program) {
+    let server = Server::start(program);
+    let mut options = on(&server);
+    options.max_age = Some(Duration::from_millis(300));
+    let mut node = Node::enter(options, 1).await;
+    let positions = node.publish(&["a", "b"]).await;
+    let beat = until(
+        "they are deleted",
+        || node.backend.beat(node.member),
+        |beat| {
+            beat.as_ref()
+                .is_ok_and(|beat| beat.bounds.floor != Position::ORIGIN)
+        },
+    )
+    .await;
+    assert_eq!(beat.expect("a beat").bounds.floor, positions[1]);
+    assert!(node.kept().await.is_empty());
+    let later = node.publish(&["c"]).await[0];
+    assert_eq!(
+        (later, contents(&node.tail(1).await)),
+        (positions[1].next(), vec!["c".to_owned()])
+    );
+}
+
+async fn events_do_not_displace_updates(program: Program) {
+    let server = Server::start(program);
+    let mut options = on(&server);
+    options.max_length = 3;
+    let mut node = Node::enter(options, 1).await;
+    let first = node.publish(&["a", "b"]).await[0];
+    for part in 0..52 {
+        let events = (0..1_000).map(|each| always(event("/s", &format!("{part}-{each}"))));
+        node.append(events.collect()).await;
+    }
+    let third = node.publish(&["c"]).await[0];
+    let page = node
+        .backend
+        .page(Position::ORIGIN, LAST, usize::MAX, usize::MAX)
+        .await;
+    let page = page.expect("a page");
+    let events = page.records.iter().filter(|record| record.update.by_hub);
+    assert_eq!(events.count(), 50_000);
+    let updates: Vec<_> = page
+        .records
+        .iter()
+        .filter(|record| !record.update.by_hub)
+        .cloned()
+        .collect();
+    assert_eq!(contents(&updates), ["a", "b", "c"]);
+    assert_eq!(page.floor, Position::ORIGIN);
+    assert_eq!(third, Position(first.0 + 52_002));
+
+    // What lies before the newest three updates goes, the events too; in slices.
+    let last = node.publish(&["d", "e", "f"]).await;
+    until(
+        "what lies in front is deleted",
+        || node.backend.beat(node.member),
+        |beat| beat.as_ref().is_ok_and(|beat| beat.bounds.floor == third),
+    )
+    .await
+    .expect("a beat");
+    assert_eq!(node.kept().await, ["d", "e", "f"]);
+    assert_eq!(number(last[0]), number(third) + 1);
+    assert_eq!(server.ask(&["LLEN", "{hub}:events"]).text(), "0");
+}
+
+async fn an_id_leaves_with_its_update(program: Program) {
+    let server = Server::start(program);
+    let mut options = on(&server);
+    options.max_length = 2;
+    let mut node = Node::enter(options, 1).await;
+    let mut chosen = update("a");
+    chosen.id = Some("same".to_owned());
+    let entries = vec![always(chosen.clone()), always(chosen.clone())];
+    let outcomes = node.append(entries).await;
+    assert_eq!(
+        node.backend.find("same").await,
+        Ok(Some(position(outcomes[0])))
+    );
+    node.publish(&["b"]).await;
+    assert_eq!(
+        node.backend.find("same").await,
+        Ok(Some(position(outcomes[1])))
+    );
+    node.publish(&["c"]).await;
+    assert_eq!(node.backend.find("same").await, Ok(None));
+    assert_eq!(server.ask(&["ZCARD", "{hub}:ids"]).text(), "0");
+}
+
+async fn retention_works_in_slices(program: Program) {
+    let server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    let all: Vec<u32> = (0..1_000).collect();
+    for _ in 0..4 {
+        node.publish(&all).await;
+    }
+    let mut options = on(&server);
+    options.max_length = 500;
+    let strict = Node::enter(options, 2).await;
+    let mut floors = Vec::new();
+    for _ in 0..4 {
+        let beat = strict.backend.beat(strict.member).await.expect("a beat");
+        floors.push(number(beat.bounds.floor));
+    }
+    assert_eq!(floors, [1_000, 2_000, 3_000, 3_500]);
+}

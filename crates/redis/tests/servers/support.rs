@@ -64,6 +64,15 @@ impl Node {
         }
     }
 
+    /// The next batch, which does not count: the server refuses it.
+    pub(crate) fn refused_batch(&self, entries: Vec<Entry>) -> Batch {
+        Batch {
+            member: self.member,
+            number: self.number + 1,
+            entries,
+        }
+    }
+
     pub(crate) async fn try_append(
         &mut self,
         entries: Vec<Entry>,

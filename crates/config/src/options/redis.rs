@@ -79,7 +79,7 @@ pub(super) const OPTIONS: &[Row] = &[
         Setter::Read(|storage, line, environment| {
             redis::username(&mut storage.redis.settings.sentinel_credentials, line, environment)
         }),
-        "the user at the Sentinels, which have users of their own.",
+        "the user at the Sentinels, which may differ from that of the server.",
     )
     .said("`default`"),
     of(
@@ -155,8 +155,8 @@ pub(super) const OPTIONS: &[Row] = &[
         Setter::Value(PUBLISH, |storage| {
             (&mut storage.redis.settings.publish_timeout).into()
         }),
-        "how long a publish waits for the server. What is not stored by then is answered with 503; if nobody can tell \
-         whether it is stored, the connection is closed without an answer.",
+        "how long a publish waits for the server. What is not stored by then is answered with 503; if it is \
+         unknown whether it is stored, the connection is closed without an answer.",
     ),
     of(
         "lease",

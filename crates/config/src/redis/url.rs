@@ -1,4 +1,4 @@
-//! The server as a URL (B-260, B-264), which is read as the lines of a block that it stands for.
+//! The server as a URL (B-260), which is read as the lines of a block that it stands for.
 
 use url::form_urlencoded;
 

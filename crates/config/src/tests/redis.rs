@@ -1,4 +1,4 @@
-//! `transport redis` and `valkey`: the directive, the URL, and what is never shown (B-260, B-264).
+//! `transport redis` and `valkey`: the directive, the URL, and what is never shown (B-260).
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::UnixTime;
 use talaria_hub::statistics::Statistics;
 use talaria_hub::{Hub, HubBuilder, HubOptions};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::faces::{Face, successors};
@@ -92,22 +93,27 @@ pub(crate) fn wanted(hubs: &[HubSettings], stores: &[TransportSettings]) -> Vec<
     each.collect()
 }
 
-/// Opens stores. Blocks.
+/// Opens stores; waits for the server of each at most for `patience`, if it is given.
 ///
 /// # Errors
 /// As [`storage::open`], for the first that cannot be opened.
-pub(crate) fn open(stores: Vec<Wanted>) -> Result<Vec<Store>, Error> {
-    let one = |Wanted { name, settings }| {
-        let storage = storage::open(&settings)?;
-        let revoked = Kept::read(RevocationFile::of(&settings, name.as_deref()))?;
-        Ok(Store {
+pub(crate) async fn open(
+    stores: Vec<Wanted>,
+    patience: Option<Duration>,
+) -> Result<Vec<Store>, Error> {
+    let mut opened = Vec::new();
+    for Wanted { name, settings } in stores {
+        let storage = storage::open(settings.clone(), patience).await?;
+        let file = RevocationFile::of(&settings, name.as_deref());
+        let revoked = spawn_blocking(move || Kept::read(file));
+        opened.push(Store {
             name,
             settings,
             storage,
-            revoked,
-        })
-    };
-    stores.into_iter().map(one).collect()
+            revoked: revoked.await.map_err(Error::from_cause)??,
+        });
+    }
+    Ok(opened)
 }
 
 impl Hubs {

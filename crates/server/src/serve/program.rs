@@ -35,6 +35,9 @@ use crate::serve::traces::{Tracer, Traces};
 /// Streams that did not end within the drain window are cut this much later.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
+/// How long a reload waits for the server of a log.
+const BACKEND: Duration = Duration::from_secs(5);
+
 /// What is served.
 pub(crate) struct Program {
     hubs: Hubs,
@@ -130,8 +133,7 @@ impl Program {
         let key_sets = key_sets(&hubs);
         let room = control.changes().room().await?;
         // Last of what may fail, so that a store is opened only for a configuration that comes in force.
-        let opened = spawn_blocking(move || hubs::open(missing));
-        let opened = opened.await.map_err(Error::from_cause)??;
+        let opened = hubs::open(missing, Some(BACKEND)).await?;
         let prepared = self.hubs.prepare(hubs, &stores, opened)?;
         // From here on nothing fails and nothing waits.
         self.followers.keep(&key_sets, followers);

@@ -109,7 +109,7 @@ mod tests {
             "site https://hub.example:8443: certificate of the local authority",
             "hub: https://hub.example:8443/.well-known/mercure",
             "hub: rule classic",
-            "hub: history in /data/h.db.talaria: at most 5 updates, no update older than 86400 s; sync every 0.1 s",
+            "hub: history in /data/h.db.talaria, of this node alone: at most 5 updates, no update older than 86400 s; sync every 0.1 s",
             "hub: issuer https://localhost: publisher key HS256, no subscriber key",
             "hub: limits",
             "hub: limits of clients: max_streams 250000, max_matcher_memory 268435456, max_matcher_memory_per_connection 16777216",

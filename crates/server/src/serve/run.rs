@@ -200,10 +200,9 @@ async fn open(
     manager: &Manager,
     stop: &mut Stop,
 ) -> Result<Option<Vec<Store>>, Error> {
-    let opening = tokio::task::spawn_blocking(move || hubs::open(stores));
     tokio::select! {
         never = manager.starting() => match never {},
-        opened = opening => opened.map_err(Error::from_cause)?.map(Some),
+        opened = hubs::open(stores, None) => opened.map(Some),
         () = stop.next() => {
             // A manager that is stuck is not waited for.
             _ = tokio::time::timeout(LAST_WORD, manager.stopping()).await;

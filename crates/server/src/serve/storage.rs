@@ -1,5 +1,8 @@
 //! Opens and closes what the configuration names as transport.
 
+mod durability;
+mod shared;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,8 +11,12 @@ use std::time::Duration;
 use talaria_boltdb::Source;
 use talaria_config::Error;
 use talaria_config::settings::{HistorySettings, TransportSettings, directory_of};
+use talaria_redis::Redis;
 use talaria_transport::history::{Directory, Disk, History, HistoryOptions, Imported, Imports};
+use talaria_transport::shared::Shared;
 use talaria_transport::{Memory, Transport};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::progress::Watched;
 
@@ -20,26 +27,45 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub(crate) struct Storage {
     /// The transport, for the hub.
     pub transport: Arc<dyn Transport>,
+    /// The same, if other nodes share it.
+    shared: Option<Arc<Shared<Redis>>>,
     closed: Closed,
 }
 
-/// Disconnects when the log is closed, which is after the last holder has let go of the transport. A memory has
-/// no log, so it is closed from the beginning.
+/// Disconnects when the log is closed, which is after the last holder has let go of the transport. What has no file
+/// is closed from the beginning.
 struct Closed(Receiver<()>);
 
 impl Storage {
     /// Closes the log, so that the next opening need not recover it. Gives up after a second: what was
-    /// acknowledged is as durable as `sync` says without it.
+    /// acknowledged is as durable as `sync` says without it. A shared log is left, so that the other nodes need not
+    /// wait for the end of a lease.
     pub(crate) async fn close(self) {
+        if let Some(shared) = self.shared {
+            leave(&shared).await;
+        }
         close(self.transport, self.closed).await;
     }
+}
+
+async fn leave(shared: &Shared<Redis>) {
+    let reason = match timeout(CLOSING, shared.leave()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the server does not answer".to_owned(),
+    };
+    tracing::warn!(
+        name: "log_not_left",
+        reason,
+        "the server of the log was not told that this node leaves; the other nodes notice it after a lease"
+    );
 }
 
 async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {
     // A task that was cancelled may let go of the transport last, on a worker of the runtime, and then block it.
     // So a separate thread measures the time.
-    tokio::task::spawn_blocking(move || drop(transport));
-    let waiting = tokio::task::spawn_blocking(move || closed.recv_timeout(CLOSING));
+    spawn_blocking(move || drop(transport));
+    let waiting = spawn_blocking(move || closed.recv_timeout(CLOSING));
     if matches!(waiting.await, Ok(Err(RecvTimeoutError::Timeout))) {
         tracing::warn!(
             name: "history_not_closed",
@@ -49,25 +75,35 @@ async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {
     }
 }
 
-/// Opens the storage. Blocks: the history waits for another process to let go of it, recovers, and
-/// imports.
+/// Opens the storage. The history waits for another process to let go of it, recovers, and imports; a shared log
+/// waits for its server, at most for `patience` if it is given.
 ///
 /// # Errors
 ///
-/// The history or the database cannot be opened.
-pub(crate) fn open(settings: &TransportSettings) -> Result<Storage, Error> {
+/// The history or the database cannot be opened, or the server cannot be used.
+pub(crate) async fn open(
+    settings: TransportSettings,
+    patience: Option<Duration>,
+) -> Result<Storage, Error> {
     let (held, closed) = channel();
+    let mut shared = None;
     let transport: Arc<dyn Transport> = match settings {
-        TransportSettings::History(settings) => Arc::new(open_history(settings, held)?),
-        TransportSettings::Memory(options) | TransportSettings::Local(options) => {
-            Arc::new(Memory::open(options.clone()).map_err(Error::from_cause)?)
+        TransportSettings::History(settings) => {
+            let opening = spawn_blocking(move || open_history(&settings, held));
+            Arc::new(opening.await.map_err(Error::from_cause)??)
         }
-        TransportSettings::Redis(redis) => {
-            return Err(Error::new(format!("{} cannot be opened", redis.place)));
+        TransportSettings::Memory(options) | TransportSettings::Local(options) => {
+            Arc::new(Memory::open(options).map_err(Error::from_cause)?)
+        }
+        TransportSettings::Redis(settings) => {
+            let opened = Arc::new(shared::open(*settings, patience).await?);
+            shared = Some(Arc::clone(&opened));
+            opened
         }
     };
     Ok(Storage {
         transport,
+        shared,
         closed: Closed(closed),
     })
 }

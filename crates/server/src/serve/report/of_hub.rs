@@ -101,7 +101,7 @@ fn storage(transport: &TransportSettings) -> String {
                 .size
                 .map_or_else(String::new, |size| format!(", {size} updates"));
             return format!(
-                "updates in memory of this node, gone at a restart: at most {} bytes{size}",
+                "updates in memory, of this node alone and gone at a restart: at most {} bytes{size}",
                 memory.max_bytes
             );
         }
@@ -130,7 +130,7 @@ fn storage(transport: &TransportSettings) -> String {
         SyncMode::Never => "sync when the system does".to_owned(),
     };
     format!(
-        "history in {}: {}; {sync}",
+        "history in {}, of this node alone: {}; {sync}",
         place.display(),
         kept.join(", ")
     )

@@ -1,0 +1,187 @@
+//! What an acknowledged update survives with the settings of a server.
+
+use talaria_config::settings::{RedisPlace, RedisSettings};
+use talaria_redis::Survey;
+
+/// Which server it is, and what an acknowledged update survives.
+pub(super) fn lines(settings: &RedisSettings, survey: &Survey) -> Vec<String> {
+    let product = match survey.product.as_str() {
+        "valkey" => "Valkey",
+        _ => "Redis",
+    };
+    let replicas = match survey.replicas {
+        0 => "no replica".to_owned(),
+        1 => "1 replica".to_owned(),
+        more => format!("{more} replicas"),
+    };
+    vec![
+        format!(
+            "{product} {}, primary {}, {replicas} connected",
+            survey.version, survey.primary
+        ),
+        format!("{}; {}", crash(survey), failover(settings, survey)),
+    ]
+}
+
+/// What a crash of the primary costs that comes back with its own data.
+fn crash(survey: &Survey) -> &'static str {
+    match (survey.append_only, survey.append_fsync.as_deref()) {
+        (Some(true), Some("always")) => {
+            "a crash of the server or of its machine loses no acknowledged update"
+        }
+        (Some(true), Some("everysec")) => {
+            "a crash of the server loses no acknowledged update, and one of its machine those of up to 2 s"
+        }
+        (Some(true), Some(_)) => {
+            "a crash of the server loses no acknowledged update, and one of its machine what the system had not written yet"
+        }
+        (Some(true), None) => {
+            "a crash of the server loses no acknowledged update; what one of its machine loses depends on `appendfsync`, which this user may not read"
+        }
+        (Some(false), _) => {
+            "a crash of the server loses the updates since its last snapshot, because it keeps no append-only file"
+        }
+        (None, _) => {
+            "what a crash of the server loses depends on `appendonly` and `appendfsync`, which this user may not read"
+        }
+    }
+}
+
+/// What it costs that a replica takes the place of the primary.
+fn failover(settings: &RedisSettings, survey: &Survey) -> String {
+    match settings.replicas {
+        0 if survey.replicas == 0 && !is_managed(settings) => {
+            "there is no replica that could take its place".to_owned()
+        }
+        0 => "a failover loses what the replica did not have yet, unless `replicas` is set"
+            .to_owned(),
+        1 => "a failover loses none, because 1 replica has each update before it is acknowledged"
+            .to_owned(),
+        more => format!(
+            "a failover loses none, because {more} replicas have each update before it is acknowledged"
+        ),
+    }
+}
+
+/// Whether another server takes the place of a primary that fails.
+fn is_managed(settings: &RedisSettings) -> bool {
+    matches!(
+        settings.place,
+        RedisPlace::Sentinel { .. } | RedisPlace::Cluster(_)
+    )
+}
+
+/// What should be changed.
+pub(super) fn warnings(settings: &RedisSettings, survey: &Survey) -> Vec<String> {
+    let mut said = Vec::new();
+    if survey.append_only == Some(false) && settings.replicas == 0 {
+        said.push(
+            "acknowledged updates are only in the server's memory; set `appendonly yes` there, or `replicas` here"
+                .to_owned(),
+        );
+    }
+    let replicas = u64::from(settings.replicas);
+    if replicas > 0 && survey.replicas <= replicas {
+        said.push(format!(
+            "{} of the {} replicas that `replicas` asks for are connected, so publishes are refused while one more is away; run {} replicas",
+            survey.replicas.min(replicas), replicas, replicas + 1
+        ));
+    }
+    if survey.eviction.is_none() {
+        said.push(
+            "this user may not read `maxmemory-policy`; make sure that it is `noeviction`, or the server deletes the log when its memory is full"
+                .to_owned(),
+        );
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use talaria_config::settings::RedisAddress;
+
+    use super::*;
+
+    fn settings(replicas: u32) -> RedisSettings {
+        let mut settings = RedisSettings::new(RedisPlace::Address(RedisAddress {
+            host: "cache".to_owned(),
+            port: 6379,
+        }));
+        settings.replicas = replicas;
+        settings
+    }
+
+    fn survey(append_only: Option<bool>, fsync: Option<&str>, replicas: u64) -> Survey {
+        let mut survey = Survey::default();
+        survey.product = "redis".to_owned();
+        survey.version = "7.0.15".to_owned();
+        survey.primary = "cache:6379".to_owned();
+        survey.append_only = append_only;
+        survey.append_fsync = fsync.map(str::to_owned);
+        survey.replicas = replicas;
+        survey.eviction = Some("noeviction".to_owned());
+        survey
+    }
+
+    /// Each combination of settings has a sentence, and what is weak has a warning with its remedy.
+    #[test]
+    fn what_updates_survive_follows_from_the_settings() {
+        for (configured, found, expected, warned) in [
+            (
+                0,
+                survey(Some(true), Some("always"), 0),
+                "or of its machine loses no",
+                0,
+            ),
+            (
+                0,
+                survey(Some(true), Some("everysec"), 0),
+                "its machine those of up to 2 s",
+                0,
+            ),
+            (
+                0,
+                survey(Some(true), Some("no"), 0),
+                "had not written yet",
+                0,
+            ),
+            (0, survey(Some(true), None, 0), "may not read", 0),
+            (0, survey(None, None, 0), "may not read", 0),
+            (
+                0,
+                survey(Some(false), None, 0),
+                "since its last snapshot",
+                1,
+            ),
+            (
+                0,
+                survey(Some(true), Some("always"), 2),
+                "unless `replicas` is set",
+                0,
+            ),
+            (
+                1,
+                survey(Some(true), Some("always"), 2),
+                "1 replica has each update",
+                0,
+            ),
+            (1, survey(Some(false), None, 1), "a failover loses none", 1),
+            (
+                2,
+                survey(Some(true), None, 5),
+                "2 replicas have each update",
+                0,
+            ),
+        ] {
+            let settings = settings(configured);
+            let said = lines(&settings, &found).join("\n");
+            assert!(said.contains(expected), "{expected}: {said}");
+            assert!(said.contains("Redis 7.0.15, primary cache:6379"), "{said}");
+            let warnings = warnings(&settings, &found);
+            assert_eq!(warnings.len(), warned, "{warnings:?}");
+        }
+        let mut unread = survey(Some(true), Some("always"), 0);
+        unread.eviction = None;
+        assert_eq!(warnings(&settings(0), &unread).len(), 1);
+    }
+}

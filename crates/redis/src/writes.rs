@@ -73,6 +73,9 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
             &[&keys.log, &keys.meta, &keys.ids, &keys.events, &own],
             |command| {
                 command.arg(store.tag()).arg(&member).arg(batch.number);
+                command
+                    .arg(batch.after.0 >> 32)
+                    .arg(batch.after.0 & u64::from(u32::MAX));
                 store.add_limits(command);
                 command.arg(&keys.subscriptions);
                 for entry in &entries {

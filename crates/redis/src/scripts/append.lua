@@ -1,9 +1,10 @@
 -- KEYS: log, meta, ids, events, own subscriptions
--- ARGV: tag, member, batch, max_length, max_age, most_events, prefix of subscriptions, then of each entry:
+-- ARGV: tag, member, batch, run and number that the member has read up to, max_length, max_age, most_events, prefix of subscriptions, then of each entry:
 --       condition, key, detail, flags, count of field names and values, those
 local log, meta, ids, events, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local tag, member, batch = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local prefix = ARGV[7]
+local read_run, read_number = tonumber(ARGV[4]), tonumber(ARGV[5])
+local prefix = ARGV[9]
 local LAST = 4294967295
 
 local known = redis.call('HMGET', meta, 'tag', 'run', 'number', 'server', 'member:' .. member)
@@ -49,10 +50,12 @@ end
 -- Stores the entry whose field names and values are ARGV[from] to ARGV[to]; returns its id.
 local function store(from, to, index, flags)
   local ended
-  if identity ~= server or number >= LAST then
+  -- An older copy that took the place of a newer one, or came back after it, is behind what nodes have read.
+  local behind = run < read_run or (run == read_run and number < read_number)
+  if identity ~= server or number >= LAST or behind then
     end_of_segment()
     ended = identity and run .. '-' .. number or '0-0'
-    run, number, identity = math.max(run + 1, tonumber(time[1]) - 1735689600), 0, server
+    run, number, identity = math.max(run + 1, read_run + 1, tonumber(time[1]) - 1735689600), 0, server
   end
   number = number + 1
   local id = run .. '-' .. number
@@ -72,7 +75,7 @@ local function store(from, to, index, flags)
   return id
 end
 
-local at, index = 8, 0
+local at, index = 10, 0
 while ARGV[at] do
   local condition, key, detail, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local from = at + 5
@@ -109,5 +112,5 @@ end_of_segment()
 outcomes = table.concat(outcomes, ' ')
 redis.call('HSET', meta, 'member:' .. member, counter .. ' ' .. ARGV[3] .. ' ' .. outcomes)
 if identity then redis.call('HSET', meta, 'run', run, 'number', number, 'server', identity) end
-retain(log, meta, ids, events, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), now)
+retain(log, meta, ids, events, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), now)
 return { 'ok', outcomes }

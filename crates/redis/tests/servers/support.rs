@@ -58,6 +58,7 @@ impl Node {
     pub(crate) fn batch(&mut self, entries: Vec<Entry>) -> Batch {
         self.number += 1;
         Batch {
+            after: Position::ORIGIN,
             member: self.member,
             number: self.number,
             entries,

@@ -2,16 +2,24 @@
 
 use talaria_hub::{Hub, HubFigures};
 use talaria_transport::Health;
+use talaria_transport::measures::SharedFigures;
 
 use super::families::{Page, Value};
 use super::names::by_name;
 use crate::serve::control::ServedHub;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Gauge,
+    Counter,
+    Histogram,
+}
+
 /// A family with one series for each hub.
 struct OfHub {
     name: &'static str,
     help: &'static str,
-    is_histogram: bool,
+    kind: Kind,
     /// Whether each hub has its own, and not the log that hubs share.
     is_of_each: bool,
     /// `None` if the hub has no such series.
@@ -26,7 +34,7 @@ const fn gauge(
     OfHub {
         name,
         help,
-        is_histogram: false,
+        kind: Kind::Gauge,
         is_of_each: false,
         value,
     }
@@ -40,10 +48,29 @@ const fn histogram(
     OfHub {
         name,
         help,
-        is_histogram: true,
+        kind: Kind::Histogram,
         is_of_each: false,
         value,
     }
+}
+
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&HubFigures) -> Option<Value>,
+) -> OfHub {
+    OfHub {
+        name,
+        help,
+        kind: Kind::Counter,
+        is_of_each: false,
+        value,
+    }
+}
+
+/// What is known of a log that several nodes share.
+fn shared<T: Into<Value>>(hub: &HubFigures, value: fn(&SharedFigures) -> T) -> Option<Value> {
+    hub.log.shared.as_deref().map(|shared| value(shared).into())
 }
 
 const OF_HUBS: &[OfHub] = &[
@@ -120,6 +147,61 @@ const OF_HUBS: &[OfHub] = &[
             |hub| Some(hub.token_cache_bytes.into()),
         )
     },
+    histogram(
+        "talaria_cluster_append_duration_seconds",
+        "How long the server of a shared log took to store updates.",
+        |hub| shared(hub, |shared| shared.appends.clone()),
+    ),
+    histogram(
+        "talaria_cluster_tail_duration_seconds",
+        "How long it took from sending an update to the server of a shared log until it was shown here.",
+        |hub| shared(hub, |shared| shared.tails.clone()),
+    ),
+    histogram(
+        "talaria_cluster_batch_updates",
+        "Updates that were sent to the server of a shared log together.",
+        |hub| shared(hub, |shared| shared.batches.clone()),
+    ),
+    gauge(
+        "talaria_cluster_nodes",
+        "Nodes that use the shared log.",
+        |hub| shared(hub, |shared| shared.members),
+    ),
+    gauge(
+        "talaria_cluster_lag_positions",
+        "Positions that this node was behind the shared log at its last beat.",
+        |hub| shared(hub, |shared| shared.lag),
+    ),
+    gauge(
+        "talaria_cluster_log_bytes",
+        "Bytes that the shared log takes at its server.",
+        |hub| hub.log.shared.as_ref()?.bytes.map(Value::from),
+    ),
+    counter(
+        "talaria_cluster_pages_read_total",
+        "Parts of the shared log that were read from its server for readers behind the ring.",
+        |hub| shared(hub, |shared| shared.pages),
+    ),
+    counter(
+        "talaria_cluster_publishes_refused_total",
+        "Updates that were refused because the server of the shared log could not be used.",
+        |hub| shared(hub, |shared| shared.refused),
+    ),
+    counter(
+        "talaria_cluster_publishes_unknown_total",
+        "Updates that were not answered, because it is unknown whether the shared log has them.",
+        |hub| shared(hub, |shared| shared.unknown),
+    ),
+    counter(
+        "talaria_cluster_nodes_buried_total",
+        "Nodes that this node took for dead.",
+        |hub| shared(hub, |shared| shared.buried),
+    ),
+    counter(
+        "talaria_cluster_updates_lost_total",
+        "Updates that this node had shown and that the server of the shared log has lost.",
+        |hub| shared(hub, |shared| shared.lost),
+    ),
 ];
 
 /// What a hub holds, and whether its log counts with it: each log of a name counts once.
@@ -151,9 +233,10 @@ pub(super) fn add(page: &mut Page, hubs: &[ServedHub]) {
     }
     for of_hub in OF_HUBS {
         let OfHub { name, help, .. } = *of_hub;
-        let family = match of_hub.is_histogram {
-            true => page.histogram(name, help),
-            false => page.gauge(name, help),
+        let family = match of_hub.kind {
+            Kind::Histogram => page.histogram(name, help),
+            Kind::Gauge => page.gauge(name, help),
+            Kind::Counter => page.counter(name, help),
         };
         for (hub, held) in &named {
             let counted = held.iter().filter(|one| one.has_log || of_hub.is_of_each);

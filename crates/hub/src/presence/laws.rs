@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Due, Entered, IN_FLIGHT, IN_FLIGHT_BYTES};
-use super::visit::{Serial, Visit, Visitor};
-use crate::engine::active::{Document, Table, changes};
+use super::visit::{Visit, Visitor};
+use crate::engine::active::{Document, Serial, Table, changes};
 use crate::engine::drain::Drain;
 use crate::engine::laws::config;
 
@@ -76,7 +76,7 @@ struct World {
 impl World {
     fn new(bytes_per_second: u64) -> Self {
         Self {
-            agenda: Agenda::new(bytes_per_second),
+            agenda: Agenda::new(bytes_per_second, false),
             table: Table::default(),
             drain: Arc::default(),
             now: Instant::now(),
@@ -133,7 +133,7 @@ impl World {
                 active,
             }) => {
                 if active {
-                    self.table.announce(Arc::clone(&document));
+                    self.table.announce(serial, Arc::clone(&document));
                 }
                 self.in_flight.push((serial, document, active));
                 true

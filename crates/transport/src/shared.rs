@@ -1,6 +1,8 @@
 //! A log that several nodes share: one engine over the servers that can keep one.
 
 pub mod backend;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 
 use std::time::Duration;
 

@@ -5,4 +5,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod cluster;
+mod random;
 mod semantics;

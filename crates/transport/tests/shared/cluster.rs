@@ -13,8 +13,8 @@ mod subscriptions;
 mod trouble;
 mod view;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use talaria_transport::{Health, Transport};
@@ -46,24 +46,32 @@ fn clusters_keep_their_promises() {
         Some(seed) => vec![seed],
         None => FOUND.into_iter().chain(0..count()).collect(),
     };
-    let next = AtomicU64::new(0);
+    let next = AtomicUsize::new(0);
+    let broken = Mutex::new(Vec::new());
     let work = || {
-        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            if let Err(broken) = live(*seed) {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(why) = live(*seed) {
                 let plan = Plan::new(*seed);
-                panic!("seed {seed}: {broken}\n{plan:?}\nrerun it with TALARIA_SEED={seed}");
+                let rerun = format!("rerun it with TALARIA_SEED={seed}");
+                broken
+                    .lock()
+                    .unwrap()
+                    .push(format!("seed {seed}: {why}; {plan:?}; {rerun}"));
             }
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get());
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        for worker in workers {
-            if let Err(panic) = worker.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
     });
+    let broken = broken.into_inner().unwrap();
+    let few = &broken[..broken.len().min(20)];
+    assert!(
+        broken.is_empty(),
+        "{} seeds:\n{}",
+        broken.len(),
+        few.join("\n")
+    );
 }
 
 /// The life of one cluster.
@@ -122,7 +130,9 @@ async fn settle(site: &Arc<Site>) -> Result<(), String> {
             ..Default::default()
         };
         let answer = log.append(update).await;
-        answer.clone().map_err(|error| format!("node {node}: {error}"))?;
+        answer
+            .clone()
+            .map_err(|error| format!("node {node}: {error}"))?;
         site.facts.answered(&text, attempt, answer);
     }
     while began.elapsed() < SETTLED {

@@ -47,6 +47,16 @@ impl Simulated {
         });
     }
 
+    /// Starts the primary's process if there is none.
+    pub fn start(&self) {
+        self.0.change(|world, _| {
+            if world.primary.state == State::Down {
+                let identity = world.identity();
+                world.primary.restart(identity);
+            }
+        });
+    }
+
     fn set_state(&self, state: State) {
         self.0.change(|world, _| world.primary.state = state);
     }

@@ -28,7 +28,12 @@ pub struct Oracle<'a> {
 /// A promise that was broken.
 pub type Broken = String;
 
-pub fn judge(plan: &Plan, facts: &Facts, held: Held, lost: BTreeSet<Position>) -> Result<(), Broken> {
+pub fn judge(
+    plan: &Plan,
+    facts: &Facts,
+    held: Held,
+    lost: BTreeSet<Position>,
+) -> Result<(), Broken> {
     let facts = facts.lock();
     if let Some(violation) = facts.violations.first() {
         return Err(violation.clone());

@@ -43,7 +43,8 @@ async fn open(site: &Site, node: usize, number: u64) -> Log {
         match Log::open(backend, site.plan.shared(seed)).await {
             Ok(log) => return log,
             Err(BackendError::Fatal { problem, .. }) => {
-                site.facts.violated(format!("it was told to give up: {problem}"));
+                site.facts
+                    .violated(format!("it was told to give up: {problem}"));
             }
             Err(_) => {
                 // A program that starts again has another number.
@@ -81,11 +82,9 @@ impl Process {
             });
             facts.lives.len() - 1
         };
-        let random = site.plan.random(2_000 * (node as u64 + 1) + number);
+        let mut random = site.plan.random(2_000 * (node as u64 + 1) + number);
         let mut tasks = JoinSet::new();
         for part in 0..2 {
-            let mut random = random.clone();
-            (0..part).for_each(|_| drop(random.next()));
             let name = format!("{}-{number}-{part}", NODES[node]);
             let (site, log) = (Arc::clone(site), Arc::clone(&log));
             tasks.spawn(publish(site, log, name, random.fork()));

@@ -35,7 +35,7 @@ fn key_of(text: &str) -> RepeatKey {
 
 /// Publishes until there is calm.
 pub async fn publish(site: Arc<Site>, log: Arc<Log>, name: String, mut random: Random) {
-    let pause = *random.pick(&[50, 500, 2_000]);
+    let pause = *random.pick(&[300, 1_000, 3_000]);
     for number in 0.. {
         sleep(random.time(pause)).await;
         if site.is_calm() {
@@ -96,7 +96,7 @@ async fn once(site: &Site, log: &Log, text: &str, random: &mut Random) {
     let attempt = site.facts.attempt(&text, true);
     // Its node may die before it is answered.
     site.repeats.lock().unwrap().push(text.clone());
-    let updates = vec![(update(&text, false), Some(key_of(&text)))];
+    let updates = vec![(update(&text, true), Some(key_of(&text)))];
     let Some(answer) = log.append_once(updates, WINDOW) else {
         site.facts.violated("the log remembers no keys".to_owned());
         return;

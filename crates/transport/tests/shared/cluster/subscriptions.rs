@@ -121,7 +121,12 @@ impl Subscriptions {
         };
         loop {
             for begun in nodes.orphans().await {
-                if self.log.append(event(&begun.topics[0], false)).await.is_err() {
+                if self
+                    .log
+                    .append(event(&begun.topics[0], false))
+                    .await
+                    .is_err()
+                {
                     sleep(PAUSE).await;
                 }
             }
@@ -135,7 +140,9 @@ impl Subscriptions {
             let active: Vec<String> = {
                 let state = self.view.lock();
                 let own = state.table.iter();
-                own.filter(|topic| topic.starts_with(&self.prefix)).cloned().collect()
+                own.filter(|topic| topic.starts_with(&self.prefix))
+                    .cloned()
+                    .collect()
             };
             let open = self.open.lock().unwrap().clone();
             for topic in active.iter().filter(|topic| !open.contains(*topic)) {

@@ -35,6 +35,7 @@ pub fn end(site: &Site) {
     world.set_faults(Faults::default());
     world.refuse(None);
     world.go_on();
+    world.start();
     world.end_former();
     for (node, name) in NODES.iter().enumerate() {
         world.mend(name);
@@ -58,14 +59,13 @@ pub async fn of_nodes(site: Arc<Site>, mut random: Random) {
         sleep(random.time(15_000)).await;
         let node = random.below(NODES.len() as u64) as usize;
         if site.plan.cuts && random.one_of(2) {
-            let directions = random.pick(&[
-                &[Direction::There][..],
-                &[Direction::Back],
-                &[Direction::There, Direction::Back],
-            ]);
+            let cut = random.below(3);
             site.facts.cut(node);
-            for direction in *directions {
-                site.world.cut(NODES[node], *direction);
+            if cut != 0 {
+                site.world.cut(NODES[node], Direction::There);
+            }
+            if cut != 1 {
+                site.world.cut(NODES[node], Direction::Back);
             }
             sleep(while_it_lasts(&mut random)).await;
             site.world.mend(NODES[node]);
@@ -96,11 +96,19 @@ enum Trouble {
 fn troubles(plan: &Plan) -> Vec<Trouble> {
     let mut troubles = vec![Trouble::Restarts, Trouble::Stops, Trouble::Refuses];
     if plan.confirmations > 0 {
-        troubles.extend([Trouble::CutsReplicas, Trouble::FailsOver, Trouble::FailsOver]);
+        troubles.extend([
+            Trouble::CutsReplicas,
+            Trouble::FailsOver,
+            Trouble::FailsOver,
+        ]);
     }
     if plan.promise == Promise::Lossy {
         troubles.extend([Trouble::CutsReplicas, Trouble::FailsOverToAny]);
-        troubles.extend([Trouble::FailsOverToAny, Trouble::IsReplaced, Trouble::IsFlushed]);
+        troubles.extend([
+            Trouble::FailsOverToAny,
+            Trouble::IsReplaced,
+            Trouble::IsFlushed,
+        ]);
     }
     troubles
 }

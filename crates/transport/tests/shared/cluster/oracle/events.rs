@@ -27,11 +27,15 @@ impl Oracle<'_> {
             let is_active = events.last() == Some(&true);
             let is_open = held.is_open && !life.has_ended;
             if is_active != is_open && !self.is_lossy() && self.plan.max_length.is_none() {
-                return Err(format!("{topic} is open: {is_open}, and its events are {events:?}"));
+                return Err(format!(
+                    "{topic} is open: {is_open}, and its events are {events:?}"
+                ));
             }
             let may_end = life.was_cut || self.plan.is_noisy || self.is_lossy();
             if is_open && !may_end && events.contains(&false) {
-                return Err(format!("{topic} ended, although its node lived: {events:?}"));
+                return Err(format!(
+                    "{topic} ended, although its node lived: {events:?}"
+                ));
             }
         }
         Ok(())
@@ -54,7 +58,10 @@ impl Oracle<'_> {
             let state = life.view.lock();
             let table: BTreeSet<&str> = state.table.iter().map(|topic| &**topic).collect();
             if table != open {
-                return Err(format!("node {} lists {table:?}, and open are {open:?}", life.node));
+                return Err(format!(
+                    "node {} lists {table:?}, and open are {open:?}",
+                    life.node
+                ));
             }
         }
         Ok(())

@@ -31,10 +31,7 @@ impl Oracle<'_> {
                 match self.shown.entry(shown.position) {
                     Entry::Vacant(vacant) => drop(vacant.insert(shown.clone())),
                     Entry::Occupied(other) if other.get() != shown => {
-                        return Err(format!(
-                            "{:?} and {shown:?} have one position",
-                            other.get()
-                        ));
+                        return Err(format!("{:?} and {shown:?} have one position", other.get()));
                     }
                     Entry::Occupied(_) => {}
                 }

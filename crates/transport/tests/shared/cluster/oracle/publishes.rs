@@ -42,7 +42,9 @@ impl Oracle<'_> {
             if let Outcome::Acknowledged(appended) = outcome {
                 let shown = self.shown.get(&appended.position);
                 if shown.is_none_or(|shown| shown.text != text) {
-                    return Err(format!("{text} was acknowledged as {appended:?}, where {shown:?} is"));
+                    return Err(format!(
+                        "{text} was acknowledged as {appended:?}, where {shown:?} is"
+                    ));
                 }
                 let is_other = shown.is_some_and(|shown| shown.event_id != appended.event_id);
                 // A repeated update is where it is; its id is that of the update.

@@ -4,12 +4,12 @@
 //! idle. A log on a disk is committed in a [pipeline], by a thread that prepares the next group while
 //! the disk stores the one before it.
 
-mod answers;
+pub(crate) mod answers;
 mod handle;
 pub(crate) mod inline;
 pub(crate) mod pipeline;
-mod queue;
+pub(crate) mod queue;
 mod shared;
-mod waiting;
+pub(crate) mod waiting;
 
 pub(crate) use self::handle::Committer;

@@ -9,7 +9,8 @@ use crate::{Frame, Position};
 /// The newest frames of the log.
 ///
 /// Invariant: positions increase. A position between the floor and the newest that is missing belongs
-/// to a subscription event that was removed. The newest group of updates always stays, whatever its
+/// to a subscription event that was removed, or lies between two runs of a shared log, or was lost with the end
+/// of a run. The newest group of updates always stays, whatever its
 /// size. Subscription events do not count towards the bytes: they have bounds elsewhere, and are
 /// removed here when they are removed there.
 #[derive(Debug)]
@@ -137,6 +138,34 @@ impl Ring {
         left
     }
 
+    /// Removes what follows a position: the log has lost it, and goes on at a greater position than any before.
+    /// Readers that stand behind the cut, or beyond it, read on with what follows. Returns how many frames left.
+    pub(crate) fn cut(&self, after: Position) -> usize {
+        let mut frames = self.frames.write();
+        let mut count = 0;
+        while let Some(slot) = frames.queue.pop_back_if(|slot| slot.position > after) {
+            match slot.frame {
+                Some(frame) => {
+                    frames.bytes -= weight(&frame);
+                    count += 1;
+                }
+                None => frames.forgotten -= 1,
+            }
+        }
+        frames.newest_group = Position::ORIGIN;
+        count
+    }
+
+    /// Removes everything: the log goes on after `floor`, and what is between is not in the ring.
+    pub(crate) fn restart(&self, floor: Position) {
+        let mut frames = self.frames.write();
+        frames.queue.clear();
+        (frames.bytes, frames.forgotten) = (0, 0);
+        frames.newest_group = Position::ORIGIN;
+        frames.floor = frames.floor.max(floor);
+        frames.newest = frames.newest.max(floor);
+    }
+
     /// Removes subscription events; readers skip them from now on.
     pub(crate) fn forget(&self, events: &[Position]) {
         /// Up to this many empty slots are not worth a pass over the others.
@@ -249,6 +278,50 @@ mod tests {
         assert_eq!(positions(&found), [5, 6]);
         assert!(!ring.get(&[Position(4)], &mut found));
         assert!(!ring.get(&[Position(7)], &mut found));
+    }
+
+    /// What a lost run had shown leaves the ring: readers behind the cut, at it and beyond it go on with
+    /// the next run.
+    #[test]
+    fn a_new_run_replaces_the_end_of_the_one_before() {
+        let ring = Ring::new(1 << 20, Position(10));
+        ring.extend(&(11..=20).map(frame).collect::<Vec<_>>());
+        assert_eq!(ring.cut(Position(15)), 5);
+        let run = 1_u64 << 32;
+        ring.extend(&(run + 1..=run + 3).map(frame).collect::<Vec<_>>());
+        let page = |from| {
+            let page = ring.page(Position(from), Position(run + 3), 99);
+            page.map(|frames| positions(&frames))
+        };
+        assert_eq!(page(14), Some(vec![15, run + 1, run + 2, run + 3]));
+        assert_eq!(page(15), Some(vec![run + 1, run + 2, run + 3]));
+        assert_eq!(page(18), page(15));
+        assert_eq!(page(run + 1), Some(vec![run + 2, run + 3]));
+        assert_eq!(page(9), None);
+        let mut found = Vec::new();
+        let lane = [15, 17, run + 2].map(Position);
+        assert!(ring.get(&lane, &mut found), "lanes name what was lost, too");
+        assert_eq!(positions(&found), [15, run + 2]);
+        assert_eq!(
+            ring.held(),
+            (
+                (11..=15).map(|at| frame(at).weight()).sum::<usize>() + 3 * frame(run + 1).weight(),
+                8
+            )
+        );
+    }
+
+    #[test]
+    fn a_restart_leaves_nothing_behind() {
+        let ring = Ring::new(1 << 20, Position(10));
+        ring.extend(&(11..=20).map(frame).collect::<Vec<_>>());
+        ring.restart(Position(30));
+        ring.extend(&[frame(31)]);
+        let page = |from| ring.page(Position(from), Position(31), 99);
+        assert!(page(20).is_none());
+        assert_eq!(page(30).map(|frames| positions(&frames)), Some(vec![31]));
+        assert!(!ring.get(&[Position(20)], &mut Vec::new()));
+        assert_eq!(ring.held(), (frame(31).weight(), 1));
     }
 
     #[test]

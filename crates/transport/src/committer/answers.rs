@@ -7,17 +7,17 @@ use tokio::sync::oneshot;
 use crate::{AppendError, Appended, Frame, Pending};
 
 /// What a publisher learns about its update.
-pub(super) type Answer = Result<Appended, AppendError>;
+pub(crate) type Answer = Result<Appended, AppendError>;
 
 /// The future answer to a publisher whose update joined the queue.
-pub(super) fn one(
+pub(crate) fn one(
     joined: Result<oneshot::Receiver<Answer>, AppendError>,
 ) -> Pending<'static, Answer> {
     Box::pin(async move { joined?.await.map_err(|_| AppendError::Unknown)? })
 }
 
 /// The future answer to a publisher whose updates joined the queue together.
-pub(super) fn all(
+pub(crate) fn all(
     joined: Result<Vec<oneshot::Receiver<Answer>>, AppendError>,
 ) -> Pending<'static, Result<Vec<Appended>, AppendError>> {
     Box::pin(async move {

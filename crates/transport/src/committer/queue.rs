@@ -14,19 +14,29 @@ const MAX_WAITING: usize = 65_536;
 /// The bytes of the updates that may wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
-/// The updates that wait, and what commits them.
-#[derive(Default)]
-pub(super) struct Queue {
-    waiting: VecDeque<Waiting>,
+/// The updates that wait, each with a note of the log's, and what commits them.
+pub(crate) struct Queue<N = ()> {
+    waiting: VecDeque<Waiting<N>>,
     bytes: usize,
     pub(super) committing: Committing,
     /// Why no update is taken any more.
-    pub(super) closed: Option<&'static str>,
+    pub(crate) closed: Option<&'static str>,
+}
+
+impl<N> Default for Queue<N> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            committing: Committing::default(),
+            closed: None,
+        }
+    }
 }
 
 /// What commits at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Committing {
+pub(crate) enum Committing {
     #[default]
     Idle,
     Publisher,
@@ -34,44 +44,63 @@ pub(super) enum Committing {
 }
 
 impl Queue {
-    /// The updates that wait, and their bytes.
-    pub(super) fn waiting(&self) -> (usize, usize) {
-        (self.waiting.len(), self.bytes)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Drops what waits, so that its publishers learn that the outcome is unknown.
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
     /// Adds an update.
     pub(super) fn join(
         &mut self,
         update: Update,
     ) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        self.check_room(1, size(&update))?;
-        Ok(self.push(update, false))
+        self.join_noted((update, ()))
     }
 
     /// Adds all updates, which will be one group, or none.
     pub(super) fn join_all(
         &mut self,
-        mut updates: Vec<Update>,
+        updates: Vec<Update>,
     ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
-        self.check_room(updates.len(), updates.iter().map(size).sum())?;
+        self.join_all_noted(updates.into_iter().map(|update| (update, ())).collect())
+    }
+}
+
+impl<N> Queue<N> {
+    /// The updates that wait, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Drops what waits, so that its publishers learn that the outcome is unknown.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Adds an update.
+    pub(crate) fn join_noted(
+        &mut self,
+        (update, note): (Update, N),
+    ) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        self.check_room(1, size(&update))?;
+        Ok(self.push(update, note, false))
+    }
+
+    /// Adds all updates, which will be one group, or none.
+    pub(crate) fn join_all_noted(
+        &mut self,
+        mut updates: Vec<(Update, N)>,
+    ) -> Result<Vec<oneshot::Receiver<Answer>>, AppendError> {
+        let bytes = updates.iter().map(|(update, _)| size(update)).sum();
+        self.check_room(updates.len(), bytes)?;
         // A group consists either of subscription events, whose ids the log makes, or of updates.
-        let is_event = |update: &Update| update.by_hub && update.id.is_none();
+        let is_event = |(update, _): &(Update, N)| update.by_hub && update.id.is_none();
         let are_events = updates.iter().all(is_event);
         updates
             .iter_mut()
-            .for_each(|update| update.by_hub = are_events);
+            .for_each(|(update, _)| update.by_hub = are_events);
         let last = updates.len().saturating_sub(1);
         let updates = updates.into_iter().enumerate();
-        let joined = updates.map(|(index, update)| self.push(update, index < last));
+        let joined = updates.map(|(index, (update, note))| self.push(update, note, index < last));
         Ok(joined.collect())
     }
 
@@ -89,7 +118,12 @@ impl Queue {
         Ok(())
     }
 
-    fn push(&mut self, mut update: Update, goes_with_next: bool) -> oneshot::Receiver<Answer> {
+    fn push(
+        &mut self,
+        mut update: Update,
+        note: N,
+        goes_with_next: bool,
+    ) -> oneshot::Receiver<Answer> {
         let (acknowledge, acknowledged) = oneshot::channel();
         // The log makes the id of an event, so that subscribers can resume from an event that is not
         // stored.
@@ -97,24 +131,35 @@ impl Queue {
         self.bytes += size(&update);
         self.waiting.push_back(Waiting {
             update,
+            note,
             acknowledge,
             goes_with_next,
         });
         acknowledged
     }
 
+    /// Takes the updates from the front for which `is_over` holds.
+    pub(crate) fn take_while(&mut self, is_over: impl Fn(&N) -> bool) -> Vec<Waiting<N>> {
+        let mut taken = Vec::new();
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| is_over(&waiting.note)) {
+            self.bytes -= size(&waiting.update);
+            taken.push(waiting);
+        }
+        taken
+    }
+
     /// Takes the updates that fit into a group of at most `most` bytes; `None` if nothing waits or fits.
     /// `before` is what the group has already: its bytes, and whether it consists of events. Updates
     /// that joined at once stay together. Events and updates are never in one group, because they are
     /// stored apart.
-    pub(super) fn take_group(
+    pub(crate) fn take_group(
         &mut self,
         most: usize,
         before: Option<(usize, bool)>,
-    ) -> Option<Vec<Waiting>> {
+    ) -> Option<Vec<Waiting<N>>> {
         let (mut bytes, mut kind) =
             before.map_or((0, None), |(bytes, by_hub)| (bytes, Some(by_hub)));
-        let mut group: Vec<Waiting> = Vec::new();
+        let mut group: Vec<Waiting<N>> = Vec::new();
         while let Some(next) = self.waiting.front() {
             if *kind.get_or_insert(next.update.by_hub) != next.update.by_hub {
                 break;

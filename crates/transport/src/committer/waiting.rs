@@ -6,9 +6,11 @@ use tokio::sync::oneshot;
 use super::answers::{Answer, Answers};
 
 /// An update that waits for its group.
-pub(super) struct Waiting {
-    pub(super) update: Update,
-    pub(super) acknowledge: oneshot::Sender<Answer>,
+pub(crate) struct Waiting<N = ()> {
+    pub(crate) update: Update,
+    /// What the log notes with it.
+    pub(crate) note: N,
+    pub(crate) acknowledge: oneshot::Sender<Answer>,
     /// Whether the next update must be in the same group.
     pub(super) goes_with_next: bool,
 }
@@ -25,7 +27,7 @@ pub(super) fn split(waiting: Vec<Waiting>) -> (Vec<Update>, Answers) {
 }
 
 /// At least the bytes that an update occupies while it waits, and at least its frame's weight.
-pub(super) fn size(update: &Update) -> usize {
+pub(crate) fn size(update: &Update) -> usize {
     /// Structures, allocator overhead, an id of the hub's, and the names of single fields.
     const FIXED: usize = 512;
     const TOPIC: usize = 48;

@@ -16,4 +16,34 @@ pub struct Figures {
     pub waiting: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
+    /// What is known of a log that several nodes share.
+    pub shared: Option<Box<SharedFigures>>,
+}
+
+/// What a node has counted of its shared log, at a moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct SharedFigures {
+    /// How long the server took to store a batch, in seconds.
+    pub appends: Distribution,
+    /// How long it took from sending an update until the tail showed it, in seconds.
+    pub tails: Distribution,
+    /// How many updates a batch had.
+    pub batches: Distribution,
+    /// The parts of the log that were read from the server for readers behind the ring.
+    pub pages: u64,
+    /// The publishes that were refused because the server could not be used.
+    pub refused: u64,
+    /// The publishes that were not answered, because it is unknown whether they are stored.
+    pub unknown: u64,
+    /// The nodes that this node took for dead.
+    pub buried: u64,
+    /// The updates that this node had shown and that the log has lost.
+    pub lost: u64,
+    /// The nodes that use the log.
+    pub members: u64,
+    /// The bytes that the log takes at the server, if it says so.
+    pub bytes: Option<u64>,
+    /// How many positions this node was behind the server at its last beat.
+    pub lag: u64,
 }

@@ -9,7 +9,7 @@ use crate::Position;
 
 /// Where a shared log is kept. Several nodes use one at the same time.
 ///
-/// Each call has a deadline of its own: it answers within a few seconds, or fails with
+/// Each call has a deadline: it answers within a few seconds, or fails with
 /// [`BackendError::Away`]. A call that is dropped leaves no connection in a state in which the next call would
 /// read its answer.
 pub trait Backend: Send + Sync + 'static {
@@ -123,6 +123,9 @@ pub struct Batch {
     pub member: Member,
     /// 1, 2, 3 … within a membership.
     pub number: u64,
+    /// What the member has read of the log. A log that is not as far goes on with a run that is greater than this
+    /// one's: it is an older copy that took the place of a newer one, or has come back after it.
+    pub after: Position,
     /// At most 1,000 of them or 1 MiB, unless a publisher wants more to be stored together.
     pub entries: Vec<Entry>,
 }

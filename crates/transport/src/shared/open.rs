@@ -1,0 +1,92 @@
+//! Entering a log, and finding places in it.
+
+use std::sync::Arc;
+
+use super::backend::{Backend, BackendError, Member};
+use super::contact::Part;
+use super::node::{Node, Place};
+use super::options::SharedOptions;
+use super::passed::passed;
+use crate::events::Event;
+use crate::{Lookup, Position, Ring, Unavailable};
+
+/// The frames that enter the ring at a time.
+const GROUP: usize = 64;
+
+/// Enters the log, and reads its newest part.
+pub(super) async fn open<B: Backend>(
+    backend: Arc<B>,
+    options: SharedOptions,
+) -> Result<Node<B>, BackendError> {
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => getrandom::u64().map_err(|error| BackendError::Away(error.to_string()))?,
+    };
+    let member = Member(u128::from(seed) << 64 | u128::from(seed.rotate_left(17) ^ 0x5DEE_CE66));
+    let attached = backend.attach(member, Position::ORIGIN).await?;
+    let bounds = attached.bounds;
+    let newest = backend.newest(bounds.head, options.ring_bytes).await?;
+    let floor = newest.records.first();
+    let floor = floor.map(|first| first.run_before.unwrap_or(Position(first.position.0 - 1)));
+    let ring = Ring::new(options.ring_bytes, floor.unwrap_or(bounds.head));
+    let place = Place::new(bounds.head, bounds.floor, options.events);
+    let node = Node::new(
+        backend,
+        options,
+        Arc::new(ring),
+        place,
+        (member, &attached),
+        seed,
+    );
+    let warm = passed(&node.identity(), newest.records);
+    for group in warm.chunks(GROUP) {
+        let frames: Vec<_> = group
+            .iter()
+            .map(|passed| Arc::clone(&passed.frame))
+            .collect();
+        node.ring.extend(&frames);
+    }
+    {
+        let mut place = node.place();
+        for passed in warm {
+            if passed.frame.by_hub {
+                place
+                    .events
+                    .add(Event::new(Arc::clone(&passed.frame), passed.time));
+            }
+            place.head = place.head.max(passed.frame.position);
+            place.newest = Some(passed.frame);
+        }
+        let gone = place.events.evict();
+        drop(place);
+        node.ring.forget(&gone);
+    }
+    Ok(node)
+}
+
+/// Finds an update by its id. An id of the log's own says where it is, also if this node has not come there yet.
+pub(super) async fn look_up<B: Backend>(
+    node: &Node<B>,
+    event_id: &str,
+) -> Result<Lookup, Unavailable> {
+    let identity = node.identity();
+    let made = identity.ids.decode(event_id);
+    let made = made.filter(|(tag, _)| *tag == identity.tag);
+    let floor = node.place().floor;
+    if let Some((_, position)) = made
+        && position > floor
+    {
+        return Ok(Lookup::Found(position));
+    }
+    // A publisher may have used an id that this log made; that later update may still be kept.
+    match node.backend.find(event_id).await {
+        Ok(Some(position)) => Ok(Lookup::Found(position)),
+        Ok(None) if made.is_some() => Ok(Lookup::Deleted),
+        Ok(None) => Ok(Lookup::Unknown),
+        Err(error) => {
+            node.contact.fails(Part::Writes, &error);
+            node.beat_now.notify_one();
+            Err(Unavailable)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Follows the log: what every node appended becomes visible here, and only here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::backend::{Backend, Continue, Record};
+use super::contact::Part;
+use super::node::{FailOnPanic, Node};
+use super::passed::{Passed, passed};
+use crate::events::Event;
+use crate::{Position, Route};
+
+/// Follows the log once there is a route, until it is aborted.
+pub(super) async fn follow<B: Backend>(node: &Node<B>) {
+    let _fail = FailOnPanic(node);
+    let route = loop {
+        match node.route.get() {
+            Some(route) => break Arc::clone(route),
+            None => node.started.notified().await,
+        }
+    };
+    let mut backoff = node.backoff();
+    loop {
+        if node.must_restore.swap(false, Ordering::AcqRel) {
+            restore(node, &*route).await;
+        }
+        let head = node.place().head;
+        match node.backend.tail(head).await {
+            Ok(records) => {
+                node.contact.works(Part::Tail);
+                backoff.reset();
+                pass(node, &*route, records).await;
+            }
+            Err(error) => {
+                node.contact.fails(Part::Tail, &error);
+                backoff.pause().await;
+            }
+        }
+    }
+}
+
+/// Reads which subscriptions are active, and hands them on. Those that begin or end meanwhile follow as events, which
+/// change nothing a second time.
+async fn restore<B: Backend>(node: &Node<B>, route: &dyn Route) {
+    let mut backoff = node.backoff();
+    let mut begun = Vec::new();
+    let mut from = Continue::default();
+    loop {
+        match node.backend.subscriptions(None, &from).await {
+            Ok(some) => {
+                begun.extend(some.begun.into_iter().map(|(_, update)| update));
+                match some.next {
+                    Some(next) => from = next,
+                    None => break,
+                }
+            }
+            Err(error) => {
+                node.contact.fails(Part::Tail, &error);
+                backoff.pause().await;
+            }
+        }
+    }
+    route.restore(&begun);
+}
+
+/// Makes records visible.
+async fn pass<B: Backend>(node: &Node<B>, route: &dyn Route, mut records: Vec<Record>) {
+    let head = node.place().head;
+    records.retain(|record| record.position > head);
+    let mut before = head;
+    let mut part: Vec<Record> = Vec::new();
+    for record in records {
+        let follows = record.position == before.next() || record.run_before == Some(before);
+        if !follows {
+            show(node, route, std::mem::take(&mut part));
+            bridge(node, before, &record).await;
+            if node.must_restore.swap(false, Ordering::AcqRel) {
+                restore(node, route).await;
+            }
+        }
+        before = record.position;
+        part.push(record);
+    }
+    show(node, route, part);
+}
+
+/// Deals with a record that does not follow the one before: the log has lost what was shown, or retention was faster
+/// than this node, or what lies between was events that are no longer kept.
+async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
+    if let Some(end) = record.run_before
+        && end < before
+    {
+        let lost = node.ring.cut(end);
+        node.pages.clear();
+        node.measures.lost.add(lost as u64);
+        node.must_restore.store(true, Ordering::Release);
+        tracing::error!(
+            name: "log_updates_lost",
+            updates = lost,
+            after = end.0,
+            up_to = before.0,
+            "the server of the log has lost updates that this node had shown; it goes on with what follows"
+        );
+        return;
+    }
+    let mut backoff = node.backoff();
+    let floor = loop {
+        match node.backend.page(before, record.position, 1, 1).await {
+            Ok(records) => break records.floor,
+            Err(error) => {
+                node.contact.fails(Part::Tail, &error);
+                backoff.pause().await;
+            }
+        }
+    };
+    if floor <= before {
+        return;
+    }
+    node.ring.restart(Position(record.position.0 - 1));
+    node.must_restore.store(true, Ordering::Release);
+    tracing::warn!(
+        name: "log_passed_node",
+        position = before.0,
+        floor = floor.0,
+        "the log has deleted updates that this node had not read; readers that need them are ended"
+    );
+}
+
+/// Routes records, in groups that are either events or updates and at most a quarter of the ring.
+fn show<B: Backend>(node: &Node<B>, route: &dyn Route, records: Vec<Record>) {
+    let most = node.options.ring_bytes / 4;
+    let mut group: Vec<Passed> = Vec::new();
+    let mut bytes = 0;
+    for passed in passed(&node.identity(), records) {
+        let weight = passed.frame.weight();
+        let belongs = group.first().is_none_or(|first| {
+            first.frame.by_hub == passed.frame.by_hub && bytes + weight <= most
+        });
+        if !belongs {
+            show_group(node, route, &std::mem::take(&mut group));
+            bytes = 0;
+        }
+        bytes += weight;
+        group.push(passed);
+    }
+    show_group(node, route, &group);
+}
+
+fn show_group<B: Backend>(node: &Node<B>, route: &dyn Route, group: &[Passed]) {
+    let Some(last) = group.last() else { return };
+    let frames: Vec<_> = group
+        .iter()
+        .map(|passed| Arc::clone(&passed.frame))
+        .collect();
+    {
+        let mut place = node.place();
+        place.head = last.frame.position;
+        place.newest = Some(Arc::clone(&last.frame));
+        let events = group.iter().filter(|passed| passed.frame.by_hub);
+        events.for_each(|passed| {
+            let frame = Arc::clone(&passed.frame);
+            place.events.add(Event::new(frame, passed.time));
+        });
+    }
+    route.route(&frames, &mut || node.ledger.pass(group, &node.measures));
+    let gone = node.place().events.evict();
+    if !gone.is_empty() {
+        node.ring.forget(&gone);
+    }
+}

@@ -42,6 +42,13 @@ fn count() -> u64 {
 fn clusters_keep_their_promises() {
     let one = std::env::var("TALARIA_SEED").ok();
     let one: Option<u64> = one.and_then(|seed| seed.parse().ok());
+    if one.is_some() {
+        // Virtual time is printed instead.
+        tracing_subscriber::fmt()
+            .without_time()
+            .with_writer(std::io::stderr)
+            .init();
+    }
     let seeds: Vec<u64> = match one {
         Some(seed) => vec![seed],
         None => FOUND.into_iter().chain(0..count()).collect(),
@@ -50,8 +57,9 @@ fn clusters_keep_their_promises() {
     let broken = Mutex::new(Vec::new());
     let work = || {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(why) = live(*seed) {
-                let plan = Plan::new(*seed);
+            let mut plan = Plan::new(*seed);
+            plan.is_told = one.is_some();
+            if let Err(why) = live(&plan) {
                 let rerun = format!("rerun it with TALARIA_SEED={seed}");
                 broken
                     .lock()
@@ -75,13 +83,13 @@ fn clusters_keep_their_promises() {
 }
 
 /// The life of one cluster.
-fn live(seed: u64) -> Result<(), String> {
+fn live(plan: &Plan) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(run(Plan::new(seed)))
+    runtime.block_on(run(plan.clone()))
 }
 
 async fn run(plan: Plan) -> Result<(), String> {

@@ -57,6 +57,7 @@ fn batch(member: Member, number: u64, entries: &[(&str, Condition)]) -> Batch {
     Batch {
         member,
         number,
+        after: Position::ORIGIN,
         entries: entries
             .iter()
             .map(|(topic, condition)| entry(topic, *condition))

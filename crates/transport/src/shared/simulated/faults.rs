@@ -92,7 +92,8 @@ impl Simulated {
             let replica = index.and_then(|index| world.primary.replicas.get(index));
             if let Some(replica) = replica {
                 let data = replica.data.clone();
-                world.promote(data);
+                let identity = world.identity();
+                world.promote(data, identity);
                 world.stale = stale.iter().map(|node| (*node).to_owned()).collect();
             }
         });
@@ -108,7 +109,9 @@ impl Simulated {
         self.0.change(|world, _| {
             if let Some(former) = &world.former {
                 let data = former.data.clone();
-                world.promote(data);
+                // It is the process that it was.
+                let identity = former.identity;
+                world.promote(data, identity);
             }
         });
     }
@@ -128,7 +131,8 @@ impl Simulated {
     pub fn restore(&self) {
         self.0.change(|world, _| {
             if let Some(data) = world.backup.clone() {
-                world.promote(data);
+                let identity = world.identity();
+                world.promote(data, identity);
             }
         });
     }

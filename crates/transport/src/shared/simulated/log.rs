@@ -133,7 +133,7 @@ impl Log {
                 batch: batch.number,
                 index,
             };
-            self.store_one(entry, origin, context, limits)
+            self.store_one(entry, origin, batch.after, context, limits)
         });
         let outcomes = outcomes.collect();
         self.trim(limits);
@@ -144,6 +144,7 @@ impl Log {
         &mut self,
         entry: &Entry,
         origin: Origin,
+        after: Position,
         context: Context,
         limits: &Limits,
     ) -> Outcome {
@@ -160,7 +161,7 @@ impl Log {
             }
             _ => {}
         }
-        let position = self.push(&entry.update, origin, context, limits);
+        let position = self.push(&entry.update, origin, after, context, limits);
         match entry.condition {
             Condition::Begins => {
                 let begun = Begun {
@@ -183,14 +184,17 @@ impl Log {
         &mut self,
         update: &Update,
         origin: Origin,
+        after: Position,
         context: Context,
         limits: &Limits,
     ) -> Position {
         let number = self.head.0 & ((1 << NUMBER_BITS) - 1);
-        if self.server != context.server || number >= limits.run_length {
+        let is_behind = self.head < after;
+        if is_behind || self.server != context.server || number >= limits.run_length {
             // A log without a record has no run that ended.
             self.run_before.get_or_insert(self.head);
-            self.head = Position(run_after(run_of(self.head), context) << NUMBER_BITS);
+            let run = run_of(self.head.max(after));
+            self.head = Position(run_after(run, context) << NUMBER_BITS);
             self.server = context.server;
         }
         self.head = self.head.next();

@@ -190,9 +190,8 @@ impl World {
     }
 
     /// Makes other data that of the primary, which is another process. The one before goes on as the former primary.
-    pub(super) fn promote(&mut self, data: Data) {
+    pub(super) fn promote(&mut self, data: Data, identity: u64) {
         self.demote();
-        let identity = self.identity();
         let (lags, limits) = (self.primary.lags(), self.primary.limits());
         self.compare(&self.primary.data.clone(), &data);
         let promoted = Server::new(identity, data, &lags, limits);

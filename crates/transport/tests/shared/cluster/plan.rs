@@ -23,6 +23,8 @@ pub enum Promise {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
+    /// Whether what happens is printed.
+    pub is_told: bool,
     pub promise: Promise,
     /// How many replicas confirm what is shown.
     pub confirmations: usize,
@@ -43,6 +45,7 @@ impl Plan {
         let confirms = random.below(3) as usize;
         Self {
             seed,
+            is_told: false,
             promise,
             confirmations: match promise {
                 Promise::Kept => confirms,

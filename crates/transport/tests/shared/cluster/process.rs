@@ -28,6 +28,7 @@ pub async fn keep(site: Arc<Site>, node: usize) {
             _ = wanted.wait_for(|to_be| *to_be != Wanted::Up) => continue,
             log = open(&site, node, number) => log,
         };
+        site.say(format_args!("{} runs", NODES[node]));
         let process = Process::start(&site, node, number, log);
         let how = wanted.wait_for(|to_be| *to_be != Wanted::Up).await;
         let how = how.map_or(Wanted::Killed, |how| *how);

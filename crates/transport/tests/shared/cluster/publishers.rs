@@ -62,6 +62,7 @@ async fn timely<T>(
     match timeout(PUBLISH_TIMEOUT + SLACK, answer).await {
         Ok(answer) => answer,
         Err(_) => {
+            site.say(format_args!("a publish was not answered"));
             site.facts
                 .violated("a publish was not answered in time".to_owned());
             Err(AppendError::Unknown)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use talaria_transport::shared::Shared;
 use talaria_transport::shared::simulated::{Simulated, SimulatedNode};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::plan::{NODES, Plan};
@@ -43,6 +44,7 @@ pub enum Wanted {
 #[derive(Debug)]
 pub struct Site {
     pub plan: Plan,
+    began: Instant,
     pub world: Simulated,
     pub facts: Facts,
     pub phase: watch::Sender<Phase>,
@@ -57,6 +59,7 @@ impl Site {
         Arc::new(Self {
             world: Simulated::new(plan.simulated()),
             plan,
+            began: Instant::now(),
             facts: Facts::default(),
             phase: watch::Sender::new(Phase::Trouble),
             wanted: NODES
@@ -66,6 +69,14 @@ impl Site {
             doors: Mutex::new(vec![None; NODES.len()]),
             repeats: Mutex::default(),
         })
+    }
+
+    /// Prints what happens, if only this seed is run.
+    pub fn say(&self, what: std::fmt::Arguments<'_>) {
+        if self.plan.is_told {
+            let now = self.began.elapsed().as_secs_f64();
+            eprintln!("{now:9.3} {what}");
+        }
     }
 
     pub fn is_calm(&self) -> bool {

@@ -61,6 +61,7 @@ pub async fn of_nodes(site: Arc<Site>, mut random: Random) {
         if site.plan.cuts && random.one_of(2) {
             let cut = random.below(3);
             site.facts.cut(node);
+            site.say(format_args!("{} is cut off ({cut})", NODES[node]));
             if cut != 0 {
                 site.world.cut(NODES[node], Direction::There);
             }
@@ -69,9 +70,11 @@ pub async fn of_nodes(site: Arc<Site>, mut random: Random) {
             }
             sleep(while_it_lasts(&mut random)).await;
             site.world.mend(NODES[node]);
+            site.say(format_args!("{} is connected again", NODES[node]));
             continue;
         }
         let how = *random.pick(&[Wanted::Killed, Wanted::Killed, Wanted::Stopped]);
+        site.say(format_args!("{} is {how:?}", NODES[node]));
         site.wanted[node].send_replace(how);
         // Its end is noticed before it starts again.
         sleep(Duration::from_millis(1_100)).await;
@@ -126,6 +129,7 @@ pub async fn of_servers(site: Arc<Site>, mut random: Random) {
 async fn happens(site: &Site, trouble: Trouble, random: &mut Random) {
     let world = &site.world;
     let lasts = while_it_lasts(random);
+    site.say(format_args!("the server: {trouble:?} for {lasts:?}"));
     match trouble {
         Trouble::Restarts => {
             world.kill();
@@ -192,6 +196,7 @@ async fn fail_over(site: &Site, random: &mut Random) {
             }
         }
     }
+    site.say(format_args!("{to:?} takes over, {stale:?} stay"));
     world.fail_over(to, &stale);
     sleep(while_it_lasts(random)).await;
     world.end_former();

@@ -56,6 +56,7 @@ impl Node {
 
     /// The next batch.
     pub(crate) fn batch(&mut self, entries: Vec<Entry>) -> Batch {
+        after: talaria_transport::Position::ORIGIN,
         self.number += 1;
         Batch {
             after: Position::ORIGIN,

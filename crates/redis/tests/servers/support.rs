@@ -56,7 +56,6 @@ impl Node {
 
     /// The next batch.
     pub(crate) fn batch(&mut self, entries: Vec<Entry>) -> Batch {
-        after: talaria_transport::Position::ORIGIN,
         self.number += 1;
         Batch {
             after: Position::ORIGIN,
@@ -69,6 +68,7 @@ impl Node {
     /// The next batch, which does not count: the server refuses it.
     pub(crate) fn refused_batch(&self, entries: Vec<Entry>) -> Batch {
         Batch {
+            after: Position::ORIGIN,
             member: self.member,
             number: self.number + 1,
             entries,

@@ -73,7 +73,12 @@ impl Link {
             return Ok(held);
         }
         let (held, _) = self.own().await?;
-        *self.known().of(purpose) = Some(held.connection.clone());
+        let mut known = self.known();
+        // Given up meanwhile: the next call connects again.
+        if known.searches == held.searches {
+            *known.of(purpose) = Some(held.connection.clone());
+        }
+        drop(known);
         Ok(held)
     }
 

@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long a sentinel or a node of a cluster may take to say which server is the primary.
 const DIRECTORY: Duration = Duration::from_secs(1);
 /// How long all of that may take.
-const FIND: Duration = Duration::from_secs(4);
+const FIND: Duration = Duration::from_secs(3);
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,6 +47,6 @@ fn brought(variable: &str, file: &str) -> PathBuf {
     let found = folders.find(|path| path.exists());
     let found = found.or_else(|| repository.exists().then_some(repository));
     found.unwrap_or_else(|| {
-        panic!("{variable} is not set, and there is no servers/{file} in the target directory: run `./test --servers`")
+        panic!("{variable} is not set, and there is no servers/{file} in the target directory: `./test` brings it")
     })
 }

@@ -76,15 +76,20 @@ impl Sentinels {
             .collect()
     }
 
-    /// The place in [`Self::servers`] of the primary, as the sentinels say.
+    /// The place in [`Self::servers`] of the primary, if all sentinels name the same one.
     #[must_use]
     pub fn primary(&self) -> Option<usize> {
-        let address = (std::net::Ipv4Addr::LOCALHOST, *self.ports.first()?).into();
-        let named = ask(address, &[&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]]).ok()?;
-        let port = named.array().get(1)?.text().to_owned();
-        self.servers
-            .iter()
-            .position(|server| server.port().to_string() == port)
+        let named = |port: &u16| {
+            let address = (std::net::Ipv4Addr::LOCALHOST, *port).into();
+            let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
+            let named = ask(address, &[&question]).ok()?;
+            Some(named.array().get(1)?.text().to_owned())
+        };
+        let named: Vec<Option<String>> = self.ports.iter().map(named).collect();
+        let first = named.first()?.clone()?;
+        let agree = named.iter().all(|other| other.as_ref() == Some(&first));
+        let is_it = |server: &Redis| server.port().to_string() == first;
+        self.servers.iter().position(is_it).filter(|_| agree)
     }
 
     fn is_complete(&self) -> bool {

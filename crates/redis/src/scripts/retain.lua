@@ -75,10 +75,11 @@ end
 local function trim_events(log, meta, events, most)
   local over = redis.call('LLEN', events) - most
   if over <= 0 then return end
-  local old = {}
+  local old, stay = {}, {}
   for _, id in ipairs(redis.call('LPOP', events, math.min(over, SLICE))) do
-    if not string.match(id, '%-1$') then old[#old + 1] = id end
+    if string.match(id, '%-1$') then table.insert(stay, 1, id) else old[#old + 1] = id end
   end
+  if #stay > 0 then redis.call('LPUSH', events, unpack(stay)) end
   if #old == 0 then return end
   local before = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
   redis.call('XDEL', log, unpack(old))

@@ -9,7 +9,7 @@ use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member};
 
-use crate::support::{ELECTION, Node, contents, on, on_each, run};
+use crate::support::{ELECTION, Node, contents, on, on_each, run, until};
 
 on_each!(
     sentinels_name_the_primary_and_its_successor,
@@ -35,7 +35,12 @@ async fn sentinels_name_the_primary_and_its_successor(program: Program) {
     sentinels.servers[0].kill();
     let after = node.publish_at_last("b").await;
     assert!(run(after) > run(before));
-    assert_ne!(sentinels.primary(), Some(0));
+    let new = until(
+        "the sentinels agree",
+        async || sentinels.primary(),
+        |primary| primary.is_some_and(|primary| primary != 0),
+    );
+    new.await;
     tail_at_last(&mut node, "b").await;
 
     // The old one comes back as a replica, and no call takes it for the primary.

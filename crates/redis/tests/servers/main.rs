@@ -8,6 +8,7 @@
 mod basics;
 mod conditions;
 mod discovery;
+mod hostile;
 mod members;
 mod outages;
 mod replicas;

@@ -1,6 +1,6 @@
 //! Who is a member.
 
-use talaria_conformance::servers::{Program, Redis as Server};
+use talaria_conformance::servers::{Program, Redis as Server, Reply};
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member, Settled};
 
@@ -68,4 +68,13 @@ async fn a_buried_members_number_is_remembered(program: Program) {
     );
     assert_eq!(one.backend.settle(Member(1), 2).await, Ok(Settled::Never));
     assert_eq!(one.backend.settle(Member(1), 2).await, Ok(Settled::Never));
+
+    // After an hour it is forgotten.
+    let field = format!("buried:{}", Member(1));
+    let known = ["HGET", "{hub}:meta", &field];
+    other.backend.beat(Member(2)).await.expect("a beat");
+    assert!(matches!(server.ask(&known), Reply::Text(_)));
+    server.ask(&["HSET", "{hub}:meta", &field, "1000 1 N"]);
+    other.backend.beat(Member(2)).await.expect("a beat");
+    assert_eq!(server.ask(&known), Reply::Nil);
 }

@@ -16,6 +16,7 @@ on_each!(
     events_do_not_displace_updates,
     an_id_leaves_with_its_update,
     retention_works_in_slices,
+    the_floor_before_a_run_is_the_end_of_the_last_one,
 );
 
 async fn the_newest_updates_are_kept(program: Program) {
@@ -74,6 +75,8 @@ async fn events_do_not_displace_updates(program: Program) {
     let mut options = on(&server);
     options.max_length = 3;
     let mut node = Node::enter(options, 1).await;
+    // The first record of a run says where the run before ended, so it stays.
+    node.append(vec![always(event("/s", "first"))]).await;
     let first = node.publish(&["a", "b"]).await[0];
     for part in 0..52 {
         let events = (0..1_000).map(|each| always(event("/s", &format!("{part}-{each}"))));
@@ -86,7 +89,8 @@ async fn events_do_not_displace_updates(program: Program) {
         .await;
     let page = page.expect("a page");
     let events = page.records.iter().filter(|record| record.update.by_hub);
-    assert_eq!(events.count(), 50_000);
+    assert_eq!(events.count(), 50_001);
+    assert_eq!(page.records[0].run_before, Some(Position::ORIGIN));
     let updates: Vec<_> = page
         .records
         .iter()
@@ -150,4 +154,23 @@ async fn retention_works_in_slices(program: Program) {
         floors.push(number(beat.bounds.floor));
     }
     assert_eq!(floors, [1_000, 2_000, 3_000, 3_500]);
+}
+
+async fn the_floor_before_a_run_is_the_end_of_the_last_one(program: Program) {
+    let mut server = Server::with(program, &["--appendfsync", "always"]);
+    let mut options = on(&server);
+    options.max_length = 3;
+    let mut node = Node::enter(options, 1).await;
+    let before = node.publish(&["a", "b"]).await[1];
+    server.restart();
+    let again = || node.backend.beat(node.member);
+    until("the server answers again", again, Result::is_ok)
+        .await
+        .expect("it does");
+    let after = node.publish(&["c", "d", "e"]).await[0];
+    let beat = node.backend.beat(node.member).await.expect("a beat");
+    assert_eq!(beat.bounds.floor, before);
+    node.publish(&["f"]).await;
+    let beat = node.backend.beat(node.member).await.expect("a beat");
+    assert_eq!(beat.bounds.floor, after);
 }

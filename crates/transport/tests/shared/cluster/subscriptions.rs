@@ -90,20 +90,21 @@ impl Subscriptions {
 
     /// Announces a subscription until it ends, again whenever it is not active.
     async fn hold(&self, topic: &str, ends: Instant) {
-        let mut visible = self.view.visible.subscribe();
+        let visible = &self.view.visible;
         loop {
-            visible.borrow_and_update();
+            let (_, seen) = visible.get();
             if !self.view.is_active(topic) {
                 self.append(topic, true).await;
             }
             // What was appended last has changed the table by now, or something has changed it again.
-            let is_over = timeout_at(ends, visible.changed()).await.is_err();
+            let changes = || visible.wait_for(|(_, count)| count != seen);
+            let is_over = timeout_at(ends, changes()).await.is_err();
             if is_over && !self.site.is_calm() {
                 return;
             }
             if is_over {
                 // It stays open.
-                _ = visible.changed().await;
+                changes().await;
             }
         }
     }
@@ -135,8 +136,9 @@ impl Subscriptions {
 
     /// Ends own subscriptions that became active after their end: a server that was replaced may not know the end.
     async fn end_own(self) {
-        let mut visible = self.view.visible.subscribe();
+        let visible = &self.view.visible;
         loop {
+            let (_, seen) = visible.get();
             let active: Vec<String> = {
                 let state = self.view.lock();
                 let own = state.table.iter();
@@ -148,9 +150,7 @@ impl Subscriptions {
             for topic in active.iter().filter(|topic| !open.contains(*topic)) {
                 self.append(topic, false).await;
             }
-            if visible.changed().await.is_err() {
-                return;
-            }
+            visible.wait_for(|(_, count)| count != seen).await;
         }
     }
 }

@@ -111,9 +111,11 @@ impl Subscriptions {
 
     /// Appends an event until it is stored, or known to be stored already.
     async fn append(&self, topic: &str, active: bool) {
-        while self.log.append(event(topic, active)).await.is_err() {
+        while let Err(error) = self.log.append(event(topic, active)).await {
+            self.site.say(format_args!("{topic} {active}: {error}"));
             sleep(PAUSE).await;
         }
+        self.site.say(format_args!("{topic} {active}"));
     }
 
     async fn end_orphans(self) {
@@ -122,6 +124,8 @@ impl Subscriptions {
         };
         loop {
             for begun in nodes.orphans().await {
+                let topic = &begun.topics[0];
+                self.site.say(format_args!("{} ends {topic}", self.prefix));
                 if self
                     .log
                     .append(event(&begun.topics[0], false))

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 use talaria_protocol::{Update, event};
+use talaria_transport::shared::backend::Record;
 use talaria_transport::{Frame, Position, Ring, Route};
 
 use crate::signal::Signal;
@@ -40,6 +41,18 @@ pub struct View {
 fn active(update: &Update) -> Option<bool> {
     let document: Value = serde_json::from_str(&update.data).ok()?;
     document.get("active")?.as_bool()
+}
+
+/// A record as it is shown, apart from its id.
+pub fn in_log(record: &Record) -> Shown {
+    let update = &record.update;
+    let is_active = update.by_hub.then(|| active(update)).flatten();
+    Shown {
+        position: record.position,
+        event_id: update.id.clone().unwrap_or_default(),
+        text: update.data.clone(),
+        event: is_active.map(|active| (update.topics[0].clone(), active)),
+    }
 }
 
 fn shown(frame: &Frame) -> Shown {

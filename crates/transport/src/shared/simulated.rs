@@ -79,7 +79,8 @@ impl Simulated {
         })
     }
 
-    /// Every position that a server gave and that its successor did not know.
+    /// Every position that not all nodes may have read: one that a server gave and its successor did not know, or
+    /// that was given after a greater one.
     pub fn lost(&self) -> BTreeSet<Position> {
         self.0.with(|world, _| world.lost.clone())
     }

@@ -24,8 +24,10 @@ pub(super) async fn follow<B: Backend>(node: &Node<B>) {
         if node.must_restore.swap(false, Ordering::AcqRel) {
             restore(node, &*route).await;
         }
-        let head = node.place().head;
+        let (head, identity) = (node.place().head, node.identity());
         match node.backend.tail(head).await {
+            // What was read of a log that another one has replaced meanwhile is gone.
+            Ok(_) if node.identity().tag != identity.tag => {}
             Ok(records) => {
                 node.contact.works(Part::Tail);
                 backoff.reset();

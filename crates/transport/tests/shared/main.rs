@@ -8,3 +8,4 @@
 mod cluster;
 mod random;
 mod semantics;
+mod signal;

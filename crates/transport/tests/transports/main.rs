@@ -25,6 +25,8 @@ mod pages;
 mod power;
 mod sealed;
 mod shaky;
+#[cfg(feature = "simulation")]
+mod shared;
 mod stalled;
 mod suite;
 mod syncing;

@@ -1,7 +1,9 @@
 //! The world behind a lock, and waiting for what happens in it.
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use std::pin::pin;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::world::World;
 use crate::sync::Mutex;
@@ -9,14 +11,15 @@ use crate::sync::Mutex;
 #[derive(Debug)]
 pub(super) struct Guarded {
     world: Mutex<World>,
-    changed: watch::Sender<u64>,
+    /// Wakes all who wait, in their order: what happens follows from the seed alone.
+    changed: Notify,
 }
 
 impl Guarded {
     pub(super) fn new(world: World) -> Self {
         Self {
             world: Mutex::new(world),
-            changed: watch::Sender::new(0),
+            changed: Notify::new(),
         }
     }
 
@@ -28,7 +31,7 @@ impl Guarded {
         let result = look(&mut world, now);
         drop(world);
         if is_changed {
-            self.changed.send_modify(|count| *count += 1);
+            self.changed.notify_waiters();
         }
         result
     }
@@ -40,7 +43,7 @@ impl Guarded {
             world.proceed(now);
             result
         });
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.notify_waiters();
         result
     }
 
@@ -50,19 +53,17 @@ impl Guarded {
         deadline: Instant,
         mut look: impl FnMut(&World, Instant) -> Option<T>,
     ) -> Option<T> {
-        let mut changed = self.changed.subscribe();
         loop {
-            changed.borrow_and_update();
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
             let (found, now, next) =
                 self.with(|world, now| (look(world, now), now, world.next_event()));
             if found.is_some() || now >= deadline {
                 return found;
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
-            tokio::select! {
-                _ = changed.changed() => {}
-                () = sleep_until(until) => {}
-            }
+            // Either of the two is a reason to look again.
+            _ = timeout_at(until, changed).await;
         }
     }
 }

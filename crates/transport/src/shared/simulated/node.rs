@@ -271,7 +271,14 @@ impl Backend for SimulatedNode {
     }
 
     async fn find(&self, id: &str) -> Result<Option<Position>, BackendError> {
-        self.read(|log, _| log.find(id)).await
+        let found = self.look(Duration::ZERO, |log, _| Some(log.find(id)));
+        let (found, server, written) = found.await?.ok_or_else(silent)?;
+        if found.is_none() {
+            // A former primary that is cut off does not know what the present one has.
+            self.confirmed(server, written).await?;
+        }
+        self.come_back(Instant::now() + DEADLINE).await?;
+        Ok(found)
     }
 
     async fn beat(&self, member: Member) -> Result<Beat, BackendError> {

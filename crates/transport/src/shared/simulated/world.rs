@@ -43,7 +43,10 @@ pub(super) struct World {
     pub(super) refusing: Option<&'static str>,
     sent: BTreeMap<(Instant, u64), Sent>,
     sequence: u64,
-    /// Positions that were given and that the present primary does not know.
+    /// The greatest position that any server gave.
+    highest: Position,
+    /// Positions that not all nodes may have read: the next primary did not know them, or another server had given a
+    /// greater one before.
     pub(super) lost: BTreeSet<Position>,
     /// Positions that the present primary knows and its predecessor did not.
     pub(super) regained: BTreeSet<Position>,
@@ -52,6 +55,12 @@ pub(super) struct World {
 fn given(data: &Data) -> BTreeSet<Position> {
     let log: Option<&Log> = data.log.as_ref();
     log.map_or_else(BTreeSet::new, |log| log.given.iter().copied().collect())
+}
+
+fn head(data: &Data) -> Position {
+    data.log
+        .as_ref()
+        .map_or(Position::ORIGIN, |log| log.bounds().head)
 }
 
 impl World {
@@ -76,6 +85,7 @@ impl World {
             refusing: None,
             sent: BTreeMap::new(),
             sequence: 0,
+            highest: Position::ORIGIN,
             lost: BTreeSet::new(),
             regained: BTreeSet::new(),
             options,
@@ -170,8 +180,22 @@ impl World {
         let Some(server) = self.server_mut(to) else {
             return Err(BackendError::Away("the server is gone".to_owned()));
         };
+        let before = head(&server.data);
         let answer = server.execute(request, now, time)?;
-        Ok((answer, server.written()))
+        let (after, written) = (head(&server.data), server.written());
+        if after > before && before < self.highest {
+            let server = self.server(to).and_then(|server| server.data.log.as_ref());
+            let given = server
+                .map(|log| log.given.iter().rev())
+                .into_iter()
+                .flatten();
+            let overtaken = given.take_while(|position| **position > before);
+            let overtaken = overtaken.filter(|position| **position < self.highest);
+            let overtaken: Vec<Position> = overtaken.copied().collect();
+            self.lost.extend(overtaken);
+        }
+        self.highest = self.highest.max(after);
+        Ok((answer, written))
     }
 
     /// When something happens next by itself.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use talaria_transport::Transport;
 use talaria_transport::shared::backend::BackendError;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -15,23 +14,21 @@ use super::publishers::publish;
 use super::site::{Door, Log, Site, Wanted};
 use super::subscriptions::Subscriptions;
 use super::view::View;
+use crate::signal::Signal;
 
 /// Starts a process whenever the node is to run, and ends it when it is not.
 pub async fn keep(site: Arc<Site>, node: usize) {
-    let mut wanted = site.wanted[node].subscribe();
+    let wanted = &site.wanted[node];
     for number in 0.. {
-        if wanted.wait_for(|to_be| *to_be == Wanted::Up).await.is_err() {
-            return;
-        }
+        wanted.wait_for(|to_be| to_be == Wanted::Up).await;
         let log = tokio::select! {
             biased;
-            _ = wanted.wait_for(|to_be| *to_be != Wanted::Up) => continue,
+            _ = wanted.wait_for(|to_be| to_be != Wanted::Up) => continue,
             log = open(&site, node, number) => log,
         };
         site.say(format_args!("{} runs", NODES[node]));
         let process = Process::start(&site, node, number, log);
-        let how = wanted.wait_for(|to_be| *to_be != Wanted::Up).await;
-        let how = how.map_or(Wanted::Killed, |how| *how);
+        let how = wanted.wait_for(|to_be| to_be != Wanted::Up).await;
         process.end(&site, how).await;
     }
 }
@@ -60,7 +57,7 @@ struct Process {
     node: usize,
     life: usize,
     log: Arc<Log>,
-    runs: watch::Sender<bool>,
+    runs: Arc<Signal<bool>>,
     tasks: JoinSet<()>,
 }
 
@@ -70,7 +67,7 @@ impl Process {
         let start = log.bounds().head;
         let view = Arc::new(View::new(Arc::clone(log.ring()), start));
         log.start(view.clone());
-        let runs = watch::Sender::new(true);
+        let runs = Arc::new(Signal::new(true));
         let life = {
             let mut facts = site.facts.lock();
             facts.lives.push(Life {
@@ -96,7 +93,7 @@ impl Process {
         let door = Door {
             log: Arc::downgrade(&log),
             view,
-            runs: runs.subscribe(),
+            runs: Arc::clone(&runs),
         };
         site.doors.lock().unwrap()[node] = Some(door);
         Self {
@@ -110,7 +107,7 @@ impl Process {
 
     async fn end(mut self, site: &Site, how: Wanted) {
         site.doors.lock().unwrap()[self.node] = None;
-        _ = self.runs.send(false);
+        self.runs.set(false);
         site.facts.lock().lives[self.life].has_ended = true;
         self.tasks.shutdown().await;
         if how == Wanted::Stopped {

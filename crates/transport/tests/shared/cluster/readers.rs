@@ -6,7 +6,7 @@ use std::time::Duration;
 use talaria_transport::{Admit, Frame, Lookup, Position, ReadError, Transport, Verdict};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::plan::NODES;
+use super::plan::{NODES, Promise};
 use super::site::{Door, Site};
 use crate::random::Random;
 
@@ -49,10 +49,9 @@ impl Reader {
                 continue;
             };
             let ends = Instant::now() + self.random.time(30_000);
-            let mut runs = door.runs.clone();
             tokio::select! {
                 biased;
-                _ = runs.wait_for(|runs| !runs) => {}
+                _ = door.runs.wait_for(|runs| !runs) => {}
                 _ = timeout_at(ends, self.connection(&door)) => {}
             }
         }
@@ -66,12 +65,12 @@ impl Reader {
             Some(place) => place,
             None => {
                 self.gap();
-                door.view.visible.borrow().0
+                door.view.visible.get().0
             }
         };
-        let mut visible = door.view.visible.subscribe();
+        let visible = &door.view.visible;
         loop {
-            let (up_to, _) = *visible.borrow_and_update();
+            let (up_to, seen) = visible.get();
             while at < up_to {
                 let step = match door.view.ring().page(at, up_to, 64) {
                     Some(frames) => {
@@ -90,15 +89,14 @@ impl Reader {
                         at = end;
                     }
                     Err(ReadError::Passed(_)) => {
+                        self.site.say(format_args!("what follows {at} is gone"));
                         self.gap();
                         at = up_to;
                     }
                     Err(ReadError::Unavailable(_)) => sleep(Duration::from_millis(100)).await,
                 }
             }
-            if visible.changed().await.is_err() {
-                return;
-            }
+            visible.wait_for(|(_, count)| count != seen).await;
         }
     }
 
@@ -108,14 +106,20 @@ impl Reader {
         loop {
             match log.position_of(id).await {
                 Ok(Lookup::Found(found)) => {
-                    if found != *position {
+                    // An id may stand for a repeated update once the first one is lost.
+                    let is_lossy = self.site.plan.promise == Promise::Lossy;
+                    if found != *position && !is_lossy {
                         self.site
                             .facts
                             .violated(format!("id {id} of {position} is found at {found}"));
                     }
                     return Some(found);
                 }
-                Ok(_) => return None,
+                Ok(other) => {
+                    let what = format_args!("id {id} of {position}: {other:?}");
+                    self.site.say(what);
+                    return None;
+                }
                 Err(_) => sleep(Duration::from_millis(200)).await,
             }
         }

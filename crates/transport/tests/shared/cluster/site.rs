@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, Weak};
 
 use talaria_transport::shared::Shared;
 use talaria_transport::shared::simulated::{Simulated, SimulatedNode};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::plan::{NODES, Plan};
 use super::view::View;
+use crate::signal::Signal;
 
 pub type Log = Shared<SimulatedNode>;
 
@@ -28,7 +28,7 @@ pub struct Door {
     pub log: Weak<Log>,
     pub view: Arc<View>,
     /// False once the process has ended.
-    pub runs: watch::Receiver<bool>,
+    pub runs: Arc<Signal<bool>>,
 }
 
 /// How a node is to be.
@@ -47,8 +47,8 @@ pub struct Site {
     began: Instant,
     pub world: Simulated,
     pub facts: Facts,
-    pub phase: watch::Sender<Phase>,
-    pub wanted: Vec<watch::Sender<Wanted>>,
+    pub phase: Signal<Phase>,
+    pub wanted: Vec<Signal<Wanted>>,
     pub doors: Mutex<Vec<Option<Door>>>,
     /// What clients publish again, since they were not told that it is stored.
     pub repeats: Mutex<Vec<String>>,
@@ -61,11 +61,8 @@ impl Site {
             plan,
             began: Instant::now(),
             facts: Facts::default(),
-            phase: watch::Sender::new(Phase::Trouble),
-            wanted: NODES
-                .iter()
-                .map(|_| watch::Sender::new(Wanted::Up))
-                .collect(),
+            phase: Signal::new(Phase::Trouble),
+            wanted: NODES.iter().map(|_| Signal::new(Wanted::Up)).collect(),
             doors: Mutex::new(vec![None; NODES.len()]),
             repeats: Mutex::default(),
         })
@@ -80,7 +77,7 @@ impl Site {
     }
 
     pub fn is_calm(&self) -> bool {
-        *self.phase.borrow() >= Phase::Calm
+        self.phase.get() >= Phase::Calm
     }
 
     pub fn door(&self, node: usize) -> Option<Door> {

@@ -90,29 +90,32 @@ impl Subscriptions {
 
     /// Announces a subscription until it ends, again whenever it is not active.
     async fn hold(&self, topic: &str, ends: Instant) {
-        let mut visible = self.view.visible.subscribe();
+        let visible = &self.view.visible;
         loop {
-            visible.borrow_and_update();
+            let (_, seen) = visible.get();
             if !self.view.is_active(topic) {
                 self.append(topic, true).await;
             }
             // What was appended last has changed the table by now, or something has changed it again.
-            let is_over = timeout_at(ends, visible.changed()).await.is_err();
+            let changes = || visible.wait_for(|(_, count)| count != seen);
+            let is_over = timeout_at(ends, changes()).await.is_err();
             if is_over && !self.site.is_calm() {
                 return;
             }
             if is_over {
                 // It stays open.
-                _ = visible.changed().await;
+                changes().await;
             }
         }
     }
 
     /// Appends an event until it is stored, or known to be stored already.
     async fn append(&self, topic: &str, active: bool) {
-        while self.log.append(event(topic, active)).await.is_err() {
+        while let Err(error) = self.log.append(event(topic, active)).await {
+            self.site.say(format_args!("{topic} {active}: {error}"));
             sleep(PAUSE).await;
         }
+        self.site.say(format_args!("{topic} {active}"));
     }
 
     async fn end_orphans(self) {
@@ -121,6 +124,8 @@ impl Subscriptions {
         };
         loop {
             for begun in nodes.orphans().await {
+                let topic = &begun.topics[0];
+                self.site.say(format_args!("{} ends {topic}", self.prefix));
                 if self
                     .log
                     .append(event(&begun.topics[0], false))
@@ -135,8 +140,9 @@ impl Subscriptions {
 
     /// Ends own subscriptions that became active after their end: a server that was replaced may not know the end.
     async fn end_own(self) {
-        let mut visible = self.view.visible.subscribe();
+        let visible = &self.view.visible;
         loop {
+            let (_, seen) = visible.get();
             let active: Vec<String> = {
                 let state = self.view.lock();
                 let own = state.table.iter();
@@ -148,9 +154,7 @@ impl Subscriptions {
             for topic in active.iter().filter(|topic| !open.contains(*topic)) {
                 self.append(topic, false).await;
             }
-            if visible.changed().await.is_err() {
-                return;
-            }
+            visible.wait_for(|(_, count)| count != seen).await;
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn end(site: &Site) {
     world.end_former();
     for (node, name) in NODES.iter().enumerate() {
         world.mend(name);
-        site.wanted[node].send_replace(Wanted::Up);
+        site.wanted[node].set(Wanted::Up);
     }
     (0..site.plan.simulated().copies).for_each(|replica| world.mend_replica(replica));
 }
@@ -75,11 +75,11 @@ pub async fn of_nodes(site: Arc<Site>, mut random: Random) {
         }
         let how = *random.pick(&[Wanted::Killed, Wanted::Killed, Wanted::Stopped]);
         site.say(format_args!("{} is {how:?}", NODES[node]));
-        site.wanted[node].send_replace(how);
+        site.wanted[node].set(how);
         // Its end is noticed before it starts again.
         sleep(Duration::from_millis(1_100)).await;
         sleep(while_it_lasts(&mut random)).await;
-        site.wanted[node].send_replace(Wanted::Up);
+        site.wanted[node].set(Wanted::Up);
     }
 }
 

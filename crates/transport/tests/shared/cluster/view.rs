@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 use talaria_protocol::{Update, event};
+use talaria_transport::shared::backend::Record;
 use talaria_transport::{Frame, Position, Ring, Route};
-use tokio::sync::watch;
+
+use crate::signal::Signal;
 
 /// An update that was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +35,24 @@ pub struct View {
     ring: Arc<Ring>,
     state: Mutex<State>,
     /// The newest position that is visible, and how often something changed.
-    pub visible: watch::Sender<(Position, u64)>,
+    pub visible: Signal<(Position, u64)>,
 }
 
 fn active(update: &Update) -> Option<bool> {
     let document: Value = serde_json::from_str(&update.data).ok()?;
     document.get("active")?.as_bool()
+}
+
+/// A record as it is shown, apart from its id.
+pub fn in_log(record: &Record) -> Shown {
+    let update = &record.update;
+    let is_active = update.by_hub.then(|| active(update)).flatten();
+    Shown {
+        position: record.position,
+        event_id: update.id.clone().unwrap_or_default(),
+        text: update.data.clone(),
+        event: is_active.map(|active| (update.topics[0].clone(), active)),
+    }
 }
 
 fn shown(frame: &Frame) -> Shown {
@@ -57,7 +71,7 @@ impl View {
         Self {
             ring,
             state: Mutex::default(),
-            visible: watch::Sender::new((head, 0)),
+            visible: Signal::new((head, 0)),
         }
     }
 
@@ -91,7 +105,7 @@ impl Route for View {
         if let Some(last) = group.last() {
             let position = last.position;
             self.visible
-                .send_modify(|(visible, count)| (*visible, *count) = (position, *count + 1));
+                .update(|(visible, count)| (*visible, *count) = (position, *count + 1));
         }
         acknowledge();
     }
@@ -104,6 +118,6 @@ impl Route for View {
             .collect();
         state.restores += 1;
         drop(state);
-        self.visible.send_modify(|(_, count)| *count += 1);
+        self.visible.update(|(_, count)| *count += 1);
     }
 }

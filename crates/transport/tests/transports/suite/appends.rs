@@ -6,10 +6,11 @@ use std::task::{Context, Waker};
 use std::thread::JoinHandle;
 
 use talaria_protocol::Update;
-use talaria_transport::{Admit, Appended, Frame, Lookup, Position, Transport, Verdict};
+use talaria_transport::{Admit, Appended, Frame, Lookup, Transport, Verdict};
 
 use super::{
-    Everything, Kept, Open, Recorder, append, block_on, look_up, places, read, start, update,
+    Everything, Kept, Open, Recorder, append, at, block_on, look_up, place, places, read, start,
+    update,
 };
 
 struct Even;
@@ -29,14 +30,14 @@ pub fn pages_are_bounded_and_meet(open: Open) {
     recorder.wait_until_routed(600);
     let page = read(&transport, 10, 17, 1 << 20, Even).expect("a page");
     assert_eq!(places(&page.frames), [12, 14, 16]);
-    assert_eq!(page.looked_up_to, Position(17));
+    assert_eq!(place(page.looked_up_to), 17);
     let (mut from, mut found) = (0, Vec::new());
     while from < 600 {
         let page = read(&transport, from, 600, 1_000, Even).expect("a page");
-        assert!(page.looked_up_to > Position(from), "a page goes on");
+        assert!(place(page.looked_up_to) > from, "a page goes on");
         let bytes: usize = page.frames.iter().map(|frame| frame.bytes.len()).sum();
         assert!(bytes <= 1_000);
-        from = page.looked_up_to.0;
+        from = place(page.looked_up_to);
         found.extend(places(&page.frames));
     }
     assert_eq!(found, (1..=300).map(|half| half * 2).collect::<Vec<u64>>());
@@ -44,8 +45,8 @@ pub fn pages_are_bounded_and_meet(open: Open) {
     assert_eq!(places(&one.frames), [1], "one is sent whatever the limit");
     let none = read(&transport, 600, 600, 1, Everything).expect("a page");
     assert_eq!(
-        (places(&none.frames), none.looked_up_to),
-        (vec![], Position(600))
+        (places(&none.frames), place(none.looked_up_to)),
+        (vec![], 600)
     );
 }
 
@@ -55,8 +56,9 @@ pub fn an_append_completes_without_its_publisher(open: Open) {
     let recorder = start(&transport);
     drop(transport.append(update(Some("gone"), "x")));
     recorder.wait_until_routed(1);
-    assert_eq!(look_up(&transport, "gone"), Lookup::Found(Position(1)));
-    assert_eq!(append(&transport, None).position, Position(2));
+    let first = Lookup::Found(at(&transport, 1));
+    assert_eq!(look_up(&transport, "gone"), first);
+    assert_eq!(place(append(&transport, None).position), 2);
 }
 
 /// Concurrent appends get dense increasing positions, unique ids, and are routed in that order,
@@ -118,12 +120,12 @@ pub fn a_group_keeps_its_order(open: Open) {
         .collect();
     recorder.open();
     assert_eq!(
-        first.join().expect("the first publisher ends").position.0,
+        place(first.join().expect("the first publisher ends").position),
         1
     );
     let appended = appends.into_iter().map(|append| {
         let appended = block_on(append).expect("the update is stored");
-        appended.position.0
+        place(appended.position)
     });
     assert!(appended.eq(2..=50));
     let groups = recorder.groups();
@@ -159,8 +161,8 @@ pub fn an_append_of_several_is_one_group(open: Open) {
     assert!(
         together
             .iter()
-            .map(|one| one.position)
-            .eq((3..).map(Position).take(30))
+            .map(|one| place(one.position))
+            .eq((3..).take(30))
     );
     let groups = recorder.groups();
     let whole = groups.iter().find(|group| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use talaria_transport::{Appended, Lookup, Position, Transport};
 
-use super::{Everything, Kept, Open, append, look_up, places, read, start};
+use super::{Everything, Kept, Open, append, at, look_up, place, places, read, start};
 
 /// Appends until retention has deleted the update at `position`; returns the newest one.
 fn append_until_deleted(transport: &Arc<dyn Transport>, position: Position) -> Appended {
@@ -24,9 +24,9 @@ pub fn a_hub_id_is_resumed_from(open: Open) {
     let transport = open(Kept::default());
     let _recorder = start(&transport);
     let mut ids = HashSet::new();
-    for place in 1..=50 {
+    for count in 1..=50 {
         let appended = append(&transport, None);
-        assert_eq!(appended.position, Position(place));
+        assert_eq!(place(appended.position), count);
         assert_eq!(
             look_up(&transport, &appended.event_id),
             Lookup::Found(appended.position)
@@ -37,7 +37,7 @@ pub fn a_hub_id_is_resumed_from(open: Open) {
     for id in &ids {
         assert!(matches!(look_up(&transport, id), Lookup::Found(_)));
     }
-    assert_eq!(transport.bounds().head, Position(50));
+    assert_eq!(place(transport.bounds().head), 50);
 }
 
 /// An id that no update has is unknown, also one that another log made.
@@ -111,9 +111,9 @@ pub fn size_is_where_a_cursor_may_start(open: Open) {
     });
     let _recorder = start(&transport);
     let hub: Vec<_> = (0..10).map(|_| append(&transport, None)).collect();
-    assert_eq!(transport.bounds().floor, Position(5));
+    assert_eq!(place(transport.bounds().floor), 5);
     for appended in &hub {
-        let expected = if appended.position > Position(5) {
+        let expected = if place(appended.position) > 5 {
             Lookup::Found(appended.position)
         } else {
             Lookup::Deleted
@@ -124,7 +124,8 @@ pub fn size_is_where_a_cursor_may_start(open: Open) {
     assert_eq!(places(&page.frames), [3, 4, 5, 6, 7, 8, 9, 10]);
     append(&transport, Some("mine"));
     (0..4).for_each(|_| drop(append(&transport, None)));
-    assert_eq!(look_up(&transport, "mine"), Lookup::Found(Position(11)));
+    let mine = Lookup::Found(at(&transport, 11));
+    assert_eq!(look_up(&transport, "mine"), mine);
     append(&transport, None);
     assert_eq!(look_up(&transport, "mine"), Lookup::Unknown);
 }

@@ -221,11 +221,25 @@ pub fn read(
     limit: usize,
     filter: impl Admit + 'static,
 ) -> Result<Page, ReadError> {
-    block_on(transport.read(Position(from), Position(up_to), limit, Arc::new(filter)))
+    let (from, up_to) = (at(transport, from), at(transport, up_to));
+    block_on(transport.read(from, up_to, limit, Arc::new(filter)))
+}
+
+/// A shared log has the number of its run above that of the update.
+const NUMBERS: u64 = u32::MAX as u64;
+
+/// The place of an update in its run, from 1.
+pub fn place(position: Position) -> u64 {
+    position.0 & NUMBERS
+}
+
+/// The position of a place in the present run.
+pub fn at(transport: &Arc<dyn Transport>, place: u64) -> Position {
+    Position(transport.bounds().head.0 & !NUMBERS | place)
 }
 
 pub fn places(frames: &[Arc<Frame>]) -> Vec<u64> {
-    frames.iter().map(|frame| frame.position.0).collect()
+    frames.iter().map(|frame| place(frame.position)).collect()
 }
 
 /// Makes a test of each promise.

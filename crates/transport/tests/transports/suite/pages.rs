@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use talaria_protocol::Update;
-use talaria_transport::{Admit, Frame, Position, Transport, Verdict};
+use talaria_transport::{Admit, Frame, Transport, Verdict};
 
-use super::{Everything, Kept, Open, Topic, block_on, places, read, start, update};
+use super::{Everything, Kept, Open, Topic, block_on, place, places, read, start, update};
 
 /// Appends groups of two updates, the first with topic `odd`, the second with `even`.
 pub fn publish_two_topics(transport: &Arc<dyn Transport>, groups: usize) {
@@ -23,7 +23,7 @@ pub fn publish_two_topics(transport: &Arc<dyn Transport>, groups: usize) {
 /// Checks a log whose odd positions have the topic `odd`, and the others `even`.
 pub fn assert_pages_end_where_they_are_told(transport: &Arc<dyn Transport>) {
     let bounds = transport.bounds();
-    let (floor, head) = (bounds.floor.0, bounds.head.0);
+    let (floor, head) = (place(bounds.floor), place(bounds.head));
     assert!(head > floor, "there is something to read");
     let check = |from: u64, up_to: u64, topic: Option<&'static str>| {
         let (mut at, mut found) = (from, Vec::new());
@@ -33,7 +33,7 @@ pub fn assert_pages_end_where_they_are_told(transport: &Arc<dyn Transport>) {
                 None => read(transport, at, up_to, 1 << 20, Everything),
             };
             let page = page.expect("a page");
-            let looked_up_to = page.looked_up_to.0;
+            let looked_up_to = place(page.looked_up_to);
             assert!(
                 (at + 1..=up_to).contains(&looked_up_to),
                 "{topic:?} after {at} up to {up_to}: looked up to {looked_up_to}"
@@ -123,8 +123,8 @@ pub fn assert_readers_of_topics_get_them_all(transport: &Arc<dyn Transport>) {
             let (mut from, mut found) = (0, Vec::new());
             while from < SPARSE {
                 let page = read(transport, from, SPARSE, limit, Topics(topics)).expect("a page");
-                assert!(page.looked_up_to > Position(from), "a page goes on");
-                from = page.looked_up_to.0;
+                assert!(place(page.looked_up_to) > from, "a page goes on");
+                from = place(page.looked_up_to);
                 found.extend(places(&page.frames));
             }
             let wanted = (1..=SPARSE).filter(|place| topics.contains(&sparse_topic(*place)));
@@ -177,11 +177,11 @@ pub fn a_page_judges_a_bounded_number_of_updates(open: Open) {
     while from < UPDATES {
         let filter = Counting(Arc::clone(&judged));
         let page = read(&transport, from, UPDATES, 1 << 20, filter).expect("a page");
-        assert!(page.looked_up_to.0 > from, "a page goes on");
+        assert!(place(page.looked_up_to) > from, "a page goes on");
         let count = judged.swap(0, Ordering::SeqCst);
-        assert_eq!(count as u64, page.looked_up_to.0 - from);
+        assert_eq!(count as u64, place(page.looked_up_to) - from);
         assert!(count <= 4_096, "{count} updates in one page");
-        from = page.looked_up_to.0;
+        from = place(page.looked_up_to);
         pages += 1;
     }
     assert!(pages >= 3, "{pages} pages");
@@ -207,8 +207,8 @@ pub fn a_page_ends_where_judging_has_cost_enough(open: Open) {
     while from < 10 {
         let few = Few(AtomicUsize::new(0));
         let page = read(&transport, from, 10, 1 << 20, few).expect("a page");
-        assert_eq!(page.looked_up_to.0, (from + 3).min(10));
-        from = page.looked_up_to.0;
+        assert_eq!(place(page.looked_up_to), (from + 3).min(10));
+        from = place(page.looked_up_to);
         found.extend(places(&page.frames));
     }
     assert_eq!(found, [2, 4, 6, 8, 10]);
@@ -236,7 +236,7 @@ pub fn the_newest_update_is_kept_whatever_its_size(open: Open) {
         let page = read(&transport, bounds.floor.0, bounds.head.0, 1, Everything);
         assert_eq!(
             places(&page.expect("a page").frames),
-            [large.position.0],
+            [place(large.position)],
             "{before} before"
         );
         assert_eq!(

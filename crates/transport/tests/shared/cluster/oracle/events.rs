@@ -2,18 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use talaria_transport::Position;
+
 use super::{Broken, Oracle};
+use crate::cluster::view::{Shown, in_log};
 
 impl Oracle<'_> {
     /// A subscription whose node died ended once; one of a node that lived and was connected did not end.
     pub fn events(&self) -> Result<(), Broken> {
+        // Those that no process showed, since none ran, are in the log.
+        let records = self.held.records.iter().map(in_log);
+        let all: BTreeMap<Position, Shown> = records
+            .map(|shown| (shown.position, shown))
+            .chain(self.shown.clone())
+            .filter(|(position, _)| !self.lost.contains(position))
+            .collect();
         let mut events: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
-        for (position, shown) in &self.shown {
-            if let Some((topic, active)) = &shown.event
-                && !self.lost.contains(position)
-            {
-                events.entry(topic).or_default().push(*active);
-            }
+        for (topic, active) in all.values().filter_map(|shown| shown.event.as_ref()) {
+            events.entry(topic).or_default().push(*active);
         }
         for (topic, events) in &events {
             let ends_twice = events.windows(2).any(|pair| pair == [false, false]);
@@ -31,7 +37,10 @@ impl Oracle<'_> {
                     "{topic} is open: {is_open}, and its events are {events:?}"
                 ));
             }
-            let may_end = life.was_cut || self.plan.is_noisy || self.is_lossy();
+            // A node that stays with a former primary takes the others for dead there, and may still end
+            // subscriptions of theirs once it has found the present one. They are announced again at once.
+            let have_stayed = self.plan.cuts && self.plan.confirmations > 0;
+            let may_end = life.was_cut || have_stayed || self.plan.is_noisy || self.is_lossy();
             if is_open && !may_end && events.contains(&false) {
                 return Err(format!(
                     "{topic} ended, although its node lived: {events:?}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use talaria_transport::Position;
+use talaria_transport::{Appended, Position};
 
 use super::{Broken, Oracle};
 use crate::cluster::facts::{Outcome, Publish};
@@ -40,17 +40,7 @@ impl Oracle<'_> {
         }
         for outcome in &publish.attempts {
             if let Outcome::Acknowledged(appended) = outcome {
-                let shown = self.shown.get(&appended.position);
-                if shown.is_none_or(|shown| shown.text != text) {
-                    return Err(format!(
-                        "{text} was acknowledged as {appended:?}, where {shown:?} is"
-                    ));
-                }
-                let is_other = shown.is_some_and(|shown| shown.event_id != appended.event_id);
-                // A repeated update is where it is; its id is that of the update.
-                if is_other && !publish.has_key {
-                    return Err(format!("{text} was acknowledged as {appended:?}"));
-                }
+                self.acknowledged(text, publish, appended)?;
                 let given = self.held.given.binary_search(&appended.position);
                 if given.is_err() && !self.lost.contains(&appended.position) {
                     return Err(format!("{text} was acknowledged, and is gone"));
@@ -59,6 +49,37 @@ impl Oracle<'_> {
                     return Err(format!("{text} was acknowledged, and was lost"));
                 }
             }
+        }
+        Ok(())
+    }
+    /// What was acknowledged is where its publisher was told.
+    fn acknowledged(
+        &self,
+        text: &str,
+        publish: &Publish,
+        appended: &Appended,
+    ) -> Result<(), Broken> {
+        let position = appended.position;
+        let records = self.held.records.iter();
+        let mut records = records.filter(|record| record.position == position);
+        let stored = records.next().map(|record| &record.update.data);
+        let shown = self.shown.get(&position);
+        // A publish that is repeated may be told of one that was deleted or lost before any node had shown it.
+        let is_gone = position <= self.held.bounds.floor || self.lost.contains(&position);
+        let found = shown.map(|shown| &shown.text).or(stored);
+        match found {
+            None if publish.has_key && is_gone => return Ok(()),
+            Some(found) if found == text => {}
+            _ => {
+                return Err(format!(
+                    "{text} was acknowledged as {appended:?}, where {shown:?} is"
+                ));
+            }
+        }
+        if shown.is_some_and(|shown| shown.event_id != appended.event_id) {
+            return Err(format!(
+                "{text} was acknowledged as {appended:?}, not as {shown:?}"
+            ));
         }
         Ok(())
     }

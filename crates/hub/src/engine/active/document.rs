@@ -97,7 +97,7 @@ impl Document {
     }
 
     /// Notes that the event of its beginning (`active`) or of its end was routed. Returns whether it was begun until
-    /// now, and its subscriber is still there.
+    /// now.
     pub(crate) fn mark(&self, active: bool) -> bool {
         self.standing.set(active)
     }

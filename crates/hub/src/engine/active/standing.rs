@@ -20,8 +20,7 @@ const GONE: u8 = 4;
 pub(super) struct Standing(AtomicU8);
 
 impl Standing {
-    /// Notes the newest event. Returns whether the newest one before was the beginning, of a subscriber that is
-    /// still there.
+    /// Notes the newest event. Returns whether the newest one before was the beginning.
     pub(super) fn set(&self, active: bool) -> bool {
         let newest = if active { BEGUN } else { ENDED };
         let set = |before: u8| Some((before & !EVENTS) | newest);
@@ -30,7 +29,7 @@ impl Standing {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, set);
         // The update never fails.
         let (Ok(before) | Err(before)) = before;
-        before == BEGUN
+        before & EVENTS == BEGUN
     }
 
     /// Notes an event, if none is known.

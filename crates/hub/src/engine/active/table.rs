@@ -136,8 +136,8 @@ impl Table {
 
     fn end(&mut self, topic: &str) {
         let elsewhere = self.elsewhere.as_deref();
-        let is_expected = |known: &mut Known| is_expected_again(known, elsewhere);
-        if !self.known.get_mut(topic).is_some_and(is_expected) {
+        let stays = |known: &mut Known| is_still_expected(known, elsewhere);
+        if !self.known.get_mut(topic).is_some_and(stays) {
             self.known.remove(topic);
         }
     }
@@ -155,7 +155,8 @@ impl Table {
                 known.is_active = true;
                 known.document.mark(true);
                 self.known.insert(known);
-            } else if is_expected_again(&mut known, self.elsewhere.as_deref()) {
+            } else if !known.is_active || is_still_expected(&mut known, self.elsewhere.as_deref()) {
+                // The beginning of one that is not active may be on its way.
                 self.known.insert(known);
             }
         }
@@ -171,18 +172,21 @@ impl Table {
     }
 }
 
-/// Notes that a subscription is not in the log any more. Returns whether its next beginning is expected: another
-/// process has ended a subscription of this one whose subscriber is still there.
-fn is_expected_again(known: &mut Known, elsewhere: Option<&Elsewhere>) -> bool {
-    let was_begun_and_is_open = known.document.mark(false);
+/// Notes that a subscription is not open in the log any more. Returns whether it stays in the table: on a log of
+/// several processes one of this process does until it is withdrawn, because a beginning may be on its way.
+fn is_still_expected(known: &mut Known, elsewhere: Option<&Elsewhere>) -> bool {
+    let was_begun = known.document.mark(false);
+    let is_gone = known.document.is_gone();
     let (Some(serial), Some(elsewhere)) = (known.serial, elsewhere) else {
         return false;
     };
     known.is_active = false;
-    if was_begun_and_is_open {
+    if was_begun && !is_gone {
+        // This process has not asked for it.
         elsewhere.add(serial, Arc::clone(&known.document));
     }
-    !known.document.is_gone()
+    // If its end was acknowledged before it came, it is withdrawn already.
+    was_begun || !is_gone
 }
 
 /// A subscription of another process.

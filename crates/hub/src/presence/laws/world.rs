@@ -42,6 +42,8 @@ pub(super) struct World {
     later: Vec<(Arc<Document>, bool)>,
     /// Every subscription that was ever in the log.
     documents: BTreeMap<String, Arc<Document>>,
+    /// Those of other processes.
+    others: Vec<Arc<Document>>,
     is_shared: bool,
     head: u64,
 }
@@ -70,6 +72,7 @@ impl World {
             log: BTreeMap::new(),
             later: Vec::new(),
             documents: BTreeMap::new(),
+            others: Vec::new(),
             is_shared: false,
             head: 0,
         }
@@ -187,8 +190,16 @@ impl World {
 
     /// A subscription of another process begins.
     pub(super) fn begin_elsewhere(&mut self) {
-        let visit = visit(1, None);
-        self.write(&visit.documents[0], true);
+        let document = Arc::clone(&visit(1, None).documents[0]);
+        self.write(&document, true);
+        self.others.push(document);
+    }
+
+    /// All subscriptions of other processes end.
+    pub(super) fn end_all_of_others(&mut self) {
+        for document in std::mem::take(&mut self.others) {
+            self.write(&document, false);
+        }
     }
 
     /// Another process ends the open subscription with this number, modulo their number.
@@ -236,17 +247,20 @@ impl World {
 
     /// What is left when every append is stored from now on, and time passes.
     pub(super) fn settle(&mut self) {
+        /// More than what any case needs.
+        const STEPS: usize = 1_000_000;
         self.settle_later();
-        loop {
-            self.notice();
-            while self.append() || !self.in_flight.is_empty() {
+        self.notice();
+        for _ in 0..STEPS {
+            if self.append() || !self.in_flight.is_empty() {
                 self.finish(0, Outcome::Stored);
-            }
-            match self.agenda.due_in(self.now) {
-                Some(wait) => self.now += wait,
-                None => return,
+            } else if let Some(wait) = self.agenda.due_in(self.now) {
+                self.now += wait;
+            } else {
+                return;
             }
         }
+        panic!("events are due for ever");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Servers beside a hub, as children of a test: Redis and Valkey, alone, replicated, with sentinels, as a cluster; and a
 //! proxy that breaks connections.
 //!
-//! Each has a folder of its own and a free port, is asked until it answers, and is killed with the test. If the test
-//! fails, the end of its log is shown.
+//! Each has its own folder and a free port. The helper asks it until it answers, and kills it with the test. If the
+//! test fails, the end of its log is shown.
 
 mod cluster;
 mod process;

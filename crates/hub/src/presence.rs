@@ -7,10 +7,12 @@
 //! that the list of subscriptions and its cursor always belong together (ADR 0013, ADR 0014).
 
 mod agenda;
+mod ends;
 #[cfg(not(talaria_loom))]
 #[cfg(test)]
 mod laws;
 mod options;
+mod orphans;
 mod pause;
 mod rate;
 mod reconciler;

@@ -1,6 +1,7 @@
 //! Why a server did not do what it was asked, and what that means to the engine.
 
 use std::error::Error as _;
+use std::fmt::Display;
 
 use redis::{RedisError, ServerError};
 use talaria_transport::shared::backend::BackendError;
@@ -92,7 +93,7 @@ impl Fault {
             text: text.to_owned(),
         };
         let text = error.details().unwrap_or_default();
-        // Within a script, servers put the code behind one of their own, or have other words for it.
+        // Within a script, servers put the code behind another one, or have other words for it.
         let inner = REFUSALS.iter().map(|(code, _)| *code).find(|code| {
             text.strip_prefix('-')
                 .is_some_and(|text| text.starts_with(code))
@@ -122,6 +123,15 @@ impl Fault {
         match tls {
             Some(error) => Self::Tls(error.to_string()),
             None => Self::Broken(error.to_string()),
+        }
+    }
+
+    /// Says at which address it happened.
+    pub(crate) fn at(self, address: &impl Display) -> Self {
+        match self {
+            Self::Broken(why) => Self::Broken(format!("{address}: {why}")),
+            Self::Tls(why) => Self::Tls(format!("{address}: {why}")),
+            fault => fault,
         }
     }
 

@@ -14,7 +14,7 @@
 //! | `{…}:confirm`, `{…}:probe` | nothing: written to wait for replicas, and to learn what is permitted |
 //!
 //! Every change is one script, which the server executes atomically. There are three plain connections: for writes,
-//! for reads and for the tail. After a failure the primary is looked for anew.
+//! for reads and for the tail. After a failure the next call finds the primary anew.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 

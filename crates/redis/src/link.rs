@@ -18,7 +18,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Held {
     pub(crate) connection: Connection,
     address: Address,
-    /// How often another primary was looked for before.
+    /// How many primaries were given up before.
     searches: u64,
 }
 
@@ -93,7 +93,7 @@ impl Link {
         })
     }
 
-    /// A connection that is not shared, and what was said of the primary.
+    /// A connection that is not shared, and how the primary was named.
     ///
     /// # Errors
     /// The primary cannot be found or reached.
@@ -122,25 +122,19 @@ impl Link {
         ))
     }
 
-    /// Whether no other primary was looked for since, and the connection works as far as is known.
+    /// Whether the primary was not given up since, and the connection works as far as is known.
     pub(crate) fn is_current(&self, held: &Held) -> bool {
         !held.connection.has_ended() && self.known().searches == held.searches
     }
 
     /// Asks the directory whether another server is the primary now, and forgets this one if so.
-    pub(crate) async fn has_moved(&self, held: &Held) -> bool {
-        if !self.finder.has_directory() {
-            return false;
-        }
-        let has_moved = self
-            .finder
-            .name()
-            .await
-            .is_ok_and(|named| named.address != held.address);
-        if has_moved {
+    pub(crate) async fn follow(&self, held: &Held) {
+        if self.finder.has_directory()
+            && let Ok(named) = self.finder.name().await
+            && named.address != held.address
+        {
             self.lose(held);
         }
-        has_moved
     }
 
     /// Passes on an answer, after a failure of which the connection is given up.
@@ -148,12 +142,12 @@ impl Link {
     /// # Errors
     /// Those of the answer.
     pub(crate) fn judge<T>(&self, held: &Held, answer: Result<T, Fault>) -> Result<T, Fault> {
-        if let Err(fault) = &answer
-            && fault.loses_primary()
-        {
-            self.lose(held);
-        }
-        answer
+        answer.map_err(|fault| {
+            if fault.loses_primary() {
+                self.lose(held);
+            }
+            fault.at(&held.address)
+        })
     }
 
     fn lose(&self, held: &Held) {

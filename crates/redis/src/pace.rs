@@ -25,10 +25,9 @@ impl Pace {
 
     /// Records that were read. Smaller ones are believed in steps, because larger ones may follow.
     pub(crate) fn saw(&self, records: usize, bytes: usize) {
-        if records > 0 {
-            let before = self.0.load(Ordering::Relaxed);
-            self.0
-                .store((bytes / records).max(before / 4), Ordering::Relaxed);
+        let before = self.0.load(Ordering::Relaxed);
+        if let Some(average) = bytes.checked_div(records) {
+            self.0.store(average.max(before / 4), Ordering::Relaxed);
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) async fn page(
         last = found.records.last().map_or(after, |record| record.position);
         let is_all = read < asked || last >= up_to;
         if is_all || found.records.len() >= most_records || found.bytes >= most_bytes {
-            let looked_up_to = if is_all { up_to } else { last };
+            let looked_up_to = if is_all { up_to.max(after) } else { last };
             return Ok(found.into_records(looked_up_to));
         }
     }

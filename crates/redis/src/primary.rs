@@ -116,7 +116,7 @@ impl Finder {
     /// Asks which server is the primary.
     ///
     /// # Errors
-    /// Nobody knows, or answers.
+    /// No sentinel or node knows, or answers.
     pub(crate) async fn name(&self) -> Result<Named, Fault> {
         match &self.options.place {
             Place::Address { host, port } => Ok(Named {
@@ -262,12 +262,7 @@ impl Finder {
         let stream = timeout(CONNECT, stream)
             .await
             .unwrap_or(Err(Fault::Broken(late)));
-        let located = |fault| match fault {
-            Fault::Broken(why) => Fault::Broken(format!("{address}: {why}")),
-            Fault::Tls(why) => Fault::Tls(format!("{address}: {why}")),
-            fault => fault,
-        };
-        Connection::new(stream.map_err(located)?).await
+        Connection::new(stream.map_err(|fault| fault.at(address))?).await
     }
 
     async fn log_in(&self, connection: &Connection) -> Result<(), Fault> {

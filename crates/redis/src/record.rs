@@ -223,8 +223,8 @@ mod tests {
         #[test]
         fn a_record_is_read_as_it_was_written(
             update in update(),
-            (member, batch, index): (u128, u64, u32),
-            (run, number): (u32, u32),
+            (member, batch, index) in any::<(u128, u64, u32)>(),
+            (run, number) in any::<(u32, u32)>(),
             before in option::of(any::<u64>()),
             unknown: Vec<u8>,
         ) {

@@ -91,6 +91,8 @@ impl Store {
         let answer = self.link.judge(held, answer).map_err(Fault::later)?;
         let confirmed = reply::number(answer).map_err(Fault::later)?;
         if confirmed < u64::from(self.replicas) {
+            // A primary that was cut off has lost its replicas to another one.
+            self.link.follow(held).await;
             return Err(BackendError::NotDurable);
         }
         Ok(())

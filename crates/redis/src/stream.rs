@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::fault::Fault;
 
-/// More than any answer that is asked for; a program that is no Redis may announce any length.
+/// More than any answer that is asked for; a program that is not Redis may announce any length.
 const MOST_BYTES: usize = 256 << 20;
 
 /// What bytes are read from and written to.

@@ -1,4 +1,4 @@
-//! Waiting for new records, on a connection of its own.
+//! Waiting for new records, on a separate connection.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -50,14 +50,7 @@ impl Tail {
         };
         let kept = line.kept.take().filter(|(from, _)| *from == after);
         let records = match kept {
-            Some((_, records)) => {
-                if store.link.has_moved(&line.held).await {
-                    return Err(BackendError::Away(
-                        "the primary is another server now".to_owned(),
-                    ));
-                }
-                records
-            }
+            Some((_, records)) => records,
             None => self.wait(store, &line.held, after).await?,
         };
         if store.replicas > 0 && !records.is_empty() {

@@ -18,6 +18,8 @@ mod options;
 mod pages;
 mod passed;
 mod read;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod tail;
 
 use std::fmt;

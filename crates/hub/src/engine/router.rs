@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use talaria_protocol::Base;
+use talaria_protocol::{Base, Update};
 use talaria_transport::sync::Mutex;
 use talaria_transport::sync::atomic::{AtomicU64, Ordering};
 use talaria_transport::{Frame, Position, Ring, Route};
@@ -42,7 +42,7 @@ pub(crate) use self::measures::Measures;
 use self::search::{Next, Search};
 use self::turnstile::Turnstile;
 use crate::clock::Clock;
-use crate::engine::active::{Document, Members, Table, changes};
+use crate::engine::active::{Document, Elsewhere, Members, Serial, Table, changes, documents};
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
 use crate::engine::seats::Seat;
@@ -189,9 +189,19 @@ impl Router {
         }
     }
 
+    /// Follows the subscriptions of the other processes that append to the log.
+    pub(crate) fn follow_others(&self) {
+        self.state.urgent().presence.follow(Arc::default());
+    }
+
+    /// The open subscriptions that others have ended, if others append to the log.
+    pub(crate) fn elsewhere(&self) -> Option<Arc<Elsewhere>> {
+        self.state.patient().presence.elsewhere()
+    }
+
     /// Expects the events of a subscription.
-    pub(crate) fn announce(&self, document: Arc<Document>) {
-        self.state.patient().presence.announce(document);
+    pub(crate) fn announce(&self, serial: Serial, document: Arc<Document>) {
+        self.state.patient().presence.announce(serial, document);
     }
 
     /// Stops expecting the events of a subscription.
@@ -275,6 +285,11 @@ impl Route for Router {
             measures.stamp(group);
         }
         self.route_in_parts(group, acknowledge, &mut || {});
+    }
+
+    fn restore(&self, begun: &[Update]) {
+        let begun = documents(begun);
+        self.state.urgent().presence.restore(begun);
     }
 }
 

@@ -3,34 +3,33 @@
 //! This is off by default: by the specification, an update whose id was used before is stored again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{self, SHA256};
 use talaria_protocol::Update;
-use talaria_transport::{AppendError, Transport};
+use talaria_transport::{AppendError, RepeatKey, Transport};
 
 /// The most publishes that are remembered. The oldest is forgotten first.
 const MOST: usize = 100_000;
-
-/// The hash of the publisher and the id. It is small, however long these are.
-type Key = [u8; 32];
 
 /// Whether an update is stored; locked while it is being stored. A publish whose outcome is unknown leaves
 /// it unset, so that the repetition is stored, perhaps a second time: an update may be stored twice, since
 /// the publisher sent it twice, but it must not be lost.
 type Flag = Arc<tokio::sync::Mutex<bool>>;
 
-/// The publishes of the last `window`.
+/// The publishes of the last `window`. A log of several processes remembers them itself, for all of them.
 pub(crate) struct Repeats {
     window: Duration,
     state: Arc<Mutex<State>>,
+    /// Whether the log remembers them, once it was asked.
+    log_remembers: OnceLock<bool>,
 }
 
 #[derive(Default)]
 struct State {
-    known: HashMap<Key, Flag>,
-    order: VecDeque<(Instant, Key)>,
+    known: HashMap<RepeatKey, Flag>,
+    order: VecDeque<(Instant, RepeatKey)>,
 }
 
 impl Repeats {
@@ -39,6 +38,7 @@ impl Repeats {
         Self {
             window,
             state: Arc::default(),
+            log_remembers: OnceLock::new(),
         }
     }
 
@@ -47,6 +47,7 @@ impl Repeats {
         Self {
             window,
             state: Arc::clone(&self.state),
+            log_remembers: self.log_remembers.clone(),
         }
     }
 
@@ -64,8 +65,16 @@ impl Repeats {
             let id = update.id.as_ref()?;
             Some(key([publisher[0], publisher[1], id]))
         };
-        let keys: Vec<Option<Key>> = updates.iter().map(key).collect();
-        let flags: BTreeMap<Key, Flag> = keys
+        let keys: Vec<Option<RepeatKey>> = updates.iter().map(key).collect();
+        if self.log_remembers(transport) {
+            let updates = updates.into_iter().zip(keys).collect();
+            let Some(appended) = transport.append_once(updates, self.window) else {
+                return Err(AppendError::Refused("the log does not remember publishes"));
+            };
+            let appended = appended.await?.into_iter();
+            return Ok(appended.map(|appended| appended.event_id).collect());
+        }
+        let flags: BTreeMap<RepeatKey, Flag> = keys
             .iter()
             .flatten()
             .map(|key| (*key, self.flag(*key, now)))
@@ -77,7 +86,13 @@ impl Repeats {
         append.await.unwrap_or(Err(AppendError::Unknown))
     }
 
-    fn flag(&self, key: Key, now: Instant) -> Flag {
+    /// Whether the log remembers publishes. It is asked with no updates, since the answer takes them.
+    fn log_remembers(&self, transport: &Arc<dyn Transport>) -> bool {
+        let ask = || transport.append_once(Vec::new(), self.window).is_some();
+        *self.log_remembers.get_or_init(ask)
+    }
+
+    fn flag(&self, key: RepeatKey, now: Instant) -> Flag {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((since, oldest)) = state.order.front() {
             if now.saturating_duration_since(*since) < self.window && state.order.len() < MOST {
@@ -101,8 +116,8 @@ impl Repeats {
 /// two publishes of the same updates do not wait for each other.
 async fn append(
     updates: Vec<Update>,
-    keys: Vec<Option<Key>>,
-    flags: BTreeMap<Key, Flag>,
+    keys: Vec<Option<RepeatKey>>,
+    flags: BTreeMap<RepeatKey, Flag>,
     transport: Arc<dyn Transport>,
 ) -> Result<Vec<String>, AppendError> {
     let mut locked = BTreeMap::new();
@@ -145,14 +160,14 @@ async fn append(
     }
 }
 
-fn key(parts: [&str; 3]) -> Key {
+fn key(parts: [&str; 3]) -> RepeatKey {
     let mut hash = digest::Context::new(&SHA256);
     for part in parts {
         // The length comes first, so that no part runs into the next.
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let mut key = Key::default();
+    let mut key = RepeatKey::default();
     key.copy_from_slice(hash.finish().as_ref());
     key
 }

@@ -72,6 +72,9 @@ impl Shared {
         let head = transport.bounds().head;
         let router = Router::new(ring, Arc::clone(&base), LANE_POSITIONS, head);
         let router = Arc::new(router.measured_by(Arc::clone(&clock)));
+        if transport.nodes().is_some() {
+            router.follow_others();
+        }
         transport.start(Arc::clone(&router) as _);
         let denied = Arc::default();
         let verifier = verifier(&options, &denied);

@@ -4,7 +4,8 @@
 //! of it, and names the one event that is missing. It holds state, not a queue of events, so its
 //! size is bounded however the log behaves: an entry for each open subscription that is not
 //! announced yet, and one for each that is gone and whose end is still to be stored. A subscription
-//! that is gone before its beginning was appended leaves nothing behind.
+//! that is gone before its beginning was appended leaves nothing behind. One that another process has
+//! ended, although its subscriber is there, is announced again.
 //!
 //! It does no I/O and reads no clock: the reconciler appends, waits and tries again.
 
@@ -17,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::rate::Rate;
-use super::visit::{Serial, Visit, Visitor};
-use crate::engine::active::Document;
+use super::visit::{Visit, Visitor};
+use crate::engine::active::{Document, Serial};
 use crate::engine::drain::UnderWay;
 
 /// The most appends in flight. It keeps subscription events from filling the transport's queue
@@ -38,6 +39,8 @@ pub(crate) struct Agenda {
     ends: BTreeMap<Serial, End>,
     in_flight: HashMap<Serial, InFlight>,
     in_flight_bytes: usize,
+    /// Whether the log has several processes, and stores an end only of what it holds the beginning of.
+    is_shared: bool,
 }
 
 /// The subscriptions of one subscriber, on the agenda.
@@ -54,7 +57,7 @@ pub(crate) struct Entered {
 struct Beginning {
     document: Arc<Document>,
     waiting: Option<Waiting>,
-    /// Whether the outcome of the last append is unknown.
+    /// Whether an append was tried whose outcome is unknown.
     in_doubt: bool,
 }
 
@@ -63,12 +66,16 @@ struct End {
     document: Arc<Document>,
     /// Keeps a stopping hub waiting for the event.
     share: UnderWay,
+    /// Whether its beginning may be stored although that is not known.
+    in_doubt: bool,
 }
 
 /// An append in flight.
 struct InFlight {
     document: Arc<Document>,
     active: bool,
+    /// Whether an earlier append of the beginning has an unknown outcome.
+    in_doubt: bool,
     /// Dropped with the outcome.
     _waiting: Option<Waiting>,
     /// Set once the subscription is gone.
@@ -94,10 +101,12 @@ pub(crate) enum Due {
 }
 
 impl Agenda {
-    /// An agenda that announces this many bytes in a second for each client; 0 for no bound.
-    pub(crate) fn new(bytes_per_second: u64) -> Self {
+    /// An agenda that announces this many bytes in a second for each client; 0 for no bound. `is_shared`: whether
+    /// the log has several processes.
+    pub(crate) fn new(bytes_per_second: u64, is_shared: bool) -> Self {
         Self {
             rate: Rate::new(bytes_per_second),
+            is_shared,
             ..Self::default()
         }
     }
@@ -164,18 +173,36 @@ impl Agenda {
 
     /// Ends a subscription. Returns `false` if it can be forgotten.
     fn end(&mut self, serial: Serial, document: &Arc<Document>, share: &UnderWay) -> bool {
+        document.leave();
         if let Some(append) = self.in_flight.get_mut(&serial) {
             append.gone = Some(share.clone());
             return true;
         }
-        match self.beginnings.remove(&serial) {
-            Some(beginning) if !beginning.in_doubt && !document.is_stored(true) => false,
-            _ => {
-                let (document, share) = (Arc::clone(document), share.clone());
-                self.ends.insert(serial, End { document, share });
-                true
-            }
+        let beginning = self.beginnings.remove(&serial);
+        let in_doubt = beginning.is_some_and(|beginning| beginning.in_doubt);
+        if !in_doubt && !document.is_begun() {
+            return false;
         }
+        let end = End {
+            document: Arc::clone(document),
+            share: share.clone(),
+            in_doubt,
+        };
+        self.ends.insert(serial, end);
+        true
+    }
+
+    /// Notes that another process has ended a subscription. It is announced again, unless its subscriber has left
+    /// or its beginning is on its way.
+    pub(crate) fn ended_elsewhere(&mut self, serial: Serial, document: Arc<Document>) {
+        if document.is_gone() || document.is_begun() || self.in_flight.contains_key(&serial) {
+            return;
+        }
+        self.beginnings.entry(serial).or_insert(Beginning {
+            document,
+            waiting: None,
+            in_doubt: false,
+        });
     }
 
     /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. Ends come
@@ -186,28 +213,28 @@ impl Agenda {
         }
         while self.in_flight.len() < IN_FLIGHT && self.in_flight_bytes < IN_FLIGHT_BYTES {
             let (serial, append) = if let Some((serial, end)) = self.ends.pop_first() {
-                // An append of unknown outcome may have been routed since.
-                if end.document.is_stored(false) {
-                    continue;
-                }
-                if !end.document.is_stored(true) {
+                // An append of unknown outcome may have been routed since. On a log of several processes a
+                // beginning may be stored later still; there its end is stored after it, or not at all.
+                if !end.document.is_begun() && !(end.in_doubt && self.is_shared) {
                     return Some(Due::Forget(end.document));
                 }
                 let append = InFlight {
                     document: end.document,
                     active: false,
+                    in_doubt: end.in_doubt,
                     _waiting: None,
                     gone: Some(end.share),
                 };
                 (serial, append)
             } else {
                 let (serial, beginning) = self.beginnings.pop_first()?;
-                if beginning.document.is_stored(true) {
+                if beginning.document.is_begun() {
                     continue;
                 }
                 let append = InFlight {
                     document: beginning.document,
                     active: true,
+                    in_doubt: beginning.in_doubt,
                     _waiting: beginning.waiting,
                     gone: None,
                 };
@@ -231,7 +258,7 @@ impl Agenda {
     }
 
     /// Notes the outcome of an append. Returns the subscription if it is gone and its beginning is not
-    /// in the log, so that it can be forgotten.
+    /// in the log or has ended there, so that it can be forgotten.
     pub(crate) fn finish(
         &mut self,
         serial: Serial,
@@ -240,16 +267,21 @@ impl Agenda {
         let InFlight {
             document,
             active,
+            in_doubt,
             gone,
             ..
         } = self.in_flight.remove(&serial)?;
         self.in_flight_bytes -= document.event_bytes();
-        if outcome.is_ok() {
-            document.mark_stored(active);
-        }
-        let in_doubt = *outcome == Err(AppendError::Unknown);
+        let in_doubt = match outcome {
+            Ok(_) => {
+                document.acknowledge(active);
+                false
+            }
+            Err(AppendError::Unknown) => in_doubt || active,
+            Err(AppendError::Refused(_)) => in_doubt,
+        };
         match gone {
-            None if document.is_stored(true) => None,
+            None if document.is_begun() => None,
             None => {
                 let beginning = Beginning {
                     document,
@@ -259,9 +291,13 @@ impl Agenda {
                 self.beginnings.insert(serial, beginning);
                 None
             }
-            Some(_) if document.is_stored(false) => None,
-            Some(share) if in_doubt || document.is_stored(true) => {
-                self.ends.insert(serial, End { document, share });
+            Some(share) if in_doubt || document.is_begun() => {
+                let end = End {
+                    document,
+                    share,
+                    in_doubt,
+                };
+                self.ends.insert(serial, end);
                 None
             }
             Some(_) => Some(document),

@@ -1,22 +1,18 @@
 //! Each subscription is in the log as nothing, as a beginning, or as a beginning and then an end, each
 //! once, whatever the outcomes of the appends (specification, "Active Subscriptions").
 
-use std::collections::BTreeMap;
+mod elsewhere;
+mod world;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use talaria_protocol::{MatcherType, Subscription};
-use talaria_transport::{AppendError, Appended, Frame, Position};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::agenda::{Agenda, Due, Entered, IN_FLIGHT, IN_FLIGHT_BYTES};
-use super::visit::{Serial, Visit, Visitor};
-use crate::engine::active::{Document, Table, changes};
-use crate::engine::drain::Drain;
+use self::world::{Outcome, World};
+use super::agenda::{IN_FLIGHT, IN_FLIGHT_BYTES};
 use crate::engine::laws::config;
 
 #[derive(Debug, Clone)]
@@ -31,14 +27,6 @@ enum Operation {
     Finish(usize, Outcome),
     /// This many seconds pass.
     Pass(u64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Stored,
-    Refused,
-    UnknownStored,
-    UnknownLost,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -57,146 +45,13 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// An append in flight: a subscription, and whether the event is its beginning.
-type Flight = (Serial, Arc<Document>, bool);
-
-struct World {
-    agenda: Agenda,
-    table: Table,
-    drain: Arc<Drain>,
-    now: Instant,
-    /// The subscribers that are there.
-    open: Vec<Entered>,
-    in_flight: Vec<Flight>,
-    /// By topic.
-    log: BTreeMap<String, Vec<bool>>,
-    head: u64,
-}
-
-impl World {
-    fn new(bytes_per_second: u64) -> Self {
-        Self {
-            agenda: Agenda::new(bytes_per_second),
-            table: Table::default(),
-            drain: Arc::default(),
-            now: Instant::now(),
-            open: Vec::new(),
-            in_flight: Vec::new(),
-            log: BTreeMap::new(),
-            head: 0,
-        }
+/// Each subscription is in the log as nothing, as a beginning, or as a beginning and its end.
+fn check(world: &World) -> Result<(), TestCaseError> {
+    for said in world.log.values() {
+        let is_due: bool = *said == [true] || *said == [true, false];
+        prop_assert!(is_due, "{:?}", said);
     }
-
-    fn subscribe(&mut self, matchers: usize) {
-        self.subscribe_with(matchers, None);
-    }
-
-    fn subscribe_with(&mut self, matchers: usize, payload: Option<&Arc<serde_json::Value>>) {
-        let mut visit = Visit::new(
-            Visitor::Address(None),
-            usize::MAX,
-            uuid::Uuid::new_v4(),
-            false,
-        );
-        for number in 0..matchers {
-            let asked = Subscription {
-                matcher_type: MatcherType::Exact,
-                text: number.to_string(),
-            };
-            visit.add(asked, payload).expect("no bound");
-        }
-        let (waiting, _) = mpsc::channel(1);
-        let entered = self.agenda.subscribe(&visit, &waiting, self.now);
-        self.open.push(entered);
-    }
-
-    fn unsubscribe(&mut self, which: usize) {
-        if let Some(which) = which.checked_rem(self.open.len()) {
-            let entered = self.open.swap_remove(which);
-            for forgotten in self.agenda.unsubscribe(&entered, &self.drain.enter()) {
-                self.table.withdraw(&forgotten.topic);
-            }
-        }
-    }
-
-    /// Begins an append, if one is due.
-    fn append(&mut self) -> bool {
-        match self.agenda.next(self.now) {
-            None => false,
-            Some(Due::Forget(document)) => {
-                self.table.withdraw(&document.topic);
-                true
-            }
-            Some(Due::Append {
-                serial,
-                document,
-                active,
-            }) => {
-                if active {
-                    self.table.announce(Arc::clone(&document));
-                }
-                self.in_flight.push((serial, document, active));
-                true
-            }
-        }
-    }
-
-    fn finish(&mut self, which: usize, outcome: Outcome) {
-        let Some(which) = which.checked_rem(self.in_flight.len()) else {
-            return;
-        };
-        let (serial, document, active) = self.in_flight.swap_remove(which);
-        if matches!(outcome, Outcome::Stored | Outcome::UnknownStored) {
-            self.head += 1;
-            let of_one = self.log.entry(document.topic.clone()).or_default();
-            of_one.push(active);
-            let id = self.head.to_string();
-            let frame = Frame::new(Position(self.head), id, document.update(active));
-            let group = [Arc::new(frame)];
-            self.table.advance(&changes(&group), &group[0]);
-        }
-        let outcome = match outcome {
-            Outcome::Stored => Ok(Appended {
-                position: Position(self.head),
-                event_id: self.head.to_string(),
-            }),
-            Outcome::Refused => Err(AppendError::Refused("full")),
-            Outcome::UnknownStored | Outcome::UnknownLost => Err(AppendError::Unknown),
-        };
-        if let Some(forgotten) = self.agenda.finish(serial, &outcome) {
-            self.table.withdraw(&forgotten.topic);
-        }
-    }
-
-    fn check(&self) -> Result<(), TestCaseError> {
-        for said in self.log.values() {
-            let is_due: bool = *said == [true] || *said == [true, false];
-            prop_assert!(is_due, "{:?}", said);
-        }
-        // The list is what the log says.
-        let active = self.log.iter().filter(|(_, said)| **said == [true]);
-        let active: Vec<_> = active.map(|(topic, _)| topic.as_str()).collect();
-        let (newest, members) = self.table.snapshot();
-        let listed = members.from("").filter(|(_, is_active)| *is_active);
-        let listed: Vec<_> = listed.map(|(one, _)| one).collect();
-        let listed: Vec<_> = listed.iter().map(|one| one.topic.as_str()).collect();
-        prop_assert_eq!(listed, active);
-        prop_assert_eq!(newest.map_or(0, |newest| newest.position.0), self.head);
-        Ok(())
-    }
-
-    /// What is left when every append is stored from now on, and time passes.
-    fn settle(&mut self) {
-        loop {
-            while self.append() || !self.in_flight.is_empty() {
-                self.finish(0, Outcome::Stored);
-            }
-            match self.agenda.due_in(self.now) {
-                Some(wait) => self.now += wait,
-                None => return,
-            }
-        }
-    }
+    world.check_list()
 }
 
 #[test]
@@ -219,10 +74,10 @@ fn each_event_is_in_the_log_once_and_in_order() {
                     Operation::Finish(which, outcome) => world.finish(which, outcome),
                     Operation::Pass(seconds) => world.now += Duration::from_secs(seconds),
                 }
-                world.check()?;
+                check(&world)?;
             }
             world.settle();
-            world.check()?;
+            check(&world)?;
             for document in world.open.iter().flat_map(|entered| &*entered.documents) {
                 prop_assert_eq!(world.log.get(&document.topic), Some(&vec![true]));
             }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::visit::{Serial, Visit, Visitor};
-use crate::engine::active::Document;
+use super::visit::{Visit, Visitor};
+use crate::engine::active::{Document, Serial};
 
 /// How many seconds' worth a client may use at once.
 const BURST: Duration = Duration::from_secs(16);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use talaria_transport::{AppendError, Appended, Transport};
+use talaria_transport::{AppendError, Appended, Health, Position, Transport};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::coop::consume_budget;
 use tokio::task::{Id, JoinHandle, JoinSet};
@@ -21,10 +21,12 @@ use uuid::Uuid;
 
 use super::agenda::{Agenda, Due, Entered};
 use super::options::PresenceOptions;
+use super::orphans;
 use super::pause::Pause;
 use super::recovery;
-use super::visit::{Serial, Visit, Visitor};
+use super::visit::{Visit, Visitor};
 use crate::access::Access;
+use crate::engine::active::{Document, Elsewhere, Serial};
 use crate::engine::drain::UnderWay;
 use crate::engine::router::Router;
 use crate::limits::ClientAddress;
@@ -95,7 +97,7 @@ impl Reconciler {
     ) -> Self {
         let reconciler = Self {
             shared: Arc::new(Shared {
-                agenda: Mutex::new(Agenda::new(bytes_per_second)),
+                agenda: Mutex::new(Agenda::new(bytes_per_second, transport.nodes().is_some())),
                 bell: Notify::new(),
                 is_away: AtomicBool::new(false),
                 is_told: AtomicBool::new(false),
@@ -118,7 +120,7 @@ impl Reconciler {
             let head = transport.bounds().head;
             tokio::spawn(async move {
                 tokio::join!(
-                    recovery::end_what_a_crash_left(&*transport, head),
+                    end_what_others_left(&*transport, head),
                     reconcile(&shared, &transport),
                 );
             })
@@ -159,7 +161,7 @@ impl Reconciler {
     }
 
     /// Publishes that these subscriptions began. Returns when that is stored, and at the latest after
-    /// [`HEAD_WAIT`]. While the log stores nothing, or if the client announces too fast, it returns at once
+    /// [`HEAD_WAIT`]. While the log stores nothing or says so, or if the client announces too fast, it returns at once
     /// and the events follow. The ends are published when the returned value is dropped.
     pub(crate) async fn begin(&self, visit: Visit, drain: UnderWay) -> Announced {
         self.start();
@@ -184,6 +186,7 @@ impl Reconciler {
         };
         self.shared.bell.notify_one();
         if !self.shared.is_away.load(Ordering::Relaxed)
+            && self.transport.health() == Health::Ready
             && timeout(HEAD_WAIT, tried.recv()).await.is_err()
         {
             self.shared.is_away.store(true, Ordering::Relaxed);
@@ -195,7 +198,25 @@ impl Reconciler {
 /// The outcome of an append, with the task that awaited it.
 type Finished = (Id, Result<Appended, AppendError>);
 
+/// Ends the subscriptions of other processes that have died: those that were there before this one, up to `head`, or
+/// those that append to the log at the same time.
+async fn end_what_others_left(transport: &dyn Transport, head: Position) {
+    match transport.nodes() {
+        None => recovery::end_what_a_crash_left(transport, head).await,
+        Some(nodes) => orphans::end_orphans(nodes, transport).await,
+    }
+}
+
+/// Waits until others have ended open subscriptions, and takes these; for ever on a log of one process.
+async fn ended_elsewhere(elsewhere: Option<&Elsewhere>) -> Vec<(Serial, Arc<Document>)> {
+    match elsewhere {
+        Some(elsewhere) => elsewhere.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
+    let elsewhere = shared.router.elsewhere();
     let mut appends = JoinSet::new();
     let mut serials: HashMap<Id, Serial> = HashMap::new();
     let mut pause = Pause::default();
@@ -214,6 +235,12 @@ async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
                 }
             }
             () = shared.bell.notified() => {}
+            ended = ended_elsewhere(elsewhere.as_deref()) => {
+                let mut agenda = shared.agenda();
+                for (serial, document) in ended {
+                    agenda.ended_elsewhere(serial, document);
+                }
+            }
             () = pause.elapse() => {}
             () = sleep(due_in.unwrap_or(Duration::MAX)), if due_in.is_some() => {}
         }
@@ -242,7 +269,7 @@ async fn append_due(
                 active,
             }) => {
                 if active {
-                    shared.router.announce(Arc::clone(&document));
+                    shared.router.announce(serial, Arc::clone(&document));
                 }
                 let append = || transport.append(document.update(active));
                 let append = catch_unwind(AssertUnwindSafe(append))

@@ -1,24 +1,20 @@
-//! Recovery: ends the subscriptions that a process left open when it died (ADR 0014).
+//! Recovery: ends the subscriptions that a process left open when it died, on a log of one process (ADR 0014).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use talaria_protocol::{Update, event};
 use talaria_transport::{Admit, Frame, Position, ReadError, Transport, Verdict};
 use tokio::time::sleep;
 
+use super::ends::{self, Event};
 use super::pause::Pause;
 use crate::engine::active::event_topic;
 
 /// The pause after a read that failed.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 const PAGE_BYTES: usize = 256 * 1024;
-/// How many ends are appended with one commit.
-const ENDS_AT_ONCE: usize = 256;
-/// The bytes of these ends. One more end may exceed them.
-const ENDS_AT_ONCE_BYTES: usize = 1 << 20;
 /// The bytes of the ends that are held at a time. If more subscriptions are open, the log is read again.
 const HELD_BYTES: usize = 32 << 20;
 
@@ -93,13 +89,7 @@ impl Open {
     /// Appends the ends until the log, which was read up to `from`, holds all of them.
     async fn end(mut self, transport: &dyn Transport, mut from: Position, pause: &mut Pause) {
         while !self.ends.is_empty() {
-            let mut bytes = 0;
-            let some = self.ends.iter().take(ENDS_AT_ONCE);
-            let some = some.take_while(|(topic, end)| {
-                let fits = bytes < ENDS_AT_ONCE_BYTES;
-                bytes += size(topic, end);
-                fits
-            });
+            let some = self.ends.iter().take(ends::at_once(self.ends.values()));
             let (topics, ends): (Vec<_>, Vec<_>) = some
                 .map(|(topic, end)| (topic.clone(), end.clone()))
                 .unzip();
@@ -168,13 +158,14 @@ impl Open {
         let Some((update, _)) = event::decode_update(&frame.bytes) else {
             return;
         };
-        let Ok(Value::Object(mut document)) = serde_json::from_str(&update.data) else {
-            return;
+        let end = match ends::read(topic, update) {
+            Some(Event::Beginning(end)) => end,
+            Some(Event::End) => {
+                self.remove(topic);
+                return;
+            }
+            None => return,
         };
-        if document.get("active") != Some(&Value::Bool(true)) {
-            self.remove(topic);
-            return;
-        }
         if !beginnings || self.left_out_after.is_some() {
             return;
         }
@@ -182,32 +173,17 @@ impl Open {
             self.left_out_after = Some(Position(frame.position.0.saturating_sub(1)));
             return;
         }
-        document.insert("active".to_owned(), Value::Bool(false));
-        let end = Update {
-            topics: vec![topic.to_owned()],
-            data: format!("{:#}", Value::Object(document)),
-            event_type: update.event_type,
-            private: true,
-            by_hub: true,
-            ..Update::default()
-        };
         // A beginning whose outcome was unknown may be there twice.
         self.remove(topic);
-        self.bytes += size(topic, &end);
+        self.bytes += ends::size(&end);
         self.ends.insert(topic.to_owned(), end);
     }
 
     fn remove(&mut self, topic: &str) {
         if let Some(end) = self.ends.remove(topic) {
-            self.bytes -= size(topic, &end);
+            self.bytes -= ends::size(&end);
         }
     }
-}
-
-/// About how many bytes an end takes in memory.
-fn size(topic: &str, end: &Update) -> usize {
-    const FIXED: usize = 300;
-    2 * topic.len() + end.data.len() + FIXED
 }
 
 #[cfg(not(talaria_loom))]

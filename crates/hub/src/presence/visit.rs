@@ -11,9 +11,6 @@ use crate::access::Access;
 use crate::engine::active::{Document, Payload};
 use crate::limits::ClientAddress;
 
-/// Identifies a subscription on the agenda. Serials increase.
-pub(crate) type Serial = u64;
-
 /// The client for which events are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Visitor {

@@ -217,7 +217,7 @@ async fn the_first_node_creates_the_log(program: Program) {
     );
     assert!(beat.bytes.is_some_and(|bytes| bytes > 0));
 
-    // A log that is gone is another one, even if somebody makes one again.
+    // A log that is gone is another one, even if a node makes one again.
     assert_eq!(server.ask(&["FLUSHALL"]), Reply::Text("OK".to_owned()));
     let page = node.backend.page(Position::ORIGIN, LAST, 10, 1 << 20).await;
     assert_eq!(page, Err(BackendError::NoLog));

@@ -38,7 +38,7 @@ async fn sentinels_name_the_primary_and_its_successor(program: Program) {
     assert_ne!(sentinels.primary(), Some(0));
     tail_at_last(&mut node, "b").await;
 
-    // The old one comes back as a replica, and nobody takes it for the primary.
+    // The old one comes back as a replica, and no call takes it for the primary.
     sentinels.servers[0].restart();
     node.publish(&["c"]).await;
     tail_at_last(&mut node, "c").await;

@@ -1,4 +1,9 @@
 //! The backend against real servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step must stop the test"
+)]
 
 mod basics;
 mod conditions;

@@ -78,7 +78,7 @@ async fn a_server_whose_memory_is_full_refuses(program: Program) {
     server.set("maxmemory", "1");
     let batch = node.batch(vec![always(update("b"))]);
     is_refusing(&node.backend.append(&batch).await, "OOM");
-    // Members stay members, what is stored is read, and nobody is told what is not so.
+    // Members stay members, and what is stored is read.
     assert!(node.backend.beat(node.member).await.is_ok());
     assert_eq!(contents(&node.tail(1).await), ["a"]);
     server.set("maxmemory", "0");

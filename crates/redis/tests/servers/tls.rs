@@ -207,7 +207,7 @@ async fn a_server_may_ask_for_a_certificate() {
 }
 
 #[test]
-fn what_is_no_certificate_is_refused() {
+fn what_is_not_a_certificate_is_refused() {
     for tls in [
         RedisTls {
             ca: Some(b"text".to_vec()),

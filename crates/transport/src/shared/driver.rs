@@ -94,6 +94,8 @@ impl<B: Backend> Driver<'_, B> {
             entries: owed.iter().map(Owed::entry).collect(),
         };
         node.ledger.enter(member, self.number, owed);
+        // Between two attempts neither queue nor ledger has them.
+        node.owing.notify_one();
         let begun = Instant::now();
         let error = match node.backend.append(&batch).await {
             Ok(outcomes) => {

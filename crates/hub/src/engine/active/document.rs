@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use talaria_protocol::update::HUB_EVENT_TYPE;
 use talaria_protocol::{Generation, Subscription, Update};
+
+use super::standing::Standing;
 
 /// The path below which the topics of subscription events and the subscription API are.
 pub(crate) const NAMESPACE: &str = "/.well-known/mercure/subscriptions";
@@ -32,8 +33,8 @@ pub(crate) struct Document {
     payload: Option<Payload>,
     /// Whether it is shown as the JSON-LD document that clients of Mercure 0.x read (B-556).
     linked: bool,
-    /// Whether the log is known to hold its end, and its beginning.
-    stored: [AtomicBool; 2],
+    /// Of a subscription of this process: what the log is known to hold of it.
+    standing: Standing,
 }
 
 impl Document {
@@ -45,13 +46,26 @@ impl Document {
         answers_older: bool,
     ) -> Self {
         let older = subscription.generation() == Generation::V0;
+        let topic = topic_of(&subscription, &subscriber);
+        let linked = older && answers_older;
+        Self::parsed(topic, subscription, subscriber, payload, linked)
+    }
+
+    /// A document as its event says.
+    pub(super) fn parsed(
+        topic: String,
+        subscription: Subscription,
+        subscriber: Arc<str>,
+        payload: Option<Payload>,
+        linked: bool,
+    ) -> Self {
         Self {
-            topic: topic_of(&subscription, &subscriber),
+            topic,
+            subscription,
             subscriber,
             payload,
-            linked: older && answers_older,
-            subscription,
-            stored: Default::default(),
+            linked,
+            standing: Standing::default(),
         }
     }
 
@@ -73,7 +87,7 @@ impl Document {
         /// The names and values that every event has, with `data: ` and a line feed for each line; the
         /// fields `id` and `event` of the stream; and the head, id and checksum of a record.
         const FIXED: usize = 360;
-        let payload = self.payload.as_ref().map_or(0, |payload| payload.bytes);
+        let payload = self.payload.as_ref().map_or(0, Payload::bytes);
         // The topic is stored as such and in the document.
         2 * self.topic.len()
             + quoted(&self.subscription.text).len()
@@ -82,15 +96,35 @@ impl Document {
             + FIXED
     }
 
-    /// Notes that the log holds the event of its beginning (`active`) or of its end: the append was
-    /// acknowledged, or the event was routed.
-    pub(crate) fn mark_stored(&self, active: bool) {
-        self.stored[usize::from(active)].store(true, Ordering::Release);
+    /// Notes that the event of its beginning (`active`) or of its end was routed. Returns whether it was begun until
+    /// now, and its subscriber is still there.
+    pub(crate) fn mark(&self, active: bool) -> bool {
+        self.standing.set(active)
     }
 
-    /// Whether the log is known to hold the event of its beginning (`active`) or of its end.
-    pub(crate) fn is_stored(&self, active: bool) -> bool {
-        self.stored[usize::from(active)].load(Ordering::Acquire)
+    /// Notes that an append of its beginning (`active`) or of its end was acknowledged. What was routed since then
+    /// counts more, except that an end is the last event of a subscription whose subscriber has left.
+    pub(crate) fn acknowledge(&self, active: bool) {
+        if active {
+            self.standing.set_first(active);
+        } else {
+            self.standing.set(active);
+        }
+    }
+
+    /// Notes that its subscriber has left.
+    pub(crate) fn leave(&self) {
+        self.standing.leave();
+    }
+
+    /// Whether its beginning is the newest of its events that the log is known to hold.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.standing.is_begun()
+    }
+
+    /// Whether its subscriber has left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.standing.is_gone()
     }
 
     /// The document as JSON, indented by `indent` spaces from its second line on. Its members and their
@@ -121,8 +155,7 @@ impl Document {
             members.push(("lastEventID", quoted(cursor)));
         }
         if let Some(payload) = &self.payload {
-            let pretty = format!("{:#}", payload.value);
-            members.push(("payload", pretty.replace('\n', "\n  ")));
+            members.push(("payload", payload.indented()));
         }
         let lines: Vec<String> = members
             .iter()
@@ -157,10 +190,11 @@ pub(crate) fn collection_of(subscription: &Subscription) -> String {
 
 /// The `payload` of a token: what it says about its holder.
 #[derive(Debug)]
-pub(crate) struct Payload {
-    value: Arc<Value>,
-    /// Its bytes in an event.
-    bytes: usize,
+pub(crate) enum Payload {
+    /// That of a token, and its bytes in an event.
+    Value(Arc<Value>, usize),
+    /// As an event has it, with the indentation of the event.
+    Written(Box<str>),
 }
 
 impl Payload {
@@ -172,10 +206,28 @@ impl Payload {
             most_bytes,
         };
         serde_json::to_writer_pretty(&mut counter, &**value).ok()?;
-        Some(Self {
-            value: Arc::clone(value),
-            bytes: counter.bytes,
-        })
+        Some(Self::Value(Arc::clone(value), counter.bytes))
+    }
+
+    /// A payload that is written in an event.
+    pub(super) fn written(text: &str) -> Self {
+        Self::Written(text.into())
+    }
+
+    /// The bytes that it takes in an event.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Value(_, bytes) => *bytes,
+            Self::Written(text) => text.len(),
+        }
+    }
+
+    /// Its text in an event.
+    fn indented(&self) -> String {
+        match self {
+            Self::Value(value, _) => format!("{value:#}").replace('\n', "\n  "),
+            Self::Written(text) => text.to_string(),
+        }
     }
 }
 

@@ -14,12 +14,17 @@ const MOST: usize = 64;
 /// A node with fewer entries than this is joined with a neighbour, if both fit into one node.
 const FEWEST: usize = MOST / 4;
 
-/// A subscription that this process has announced and not ended.
+/// Identifies a subscription of this process. Serials increase.
+pub(crate) type Serial = u64;
+
+/// A subscription that a process has announced and not ended.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) document: Arc<Document>,
     /// Whether its beginning was routed.
     pub(super) is_active: bool,
+    /// `None` if another process announced it.
+    pub(super) serial: Option<Serial>,
 }
 
 /// Known subscriptions by topic. A copy does not change with the original.
@@ -85,7 +90,7 @@ impl Members {
         }
     }
 
-    fn get(&self, topic: &str) -> Option<&Known> {
+    pub(super) fn get(&self, topic: &str) -> Option<&Known> {
         let mut node = &self.0;
         loop {
             match &**node {
@@ -137,13 +142,21 @@ impl Iterator for MembersFrom {
     type Item = (Arc<Document>, bool);
 
     fn next(&mut self) -> Option<Self::Item> {
+        let known = self.next_known()?;
+        Some((known.document, known.is_active))
+    }
+}
+
+impl MembersFrom {
+    /// The next subscription, with all that is known of it.
+    pub(super) fn next_known(&mut self) -> Option<Known> {
         loop {
             let (node, next) = self.path.last_mut()?;
             let number = *next;
             *next += 1;
             let below = match &**node {
                 Node::Leaf(entries) => match entries.get(number) {
-                    Some(known) => return Some((Arc::clone(&known.document), known.is_active)),
+                    Some(known) => return Some(known.clone()),
                     None => None,
                 },
                 Node::Branch(children) => {
@@ -311,7 +324,7 @@ mod tests {
                     Operation::Insert(from, count) => for document in &documents[from..from + count] {
                         let document = Arc::clone(document);
                         model.entry(document.topic.clone()).or_insert(false);
-                        members.insert(Known { document, is_active: false });
+                        members.insert(Known { document, is_active: false, serial: None });
                     },
                     Operation::Remove(from, count) => for document in &documents[from..from + count] {
                         let removed = members.remove(&document.topic);
@@ -364,6 +377,7 @@ mod tests {
             members.insert(Known {
                 document,
                 is_active: true,
+                serial: None,
             });
         }
         assert!(nodes(&members.0) < 20_000 / (MOST / 2) + 100);

@@ -1,29 +1,40 @@
 //! The active subscriptions, as of the newest routed update.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::Value;
-use talaria_protocol::event;
+use talaria_protocol::{Update, event};
 use talaria_transport::Frame;
 
 use super::document::Document;
-use super::members::{Known, Members};
+use super::elsewhere::Elsewhere;
+use super::members::{Known, Members, Serial};
+use super::parsed::{Parsed, parse};
 
 /// The active subscriptions. It follows the committed subscription events: the router advances it
 /// together with the newest visible position.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// What this process has announced and not ended.
+    /// What this process has announced and not ended and, on a log of several processes, what the others have.
     known: Members,
     /// The newest routed update.
     newest: Option<Arc<Frame>>,
+    /// Where to put the open subscriptions of this process that others end; `None` on a log of one process.
+    elsewhere: Option<Arc<Elsewhere>>,
 }
 
 /// What a subscription event says.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     topic: &'a str,
-    active: bool,
+    says: Says,
+}
+
+#[derive(Debug)]
+enum Says {
+    /// The subscription has begun; `None` if the event does not describe it.
+    Begun(Option<Arc<Document>>),
+    Ended,
 }
 
 /// What the subscription events of a group say, in the order of the group. Each takes microseconds to
@@ -35,10 +46,31 @@ pub(crate) fn changes(group: &[Arc<Frame>]) -> Vec<Change<'_>> {
 fn change(frame: &Frame) -> Option<Change<'_>> {
     let topic = event_topic(frame)?;
     let (update, _) = event::decode_update(&frame.bytes)?;
-    let document: Value = serde_json::from_str(&update.data).ok()?;
-    let active = document.get("active")?.as_bool()?;
-    Some(Change { topic, active })
+    let says = match read(topic, &update.data)? {
+        Parsed { active: false, .. } => Says::Ended,
+        Parsed { document, .. } => Says::Begun(document.map(Arc::new)),
+    };
+    Some(Change { topic, says })
 }
+
+/// Reads a subscription event. What this hub does not understand is logged.
+fn read(topic: &str, data: &str) -> Option<Parsed> {
+    let parsed = parse(topic, data);
+    let is_understood = |parsed: &Parsed| !parsed.active || parsed.document.is_some();
+    if !parsed.as_ref().is_some_and(is_understood) {
+        tracing::warn!(
+            name: "presence_event_unreadable",
+            // A field by which the server samples lines.
+            reason = "a subscription event does not describe a subscription that this hub understands",
+            topic = %topic.chars().take(SHOWN).collect::<String>(),
+            "a subscription event of another node is ignored"
+        );
+    }
+    parsed
+}
+
+/// The most characters of a topic in a log line.
+const SHOWN: usize = 200;
 
 /// The topic of a subscription event; `None` for other updates. Only the mark of the hub distinguishes
 /// them: a publisher or an importer may bring an update whose topic looks like that of an event.
@@ -47,39 +79,117 @@ pub(crate) fn event_topic(frame: &Frame) -> Option<&str> {
     frame.by_hub.then_some(topic)
 }
 
+/// The subscriptions that these events began, as far as the hub understands them.
+pub(crate) fn documents(begun: &[Update]) -> Vec<Arc<Document>> {
+    let document = |update: &Update| read(update.topics.first()?, &update.data)?.document;
+    begun.iter().filter_map(document).map(Arc::new).collect()
+}
+
 impl Table {
-    /// Expects the events of a subscription.
-    pub(crate) fn announce(&mut self, document: Arc<Document>) {
+    /// Follows the subscriptions of other processes, too, and notes in `elsewhere` those of this process that
+    /// others end.
+    pub(crate) fn follow(&mut self, elsewhere: Arc<Elsewhere>) {
+        self.elsewhere = Some(elsewhere);
+    }
+
+    /// Where the open subscriptions of this process are that others have ended; `None` on a log of one process.
+    pub(crate) fn elsewhere(&self) -> Option<Arc<Elsewhere>> {
+        self.elsewhere.clone()
+    }
+
+    /// Expects the events of a subscription of this process.
+    pub(crate) fn announce(&mut self, serial: Serial, document: Arc<Document>) {
         self.known.insert(Known {
             document,
             is_active: false,
+            serial: Some(serial),
         });
     }
 
-    /// Stops expecting the events of a subscription.
+    /// Stops expecting the events of a subscription that is not active. The end of an active one comes.
     pub(crate) fn withdraw(&mut self, topic: &str) {
-        self.known.remove(topic);
+        if self.known.get(topic).is_some_and(|known| !known.is_active) {
+            self.known.remove(topic);
+        }
     }
 
     /// Applies a committed group: the changes that its subscription events say, and its newest update. An
     /// event that the log holds twice changes nothing the second time.
     pub(crate) fn advance(&mut self, changes: &[Change<'_>], newest: &Arc<Frame>) {
-        for Change { topic, active } in changes {
-            if *active {
-                if let Some(known) = self.known.get_mut(topic) {
-                    known.is_active = true;
-                    known.document.mark_stored(true);
-                }
-            } else if let Some(known) = self.known.remove(topic) {
-                known.document.mark_stored(false);
+        for Change { topic, says } in changes {
+            match says {
+                Says::Begun(document) => self.begin(topic, document.as_ref()),
+                Says::Ended => self.end(topic),
             }
         }
         self.newest = Some(Arc::clone(newest));
+    }
+
+    fn begin(&mut self, topic: &str, document: Option<&Arc<Document>>) {
+        if let Some(known) = self.known.get_mut(topic) {
+            known.is_active = true;
+            known.document.mark(true);
+        } else if let (Some(document), true) = (document, self.elsewhere.is_some()) {
+            self.known.insert(remote(Arc::clone(document)));
+        }
+    }
+
+    fn end(&mut self, topic: &str) {
+        let elsewhere = self.elsewhere.as_deref();
+        let is_expected = |known: &mut Known| is_expected_again(known, elsewhere);
+        if !self.known.get_mut(topic).is_some_and(is_expected) {
+            self.known.remove(topic);
+        }
+    }
+
+    /// Replaces the subscriptions of other processes by those of `begun` that are not of this process. Those of
+    /// this process are active if they are among them.
+    pub(crate) fn restore(&mut self, begun: Vec<Arc<Document>>) {
+        let stored: HashSet<&str> = begun.iter().map(|one| one.topic.as_str()).collect();
+        let mut before = std::mem::take(&mut self.known).from("");
+        while let Some(mut known) = before.next_known() {
+            if known.serial.is_none() {
+                continue;
+            }
+            if stored.contains(known.document.topic.as_str()) {
+                known.is_active = true;
+                known.document.mark(true);
+                self.known.insert(known);
+            } else if is_expected_again(&mut known, self.elsewhere.as_deref()) {
+                self.known.insert(known);
+            }
+        }
+        for document in begun {
+            self.known.insert(remote(document));
+        }
     }
 
     /// The newest routed update, `None` before the first, and the subscriptions as of that update. It
     /// takes constant time.
     pub(crate) fn snapshot(&self) -> (Option<Arc<Frame>>, Members) {
         (self.newest.clone(), self.known.clone())
+    }
+}
+
+/// Notes that a subscription is not in the log any more. Returns whether its next beginning is expected: another
+/// process has ended a subscription of this one whose subscriber is still there.
+fn is_expected_again(known: &mut Known, elsewhere: Option<&Elsewhere>) -> bool {
+    let was_begun_and_is_open = known.document.mark(false);
+    let (Some(serial), Some(elsewhere)) = (known.serial, elsewhere) else {
+        return false;
+    };
+    known.is_active = false;
+    if was_begun_and_is_open {
+        elsewhere.add(serial, Arc::clone(&known.document));
+    }
+    !known.document.is_gone()
+}
+
+/// A subscription of another process.
+fn remote(document: Arc<Document>) -> Known {
+    Known {
+        document,
+        is_active: true,
+        serial: None,
     }
 }

@@ -57,7 +57,7 @@ fn apply(
 ) -> Option<bool> {
     match (operation, *stage) {
         (Operation::Announce, Stage::New) => {
-            router.announce(Arc::clone(document));
+            router.announce(0, Arc::clone(document));
             *stage = Stage::Announced;
             None
         }

@@ -1,0 +1,158 @@
+//! Three nodes on one simulated log, while all that can fail does. An oracle judges what happened.
+//!
+//! 300 seeds, 10,000 with `TALARIA_FULL=1`; `TALARIA_SEED=n` runs one.
+
+mod facts;
+mod oracle;
+mod plan;
+mod process;
+mod publishers;
+mod readers;
+mod site;
+mod subscriptions;
+mod trouble;
+mod view;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use talaria_transport::{Health, Transport};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use self::plan::{LEASE, NODES, Plan};
+use self::readers::Reader;
+use self::site::{Phase, Site};
+
+/// Seeds that broke a promise once.
+const FOUND: [u64; 0] = [];
+/// Within this time after the last failure everything is as it should be.
+const SETTLED: Duration = Duration::from_secs(10 * LEASE.as_secs());
+
+fn count() -> u64 {
+    match std::env::var("TALARIA_FULL") {
+        Ok(value) if value == "1" => 10_000,
+        _ => 300,
+    }
+}
+
+/// Every cluster keeps its promises.
+#[test]
+fn clusters_keep_their_promises() {
+    let one = std::env::var("TALARIA_SEED").ok();
+    let one: Option<u64> = one.and_then(|seed| seed.parse().ok());
+    if one.is_some() {
+        // Virtual time is printed instead.
+        tracing_subscriber::fmt()
+            .without_time()
+            .with_writer(std::io::stderr)
+            .init();
+    }
+    let seeds: Vec<u64> = match one {
+        Some(seed) => vec![seed],
+        None => FOUND.into_iter().chain(0..count()).collect(),
+    };
+    let next = AtomicUsize::new(0);
+    let broken = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut plan = Plan::new(*seed);
+            plan.is_told = one.is_some();
+            if let Err(why) = live(&plan) {
+                let rerun = format!("rerun it with TALARIA_SEED={seed}");
+                broken
+                    .lock()
+                    .unwrap()
+                    .push(format!("seed {seed}: {why}; {plan:?}; {rerun}"));
+            }
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, |count| count.get());
+    std::thread::scope(|scope| {
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
+    });
+    let broken = broken.into_inner().unwrap();
+    let few = &broken[..broken.len().min(20)];
+    assert!(
+        broken.is_empty(),
+        "{} seeds:\n{}",
+        broken.len(),
+        few.join("\n")
+    );
+}
+
+/// The life of one cluster.
+fn live(plan: &Plan) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run(plan.clone()))
+}
+
+async fn run(plan: Plan) -> Result<(), String> {
+    let site = Site::new(plan.clone());
+    let mut tasks = JoinSet::new();
+    let mut troubles = JoinSet::new();
+    trouble::begin(&site);
+    for node in 0..NODES.len() {
+        tasks.spawn(process::keep(Arc::clone(&site), node));
+    }
+    for reader in 0..3 {
+        let reader = Reader::new(Arc::clone(&site), plan.random(3_000 + reader));
+        tasks.spawn(reader.run());
+    }
+    troubles.spawn(trouble::of_nodes(Arc::clone(&site), plan.random(4_000)));
+    troubles.spawn(trouble::of_servers(Arc::clone(&site), plan.random(4_001)));
+    sleep(plan.lasts).await;
+    troubles.shutdown().await;
+    site.phase.send_replace(Phase::Calm);
+    trouble::end(&site);
+    settle(&site).await?;
+    let lost = site.world.lost();
+    let held = site.world.held().ok_or("there is no log")?;
+    let judged = oracle::judge(&plan, &site.facts, held, lost);
+    tasks.shutdown().await;
+    judged
+}
+
+/// Waits until all nodes have shown the same, and a further update.
+async fn settle(site: &Arc<Site>) -> Result<(), String> {
+    let began = Instant::now();
+    // Dead members are buried, and what they left is ended.
+    sleep(5 * LEASE).await;
+    for node in 0..NODES.len() {
+        let log = site.door(node).and_then(|door| door.log.upgrade());
+        let log = log.ok_or(format!("node {node} has not come back"))?;
+        let health = log.health();
+        if health != Health::Ready {
+            return Err(format!("node {node} says in the end: {health:?}"));
+        }
+        let text = format!("last of {node}");
+        let attempt = site.facts.attempt(&text, false);
+        let update = talaria_protocol::Update {
+            topics: vec!["last".to_owned()],
+            data: text.clone(),
+            ..Default::default()
+        };
+        let answer = log.append(update).await;
+        answer
+            .clone()
+            .map_err(|error| format!("node {node}: {error}"))?;
+        site.facts.answered(&text, attempt, answer);
+    }
+    while began.elapsed() < SETTLED {
+        sleep(LEASE / 5).await;
+        let head = site.world.held().map(|held| held.bounds.head);
+        let is_there = |node: usize| {
+            let door = site.door(node);
+            door.map(|door| door.view.visible.borrow().0) == head
+        };
+        if (0..NODES.len()).all(is_there) {
+            return Ok(());
+        }
+    }
+    Err("the nodes do not come to the end of the log".to_owned())
+}

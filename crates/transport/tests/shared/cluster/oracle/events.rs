@@ -1,0 +1,78 @@
+//! Subscriptions: each ends once, the same ones are active on all nodes, and losses are counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Broken, Oracle};
+
+impl Oracle<'_> {
+    /// A subscription whose node died ended once; one of a node that lived and was connected did not end.
+    pub fn events(&self) -> Result<(), Broken> {
+        let mut events: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+        for (position, shown) in &self.shown {
+            if let Some((topic, active)) = &shown.event
+                && !self.lost.contains(position)
+            {
+                events.entry(topic).or_default().push(*active);
+            }
+        }
+        for (topic, events) in &events {
+            let ends_twice = events.windows(2).any(|pair| pair == [false, false]);
+            if ends_twice && !self.is_lossy() && self.plan.max_length.is_none() {
+                return Err(format!("{topic} ended twice: {events:?}"));
+            }
+            let Some(held) = self.facts.subscriptions.get(*topic) else {
+                return Err(format!("{topic} was never opened"));
+            };
+            let life = &self.facts.lives[held.life];
+            let is_active = events.last() == Some(&true);
+            let is_open = held.is_open && !life.has_ended;
+            if is_active != is_open && !self.is_lossy() && self.plan.max_length.is_none() {
+                return Err(format!(
+                    "{topic} is open: {is_open}, and its events are {events:?}"
+                ));
+            }
+            let may_end = life.was_cut || self.plan.is_noisy || self.is_lossy();
+            if is_open && !may_end && events.contains(&false) {
+                return Err(format!(
+                    "{topic} ended, although its node lived: {events:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables of all nodes have what is open, and so has the server.
+    pub fn tables(&self) -> Result<(), Broken> {
+        let subscriptions = self.facts.subscriptions.iter();
+        let open = subscriptions.filter(|(_, held)| {
+            let life = &self.facts.lives[held.life];
+            held.is_open && !life.has_ended
+        });
+        let open: BTreeSet<&str> = open.map(|(topic, _)| &**topic).collect();
+        let stored = self.held.subscriptions.iter();
+        let stored: BTreeSet<&str> = stored.map(|(_, update)| &*update.topics[0]).collect();
+        if stored != open {
+            return Err(format!("the server has {stored:?}, and open are {open:?}"));
+        }
+        for life in self.facts.lives.iter().filter(|life| !life.has_ended) {
+            let state = life.view.lock();
+            let table: BTreeSet<&str> = state.table.iter().map(|topic| &**topic).collect();
+            if table != open {
+                return Err(format!(
+                    "node {} lists {table:?}, and open are {open:?}",
+                    life.node
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// If nothing may be lost, nothing that was shown was.
+    pub fn losses(&self) -> Result<(), Broken> {
+        let mut lost = self.shown.keys().filter(|at| self.lost.contains(at));
+        match lost.next() {
+            Some(lost) if !self.is_lossy() => Err(format!("{lost} was shown, and is gone")),
+            _ => Ok(()),
+        }
+    }
+}

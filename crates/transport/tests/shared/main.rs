@@ -1,0 +1,10 @@
+//! Logs that several nodes share: the simulated server, and the engine on it.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod cluster;
+mod random;
+mod semantics;

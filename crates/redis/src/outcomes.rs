@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn segments_and_words_become_outcomes() {
-        let at = |number| Position(7 << 32 | number);
+        let at = |number: u64| Position((7 << 32) | number);
         let expected = vec![
             Outcome::Stored(at(1)),
             Outcome::Stored(at(2)),

@@ -125,6 +125,7 @@ async fn an_update_with_a_key_is_stored_once_within_its_window(program: Program)
         || {
             number += 1;
             let batch = talaria_transport::shared::backend::Batch {
+                after: talaria_transport::Position::ORIGIN,
                 member: node.member,
                 number,
                 entries: vec![short("f")],

@@ -68,6 +68,7 @@ impl Node {
     /// The next batch, which does not count: the server refuses it.
     pub(crate) fn refused_batch(&self, entries: Vec<Entry>) -> Batch {
         Batch {
+            after: Position::ORIGIN,
             member: self.member,
             number: self.number + 1,
             entries,

@@ -67,7 +67,7 @@ fn mistakes_of_the_configuration() {
     }
 }
 
-/// What is wrong with the server is said with its address.
+/// What is wrong with the server is told with its address.
 #[test]
 fn mistakes_of_the_server() {
     let server = Redis::start(Program::Redis7);

@@ -2,7 +2,7 @@
 
 use super::{KEYS, try_load, with};
 
-/// Options of a block; where the mistake is, and what is said.
+/// Options of a block; where the mistake is, and the message.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("adress a", "line 2, column 1", "did you mean `address`?"),
     (
@@ -236,7 +236,7 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// URLs, and what is said.
+/// URLs, and the message.
 const URLS: &[(&str, &str)] = &[
     ("redis:PW", "this is not the URL of a Redis server"),
     ("redis://", "the URL names no host"),

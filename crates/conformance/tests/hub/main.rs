@@ -75,6 +75,8 @@ mod race;
 mod rates;
 mod recipes;
 mod reconnection;
+mod redis;
+mod redis_refused;
 mod reload;
 mod reload_storm;
 mod reserved_namespace;

@@ -24,7 +24,10 @@ async fn three_nodes_deliver_in_one_order() {
     end(&balancer).await;
     ended(&readers, Duration::from_secs(120)).await;
     let counts = judge(&records, &readers);
-    println!("cluster: three nodes, {} subscribers: {counts:?}", readers.len());
+    println!(
+        "cluster: three nodes, {} subscribers: {counts:?}",
+        readers.len()
+    );
     assert_eq!(counts.acknowledged, updates as usize);
     for reader in &readers {
         assert_eq!(reader.seen().connections, 1, "a stream ended");

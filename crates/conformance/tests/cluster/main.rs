@@ -7,8 +7,11 @@
 )]
 
 mod delivery;
+mod failover;
+mod groups;
 mod kills;
 mod nodes;
+mod partition;
 mod publishers;
 mod readers;
 mod verdict;

@@ -189,9 +189,7 @@ impl Balancer {
     #[must_use]
     pub fn pick(&self, turn: usize) -> Option<SocketAddr> {
         let addresses = self.0.lock().unwrap();
-        addresses
-            .get(turn.checked_rem(addresses.len())?)
-            .copied()
+        addresses.get(turn.checked_rem(addresses.len())?).copied()
     }
 }
 

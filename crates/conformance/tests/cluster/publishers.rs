@@ -120,7 +120,9 @@ impl Publishers {
     pub async fn until(&self, what: &str, limit: Duration, is_so: impl FnMut(&Tally) -> bool) {
         let mut tally = self.tally.subscribe();
         let waiting = async { tally.wait_for(is_so).await.map(|_| ()) };
-        within_time(limit, what, waiting).await.expect("they publish");
+        within_time(limit, what, waiting)
+            .await
+            .expect("they publish");
     }
 
     /// Waits until an update is acknowledged that was sent from now on, and returns when it was sent.

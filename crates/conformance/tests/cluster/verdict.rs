@@ -36,7 +36,10 @@ pub fn published(records: &[Record], reference: &Seen) -> Counts {
     let mut delivered: HashMap<u32, &str> = HashMap::new();
     for (number, id) in reference.numbers.iter().zip(&reference.ids) {
         let before = delivered.insert(*number, id);
-        assert!(before.is_none(), "{number} was delivered as {before:?} and as {id}");
+        assert!(
+            before.is_none(),
+            "{number} was delivered as {before:?} and as {id}"
+        );
     }
     let mut ids: Vec<&String> = reference.ids.iter().collect();
     ids.sort();
@@ -65,7 +68,11 @@ pub fn published(records: &[Record], reference: &Seen) -> Counts {
         }
     }
     let ends = reference.numbers.iter().filter(|number| **number == END);
-    assert_eq!(known + ends.count(), reference.numbers.len(), "what was never sent");
+    assert_eq!(
+        known + ends.count(),
+        reference.numbers.len(),
+        "what was never sent"
+    );
     counts
 }
 
@@ -82,7 +89,9 @@ pub fn agree(reference: &Seen, readers: &[Reader]) {
             continue;
         }
         let same = received.iter().zip(&expected);
-        let place = same.take_while(|(received, expected)| received == expected).count();
+        let place = same
+            .take_while(|(received, expected)| received == expected)
+            .count();
         let around = |numbers: &[u32]| {
             let end = numbers.len().min(place + 5);
             numbers[place.saturating_sub(5).min(end)..end].to_vec()

@@ -112,17 +112,21 @@ impl Node {
         .await;
     }
 
-    /// The sum of a metric's series; 0 if there is none.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The sum of a counter's series.
+    ///
+    /// # Panics
+    /// There is none.
+    pub async fn metric(&self, name: &str) -> u64 {
         let admin = Client::new(self.admin, &self.admin.to_string());
         let answer = admin.get("/metrics").await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let series = answer.text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let own = series.split('{').next()?;
-            (own == name).then(|| value.parse::<f64>().expect("a number"))
+            (own == name).then(|| value.parse::<u64>().expect("a number"))
         });
-        series.sum()
+        let sum = series.reduce(|sum, value| sum + value);
+        sum.unwrap_or_else(|| panic!("no {name} in\n{}", answer.text))
     }
 
     /// Its resident memory, in bytes.

@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 pub use crate::answer::{Answer, finish, single};
 use crate::stream::EventStream;
 use crate::token::Matcher;
-use crate::{HUB_PATH, within};
+use crate::{HUB_PATH, PATIENCE, within, within_time};
 
 /// How requests are made: to whom, in which version of HTTP, with which fields.
 #[derive(Debug, Clone)]
@@ -151,13 +151,7 @@ impl Client {
         let mut sender = self.talk(stream).await;
         let request = self.request(method, target, body.into());
         let answer = within("an answer or the end", sender.send(request));
-        let (parts, body) = answer.await.ok()?.into_parts();
-        let body = within("the end of an answer", body.collect()).await.ok()?;
-        Some(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(body.to_bytes().to_vec()).ok()?,
-        })
+        whole(answer.await.ok()?).await
     }
 
     /// `GET target`.
@@ -221,6 +215,20 @@ impl Client {
             panic!("the hub refused a subscription: {:?}", finish(answer).await);
         }
         EventStream::new(answer, local)
+    }
+
+    /// Subscribes at a hub that may be gone or refuse for now.
+    pub async fn try_subscribe(&self, matchers: &[Matcher]) -> Option<EventStream> {
+        let parameters: Vec<_> = matchers.iter().map(Matcher::parameter).collect();
+        let request = self.request("GET", &target(&parameters), Bytes::new());
+        let asked = async {
+            let (stream, local) = self.connect().await.ok()?;
+            let answer = self.talk(stream).await.send(request).await.ok()?;
+            Some((answer, local))
+        };
+        // A hub is asked by thousands at once where this is used.
+        let (answer, local) = within_time(6 * PATIENCE, "an answer or the end", asked).await?;
+        (answer.status() == StatusCode::OK).then(|| EventStream::new(answer, local))
     }
 
     /// Subscribes with these parameters in a `QUERY` body; the hub must accept.
@@ -299,13 +307,15 @@ impl Publisher {
     /// Publishes an update to a hub that may be gone, and returns its id if the hub acknowledged
     /// it.
     pub async fn try_publish(&mut self, fields: &[(&str, &str)]) -> Option<String> {
+        let answer = self.try_send(fields).await?;
+        (answer.status == StatusCode::OK).then_some(answer.text)
+    }
+
+    /// Publishes an update to a hub that may be gone, and returns the answer if it came whole.
+    pub async fn try_send(&mut self, fields: &[(&str, &str)]) -> Option<Answer> {
         let request = self.client.request("POST", HUB_PATH, form(fields).into());
         let answer = within("an answer or the end", self.sender.send(request));
-        let answer = answer.await.ok()?;
-        let (parts, body) = answer.into_parts();
-        let body = within("the end of an answer", body.collect()).await.ok()?;
-        let text = String::from_utf8(body.to_bytes().to_vec()).ok()?;
-        (parts.status == StatusCode::OK).then_some(text)
+        whole(answer.await.ok()?).await
     }
 }
 
@@ -325,6 +335,16 @@ pub fn target(parameters: &[(&str, &str)]) -> String {
     } else {
         format!("{HUB_PATH}?{}", form(parameters))
     }
+}
+
+async fn whole(answer: Response<Incoming>) -> Option<Answer> {
+    let (parts, body) = answer.into_parts();
+    let body = within("the end of an answer", body.collect()).await.ok()?;
+    Some(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(body.to_bytes().to_vec()).ok()?,
+    })
 }
 
 enum Sender {

@@ -178,27 +178,27 @@ const OF_HUBS: &[OfHub] = &[
         |hub| hub.log.shared.as_ref()?.bytes.map(Value::from),
     ),
     counter(
-        "talaria_cluster_pages_read_total",
+        "talaria_cluster_pages_read",
         "Parts of the shared log that were read from its server for readers behind the ring.",
         |hub| shared(hub, |shared| shared.pages),
     ),
     counter(
-        "talaria_cluster_publishes_refused_total",
+        "talaria_cluster_publishes_refused",
         "Updates that were refused because the server of the shared log could not be used.",
         |hub| shared(hub, |shared| shared.refused),
     ),
     counter(
-        "talaria_cluster_publishes_unknown_total",
+        "talaria_cluster_publishes_unknown",
         "Updates that were not answered, because it is unknown whether the shared log has them.",
         |hub| shared(hub, |shared| shared.unknown),
     ),
     counter(
-        "talaria_cluster_nodes_buried_total",
+        "talaria_cluster_nodes_buried",
         "Nodes that this node took for dead.",
         |hub| shared(hub, |shared| shared.buried),
     ),
     counter(
-        "talaria_cluster_updates_lost_total",
+        "talaria_cluster_updates_lost",
         "Updates that this node had shown and that the server of the shared log has lost.",
         |hub| shared(hub, |shared| shared.lost),
     ),

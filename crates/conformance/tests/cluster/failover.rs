@@ -1,0 +1,112 @@
+//! The primary of the servers fails while clients publish and read.
+
+use std::time::Duration;
+
+use talaria_conformance::count;
+use talaria_conformance::servers::Program;
+use tokio::time::Instant;
+
+use crate::groups::{Failure, Group};
+use crate::nodes::{Balancer, Node};
+use crate::publishers::{Outcome, Publishers, Record, end};
+use crate::readers::{Reader, connected, ended};
+use crate::verdict::judge;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_replace_a_killed_primary() {
+    replaced(Group::sentinels(Program::Redis7), Failure::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_replace_a_stopped_primary() {
+    replaced(Group::sentinels(Program::Valkey), Failure::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_replaces_a_killed_primary() {
+    replaced(Group::cluster(Program::Redis8), Failure::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_replaces_a_stopped_primary() {
+    replaced(Group::cluster(Program::Redis7), Failure::Stopped).await;
+}
+
+/// When a primary failed, when another one was named, and when nothing was in the way of an acknowledgement any more.
+struct Round {
+    failed: Instant,
+    named: Instant,
+    complete: Instant,
+}
+
+/// With `replicas 1` no acknowledged update is lost and none is received twice, and publishers are answered again soon
+/// after another primary is named and has a replica.
+async fn replaced(mut group: Group, failure: Failure) {
+    let transport = format!("{}\nreplicas 1", group.transport());
+    let nodes: Vec<Node> = (0..2).map(|_| Node::start(&transport)).collect();
+    let balancer = Balancer::of(&nodes);
+    let readers = Reader::several(&balancer, count(60, 30), "earliest");
+    connected(&readers).await;
+    let publishers = Publishers::start(&balancer, 8, Duration::from_millis(10), u32::MAX);
+    let mut rounds = Vec::new();
+    for _ in 0..count(20, 2) {
+        publishers.until_acknowledged(LIMIT).await;
+        let primary = group.primary(None).expect("there is a primary");
+        let failed = Instant::now();
+        group.fail(primary, failure);
+        group.until_other(primary).await;
+        let named = Instant::now();
+        if let Group::Cluster(_) = group {
+            // The primary of a cluster's slot has no second replica that could confirm.
+            group.mend(primary, failure);
+            group.until_replica(primary).await;
+        }
+        let complete = Instant::now();
+        rounds.push(Round {
+            failed,
+            named,
+            complete,
+        });
+        publishers.until_acknowledged(LIMIT).await;
+        if let Group::Sentinels(_) = group {
+            group.mend(primary, failure);
+            group.until_replica(primary).await;
+        }
+    }
+    let records = publishers.stop().await;
+    end(&balancer).await;
+    ended(&readers, LIMIT).await;
+    let counts = judge(&records, &readers);
+    let kind = match group {
+        Group::Sentinels(_) => "Sentinel",
+        Group::Cluster(_) => "Cluster",
+    };
+    println!(
+        "cluster: {kind}, primary {failure:?}, {} rounds: {counts:?}",
+        rounds.len()
+    );
+    report(&rounds, &records);
+    for reader in &readers {
+        assert_eq!(reader.seen().connections, 1, "a stream ended");
+    }
+}
+
+/// Says how long each round took.
+fn report(rounds: &[Round], records: &[Record]) {
+    for round in rounds {
+        let acknowledged = records.iter().filter(|record| {
+            record.sent > round.failed && matches!(record.outcome, Outcome::Acknowledged(_))
+        });
+        let first = acknowledged.map(|record| record.answered).min();
+        let seconds = |moment: Instant| (moment - round.failed).as_secs_f64();
+        println!(
+            "cluster: another primary was named after {:.2} s, had its replica after {:.2} s, the first \
+             acknowledgement came after {:.2} s",
+            seconds(round.named),
+            seconds(round.complete),
+            first.map_or(f64::NAN, seconds),
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Servers of which one takes over when the primary fails.
+
+use std::time::Duration;
+
+use talaria_conformance::servers::{Cluster, Program, Redis, Reply, Sentinels, ask};
+use talaria_conformance::within_time;
+use tokio::task::block_in_place;
+
+/// A key of the log.
+const KEY: &str = "{mercure}:log";
+/// How often servers are asked.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a failover, or the return of a server, may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How a primary fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It is killed, and started again later.
+    Killed,
+    /// It is stopped, and goes on later as if nothing had happened.
+    Stopped,
+}
+
+/// A primary, its replicas, and who chooses among them.
+pub enum Group {
+    Sentinels(Sentinels),
+    Cluster(Cluster),
+}
+
+impl Group {
+    /// A primary with two replicas, and three sentinels.
+    #[must_use]
+    pub fn sentinels(program: Program) -> Self {
+        Self::Sentinels(block_in_place(|| Sentinels::start(program)))
+    }
+
+    /// A cluster of three primaries with a replica each.
+    #[must_use]
+    pub fn cluster(program: Program) -> Self {
+        Self::Cluster(block_in_place(|| Cluster::start(program)))
+    }
+
+    /// The line of a transport on these servers.
+    #[must_use]
+    pub fn transport(&self) -> String {
+        let list = |addresses: Vec<(String, u16)>| {
+            let addresses = addresses
+                .iter()
+                .map(|(host, port)| format!("{host}:{port}"));
+            addresses.collect::<Vec<_>>().join(" ")
+        };
+        match self {
+            Self::Sentinels(group) => {
+                format!("sentinel {} {}", group.name(), list(group.addresses()))
+            }
+            Self::Cluster(group) => format!("addresses {}", list(group.addresses())),
+        }
+    }
+
+    /// The servers.
+    #[must_use]
+    pub fn servers(&self) -> &[Redis] {
+        match self {
+            Self::Sentinels(group) => &group.servers,
+            Self::Cluster(group) => &group.servers,
+        }
+    }
+
+    fn server(&mut self, place: usize) -> &mut Redis {
+        match self {
+            Self::Sentinels(group) => &mut group.servers[place],
+            Self::Cluster(group) => &mut group.servers[place],
+        }
+    }
+
+    /// The place of the primary, or none while there is none beside `failed`.
+    #[must_use]
+    pub fn primary(&self, failed: Option<usize>) -> Option<usize> {
+        let primary = block_in_place(|| match self {
+            Self::Sentinels(group) => named(group),
+            Self::Cluster(group) => owner(&group.servers, failed),
+        });
+        primary.filter(|primary| Some(*primary) != failed)
+    }
+
+    /// Has the primary fail.
+    pub fn fail(&mut self, place: usize, failure: Failure) {
+        match failure {
+            Failure::Killed => self.server(place).kill(),
+            Failure::Stopped => self.server(place).suspend(),
+        }
+    }
+
+    /// Waits until another server is the primary.
+    pub async fn until_other(&self, failed: usize) -> usize {
+        let other = async {
+            loop {
+                match self.primary(Some(failed)) {
+                    Some(primary) => return primary,
+                    None => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
+        within_time(LIMIT, "a new primary", other).await
+    }
+
+    /// Has the server that failed return.
+    pub fn mend(&mut self, place: usize, failure: Failure) {
+        block_in_place(|| match failure {
+            Failure::Killed => self.server(place).restart(),
+            Failure::Stopped => self.server(place).resume(),
+        });
+    }
+
+    /// Waits until this server replicates what the primary has.
+    pub async fn until_replica(&self, place: usize) {
+        let server = &self.servers()[place];
+        let is_replica = || {
+            let answer = ask(server.address(), &[&["INFO", "replication"]]);
+            matches!(answer, Ok(Reply::Text(info)) if info.contains("master_link_status:up"))
+        };
+        let waiting = async {
+            while !block_in_place(is_replica) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        within_time(LIMIT, "the old primary to become a replica", waiting).await;
+    }
+}
+
+/// The server that a sentinel names, once one names another than the first does.
+fn named(group: &Sentinels) -> Option<usize> {
+    let ports = group.addresses().into_iter().filter_map(|(_, port)| {
+        let address = (std::net::Ipv4Addr::LOCALHOST, port).into();
+        let name = group.name();
+        let named = ask(address, &[&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &name]]).ok()?;
+        named.array().get(1)?.text().parse::<u16>().ok()
+    });
+    let ports: Vec<u16> = ports.collect();
+    let first = *ports.first()?;
+    let port = ports
+        .into_iter()
+        .find(|port| *port != first)
+        .unwrap_or(first);
+    let servers = &group.servers;
+    servers.iter().position(|server| server.port() == port)
+}
+
+fn owner(servers: &[Redis], failed: Option<usize>) -> Option<usize> {
+    let owns = |server: &Redis| {
+        let answer = ask(server.address(), &[&["EXISTS", KEY]]);
+        matches!(answer, Ok(Reply::Text(_)))
+    };
+    let mut asked = servers.iter().enumerate();
+    let found = asked.find(|(place, server)| Some(*place) != failed && owns(server));
+    found.map(|(place, _)| place)
+}

@@ -27,7 +27,7 @@ const CRATES = {
   "talaria-redis": ["talaria-transport", "talaria-protocol"],
   "talaria-hub": ["talaria-transport", "talaria-protocol"],
   "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
-  "talaria-bench": ["talaria-hub", "talaria-transport", "talaria-protocol"],
+  "talaria-bench": ["talaria-hub", "talaria-redis", "talaria-transport", "talaria-protocol"],
   "talaria-server": [
     "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-redis", "talaria-transport",
     "talaria-protocol",

@@ -6,6 +6,7 @@ use crate::attack::args::{AttackArgs, AttackerArgs};
 use crate::cost::CostArgs;
 use crate::history::args::HistoryArgs;
 use crate::load::args::{LoadArgs, RunArgs};
+use crate::transport::args::TransportArgs;
 
 /// Measures a Mercure hub, or this machine's own limit, with the bench's own subscribers and publishers.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +29,8 @@ pub(crate) enum BenchCommand {
     Floor(LoadArgs),
     /// Measure the history on disk without a hub: opening, look-ups, replays, durable publishing.
     History(HistoryArgs),
+    /// Measure a log that several nodes share without a hub: publishing, and the way to another node.
+    Transport(TransportArgs),
     /// Attack a running hub, and measure what honest clients notice.
     Attack(AttackArgs),
     /// Measure what one connection, stream, matcher or visit costs a running hub.

@@ -133,12 +133,29 @@ pub(crate) enum Problem {
     Missing,
     #[error("the look-up of an id ({what}) found {found}")]
     Lookup { what: String, found: String },
+
+    // The log that nodes share.
+    #[error(
+        "--redis: {problem}{}\n  give the URL of one server, such as redis://127.0.0.1:6379",
+        .error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
+    )]
+    Redis {
+        problem: String,
+        error: Option<redis::RedisError>,
+    },
+    #[error("the log: {0}")]
+    Log(Box<dyn StdError + Send + Sync>),
 }
 
 impl Problem {
     /// An error of the history, whichever of its operations failed.
     pub(crate) fn history(error: impl StdError + Send + Sync + 'static) -> Self {
         Self::History(Box::new(error))
+    }
+
+    /// An error of a log that nodes share.
+    pub(crate) fn log(error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Log(Box::new(error))
     }
 }
 

@@ -22,6 +22,7 @@ mod process;
 mod repeat;
 mod threads;
 mod token;
+mod transport;
 
 pub use args::BenchArgs;
 use args::BenchCommand;
@@ -49,6 +50,7 @@ pub fn run(
         Some(BenchCommand::FloorServer) => load::floor::serve().map(|()| true),
         Some(BenchCommand::Floor(load)) => load::measure_floor_only(load),
         Some(BenchCommand::History(args)) => history::main(args).map(|()| true),
+        Some(BenchCommand::Transport(args)) => transport::main(args).map(|()| true),
         Some(BenchCommand::Attack(args)) => attack::main(args),
         Some(BenchCommand::Attacker(args)) => attack::attacker::main(args).map(|()| true),
         Some(BenchCommand::Cost(args)) => cost::main(args).map(|()| true),

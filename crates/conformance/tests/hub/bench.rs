@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use talaria_conformance::hub::{Hub, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
+use talaria_conformance::servers::{Program, Redis, Reply};
 
 /// Hub, stalled sockets and floor in one run: exit code 0, everything delivered, once, in order.
 #[test]
@@ -64,4 +65,30 @@ fn what_clients_make_the_hub_hold_is_measured() {
             "{thing}: {figures}"
         );
     }
+}
+
+/// A log that two nodes share is measured, and nothing of it stays on the server.
+#[test]
+fn a_shared_log_is_measured() {
+    let server = Redis::start(Program::Redis7);
+    let done = Command::new(program())
+        .args(["bench", "transport", "--json", "--seconds", "1"])
+        .args(["--nodes", "2", "--publishers", "1,8", "--rate", "50"])
+        .args(["--redis", &format!("redis://{}", server.address())])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let figures: Value = serde_json::from_slice(&done.stdout).unwrap();
+    for (turn, publishers) in [1, 8].into_iter().enumerate() {
+        let rate = &figures["rates"][turn];
+        assert_eq!(rate["publishers"], publishers);
+        let updates = rate["updates_per_s"].as_f64();
+        assert!(updates.is_some_and(|updates| updates > 0.0), "{rate}");
+    }
+    for part in ["bare", "acknowledged", "received"] {
+        let latency = figures["latency"][part]["p50_ms"].as_f64();
+        assert!(latency.is_some_and(|latency| latency > 0.0), "{part}");
+    }
+    assert_eq!(server.ask(&["DBSIZE"]), Reply::Text("0".to_owned()));
 }

@@ -1,0 +1,134 @@
+//! Nodes of one log, without subscribers.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use talaria_protocol::Update;
+use talaria_redis::Redis;
+use talaria_transport::shared::{Shared, SharedOptions};
+use talaria_transport::{Frame, Ring, Route, Transport as _};
+use tokio::sync::watch;
+
+use super::bare::Server;
+use crate::clock::now_ns;
+use crate::error::Problem;
+use crate::histogram::Histogram;
+
+/// The router's part, without subscribers.
+pub(crate) struct Arrivals {
+    ring: Arc<Ring>,
+    groups: AtomicU64,
+    count: watch::Sender<u64>,
+    /// When each update that is expected was published.
+    expected: Mutex<VecDeque<u64>>,
+    took: Mutex<Histogram>,
+}
+
+impl Arrivals {
+    /// Notes that an update is published now.
+    pub(crate) fn expect(&self) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.push_back(now_ns());
+    }
+
+    /// How many groups have arrived.
+    pub(crate) fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `count` updates have arrived.
+    pub(crate) async fn has(&self, count: u64) {
+        // The sender is this one, and stays.
+        _ = self
+            .count
+            .subscribe()
+            .wait_for(|known| *known >= count)
+            .await;
+    }
+
+    /// How long those that were expected took to arrive.
+    pub(crate) fn took(&self) -> Histogram {
+        self.took
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Route for Arrivals {
+    fn route(&self, group: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+        self.ring.extend(group);
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        let now = now_ns();
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun: Vec<u64> = group.iter().map_while(|_| expected.pop_front()).collect();
+        drop(expected);
+        let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        for begun in begun {
+            took.record(now.saturating_sub(begun));
+        }
+        drop(took);
+        acknowledge();
+        self.count.send_modify(|count| *count += group.len() as u64);
+    }
+}
+
+/// A node of the log.
+pub(crate) struct Node {
+    /// The log, as a hub has it.
+    pub(crate) log: Arc<Shared<Redis>>,
+    /// What has arrived at this node.
+    pub(crate) arrivals: Arc<Arrivals>,
+}
+
+impl Node {
+    /// Enters the log.
+    ///
+    /// # Errors
+    /// If it cannot be used.
+    pub(crate) async fn enter(server: &Server) -> Result<Self, Problem> {
+        let redis = Redis::new(server.options()).map_err(Problem::log)?;
+        let shared = Shared::open(Arc::new(redis), SharedOptions::default()).await;
+        let log = Arc::new(shared.map_err(Problem::log)?);
+        let arrivals = Arc::new(Arrivals {
+            ring: Arc::clone(log.ring()),
+            groups: AtomicU64::new(0),
+            count: watch::channel(0).0,
+            expected: Mutex::default(),
+            took: Mutex::default(),
+        });
+        log.start(Arc::clone(&arrivals) as _);
+        Ok(Self { log, arrivals })
+    }
+
+    /// Enters an empty log with several nodes.
+    ///
+    /// # Errors
+    /// If it cannot be used.
+    pub(crate) async fn enter_all(server: &Server, nodes: usize) -> Result<Vec<Self>, Problem> {
+        server.remove().await?;
+        let mut all = Vec::new();
+        for _ in 0..nodes {
+            all.push(Self::enter(server).await?);
+        }
+        Ok(all)
+    }
+
+    /// Leaves the log.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub(crate) async fn leave(self) -> Result<(), Problem> {
+        self.log.leave().await.map_err(Problem::log)
+    }
+}
+
+/// An update with `payload` bytes of data.
+pub(crate) fn update(publisher: usize, payload: usize) -> Update {
+    Update {
+        topics: vec![format!("https://example.com/topics/{publisher}")],
+        data: "x".repeat(payload),
+        ..Update::default()
+    }
+}

@@ -56,6 +56,8 @@ pub(crate) async fn newest(
         let read = found.read("XREVRANGE", &from, "-", asked).await?;
         if read < asked || found.bytes >= most_bytes {
             found.records.reverse();
+            // A node that starts shows these, so they have to be as durable as what a tail passes.
+            store.confirm(&found.held).await?;
             return Ok(found.into_records(up_to));
         }
         if let Some(earliest) = found.records.last() {
@@ -99,6 +101,8 @@ pub(crate) async fn find(store: &Store, id: &str) -> Result<Option<Position>, Ba
             return reply::position(place).map(Some).map_err(Fault::later);
         }
     }
+    // A primary that was cut off does not know what the next one has.
+    store.confirm(&held).await?;
     Ok(None)
 }
 

@@ -12,7 +12,7 @@ use crate::keys::Keys;
 use crate::link::{Held, Link, Purpose};
 use crate::options::RedisOptions;
 use crate::reply;
-use crate::scripts::Script;
+use crate::scripts::{CONFIRM, Script};
 
 /// The number of the newest subscription events that are kept.
 const MOST_EVENTS: u64 = 50_000;
@@ -96,6 +96,27 @@ impl Store {
             return Err(BackendError::NotDurable);
         }
         Ok(())
+    }
+
+    /// Waits until as many replicas as configured have what was read on a connection, so that a primary that was cut
+    /// off does not answer for the log. `WAIT` is about what its own connection wrote last, so something is written
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_replicas`].
+    pub(crate) async fn confirm(&self, held: &Held) -> Result<(), BackendError> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let written = CONFIRM
+            .run(&held.connection, &[&self.keys.confirm], |_| {})
+            .await;
+        match self.link.judge(held, written) {
+            Ok(_) => self.wait_for_replicas(held).await,
+            // The server itself knows that there are too few.
+            Err(fault) if fault.is("NOREPLICAS") => Err(BackendError::NotDurable),
+            Err(fault) => Err(fault.later()),
+        }
     }
 
     /// Compares the tag that is stored with that of the log that the node attached to.

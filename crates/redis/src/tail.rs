@@ -10,7 +10,6 @@ use crate::connection::checked;
 use crate::fault::Fault;
 use crate::link::Held;
 use crate::pace::Pace;
-use crate::scripts::CONFIRM;
 use crate::store::Store;
 use crate::{record, reply};
 
@@ -54,7 +53,7 @@ impl Tail {
             None => self.wait(store, &line.held, after).await?,
         };
         if store.replicas > 0 && !records.is_empty() {
-            match confirm(store, &line.held).await {
+            match store.confirm(&line.held).await {
                 Ok(()) => {}
                 Err(error @ (BackendError::NotDurable | BackendError::Refusing(_))) => {
                     line.kept = Some((after, records));
@@ -136,18 +135,4 @@ fn is_primary(role: Value) -> Result<(), Fault> {
         code: "READONLY".to_owned(),
         text: "the server has become a replica".to_owned(),
     })
-}
-
-/// Waits until the replicas have what was read: `WAIT` is about what its own connection wrote last, so something is
-/// written first.
-async fn confirm(store: &Store, held: &Held) -> Result<(), BackendError> {
-    let written = CONFIRM
-        .run(&held.connection, &[&store.keys.confirm], |_| {})
-        .await;
-    match store.link.judge(held, written) {
-        Ok(_) => store.wait_for_replicas(held).await,
-        // The server itself knows that there are too few.
-        Err(fault) if fault.is("NOREPLICAS") => Err(BackendError::NotDurable),
-        Err(fault) => Err(fault.later()),
-    }
 }

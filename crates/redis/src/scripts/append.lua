@@ -21,19 +21,16 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local run, number, identity = tonumber(known[2]), tonumber(known[3]), known[4]
 local owners
 
--- The hash in which a subscription is kept: our own first, then those of dead members, then any.
+-- The hash in which a subscription is kept that this member may end: its own, or that of a dead member. One of a
+-- member that lives is ended by that member alone.
 local function owner_of(topic)
   if redis.call('HEXISTS', own, topic) == 1 then return own end
   if not owners then
-    local dead, live = {}, {}
+    owners = {}
     for _, field in ipairs(redis.call('HKEYS', meta)) do
       local name = string.match(field, '^buried:(%x+)$')
-      if name then dead[#dead + 1] = prefix .. name end
-      name = string.match(field, '^member:(%x+)$')
-      if name then live[#live + 1] = prefix .. name end
+      if name then owners[#owners + 1] = prefix .. name end
     end
-    for _, key in ipairs(live) do dead[#dead + 1] = key end
-    owners = dead
   end
   for _, key in ipairs(owners) do
     if redis.call('HEXISTS', key, topic) == 1 then return key end

@@ -72,6 +72,7 @@ async fn all_calls_fail(answer: &'static [u8]) {
     let backend = Redis::new(at(server.address)).expect("it can be used");
     let member = Member(1);
     let batch = Batch {
+        after: talaria_transport::Position::ORIGIN,
         member,
         number: 1,
         entries: vec![always(update("a"))],

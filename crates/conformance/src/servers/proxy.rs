@@ -28,6 +28,7 @@ pub enum Way {
 pub struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
+    target: watch::Sender<SocketAddr>,
     task: JoinHandle<()>,
 }
 
@@ -42,8 +43,19 @@ impl Proxy {
             .expect("a port is free");
         let address = listener.local_addr().expect("it listens");
         let (way, watched) = watch::channel(Way::Open);
-        let task = tokio::spawn(accept(listener, target, watched));
-        Self { address, way, task }
+        let (target, targets) = watch::channel(target);
+        let task = tokio::spawn(accept(listener, targets, watched));
+        Self {
+            address,
+            way,
+            target,
+            task,
+        }
+    }
+
+    /// Leads new connections to another server.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Where it listens.
@@ -64,9 +76,14 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, way: watch::Receiver<Way>) {
+async fn accept(
+    listener: TcpListener,
+    target: watch::Receiver<SocketAddr>,
+    way: watch::Receiver<Way>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
+        let target = *target.borrow();
         connections.spawn(serve(client, target, way.clone()));
         while connections.try_join_next().is_some() {}
     }

@@ -15,6 +15,7 @@ on_each!(
     a_batch_that_did_not_arrive_never_will,
     a_server_whose_memory_is_full_refuses,
     a_replica_refuses,
+    a_demoted_primary_is_left,
     a_server_with_too_few_replicas_refuses,
     a_cut_connection_is_made_again,
     a_stopped_server_is_away_and_comes_back,
@@ -91,8 +92,11 @@ async fn a_replica_refuses(program: Program) {
     let other = Server::start(program);
     let mut node = Node::enter(on(&server), 1).await;
     node.publish(&["a"]).await;
+    node.tail(1).await;
     let port = other.port().to_string();
     server.ask(&["REPLICAOF", "127.0.0.1", &port]);
+    // On the connection that was to a primary.
+    is_refusing(&node.backend.tail(Position::ORIGIN).await, "replica");
     let batch = node.refused_batch(vec![always(update("b"))]);
     is_refusing(&node.backend.append(&batch).await, "read-only replica");
     is_refusing(&node.backend.append(&batch).await, "read-only replica");
@@ -101,6 +105,24 @@ async fn a_replica_refuses(program: Program) {
         &node.backend.tail(Position::ORIGIN).await,
         "read-only replica",
     );
+}
+
+/// The connections to it go on, as with servers that do not end them.
+async fn a_demoted_primary_is_left(program: Program) {
+    let server = Server::start(program);
+    let proxy = Proxy::start(server.address()).await;
+    let mut node = Node::enter(at(proxy.address()), 1).await;
+    node.publish(&["a"]).await;
+    node.tail(1).await;
+    let promoted = server.replica(&[]);
+    promoted.ask(&["REPLICAOF", "NO", "ONE"]);
+    let port = promoted.port().to_string();
+    server.ask(&["REPLICAOF", "127.0.0.1", &port]);
+    proxy.lead_to(promoted.address());
+    let batch = node.batch(vec![always(update("b"))]);
+    is_refusing(&node.backend.append(&batch).await, "read-only replica");
+    assert!(node.backend.append(&batch).await.is_ok());
+    assert_eq!(contents(&node.tail(1).await), ["b"]);
 }
 
 async fn a_server_with_too_few_replicas_refuses(program: Program) {

@@ -26,6 +26,7 @@ for _, command in ipairs({
   { 'LPUSH', key, 'c' },
   { 'LLEN', key },
   { 'LRANGE', key, 0, 0 },
+  { 'LINDEX', key, 0 },
   { 'LPOP', key, 3 },
   { 'SET', key, 'a', 'PX', 1000 },
   { 'GET', key },

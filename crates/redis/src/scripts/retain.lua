@@ -42,33 +42,42 @@ local function note_floor(log, meta)
   redis.call('HSET', meta, 'floor', floor, 'oldest', found.time or 0)
 end
 
--- Walks the oldest entries: the first `count` of them, and those from before `limit`. Their ids leave the index.
--- Returns how many they are.
-local function walk(log, ids, count, limit)
-  local walked, bytes, from = 0, 0, '-'
-  while walked < SLICE and bytes < SLICE_BYTES do
+-- Walks the oldest entries until it has seen `updates` updates, and all entries from before `limit`; at most `most`
+-- entries. Their ids leave the index. Returns how many entries these are.
+local function walk(log, ids, updates, limit, most)
+  local walked, seen, bytes, from = 0, 0, 0, '-'
+  while bytes < SLICE_BYTES do
     local chunk = redis.call('XRANGE', log, from, '+', 'COUNT', 20)
     for _, entry in ipairs(chunk) do
       local found = read(entry)
-      if walked >= SLICE or not (walked < count or (limit and (found.time or 0) < limit)) then return walked end
-      if found.id and not found.by_hub then redis.call('ZREM', ids, index_of(found.id, split(entry[1]))) end
+      local is_due = seen < updates or (limit and (found.time or 0) < limit)
+      if walked >= most or not is_due then return walked end
+      if not found.by_hub then
+        seen = seen + 1
+        if found.id then redis.call('ZREM', ids, index_of(found.id, split(entry[1]))) end
+      end
       walked, bytes, from = walked + 1, bytes + found.bytes, '(' .. entry[1]
     end
-    if #chunk < 20 then return walked end
+    if #chunk < 20 then break end
   end
   return walked
 end
 
--- Takes the events among the `count` oldest entries off the list of events.
-local function forget_events(log, events, floor)
+-- Takes the events up to `floor` off the list of events.
+local function forget_events(events, floor)
   local run, number = split(floor)
+  local function is_gone(id)
+    local of, at = split(id)
+    return of < run or (of == run and at <= number)
+  end
+  local first = redis.call('LINDEX', events, 0)
+  if not first or not is_gone(first) then return end
   local gone = 0
   for _, id in ipairs(redis.call('LRANGE', events, 0, SLICE - 1)) do
-    local of, at = split(id)
-    if of > run or (of == run and at > number) then break end
+    if not is_gone(id) then break end
     gone = gone + 1
   end
-  if gone > 0 then redis.call('LPOP', events, gone) end
+  redis.call('LPOP', events, gone)
 end
 
 -- The newest `most` events stay. The first entry of a run stays too, because it says where the run before ended.
@@ -89,7 +98,7 @@ end
 -- Does a slice of what retention asks for.
 local function retain(log, meta, ids, events, max_length, max_age, most_events, now)
   local removed = 0
-  while removed < SLICE do
+  for pass = 1, 2 do
     local length = redis.call('XLEN', log)
     local excess = max_length > 0 and length - redis.call('LLEN', events) - max_length or 0
     local limit = nil
@@ -98,13 +107,14 @@ local function retain(log, meta, ids, events, max_length, max_age, most_events, 
       if oldest < now - max_age then limit = now - max_age end
     end
     if excess <= 0 and not limit then break end
-    local count = math.min(math.max(excess, 0), SLICE - removed)
-    if limit or redis.call('ZCARD', ids) > 0 then count = walk(log, ids, count, limit) end
+    -- Entries need not be read unless they have ids, or there turn out to be events among them.
+    local is_blind = pass == 1 and not limit and redis.call('ZCARD', ids) == 0
+    local count = is_blind and math.min(excess, SLICE) or walk(log, ids, excess, limit, SLICE - removed)
     if count > 0 then redis.call('XTRIM', log, 'MAXLEN', '=', length - count) end
     note_floor(log, meta)
-    if count == 0 then break end
-    forget_events(log, events, redis.call('HGET', meta, 'floor'))
+    forget_events(events, redis.call('HGET', meta, 'floor'))
     removed = removed + count
+    if not is_blind or removed >= SLICE then break end
   end
   trim_events(log, meta, events, most_events)
 end

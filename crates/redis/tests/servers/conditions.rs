@@ -57,8 +57,10 @@ async fn a_subscription_ends_once(program: Program) {
         .await;
     assert!(none.expect("they are read").begun.is_empty());
 
+    // Only the member that began it ends it, while that member lives.
+    assert_eq!(other.append(vec![ends(ALICE)]).await, [Outcome::Ended]);
     assert!(matches!(
-        other.append(vec![ends(ALICE)]).await[..],
+        node.append(vec![ends(ALICE)]).await[..],
         [Outcome::Stored(_)]
     ));
     assert_eq!(node.append(vec![ends(ALICE)]).await, [Outcome::Ended]);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::backend::{Backend, Continue, Record};
 use super::contact::Part;
+use super::identity::Identity;
 use super::node::{FailOnPanic, Node};
 use super::passed::{Passed, passed};
 use crate::events::Event;
@@ -31,7 +32,7 @@ pub(super) async fn follow<B: Backend>(node: &Node<B>) {
             Ok(records) => {
                 node.contact.works(Part::Tail);
                 backoff.reset();
-                pass(node, &*route, records).await;
+                pass(node, &*route, &identity, records).await;
             }
             Err(error) => {
                 node.contact.fails(Part::Tail, &error);
@@ -66,7 +67,12 @@ async fn restore<B: Backend>(node: &Node<B>, route: &dyn Route) {
 }
 
 /// Makes records visible.
-async fn pass<B: Backend>(node: &Node<B>, route: &dyn Route, mut records: Vec<Record>) {
+async fn pass<B: Backend>(
+    node: &Node<B>,
+    route: &dyn Route,
+    identity: &Identity,
+    mut records: Vec<Record>,
+) {
     let head = node.place().head;
     records.retain(|record| record.position > head);
     let mut before = head;
@@ -74,7 +80,7 @@ async fn pass<B: Backend>(node: &Node<B>, route: &dyn Route, mut records: Vec<Re
     for record in records {
         let follows = record.position == before.next() || record.run_before == Some(before);
         if !follows {
-            show(node, route, std::mem::take(&mut part));
+            show(node, route, identity, std::mem::take(&mut part));
             bridge(node, before, &record).await;
             if node.must_restore.swap(false, Ordering::AcqRel) {
                 restore(node, route).await;
@@ -83,7 +89,7 @@ async fn pass<B: Backend>(node: &Node<B>, route: &dyn Route, mut records: Vec<Re
         before = record.position;
         part.push(record);
     }
-    show(node, route, part);
+    show(node, route, identity, part);
 }
 
 /// Deals with a record that does not follow the one before: the log has lost what was shown, or retention was faster
@@ -129,11 +135,11 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
 }
 
 /// Routes records, in groups that are either events or updates and at most a quarter of the ring.
-fn show<B: Backend>(node: &Node<B>, route: &dyn Route, records: Vec<Record>) {
+fn show<B: Backend>(node: &Node<B>, route: &dyn Route, identity: &Identity, records: Vec<Record>) {
     let most = node.options.ring_bytes / 4;
     let mut group: Vec<Passed> = Vec::new();
     let mut bytes = 0;
-    for passed in passed(&node.identity(), records) {
+    for passed in passed(identity, records) {
         let weight = passed.frame.weight();
         let belongs = group.first().is_none_or(|first| {
             first.frame.by_hub == passed.frame.by_hub && bytes + weight <= most

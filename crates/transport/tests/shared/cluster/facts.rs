@@ -35,6 +35,8 @@ pub struct Life {
     /// Whether it was cut off from the server or stayed with a former primary.
     pub was_cut: bool,
     pub has_ended: bool,
+    /// How many updates it says that it had shown and that the log has lost; known of one that runs in the end.
+    pub lost: Option<u64>,
 }
 
 /// What a reader received from one process to the next.

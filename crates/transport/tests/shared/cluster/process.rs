@@ -77,6 +77,7 @@ impl Process {
                 start,
                 was_cut: false,
                 has_ended: false,
+                lost: None,
             });
             facts.lives.len() - 1
         };

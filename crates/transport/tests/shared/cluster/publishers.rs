@@ -35,7 +35,7 @@ fn key_of(text: &str) -> RepeatKey {
 
 /// Publishes until there is calm.
 pub async fn publish(site: Arc<Site>, log: Arc<Log>, name: String, mut random: Random) {
-    let pause = *random.pick(&[300, 1_000, 3_000]);
+    let pause = *random.pick(&[500, 2_000, 5_000]);
     for number in 0.. {
         sleep(random.time(pause)).await;
         if site.is_calm() {

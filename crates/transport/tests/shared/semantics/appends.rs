@@ -122,7 +122,7 @@ fn topics(held: &Held) -> Vec<&str> {
     stored.map(|(_, update)| &*update.topics[0]).collect()
 }
 
-/// An end is stored if its subscription is kept, whoever began it; each only once.
+/// An end is stored if its subscription is kept, under whichever member; each only once.
 #[tokio::test(start_paused = true)]
 async fn a_subscription_ends_once() {
     let (world, node) = attached(options(|_| ())).await;

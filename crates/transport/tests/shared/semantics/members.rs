@@ -28,7 +28,11 @@ async fn a_member_that_beats_is_not_buried() {
     assert_eq!(other.bury(ONE, 0).await, Ok(false));
     node.append(&single(ONE, 1)).await.expect("it is a member");
     assert_eq!(other.bury(ONE, 1).await, Ok(true));
-    assert_eq!(other.bury(ONE, 1).await, Ok(false), "it is none any more");
+    assert_eq!(
+        other.bury(ONE, 1).await,
+        Ok(false),
+        "it is not a member any more"
+    );
     assert_eq!(node.beat(ONE).await, Err(BackendError::NoMember));
     let refused = node.append(&single(ONE, 2)).await;
     assert_eq!(refused, Err(BackendError::NoMember));

@@ -1,6 +1,6 @@
 //! Subscriptions: each ends once, the same ones are active on all nodes, and losses are counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use talaria_transport::Position;
 
@@ -76,8 +76,23 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// If nothing may be lost, nothing that was shown was.
+    /// If nothing may be lost, nothing that was shown was; else nodes say how much.
     pub fn losses(&self) -> Result<(), Broken> {
+        let given: HashSet<Position> = self.held.given.iter().copied().collect();
+        for life in &self.facts.lives {
+            let state = life.view.lock();
+            let gone = state.shown.iter().map(|shown| shown.position);
+            let gone = gone.filter(|position| !given.contains(position)).count() as u64;
+            // A small ring has not all of what a node had shown.
+            if let Some(lost) = life.lost.filter(|_| self.plan.ring_bytes > 16 << 10)
+                && lost < gone
+            {
+                let node = life.node;
+                return Err(format!(
+                    "node {node} has shown {gone} that are gone, and says {lost}"
+                ));
+            }
+        }
         let mut lost = self.shown.keys().filter(|at| self.lost.contains(at));
         match lost.next() {
             Some(lost) if !self.is_lossy() => Err(format!("{lost} was shown, and is gone")),

@@ -106,7 +106,7 @@ impl Oracle<'_> {
                 self.reading(&reading.received[begin..end], &kept)?;
                 begin = end;
             }
-            // The first place of a reader that has received nothing is no gap.
+            // The first place of a reader that has received nothing is not a gap.
             let is_told = reading.gaps.iter().any(|place| *place > 0);
             if is_told && !self.is_lossy() && self.plan.max_length.is_none() {
                 return Err("a reader was told that updates are gone".to_owned());

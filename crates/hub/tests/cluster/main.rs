@@ -19,6 +19,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use talaria_hub::access::{Algorithm, Issuer, Issuers, SigningKey, VerificationKey};
+use talaria_hub::clock::{Clock, SystemClock};
 use talaria_hub::{Hub, HubOptions, Rule};
 use talaria_protocol::event;
 use talaria_transport::Position;
@@ -39,6 +40,10 @@ fn hub(node: &Node) -> Hub {
 }
 
 fn hub_with(node: &Node, change: impl FnOnce(&mut HubOptions)) -> Hub {
+    hub_at(node, Arc::new(SystemClock), change)
+}
+
+fn hub_at(node: &Node, clock: Arc<dyn Clock>, change: impl FnOnce(&mut HubOptions)) -> Hub {
     let key = VerificationKey::from_secret(SECRET, Algorithm::HS256).expect("a key");
     let issuers = Issuers::new([Issuer::new(ISSUER).publisher(key.clone()).subscriber(key)]);
     Hub::builder(issuers.expect("an issuer"))
@@ -50,6 +55,7 @@ fn hub_with(node: &Node, change: impl FnOnce(&mut HubOptions)) -> Hub {
             change(options);
         })
         .transport(Arc::new(node.clone()))
+        .clock(clock)
         .build()
         .expect("a hub")
 }
@@ -61,13 +67,16 @@ fn enter(cluster: &Cluster) -> (Node, Hub) {
     (node, hub)
 }
 
+/// When tokens expire, in seconds since 1970.
+const EXPIRY: u64 = 4_000_000_000;
+
 /// A token of this subject that grants everything, with a payload.
 fn token(subject: &str, payload: &Value) -> String {
     let claims = json!({
         "iss": ISSUER,
         "sub": subject,
         "aud": "http://hub.example/.well-known/mercure",
-        "exp": 4_000_000_000_u64,
+        "exp": EXPIRY,
         "authorization_details": [{
             "type": "https://mercure.rocks/authorization-detail",
             "actions": ["publish", "subscribe"],

@@ -1,8 +1,14 @@
 //! The server that keeps the log is away for a while.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use serde_json::Value;
+use talaria_hub::clock::{Clock, SystemClock, UnixTime};
 use talaria_hub::{SubscribeError, SubscribeOptions};
 use talaria_protocol::Update;
 use tokio::time::timeout;
@@ -11,7 +17,8 @@ use super::log::Cluster;
 use super::node::Fate;
 use super::node::Node;
 use super::{
-    PATIENCE, ask, enter, expected, hub_with, list, said_of, subscribe, until_listed, until_said,
+    EXPIRY, PATIENCE, ask, enter, expected, hub_at, hub_with, list, said_of, subscribe, token,
+    until_listed, until_said,
 };
 
 /// While the server is away heads do not wait, although nothing answers the appends. What is still open is announced
@@ -111,7 +118,7 @@ async fn a_page_is_awaited_while_the_stream_stays_open() {
         .expect("it is stored");
     // What it did not see itself is not in its ring.
     let late = hub_with(&Node::enter(&cluster), |options| {
-        options.heartbeat = Some(std::time::Duration::from_millis(10));
+        options.heartbeat = Some(Duration::from_millis(10));
     });
     cluster.be_away(true);
     let request = Request::get("/.well-known/mercure?match=t&last_event_id=earliest");
@@ -132,4 +139,69 @@ async fn a_page_is_awaited_while_the_stream_stays_open() {
         }
     };
     assert!(update.contains("data: old"), "{update}");
+}
+
+/// A clock that the test sets.
+struct Hand {
+    begun: Instant,
+    passed: AtomicU64,
+}
+
+/// How long before the expiry of tokens that clock begins.
+const BEFORE: u64 = 600;
+
+impl Clock for Hand {
+    fn now(&self) -> Instant {
+        self.begun + Duration::from_secs(self.passed.load(Ordering::Relaxed))
+    }
+
+    fn unix_time(&self) -> UnixTime {
+        let seconds = EXPIRY - BEFORE + self.passed.load(Ordering::Relaxed);
+        UnixTime::from_seconds(seconds as f64)
+    }
+}
+
+/// The deadlines of a stream go on while it waits for a page: it ends when its token expires, when its connection's
+/// lifetime is over, and when the hub stops, although the server stays away.
+#[tokio::test]
+async fn deadlines_go_on_while_a_page_is_awaited() {
+    let (expires, rotates, stops) = (BEFORE + 1, BEFORE / 2, 1);
+    for passes in [expires, rotates, stops] {
+        let cluster = Cluster::new();
+        let (_, a) = enter(&cluster);
+        a.publish(Update::new("t", "old"))
+            .await
+            .expect("it is stored");
+        let clock = Arc::new(Hand {
+            begun: SystemClock.now(),
+            passed: AtomicU64::new(0),
+        });
+        let late = hub_at(&Node::enter(&cluster), Arc::clone(&clock) as _, |options| {
+            let lifetime = (passes == rotates).then(|| Duration::from_secs(rotates));
+            options.write_timeout = lifetime;
+            options.heartbeat = None;
+            options.subscriptions = false;
+        });
+        cluster.be_away(true);
+        let request = Request::get("/.well-known/mercure?match=t&last_event_id=earliest");
+        let token = token("reader", &Value::Null);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let mut stream = ask(&late, request, Body::empty()).await.into_body();
+        let opening = stream.frame().await.expect("the opening comment");
+        assert_eq!(opening.expect("no error").into_data().expect("data"), ":\n");
+        // The second look asks for the page.
+        for _ in 0..2 {
+            tokio::select! {
+                biased;
+                early = stream.frame() => panic!("{early:?} before the page and the deadline"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        if passes == stops {
+            late.drain(Duration::ZERO);
+        }
+        clock.passed.store(passes, Ordering::Relaxed);
+        let end = timeout(PATIENCE, stream.frame()).await;
+        assert!(end.expect("an end in time").is_none(), "after {passes} s");
+    }
 }

@@ -15,6 +15,7 @@ enum Operation {
     Finish(usize, Outcome),
     BeginElsewhere,
     EndElsewhere(usize),
+    See,
     Notice,
     Lose(usize),
 }
@@ -35,6 +36,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         6 => (which, outcome).prop_map(|(which, outcome)| Operation::Finish(which, outcome)),
         1 => Just(Operation::BeginElsewhere),
         3 => which.prop_map(Operation::EndElsewhere),
+        2 => Just(Operation::See),
         3 => Just(Operation::Notice),
         1 => which.prop_map(Operation::Lose),
     ]
@@ -52,6 +54,7 @@ fn apply(operation: &Operation, world: &mut World) {
         Operation::Finish(which, outcome) => world.finish(which, outcome),
         Operation::BeginElsewhere => world.begin_elsewhere(),
         Operation::EndElsewhere(which) => world.end_elsewhere(which),
+        Operation::See => world.see(),
         Operation::Notice => world.notice(),
         Operation::Lose(which) => world.lose(which),
     }

@@ -1,6 +1,6 @@
 //! A log with its table and its agenda, and what happens to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -40,6 +40,10 @@ pub(super) struct World {
     pub(super) log: BTreeMap<String, Vec<bool>>,
     /// What will be stored before the next append is.
     later: Vec<(Arc<Document>, bool)>,
+    /// What others have stored and this process has not seen yet. The log above is as this process sees it.
+    unseen: Vec<(Arc<Document>, bool)>,
+    /// The topics of the subscriptions that a shared log keeps beside it.
+    beside: BTreeSet<String>,
     /// Every subscription that was ever in the log.
     documents: BTreeMap<String, Arc<Document>>,
     /// Those of other processes.
@@ -71,6 +75,8 @@ impl World {
             in_flight: Vec::new(),
             log: BTreeMap::new(),
             later: Vec::new(),
+            unseen: Vec::new(),
+            beside: BTreeSet::new(),
             documents: BTreeMap::new(),
             others: Vec::new(),
             is_shared: false,
@@ -157,11 +163,31 @@ impl World {
         }
     }
 
-    /// Stores and routes an event. If the log is shared, it stores an end only while the subscription is open there.
+    /// Stores an event, and routes it after what others have stored before. If the log is shared, it stores an end
+    /// only while the subscription is open there.
     fn write(&mut self, document: &Arc<Document>, active: bool) {
-        if self.is_shared && !active && !self.is_stored(&document.topic) {
-            return;
+        if self.admits(document, active) {
+            self.see();
+            self.route(document, active);
         }
+    }
+
+    fn admits(&mut self, document: &Document, active: bool) -> bool {
+        if active {
+            self.beside.insert(document.topic.clone());
+            return true;
+        }
+        self.beside.remove(&document.topic) || !self.is_shared
+    }
+
+    /// This process sees what others have stored.
+    pub(super) fn see(&mut self) {
+        for (document, active) in std::mem::take(&mut self.unseen) {
+            self.route(&document, active);
+        }
+    }
+
+    fn route(&mut self, document: &Arc<Document>, active: bool) {
         self.head += 1;
         let topic = document.topic.clone();
         self.log.entry(topic.clone()).or_default().push(active);
@@ -172,20 +198,11 @@ impl World {
         self.table.advance(&changes(&group), &group[0]);
     }
 
-    fn is_stored(&self, topic: &str) -> bool {
-        self.log
-            .get(topic)
-            .and_then(|said| said.last())
-            .is_some_and(|last| *last)
-    }
-
-    /// The subscriptions that are open in the log.
-    fn stored(&self) -> Vec<Arc<Document>> {
-        let stored = self
-            .documents
-            .iter()
-            .filter(|(topic, _)| self.is_stored(topic));
-        stored.map(|(_, document)| Arc::clone(document)).collect()
+    /// The subscriptions that the log keeps beside it.
+    fn kept(&self) -> Vec<Arc<Document>> {
+        let kept = self.beside.iter();
+        kept.map(|topic| Arc::clone(&self.documents[topic]))
+            .collect()
     }
 
     /// A subscription of another process begins.
@@ -200,26 +217,31 @@ impl World {
         for document in std::mem::take(&mut self.others) {
             self.write(&document, false);
         }
+        self.see();
     }
 
-    /// Another process ends the open subscription with this number, modulo their number.
+    /// Another process ends the open subscription with this number, modulo their number. This process sees it later.
     pub(super) fn end_elsewhere(&mut self, which: usize) {
-        let stored = self.stored();
-        if let Some(which) = which.checked_rem(stored.len()) {
-            self.write(&stored[which], false);
+        let kept = self.kept();
+        if let Some(which) = which.checked_rem(kept.len())
+            && self.admits(&kept[which], false)
+        {
+            self.unseen.push((Arc::clone(&kept[which]), false));
         }
     }
 
-    /// The log loses the newest event of the open subscription with this number, modulo their number, and this
-    /// process learns what is left.
+    /// The log loses the open subscription with this number, modulo their number, and this process learns what is
+    /// left.
     pub(super) fn lose(&mut self, which: usize) {
-        let stored = self.stored();
-        if let Some(which) = which.checked_rem(stored.len())
-            && let Some(said) = self.log.get_mut(&stored[which].topic)
-        {
+        self.see();
+        let kept = self.kept();
+        if let Some(which) = which.checked_rem(kept.len()) {
+            let topic = &kept[which].topic;
+            self.beside.remove(topic);
+            let said = self.log.get_mut(topic).expect("it was routed");
             while said.pop_if(|active| *active).is_some() {}
         }
-        let left: Vec<_> = self.stored().iter().map(|one| one.update(true)).collect();
+        let left: Vec<_> = self.kept().iter().map(|one| one.update(true)).collect();
         self.table.restore(documents(&left));
     }
 
@@ -234,8 +256,9 @@ impl World {
 
     /// The list is what the log says.
     pub(super) fn check_list(&self) -> Result<(), TestCaseError> {
-        let active = self.log.keys().filter(|topic| self.is_stored(topic));
-        let active: Vec<_> = active.map(String::as_str).collect();
+        let active = self.log.iter();
+        let active = active.filter(|(_, said)| said.last() == Some(&true));
+        let active: Vec<_> = active.map(|(topic, _)| topic.as_str()).collect();
         let (newest, members) = self.table.snapshot();
         let listed = members.from("").filter(|(_, is_active)| *is_active);
         let listed: Vec<_> = listed.map(|(one, _)| one).collect();
@@ -250,6 +273,7 @@ impl World {
         /// More than what any case needs.
         const STEPS: usize = 1_000_000;
         self.settle_later();
+        self.see();
         self.notice();
         for _ in 0..STEPS {
             if self.append() || !self.in_flight.is_empty() {

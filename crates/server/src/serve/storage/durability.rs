@@ -81,10 +81,15 @@ pub(super) fn warnings(settings: &RedisSettings, survey: &Survey) -> Vec<String>
         );
     }
     let replicas = u64::from(settings.replicas);
-    if replicas > 0 && survey.replicas <= replicas {
+    if survey.replicas < replicas {
         said.push(format!(
-            "{} of the {} replicas that `replicas` asks for are connected, so publishes are refused while one more is away; run {} replicas",
-            survey.replicas.min(replicas), replicas, replicas + 1
+            "`replicas` is {replicas}, and only {} are connected, so publishes are refused until the others are",
+            survey.replicas
+        ));
+    } else if survey.replicas == replicas && replicas > 0 {
+        said.push(format!(
+            "`replicas` is {replicas}, and no more are connected, so publishes are refused while one of them is away; run {}",
+            replicas + 1
         ));
     }
     if survey.eviction.is_none() {
@@ -171,6 +176,12 @@ mod tests {
                 survey(Some(true), None, 5),
                 "2 replicas have each update",
                 0,
+            ),
+            (
+                2,
+                survey(Some(true), None, 1),
+                "2 replicas have each update",
+                1,
             ),
         ] {
             let settings = settings(configured);

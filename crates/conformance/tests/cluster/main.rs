@@ -11,6 +11,7 @@ mod failover;
 mod groups;
 mod kills;
 mod nodes;
+mod outages;
 mod partition;
 mod publishers;
 mod readers;

@@ -125,6 +125,14 @@ impl Publishers {
             .expect("they publish");
     }
 
+    /// Waits until this many more are acknowledged.
+    pub async fn until_more(&self, count: usize, limit: Duration) {
+        let enough = self.tally().acknowledged + count;
+        let what = format!("{enough} acknowledgements");
+        self.until(&what, limit, |tally| tally.acknowledged >= enough)
+            .await;
+    }
+
     /// Waits until an update is acknowledged that was sent from now on, and returns when it was sent.
     pub async fn until_acknowledged(&self, limit: Duration) -> Instant {
         let now = Instant::now();

@@ -212,7 +212,7 @@ impl One {
     }
 
     async fn connect(&mut self) -> bool {
-        if self.connection.is_none() {
+        if !self.connection.as_ref().is_some_and(Publisher::is_open) {
             self.turn += 1;
             let Some(address) = self.balancer.pick(self.turn) else {
                 return false;

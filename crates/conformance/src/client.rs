@@ -311,6 +311,15 @@ impl Publisher {
         (answer.status == StatusCode::OK).then_some(answer.text)
     }
 
+    /// Whether the hub has not closed the connection, as far as is known.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match &self.sender {
+            Sender::One(sender) => !sender.is_closed(),
+            Sender::Two(sender) => !sender.is_closed(),
+        }
+    }
+
     /// Publishes an update to a hub that may be gone, and returns the answer if it came whole.
     pub async fn try_send(&mut self, fields: &[(&str, &str)]) -> Option<Answer> {
         let request = self.client.request("POST", HUB_PATH, form(fields).into());

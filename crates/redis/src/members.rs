@@ -46,11 +46,29 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
                 .map(|name| record::member(&reply::text(name)?))
                 .collect::<Result<_, Fault>>()?,
             bytes: None,
+            refusing: None,
         })
     };
     let mut beat: Beat = read().map_err(Fault::later)?;
     beat.bytes = size(store, &held).await?;
+    beat.refusing = refusing(store, &held).await?;
     Ok(beat)
+}
+
+/// Why the server would refuse updates. One whose memory is full permits beats, so that nodes stay members and delete
+/// what is old; this write changes nothing, because there is no such key.
+async fn refusing(store: &Store, held: &Held) -> Result<Option<&'static str>, BackendError> {
+    let write = redis::cmd("SET")
+        .arg(&store.keys.probe)
+        .arg("")
+        .arg("XX")
+        .to_owned();
+    let answer = held.connection.ask(&write).await;
+    match store.link.judge(held, answer).map_err(Fault::later) {
+        Ok(_) => Ok(None),
+        Err(BackendError::Refusing(reason)) => Ok(Some(reason)),
+        Err(error) => Err(error),
+    }
 }
 
 /// The bytes of the log, if the server may be asked for them.

@@ -18,7 +18,7 @@ use crate::{keys, reply};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long a sentinel or a node of a cluster may take to say which server is the primary.
+/// How long a sentinel or a node of a cluster may take to say which server is the primary, and that server to greet.
 const DIRECTORY: Duration = Duration::from_secs(1);
 /// How long all of that may take.
 const FIND: Duration = Duration::from_secs(3);
@@ -100,17 +100,30 @@ impl Finder {
 
     async fn connect(&self) -> Result<Primary, Fault> {
         let named = self.name().await?;
-        let connection = self.dial(&named.address).await?;
+        let greeted = self.greet(&named.address);
+        let connection = if self.has_directory() {
+            // One that does not answer is replaced soon, so the directory is asked again soon.
+            let late = Fault::Broken(format!("{} does not answer", named.address));
+            timeout(DIRECTORY, greeted).await.unwrap_or(Err(late))?
+        } else {
+            greeted.await?
+        };
+        Ok(Primary { connection, named })
+    }
+
+    /// Connects to a server and makes sure that it is a primary.
+    async fn greet(&self, address: &Address) -> Result<Connection, Fault> {
+        let connection = self.dial(address).await?;
         self.authenticate(&connection).await?;
         let role = connection.ask(&redis::cmd("ROLE")).await?;
         let [role] = reply::first(reply::array(role)?)?;
         if reply::text(role)? != "master" {
             return Err(Fault::Server {
                 code: "READONLY".to_owned(),
-                text: format!("{} is a read-only replica", named.address),
+                text: format!("{address} is a read-only replica"),
             });
         }
-        Ok(Primary { connection, named })
+        Ok(connection)
     }
 
     /// Asks which server is the primary.

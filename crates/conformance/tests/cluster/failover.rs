@@ -52,17 +52,17 @@ async fn replaced(mut group: Group, failure: Failure) {
     let publishers = Publishers::start(&balancer, 8, Duration::from_millis(10), u32::MAX);
     let mut rounds = Vec::new();
     for _ in 0..count(20, 2) {
-        publishers.until_acknowledged(LIMIT).await;
+        publishers.until_more(100, LIMIT).await;
         let primary = group.primary(None).expect("there is a primary");
         let failed = Instant::now();
         group.fail(primary, failure);
-        group.until_other(primary).await;
+        let other = group.until_other(primary).await;
         let named = Instant::now();
         if let Group::Cluster(_) = group {
             // The primary of a cluster's slot has no second replica that could confirm.
             group.mend(primary, failure);
-            group.until_replica(primary).await;
         }
+        group.until_replicated(other).await;
         let complete = Instant::now();
         rounds.push(Round {
             failed,

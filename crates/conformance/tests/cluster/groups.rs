@@ -115,17 +115,26 @@ impl Group {
 
     /// Waits until this server replicates what the primary has.
     pub async fn until_replica(&self, place: usize) {
+        self.until_said(place, "master_link_status:up").await;
+    }
+
+    /// Waits until this server has a replica.
+    pub async fn until_replicated(&self, place: usize) {
+        self.until_said(place, "state=online").await;
+    }
+
+    async fn until_said(&self, place: usize, words: &str) {
         let server = &self.servers()[place];
-        let is_replica = || {
+        let says = || {
             let answer = ask(server.address(), &[&["INFO", "replication"]]);
-            matches!(answer, Ok(Reply::Text(info)) if info.contains("master_link_status:up"))
+            matches!(answer, Ok(Reply::Text(info)) if info.contains(words))
         };
         let waiting = async {
-            while !block_in_place(is_replica) {
+            while !block_in_place(says) {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        within_time(LIMIT, "the old primary to become a replica", waiting).await;
+        within_time(LIMIT, words, waiting).await;
     }
 }
 

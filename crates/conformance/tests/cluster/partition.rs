@@ -69,7 +69,7 @@ async fn what_no_replica_has_is_not_acknowledged() {
     let readers = Reader::several(&balancer, 20, "earliest");
     connected(&readers).await;
     let publishers = Publishers::start(&balancer, 8, Duration::from_millis(5), u32::MAX);
-    publishers.until_acknowledged(LIMIT).await;
+    publishers.until_more(100, LIMIT).await;
     let primary = group.primary(None).expect("there is a primary");
     cut(&group, primary).await;
     let is_cut = Instant::now();
@@ -110,13 +110,11 @@ async fn what_only_the_primary_had_is_lost_and_counted() {
     ];
     connected(&readers).await;
     let publishers = Publishers::start(&balancer, 8, Duration::from_millis(5), u32::MAX);
-    publishers.until_acknowledged(LIMIT).await;
+    publishers.until_more(100, LIMIT).await;
     let primary = group.primary(None).expect("there is a primary");
     let uncertain = Instant::now();
     cut(&group, primary).await;
-    let before = publishers.tally().acknowledged;
-    let many = |tally: &crate::publishers::Tally| tally.acknowledged > before + 200;
-    publishers.until("acknowledgements", LIMIT, many).await;
+    publishers.until_more(200, LIMIT).await;
     group.fail(primary, Failure::Killed);
     group.until_other(primary).await;
     join(&group, primary);

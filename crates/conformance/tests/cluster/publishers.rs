@@ -125,6 +125,14 @@ impl Publishers {
             .expect("they publish");
     }
 
+    /// Waits until this many more are acknowledged.
+    pub async fn until_more(&self, count: usize, limit: Duration) {
+        let enough = self.tally().acknowledged + count;
+        let what = format!("{enough} acknowledgements");
+        self.until(&what, limit, |tally| tally.acknowledged >= enough)
+            .await;
+    }
+
     /// Waits until an update is acknowledged that was sent from now on, and returns when it was sent.
     pub async fn until_acknowledged(&self, limit: Duration) -> Instant {
         let now = Instant::now();
@@ -204,7 +212,7 @@ impl One {
     }
 
     async fn connect(&mut self) -> bool {
-        if self.connection.is_none() {
+        if !self.connection.as_ref().is_some_and(Publisher::is_open) {
             self.turn += 1;
             let Some(address) = self.balancer.pick(self.turn) else {
                 return false;

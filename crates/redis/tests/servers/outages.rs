@@ -80,9 +80,12 @@ async fn a_server_whose_memory_is_full_refuses(program: Program) {
     let batch = node.batch(vec![always(update("b"))]);
     is_refusing(&node.backend.append(&batch).await, "OOM");
     // Members stay members, and what is stored is read.
-    assert!(node.backend.beat(node.member).await.is_ok());
+    let beat = node.backend.beat(node.member).await.expect("a beat");
+    assert!(beat.refusing.is_some_and(|reason| reason.contains("OOM")));
     assert_eq!(contents(&node.tail(1).await), ["a"]);
     server.set("maxmemory", "0");
+    let beat = node.backend.beat(node.member).await.expect("a beat");
+    assert_eq!(beat.refusing, None);
     assert!(node.backend.append(&batch).await.is_ok());
     assert_eq!(node.kept().await, ["a", "b"]);
 }

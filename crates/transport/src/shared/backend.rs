@@ -224,6 +224,8 @@ pub struct Beat {
     pub buried: Vec<Member>,
     /// The bytes that the log takes, if the backend says so.
     pub bytes: Option<u64>,
+    /// Why the backend would refuse updates, although it permits beats.
+    pub refusing: Option<&'static str>,
 }
 
 /// Where reading of stored subscriptions goes on; the default is the beginning.

@@ -18,7 +18,7 @@ const LOST: &str = "this node is about to enter the log again";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Tail,
-    /// Beats and appends; a beat is a write, so it tells whether appends would be refused.
+    /// Beats and appends; a beat tells whether appends would be refused.
     Writes,
 }
 

@@ -22,10 +22,19 @@ pub(super) async fn beat<B: Backend>(node: &Node<B>) {
         let member = node.member().await;
         let wait = match node.backend.beat(member).await {
             Ok(beat) => {
-                node.contact.works(Part::Writes);
+                match beat.refusing {
+                    Some(reason) => {
+                        let error = BackendError::Refusing(reason);
+                        node.contact.fails(Part::Writes, &error);
+                    }
+                    None => node.contact.works(Part::Writes),
+                }
                 note(node, &beat);
                 observe(node, member, &mut observer, &beat).await;
-                node.options.lease / 3
+                match beat.refusing {
+                    Some(_) => RETRY,
+                    None => node.options.lease / 3,
+                }
             }
             Err(error) => {
                 observer.lose_contact();

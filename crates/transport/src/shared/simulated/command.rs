@@ -136,6 +136,7 @@ fn beat(log: &Log) -> Beat {
         members: log.members.counters(),
         buried: log.members.gone().into_iter().filter(has_left).collect(),
         bytes: Some(log.bytes()),
+        refusing: None,
     }
 }
 

@@ -1,0 +1,244 @@
+//! The server of the log fails, or what lies between, and works again.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use talaria_conformance::count;
+use talaria_conformance::servers::{Program, Proxy, Redis, Reply, Way, ask};
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+use crate::nodes::{Balancer, Node, at};
+use crate::publishers::{Outcome, Publishers, Record, end};
+use crate::readers::{Reader, Seen, connected, ended};
+use crate::verdict::{agree, judge};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// How much more memory a node may have afterwards.
+const GROWTH: usize = 64 << 20;
+
+/// Two nodes with a proxy between them and their server, under load.
+struct Scene {
+    server: Redis,
+    proxy: Proxy,
+    nodes: Vec<Node>,
+    balancer: Balancer,
+    readers: Vec<Reader>,
+    publishers: Publishers,
+    before: Vec<usize>,
+}
+
+impl Scene {
+    async fn start(program: Program) -> Self {
+        let server = block_in_place(|| Redis::start(program));
+        let proxy = Proxy::start(server.address()).await;
+        let transport = at(proxy.address());
+        let start = || Node::start(&transport);
+        let nodes: Vec<Node> = block_in_place(|| (0..2).map(|_| start()).collect());
+        let balancer = Balancer::of(&nodes);
+        let readers = Reader::several(&balancer, 200, "earliest");
+        connected(&readers).await;
+        let pause = Duration::from_millis(count(20, 100));
+        let publishers = Publishers::start(&balancer, 4, pause, u32::MAX);
+        publishers.until_more(50, LIMIT).await;
+        let before = nodes.iter().map(Node::resident).collect();
+        Self {
+            server,
+            proxy,
+            nodes,
+            balancer,
+            readers,
+            publishers,
+            before,
+        }
+    }
+
+    /// Waits until the nodes have noticed that the server fails, checks what publishers are told, and lets it last.
+    async fn noticed(&self, what: &str, lasts: Duration) {
+        let failed = Instant::now();
+        for node in &self.nodes {
+            node.until_ready(false, LIMIT).await;
+        }
+        let noticed = failed.elapsed();
+        let asked = Instant::now();
+        for node in &self.nodes {
+            let fields = [("topic", "https://example.com/other"), ("data", "refused")];
+            let answer = node.publisher().publish(&fields).await;
+            assert_eq!(answer.status, 503, "{what}: {}", answer.text);
+            assert_ne!(answer.header("retry-after"), "", "{what}");
+        }
+        println!(
+            "cluster: {what}: noticed after {:.2} s, then two publishes are refused within {:.3} s",
+            noticed.as_secs_f64(),
+            asked.elapsed().as_secs_f64()
+        );
+        // How long it lasts is what is tested.
+        tokio::time::sleep(lasts).await;
+    }
+
+    /// Waits until the nodes store updates again.
+    async fn recovered(&self, what: &str) {
+        let mended = Instant::now();
+        for node in &self.nodes {
+            node.until_ready(true, LIMIT).await;
+        }
+        self.publishers.until_more(20, LIMIT).await;
+        println!(
+            "cluster: {what}: 20 updates are acknowledged {:.2} s after it works again",
+            mended.elapsed().as_secs_f64()
+        );
+    }
+
+    /// Ends the publishing, waits until all have received everything, and checks that no stream ended and no memory
+    /// was kept.
+    async fn finish(&mut self) -> Vec<Record> {
+        let none = Publishers::start(&Balancer::default(), 0, Duration::ZERO, 0);
+        let records = std::mem::replace(&mut self.publishers, none).stop().await;
+        end(&self.balancer).await;
+        ended(&self.readers, LIMIT).await;
+        for reader in &self.readers {
+            assert_eq!(reader.seen().connections, 1, "a stream ended");
+        }
+        for (node, before) in self.nodes.iter().zip(&self.before) {
+            let after = node.resident();
+            println!(
+                "cluster: memory of a node: {} KiB, then {} KiB",
+                before >> 10,
+                after >> 10
+            );
+            assert!(after <= before + GROWTH, "{after} bytes, not {before}");
+        }
+        records
+    }
+}
+
+/// The server is stopped, is killed and started again, and cannot be reached in four ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_outlive_a_server_that_is_away() {
+    let mut scene = Scene::start(Program::Redis7).await;
+    let short = Duration::from_secs(count(10, 2));
+
+    scene.server.suspend();
+    scene
+        .noticed("stopped", Duration::from_secs(count(30, 5)))
+        .await;
+    scene.server.resume();
+    scene.recovered("stopped").await;
+
+    scene.server.kill();
+    scene.noticed("killed", short).await;
+    block_in_place(|| scene.server.restart());
+    scene.recovered("killed").await;
+
+    for way in [Way::Cut, Way::RequestsLost, Way::AnswersLost] {
+        let what = format!("{way:?}");
+        scene.proxy.turn(way);
+        scene.noticed(&what, short).await;
+        scene.proxy.turn(Way::Open);
+        scene.recovered(&what).await;
+    }
+
+    let records = scene.finish().await;
+    let counts = judge(&records, &scene.readers);
+    println!("cluster: server away: {counts:?}");
+    assert!(counts.refused > 0, "nothing was refused");
+}
+
+/// The server answers that it has no memory, that it has too few replicas, that it is a replica, and that the password
+/// is another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_outlive_a_server_that_refuses() {
+    let mut scene = Scene::start(Program::Redis8).await;
+    let short = Duration::from_secs(count(10, 1));
+
+    for (setting, refuses, permits) in [
+        ("maxmemory", "1mb", "0"),
+        ("min-replicas-to-write", "1", "0"),
+    ] {
+        block_in_place(|| scene.server.set(setting, refuses));
+        scene.noticed(setting, short).await;
+        block_in_place(|| scene.server.set(setting, permits));
+        scene.recovered(setting).await;
+    }
+
+    block_in_place(|| scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]));
+    scene.noticed("read-only", short).await;
+    block_in_place(|| scene.server.ask(&["REPLICAOF", "NO", "ONE"]));
+    scene.recovered("read-only").await;
+
+    let changed = block_in_place(|| {
+        let commands: [&[&str]; 2] = [
+            &["CONFIG", "SET", "requirepass", "another"],
+            &["CLIENT", "KILL", "TYPE", "normal"],
+        ];
+        ask(scene.server.address(), &commands[..1]).expect("it answers");
+        let authenticated = [&["AUTH", "another"][..], commands[1]];
+        ask(scene.server.address(), &authenticated).expect("it answers")
+    });
+    assert!(matches!(changed, Reply::Text(_)), "{changed:?}");
+    scene.noticed("password", short).await;
+    let restored = block_in_place(|| {
+        let commands: [&[&str]; 2] = [&["AUTH", "another"], &["CONFIG", "SET", "requirepass", ""]];
+        ask(scene.server.address(), &commands).expect("it answers")
+    });
+    assert_eq!(restored, Reply::Text("OK".to_owned()));
+    scene.recovered("password").await;
+
+    let records = scene.finish().await;
+    let counts = judge(&records, &scene.readers);
+    println!("cluster: server that refuses: {counts:?}");
+    assert!(counts.refused > 0, "nothing was refused");
+}
+
+/// The log is deleted: streams stay open and receive everything that is published afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_outlive_a_deleted_log() {
+    let mut scene = Scene::start(Program::Valkey).await;
+    let flushed = block_in_place(|| scene.server.ask(&["FLUSHALL"]));
+    assert_eq!(flushed, Reply::Text("OK".to_owned()));
+    scene.publishers.until_acknowledged(LIMIT).await;
+    for node in &scene.nodes {
+        node.until_ready(true, LIMIT).await;
+    }
+    // An acknowledgement of each node says that it is in the new log.
+    for node in &scene.nodes {
+        let fields = [("topic", "https://example.com/other"), ("data", "stored")];
+        node.publisher().published(&fields).await;
+    }
+    let certain = Instant::now();
+    scene.publishers.until_more(50, LIMIT).await;
+    let records = scene.finish().await;
+
+    let first = records.iter().find(|record| record.sent > certain);
+    let first = first.expect("some were sent afterwards").number;
+    let reference = scene.readers[0].seen();
+    for reader in &scene.readers {
+        let numbers = reader.seen().numbers;
+        let different: HashSet<&u32> = numbers.iter().collect();
+        assert_eq!(
+            different.len(),
+            numbers.len(),
+            "an update was received twice"
+        );
+    }
+    let kept: HashSet<&u32> = reference.numbers.iter().collect();
+    for record in records.iter().filter(|record| record.sent > certain) {
+        let is_kept = kept.contains(&record.number);
+        match record.outcome {
+            Outcome::Acknowledged(_) => assert!(is_kept, "{record:?}"),
+            Outcome::Refused => assert!(!is_kept, "{record:?}"),
+            Outcome::Unanswered => {}
+        }
+    }
+    agree(&after(&reference, first), &scene.readers, first);
+    println!("cluster: deleted log: {} updates after it", kept.len());
+}
+
+/// What was received of the updates from a number on.
+fn after(seen: &Seen, first: u32) -> Seen {
+    let numbers = seen.numbers.iter().copied();
+    Seen {
+        numbers: numbers.filter(|number| *number >= first).collect(),
+        ..Seen::default()
+    }
+}

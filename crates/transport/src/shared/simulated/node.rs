@@ -273,10 +273,8 @@ impl Backend for SimulatedNode {
     async fn find(&self, id: &str) -> Result<Option<Position>, BackendError> {
         let found = self.look(Duration::ZERO, |log, _| Some(log.find(id)));
         let (found, server, written) = found.await?.ok_or_else(silent)?;
-        if found.is_none() {
-            // A former primary that is cut off does not know what the present one has.
-            self.confirmed(server, written).await?;
-        }
+        // A former primary that is cut off does not know what the present one has, and has what that one has not.
+        self.confirmed(server, written).await?;
         self.come_back(Instant::now() + DEADLINE).await?;
         Ok(found)
     }

@@ -106,12 +106,8 @@ impl Reader {
         loop {
             match log.position_of(id).await {
                 Ok(Lookup::Found(found)) => {
-                    // An id may stand for a repeated update once the first one is lost.
-                    let is_lossy = self.site.plan.promise == Promise::Lossy;
-                    if found != *position && !is_lossy {
-                        self.site
-                            .facts
-                            .violated(format!("id {id} of {position} is found at {found}"));
+                    if found != *position {
+                        self.is_elsewhere(id, *position, found);
                     }
                     return Some(found);
                 }
@@ -122,6 +118,15 @@ impl Reader {
                 }
                 Err(_) => sleep(Duration::from_millis(200)).await,
             }
+        }
+    }
+
+    /// An id that a publisher repeated stands for the second update once the first one is lost.
+    fn is_elsewhere(&self, id: &str, position: Position, found: Position) {
+        self.gap();
+        if self.site.plan.promise == Promise::Kept {
+            let what = format!("id {id} of {position} is found at {found}");
+            self.site.facts.violated(what);
         }
     }
 

@@ -83,8 +83,9 @@ impl Oracle<'_> {
             let state = life.view.lock();
             let gone = state.shown.iter().map(|shown| shown.position);
             let gone = gone.filter(|position| !given.contains(position)).count() as u64;
-            // A small ring has not all of what a node had shown.
-            if let Some(lost) = life.lost.filter(|_| self.plan.ring_bytes > 16 << 10)
+            // A small ring has not all of what a node had shown; and a node that retention has passed cannot know.
+            let knows = self.plan.ring_bytes > 16 << 10 && self.plan.max_length.is_none();
+            if let Some(lost) = life.lost.filter(|_| knows)
                 && lost < gone
             {
                 let node = life.node;

@@ -125,7 +125,13 @@ impl Oracle<'_> {
         let had: BTreeSet<Position> = received.iter().copied().collect();
         let expected = kept.iter().filter(|at| *at >= first && *at <= last);
         match expected.filter(|at| !had.contains(at)).min() {
-            Some(missing) => Err(format!("a reader has not received {missing}")),
+            Some(missing) => {
+                let next = received.partition_point(|at| at < missing);
+                let around = &received[next - 1..=next];
+                Err(format!(
+                    "a reader has not received {missing}, but {around:?}"
+                ))
+            }
             None => Ok(()),
         }
     }

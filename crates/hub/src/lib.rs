@@ -67,6 +67,11 @@
 //! is a durable one, and [`transport::Transport`] the trait of your own. [`HubOptions`] has all that can
 //! be changed, and [`limits`] what clients may hold. [`clock::Clock`] is where the time comes from.
 //!
+//! A log whose [`Transport::nodes`](transport::Transport::nodes) is not `None` is one that several processes append
+//! to. Each of their hubs delivers the updates of all, lists the subscriptions of all, ends those of processes that
+//! died, and recognises publishes that were stored by another. The others see the subscriptions of a hub that was
+//! taken for dead end, and begin again once it is back.
+//!
 //! # Stopping
 //!
 //! Streams do not end by themselves. [`Hub::drain`] ends them within a window, so that clients do not come

@@ -68,7 +68,8 @@ pub struct HubOptions {
     /// What a subscriber gets first if the log does not know its `Last-Event-ID`.
     pub unknown_cursor: UnknownCursor,
     /// How long a repeated publish is recognised: one with the same id by the same token subject. It is
-    /// answered with that id and not stored again. `None` stores it again, as the specification says.
+    /// answered with that id and not stored again, also by another process with the same log. `None` stores it
+    /// again, as the specification says.
     pub repeat_window: Option<Duration>,
     /// The origins under which requests are answered, in lower case. An empty list stands for all (B-204).
     pub public_origins: Vec<String>,
@@ -76,7 +77,8 @@ pub struct HubOptions {
     pub accepted_audiences: Vec<String>,
     /// The longest lifetime of a token; `None` accepts any.
     pub max_token_lifetime: Option<Duration>,
-    /// Whether subscriptions are announced and listed (specification, "Active Subscriptions").
+    /// Whether subscriptions are announced and listed (specification, "Active Subscriptions"). Hubs of several
+    /// processes with one log list those of all.
     pub subscriptions: bool,
     /// Which subscriptions are announced, and how much their events may take.
     pub presence: PresenceOptions,

@@ -4,7 +4,8 @@
 //! those of one request. The [`Reconciler`] publishes each twice, when the subscription begins and when it
 //! has ended, as the [`Agenda`](agenda::Agenda) says, and no faster than the [`Rate`](rate::Rate) of the
 //! client allows. The [`Table`](crate::engine::active::Table) follows the events that were committed, so
-//! that the list of subscriptions and its cursor always belong together (ADR 0013, ADR 0014).
+//! that the list of subscriptions and its cursor always belong together (ADR 0013, ADR 0014). On a log of several
+//! processes it lists those of all, and each process ends what others left when they died (ADR 0026).
 
 mod agenda;
 mod ends;

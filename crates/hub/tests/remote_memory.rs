@@ -1,4 +1,4 @@
-//! What the subscriptions of other nodes cost: at most 1 KiB each. It is measured in a process of its own.
+//! What the subscriptions of other nodes cost: at most 1 KiB each. It is measured in a separate process.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]

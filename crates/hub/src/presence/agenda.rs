@@ -215,7 +215,8 @@ impl Agenda {
             let (serial, append) = if let Some((serial, end)) = self.ends.pop_first() {
                 // An append of unknown outcome may have been routed since. On a log of several processes a
                 // beginning may be stored later still; there its end is stored after it, or not at all.
-                if !end.document.is_begun() && !(end.in_doubt && self.is_shared) {
+                let may_be_begun = end.in_doubt && self.is_shared;
+                if !end.document.is_begun() && !may_be_begun {
                     return Some(Due::Forget(end.document));
                 }
                 let append = InFlight {

@@ -131,7 +131,7 @@ fn matcher(document: &Value) -> String {
 async fn list(hub: &Hub) -> Vec<String> {
     let list: Value = serde_json::from_str(&get(hub, API).await.1).expect("JSON");
     let list = list["subscriptions"].as_array().expect("an array").iter();
-    let mut names: Vec<_> = list.map(|one| matcher(one)).collect();
+    let mut names: Vec<_> = list.map(matcher).collect();
     names.sort();
     names
 }

@@ -6,7 +6,7 @@ use super::log::Cluster;
 use super::node::{Fate, Node};
 use super::{enter, hub, list, said_of, subscribe, until, until_listed, until_said};
 
-/// A node with so many subscriptions, which dies.
+/// A node with `count` subscriptions, which dies.
 async fn die(cluster: &Cluster, count: usize) {
     let (node, hub) = enter(cluster);
     let mut open = Vec::new();

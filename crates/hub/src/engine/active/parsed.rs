@@ -141,9 +141,9 @@ mod tests {
         assert_eq!(parsed.update(true), document.update(true));
     }
 
-    /// An event that does not describe a subscription is not one, however it is malformed.
+    /// A malformed event describes nothing, whatever is wrong with it.
     #[test]
-    fn what_is_malformed_is_no_document() {
+    fn a_malformed_event_describes_nothing() {
         let document = &made(MatcherType::Exact, "t", None)[0];
         let well: Value = serde_json::from_str(&document.update(true).data).expect("JSON");
         let changed = |name: &str, value: Option<Value>| {

@@ -63,5 +63,8 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
         readers.len()
     );
     assert_eq!(counts.refused, 0, "the server was there all the time");
-    assert!(connections > readers.len(), "nobody had to come back");
+    assert!(
+        connections > readers.len(),
+        "no subscriber had to come back"
+    );
 }

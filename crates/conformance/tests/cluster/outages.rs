@@ -231,7 +231,10 @@ async fn streams_outlive_a_deleted_log() {
         }
     }
     agree(&after(&reference, first), &scene.readers, first);
-    println!("cluster: deleted log: {} updates after it", kept.len());
+    println!(
+        "cluster: deleted log: {} updates before and after it",
+        kept.len()
+    );
 }
 
 /// What was received of the updates from a number on.

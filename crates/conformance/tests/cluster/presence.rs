@@ -184,7 +184,7 @@ async fn a_node_that_was_cut_off_announces_again() {
     assert_eq!(within("an update", streams[0].event()).await.data, "heard");
 }
 
-/// While the server is stopped nobody can tell who lives, so no subscription ends.
+/// While the server is stopped no node can tell which others live, so no subscription ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_server_ends_no_subscription() {
     let server = block_in_place(|| Redis::start(Program::Redis8));

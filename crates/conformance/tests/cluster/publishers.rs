@@ -55,7 +55,7 @@ pub enum Outcome {
     Acknowledged(String),
     /// 503: it is not stored, and never will be.
     Refused,
-    /// No answer came, so nobody knows.
+    /// No answer came, so it may be stored or not.
     Unanswered,
 }
 
@@ -177,7 +177,7 @@ impl One {
     ) -> Vec<Record> {
         let mut records = Vec::new();
         while !*stop.borrow() {
-            // A connection comes first, so that "unanswered" is said of what was sent.
+            // A connection comes first, so that only what was sent counts as unanswered.
             if !self.connect().await {
                 tokio::time::sleep(PAUSE).await;
                 continue;

@@ -88,7 +88,7 @@ impl Reader {
         Self { grant, seen, task }
     }
 
-    /// This many, each with a grant of its own, after one that may read everything.
+    /// This many, each with its own grant, after one that may read everything.
     #[must_use]
     pub fn several(balancer: &Balancer, count: u32, cursor: &str) -> Vec<Self> {
         let grants = std::iter::once(Grant::All).chain((0..count).map(Grant::nth));

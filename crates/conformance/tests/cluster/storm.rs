@@ -107,16 +107,16 @@ async fn nodes_that_have_just_started_take_all_clients() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_are_far_behind_share_what_is_read() {
     let server = block_in_place(|| Redis::start(Program::Redis8));
-    let transport = format!("{}\nring_bytes 1MiB", on(&server));
+    let transport = format!("{}\nring_bytes 16MiB", on(&server));
     let start = || Node::start(&transport);
     let nodes: Vec<Node> = block_in_place(|| (0..2).map(|_| start()).collect());
     let balancer = Balancer::of(&nodes);
     let publishers = Publishers::start(&balancer, 6, Duration::ZERO, count(10_000, 1_000));
     let records = publishers.finish(LIMIT).await;
-    // These leave no room in memory for what was before them.
-    let filler = "a".repeat(64 << 10);
+    // These leave no room in memory for what was before them. What is read anew has half as much room.
+    let filler = "a".repeat(512 << 10);
     let fields = [("topic", "https://example.com/other"), ("data", &*filler)];
-    for _ in 0..40 {
+    for _ in 0..34 {
         nodes[0].publisher().published(&fields).await;
     }
     end(&balancer).await;

@@ -107,3 +107,81 @@ pub fn agree(reference: &Seen, readers: &[Reader], first: u32) {
         );
     }
 }
+
+/// The judge itself: it lets pass what is right, and notices each thing that is not.
+mod tests {
+    use tokio::time::Instant;
+
+    use super::published;
+    use crate::publishers::{Outcome, Record};
+    use crate::readers::Seen;
+
+    fn record(number: u32, outcome: Outcome) -> Record {
+        Record {
+            number,
+            outcome,
+            sent: Instant::now(),
+            answered: Instant::now(),
+        }
+    }
+
+    fn seen(received: &[(u32, &str)]) -> Seen {
+        Seen {
+            numbers: received.iter().map(|(number, _)| *number).collect(),
+            ids: received.iter().map(|(_, id)| (*id).to_owned()).collect(),
+            connections: 1,
+        }
+    }
+
+    fn records() -> [Record; 3] {
+        [
+            record(0, Outcome::Acknowledged("a".to_owned())),
+            record(1, Outcome::Refused),
+            record(2, Outcome::Unanswered),
+        ]
+    }
+
+    #[test]
+    fn what_is_right_passes() {
+        let counts = published(&records(), &seen(&[(0, "a"), (2, "c")]));
+        let delivered = (counts.acknowledged, counts.delivered_unanswered);
+        assert_eq!(delivered, (1, 1));
+        assert_eq!(published(&records(), &seen(&[(0, "a")])).unanswered, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "acknowledged")]
+    fn a_lost_update_is_noticed() {
+        published(&records(), &seen(&[(2, "c")]));
+    }
+
+    #[test]
+    #[should_panic(expected = "acknowledged")]
+    fn another_id_is_noticed() {
+        published(&records(), &seen(&[(0, "b")]));
+    }
+
+    #[test]
+    #[should_panic(expected = "refused")]
+    fn a_refused_update_is_noticed() {
+        published(&records(), &seen(&[(0, "a"), (1, "b")]));
+    }
+
+    #[test]
+    #[should_panic(expected = "delivered as")]
+    fn a_second_delivery_is_noticed() {
+        published(&records(), &seen(&[(0, "a"), (0, "b")]));
+    }
+
+    #[test]
+    #[should_panic(expected = "used twice")]
+    fn an_id_that_is_used_twice_is_noticed() {
+        published(&records(), &seen(&[(0, "a"), (2, "a")]));
+    }
+
+    #[test]
+    #[should_panic(expected = "never sent")]
+    fn an_invented_update_is_noticed() {
+        published(&records(), &seen(&[(0, "a"), (9, "b")]));
+    }
+}

@@ -10,7 +10,7 @@ import { keys, sign, within } from "../browser/hub.mjs";
 
 const HUB_PATH = "/.well-known/mercure";
 /** The hub's name in tokens: the `resource_identifier` of the page, with the host of the tests. */
-const AUDIENCE = `https://localhost${HUB_PATH}`;
+export const AUDIENCE = `https://localhost${HUB_PATH}`;
 
 /** A token of the publishers or of the subscribers, for every topic. */
 export function token(role) {

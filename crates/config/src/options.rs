@@ -27,4 +27,5 @@ pub(crate) use issuers::{PUBLISHER, SUBSCRIBER, TRUSTED_ISSUERS};
 pub(crate) use process::{DEFAULT_ADDRESS, EXTRA_DIRECTIVES, SERVER_NAME};
 pub(crate) use table::{apply, apply_variables, precedence, usage, variables};
 pub use table::{flag_help, reads};
+pub use transport_url::redis_of_flag;
 pub(crate) use transports::DEFAULT as DEFAULT_TRANSPORT;

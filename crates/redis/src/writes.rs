@@ -143,6 +143,11 @@ impl Written {
                     milliseconds.to_string(),
                 )
             }
+            Condition::Imported(time) => (
+                "imported",
+                update.id.clone().unwrap_or_default(),
+                time.min(1 << 52).to_string(),
+            ),
         };
         let fields = record::fields(update);
         let mut flags = String::new();

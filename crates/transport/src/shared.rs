@@ -3,12 +3,14 @@
 //! What a node appends goes to the server, in numbered batches, one at a time (`driver`). What all nodes appended
 //! comes back by the tail, which alone makes updates visible and acknowledges them (`tail`). Readers are served from
 //! the ring, and behind it from parts of the log that are read once for all of them (`pages`). Each node shows that it
-//! lives, and ends the subscriptions of those that do not (`members`).
+//! lives, and ends the subscriptions of those that do not (`members`). What another log held is taken over without a node
+//! (`import`).
 
 pub mod backend;
 mod contact;
 mod driver;
 mod identity;
+mod import;
 mod ledger;
 mod measures;
 mod members;
@@ -34,6 +36,7 @@ use tokio::time::{Instant, timeout};
 pub use self::backend::Backend;
 use self::backend::{BackendError, Condition, Continue};
 use self::contact::Part;
+pub use self::import::{Import, Imported};
 use self::ledger::Note;
 use self::node::Node;
 pub use self::options::SharedOptions;

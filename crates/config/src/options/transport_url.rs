@@ -7,11 +7,12 @@ use url::Url;
 use super::transports::{LATER, names, set, set_by_url, take_over};
 use crate::draft::Draft;
 use crate::error::Error;
+use crate::key;
 use crate::lexer::Word;
 use crate::redis;
-use crate::settings::Notice;
+use crate::settings::{Notice, RedisSettings};
 use crate::shown::show;
-use crate::source::{Environment, Place};
+use crate::source::{Environment, Place, Source, SourceKind};
 use crate::storage::{Kind, Storage};
 use crate::tree::Line;
 
@@ -43,6 +44,32 @@ pub(crate) fn variable(
     let place = Place::variable(name);
     let storage = read(&place, text, environment)?;
     take_over(draft, storage, &place)
+}
+
+/// The log that the URL of a flag names, as `url` in `transport redis` does.
+///
+/// # Errors
+///
+/// It is not such a URL. The message shows no password.
+pub fn redis_of_flag(
+    flag: &str,
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<(RedisSettings, Vec<Notice>), Error> {
+    let place = Place::whole(Source::new(SourceKind::Flag, flag, "", true));
+    let word = Word {
+        text: text.to_owned(),
+        place: place.clone(),
+        quoted: true,
+        line: 0,
+        end_line: 0,
+    };
+    let url = key::plain(&word, environment)?;
+    let mut storage = Storage::new(Kind::Redis);
+    set_by_url(&mut storage, &place, &url, environment)?;
+    let mut notices = Vec::new();
+    let settings = storage.redis.finish(&place, &mut notices)?;
+    Ok((settings, notices))
 }
 
 /// A transport as a URL, which stands at `place` (B-253). The line of the place must not be shown.

@@ -63,6 +63,7 @@ mod logs;
 mod matchers;
 mod metadata;
 mod metrics;
+mod moving;
 mod nginx;
 mod predicate;
 mod presence;

@@ -44,8 +44,18 @@ local function end_of_segment()
   first, length = nil, 0
 end
 
+-- Where the earliest kept update with an id is.
+local function kept_at(id)
+  if id == '' then return nil end
+  -- Only an id with a zero character may have others in the way.
+  for _, found in ipairs(redis.call('ZRANGEBYLEX', ids, '[' .. id .. '\0', '(' .. id .. '\1', 'LIMIT', 0, 16)) do
+    local of, at = string.match(string.sub(found, #id + 2), '^(%d+)-(%d+)$')
+    if of then return string.format('%.0f-%.0f', tonumber(of), tonumber(at)) end
+  end
+end
+
 -- Stores the entry whose field names and values are ARGV[from] to ARGV[to]; returns its id.
-local function store(from, to, index, flags)
+local function store(from, to, index, flags, at_time)
   local ended
   -- An older copy that took the place of a newer one, or came back after it, is behind what nodes have read.
   local behind = run < read_run or (run == read_run and number < read_number)
@@ -58,7 +68,7 @@ local function store(from, to, index, flags)
   local id = run .. '-' .. number
   local command = { 'XADD', log, id }
   for at = from, to do command[#command + 1] = ARGV[at] end
-  for _, word in ipairs({ 'node', member, 'batch', ARGV[3], 'index', index, 'time', now }) do
+  for _, word in ipairs({ 'node', member, 'batch', ARGV[3], 'index', index, 'time', at_time or now }) do
     command[#command + 1] = word
   end
   if ended then
@@ -96,6 +106,14 @@ while ARGV[at] do
     else
       id = store(from, to, index, flags)
       redis.call('SET', key, id, 'PX', detail)
+    end
+  elseif condition == 'imported' then
+    local place = kept_at(key)
+    if place then
+      end_of_segment()
+      outcomes[#outcomes + 1] = 'R' .. place
+    else
+      id = store(from, to, index, flags, math.min(tonumber(detail), now))
     end
   else
     id = store(from, to, index, flags)

@@ -18,13 +18,14 @@ use crate::serve::progress::Watched;
 
 /// What `talaria history --help` adds.
 const HELP: &str = "\
-`stat`, `export` and `verify` only read and may be used while the hub runs; stop it before `import` and
-`repair`.
+`stat`, `export` and `verify` only read and may be used while the hub runs; stop it before `repair` and an
+`import` into its history.
 
 Examples:
   talaria history stat
   talaria history export --path /data/mercure.db > updates.ndjson
-  talaria history import --path /data/mercure.db updates.ndjson";
+  talaria history import --path /data/mercure.db updates.ndjson
+  talaria history import --redis redis://cache:6379 /data/mercure.db";
 
 /// The flags of `history`.
 #[derive(clap::Args)]
@@ -49,7 +50,11 @@ Exit code 1 if damage has cost updates; standard error says where. Each line has
 The file is what `export` prints, or the database of the existing hub (BoltDB). Of a database, what was
 imported before is not imported again; of an export, everything is. An update keeps the time of its line,
 unless the history has a newer update already. Updates without a time, and those of a database, are as old as
-their import.")]
+their import.
+
+With --redis it may be a history too, also one that a hub uses. An update whose id the log has is left out, so
+the same import can be repeated, and goes on where an earlier one ended. Import before nodes use the log: their
+subscribers receive what is imported as new.")]
     Import(import::Args),
     /// Read the whole history and report damage.
     #[command(after_help = "Exit code 0 if nothing is damaged, else 1.")]

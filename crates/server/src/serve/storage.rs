@@ -1,7 +1,7 @@
 //! Opens and closes what the configuration names as transport.
 
 mod durability;
-mod shared;
+pub(crate) mod shared;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -152,6 +152,9 @@ pub enum Condition {
     Ends,
     /// Stored unless another update was stored with the same key within this time.
     Once([u8; 32], Duration),
+    /// The update comes from another log, where it was stored at this time, in milliseconds since 1970: stored with
+    /// this time, unless an update with its id is kept.
+    Imported(u64),
 }
 
 /// What became of an entry.
@@ -159,7 +162,7 @@ pub enum Condition {
 pub enum Outcome {
     /// It is stored at this position.
     Stored(Position),
-    /// An update with the same key is stored at this position.
+    /// An update with the same key, or for an imported one with the same id, is stored at this position.
     Repeated(Position),
     /// The subscription is not kept beside the log, so it has ended already.
     Ended,

@@ -1,18 +1,20 @@
-//! `talaria history import`: appends the updates of a file.
+//! `talaria history import`: appends the updates of a file, to a history or to a log that several nodes share.
+
+mod lines;
+mod shared;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use talaria_boltdb::{DEFAULT_BUCKET, Source};
 use talaria_config::Error;
-use talaria_config::settings::unix_milliseconds;
+use talaria_config::settings::{directory_of, unix_milliseconds};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 
-use super::ndjson;
-use super::place::Place;
+use super::place::{Place, is_history};
 use crate::cli::output;
 use crate::serve::progress::Progress;
 use crate::serve::storage;
@@ -22,10 +24,14 @@ use crate::serve::storage;
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
+    /// Import into the log that hubs with `transport redis` and this `url` share, instead of a history on disk.
+    /// {file.PATH} and {env.NAME} are replaced.
+    #[arg(long, value_name = "URL", conflicts_with = "path")]
+    redis: Option<String>,
     /// The bucket, if the file is a database [default: updates].
     #[arg(long, value_name = "NAME")]
     bucket_name: Option<String>,
-    /// The file; `-` for standard input.
+    /// An export, `-` for standard input; or a database; or, with --redis, the `path` of `transport bolt`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -35,29 +41,69 @@ pub(super) struct Args {
 /// # Errors
 /// The file or the history cannot be read.
 pub(super) fn import(args: &Args) -> Result<ExitCode, Error> {
-    let directory = args.place.directory()?;
-    if args.bucket_name.is_some() && !is_database(&args.file) {
-        return Err(Error::new(format!(
-            "--bucket-name: {} is not a database, and only a database has buckets",
-            args.file.display()
-        ))
-        .remedy("leave it out"));
+    if let Some(url) = &args.redis {
+        return match source(args)? {
+            Contents::History(directory) => shared::of_history(url, &directory),
+            Contents::Database => shared::of_database(url, database(args)?),
+            Contents::Lines => {
+                lines::check(&args.file)?;
+                shared::of_lines(url, &args.file)
+            }
+        };
     }
-    check_lines(&args.file)?;
+    let directory = args.place.directory()?;
+    let is_database = is_database(&args.file);
+    if !is_database {
+        refuse_bucket(args)?;
+        lines::check(&args.file)?;
+    }
     let disk = storage::open_directory(&directory)?;
     let options = HistoryOptions::new(Arc::new(unix_milliseconds));
-    if is_database(&args.file) {
+    if is_database {
         import_database(args, disk, options)
     } else {
         import_lines(&args.file, disk, options)
     }
 }
 
-fn import_database(
-    args: &Args,
-    disk: Arc<Directory>,
-    options: HistoryOptions,
-) -> Result<ExitCode, Error> {
+/// What is imported.
+enum Contents {
+    History(PathBuf),
+    Database,
+    Lines,
+}
+
+fn source(args: &Args) -> Result<Contents, Error> {
+    let file = &args.file;
+    let beside = directory_of(file);
+    if file.is_dir() && is_history(file) {
+        refuse_bucket(args)?;
+        return Ok(Contents::History(file.clone()));
+    }
+    // The hub has imported the database into the history beside it, and has gone on there.
+    if !lines::is_standard_input(file) && args.bucket_name.is_none() && beside.is_dir() {
+        output::say(&format!("importing the history {}", beside.display()));
+        return Ok(Contents::History(beside));
+    }
+    if is_database(file) {
+        return Ok(Contents::Database);
+    }
+    refuse_bucket(args)?;
+    Ok(Contents::Lines)
+}
+
+fn refuse_bucket(args: &Args) -> Result<(), Error> {
+    match args.bucket_name {
+        None => Ok(()),
+        Some(_) => Err(Error::new(format!(
+            "--bucket-name: {} is not a database, and only a database has buckets",
+            args.file.display()
+        ))
+        .remedy("leave it out")),
+    }
+}
+
+fn database(args: &Args) -> Result<Option<Source>, Error> {
     let bucket = args.bucket_name.as_deref().unwrap_or(DEFAULT_BUCKET);
     let source = Source::open(&args.file, bucket).map_err(Error::from_cause)?;
     if source.as_ref().is_some_and(|source| !source.has_bucket()) {
@@ -67,18 +113,33 @@ fn import_database(
         ))
         .remedy("name it with --bucket-name"));
     }
+    Ok(source)
+}
+
+fn import_database(
+    args: &Args,
+    disk: Arc<Directory>,
+    options: HistoryOptions,
+) -> Result<ExitCode, Error> {
+    let source = database(args)?;
     let progress = Progress::of_time("importing", true);
     progress.show_later();
     let history = storage::import(disk, options, source.as_ref())?;
     progress.end();
+    Ok(output::print(&format!(
+        "imported: {}{}\n",
+        history.imported(),
+        left_out(source.as_ref())
+    )))
+}
+
+/// What of a database could not be imported.
+fn left_out(source: Option<&Source>) -> String {
     let (dropped, unreadable) = source.map_or((0, 0), |source| {
         let summary = source.summary();
         (summary.dropped_fields, summary.skipped)
     });
-    Ok(output::print(&format!(
-        "imported: {}, fields dropped: {dropped}, entries unreadable: {unreadable}\n",
-        history.imported()
-    )))
+    format!(", fields dropped: {dropped}, entries unreadable: {unreadable}")
 }
 
 fn import_lines(
@@ -86,29 +147,16 @@ fn import_lines(
     disk: Arc<Directory>,
     options: HistoryOptions,
 ) -> Result<ExitCode, Error> {
-    let mut input: Option<Box<dyn BufRead>> = Some(if path == Path::new("-") {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        Box::new(BufReader::new(Counted::open(path, "importing")?))
-    });
-    let name = path.display().to_string();
+    let mut input = Some(lines::read(path)?);
     let mut lines = |after| {
-        let name = name.clone();
-        let lines = input.take().into_iter().flat_map(BufRead::lines);
-        let lines = lines.zip(1_u64..).filter_map(move |(line, number)| {
-            let at = |problem: String| format!("{name}:{number}: {problem}");
-            let line = match line {
-                Ok(line) if line.trim().is_empty() => return None,
-                Ok(line) => line,
-                Err(error) => return Some(Err(at(error.to_string()).into())),
-            };
+        let lines = input.take().into_iter().flatten().map(move |line| {
             // The last sequence number of a database stays what it was.
-            let imported = ndjson::decode(&line).map(|(update, time)| Imported {
+            line.map(|(update, time)| Imported {
                 sequence: after,
                 time,
                 update,
-            });
-            Some(imported.map_err(|problem| at(problem.to_string()).into()))
+            })
+            .map_err(Into::into)
         });
         Ok(Box::new(lines) as Imports)
     };
@@ -120,58 +168,9 @@ fn import_lines(
     )))
 }
 
-/// Reads a file of lines to its end before any of it is appended, so that a wrong line does not leave half of
-/// the file in the history.
-fn check_lines(path: &Path) -> Result<(), Error> {
-    if path == Path::new("-") || is_database(path) {
-        return Ok(());
-    }
-    let failed = |error| unreadable(path, error);
-    let file = BufReader::new(Counted::open(path, "checking")?);
-    for (line, number) in file.lines().zip(1_u64..) {
-        let line = line.map_err(failed)?;
-        if !line.trim().is_empty() {
-            ndjson::decode(&line).map_err(|problem| {
-                Error::new(format!("{}:{number}", path.display())).caused_by(problem)
-            })?;
-        }
-    }
-    Ok(())
-}
-
 /// Whether a file is a BoltDB: its first meta page has the magic number.
 fn is_database(path: &Path) -> bool {
     let mut start = [0; 20];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start[16..] == 0xED0C_DAED_u32.to_le_bytes()
-}
-
-/// A file whose reads move a bar.
-struct Counted {
-    file: File,
-    progress: Arc<Progress>,
-}
-
-impl Counted {
-    fn open(path: &Path, what: &'static str) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|error| unreadable(path, error))?;
-        // A pipe has no length, and then the bar has none.
-        let bytes = file.metadata().map_or(0, |about| about.len());
-        let progress = Progress::of_bytes(what, bytes, true);
-        Ok(Self { file, progress })
-    }
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.progress.advance(read as u64);
-        Ok(read)
-    }
-}
-
-fn unreadable(path: &Path, error: io::Error) -> Error {
-    Error::new(path.display().to_string())
-        .caused_by(error)
-        .remedy("name a readable file, or `-` for standard input")
 }

@@ -1,6 +1,6 @@
 //! Where a history is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use talaria_config::guide::Page;
@@ -34,11 +34,7 @@ impl Place {
         if !path.is_dir() {
             return Ok(directory_of(&path));
         }
-        let is_history = path.join("manifest").is_file()
-            || path
-                .extension()
-                .is_some_and(|extension| extension == "talaria");
-        if is_history {
+        if is_history(&path) {
             return Ok(path);
         }
         Err(Error::new(format!(
@@ -64,4 +60,10 @@ impl Place {
         }
         storage::open_directory(&directory)
     }
+}
+
+/// Whether a directory is a history, or is to become one.
+pub(super) fn is_history(path: &Path) -> bool {
+    let extension = path.extension();
+    path.join("manifest").is_file() || extension.is_some_and(|extension| extension == "talaria")
 }

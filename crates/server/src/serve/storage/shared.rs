@@ -58,6 +58,22 @@ pub(super) async fn open(
     }
 }
 
+/// The server of a log, which can keep one.
+///
+/// # Errors
+/// It does not answer, or the log cannot be kept there.
+pub(crate) async fn backend(settings: &RedisSettings) -> Result<Redis, Error> {
+    let place = settings.place.to_string();
+    let redis = Redis::new(options(settings).await?).map_err(|error| failed(&place, &error))?;
+    match redis.survey().await {
+        Ok(_) => Ok(redis),
+        Err(error @ BackendError::Fatal { .. }) => Err(failed(&place, &error)),
+        Err(error) => {
+            Err(failed(&place, &error).remedy("check the address, and that the server runs"))
+        }
+    }
+}
+
 /// Logs what the hub waits for, and spaces the attempts.
 struct Waiting<'a> {
     place: &'a str,

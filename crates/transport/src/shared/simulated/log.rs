@@ -145,7 +145,7 @@ impl Log {
         entry: &Entry,
         origin: Origin,
         after: Position,
-        context: Context,
+        mut context: Context,
         limits: &Limits,
     ) -> Outcome {
         let topic = || entry.update.topics.first().cloned().unwrap_or_default();
@@ -158,6 +158,12 @@ impl Log {
                 if let Some((position, _)) = known.filter(|(_, until)| *until > context.now) {
                     return Outcome::Repeated(*position);
                 }
+            }
+            Condition::Imported(time) => {
+                if let Some(position) = entry.update.id.as_ref().and_then(|id| self.find(id)) {
+                    return Outcome::Repeated(position);
+                }
+                context.now = context.now.min(time);
             }
             _ => {}
         }

@@ -26,6 +26,7 @@ mod tail;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,7 +36,6 @@ use tokio::time::{Instant, timeout};
 
 pub use self::backend::Backend;
 use self::backend::{BackendError, Condition, Continue};
-use self::contact::Part;
 pub use self::import::{Import, Imported};
 use self::ledger::Note;
 use self::node::Node;
@@ -84,6 +84,7 @@ impl<B: Backend> Shared<B> {
     /// What the server answers, or that it does not; then the others find out by themselves.
     pub async fn leave(&self) -> Result<(), BackendError> {
         let member = self.node.member().await;
+        self.node.has_left.store(true, Ordering::Release);
         self.node.backend.leave(member).await
     }
 
@@ -97,7 +98,9 @@ impl<B: Backend> Shared<B> {
         updates: Vec<(Update, Condition)>,
     ) -> Result<Vec<tokio::sync::oneshot::Receiver<answers::Answer>>, AppendError> {
         if let Health::Refusing(reason) = self.node.contact.health() {
-            self.node.measures.refused.add(updates.len() as u64);
+            // Those of the hub are not publishes.
+            let publishes = updates.iter().filter(|(update, _)| !update.by_hub);
+            self.node.measures.refused.add(publishes.count() as u64);
             return Err(AppendError::Refused(reason));
         }
         let deadline = Instant::now() + self.node.options.publish_timeout;
@@ -148,7 +151,9 @@ impl<B: Backend> Transport for Shared<B> {
 
     fn start(&self, route: Arc<dyn Route>) {
         // A second route would split the log; the first one stays.
-        _ = self.node.route.set(route);
+        if self.node.route.set(Arc::clone(&route)).is_ok() {
+            route.restore(&self.node.begun.take());
+        }
         self.node.started.notify_one();
     }
 
@@ -268,7 +273,7 @@ impl<B: Backend> Nodes for Shared<B> {
                         return begun.begun.into_iter().map(|(_, update)| update).collect();
                     }
                     Err(error) => {
-                        node.contact.fails(Part::Writes, &error);
+                        tracing::debug!(%error, "the subscriptions of a dead node cannot be read");
                         node.beat_now.notify_one();
                         backoff.pause().await;
                     }

@@ -223,7 +223,12 @@ async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
     loop {
         let mut due_in = None;
         if pause.is_over() {
-            append_due(shared, transport, &mut appends, &mut serials).await;
+            // While the log stores nothing, one append tells whether it does again.
+            let at_most = match transport.health() {
+                Health::Ready => usize::MAX,
+                Health::Refusing(_) => 1,
+            };
+            append_due(shared, transport, &mut appends, &mut serials, at_most).await;
             due_in = shared.agenda().due_in(Instant::now());
         }
         tokio::select! {
@@ -247,15 +252,16 @@ async fn reconcile(shared: &Shared, transport: &Arc<dyn Transport>) {
     }
 }
 
-/// Appends what is due, in the order of the agenda. An append that panics has been reported as every
+/// Appends what is due, in the order of the agenda, until `at_most` appends are in flight. An append that panics has been reported as every
 /// panic is; whether its event was stored is unknown.
 async fn append_due(
     shared: &Shared,
     transport: &Arc<dyn Transport>,
     appends: &mut JoinSet<Result<Appended, AppendError>>,
     serials: &mut HashMap<Id, Serial>,
+    at_most: usize,
 ) {
-    loop {
+    while appends.len() < at_most {
         // A log in memory commits within `append`, so other tasks get their turn here.
         consume_budget().await;
         // A separate statement, so that the lock is released.

@@ -12,7 +12,7 @@ use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::UnixTime;
 use talaria_hub::statistics::Statistics;
 use talaria_hub::{Hub, HubBuilder, HubOptions};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use self::faces::{Face, successors};
@@ -388,7 +388,10 @@ impl Gone {
 }
 
 async fn close(stores: Vec<Store>) {
+    // Together, so that servers that are away do not add up.
+    let mut closing = JoinSet::new();
     for Store { storage, .. } in stores {
-        storage.close().await;
+        closing.spawn(storage.close());
     }
+    while closing.join_next().await.is_some() {}
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::backend::{Backend, BackendError, Batch, Member, Settled};
 use super::contact::Part;
@@ -101,7 +101,8 @@ impl<B: Backend> Driver<'_, B> {
             Ok(outcomes) => {
                 node.measures.appended(begun.elapsed(), outcomes.len());
                 node.contact.works(Part::Writes);
-                node.ledger.resolve(member, self.number, outcomes);
+                node.ledger
+                    .resolve(member, self.number, outcomes, &node.ring);
                 self.number += 1;
                 return Attempt::Over;
             }
@@ -113,8 +114,7 @@ impl<B: Backend> Driver<'_, B> {
             BackendError::Refusing(reason) => self.not_stored(reason),
             BackendError::NoMember | BackendError::NoLog => {
                 let attempt = self.not_stored("this node enters the log again");
-                // The next attempt tells whether it has.
-                _ = node.enter_again(member).await;
+                self.enter_again(&attempt).await;
                 attempt
             }
             BackendError::Fatal { .. } => {
@@ -131,6 +131,16 @@ impl<B: Backend> Driver<'_, B> {
         Attempt::Not(reason, back)
     }
 
+    /// Enters the log again, within the time of those that wait. The next attempt tells whether it has.
+    async fn enter_again(&self, attempt: &Attempt) {
+        let Attempt::Not(_, owed) = attempt else {
+            return;
+        };
+        let earliest = owed.iter().map(|owed| owed.note.deadline).min();
+        let earliest = earliest.unwrap_or_else(|| Instant::now() + EXPIRY);
+        _ = timeout_at(earliest, self.node.enter_again(self.member)).await;
+    }
+
     /// Asks what became of the batch until that is known. Its publishers are answered, or not, meanwhile.
     async fn settle(&mut self) -> Attempt {
         let node = self.node;
@@ -143,7 +153,8 @@ impl<B: Backend> Driver<'_, B> {
             let reason = TOO_LATE;
             match node.backend.settle(self.member, self.number).await {
                 Ok(Settled::Stored(outcomes)) => {
-                    node.ledger.resolve(self.member, self.number, outcomes);
+                    node.ledger
+                        .resolve(self.member, self.number, outcomes, &node.ring);
                     self.number += 1;
                     return Attempt::Over;
                 }
@@ -155,7 +166,7 @@ impl<B: Backend> Driver<'_, B> {
                 Err(BackendError::NoMember | BackendError::NoLog) => {
                     // Only a member can append, and a log that is gone has nothing.
                     let attempt = self.not_stored(reason);
-                    _ = node.enter_again(self.member).await;
+                    self.enter_again(&attempt).await;
                     return attempt;
                 }
                 Err(error) => node.contact.fails(Part::Writes, &error),

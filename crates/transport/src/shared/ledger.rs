@@ -12,7 +12,7 @@ use super::measures::Measures;
 use super::passed::Passed;
 use crate::committer::answers::Answer;
 use crate::committer::waiting::Waiting;
-use crate::{AppendError, Appended, Position};
+use crate::{AppendError, Appended, Position, Ring};
 
 /// Batches that may be sent ahead of the tail. A batch is at most about a mebibyte.
 const AHEAD: usize = 32;
@@ -132,11 +132,11 @@ impl Ledger {
     }
 
     /// Notes what became of a batch.
-    pub(super) fn resolve(&self, member: Member, number: u64, outcomes: Vec<Outcome>) {
+    pub(super) fn resolve(&self, member: Member, number: u64, outcomes: Vec<Outcome>, ring: &Ring) {
         let mut state = self.lock();
         if let Some(place) = state.place(member, number) {
             state.sent[place].outcomes = Some(outcomes);
-            state.judge(place);
+            state.judge(place, ring);
             state.sweep_done();
         }
         drop(state);
@@ -144,7 +144,7 @@ impl Ledger {
     }
 
     /// Answers for records that the tail has made visible, in order.
-    pub(super) fn pass(&self, group: &[Passed], measures: &Measures) {
+    pub(super) fn pass(&self, group: &[Passed], measures: &Measures, ring: &Ring) {
         let mut state = self.lock();
         for Passed { origin, frame, .. } in group {
             let Some(place) = state.place(origin.member, origin.batch) else {
@@ -166,10 +166,10 @@ impl Ledger {
             state.passed = last.frame.position;
         }
         for place in 0..state.sent.len() {
-            state.judge(place);
+            state.judge(place, ring);
         }
         state.sweep_done();
-        state.answer_later();
+        state.answer_later(ring);
         drop(state);
         self.room.notify_one();
     }
@@ -213,7 +213,7 @@ impl State {
     }
 
     /// Answers those whose outcome the tail will not show.
-    fn judge(&mut self, place: usize) {
+    fn judge(&mut self, place: usize, ring: &Ring) {
         let passed = self.passed;
         let sent = &mut self.sent[place];
         let Some(outcomes) = &sent.outcomes else {
@@ -241,13 +241,18 @@ impl State {
                 })),
             }
         }
-        self.answer_later();
+        self.answer_later(ring);
     }
 
-    fn answer_later(&mut self) {
+    /// Answers those whose update the tail has passed. Where it has passed the place without the update, the log has
+    /// lost it: then the answer is dropped.
+    fn answer_later(&mut self, ring: &Ring) {
         let passed = self.passed;
         let is_passed = |later: &mut Later| later.position <= passed;
         for later in self.later.extract_if(.., is_passed) {
+            if !is_kept(ring, later.position) {
+                continue;
+            }
             _ = later.acknowledge.send(Ok(Appended {
                 position: later.position,
                 event_id: later.event_id,
@@ -262,4 +267,10 @@ impl State {
             !is_known || sent.owed.iter().any(Option::is_some)
         });
     }
+}
+
+/// Whether an update that the tail should have passed is there. What has left the ring is older than what can be lost.
+fn is_kept(ring: &Ring, position: Position) -> bool {
+    let mut found = Vec::new();
+    !ring.get(&[position], &mut found) || !found.is_empty()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::{Backend, BackendError, Beat, Member};
 use super::contact::Part;
@@ -13,15 +13,24 @@ use crate::Position;
 
 /// Between beats while the server cannot be used.
 const RETRY: Duration = Duration::from_millis(500);
+/// The least time between beats.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// Shows that this node lives, and buries those that do not.
 pub(super) async fn beat<B: Backend>(node: &Node<B>) {
     let _fail = FailOnPanic(node);
     let mut observer = Observer::default();
+    let mut behind = Position::ORIGIN;
     loop {
         let member = node.member().await;
+        let head = node.place().head;
         let wait = match node.backend.beat(member).await {
             Ok(beat) => {
+                if beat.bounds.head < head && beat.bounds.head != behind {
+                    // The log has lost what this node has read, or is another one.
+                    behind = beat.bounds.head;
+                    node.must_restore.store(true, Ordering::Release);
+                }
                 match beat.refusing {
                     Some(reason) => {
                         let error = BackendError::Refusing(reason);
@@ -47,6 +56,8 @@ pub(super) async fn beat<B: Backend>(node: &Node<B>) {
                 RETRY
             }
         };
+        // What fails rings for a beat; the server is not to be asked without a pause for that.
+        sleep(LEAST).await;
         let wait = wait - wait.mul_f64(0.1 * (node.random() % 100) as f64 / 100.0);
         // The time being over is as good as the notice.
         _ = timeout(wait, node.beat_now.notified()).await;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use talaria_protocol::Update;
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::backend::{Attached, Backend, BackendError, Member};
@@ -17,6 +18,9 @@ use super::pages::Pages;
 use crate::committer::queue::Queue;
 use crate::events::Events;
 use crate::{EventBounds, Frame, Position, Ring, Route};
+
+/// How many ids are looked up at a time.
+const FINDS: usize = 16;
 
 /// The state of a node of a shared log.
 pub(super) struct Node<B> {
@@ -41,9 +45,29 @@ pub(super) struct Node<B> {
     pub(super) must_restore: AtomicBool,
     pub(super) place: Mutex<Place>,
     pub(super) pages: Pages,
+    /// Bounds how many ids are looked up at a time.
+    pub(super) finds: Semaphore,
+    /// The subscriptions that were open when this node entered, until there is a route.
+    pub(super) begun: Begun,
+    /// Whether this node is to stay outside.
+    pub(super) has_left: AtomicBool,
     pub(super) orphans: Orphans,
     pub(super) measures: Measures,
     seeds: AtomicU64,
+}
+
+/// The events that began the subscriptions which were open when the node entered.
+#[derive(Default)]
+pub(super) struct Begun(Mutex<Vec<Update>>);
+
+impl Begun {
+    pub(super) fn set(&self, begun: Vec<Update>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+    }
+
+    pub(super) fn take(&self) -> Vec<Update> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// How far this node has got.
@@ -134,9 +158,12 @@ impl<B: Backend> Node<B> {
             identity: RwLock::new(Identity::of(attached)),
             member: AsyncMutex::new(member),
             beat_now: Notify::new(),
-            must_restore: AtomicBool::new(true),
+            must_restore: AtomicBool::new(false),
             place: Mutex::new(place),
             pages,
+            finds: Semaphore::new(FINDS),
+            begun: Begun::default(),
+            has_left: AtomicBool::new(false),
             orphans: Orphans::default(),
             measures: Measures::default(),
             seeds: AtomicU64::new(seed),
@@ -183,6 +210,9 @@ impl<B: Backend> Node<B> {
         let mut member = self.member.lock().await;
         if *member != before {
             return Ok(*member);
+        }
+        if self.has_left.load(Ordering::Acquire) {
+            return Err(BackendError::NoMember);
         }
         let next = Member(u128::from(self.random()) << 64 | u128::from(self.random()));
         let head = self.place().head;

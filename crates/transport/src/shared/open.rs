@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::backend::{Backend, BackendError, Member};
-use super::contact::Part;
+use talaria_protocol::Update;
+
+use super::backend::{Backend, BackendError, Continue, Member};
 use super::node::{Node, Place};
 use super::options::SharedOptions;
 use super::passed::passed;
 use crate::events::Event;
-use crate::{Lookup, Position, Ring, Unavailable};
+use crate::{Health, Lookup, Position, Ring, Unavailable};
 
 /// The frames that enter the ring at a time.
 const GROUP: usize = 64;
@@ -25,7 +26,18 @@ pub(super) async fn open<B: Backend>(
     let member = Member(u128::from(seed) << 64 | u128::from(seed.rotate_left(17) ^ 0x5DEE_CE66));
     let attached = backend.attach(member, Position::ORIGIN).await?;
     let bounds = attached.bounds;
-    let newest = backend.newest(bounds.head, options.ring_bytes).await?;
+    let read = async {
+        let newest = backend.newest(bounds.head, options.ring_bytes).await?;
+        Ok((newest, subscriptions(&*backend).await?))
+    };
+    let (newest, begun) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            // The caller tries again as another member.
+            _ = backend.leave(member).await;
+            return Err(error);
+        }
+    };
     let floor = newest.records.first();
     let floor = floor.map(|first| first.run_before.unwrap_or(Position(first.position.0 - 1)));
     let ring = Ring::new(options.ring_bytes, floor.unwrap_or(bounds.head));
@@ -38,6 +50,7 @@ pub(super) async fn open<B: Backend>(
         (member, &attached),
         seed,
     );
+    node.begun.set(begun);
     let warm = passed(&node.identity(), newest.records);
     for group in warm.chunks(GROUP) {
         let frames: Vec<_> = group
@@ -64,6 +77,20 @@ pub(super) async fn open<B: Backend>(
     Ok(node)
 }
 
+/// The beginnings of all subscriptions that are stored.
+pub(super) async fn subscriptions<B: Backend>(backend: &B) -> Result<Vec<Update>, BackendError> {
+    let mut begun = Vec::new();
+    let mut from = Continue::default();
+    loop {
+        let some = backend.subscriptions(None, &from).await?;
+        begun.extend(some.begun.into_iter().map(|(_, update)| update));
+        match some.next {
+            Some(next) => from = next,
+            None => return Ok(begun),
+        }
+    }
+}
+
 /// Finds an update by its id. An id of the log's own says where it is, also if this node has not come there yet.
 pub(super) async fn look_up<B: Backend>(
     node: &Node<B>,
@@ -78,13 +105,18 @@ pub(super) async fn look_up<B: Backend>(
     {
         return Ok(Lookup::Found(position));
     }
+    if node.contact.health() != Health::Ready {
+        return Err(Unavailable);
+    }
+    // The semaphore is never closed.
+    let _permit = node.finds.acquire().await;
     // A publisher may have used an id that this log made; that later update may still be kept.
     match node.backend.find(event_id).await {
         Ok(Some(position)) => Ok(Lookup::Found(position)),
         Ok(None) if made.is_some() => Ok(Lookup::Deleted),
         Ok(None) => Ok(Lookup::Unknown),
         Err(error) => {
-            node.contact.fails(Part::Writes, &error);
+            tracing::debug!(%error, "an id cannot be looked up");
             node.beat_now.notify_one();
             Err(Unavailable)
         }

@@ -30,6 +30,8 @@ pub(super) struct Piece {
     pub(super) floor: Position,
     pub(super) frames: Vec<Arc<Frame>>,
     bytes: usize,
+    /// Whether it ends where it does because of its bytes.
+    is_cut: bool,
 }
 
 impl Piece {
@@ -44,6 +46,8 @@ impl Piece {
             up_to,
             floor,
             bytes: frames.iter().map(|frame| frame.weight()).sum(),
+            is_cut: frames.len() < RECORDS
+                && frames.last().is_some_and(|last| last.position == up_to),
             frames,
         }
     }
@@ -74,6 +78,17 @@ struct Held {
     under_way: HashMap<Position, Arc<AsyncMutex<()>>>,
     /// How often all was dropped.
     clears: u64,
+    /// A power of two: pieces begin at its multiples. It is as many records as a piece of this log holds.
+    stride: Stride,
+}
+
+#[derive(Clone, Copy)]
+struct Stride(u64);
+
+impl Default for Stride {
+    fn default() -> Self {
+        Self(RECORDS as u64)
+    }
 }
 
 /// Where a reader's piece is.
@@ -97,7 +112,7 @@ impl Pages {
         let mut held = self.lock();
         let before = held.pieces.range(..=position).next_back();
         let before = before.map(|(_, piece)| Arc::clone(piece));
-        let aligned = Position(position.0 - position.0 % RECORDS as u64);
+        let aligned = Position(position.0 - position.0 % held.stride.0);
         let start = match before {
             Some(piece) if piece.up_to > position => return Found::Piece(piece),
             Some(piece) => aligned.max(piece.up_to),
@@ -115,6 +130,13 @@ impl Pages {
     pub(super) fn insert(&self, piece: &Arc<Piece>, clears: u64) {
         let mut held = self.lock();
         held.under_way.remove(&piece.after);
+        // Records that are larger than those before make pieces shorter.
+        let stride = match piece.frames.len() as u64 {
+            count if count < held.stride.0 && piece.is_cut => (count / 2 + 1).next_power_of_two(),
+            _ if piece.is_cut => held.stride.0,
+            _ => (held.stride.0 * 2).min(RECORDS as u64),
+        };
+        held.stride = Stride(stride);
         if held.clears != clears || piece.up_to <= piece.after {
             return;
         }
@@ -145,6 +167,7 @@ impl Pages {
         let clears = held.clears + 1;
         *held = Held {
             clears,
+            stride: held.stride,
             ..Held::default()
         };
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::backend::Backend;
-use super::contact::Part;
+use super::backend::{Backend, BackendError};
 use super::node::Node;
 use super::pages::{BYTES, Found, Piece, RECORDS};
 use super::passed::passed;
@@ -78,7 +77,7 @@ fn judge<'a>(
     page
 }
 
-/// The piece that has what follows a position, read once for all who need it.
+/// The piece that has what follows a position, read once for all who need it. While the server is away it waits.
 async fn piece<B: Backend>(node: &Node<B>, from: Position) -> Arc<Piece> {
     let mut backoff = node.backoff();
     loop {
@@ -86,34 +85,43 @@ async fn piece<B: Backend>(node: &Node<B>, from: Position) -> Arc<Piece> {
             Found::Piece(piece) => return piece,
             Found::Read(start, lock, clears) => (start, lock, clears),
         };
-        let _alone = lock.lock().await;
+        let alone = lock.lock().await;
         // Who waited finds it now.
         if let Found::Piece(piece) = node.pages.find(from) {
             return piece;
         }
-        // The semaphore is never closed.
-        let permit = node.pages.reads.acquire().await;
-        let head = node.place().head;
-        node.measures.pages.add(1);
-        let records = node.backend.page(start, head, RECORDS, BYTES).await;
-        drop(permit);
-        match records {
-            Ok(records) => {
-                let frames = passed(&node.identity(), records.records);
-                let frames = frames.into_iter().map(|passed| passed.frame).collect();
-                let piece = Piece::new(start, records.looked_up_to, records.floor, frames);
-                let piece = Arc::new(piece);
-                node.pages.insert(&piece, clears);
-                if piece.up_to > from {
-                    return piece;
-                }
-            }
-            Err(error) => {
-                node.pages.give_up(start);
-                node.contact.fails(Part::Writes, &error);
-                node.beat_now.notify_one();
-            }
+        let read = match read_piece(node, start, clears).await {
+            // The records before it fill the piece.
+            Ok(piece) if piece.up_to <= from => read_piece(node, from, clears).await,
+            read => read,
+        };
+        if let Ok(piece) = read
+            && piece.up_to > from
+        {
+            return piece;
         }
+        node.pages.give_up(start);
+        drop(alone);
         backoff.pause().await;
     }
+}
+
+async fn read_piece<B: Backend>(
+    node: &Node<B>,
+    start: Position,
+    clears: u64,
+) -> Result<Arc<Piece>, BackendError> {
+    // The semaphore is never closed.
+    let permit = node.pages.reads.acquire().await;
+    let head = node.place().head;
+    node.measures.pages.add(1);
+    let records = node.backend.page(start, head, RECORDS, BYTES).await;
+    drop(permit);
+    let records = records.inspect_err(|_| node.beat_now.notify_one())?;
+    let frames = passed(&node.identity(), records.records);
+    let frames = frames.into_iter().map(|passed| passed.frame).collect();
+    let piece = Piece::new(start, records.looked_up_to, records.floor, frames);
+    let piece = Arc::new(piece);
+    node.pages.insert(&piece, clears);
+    Ok(piece)
 }

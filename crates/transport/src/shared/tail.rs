@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::backend::{Backend, Continue, Record};
+use super::backend::{Backend, BackendError, Record};
 use super::contact::Part;
 use super::identity::Identity;
 use super::node::{FailOnPanic, Node};
+use super::open::subscriptions;
 use super::passed::{Passed, passed};
 use crate::events::Event;
 use crate::{Position, Route};
@@ -36,6 +37,8 @@ pub(super) async fn follow<B: Backend>(node: &Node<B>) {
             }
             Err(error) => {
                 node.contact.fails(Part::Tail, &error);
+                // The beat finds out whether this node has to enter the log again.
+                node.beat_now.notify_one();
                 backoff.pause().await;
             }
         }
@@ -46,24 +49,16 @@ pub(super) async fn follow<B: Backend>(node: &Node<B>) {
 /// change nothing a second time.
 async fn restore<B: Backend>(node: &Node<B>, route: &dyn Route) {
     let mut backoff = node.backoff();
-    let mut begun = Vec::new();
-    let mut from = Continue::default();
     loop {
-        match node.backend.subscriptions(None, &from).await {
-            Ok(some) => {
-                begun.extend(some.begun.into_iter().map(|(_, update)| update));
-                match some.next {
-                    Some(next) => from = next,
-                    None => break,
-                }
-            }
+        match subscriptions(&*node.backend).await {
+            Ok(begun) => return route.restore(&begun),
             Err(error) => {
                 node.contact.fails(Part::Tail, &error);
+                node.beat_now.notify_one();
                 backoff.pause().await;
             }
         }
     }
-    route.restore(&begun);
 }
 
 /// Makes records visible.
@@ -79,9 +74,15 @@ async fn pass<B: Backend>(
     let mut part: Vec<Record> = Vec::new();
     for record in records {
         let follows = record.position == before.next() || record.run_before == Some(before);
-        if !follows {
+        if !follows || record.run_before.is_some() {
             show(node, route, identity, std::mem::take(&mut part));
-            bridge(node, before, &record).await;
+            if !follows {
+                bridge(node, before, &record).await;
+            }
+            if record.run_before.is_some() {
+                // What was read of stored subscriptions may have been ahead of what is shown, and lost.
+                node.must_restore.store(true, Ordering::Release);
+            }
             if node.must_restore.swap(false, Ordering::AcqRel) {
                 restore(node, route).await;
             }
@@ -102,6 +103,7 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
         node.pages.clear();
         node.measures.lost.add(lost as u64);
         node.must_restore.store(true, Ordering::Release);
+        leave_what_was_lost(node).await;
         tracing::error!(
             name: "log_updates_lost",
             updates = lost,
@@ -121,17 +123,39 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
             }
         }
     };
+    // Beginnings and ends of subscriptions may have been among what is gone.
+    node.must_restore.store(true, Ordering::Release);
     if floor <= before {
         return;
     }
     node.ring.restart(Position(record.position.0 - 1));
-    node.must_restore.store(true, Ordering::Release);
     tracing::warn!(
         name: "log_passed_node",
         position = before.0,
         floor = floor.0,
         "the log has deleted updates that this node had not read; readers that need them are ended"
     );
+}
+
+/// Gives the membership up and enters the log as a new member, when the log has lost what this node did: it may keep
+/// subscriptions under this node that have ended. They are ended as those of a dead node, and what is open is announced
+/// again (ADR 0026).
+async fn leave_what_was_lost<B: Backend>(node: &Node<B>) {
+    let member = node.member().await;
+    let mut backoff = node.backoff();
+    loop {
+        let left = match node.backend.leave(member).await {
+            Ok(()) | Err(BackendError::NoMember | BackendError::NoLog) => {
+                node.enter_again(member).await.map(|_| ())
+            }
+            Err(error) => Err(error),
+        };
+        match left {
+            Ok(()) => return,
+            Err(error) => node.contact.fails(Part::Tail, &error),
+        }
+        backoff.pause().await;
+    }
 }
 
 /// Routes records, in groups that are either events or updates and at most a quarter of the ring.
@@ -170,7 +194,9 @@ fn show_group<B: Backend>(node: &Node<B>, route: &dyn Route, group: &[Passed]) {
             place.events.add(Event::new(frame, passed.time));
         });
     }
-    route.route(&frames, &mut || node.ledger.pass(group, &node.measures));
+    route.route(&frames, &mut || {
+        node.ledger.pass(group, &node.measures, &node.ring);
+    });
     let gone = node.place().events.evict();
     if !gone.is_empty() {
         node.ring.forget(&gone);

@@ -14,6 +14,8 @@ use crate::committer::answers::Answer;
 use crate::committer::waiting::Waiting;
 use crate::{AppendError, Appended, Position, Ring};
 
+/// The gaps between runs that are remembered. An answer of the server that is older than these was given up.
+const GAPS: usize = 64;
 /// Batches that may be sent ahead of the tail. A batch is at most about a mebibyte.
 const AHEAD: usize = 32;
 
@@ -89,6 +91,8 @@ struct State {
     later: Vec<Later>,
     /// What the tail has passed.
     passed: Position,
+    /// Between these positions the log has no update; a server that was replaced may have told of one there.
+    gaps: VecDeque<(Position, Position)>,
 }
 
 impl Ledger {
@@ -174,6 +178,22 @@ impl Ledger {
         self.room.notify_one();
     }
 
+    /// Notes that the log has no update between two positions: what was there is lost, if anything was.
+    pub(super) fn lose(&self, after: Position, before: Position) {
+        self.skip(after, before);
+        let mut state = self.lock();
+        state.gaps.push_back((after, before));
+        if state.gaps.len() > GAPS {
+            state.gaps.pop_front();
+        }
+    }
+
+    /// Drops the answers that wait for an update between two positions: the tail does not show whether it is there.
+    pub(super) fn skip(&self, after: Position, before: Position) {
+        let is_outside = |later: &Later| later.position <= after || later.position >= before;
+        self.lock().later.retain(is_outside);
+    }
+
     /// Drops the answers whose time is over: it is unknown whether their updates are stored. Returns how many.
     pub(super) fn expire(&self, now: Instant) -> usize {
         let mut state = self.lock();
@@ -219,6 +239,11 @@ impl State {
         let Some(outcomes) = &sent.outcomes else {
             return;
         };
+        let gaps = &self.gaps;
+        let is_lost = |position: &Position| {
+            let mut gaps = gaps.iter();
+            gaps.any(|(after, before)| after < position && position < before)
+        };
         for (owed, outcome) in sent.owed.iter_mut().zip(outcomes) {
             match outcome {
                 // The log has lost it, since the tail has passed this place without it: drop the answer.
@@ -233,6 +258,7 @@ impl State {
                         _ = owed.acknowledge.send(Ok(appended));
                     }
                 }
+                Outcome::Repeated(position) if is_lost(position) => drop(owed.take()),
                 Outcome::Repeated(position) => self.later.extend(owed.take().map(|owed| Later {
                     position: *position,
                     event_id: owed.update.id.unwrap_or_default(),

@@ -73,6 +73,9 @@ async fn pass<B: Backend>(
     let mut before = head;
     let mut part: Vec<Record> = Vec::new();
     for record in records {
+        if let Some(end) = record.run_before {
+            node.ledger.lose(end, record.position);
+        }
         let follows = record.position == before.next() || record.run_before == Some(before);
         if !follows || record.run_before.is_some() {
             show(node, route, identity, std::mem::take(&mut part));
@@ -128,6 +131,7 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
     if floor <= before {
         return;
     }
+    node.ledger.skip(before, record.position);
     node.ring.restart(Position(record.position.0 - 1));
     tracing::warn!(
         name: "log_passed_node",

@@ -101,8 +101,7 @@ impl<B: Backend> Driver<'_, B> {
             Ok(outcomes) => {
                 node.measures.appended(begun.elapsed(), outcomes.len());
                 node.contact.works(Part::Writes);
-                node.ledger
-                    .resolve(member, self.number, outcomes, &node.ring);
+                node.ledger.resolve(member, self.number, outcomes);
                 self.number += 1;
                 return Attempt::Over;
             }
@@ -153,8 +152,7 @@ impl<B: Backend> Driver<'_, B> {
             let reason = TOO_LATE;
             match node.backend.settle(self.member, self.number).await {
                 Ok(Settled::Stored(outcomes)) => {
-                    node.ledger
-                        .resolve(self.member, self.number, outcomes, &node.ring);
+                    node.ledger.resolve(self.member, self.number, outcomes);
                     self.number += 1;
                     return Attempt::Over;
                 }

@@ -12,7 +12,7 @@ use super::measures::Measures;
 use super::passed::Passed;
 use crate::committer::answers::Answer;
 use crate::committer::waiting::Waiting;
-use crate::{AppendError, Appended, Position, Ring};
+use crate::{AppendError, Appended, Position};
 
 /// The gaps between runs that are remembered. An answer of the server that is older than these was given up.
 const GAPS: usize = 64;
@@ -136,11 +136,11 @@ impl Ledger {
     }
 
     /// Notes what became of a batch.
-    pub(super) fn resolve(&self, member: Member, number: u64, outcomes: Vec<Outcome>, ring: &Ring) {
+    pub(super) fn resolve(&self, member: Member, number: u64, outcomes: Vec<Outcome>) {
         let mut state = self.lock();
         if let Some(place) = state.place(member, number) {
             state.sent[place].outcomes = Some(outcomes);
-            state.judge(place, ring);
+            state.judge(place);
             state.sweep_done();
         }
         drop(state);
@@ -148,7 +148,7 @@ impl Ledger {
     }
 
     /// Answers for records that the tail has made visible, in order.
-    pub(super) fn pass(&self, group: &[Passed], measures: &Measures, ring: &Ring) {
+    pub(super) fn pass(&self, group: &[Passed], measures: &Measures) {
         let mut state = self.lock();
         for Passed { origin, frame, .. } in group {
             let Some(place) = state.place(origin.member, origin.batch) else {
@@ -170,10 +170,10 @@ impl Ledger {
             state.passed = last.frame.position;
         }
         for place in 0..state.sent.len() {
-            state.judge(place, ring);
+            state.judge(place);
         }
         state.sweep_done();
-        state.answer_later(ring);
+        state.answer_later();
         drop(state);
         self.room.notify_one();
     }
@@ -233,7 +233,7 @@ impl State {
     }
 
     /// Answers those whose outcome the tail will not show.
-    fn judge(&mut self, place: usize, ring: &Ring) {
+    fn judge(&mut self, place: usize) {
         let passed = self.passed;
         let sent = &mut self.sent[place];
         let Some(outcomes) = &sent.outcomes else {
@@ -267,18 +267,14 @@ impl State {
                 })),
             }
         }
-        self.answer_later(ring);
+        self.answer_later();
     }
 
-    /// Answers those whose update the tail has passed. Where it has passed the place without the update, the log has
-    /// lost it: then the answer is dropped.
-    fn answer_later(&mut self, ring: &Ring) {
+    /// Answers those whose update the tail has passed.
+    fn answer_later(&mut self) {
         let passed = self.passed;
         let is_passed = |later: &mut Later| later.position <= passed;
         for later in self.later.extract_if(.., is_passed) {
-            if !is_kept(ring, later.position) {
-                continue;
-            }
             _ = later.acknowledge.send(Ok(Appended {
                 position: later.position,
                 event_id: later.event_id,
@@ -293,10 +289,4 @@ impl State {
             !is_known || sent.owed.iter().any(Option::is_some)
         });
     }
-}
-
-/// Whether an update that the tail should have passed is there. What has left the ring is older than what can be lost.
-fn is_kept(ring: &Ring, position: Position) -> bool {
-    let mut found = Vec::new();
-    !ring.get(&[position], &mut found) || !found.is_empty()
 }

@@ -199,7 +199,7 @@ fn show_group<B: Backend>(node: &Node<B>, route: &dyn Route, group: &[Passed]) {
         });
     }
     route.route(&frames, &mut || {
-        node.ledger.pass(group, &node.measures, &node.ring);
+        node.ledger.pass(group, &node.measures);
     });
     let gone = node.place().events.evict();
     if !gone.is_empty() {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use talaria_conformance::count;
 use talaria_conformance::servers::{Program, Redis};
+use tokio::task::block_in_place;
 use tokio::time::Instant;
 
+use crate::groups::{Failure, Group};
 use crate::nodes::{Balancer, Node, on};
 use crate::publishers::{Publishers, end};
 use crate::readers::{Reader, connected, ended};
@@ -22,6 +24,17 @@ impl Random {
             .wrapping_add(1);
         (self.0 >> 33) % limit
     }
+}
+
+/// Kills one of the nodes, and starts another one.
+async fn replace(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &str, random: &mut Random) {
+    let victim = usize::try_from(random.below(nodes.len() as u64)).expect("a small number");
+    let node = nodes.swap_remove(victim);
+    balancer.remove(&node);
+    node.kill();
+    let node = block_in_place(|| Node::start(transport));
+    balancer.add(&node);
+    nodes.push(node);
 }
 
 /// A random node is killed every few seconds, and another one started. Its clients go on elsewhere with their last ids,
@@ -41,16 +54,8 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
     while Instant::now() < until {
         // The moment is random on purpose; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(500 + random.below(3_000))).await;
-        let victim = usize::try_from(random.below(3)).expect("a small number");
-        let node = nodes.swap_remove(victim);
-        balancer.remove(&node);
-        node.kill();
+        replace(&mut nodes, &balancer, &on(&server), &mut random).await;
         kills += 1;
-        let transport = on(&server);
-        let started = tokio::task::spawn_blocking(move || Node::start(&transport));
-        let node = started.await.expect("it starts");
-        balancer.add(&node);
-        nodes.push(node);
         publishers.until_acknowledged(Duration::from_secs(30)).await;
     }
     let records = publishers.stop().await;
@@ -67,4 +72,38 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
         connections > readers.len(),
         "no subscriber had to come back"
     );
+}
+
+/// The primary of the servers fails, and a node is killed before another one has taken over, or a moment later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_may_die_while_their_primary_fails() {
+    let mut group = Group::sentinels(Program::Redis8);
+    let transport = format!("{}\nreplicas 1", group.transport());
+    let start = || Node::start(&transport);
+    let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
+    let balancer = Balancer::of(&nodes);
+    let readers = Reader::several(&balancer, 30, "earliest");
+    connected(&readers).await;
+    let publishers = Publishers::start(&balancer, 8, Duration::from_millis(10), u32::MAX);
+    let mut random = Random(u64::from(std::process::id()) ^ 0xC2B2_AE35);
+    let limit = Duration::from_secs(60);
+    let rounds = count(20, 3);
+    for _ in 0..rounds {
+        publishers.until_more(50, limit).await;
+        let primary = group.primary(None).expect("there is a primary");
+        let failure = [Failure::Killed, Failure::Stopped][usize::from(random.below(2) == 1)];
+        group.fail(primary, failure);
+        // The moment is random on purpose; nothing is expected of it.
+        tokio::time::sleep(Duration::from_millis(random.below(4_000))).await;
+        replace(&mut nodes, &balancer, &transport, &mut random).await;
+        group.until_other(primary).await;
+        publishers.until_acknowledged(limit).await;
+        group.mend(primary, failure);
+        group.until_replica(primary).await;
+    }
+    let records = publishers.stop().await;
+    end(&balancer).await;
+    ended(&readers, limit).await;
+    let counts = judge(&records, &readers);
+    println!("cluster: {rounds} nodes killed while the primary failed: {counts:?}");
 }

@@ -218,7 +218,7 @@ async fn a_database_of_the_existing_hub() {
     }
 }
 
-/// What cannot be imported is said with a remedy and without passwords, and nothing is stored.
+/// A message says what cannot be imported, with a remedy and without passwords, and nothing is stored.
 #[tokio::test]
 async fn what_cannot_be_imported() {
     let home = Home::new();

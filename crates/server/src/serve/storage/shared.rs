@@ -19,7 +19,7 @@ use super::durability;
 
 /// The shortest and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// How often to log what is waited for.
+/// How often to log what the start waits for.
 const TOLD: Duration = Duration::from_secs(10);
 /// How long to wait for a server without end: longer than any program runs.
 const EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -74,7 +74,7 @@ pub(crate) async fn backend(settings: &RedisSettings) -> Result<Redis, Error> {
     }
 }
 
-/// Tells what is waited for, and spaces the attempts.
+/// Logs what the start waits for, and spaces the attempts.
 struct Waiting<'a> {
     place: &'a str,
     pause: Duration,

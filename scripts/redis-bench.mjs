@@ -6,7 +6,7 @@
 //   TALARIA_BIN=… scripts/redis-bench.mjs            another build
 //   REDIS_BIN=… scripts/redis-bench.mjs              another server than the installed redis-server
 //
-// Starts servers of its own, in a temporary folder, with an append-only file that is synced every second: one alone,
+// Starts its own servers, in a temporary folder, with an append-only file that is synced every second: one alone,
 // and one with a replica. In each round everything is measured once, so that other load of the machine falls on all
 // alike. Compare ratios, not rates. Needs redis-benchmark (Debian: redis-tools).
 

@@ -20,7 +20,9 @@ import { Cluster } from "./cluster.mjs";
 const KUBE = ["--kube-version", VERSION];
 /** Kinds of other projects, whose schemas no package registry has. */
 const FOREIGN = "ServiceMonitor,HTTPRoute,CiliumNetworkPolicy";
-const FILES = [[], ["existing"], ["production"], ["everything"]];
+/** The values for three nodes, which docs/cluster.md names. */
+const NODES = "../../../deploy/helm/cluster";
+const FILES = [[], ["existing"], ["production"], ["everything"], [NODES]];
 
 let folder;
 
@@ -199,4 +201,36 @@ test("a release of the existing chart is upgraded in place: its names, labels an
   for (const kind of ["Secret", "ConfigMap", "PersistentVolumeClaim", "ServiceAccount", "Service"]) {
     assert.equal(rendered.one(kind).metadata.name, "mercure");
   }
+});
+
+/** What a container's script writes before it starts the server, on a host of this name. */
+function settings(container, host) {
+  const place = mkdtempSync(join(folder, "settings-"));
+  const instead = (name, text) => writeFileSync(join(place, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  instead("hostname", `echo ${host}`);
+  instead("redis-server", 'cat "$1"');
+  const [shell, option, script] = container.command;
+  const env = { PATH: `${place}:${process.env.PATH}`, REDIS_PASSWORD: "s3cret" };
+  return execFileSync(shell, [option, script.replaceAll("/data", place)], { env, encoding: "utf8" });
+}
+
+test("three nodes share a log, whose servers and Sentinels find each other", async () => {
+  const rendered = await objects("hub", [NODES], KUBE);
+  const workload = rendered.one("Deployment");
+  assert.equal(workload.spec.replicas, 3);
+  const [container] = workload.spec.template.spec.containers;
+  const environment = variables(container, rendered, { "hub-redis": { password: "s3cret" } });
+  const child = spawnSync(process.env.TALARIA_BIN, ["validate"], { env: environment, encoding: "utf8" });
+  assert.equal(child.status, 0, child.stderr);
+
+  const { spec } = rendered.one("StatefulSet", "hub-redis");
+  const [redis, sentinel] = spec.template.spec.containers;
+  const hosts = Array.from({ length: spec.replicas }, (_, number) => `hub-redis-${number}.${spec.serviceName}`);
+  for (const host of hosts) assert.ok(environment.MERCURE_EXTRA_DIRECTIVES.includes(`${host}:26379`), host);
+  const [primary, replica] = ["hub-redis-0", "hub-redis-1"].map((host) => settings(redis, host));
+  assert.doesNotMatch(primary, /replicaof/);
+  assert.match(replica, /^replicaof hub-redis-0\.hub-redis 6379$/m);
+  assert.match(replica, /^replica-announce-ip hub-redis-1\.hub-redis$/m);
+  assert.match(replica, /^masterauth s3cret$/m);
+  assert.match(settings(sentinel, "hub-redis-2"), /^sentinel announce-ip hub-redis-2\.hub-redis$/m);
 });

@@ -86,7 +86,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// What it finds if it is installed. Commands that begin with another one are skipped.
-pub const OPTIONAL: [&str; 3] = ["node", "php", "python3"];
+pub const OPTIONAL: [&str; 4] = ["node", "php", "python3", "redis-server"];
 
 /// How long a command, the start of a server, and what a stream prints may take.
 const PATIENCE: Duration = Duration::from_secs(30);

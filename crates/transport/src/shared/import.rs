@@ -137,10 +137,10 @@ impl<B: Backend> Import<B> {
     pub async fn end(self) -> Result<Imported, BackendError> {
         let mut patience = Patience::new(self.time);
         // The tail shows nothing before it is.
-        while self.done.stored > 0 {
-            match self.backend.tail(Position(self.head.0 - 1)).await {
-                Ok(_) => break,
-                Err(error) => patience.pause(error).await?,
+        if self.done.stored > 0 {
+            let before = Position(self.head.0 - 1);
+            while let Err(error) = self.backend.tail(before).await {
+                patience.pause(error).await?;
             }
         }
         // The log notices by itself that a member is gone.

@@ -1,15 +1,13 @@
 //! `talaria history import`: appends the updates of a file, to a history or to a log that several nodes share.
 
+mod database;
 mod lines;
 mod shared;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use talaria_boltdb::{DEFAULT_BUCKET, Source};
 use talaria_config::Error;
 use talaria_config::settings::{directory_of, unix_milliseconds};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
@@ -44,7 +42,10 @@ pub(super) fn import(args: &Args) -> Result<ExitCode, Error> {
     if let Some(url) = &args.redis {
         return match source(args)? {
             Contents::History(directory) => shared::of_history(url, &directory),
-            Contents::Database => shared::of_database(url, database(args)?),
+            Contents::Database => shared::of_database(
+                url,
+                database::open(&args.file, args.bucket_name.as_deref())?,
+            ),
             Contents::Lines => {
                 lines::check(&args.file)?;
                 shared::of_lines(url, &args.file)
@@ -52,7 +53,7 @@ pub(super) fn import(args: &Args) -> Result<ExitCode, Error> {
         };
     }
     let directory = args.place.directory()?;
-    let is_database = is_database(&args.file);
+    let is_database = database::is_one(&args.file);
     if !is_database {
         refuse_bucket(args)?;
         lines::check(&args.file)?;
@@ -85,7 +86,7 @@ fn source(args: &Args) -> Result<Contents, Error> {
         output::say(&format!("importing the history {}", beside.display()));
         return Ok(Contents::History(beside));
     }
-    if is_database(file) {
+    if database::is_one(file) {
         return Ok(Contents::Database);
     }
     refuse_bucket(args)?;
@@ -103,25 +104,12 @@ fn refuse_bucket(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn database(args: &Args) -> Result<Option<Source>, Error> {
-    let bucket = args.bucket_name.as_deref().unwrap_or(DEFAULT_BUCKET);
-    let source = Source::open(&args.file, bucket).map_err(Error::from_cause)?;
-    if source.as_ref().is_some_and(|source| !source.has_bucket()) {
-        return Err(Error::new(format!(
-            "{}: there is no bucket {bucket:?}",
-            args.file.display()
-        ))
-        .remedy("name it with --bucket-name"));
-    }
-    Ok(source)
-}
-
 fn import_database(
     args: &Args,
     disk: Arc<Directory>,
     options: HistoryOptions,
 ) -> Result<ExitCode, Error> {
-    let source = database(args)?;
+    let source = database::open(&args.file, args.bucket_name.as_deref())?;
     let progress = Progress::of_time("importing", true);
     progress.show_later();
     let history = storage::import(disk, options, source.as_ref())?;
@@ -129,17 +117,8 @@ fn import_database(
     Ok(output::print(&format!(
         "imported: {}{}\n",
         history.imported(),
-        left_out(source.as_ref())
+        database::left_out(source.as_ref())
     )))
-}
-
-/// What of a database could not be imported.
-fn left_out(source: Option<&Source>) -> String {
-    let (dropped, unreadable) = source.map_or((0, 0), |source| {
-        let summary = source.summary();
-        (summary.dropped_fields, summary.skipped)
-    });
-    format!(", fields dropped: {dropped}, entries unreadable: {unreadable}")
 }
 
 fn import_lines(
@@ -166,11 +145,4 @@ fn import_lines(
         "imported: {}\n",
         history.imported()
     )))
-}
-
-/// Whether a file is a BoltDB: its first meta page has the magic number.
-fn is_database(path: &Path) -> bool {
-    let mut start = [0; 20];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start[16..] == 0xED0C_DAED_u32.to_le_bytes()
 }

@@ -15,7 +15,7 @@ use talaria_transport::shared::{Import, Imported};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::left_out;
+use super::database::left_out;
 use super::lines::{self, Line};
 use crate::cli::environment::environment;
 use crate::cli::output;

@@ -6,12 +6,13 @@ use talaria_redis::RedisOptions;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Settled};
 
-use crate::support::{Node, always, at, contents, on, on_each, update};
+use crate::support::{Node, always, at, contents, on, on_each, position, update};
 
 on_each!(
     what_no_replica_has_is_not_shown,
     what_a_full_server_holds_is_shown,
     a_batch_is_given_up_only_if_a_replica_knows,
+    a_place_is_named_only_if_a_replica_knows,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -92,4 +93,20 @@ async fn a_batch_is_given_up_only_if_a_replica_knows(program: Program) {
     })
     .await;
     assert_eq!(settled, Ok(Settled::Never));
+}
+
+async fn a_place_is_named_only_if_a_replica_knows(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    let mut chosen = update("a");
+    chosen.id = Some("chosen".to_owned());
+    let place = position(node.append(vec![always(chosen)]).await[0]);
+    assert_eq!(node.backend.find("chosen").await, Ok(Some(place)));
+    replica.suspend();
+    assert_eq!(
+        node.backend.find("chosen").await,
+        Err(BackendError::NotDurable)
+    );
+    replica.resume();
 }

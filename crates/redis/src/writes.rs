@@ -38,6 +38,8 @@ pub(crate) async fn attach(
     if said.is("format") {
         return Err(survey::newer(&keys.meta));
     }
+    // A node that enters a log on a primary that was cut off is not a member of the log that goes on.
+    store.confirm(&said.held).await?;
     let [tag, key, run, number, floor, is_new] = said.ok()?;
     let read = || {
         let tag = reply::number(tag)?;
@@ -113,6 +115,7 @@ pub(crate) async fn settle(
         }
         return Ok(Settled::Never);
     }
+    store.confirm_refusal(&said).await?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
     outcomes.map(Settled::Stored).map_err(Fault::later)

@@ -3,16 +3,18 @@
 use talaria_conformance::servers::{Program, Proxy, Redis as Server, Way};
 use talaria_conformance::within;
 use talaria_redis::RedisOptions;
+use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
-use talaria_transport::shared::backend::{BackendError, Settled};
+use talaria_transport::shared::backend::{BackendError, Member, Settled};
 
-use crate::support::{Node, always, at, contents, on, on_each, position, update};
+use crate::support::{Node, always, at, contents, on, on_each, position, until, update};
 
 on_each!(
     what_no_replica_has_is_not_shown,
     what_a_full_server_holds_is_shown,
     a_batch_is_given_up_only_if_a_replica_knows,
     a_place_is_named_only_if_a_replica_knows,
+    a_primary_without_its_replica_does_not_say_who_is_a_member,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -109,4 +111,33 @@ async fn a_place_is_named_only_if_a_replica_knows(program: Program) {
         Err(BackendError::NotDurable)
     );
     replica.resume();
+}
+
+async fn a_primary_without_its_replica_does_not_say_who_is_a_member(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    node.publish(&["a"]).await;
+    node.publish(&["b"]).await;
+    let (stranger, late) = (Member(99), Member(2));
+    replica.suspend();
+    let not_durable = Err(BackendError::NotDurable);
+    assert_eq!(node.backend.settle(stranger, 1).await, not_durable);
+    assert_eq!(node.backend.settle(node.member, 1).await, not_durable);
+    let entered = node.backend.attach(late, Position::ORIGIN).await;
+    assert_eq!(entered.map(drop), Err(BackendError::NotDurable));
+    // What is stored is told as before: it is shown only once replicas have it.
+    assert!(node.backend.settle(node.member, 2).await.is_ok());
+    replica.resume();
+    let settled = until(
+        "the replica confirms",
+        || node.backend.settle(stranger, 1),
+        |settled| *settled != Err(BackendError::NotDurable),
+    )
+    .await;
+    assert_eq!(settled, Err(BackendError::NoMember));
+    let settled = node.backend.settle(node.member, 1).await;
+    assert_eq!(settled, Err(BackendError::OutOfOrder));
+    let entered = node.backend.attach(late, Position::ORIGIN).await;
+    assert!(entered.is_ok(), "{entered:?}");
 }

@@ -169,10 +169,7 @@ impl<'a> Found<'a> {
             .arg("tag")
             .arg("floor");
         let answers = self.held.connection.ask_all(&pipeline).await;
-        let answers = self.store.link.judge(&self.held, answers);
-        if answers == Err(Fault::TooLarge) {
-            self.pace.failed();
-        }
+        let answers = self.store.link.judge(&self.held, self.pace.judge(answers));
         let [entries, known] = answers.and_then(reply::first).map_err(Fault::later)?;
         let known = self
             .store

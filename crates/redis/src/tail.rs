@@ -92,12 +92,8 @@ impl Tail {
         // Asked after the records were read: another log's, or a replica's, are not shown.
         pipeline.cmd("HGET").arg(&store.keys.meta).arg("tag");
         pipeline.cmd("ROLE");
-        let answers = store
-            .link
-            .judge(held, held.connection.ask_all(&pipeline).await);
-        if answers == Err(Fault::TooLarge) {
-            self.pace.failed();
-        }
+        let answers = self.pace.judge(held.connection.ask_all(&pipeline).await);
+        let answers = store.link.judge(held, answers);
         let [streams, tag, role] = answers.and_then(reply::first).map_err(Fault::later)?;
         let judged = store.link.judge(held, checked(role).and_then(is_primary));
         judged.map_err(Fault::later)?;

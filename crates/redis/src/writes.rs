@@ -9,6 +9,7 @@ use talaria_transport::shared::backend::{
 use crate::fault::Fault;
 use crate::scripts::{APPEND, ATTACH, SETTLE};
 use crate::store::{Store, bounds};
+use crate::stream::LARGEST_UPDATE;
 use crate::survey::{self, FORMAT};
 use crate::{outcomes, record, reply};
 
@@ -69,6 +70,9 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
         .iter()
         .map(|entry| Written::new(entry, &keys.once))
         .collect();
+    if entries.iter().any(|entry| entry.bytes() > LARGEST_UPDATE) {
+        return Err(BackendError::Refusing("an update is larger than 32 MiB"));
+    }
     let said = store
         .run(
             &APPEND,
@@ -169,6 +173,10 @@ impl Written {
             flags,
             fields,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.fields.iter().map(|(_, value)| value.len()).sum()
     }
 
     fn add(&self, command: &mut Cmd) {

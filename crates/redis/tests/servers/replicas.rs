@@ -15,6 +15,7 @@ on_each!(
     a_batch_is_given_up_only_if_a_replica_knows,
     a_place_is_named_only_if_a_replica_knows,
     a_primary_without_its_replica_does_not_say_who_is_a_member,
+    what_waited_for_a_replica_is_gone_with_its_log,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -140,4 +141,26 @@ async fn a_primary_without_its_replica_does_not_say_who_is_a_member(program: Pro
     assert_eq!(settled, Err(BackendError::OutOfOrder));
     let entered = node.backend.attach(late, Position::ORIGIN).await;
     assert!(entered.is_ok(), "{entered:?}");
+}
+
+async fn what_waited_for_a_replica_is_gone_with_its_log(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    replica.suspend();
+    node.publish(&["a"]).await;
+    let waiting = node.backend.tail(node.read).await;
+    assert_eq!(waiting, Err(BackendError::NotDurable));
+    server.ask(&["FLUSHALL"]);
+    replica.resume();
+    let entered = until(
+        "the node enters the new log",
+        || node.backend.attach(node.member, node.read),
+        Result::is_ok,
+    )
+    .await;
+    assert!(entered.is_ok(), "{entered:?}");
+    node.number = 0;
+    node.publish(&["b"]).await;
+    assert_eq!(contents(&node.tail(1).await), ["b"]);
 }

@@ -83,14 +83,14 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
                     .arg(batch.after.0 >> 32)
                     .arg(batch.after.0 & u64::from(u32::MAX));
                 store.add_limits(command);
-                command.arg(&keys.subscriptions);
+                command.arg(&keys.subscriptions).arg(entries.len());
                 for entry in &entries {
                     entry.add(command);
                 }
             },
         )
         .await
-        .map_err(Fault::later)?;
+        .map_err(Fault::half_way)?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
     let outcomes = outcomes.map_err(Fault::later)?;

@@ -60,8 +60,9 @@ impl Connection {
     /// What the server refused, or why it did not answer. Then nothing more may be asked, except after a
     /// [`Fault::Server`].
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Fault> {
-        self.meter.begin();
+        self.meter.restart();
         let answer = self.handle.clone().send_packed_command(command).await;
+        self.meter.restart();
         checked(answer.map_err(|error| self.broken(&error))?)
     }
 
@@ -70,10 +71,11 @@ impl Connection {
     /// # Errors
     /// Why the server did not answer.
     pub(crate) async fn ask_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Fault> {
-        self.meter.begin();
+        self.meter.restart();
         let count = commands.len();
         let mut handle = self.handle.clone();
         let answers = handle.send_packed_commands(commands, 0, count).await;
+        self.meter.restart();
         let answers = answers.map_err(|error| self.broken(&error))?;
         if answers.len() == count {
             Ok(answers)

@@ -71,6 +71,9 @@ const MOVES: [&str; 6] = [
     "UNBLOCKED",
 ];
 
+/// Refusals of a command within a script. The others are refusals of the script as a whole.
+const HALF_WAY: [&str; 2] = ["NOPERM", "WRONGTYPE"];
+
 /// What to do if a command is not permitted.
 pub(crate) const PERMIT: &str =
     "Permit the user this command, and all keys that begin with the name of the stream in braces";
@@ -165,6 +168,15 @@ impl Fault {
                 BackendError::Away(format!("the server's answer has another form than {what}"))
             }
             Self::Missing(what) => BackendError::Away(what),
+        }
+    }
+
+    /// What it means to a script that changes several things: it may have been refused after it had changed some.
+    pub(crate) fn half_way(self) -> BackendError {
+        let is_late = HALF_WAY.iter().any(|code| self.is(code));
+        match self.later() {
+            BackendError::Refusing(said) if is_late => BackendError::Away(said.to_owned()),
+            error => error,
         }
     }
 

@@ -21,6 +21,7 @@
 mod backend;
 mod connection;
 mod fault;
+mod flight;
 mod keys;
 mod link;
 mod members;

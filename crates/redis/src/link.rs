@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::connection::Connection;
 use crate::fault::Fault;
+use crate::flight::Flight;
 use crate::primary::{Address, Finder, Named, Primary};
 
 /// What a shared connection is for. Large reads do not hold up writes.
@@ -25,6 +26,8 @@ pub(crate) struct Held {
 /// Connects when a connection is needed, and again after a failure.
 pub(crate) struct Link {
     finder: Finder,
+    /// Makes connections for writes and for reads, so that a failover is not answered with a connection for each call.
+    dials: [Flight<Result<(), Fault>>; 2],
     known: Mutex<Known>,
 }
 
@@ -56,6 +59,7 @@ impl Link {
     pub(crate) fn new(finder: Finder) -> Self {
         Self {
             finder,
+            dials: Default::default(),
             known: Mutex::default(),
         }
     }
@@ -72,14 +76,24 @@ impl Link {
         if let Some(held) = self.ready(purpose) {
             return Ok(held);
         }
+        let dial = &self.dials[purpose as usize];
+        dial.join(self.dial(purpose)).await?;
+        let lost = || Fault::Broken("the connection was given up at once".to_owned());
+        self.ready(purpose).ok_or_else(lost)
+    }
+
+    async fn dial(&self, purpose: Purpose) -> Result<(), Fault> {
+        // Another call may have connected just before.
+        if self.ready(purpose).is_some() {
+            return Ok(());
+        }
         let (held, _) = self.own().await?;
         let mut known = self.known();
         // Given up meanwhile: the next call connects again.
         if known.searches == held.searches {
-            *known.of(purpose) = Some(held.connection.clone());
+            *known.of(purpose) = Some(held.connection);
         }
-        drop(known);
-        Ok(held)
+        Ok(())
     }
 
     fn ready(&self, purpose: Purpose) -> Option<Held> {

@@ -2,10 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::fault::Fault;
+
 /// What a record is taken to have before one was seen, in bytes.
 const UNKNOWN: usize = 16 << 10;
 /// The most records in an answer.
 const MOST: usize = 1_000;
+/// A size at which records are asked for singly.
+const LARGEST: usize = 32 << 20;
 
 /// Learns how large records are.
 #[derive(Debug)]
@@ -31,9 +35,20 @@ impl Pace {
         }
     }
 
-    /// An answer was too large.
-    pub(crate) fn failed(&self) {
-        self.0.store(256 << 20, Ordering::Relaxed);
+    /// Passes on an answer. One that did not come in time, or was too large, is asked for with fewer records.
+    ///
+    /// # Errors
+    /// Those of the answer.
+    pub(crate) fn judge<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        answer.inspect_err(|fault| match fault {
+            Fault::TooLarge => self.0.store(LARGEST, Ordering::Relaxed),
+            // Perhaps because the connection is too slow for so many.
+            Fault::Broken(_) => {
+                let larger = self.0.load(Ordering::Relaxed).saturating_mul(4);
+                self.0.store(larger.min(LARGEST), Ordering::Relaxed);
+            }
+            _ => {}
+        })
     }
 }
 
@@ -51,7 +66,24 @@ mod tests {
         assert_eq!(pace.count(1 << 20), MOST);
         pace.saw(1, 1 << 20);
         assert_eq!(pace.count(1 << 20), 1);
-        pace.failed();
+    }
+
+    #[test]
+    fn fewer_are_asked_for_after_an_answer_that_did_not_come() {
+        let pace = Pace::default();
+        let broken = || Err::<(), _>(Fault::Broken("no answer in time".to_owned()));
+        assert!(pace.judge(broken()).is_err());
+        assert_eq!(pace.count(1 << 20), 16);
+        for _ in 0..40 {
+            assert!(pace.judge(broken()).is_err());
+        }
+        assert_eq!(pace.count(1 << 20), 1);
+        // A record that is read makes up for it.
+        for _ in 0..12 {
+            pace.saw(1, 200);
+        }
+        assert_eq!(pace.count(1 << 20), MOST);
+        assert!(pace.judge(Err::<(), _>(Fault::TooLarge)).is_err());
         assert_eq!(pace.count(1 << 20), 1);
     }
 }

@@ -92,17 +92,24 @@ pub(crate) async fn find(store: &Store, id: &str) -> Result<Option<Position>, Ba
         .link
         .judge(&held, checked(members))
         .and_then(reply::array);
-    for member in members.map_err(Fault::later)? {
-        let member = reply::text(member).map_err(Fault::later)?;
+    let place = members.and_then(|members| place_of(id, members));
+    let place = place.map_err(Fault::later)?;
+    // A primary that was cut off does not know what the next one has, and may name a place that is not in the log.
+    store.confirm(&held).await?;
+    Ok(place)
+}
+
+/// The first place of an id among the members of the index.
+fn place_of(id: &str, members: Vec<Value>) -> Result<Option<Position>, Fault> {
+    for member in members {
+        let member = reply::text(member)?;
         let place = member
             .strip_prefix(id)
             .and_then(|rest| rest.strip_prefix('\0'));
         if let Some(place) = place.filter(|place| place.len() == POSITION) {
-            return reply::position(place).map(Some).map_err(Fault::later);
+            return reply::position(place).map(Some);
         }
     }
-    // A primary that was cut off does not know what the next one has.
-    store.confirm(&held).await?;
     Ok(None)
 }
 
@@ -162,10 +169,7 @@ impl<'a> Found<'a> {
             .arg("tag")
             .arg("floor");
         let answers = self.held.connection.ask_all(&pipeline).await;
-        let answers = self.store.link.judge(&self.held, answers);
-        if answers == Err(Fault::TooLarge) {
-            self.pace.failed();
-        }
+        let answers = self.store.link.judge(&self.held, self.pace.judge(answers));
         let [entries, known] = answers.and_then(reply::first).map_err(Fault::later)?;
         let known = self
             .store

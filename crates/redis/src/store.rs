@@ -98,8 +98,8 @@ impl Store {
         Ok(())
     }
 
-    /// Waits until as many replicas as configured have what was read on a connection, so that a primary that was cut
-    /// off does not answer for the log. `WAIT` is about what its own connection wrote last, so something is written
+    /// Waits until as many replicas as configured have what was read or written on a connection, so that a primary that
+    /// was cut off does not answer for the log. `WAIT` is about what its own connection wrote last, so something is written
     /// first.
     ///
     /// # Errors
@@ -116,6 +116,18 @@ impl Store {
             // The server itself knows that there are too few.
             Err(fault) if fault.is("NOREPLICAS") => Err(BackendError::NotDurable),
             Err(fault) => Err(fault.later()),
+        }
+    }
+
+    /// Confirms what a script answered, unless it did what it was asked: a primary that was cut off does not know who
+    /// has entered the log since, and what was appended.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_replicas`].
+    pub(crate) async fn confirm_refusal(&self, said: &Said) -> Result<(), BackendError> {
+        match said.is("ok") {
+            true => Ok(()),
+            false => self.confirm(&said.held).await,
         }
     }
 

@@ -10,15 +10,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::fault::Fault;
 
+/// The largest update that is stored, in bytes.
+pub(crate) const LARGEST_UPDATE: usize = 32 << 20;
 /// More than any answer that is asked for; a program that is not Redis may announce any length.
-const MOST_BYTES: usize = 256 << 20;
+const MOST_BYTES: usize = 2 * LARGEST_UPDATE;
 
 /// What bytes are read from and written to.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 
-/// Counts the bytes that were read since a command was sent, and remembers what ended the connection.
+/// Counts the bytes that were read since a command was sent or answered, and remembers what ended the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: AtomicUsize,
@@ -26,8 +28,8 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// A command is sent.
-    pub(crate) fn begin(&self) {
+    /// A command is sent, or an answer is complete.
+    pub(crate) fn restart(&self) {
         // Commands of several tasks are under way at once; the bound need not be exact.
         self.bytes.store(0, Ordering::Relaxed);
     }

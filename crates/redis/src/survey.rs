@@ -167,6 +167,8 @@ async fn check_keys(connection: &Connection, keys: &Keys) -> Result<(), BackendE
         .map_err(Fault::at_start)?;
     let format = reply::optional_text(format).map_err(Fault::at_start)?;
     let exists = ask(redis::cmd("EXISTS").arg(&keys.meta), &keys.meta, "EXISTS").await?;
+    ask(redis::cmd("ZCARD").arg(&keys.ids), &keys.ids, "ZCARD").await?;
+    ask(redis::cmd("LLEN").arg(&keys.events), &keys.events, "LLEN").await?;
     match format.map(|format| format.parse::<u64>()) {
         Some(Ok(format)) if format > FORMAT => Err(newer(&keys.meta)),
         Some(Ok(_)) if tag != Value::Nil => Ok(()),

@@ -28,8 +28,16 @@ pub(crate) struct Tail {
 /// The connection, while no call uses it: a call that is dropped takes it along.
 struct Line {
     held: Held,
-    /// Records that too few replicas have confirmed, and after which position they were read.
-    kept: Option<(Position, Vec<Record>)>,
+    /// Records that too few replicas have confirmed.
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    /// The log that they are of.
+    tag: u64,
+    /// After which position they were read.
+    after: Position,
+    records: Vec<Record>,
 }
 
 impl Tail {
@@ -47,16 +55,21 @@ impl Tail {
                 Line { held, kept: None }
             }
         };
-        let kept = line.kept.take().filter(|(from, _)| *from == after);
-        let records = match kept {
-            Some((_, records)) => records,
+        let tag = store.tag();
+        let kept = line.kept.take();
+        let records = match kept.filter(|kept| kept.tag == tag && kept.after == after) {
+            Some(kept) => kept.records,
             None => self.wait(store, &line.held, after).await?,
         };
         if store.replicas > 0 && !records.is_empty() {
             match store.confirm(&line.held).await {
                 Ok(()) => {}
                 Err(error @ (BackendError::NotDurable | BackendError::Refusing(_))) => {
-                    line.kept = Some((after, records));
+                    line.kept = Some(Kept {
+                        tag,
+                        after,
+                        records,
+                    });
                     *self.slot() = Some(line);
                     return Err(error);
                 }
@@ -92,12 +105,8 @@ impl Tail {
         // Asked after the records were read: another log's, or a replica's, are not shown.
         pipeline.cmd("HGET").arg(&store.keys.meta).arg("tag");
         pipeline.cmd("ROLE");
-        let answers = store
-            .link
-            .judge(held, held.connection.ask_all(&pipeline).await);
-        if answers == Err(Fault::TooLarge) {
-            self.pace.failed();
-        }
+        let answers = self.pace.judge(held.connection.ask_all(&pipeline).await);
+        let answers = store.link.judge(held, answers);
         let [streams, tag, role] = answers.and_then(reply::first).map_err(Fault::later)?;
         let judged = store.link.judge(held, checked(role).and_then(is_primary));
         judged.map_err(Fault::later)?;

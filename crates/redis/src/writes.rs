@@ -9,6 +9,7 @@ use talaria_transport::shared::backend::{
 use crate::fault::Fault;
 use crate::scripts::{APPEND, ATTACH, SETTLE};
 use crate::store::{Store, bounds};
+use crate::stream::LARGEST_UPDATE;
 use crate::survey::{self, FORMAT};
 use crate::{outcomes, record, reply};
 
@@ -38,6 +39,8 @@ pub(crate) async fn attach(
     if said.is("format") {
         return Err(survey::newer(&keys.meta));
     }
+    // A node that enters a log on a primary that was cut off is not a member of the log that goes on.
+    store.confirm(&said.held).await?;
     let [tag, key, run, number, floor, is_new] = said.ok()?;
     let read = || {
         let tag = reply::number(tag)?;
@@ -67,6 +70,9 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
         .iter()
         .map(|entry| Written::new(entry, &keys.once))
         .collect();
+    if entries.iter().any(|entry| entry.bytes() > LARGEST_UPDATE) {
+        return Err(BackendError::Refusing("an update is larger than 32 MiB"));
+    }
     let said = store
         .run(
             &APPEND,
@@ -77,14 +83,14 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
                     .arg(batch.after.0 >> 32)
                     .arg(batch.after.0 & u64::from(u32::MAX));
                 store.add_limits(command);
-                command.arg(&keys.subscriptions);
+                command.arg(&keys.subscriptions).arg(entries.len());
                 for entry in &entries {
                     entry.add(command);
                 }
             },
         )
         .await
-        .map_err(Fault::later)?;
+        .map_err(Fault::half_way)?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
     let outcomes = outcomes.map_err(Fault::later)?;
@@ -113,6 +119,7 @@ pub(crate) async fn settle(
         }
         return Ok(Settled::Never);
     }
+    store.confirm_refusal(&said).await?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
     outcomes.map(Settled::Stored).map_err(Fault::later)
@@ -166,6 +173,10 @@ impl Written {
             flags,
             fields,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.fields.iter().map(|(_, value)| value.len()).sum()
     }
 
     fn add(&self, command: &mut Cmd) {

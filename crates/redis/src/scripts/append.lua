@@ -1,5 +1,5 @@
 -- KEYS: log, meta, ids, events, own subscriptions
--- ARGV: tag, member, batch, run and number that the member has read up to, max_length, max_age, most_events, prefix of subscriptions, then of each entry:
+-- ARGV: tag, member, batch, run and number that the member has read up to, max_length, max_age, most_events, prefix of subscriptions, count of entries, then of each entry:
 --       condition, key, detail, flags, count of field names and values, those
 local log, meta, ids, events, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local tag, member, batch = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -38,6 +38,8 @@ local function owner_of(topic)
 end
 
 local outcomes, first, length = {}, nil, 0
+-- The numbers of this run that are in use as far as the log remembers.
+local reserved
 
 local function end_of_segment()
   if first then outcomes[#outcomes + 1] = 'S' .. first .. '*' .. length end
@@ -63,8 +65,14 @@ local function store(from, to, index, flags, at_time)
     end_of_segment()
     ended = identity and run .. '-' .. number or '0-0'
     run, number, identity = math.max(run + 1, read_run + 1, tonumber(time[1]) - 1735689600), 0, server
+    reserved = nil
   end
   number = number + 1
+  if number > (reserved or 0) then
+    -- Before they are used: a batch that fails half-way must not leave numbers that are used again.
+    reserved = math.min(LAST, number + tonumber(ARGV[10]) - index - 1)
+    redis.call('HSET', meta, 'run', run, 'number', reserved, 'server', identity)
+  end
   local id = run .. '-' .. number
   local command = { 'XADD', log, id }
   for at = from, to do command[#command + 1] = ARGV[at] end
@@ -82,7 +90,7 @@ local function store(from, to, index, flags, at_time)
   return id
 end
 
-local at, index = 10, 0
+local at, index = 11, 0
 while ARGV[at] do
   local condition, key, detail, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local from = at + 5
@@ -126,6 +134,6 @@ end
 end_of_segment()
 outcomes = table.concat(outcomes, ' ')
 redis.call('HSET', meta, 'member:' .. member, counter .. ' ' .. ARGV[3] .. ' ' .. outcomes)
-if identity then redis.call('HSET', meta, 'run', run, 'number', number, 'server', identity) end
+if reserved and reserved ~= number then redis.call('HSET', meta, 'number', number) end
 retain(log, meta, ids, events, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), now)
 return { 'ok', outcomes }

@@ -15,6 +15,7 @@ on_each!(
     a_batch_is_stored_once,
     the_first_node_creates_the_log,
     large_updates_are_read_one_by_one,
+    an_update_that_no_answer_may_have_is_refused,
 );
 
 async fn an_update_is_read_as_it_was_published(program: Program) {
@@ -260,4 +261,18 @@ async fn large_updates_are_read_one_by_one(program: Program) {
         .await
         .expect("a page");
     assert_eq!(page.records.len(), 2);
+}
+
+async fn an_update_that_no_answer_may_have_is_refused(program: Program) {
+    let server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    let batch = node.refused_batch(vec![always(update(&"x".repeat(33 << 20)))]);
+    let refused = node.backend.append(&batch).await;
+    assert!(
+        matches!(refused, Err(BackendError::Refusing(_))),
+        "{refused:?}"
+    );
+    let large = "x".repeat(31 << 20);
+    node.publish(&[&large]).await;
+    assert!(node.tail(1).await[0].update.data == large);
 }

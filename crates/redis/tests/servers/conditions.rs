@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use talaria_conformance::servers::{Program, Redis as Server};
 use talaria_transport::shared::Backend as _;
-use talaria_transport::shared::backend::{Condition, Continue, Entry, Member, Outcome};
+use talaria_transport::shared::backend::{
+    BackendError, Condition, Continue, Entry, Member, Outcome, Settled,
+};
 
 use crate::support::{Node, always, contents, event, on, on_each, position, until, update, with};
 
@@ -13,6 +15,7 @@ on_each!(
     a_survivor_ends_what_a_dead_member_began,
     an_update_with_a_key_is_stored_once_within_its_window,
     stored_subscriptions_are_read_in_parts,
+    a_batch_that_failed_half_way_leaves_no_number_for_others,
 );
 
 const ALICE: &str = "/.well-known/mercure/subscriptions/alice";
@@ -176,4 +179,22 @@ async fn stored_subscriptions_are_read_in_parts(program: Program) {
     found.dedup();
     all.sort();
     assert_eq!(found, all);
+}
+
+async fn a_batch_that_failed_half_way_leaves_no_number_for_others(program: Program) {
+    let server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    node.publish(&["a"]).await;
+    let own = format!("{{hub}}:subs:{}", node.member);
+    server.ask(&["SET", &own, "of another type"]);
+    let entries = vec![always(update("b")), begins(ALICE), always(update("c"))];
+    let failed = node.try_append(entries).await;
+    // Some of it may be stored, so the engine has to settle it.
+    assert!(matches!(failed, Err(BackendError::Away(_))), "{failed:?}");
+    server.ask(&["DEL", &own]);
+    let settled = node.backend.settle(node.member, node.number).await;
+    assert_eq!(settled, Ok(Settled::Never));
+    let place = node.publish(&["d"]).await[0];
+    let last = node.tail(4).await.pop().expect("there are four");
+    assert_eq!((last.position, last.update.data.as_str()), (place, "d"));
 }

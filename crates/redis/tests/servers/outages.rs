@@ -1,5 +1,6 @@
 //! A server that refuses, does not answer, or breaks the connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_conformance::servers::{Program, Proxy, Redis as Server, Reply, Way, ask};
@@ -7,6 +8,7 @@ use talaria_conformance::within;
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Settled};
+use tokio::task::JoinSet;
 
 use crate::support::{LAST, Node, always, at, contents, on, on_each, position, until, update};
 
@@ -22,6 +24,7 @@ on_each!(
     a_dropped_call_leaves_no_answer_behind,
     scripts_are_loaded_again,
     a_changed_password_is_refused,
+    many_calls_share_a_new_connection,
 );
 
 fn is_refusing<T: std::fmt::Debug>(answer: &Result<T, BackendError>, word: &str) {
@@ -261,4 +264,27 @@ async fn a_changed_password_is_refused(program: Program) {
     )
     .await
     .expect("it is");
+}
+
+async fn many_calls_share_a_new_connection(program: Program) {
+    let server = Server::start(program);
+    let node = Node::enter(on(&server), 1).await;
+    let backend = Arc::new(node.backend);
+    assert_eq!(backend.find("nothing").await, Ok(None));
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let connections = || {
+        let info = server.info("stats");
+        let mut lines = info.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.and_then(|count| count.trim().parse::<u64>().ok())
+    };
+    let before = connections().expect("the server counts them");
+    let mut finds = JoinSet::new();
+    for _ in 0..500 {
+        let backend = Arc::clone(&backend);
+        finds.spawn(async move { backend.find("nothing").await });
+    }
+    within("the calls end", finds.join_all()).await;
+    let after = connections().expect("the server counts them");
+    assert!(after - before < 20, "{before} and then {after}");
 }

@@ -3,15 +3,19 @@
 use talaria_conformance::servers::{Program, Proxy, Redis as Server, Way};
 use talaria_conformance::within;
 use talaria_redis::RedisOptions;
+use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
-use talaria_transport::shared::backend::{BackendError, Settled};
+use talaria_transport::shared::backend::{BackendError, Member, Settled};
 
-use crate::support::{Node, always, at, contents, on, on_each, update};
+use crate::support::{Node, always, at, contents, on, on_each, position, until, update};
 
 on_each!(
     what_no_replica_has_is_not_shown,
     what_a_full_server_holds_is_shown,
     a_batch_is_given_up_only_if_a_replica_knows,
+    a_place_is_named_only_if_a_replica_knows,
+    a_primary_without_its_replica_does_not_say_who_is_a_member,
+    what_waited_for_a_replica_is_gone_with_its_log,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -92,4 +96,71 @@ async fn a_batch_is_given_up_only_if_a_replica_knows(program: Program) {
     })
     .await;
     assert_eq!(settled, Ok(Settled::Never));
+}
+
+async fn a_place_is_named_only_if_a_replica_knows(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    let mut chosen = update("a");
+    chosen.id = Some("chosen".to_owned());
+    let place = position(node.append(vec![always(chosen)]).await[0]);
+    assert_eq!(node.backend.find("chosen").await, Ok(Some(place)));
+    replica.suspend();
+    assert_eq!(
+        node.backend.find("chosen").await,
+        Err(BackendError::NotDurable)
+    );
+    replica.resume();
+}
+
+async fn a_primary_without_its_replica_does_not_say_who_is_a_member(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    node.publish(&["a"]).await;
+    node.publish(&["b"]).await;
+    let (stranger, late) = (Member(99), Member(2));
+    replica.suspend();
+    let not_durable = Err(BackendError::NotDurable);
+    assert_eq!(node.backend.settle(stranger, 1).await, not_durable);
+    assert_eq!(node.backend.settle(node.member, 1).await, not_durable);
+    let entered = node.backend.attach(late, Position::ORIGIN).await;
+    assert_eq!(entered.map(drop), Err(BackendError::NotDurable));
+    // What is stored is told as before: it is shown only once replicas have it.
+    assert!(node.backend.settle(node.member, 2).await.is_ok());
+    replica.resume();
+    let settled = until(
+        "the replica confirms",
+        || node.backend.settle(stranger, 1),
+        |settled| *settled != Err(BackendError::NotDurable),
+    )
+    .await;
+    assert_eq!(settled, Err(BackendError::NoMember));
+    let settled = node.backend.settle(node.member, 1).await;
+    assert_eq!(settled, Err(BackendError::OutOfOrder));
+    let entered = node.backend.attach(late, Position::ORIGIN).await;
+    assert!(entered.is_ok(), "{entered:?}");
+}
+
+async fn what_waited_for_a_replica_is_gone_with_its_log(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    replica.suspend();
+    node.publish(&["a"]).await;
+    let waiting = node.backend.tail(node.read).await;
+    assert_eq!(waiting, Err(BackendError::NotDurable));
+    server.ask(&["FLUSHALL"]);
+    replica.resume();
+    let entered = until(
+        "the node enters the new log",
+        || node.backend.attach(node.member, node.read),
+        Result::is_ok,
+    )
+    .await;
+    assert!(entered.is_ok(), "{entered:?}");
+    node.number = 0;
+    node.publish(&["b"]).await;
+    assert_eq!(contents(&node.tail(1).await), ["b"]);
 }

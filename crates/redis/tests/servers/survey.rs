@@ -226,6 +226,12 @@ async fn keys_that_are_not_ours_are_fatal(program: Program) {
             "{command:?}: {attached:?}"
         );
     }
+    for key in ["{hub}:ids", "{hub}:events"] {
+        server.ask(&["FLUSHALL"]);
+        server.ask(&["SET", key, "a"]);
+        let (problem, _) = fatal(on(&server)).await;
+        assert!(problem.contains(key), "{problem}");
+    }
 }
 
 async fn a_newer_format_is_fatal(program: Program) {

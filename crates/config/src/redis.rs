@@ -327,7 +327,7 @@ fn credential(line: &Line, environment: Environment<'_>, what: &str) -> Result<S
     }
 }
 
-/// The path of a file that holds this in PEM. It is read again when the server is connected to.
+/// The path of a file that holds this in PEM. It is read again when the store is opened.
 fn pem(word: &Word, label: &str) -> Result<PathBuf, Error> {
     let path = Path::new(&word.text);
     let shown = show(&word.text);

@@ -123,9 +123,20 @@ while ARGV[at] do
     else
       id = store(from, to, index, flags, math.min(tonumber(detail), now))
     end
+  elseif condition == 'begins' then
+    local kept = redis.call('HGET', own, key)
+    if kept then
+      end_of_segment()
+      outcomes[#outcomes + 1] = 'R' .. string.match(kept, '^[^ ]+')
+    else
+      -- It was this node's before it was taken for dead: it goes on, and is not ended any more.
+      local owner = owner_of(key)
+      if owner then redis.call('HDEL', owner, key) end
+      id = store(from, to, index, flags)
+      redis.call('HSET', own, key, id .. ' ' .. detail)
+    end
   else
     id = store(from, to, index, flags)
-    if condition == 'begins' then redis.call('HSET', own, key, id .. ' ' .. detail) end
   end
   local chosen = id and string.match(flags, '^i(%d+)')
   if chosen then redis.call('ZADD', ids, 0, index_of(ARGV[from + tonumber(chosen)], run, number)) end

@@ -74,16 +74,22 @@ async fn a_survivor_ends_what_a_dead_member_began(program: Program) {
     let server = Server::start(program);
     let mut dead = Node::enter(on(&server), 1).await;
     let mut survivor = Node::enter(on(&server), 2).await;
-    dead.append(vec![begins(ALICE)]).await;
+    dead.append(vec![begins(ALICE), begins(BOB)]).await;
     assert_eq!(survivor.backend.bury(Member(1), 0).await, Ok(true));
     // It has come back as another member, and announced the same subscription.
     let mut back = Node::enter(on(&server), 3).await;
     back.append(vec![begins(ALICE)]).await;
 
+    assert!(matches!(
+        back.append(vec![begins(ALICE)]).await[..],
+        [Outcome::Repeated(_)]
+    ));
+
     let beat = survivor.backend.beat(Member(2)).await.expect("a beat");
     assert_eq!(beat.buried, [Member(1)]);
+    assert_eq!(survivor.append(vec![ends(ALICE)]).await, [Outcome::Ended]);
     assert!(matches!(
-        survivor.append(vec![ends(ALICE)]).await[..],
+        survivor.append(vec![ends(BOB)]).await[..],
         [Outcome::Stored(_)]
     ));
     let beat = survivor.backend.beat(Member(2)).await.expect("a beat");

@@ -144,11 +144,11 @@ pub struct Entry {
 pub enum Condition {
     /// It always is.
     Always,
-    /// The update begins the subscription that is its first topic: always stored, and kept beside the log under
-    /// the member too, with its position.
+    /// The update begins the subscription that is its first topic: stored, and kept beside the log under the member
+    /// too, with its position, unless it is kept there already. If it is kept under a dead member, it is so no more.
     Begins,
-    /// The update ends that subscription: stored only if it is kept beside the log, under whichever member, and
-    /// removed there.
+    /// The update ends that subscription: stored only if it is kept beside the log under this member, or under one
+    /// that is not a member any more, and removed there.
     Ends,
     /// Stored unless another update was stored with the same key within this time.
     Once([u8; 32], Duration),

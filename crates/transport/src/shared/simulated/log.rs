@@ -150,8 +150,19 @@ impl Log {
     ) -> Outcome {
         let topic = || entry.update.topics.first().cloned().unwrap_or_default();
         match entry.condition {
-            Condition::Ends if self.subscriptions.remove(&topic()).is_none() => {
-                return Outcome::Ended;
+            Condition::Ends => {
+                let may_end =
+                    |kept: &&Begun| kept.member == origin.member || !self.members.has(kept.member);
+                if self.subscriptions.get(&topic()).filter(may_end).is_none() {
+                    return Outcome::Ended;
+                }
+                self.subscriptions.remove(&topic());
+            }
+            Condition::Begins => {
+                let kept = self.subscriptions.get(&topic());
+                if let Some(kept) = kept.filter(|kept| kept.member == origin.member) {
+                    return Outcome::Repeated(kept.position);
+                }
             }
             Condition::Once(key, _) => {
                 let known = self.once.get(&key);

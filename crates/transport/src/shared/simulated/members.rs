@@ -31,6 +31,13 @@ impl Membership {
 }
 
 impl Members {
+    /// Whether it is a member that has not gone.
+    pub(super) fn has(&self, member: Member) -> bool {
+        self.0
+            .iter()
+            .any(|each| each.member == member && !each.is_gone)
+    }
+
     fn find(&mut self, member: Member) -> Option<&mut Membership> {
         self.0.iter_mut().find(|each| each.member == member)
     }

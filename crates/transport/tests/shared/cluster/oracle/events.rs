@@ -37,10 +37,7 @@ impl Oracle<'_> {
                     "{topic} is open: {is_open}, and its events are {events:?}"
                 ));
             }
-            // A node that stays with a former primary takes the others for dead there, and may still end
-            // subscriptions of theirs once it has found the present one. They are announced again at once.
-            let have_stayed = self.plan.cuts && self.plan.confirmations > 0;
-            let may_end = life.was_cut || have_stayed || self.plan.is_noisy || self.is_lossy();
+            let may_end = life.was_cut || self.plan.is_noisy || self.is_lossy();
             if is_open && !may_end && events.contains(&false) {
                 return Err(format!(
                     "{topic} ended, although its node lived: {events:?}"

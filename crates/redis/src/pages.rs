@@ -70,7 +70,7 @@ pub(crate) async fn newest(
 pub(crate) async fn find(store: &Store, id: &str) -> Result<Option<Position>, BackendError> {
     let held = store
         .link
-        .shared(Purpose::Reads)
+        .shared(Purpose::Finds)
         .await
         .map_err(Fault::later)?;
     let mut pipeline = redis::pipe();

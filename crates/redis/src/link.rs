@@ -152,6 +152,8 @@ impl Link {
 
     /// Asks the directory whether another server is the primary now, and forgets this one if so.
     pub(crate) async fn follow(&self, held: &Held) {
+        // Who named this one may be cut off together with it.
+        self.finder.doubt();
         if self.finder.has_directory()
             && let Ok(named) = self.finder.name().await
             && named.address != held.address

@@ -30,10 +30,12 @@ pub(crate) async fn page(
     loop {
         let left = most_records.saturating_sub(found.records.len()).max(1);
         let asked = found.count(most_bytes).min(left);
+        let before = found.records.len();
         let (read, end) = found
             .read("XRANGE", &from, &reply::id(up_to), asked)
             .await?;
         from = end.unwrap_or(from);
+        found.close_gap(before);
         let last = found.records.last().map_or(after, |record| record.position);
         let is_all = read < asked || last >= up_to;
         if is_all || found.records.len() >= most_records || found.bytes >= most_bytes {
@@ -196,6 +198,15 @@ impl<'a> Found<'a> {
             self.records.extend(record);
         }
         Ok((count, end))
+    }
+
+    /// Drops the first records, if retention has deleted what follows them before that was read.
+    fn close_gap(&mut self, before: usize) {
+        let last = before.checked_sub(1).and_then(|at| self.records.get(at));
+        if last.is_some_and(|last| last.position < self.floor) {
+            self.records.drain(..before);
+            self.bytes = 0;
+        }
     }
 
     fn into_records(self, looked_up_to: Position) -> Records {

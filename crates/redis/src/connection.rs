@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, Value};
+use talaria_transport::shared::backend::BackendError;
 use tokio::task::JoinHandle;
 
 use crate::fault::Fault;
+use crate::flight::Flight;
 use crate::stream::{Meter, Stream};
 
 /// How long an answer may take. Blocking reads and waits for replicas end before.
@@ -19,6 +21,7 @@ pub(crate) struct Connection {
     handle: MultiplexedConnection,
     driver: Arc<Driver>,
     meter: Arc<Meter>,
+    confirms: Arc<Flight<Result<(), BackendError>>>,
 }
 
 /// The task that reads and writes.
@@ -46,7 +49,13 @@ impl Connection {
             handle,
             driver: Arc::new(Driver(tokio::spawn(driver))),
             meter,
+            confirms: Arc::default(),
         })
+    }
+
+    /// Waits for replicas on this connection, once for all callers.
+    pub(crate) fn confirms(&self) -> &Flight<Result<(), BackendError>> {
+        &self.confirms
     }
 
     /// Whether the connection is known to have ended.

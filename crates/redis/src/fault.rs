@@ -89,6 +89,9 @@ const LASTING: [(&str, &str); 4] = [
     ("WRONGTYPE", "Set another name for the stream"),
 ];
 
+/// What a server answers that has too many clients for now.
+const CROWDED: &str = "max number of clients";
+
 impl Fault {
     pub(crate) fn of_server(error: &ServerError) -> Self {
         let fault = |code: &str, text: &str| Self::Server {
@@ -193,7 +196,7 @@ impl Fault {
                     Some((_, remedy)) => {
                         fatal(format!("the server answered: {code} {text}"), remedy)
                     }
-                    None if code == "ERR" => fatal(
+                    None if code == "ERR" && !text.starts_with(CROWDED) => fatal(
                         format!("the server answered: {text}"),
                         "Check the version and the settings of the server",
                     ),

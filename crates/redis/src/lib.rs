@@ -13,8 +13,8 @@
 //! | `{…}:once:<hash>` | the position of an update that must not be repeated; expires |
 //! | `{…}:confirm`, `{…}:probe` | nothing: written to wait for replicas, and to learn what is permitted |
 //!
-//! Every change is one script, which the server executes atomically. There are three plain connections: for writes,
-//! for reads and for the tail. After a failure the next call finds the primary anew.
+//! Every change is one script, which the server executes atomically. There are four plain connections: for writes,
+//! for reads, for finding ids and for the tail. After a failure the next call finds the primary anew.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations, unreachable_pub)]
 

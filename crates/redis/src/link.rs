@@ -7,11 +7,12 @@ use crate::fault::Fault;
 use crate::flight::Flight;
 use crate::primary::{Address, Finder, Named, Primary};
 
-/// What a shared connection is for. Large reads do not hold up writes.
+/// What a shared connection is for. Large reads do not hold up writes, and waiting for replicas does not hold up reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Writes,
     Reads,
+    Finds,
 }
 
 /// A connection, and the primary that it is to.
@@ -26,8 +27,8 @@ pub(crate) struct Held {
 /// Connects when a connection is needed, and again after a failure.
 pub(crate) struct Link {
     finder: Finder,
-    /// Makes connections for writes and for reads, so that a failover is not answered with a connection for each call.
-    dials: [Flight<Result<(), Fault>>; 2],
+    /// Makes the connection for each purpose, so that a failover is not answered with a connection for each call.
+    dials: [Flight<Result<(), Fault>>; 3],
     known: Mutex<Known>,
 }
 
@@ -37,6 +38,7 @@ struct Known {
     address: Option<Address>,
     writes: Option<Connection>,
     reads: Option<Connection>,
+    finds: Option<Connection>,
 }
 
 impl Known {
@@ -44,6 +46,7 @@ impl Known {
         match purpose {
             Purpose::Writes => &mut self.writes,
             Purpose::Reads => &mut self.reads,
+            Purpose::Finds => &mut self.finds,
         }
     }
 
@@ -52,6 +55,7 @@ impl Known {
         self.address = None;
         self.writes = None;
         self.reads = None;
+        self.finds = None;
     }
 }
 
@@ -148,6 +152,8 @@ impl Link {
 
     /// Asks the directory whether another server is the primary now, and forgets this one if so.
     pub(crate) async fn follow(&self, held: &Held) {
+        // Who named this one may be cut off together with it.
+        self.finder.doubt();
         if self.finder.has_directory()
             && let Ok(named) = self.finder.name().await
             && named.address != held.address

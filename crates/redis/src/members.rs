@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use redis::Value;
+use talaria_protocol::Update;
+use talaria_transport::Position;
 use talaria_transport::shared::backend::{BackendError, Beat, Continue, Member, Subscriptions};
 
 use crate::connection::checked;
@@ -181,10 +183,9 @@ pub(crate) async fn subscriptions(
             .to_owned();
         let answer = store.link.judge(&held, held.connection.ask(&scan).await);
         let (cursor, found) = answer.and_then(scanned).map_err(Fault::later)?;
-        for stored in found {
-            bytes += stored.len();
-            begun.push(record::begun(&stored).map_err(Fault::later)?);
-        }
+        bytes += found.iter().map(|stored| stored.1.len()).sum::<usize>();
+        let found = found.iter();
+        begun.extend(found.filter_map(|stored| read(stored, of.is_some())));
         let following = members.iter().find(|other| **other > member);
         place = match cursor {
             0 => following.map(|member| Place {
@@ -225,12 +226,28 @@ async fn members(store: &Store, held: &Held) -> Result<BTreeSet<Member>, Backend
     Ok(members)
 }
 
-/// The cursor to go on from, and the values that were found.
-fn scanned(answer: Value) -> Result<(u64, Vec<String>), Fault> {
+/// Reads the beginning of a subscription. Of one that cannot be read, only the topic is known: that is enough if it
+/// is to be ended.
+fn read((topic, stored): &(Vec<u8>, Vec<u8>), is_ending: bool) -> Option<(Position, Update)> {
+    let begun = std::str::from_utf8(stored).ok().map(record::begun);
+    if let Some(Ok(begun)) = begun {
+        return Some(begun);
+    }
+    record::unreadable("subscription", &String::from_utf8_lossy(topic));
+    let topic = std::str::from_utf8(topic).ok().filter(|_| is_ending);
+    topic.map(record::unknown_beginning)
+}
+
+/// The cursor to go on from, and the topics and values that were found.
+fn scanned(answer: Value) -> Result<(u64, Vec<(Vec<u8>, Vec<u8>)>), Fault> {
     let [cursor, pairs] = reply::first(reply::array(answer)?)?;
-    let values = reply::array(pairs)?.into_iter().skip(1).step_by(2);
-    Ok((
-        reply::number(cursor)?,
-        values.map(reply::text).collect::<Result<_, _>>()?,
-    ))
+    let mut values = reply::array(pairs)?.into_iter();
+    let mut found = Vec::new();
+    while let (Some(topic), Some(stored)) = (values.next(), values.next()) {
+        let (Value::BulkString(topic), Value::BulkString(stored)) = (topic, stored) else {
+            return Err(Fault::Unexpected("topics and stored subscriptions"));
+        };
+        found.push((topic, stored));
+    }
+    Ok((reply::number(cursor)?, found))
 }

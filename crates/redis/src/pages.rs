@@ -8,6 +8,7 @@ use crate::connection::checked;
 use crate::fault::Fault;
 use crate::link::{Held, Purpose};
 use crate::pace::Pace;
+use crate::record::Entry;
 use crate::store::Store;
 use crate::{record, reply};
 
@@ -25,15 +26,17 @@ pub(crate) async fn page(
     most_bytes: usize,
 ) -> Result<Records, BackendError> {
     let mut found = Found::new(store, pace).await?;
-    let mut last = after;
+    let mut from = format!("({}", reply::id(after));
     loop {
         let left = most_records.saturating_sub(found.records.len()).max(1);
         let asked = found.count(most_bytes).min(left);
-        let from = format!("({}", reply::id(last));
-        let read = found
+        let before = found.records.len();
+        let (read, end) = found
             .read("XRANGE", &from, &reply::id(up_to), asked)
             .await?;
-        last = found.records.last().map_or(after, |record| record.position);
+        from = end.unwrap_or(from);
+        found.close_gap(before);
+        let last = found.records.last().map_or(after, |record| record.position);
         let is_all = read < asked || last >= up_to;
         if is_all || found.records.len() >= most_records || found.bytes >= most_bytes {
             let looked_up_to = if is_all { up_to.max(after) } else { last };
@@ -53,16 +56,14 @@ pub(crate) async fn newest(
     let mut from = reply::id(up_to);
     loop {
         let asked = found.count(most_bytes);
-        let read = found.read("XREVRANGE", &from, "-", asked).await?;
+        let (read, end) = found.read("XREVRANGE", &from, "-", asked).await?;
         if read < asked || found.bytes >= most_bytes {
             found.records.reverse();
             // A node that starts shows these, so they have to be as durable as what a tail passes.
             store.confirm(&found.held).await?;
             return Ok(found.into_records(up_to));
         }
-        if let Some(earliest) = found.records.last() {
-            from = format!("({}", reply::id(earliest.position));
-        }
+        from = end.unwrap_or(from);
     }
 }
 
@@ -70,7 +71,7 @@ pub(crate) async fn newest(
 pub(crate) async fn find(store: &Store, id: &str) -> Result<Option<Position>, BackendError> {
     let held = store
         .link
-        .shared(Purpose::Reads)
+        .shared(Purpose::Finds)
         .await
         .map_err(Fault::later)?;
     let mut pipeline = redis::pipe();
@@ -146,14 +147,15 @@ impl<'a> Found<'a> {
             .count(most_bytes.saturating_sub(self.bytes).min(CHUNK_BYTES))
     }
 
-    /// Reads a range, and then the floor, so that what was deleted before is below it.
+    /// Reads a range, and then the floor, so that what was deleted before is below it. Returns how many entries there
+    /// were, and where to go on.
     async fn read(
         &mut self,
         command: &str,
         from: &str,
         to: &str,
         count: usize,
-    ) -> Result<usize, BackendError> {
+    ) -> Result<(usize, Option<String>), BackendError> {
         let keys = &self.store.keys;
         let mut pipeline = Pipeline::new();
         pipeline
@@ -184,16 +186,27 @@ impl<'a> Found<'a> {
         self.take(entries).map_err(Fault::later)
     }
 
-    fn take(&mut self, entries: Result<Value, Fault>) -> Result<usize, Fault> {
-        let entries = reply::array(entries?)?;
-        let (count, before) = (entries.len(), self.bytes);
-        for entry in entries {
-            let (record, bytes) = record::record(entry)?;
-            self.bytes += bytes;
-            self.records.push(record);
+    fn take(&mut self, entries: Result<Value, Fault>) -> Result<(usize, Option<String>), Fault> {
+        let entries = record::entries(entries?)?;
+        let count = entries.len();
+        let end = entries.last().map(|entry| format!("({}", entry.id));
+        self.pace
+            .saw(count, entries.iter().map(|entry| entry.bytes).sum());
+        for Entry { bytes, record, .. } in entries {
+            // What cannot be read does not count: a page has a record, or is all that there is.
+            self.bytes += record.as_ref().map_or(0, |_| bytes);
+            self.records.extend(record);
         }
-        self.pace.saw(count, self.bytes - before);
-        Ok(count)
+        Ok((count, end))
+    }
+
+    /// Drops the first records, if retention has deleted what follows them before that was read.
+    fn close_gap(&mut self, before: usize) {
+        let last = before.checked_sub(1).and_then(|at| self.records.get(at));
+        if last.is_some_and(|last| last.position < self.floor) {
+            self.records.drain(..before);
+            self.bytes = 0;
+        }
     }
 
     fn into_records(self, looked_up_to: Position) -> Records {

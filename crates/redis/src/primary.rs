@@ -93,9 +93,14 @@ impl Finder {
             )),
         };
         if found.is_err() {
-            self.turn.fetch_add(1, Ordering::Relaxed);
+            self.doubt();
         }
         found
+    }
+
+    /// Has another sentinel or node asked first.
+    pub(crate) fn doubt(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn connect(&self) -> Result<Primary, Fault> {

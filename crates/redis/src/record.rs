@@ -61,21 +61,78 @@ pub(crate) fn begun(stored: &str) -> Result<(Position, Update), Fault> {
     Ok((reply::position(id)?, found.update()?))
 }
 
-/// Reads an entry of the stream, and about how many bytes it has. Fields of other names are ignored.
+/// The beginning of a subscription of which only the topic is known: enough for its end.
+pub(crate) fn unknown_beginning(topic: &str) -> (Position, Update) {
+    let data = serde_json::json!({ "active": true, "id": topic }).to_string();
+    let update = Update {
+        topics: vec![topic.to_owned()],
+        data,
+        private: true,
+        by_hub: true,
+        ..Update::default()
+    };
+    (Position::ORIGIN, update)
+}
+
+/// An entry of the stream.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    /// About how many bytes it has.
+    pub(crate) bytes: usize,
+    /// What it holds, unless that cannot be read: one that another program stored must not end reading of the others.
+    pub(crate) record: Option<Record>,
+}
+
+/// Reads the entries of an answer.
+///
+/// # Errors
+/// The answer is something else.
+pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, Fault> {
+    reply::array(answer)?.into_iter().map(entry).collect()
+}
+
+fn entry(entry: Value) -> Result<Entry, Fault> {
+    let [id, fields] = reply::first(reply::array(entry)?)?;
+    let (id, fields) = (reply::text(id)?, reply::array(fields)?);
+    let bytes = fields.iter().map(|value| match value {
+        Value::BulkString(bytes) => bytes.len(),
+        _ => 0,
+    });
+    let bytes = bytes.sum();
+    let record = record(&id, fields);
+    if record.is_err() {
+        unreadable("update", &id);
+    }
+    Ok(Entry {
+        id,
+        bytes,
+        record: record.ok(),
+    })
+}
+
+/// Logs that something stored cannot be read.
+pub(crate) fn unreadable(kind: &'static str, stored: &str) {
+    tracing::warn!(
+        name: "log_entry_unreadable",
+        reason = kind,
+        stored,
+        "the log has an entry that this version cannot read, and leaves out"
+    );
+}
+
+/// Reads the fields of an entry. Those of other names are ignored.
 ///
 /// # Errors
 /// It is not an update that a node stored.
-pub(crate) fn record(entry: Value) -> Result<(Record, usize), Fault> {
-    let [id, fields] = reply::first(reply::array(entry)?)?;
-    let position = reply::position(&reply::text(id)?)?;
+fn record(id: &str, fields: Vec<Value>) -> Result<Record, Fault> {
+    let position = reply::position(id)?;
     let mut found = Found::default();
-    let mut bytes = 0;
-    let mut fields = reply::array(fields)?.into_iter();
+    let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let (Value::BulkString(name), Value::BulkString(value)) = (name, value) else {
             return Err(INCOMPLETE);
         };
-        bytes += name.len() + value.len();
         // A field that is unknown may hold anything.
         let (Ok(name), Ok(value)) = (String::from_utf8(name), String::from_utf8(value)) else {
             continue;
@@ -87,7 +144,7 @@ pub(crate) fn record(entry: Value) -> Result<(Record, usize), Fault> {
     else {
         return Err(INCOMPLETE);
     };
-    let record = Record {
+    Ok(Record {
         position,
         run_before: found.before,
         origin: Origin {
@@ -97,8 +154,7 @@ pub(crate) fn record(entry: Value) -> Result<(Record, usize), Fault> {
         },
         time,
         update: found.update()?,
-    };
-    Ok((record, bytes))
+    })
 }
 
 /// Reads a member's name.
@@ -211,7 +267,7 @@ mod tests {
         })
     }
 
-    fn entry(id: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> Value {
+    fn answer(id: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> Value {
         let bulk = Value::BulkString;
         let fields = fields
             .into_iter()
@@ -240,10 +296,11 @@ mod tests {
             all.push((b"index".to_vec(), index.to_string().into()));
             all.push((b"time".to_vec(), b"17".to_vec()));
             all.extend(before.map(|before| (b"before".to_vec(), reply::id(before).into())));
-            let (record, _) = record(entry(&format!("{run}-{number}"), all)).expect("it is a record");
+            let read = entry(answer(&format!("{run}-{number}"), all)).expect("it is an entry");
             let origin = Origin { member: Member(member), batch, index };
             let position = Position(u64::from(run) << 32 | u64::from(number));
-            prop_assert_eq!(record, Record { position, run_before: before, origin, time: 17, update });
+            let record = Record { position, run_before: before, origin, time: 17, update };
+            prop_assert_eq!(read.record, Some(record));
         }
 
         #[test]
@@ -263,9 +320,9 @@ mod tests {
             text: String,
         ) {
             let fields = names.into_iter().map(|name| (name.as_bytes().to_vec(), value.clone()));
-            _ = record(entry(&id, fields.collect()));
-            _ = record(Value::Array(vec![Value::Nil]));
-            _ = record(Value::Int(1));
+            _ = entry(answer(&id, fields.collect()));
+            _ = entry(Value::Array(vec![Value::Nil]));
+            _ = entries(Value::Int(1));
             _ = begun(&text);
             _ = member(&text);
         }

@@ -100,7 +100,7 @@ impl Store {
 
     /// Waits until as many replicas as configured have what was read or written on a connection, so that a primary that
     /// was cut off does not answer for the log. `WAIT` is about what its own connection wrote last, so something is written
-    /// first.
+    /// first. What is asked on the connection meanwhile waits too, so callers share a wait that begins after theirs.
     ///
     /// # Errors
     /// As [`Self::wait_for_replicas`].
@@ -108,6 +108,11 @@ impl Store {
         if self.replicas == 0 {
             return Ok(());
         }
+        let confirms = held.connection.confirms();
+        confirms.join_next(self.confirm_all(held)).await
+    }
+
+    async fn confirm_all(&self, held: &Held) -> Result<(), BackendError> {
         let written = CONFIRM
             .run(&held.connection, &[&self.keys.confirm], |_| {})
             .await;

@@ -56,13 +56,14 @@ pub(crate) async fn survey(
     survey.read_info(&info)?;
     survey.read_settings(connection).await?;
     survey.check_eviction()?;
-    check_keys(connection, keys).await?;
+    let is_new = check_keys(connection, keys).await?;
     check_permissions(connection, keys).await?;
     let known = named
         .replicas
         .unwrap_or(survey.replicas)
         .max(survey.replicas);
-    if options.replicas > 0 && known == 0 {
+    // The replicas of a log that is there may be away for now.
+    if options.replicas > 0 && known == 0 && is_new {
         return Err(fatal(
             format!(
                 "`replicas` is {}, but the server {} has none",
@@ -147,8 +148,8 @@ impl Survey {
     }
 }
 
-/// Refuses keys of the log's names that are something else.
-async fn check_keys(connection: &Connection, keys: &Keys) -> Result<(), BackendError> {
+/// Refuses keys of the log's names that are something else. Returns whether there is no log yet.
+async fn check_keys(connection: &Connection, keys: &Keys) -> Result<bool, BackendError> {
     let ask = async |command: &mut Cmd, key: &str, name| match connection.ask(command).await {
         Err(fault) if fault.is("WRONGTYPE") => Err(foreign(key)),
         answer => answer.map_err(|fault| named_by(fault, name).at_start()),
@@ -171,8 +172,8 @@ async fn check_keys(connection: &Connection, keys: &Keys) -> Result<(), BackendE
     ask(redis::cmd("LLEN").arg(&keys.events), &keys.events, "LLEN").await?;
     match format.map(|format| format.parse::<u64>()) {
         Some(Ok(format)) if format > FORMAT => Err(newer(&keys.meta)),
-        Some(Ok(_)) if tag != Value::Nil => Ok(()),
-        None if exists == Value::Int(0) && length == 0 => Ok(()),
+        Some(Ok(_)) if tag != Value::Nil => Ok(false),
+        None if exists == Value::Int(0) && length == 0 => Ok(true),
         None if exists == Value::Int(0) => Err(foreign(&keys.log)),
         _ => Err(foreign(&keys.meta)),
     }

@@ -10,6 +10,7 @@ use crate::connection::checked;
 use crate::fault::Fault;
 use crate::link::Held;
 use crate::pace::Pace;
+use crate::record::Entry;
 use crate::store::Store;
 use crate::{record, reply};
 
@@ -28,16 +29,19 @@ pub(crate) struct Tail {
 /// The connection, while no call uses it: a call that is dropped takes it along.
 struct Line {
     held: Held,
-    /// Records that too few replicas have confirmed.
+    /// What was read last, unless records were handed on.
     kept: Option<Kept>,
 }
 
 struct Kept {
-    /// The log that they are of.
+    /// The log that this is of.
     tag: u64,
-    /// After which position they were read.
+    /// After which position it was read.
     after: Position,
+    /// Records that too few replicas have confirmed.
     records: Vec<Record>,
+    /// The id of the last entry. It may hold no record.
+    last: String,
 }
 
 impl Tail {
@@ -57,27 +61,41 @@ impl Tail {
         };
         let tag = store.tag();
         let kept = line.kept.take();
-        let records = match kept.filter(|kept| kept.tag == tag && kept.after == after) {
-            Some(kept) => kept.records,
-            None => self.wait(store, &line.held, after).await?,
-        };
-        if store.replicas > 0 && !records.is_empty() {
-            match store.confirm(&line.held).await {
-                Ok(()) => {}
-                Err(error @ (BackendError::NotDurable | BackendError::Refusing(_))) => {
-                    line.kept = Some(Kept {
-                        tag,
-                        after,
-                        records,
-                    });
-                    *self.slot() = Some(line);
-                    return Err(error);
+        let kept = kept.filter(|kept| kept.tag == tag && kept.after == after);
+        let kept = match kept {
+            Some(kept) if !kept.records.is_empty() => kept,
+            passed => {
+                let from = passed.map_or_else(|| reply::id(after), |passed| passed.last);
+                let entries = self.wait(store, &line.held, &from).await?;
+                let last = entries.last().map_or(from, |entry| entry.id.clone());
+                let records = entries.into_iter().filter_map(|entry| entry.record);
+                let records = records.collect();
+                Kept {
+                    tag,
+                    after,
+                    records,
+                    last,
                 }
-                Err(error) => return Err(error),
             }
-        }
+        };
+        let confirmed = match store.replicas == 0 || kept.records.is_empty() {
+            true => Ok(()),
+            false => store.confirm(&line.held).await,
+        };
+        let read = match confirmed {
+            Ok(()) if kept.records.is_empty() => {
+                line.kept = Some(kept);
+                Ok(Vec::new())
+            }
+            Ok(()) => Ok(kept.records),
+            Err(error @ (BackendError::NotDurable | BackendError::Refusing(_))) => {
+                line.kept = Some(kept);
+                Err(error)
+            }
+            Err(error) => return Err(error),
+        };
         *self.slot() = Some(line);
-        Ok(records)
+        read
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Line>> {
@@ -88,8 +106,8 @@ impl Tail {
         &self,
         store: &Store,
         held: &Held,
-        after: Position,
-    ) -> Result<Vec<Record>, BackendError> {
+        from: &str,
+    ) -> Result<Vec<Entry>, BackendError> {
         let count = self.pace.count(MOST_BYTES);
         let mut pipeline = redis::pipe();
         pipeline
@@ -98,10 +116,7 @@ impl Tail {
             .arg(count)
             .arg("BLOCK")
             .arg(BLOCK_MS);
-        pipeline
-            .arg("STREAMS")
-            .arg(&store.keys.log)
-            .arg(reply::id(after));
+        pipeline.arg("STREAMS").arg(&store.keys.log).arg(from);
         // Asked after the records were read: another log's, or a replica's, are not shown.
         pipeline.cmd("HGET").arg(&store.keys.meta).arg("tag");
         pipeline.cmd("ROLE");
@@ -115,23 +130,18 @@ impl Tail {
             .judge(held, checked(streams))
             .map_err(Fault::later)?;
         store.check_tag(tag)?;
-        self.records(streams).map_err(Fault::later)
+        self.entries(streams).map_err(Fault::later)
     }
 
-    fn records(&self, streams: Value) -> Result<Vec<Record>, Fault> {
+    fn entries(&self, streams: Value) -> Result<Vec<Entry>, Fault> {
         let Some(stream) = reply::array(streams)?.into_iter().next() else {
             return Ok(Vec::new());
         };
         let [_, entries] = reply::first(reply::array(stream)?)?;
-        let mut all = 0;
-        let mut records = Vec::new();
-        for entry in reply::array(entries)? {
-            let (record, bytes) = record::record(entry)?;
-            all += bytes;
-            records.push(record);
-        }
-        self.pace.saw(records.len(), all);
-        Ok(records)
+        let entries = record::entries(entries)?;
+        let bytes = entries.iter().map(|entry| entry.bytes).sum();
+        self.pace.saw(entries.len(), bytes);
+        Ok(entries)
     }
 }
 

@@ -2,7 +2,6 @@
 -- ARGV: tag, member, max_length, max_age, most_events, prefix of subscriptions
 local log, meta, ids, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local own, prefix = 'member:' .. ARGV[2], ARGV[6]
-local HOUR = 3600000
 local known = redis.call('HMGET', meta, 'tag', own)
 if known[1] ~= ARGV[1] then return { 'nolog' } end
 if not known[2] then return { 'nomember' } end

@@ -1,6 +1,7 @@
 -- At most this many entries leave at a time, so that no script keeps others waiting.
 local SLICE = 1000
 local SLICE_BYTES = 1048576
+local HOUR = 3600000
 
 -- The fields of an entry that retention needs.
 local function read(entry)
@@ -42,15 +43,22 @@ local function note_floor(log, meta)
   redis.call('HSET', meta, 'floor', floor, 'oldest', found.time or 0)
 end
 
--- Walks the oldest entries until it has seen `updates` updates, and all entries from before `limit`; at most `most`
+-- Whether an entry of this time is due; `ages` has the times before and after which entries are.
+local function is_due_at(time, ages)
+  return time < ages.before or time > ages.after
+end
+
+-- Walks the oldest entries until it has seen `updates` updates, and all entries that are due by `ages`; at most `most`
 -- entries. Their ids leave the index. Returns how many entries these are.
-local function walk(log, ids, updates, limit, most)
+local function walk(log, ids, updates, ages, most)
   local walked, seen, bytes, from = 0, 0, 0, '-'
+  -- Entries are read whole, so first no more than are surely due.
+  local count = ages and 20 or math.min(20, updates)
   while bytes < SLICE_BYTES do
-    local chunk = redis.call('XRANGE', log, from, '+', 'COUNT', 20)
+    local chunk = redis.call('XRANGE', log, from, '+', 'COUNT', count)
     for _, entry in ipairs(chunk) do
       local found = read(entry)
-      local is_due = seen < updates or (limit and (found.time or 0) < limit)
+      local is_due = seen < updates or (ages and is_due_at(found.time or 0, ages))
       if walked >= most or not is_due then return walked end
       if not found.by_hub then
         seen = seen + 1
@@ -58,7 +66,8 @@ local function walk(log, ids, updates, limit, most)
       end
       walked, bytes, from = walked + 1, bytes + found.bytes, '(' .. entry[1]
     end
-    if #chunk < 20 then break end
+    if #chunk < count or (seen >= updates and not ages) then break end
+    count = math.min(20, 2 * count)
   end
   return walked
 end
@@ -101,15 +110,16 @@ local function retain(log, meta, ids, events, max_length, max_age, most_events, 
   for pass = 1, 2 do
     local length = redis.call('XLEN', log)
     local excess = max_length > 0 and length - redis.call('LLEN', events) - max_length or 0
-    local limit = nil
+    local due = nil
     if max_age > 0 and length > 0 then
-      local oldest = tonumber(redis.call('HGET', meta, 'oldest') or 0)
-      if oldest < now - max_age then limit = now - max_age end
+      -- The time of a clock that was ahead would keep what is behind it, too.
+      local ages = { before = now - max_age, after = now + math.max(max_age, HOUR) }
+      if is_due_at(tonumber(redis.call('HGET', meta, 'oldest') or 0), ages) then due = ages end
     end
-    if excess <= 0 and not limit then break end
+    if excess <= 0 and not due then break end
     -- Entries need not be read unless they have ids, or there turn out to be events among them.
-    local is_blind = pass == 1 and not limit and redis.call('ZCARD', ids) == 0
-    local count = is_blind and math.min(excess, SLICE) or walk(log, ids, excess, limit, SLICE - removed)
+    local is_blind = pass == 1 and not due and redis.call('ZCARD', ids) == 0
+    local count = is_blind and math.min(excess, SLICE) or walk(log, ids, excess, due, SLICE - removed)
     if count > 0 then redis.call('XTRIM', log, 'MAXLEN', '=', length - count) end
     note_floor(log, meta)
     forget_events(events, redis.call('HGET', meta, 'floor'))

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use talaria_conformance::servers::{Program, Redis as Server};
 use talaria_conformance::within;
 use talaria_redis::Redis;
 use talaria_transport::Position;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{LAST, always, at, update};
+use crate::support::{LAST, Node, always, at, contents, on, run, update};
 
 /// A server whose answer is always the same, except that it is a primary.
 struct Hostile {
@@ -148,4 +149,38 @@ fn endless() -> Vec<u8> {
     let mut bytes = b"$1000000000\r\n".to_vec();
     bytes.resize(300 << 20, b'x');
     bytes
+}
+
+/// Another program has stored something, or a later version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_left_out() {
+    let server = Server::start(Program::Redis7);
+    let mut node = Node::enter(on(&server), 1).await;
+    let place = node.publish(&["a"]).await[0];
+    for number in 2..200 {
+        let id = format!("{}-{number}", run(place));
+        server.ask(&["XADD", "{hub}:log", &id, "topics", "not a list"]);
+    }
+    server.ask(&["HSET", "{hub}:meta", "number", "199"]);
+    assert_eq!(contents(&node.tail(1).await), ["a"]);
+    let waiting = within("the tail goes on", node.backend.tail(node.read)).await;
+    assert_eq!(waiting, Ok(Vec::new()));
+    let last = node.publish(&["b"]).await[0];
+    assert_eq!(node.tail(1).await[0].position, last);
+    assert_eq!(node.kept().await, ["a", "b"]);
+    let page = node.backend.page(place, LAST, 1, 1).await.expect("a page");
+    assert_eq!(contents(&page.records), ["b"]);
+    let newest = node.backend.newest(LAST, 200).await.expect("the newest");
+    assert_eq!(contents(&newest.records), ["a", "b"]);
+
+    let own = format!("{{hub}}:subs:{}", node.member);
+    server.ask(&["HSET", &own, "/subscription", "7-1 not a document"]);
+    let start = Continue::default();
+    let all = node.backend.subscriptions(None, &start).await;
+    assert_eq!(all.expect("they are read").begun, []);
+    let orphans = node.backend.subscriptions(Some(node.member), &start).await;
+    let (_, begun) = orphans.expect("they are read").begun.remove(0);
+    assert_eq!(begun.topics, ["/subscription"]);
+    assert_eq!(begun.data, r#"{"active":true,"id":"/subscription"}"#);
+    assert!(begun.by_hub);
 }

@@ -1,13 +1,16 @@
 //! What is shown only once replicas have it.
 
+use std::sync::Arc;
+
 use talaria_conformance::servers::{Program, Proxy, Redis as Server, Way};
 use talaria_conformance::within;
 use talaria_redis::RedisOptions;
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member, Settled};
+use tokio::task::JoinSet;
 
-use crate::support::{Node, always, at, contents, on, on_each, position, until, update};
+use crate::support::{LAST, Node, always, at, contents, on, on_each, position, until, update};
 
 on_each!(
     what_no_replica_has_is_not_shown,
@@ -16,6 +19,7 @@ on_each!(
     a_place_is_named_only_if_a_replica_knows,
     a_primary_without_its_replica_does_not_say_who_is_a_member,
     what_waited_for_a_replica_is_gone_with_its_log,
+    many_finds_wait_for_replicas_together,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -163,4 +167,23 @@ async fn what_waited_for_a_replica_is_gone_with_its_log(program: Program) {
     node.number = 0;
     node.publish(&["b"]).await;
     assert_eq!(contents(&node.tail(1).await), ["b"]);
+}
+
+async fn many_finds_wait_for_replicas_together(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let node = Node::enter(confirmed(on(&server)), 1).await;
+    let backend = Arc::new(node.backend);
+    replica.suspend();
+    let mut finds = JoinSet::new();
+    for _ in 0..50 {
+        let backend = Arc::clone(&backend);
+        finds.spawn(async move { backend.find("nothing").await });
+    }
+    // Reads do not wait behind them, and if each find waited for itself, most would not be answered in time.
+    let page = backend.page(Position::ORIGIN, LAST, 10, 1 << 20).await;
+    assert!(page.is_ok(), "{page:?}");
+    let found = within("the finds end", finds.join_all()).await;
+    assert_eq!(found, vec![Err(BackendError::NotDurable); 50]);
+    replica.resume();
 }

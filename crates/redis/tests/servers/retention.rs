@@ -7,7 +7,7 @@ use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 
 use crate::support::{
-    LAST, Node, always, contents, event, number, on, on_each, position, until, update,
+    LAST, Node, always, contents, event, number, on, on_each, position, run, until, update,
 };
 
 on_each!(
@@ -17,6 +17,7 @@ on_each!(
     an_id_leaves_with_its_update,
     retention_works_in_slices,
     the_floor_before_a_run_is_the_end_of_the_last_one,
+    a_time_that_is_far_ahead_keeps_nothing,
 );
 
 async fn the_newest_updates_are_kept(program: Program) {
@@ -166,4 +167,28 @@ async fn the_floor_before_a_run_is_the_end_of_the_last_one(program: Program) {
     node.publish(&["f"]).await;
     let beat = node.backend.beat(node.member).await.expect("a beat");
     assert_eq!(beat.bounds.floor, after);
+}
+
+async fn a_time_that_is_far_ahead_keeps_nothing(program: Program) {
+    let server = Server::start(program);
+    let mut options = on(&server);
+    options.max_age = Some(Duration::from_millis(300));
+    let mut node = Node::enter(options, 1).await;
+    let first = node.publish(&["a"]).await[0];
+    let id = format!("{}-{}", run(first), number(first) + 1);
+    let ahead = "9000000000000";
+    let member = node.member.to_string();
+    let fields = ["topics", "[\"t\"]", "data", "ahead", "time", ahead];
+    let origin = ["node", &member, "batch", "1", "index", "1"];
+    server.ask(&[&["XADD", "{hub}:log", &id], &fields[..], &origin].concat());
+    server.ask(&["XTRIM", "{hub}:log", "MAXLEN", "=", "1"]);
+    server.ask(&["HSET", "{hub}:meta", "number", "2", "oldest", ahead]);
+    let last = node.publish(&["b"]).await[0];
+    let beat = until(
+        "both are deleted",
+        || node.backend.beat(node.member),
+        |beat| beat.as_ref().is_ok_and(|beat| beat.bounds.floor == last),
+    );
+    assert!(beat.await.is_ok());
+    assert!(node.kept().await.is_empty());
 }

@@ -42,10 +42,13 @@ impl Node {
     pub(crate) async fn enter(options: RedisOptions, member: u128) -> Self {
         let backend = Redis::new(options).expect("the options can be used");
         let member = Member(member);
-        let attached = backend
-            .attach(member, Position::ORIGIN)
-            .await
-            .expect("it enters");
+        // A replica that has just begun to follow does not confirm yet.
+        let attached = until(
+            "replicas confirm",
+            || backend.attach(member, Position::ORIGIN),
+            |attached| *attached != Err(BackendError::NotDurable),
+        );
+        let attached = attached.await.expect("it enters");
         Self {
             backend,
             member,

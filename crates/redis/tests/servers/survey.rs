@@ -6,7 +6,7 @@ use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member};
 
-use crate::support::{Node, always, on, on_each, update};
+use crate::support::{Node, always, on, on_each, until, update};
 
 on_each!(
     the_survey_says_what_the_server_is,
@@ -15,6 +15,7 @@ on_each!(
     a_missing_permission_is_fatal,
     an_eviction_policy_is_fatal,
     replicas_without_replicas_are_fatal,
+    a_server_with_too_many_clients_is_awaited,
     keys_that_are_not_ours_are_fatal,
     a_newer_format_is_fatal,
     a_database_that_is_not_there_is_fatal,
@@ -200,8 +201,30 @@ async fn replicas_without_replicas_are_fatal(program: Program) {
     let server = Server::start(program);
     let mut options = on(&server);
     options.replicas = 1;
-    let (problem, _) = fatal(options).await;
+    let (problem, _) = fatal(options.clone()).await;
     assert!(problem.contains("`replicas` is 1"), "{problem}");
+
+    // Those of a log that is there may come back, and the hub waits for them.
+    let _node = Node::enter(on(&server), 1).await;
+    let found = survey(options.clone()).await.expect("a survey");
+    assert_eq!(found.replicas, 0);
+    let backend = Redis::new(options).expect("it can be used");
+    let entered = backend.attach(Member(2), Position::ORIGIN).await;
+    assert_eq!(entered.map(drop), Err(BackendError::NotDurable));
+}
+
+async fn a_server_with_too_many_clients_is_awaited(program: Program) {
+    let server = Server::start(program);
+    server.set("maxclients", "1");
+    let _client = std::net::TcpStream::connect(server.address()).expect("it connects");
+    let backend = Redis::new(on(&server)).expect("it can be used");
+    let away = until(
+        "the server has too many clients",
+        || backend.survey(),
+        Result::is_err,
+    );
+    let away = away.await;
+    assert!(matches!(away, Err(BackendError::Away(_))), "{away:?}");
 }
 
 async fn keys_that_are_not_ours_are_fatal(program: Program) {

@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use similar::{ChangeTag, TextDiff};
 use talaria_config::{Error, format};
 
 use super::output;
@@ -102,20 +101,101 @@ fn read(path: &Path, is_input: bool) -> Result<String, Error> {
     })
 }
 
-/// The lines, those that go with `-` and those that come with `+`.
+/// The lines, those that go with `-` and those that come with `+`. Only white space differs, so those belong together
+/// that have as many other characters before them.
 fn difference(before: &str, after: &str) -> String {
-    let diff = TextDiff::from_lines(before, after);
-    let mut shown = String::new();
-    for change in diff.iter_all_changes() {
-        shown.push_str(match change.tag() {
-            ChangeTag::Delete => "- ",
-            ChangeTag::Insert => "+ ",
-            ChangeTag::Equal => "  ",
-        });
-        shown.push_str(change.value());
-        if !change.value().ends_with('\n') {
-            shown.push('\n');
+    let letters = |line: &str| line.chars().filter(|c| !c.is_whitespace()).count();
+    let mut old = before.split_inclusive('\n').peekable();
+    let mut new = after.split_inclusive('\n').peekable();
+    let (mut old_letters, mut new_letters) = (0, 0);
+    let mut shown = Difference::default();
+    loop {
+        let goes = match (old.peek(), new.peek()) {
+            (None, None) => break,
+            (Some(gone), Some(come)) if old_letters == new_letters => {
+                if gone == come {
+                    shown.stays(gone);
+                    old_letters += letters(gone);
+                    new_letters = old_letters;
+                    (old.next(), new.next());
+                    continue;
+                }
+                gone.trim().is_empty() || !come.trim().is_empty()
+            }
+            (gone, come) => come.is_none() || (gone.is_some() && old_letters < new_letters),
+        };
+        let (lines, seen, list) = match goes {
+            true => (&mut old, &mut old_letters, &mut shown.gone),
+            false => (&mut new, &mut new_letters, &mut shown.come),
+        };
+        if let Some(line) = lines.next() {
+            *seen += letters(line);
+            list.push(line);
         }
     }
-    shown
+    shown.end()
+}
+
+/// What is shown of a difference, and the lines that were changed since the last one that stays.
+#[derive(Default)]
+struct Difference<'a> {
+    shown: String,
+    gone: Vec<&'a str>,
+    come: Vec<&'a str>,
+}
+
+impl<'a> Difference<'a> {
+    fn stays(&mut self, line: &'a str) {
+        self.change();
+        self.line("  ", line);
+    }
+
+    fn change(&mut self) {
+        for line in std::mem::take(&mut self.gone) {
+            self.line("- ", line);
+        }
+        for line in std::mem::take(&mut self.come) {
+            self.line("+ ", line);
+        }
+    }
+
+    fn line(&mut self, mark: &str, line: &str) {
+        self.shown.push_str(mark);
+        self.shown.push_str(line.strip_suffix('\n').unwrap_or(line));
+        self.shown.push('\n');
+    }
+
+    fn end(mut self) -> String {
+        self.change();
+        self.shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_stay_are_found_again_after_those_that_change() {
+        for (before, after, shown) in [
+            ("a\n", "a\n", "  a\n"),
+            ("a", "a\n", "- a\n+ a\n"),
+            ("a\r\nb\n", "a\nb\n", "- a\r\n+ a\n  b\n"),
+            ("a\n\n\nb\n", "a\n\nb\n", "  a\n  \n- \n  b\n"),
+            ("a\nb\n", "a\n\nb\n", "  a\n+ \n  b\n"),
+            (
+                "a {b\nc\n}",
+                "a {\n\tb\n\tc\n}\n",
+                "- a {b\n- c\n- }\n+ a {\n+ \tb\n+ \tc\n+ }\n",
+            ),
+            (
+                " a\nb\n c\nd\n",
+                "a\nb\nc\nd\n",
+                "-  a\n+ a\n  b\n-  c\n+ c\n  d\n",
+            ),
+            ("", "", ""),
+        ] {
+            assert_eq!(difference(before, after), shown, "{before:?}");
+        }
+    }
 }

@@ -238,8 +238,11 @@ fn read((topic, stored): &(Vec<u8>, Vec<u8>), is_ending: bool) -> Option<(Positi
     topic.map(record::unknown_beginning)
 }
 
+/// A field of a hash, and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// The cursor to go on from, and the topics and values that were found.
-fn scanned(answer: Value) -> Result<(u64, Vec<(Vec<u8>, Vec<u8>)>), Fault> {
+fn scanned(answer: Value) -> Result<(u64, Vec<Pair>), Fault> {
     let [cursor, pairs] = reply::first(reply::array(answer)?)?;
     let mut values = reply::array(pairs)?.into_iter();
     let mut found = Vec::new();

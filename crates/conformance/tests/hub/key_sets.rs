@@ -16,13 +16,13 @@ use talaria_conformance::token::{Token, exact};
 use crate::https::certify;
 
 /// A key of an issuer.
-struct Key {
+pub(crate) struct Key {
     kid: &'static str,
     pair: EcdsaKeyPair,
 }
 
 impl Key {
-    fn new(kid: &'static str) -> Self {
+    pub(crate) fn new(kid: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         Self { kid, pair }
     }
@@ -33,7 +33,7 @@ impl Key {
         json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": self.kid, "x": x, "y": y })
     }
 
-    fn sign(&self, token: Token) -> String {
+    pub(crate) fn sign(&self, token: Token) -> String {
         let token = token
             .parameter("alg", "ES256".into())
             .parameter("kid", self.kid.into());
@@ -46,7 +46,7 @@ impl Key {
     }
 }
 
-fn set_of(keys: &[&Key]) -> String {
+pub(crate) fn set_of(keys: &[&Key]) -> String {
     let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
     json!({ "keys": keys }).to_string()
 }

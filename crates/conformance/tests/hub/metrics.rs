@@ -1,11 +1,15 @@
 //! The metrics: that page, endpoint and dashboards have the same series, that each moves as the page says, and that
 //! Prometheus reads them.
 
+mod bodies;
 mod departures;
+mod hosts;
 mod pages;
 mod prometheus;
 mod refusals;
 mod requests;
+mod storage;
+mod tokens;
 
 use std::time::Instant;
 

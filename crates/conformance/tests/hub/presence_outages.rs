@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::token::{exact, pattern};
@@ -11,18 +10,9 @@ use talaria_conformance::{PATIENCE, count, within};
 use tokio::task::JoinSet;
 
 use crate::presence::{API, EVERYTHING, listed, watcher};
+use crate::running::disk_is_full;
 
 const DIRECTIVES: &str = "anonymous\nsubscriptions\ndrain_timeout 1s";
-
-/// Lets the hub's files grow, or not: then the history refuses every update.
-fn disk_is_full(hub: &Hub, full: bool) {
-    let pid = i32::try_from(hub.pid()).ok().and_then(Pid::from_raw);
-    let limit = Rlimit {
-        current: full.then_some(1),
-        maximum: None,
-    };
-    prlimit(pid, Resource::Fsize, limit).expect("the limit is set");
-}
 
 /// The matchers of the listed subscriptions, the watcher's own left out.
 async fn names(hub: &Hub) -> BTreeSet<String> {
@@ -77,14 +67,14 @@ async fn a_full_disk_withholds_no_head_and_loses_no_event() {
     let stays = hub.client().subscribe(&[exact("stays")]).await;
     let leaves = hub.client().subscribe(&[exact("leaves")]).await;
     until_listed(&hub, &["stays", "leaves"]).await;
-    disk_is_full(&hub, true);
+    disk_is_full(hub.pid(), true);
     let refused = hub.publisher().publish(&[("topic", "a")]).await;
     assert_eq!(refused.status, 503, "{}", refused.text);
     drop(leaves);
     let comes = hub.client().subscribe(&[exact("comes")]).await;
     drop(hub.client().subscribe(&[exact("passes")]).await);
     until_listed(&hub, &["stays", "leaves"]).await;
-    disk_is_full(&hub, false);
+    disk_is_full(hub.pid(), false);
     until_listed(&hub, &["stays", "comes"]).await;
     drop((stays, comes));
     until_listed(&hub, &[]).await;
@@ -103,7 +93,7 @@ async fn a_full_disk_does_not_delay_the_exit() {
     let _open = hub.client().subscribe(&[exact("open")]).await;
     let leaves = hub.client().subscribe(&[exact("leaves")]).await;
     until_listed(&hub, &["open", "leaves"]).await;
-    disk_is_full(&hub, true);
+    disk_is_full(hub.pid(), true);
     drop(leaves);
     let _unannounced = hub.client().subscribe(&[exact("unannounced")]).await;
     hub.terminate();
@@ -130,7 +120,7 @@ async fn all_that_came_while_the_disk_was_full_are_announced() {
     let subscribers = count(5_000, 400);
     let home = Home::new();
     let hub = home.hub(DIRECTIVES).expect("it starts");
-    disk_is_full(&hub, true);
+    disk_is_full(hub.pid(), true);
     let mut coming = JoinSet::new();
     for number in 0..subscribers {
         let client = hub.client();
@@ -138,7 +128,7 @@ async fn all_that_came_while_the_disk_was_full_are_announced() {
     }
     let open = coming.join_all().await;
     assert!(names(&hub).await.is_empty());
-    disk_is_full(&hub, false);
+    disk_is_full(hub.pid(), false);
     within("all to be listed", async {
         while names(&hub).await.len() != subscribers {
             tokio::time::sleep(Duration::from_millis(20)).await;

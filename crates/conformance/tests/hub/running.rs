@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use talaria_conformance::PATIENCE;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::{Home, PUBLISHER_KEY};
@@ -54,7 +54,9 @@ impl Running {
         Self::start_with(home, arguments, "info")
     }
 
-    fn start_with(home: Home, arguments: &[&str], level: &str) -> Self {
+    /// `talaria run` with these arguments in a home, with the lines of a level.
+    #[must_use]
+    pub fn start_with(home: Home, arguments: &[&str], level: &str) -> Self {
         let mut child = home
             .program()
             .arg("run")
@@ -124,6 +126,11 @@ impl Running {
         kill_process(pid.unwrap(), signal).unwrap();
     }
 
+    /// Lets the hub's files grow, or not.
+    pub fn disk_is_full(&self, full: bool) {
+        disk_is_full(self.child.id(), full);
+    }
+
     /// Waits for a line of the log that has these words, from line `from` on.
     pub fn logs(&self, from: usize, words: &str) {
         let found = self
@@ -143,6 +150,16 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Lets the files of a process grow, or not: then the history refuses every update.
+pub fn disk_is_full(process: u32, full: bool) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let limit = Rlimit {
+        current: full.then_some(1),
+        maximum: None,
+    };
+    prlimit(pid, Resource::Fsize, limit).expect("the limit is set");
 }
 
 impl Drop for Running {

@@ -191,9 +191,9 @@ fn fmt() {
     let output = home.run(&["fmt", "--diff", "Caddyfile"]);
     assert_eq!(output.status.code(), Some(1));
     let diff = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        diff.contains("- mercure {") && diff.contains("+ \tmercure {"),
-        "{diff}"
+    assert_eq!(
+        diff,
+        "  :80 {\n- mercure {\n-   anonymous\n- }\n+ \tmercure {\n+ \t\tanonymous\n+ \t}\n  }\n"
     );
     let output = home.run(&["fmt", "--overwrite"]);
     assert_eq!(

@@ -15,7 +15,7 @@ use crate::running::{Running, caddyfile};
 const TOPIC: [(&str, &str); 1] = [("topic", "a")];
 
 /// Waits until the hub has refused one request for a reason, and for the line of the log.
-async fn refused(hub: &Running, reason: &str) {
+pub(super) async fn refused(hub: &Running, reason: &str) {
     let labels = [("hub", "default"), ("reason", reason)];
     until(hub, "talaria_hub_refusals_total", &labels, 1.0).await;
     hub.logs(0, &format!("reason=\"{reason}\""));
@@ -33,8 +33,32 @@ async fn reasons_are_there_before_the_first() {
     assert!(scrape.0.matches("talaria_hub_refusals_total{").count() >= 60);
 }
 
+/// No reason is on the page that a test of this directory does not make happen.
+#[tokio::test]
+async fn each_reason_has_a_test() {
+    let tests = [
+        include_str!("refusals.rs"),
+        include_str!("bodies.rs"),
+        include_str!("hosts.rs"),
+        include_str!("storage.rs"),
+        include_str!("tokens.rs"),
+    ]
+    .concat();
+    let hub = start("", "");
+    let scrape = Scrape::of(&hub).await;
+    let counted = scrape.0.lines().filter_map(|line| {
+        let labels = line.strip_prefix("talaria_hub_refusals_total{")?;
+        let (_, reason) = labels.split_once("reason=\"")?;
+        Some(reason.split_once('"')?.0)
+    });
+    let untested: Vec<&str> = counted
+        .filter(|reason| !tests.contains(&format!("\"{reason}\"")))
+        .collect();
+    assert!(untested.is_empty(), "{untested:?}");
+}
+
 /// A hub of Mercure 1.0 alone.
-fn modern(directives: &str) -> String {
+pub(super) fn modern(directives: &str) -> String {
     format!(
         "http://127.0.0.1:0 {{\nmercure {{\nissuer https://localhost {{\npublisher {{\njwt \"{PUBLISHER_KEY}\"\n}}\nsubscriber {{\njwt \"{SUBSCRIBER_KEY}\"\n}}\n}}\ntransport memory\n{directives}\n}}\n}}\n"
     )
@@ -357,7 +381,7 @@ async fn connections_that_wait_for_a_place_are_not_refused() {
     until(&hub, "talaria_connections_refused_total", &reason, refused).await;
 }
 
-/// A key set that cannot be had, and an unknown key.
+/// A subscriber that needs a token and presents none.
 #[tokio::test]
 async fn subscribers_without_a_token() {
     let text = caddyfile("", &format!("subscriber_jwt \"{SUBSCRIBER_KEY}\""));

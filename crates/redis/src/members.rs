@@ -226,9 +226,12 @@ async fn members(store: &Store, held: &Held) -> Result<BTreeSet<Member>, Backend
     Ok(members)
 }
 
+/// A topic, and what is stored of its subscription.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// Reads the beginning of a subscription. Of one that cannot be read, only the topic is known: that is enough if it
 /// is to be ended.
-fn read((topic, stored): &(Vec<u8>, Vec<u8>), is_ending: bool) -> Option<(Position, Update)> {
+fn read((topic, stored): &Pair, is_ending: bool) -> Option<(Position, Update)> {
     let begun = std::str::from_utf8(stored).ok().map(record::begun);
     if let Some(Ok(begun)) = begun {
         return Some(begun);
@@ -237,9 +240,6 @@ fn read((topic, stored): &(Vec<u8>, Vec<u8>), is_ending: bool) -> Option<(Positi
     let topic = std::str::from_utf8(topic).ok().filter(|_| is_ending);
     topic.map(record::unknown_beginning)
 }
-
-/// A field of a hash, and its value.
-type Pair = (Vec<u8>, Vec<u8>);
 
 /// The cursor to go on from, and the topics and values that were found.
 fn scanned(answer: Value) -> Result<(u64, Vec<Pair>), Fault> {

@@ -42,7 +42,7 @@ impl Pace {
     pub(crate) fn judge<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
         answer.inspect_err(|fault| match fault {
             Fault::TooLarge => self.0.store(LARGEST, Ordering::Relaxed),
-            // Perhaps because the connection is too slow for that many.
+            // Perhaps the connection is too slow for that many records.
             Fault::Broken(_) => {
                 let larger = self.0.load(Ordering::Relaxed).saturating_mul(4);
                 self.0.store(larger.min(LARGEST), Ordering::Relaxed);

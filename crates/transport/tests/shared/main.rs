@@ -6,5 +6,6 @@
 )]
 
 mod cluster;
+mod import;
 mod random;
 mod semantics;

@@ -6,6 +6,7 @@
 )]
 
 mod cluster;
+mod import;
 mod random;
 mod semantics;
 mod signal;

@@ -110,12 +110,14 @@ impl<B: Backend> Import<B> {
         loop {
             match self.backend.append(batch).await {
                 Ok(outcomes) => return Ok(outcomes),
-                Err(BackendError::NoMember) => {
+                Err(BackendError::NoMember | BackendError::OutOfOrder) => {
                     // An older copy of the log has taken the place of this one, or nodes have buried the import.
                     self.done.was_interrupted = true;
-                    self.member = random_member()?;
-                    self.backend.attach(self.member, self.head).await?;
-                    self.number = 1;
+                    let member = random_member()?;
+                    match self.backend.attach(member, self.head).await {
+                        Ok(_) => (self.member, self.number) = (member, 1),
+                        Err(error) => patience.pause(error).await?,
+                    }
                     (batch.member, batch.number) = (self.member, self.number);
                 }
                 Err(error) => patience.pause(error).await?,
@@ -135,17 +137,23 @@ impl<B: Backend> Import<B> {
     /// # Errors
     /// What the server refuses, or that it is away for too long.
     pub async fn end(self) -> Result<Imported, BackendError> {
-        let mut patience = Patience::new(self.time);
-        // The tail shows nothing before it is.
         if self.done.stored > 0 {
-            let before = Position(self.head.0 - 1);
-            while let Err(error) = self.backend.tail(before).await {
-                patience.pause(error).await?;
-            }
+            self.wait_for_durability().await?;
         }
         // The log notices by itself that a member is gone.
         _ = timeout(PATIENCE, self.backend.leave(self.member)).await;
         Ok(self.done)
+    }
+
+    async fn wait_for_durability(&self) -> Result<(), BackendError> {
+        let mut patience = Patience::new(self.time);
+        loop {
+            // The tail returns nothing that is not durable yet.
+            match self.backend.tail(Position(self.head.0 - 1)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => patience.pause(error).await?,
+            }
+        }
     }
 }
 

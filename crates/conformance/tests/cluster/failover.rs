@@ -1,5 +1,6 @@
 //! The primary of the servers fails while clients publish and read.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use talaria_conformance::count;
@@ -78,6 +79,7 @@ async fn replaced(mut group: Group, failure: Failure) {
     let records = publishers.stop().await;
     end(&balancer).await;
     ended(&readers, LIMIT).await;
+    name_lost(&rounds, &records, &readers);
     let counts = judge(&records, &readers);
     let kind = match group {
         Group::Sentinels(_) => "Sentinel",
@@ -107,6 +109,31 @@ fn report(rounds: &[Round], records: &[Record]) {
             seconds(round.named),
             seconds(round.complete),
             first.map_or(f64::NAN, seconds),
+        );
+    }
+}
+
+/// Says of each acknowledged update that the first subscriber did not receive when it was sent.
+fn name_lost(rounds: &[Round], records: &[Record], readers: &[Reader]) {
+    let received = |reader: &Reader, number: u32| reader.seen().numbers.contains(&number);
+    let seen: HashSet<u32> = readers[0].seen().numbers.into_iter().collect();
+    for record in records {
+        if seen.contains(&record.number) || !matches!(record.outcome, Outcome::Acknowledged(_)) {
+            continue;
+        }
+        let others = readers
+            .iter()
+            .filter(|reader| received(reader, record.number))
+            .count();
+        let before = rounds.iter().filter(|round| round.failed < record.answered);
+        let after = rounds.iter().find(|round| round.failed >= record.answered);
+        println!(
+            "cluster: {} was acknowledged, {} of {} subscribers have it; {:?} after a failure, {:?} before the next",
+            record.number,
+            others,
+            readers.len(),
+            before.last().map(|round| record.answered - round.failed),
+            after.map(|round| round.failed - record.answered),
         );
     }
 }

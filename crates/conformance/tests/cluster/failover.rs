@@ -132,7 +132,7 @@ fn name_lost(rounds: &[Round], records: &[Record], readers: &[Reader]) {
             record.number,
             others,
             readers.len(),
-            before.last().map(|round| record.answered - round.failed),
+            before.next_back().map(|round| record.answered - round.failed),
             after.map(|round| round.failed - record.answered),
         );
     }

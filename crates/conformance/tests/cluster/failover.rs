@@ -125,7 +125,7 @@ fn name_lost(rounds: &[Round], records: &[Record], readers: &[Reader]) {
             .iter()
             .filter(|reader| received(reader, record.number))
             .count();
-        let before = rounds.iter().filter(|round| round.failed < record.answered);
+        let mut before = rounds.iter().filter(|round| round.failed < record.answered);
         let after = rounds.iter().find(|round| round.failed >= record.answered);
         println!(
             "cluster: {} was acknowledged, {} of {} subscribers have it; {:?} after a failure, {:?} before the next",

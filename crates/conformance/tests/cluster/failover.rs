@@ -132,7 +132,9 @@ fn name_lost(rounds: &[Round], records: &[Record], readers: &[Reader]) {
             record.number,
             others,
             readers.len(),
-            before.next_back().map(|round| record.answered - round.failed),
+            before
+                .next_back()
+                .map(|round| record.answered - round.failed),
             after.map(|round| round.failed - record.answered),
         );
     }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use talaria_conformance::free_port;
 use talaria_conformance::hub::PUBLISHER_KEY;
+use talaria_conformance::servers::{Program, Redis};
 use talaria_conformance::token::exact;
 
 use super::{Scrape, publisher};
@@ -105,6 +106,18 @@ async fn everything() -> (Running, String) {
     (hub, scrape)
 }
 
+/// What a hub on a log of several nodes exports.
+async fn of_several_nodes() -> BTreeMap<String, Family> {
+    let server = Redis::start(Program::Redis7);
+    let (http, redis) = (free_port(), server.port());
+    let text = format!(
+        "http://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport redis {{\naddress 127.0.0.1:{redis}\n}}\n}}\n}}\n"
+    );
+    let mut hub = Running::start(&text, &[]);
+    hub.address.set_port(http);
+    exported(&Scrape::of(&hub).await.0)
+}
+
 /// Each series of the page is at the endpoint, with its type and labels, and none is there that is not on the page.
 #[tokio::test]
 async fn the_page_and_the_endpoint_agree() {
@@ -113,6 +126,8 @@ async fn the_page_and_the_endpoint_agree() {
     let names =
         |families: &BTreeMap<String, Family>| -> Vec<String> { families.keys().cloned().collect() };
     assert_eq!(names(&exported), names(&documented));
+    let several = of_several_nodes().await.into_iter();
+    exported.extend(several.filter(|(name, _)| name.starts_with("talaria_cluster_")));
     for (name, (kind, labels)) in documented {
         let (its_kind, its_labels) = exported.remove(&name).unwrap();
         assert_eq!(its_kind, kind, "{name}");

@@ -102,7 +102,9 @@ proptest! {
         }
         world.settle();
         world.end_all_of_others();
-        prop_assert!(world.table.snapshot().1.from("").next().is_none());
+        // An entry may be left that no list shows, if an end was answered while the table was restored.
+        let mut left = world.table.snapshot().1.from("");
+        prop_assert!(left.all(|(_, is_active)| !is_active));
         check(&world, is_late)?;
         prop_assert!(world.log.values().all(|said| said.last() != Some(&true)));
         prop_assert_eq!(world.agenda.len(), (0, 0));

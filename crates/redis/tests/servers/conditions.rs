@@ -201,6 +201,6 @@ async fn a_batch_that_failed_half_way_leaves_no_number_for_others(program: Progr
     let settled = node.backend.settle(node.member, node.number).await;
     assert_eq!(settled, Ok(Settled::Never));
     let place = node.publish(&["d"]).await[0];
-    let last = node.tail(4).await.pop().expect("there are four");
+    let last = node.tail(3).await.pop().expect("there are three");
     assert_eq!((last.position, last.update.data.as_str()), (place, "d"));
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
-use talaria_conformance::free_port;
 use talaria_conformance::hub::PUBLISHER_KEY;
 use talaria_conformance::servers::{Program, Redis};
 use talaria_conformance::token::exact;
+use talaria_conformance::{free_port, within};
 
 use super::{Scrape, publisher};
 use crate::running::Running;
@@ -111,11 +112,23 @@ async fn of_several_nodes() -> BTreeMap<String, Family> {
     let server = Redis::start(Program::Redis7);
     let (http, redis) = (free_port(), server.port());
     let text = format!(
-        "http://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport redis {{\naddress 127.0.0.1:{redis}\n}}\n}}\n}}\n"
+        "http://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport redis {{\naddress 127.0.0.1:{redis}\nlease 3s\n}}\n}}\n}}\n"
     );
     let mut hub = Running::start(&text, &[]);
     hub.address.set_port(http);
-    exported(&Scrape::of(&hub).await.0)
+    publisher(&hub)
+        .published(&[("topic", "a"), ("data", "1")])
+        .await;
+    within("a beat that says what the log takes", async {
+        loop {
+            let scrape = Scrape::of(&hub).await.0;
+            if scrape.contains("talaria_cluster_log_bytes{") {
+                return exported(&scrape);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
 }
 
 /// Each series of the page is at the endpoint, with its type and labels, and none is there that is not on the page.

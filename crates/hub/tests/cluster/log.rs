@@ -141,7 +141,8 @@ impl Beside {
         begun.map(|(_, begun)| begun.clone()).collect()
     }
 
-    /// Whether an update is stored: always, except the end of a subscription that is not kept.
+    /// Whether an update is stored: always, except the beginning of a subscription that is kept, and the end of one
+    /// that is not kept under this member or a dead one.
     fn admits(&mut self, update: &Update, member: u64) -> bool {
         if !update.by_hub {
             return true;
@@ -149,10 +150,12 @@ impl Beside {
         let topic = &update.topics[0];
         if is_beginning(update) {
             let begun = (member, update.clone());
-            self.subscriptions.insert(topic.clone(), begun);
-            return true;
+            let before = self.subscriptions.insert(topic.clone(), begun);
+            return before.is_none_or(|(owner, _)| owner != member);
         }
-        self.subscriptions.remove(topic).is_some()
+        let owner = self.subscriptions.get(topic).map(|(owner, _)| *owner);
+        let may_end = owner.is_some_and(|owner| owner == member || self.dead.contains(&owner));
+        may_end && self.subscriptions.remove(topic).is_some()
     }
 }
 

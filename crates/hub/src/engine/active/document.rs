@@ -117,6 +117,16 @@ impl Document {
         self.standing.leave();
     }
 
+    /// Notes that nothing more is appended for it.
+    pub(super) fn settle(&self) {
+        self.standing.settle();
+    }
+
+    /// Whether nothing more is appended for it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.standing.is_settled()
+    }
+
     /// Whether its beginning is the newest of its events that the log is known to hold.
     pub(crate) fn is_begun(&self) -> bool {
         self.standing.is_begun()

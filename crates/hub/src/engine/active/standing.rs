@@ -9,6 +9,8 @@ const ENDED: u8 = 2;
 const EVENTS: u8 = BEGUN | ENDED;
 /// The subscriber has left.
 const GONE: u8 = 4;
+/// Nothing more is appended for it.
+const SETTLED: u8 = 8;
 
 /// Which event of a subscription is the newest in the log, as far as is known, and whether the subscriber is still
 /// there.
@@ -44,6 +46,15 @@ impl Standing {
     /// Notes that the subscriber has left.
     pub(super) fn leave(&self) {
         self.0.fetch_or(GONE, Ordering::AcqRel);
+    }
+
+    /// Notes that nothing more is appended for the subscription.
+    pub(super) fn settle(&self) {
+        self.0.fetch_or(SETTLED, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.load(Ordering::Acquire) & SETTLED != 0
     }
 
     pub(super) fn is_begun(&self) -> bool {

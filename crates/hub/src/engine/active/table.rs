@@ -108,7 +108,12 @@ impl Table {
 
     /// Stops expecting the events of a subscription that is not active. The end of an active one comes.
     pub(crate) fn withdraw(&mut self, topic: &str) {
-        if self.known.get(topic).is_some_and(|known| !known.is_active) {
+        let Some(known) = self.known.get(topic) else {
+            return;
+        };
+        if known.is_active {
+            known.document.settle();
+        } else {
             self.known.remove(topic);
         }
     }
@@ -186,7 +191,7 @@ fn is_still_expected(known: &mut Known, elsewhere: Option<&Elsewhere>) -> bool {
         elsewhere.add(serial, Arc::clone(&known.document));
     }
     // If its end was acknowledged before it came, it is withdrawn already.
-    was_begun || !is_gone
+    !known.document.is_settled() && (was_begun || !is_gone)
 }
 
 /// A subscription of another process.

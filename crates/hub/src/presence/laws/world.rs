@@ -174,8 +174,7 @@ impl World {
 
     fn admits(&mut self, document: &Document, active: bool) -> bool {
         if active {
-            self.beside.insert(document.topic.clone());
-            return true;
+            return self.beside.insert(document.topic.clone()) || !self.is_shared;
         }
         self.beside.remove(&document.topic) || !self.is_shared
     }
@@ -221,7 +220,9 @@ impl World {
     }
 
     /// Another process ends the open subscription with this number, modulo their number. This process sees it later.
+    /// It takes this process for dead, and from then on the log stores nothing more that this one has sent before.
     pub(super) fn end_elsewhere(&mut self, which: usize) {
+        self.settle_later();
         let kept = self.kept();
         if let Some(which) = which.checked_rem(kept.len())
             && self.admits(&kept[which], false)

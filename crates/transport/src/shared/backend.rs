@@ -64,7 +64,8 @@ pub trait Backend: Send + Sync + 'static {
         most_bytes: usize,
     ) -> impl Future<Output = Result<Records, BackendError>> + Send;
 
-    /// The earliest kept update with an id that a publisher chose.
+    /// The earliest kept update with an id that a publisher chose, or that there is none; both as durable as
+    /// configured, because a server that was cut off knows neither.
     fn find(&self, id: &str)
     -> impl Future<Output = Result<Option<Position>, BackendError>> + Send;
 

@@ -1,8 +1,11 @@
 //! Entering a log, and finding places in it.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use talaria_protocol::Update;
+use tokio::time::timeout;
 
 use super::backend::{Backend, BackendError, Continue, Member};
 use super::node::{Node, Place};
@@ -30,7 +33,7 @@ pub(super) async fn open<B: Backend>(
         let newest = backend.newest(bounds.head, options.ring_bytes).await?;
         Ok((newest, subscriptions(&*backend).await?))
     };
-    let (newest, begun) = match read.await {
+    let (newest, begun) = match beating(&*backend, member, options.lease, read).await {
         Ok(read) => read,
         Err(error) => {
             // The caller tries again as another member.
@@ -75,6 +78,23 @@ pub(super) async fn open<B: Backend>(
         node.ring.forget(&gone);
     }
     Ok(node)
+}
+
+/// Does what may take long, and shows meanwhile that the member lives.
+async fn beating<B: Backend, T>(
+    backend: &B,
+    member: Member,
+    lease: Duration,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        match timeout(lease / 3, work.as_mut()).await {
+            Ok(done) => return done,
+            // If it fails, the work does too.
+            Err(_) => _ = backend.beat(member).await,
+        }
+    }
 }
 
 /// The beginnings of all subscriptions that are stored.

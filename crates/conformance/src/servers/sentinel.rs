@@ -80,9 +80,7 @@ impl Sentinels {
     #[must_use]
     pub fn primary(&self) -> Option<usize> {
         let named = |port: &u16| {
-            let address = (std::net::Ipv4Addr::LOCALHOST, *port).into();
-            let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
-            let named = ask(address, &[&question]).ok()?;
+            let named = say(*port, "GET-MASTER-ADDR-BY-NAME").ok()?;
             Some(named.array().get(1)?.text().to_owned())
         };
         let named: Vec<Option<String>> = self.ports.iter().map(named).collect();
@@ -92,21 +90,48 @@ impl Sentinels {
         self.servers.iter().position(is_it).filter(|_| agree)
     }
 
-    fn is_complete(&self) -> bool {
-        self.ports.iter().all(|port| {
-            let address = (std::net::Ipv4Addr::LOCALHOST, *port).into();
-            let asked = ask(address, &[&["SENTINEL", "MASTER", NAME]]);
-            let Ok(Reply::Array(fields)) = asked else {
+    /// Whether all sentinels know that both replicas follow the primary. Before, they may promote the one that lags:
+    /// they compare what they were last told, which may be ten seconds old.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let Some(primary) = self.primary() else {
+            return false;
+        };
+        let port = self.servers[primary].port().to_string();
+        self.ports.iter().all(|sentinel| {
+            let Ok(Reply::Array(replicas)) = say(*sentinel, "REPLICAS") else {
                 return false;
             };
-            let field = |name: &str| {
-                let mut pairs = fields.chunks(2);
-                pairs
-                    .find(|pair| pair[0].text() == name)
-                    .map(|pair| pair[1].text().to_owned())
+            let follows = |replica: &Reply| {
+                let field = |name| field(replica.array(), name);
+                field("flags") == Some("slave")
+                    && field("master-link-status") == Some("ok")
+                    && field("master-port") == Some(&port)
             };
-            field("num-slaves").as_deref() == Some("2")
-                && field("num-other-sentinels").as_deref() == Some("2")
+            replicas.len() == 2 && replicas.iter().all(follows)
         })
     }
+
+    fn is_complete(&self) -> bool {
+        self.ports.iter().all(|sentinel| {
+            let Ok(Reply::Array(fields)) = say(*sentinel, "MASTER") else {
+                return false;
+            };
+            field(&fields, "num-slaves") == Some("2")
+                && field(&fields, "num-other-sentinels") == Some("2")
+        })
+    }
+}
+
+/// What a sentinel says of the primary of this name.
+fn say(sentinel: u16, what: &str) -> std::io::Result<Reply> {
+    let address = (std::net::Ipv4Addr::LOCALHOST, sentinel).into();
+    ask(address, &[&["SENTINEL", what, NAME]])
+}
+
+/// A field of names and values in turns.
+fn field<'a>(fields: &'a [Reply], name: &str) -> Option<&'a str> {
+    let mut pairs = fields.chunks(2);
+    let pair = pairs.find(|pair| pair[0].text() == name);
+    pair.map(|pair| pair[1].text())
 }

@@ -113,9 +113,18 @@ impl Group {
         });
     }
 
-    /// Waits until this server replicates what the primary has.
+    /// Waits until this server replicates what the primary has, and those who choose the next primary know of all.
     pub async fn until_replica(&self, place: usize) {
         self.until_said(place, "master_link_status:up").await;
+        let Self::Sentinels(group) = self else {
+            return;
+        };
+        let waiting = async {
+            while !block_in_place(|| group.is_whole()) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        within_time(LIMIT, "the sentinels know both replicas", waiting).await;
     }
 
     /// Waits until this server has a replica.

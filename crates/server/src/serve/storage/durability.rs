@@ -55,11 +55,17 @@ fn failover(settings: &RedisSettings, survey: &Survey) -> String {
         }
         0 => "a failover loses what the replica did not have yet, unless `replicas` is set"
             .to_owned(),
-        1 => "a failover loses none, because 1 replica has each update before it is acknowledged"
-            .to_owned(),
-        more => format!(
-            "a failover loses none, because {more} replicas have each update before it is acknowledged"
-        ),
+        replicas => {
+            let have = match replicas {
+                1 => "1 replica has".to_owned(),
+                more => format!("{more} replicas have"),
+            };
+            let which = match survey.replicas > u64::from(replicas) {
+                true => ", if it is to one of those",
+                false => "",
+            };
+            format!("{have} each update before it is acknowledged, so a failover loses none{which}")
+        }
     }
 }
 
@@ -167,7 +173,7 @@ mod tests {
             (
                 1,
                 survey(Some(true), Some("always"), 2),
-                "1 replica has each update",
+                "if it is to one of those",
                 0,
             ),
             (1, survey(Some(false), None, 1), "a failover loses none", 1),

@@ -95,6 +95,7 @@ fn configurations_are_valid() {
                     ]
                     .map(|role| (format!("{role}_KEY"), SECRET)),
                 )
+                .env("REDIS_PASSWORD", SECRET)
                 .stdin(Stdio::piped())
                 .stderr(Stdio::piped())
                 .stdout(Stdio::null())

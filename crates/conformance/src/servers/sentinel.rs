@@ -38,7 +38,7 @@ impl Sentinels {
             let file = folder.path().join(format!("{port}.conf"));
             let settings = format!(
                 "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 5000\n",
+                 sentinel down-after-milliseconds {NAME} 3000\nsentinel failover-timeout {NAME} 5000\n",
                 primary.port(),
             );
             std::fs::write(&file, settings).expect("the folder can be written");

@@ -169,9 +169,10 @@ impl Log {
         self.beside.lock().expect("no panic")
     }
 
-    /// Appends those updates that are to be stored.
-    pub(crate) fn append(&self, updates: Vec<Update>, member: u64) -> Pending<'static, Stored> {
+    /// Appends those updates of a node that are to be stored.
+    pub(crate) fn append(&self, updates: Vec<Update>, seat: &Seat) -> Pending<'static, Stored> {
         let mut beside = self.beside();
+        let member = seat.member.load(Ordering::SeqCst);
         let admitted: Vec<bool> = updates
             .iter()
             .map(|update| beside.admits(update, member))

@@ -66,8 +66,12 @@ impl Node {
     /// The others take the process for dead. It comes back as another member.
     pub(crate) fn cut_off(&self) {
         let next = self.log.next_member.fetch_add(1, Ordering::Relaxed);
-        self.bury();
-        self.seat.member.store(next, Ordering::SeqCst);
+        let mut beside = self.log.beside();
+        // Nothing is stored for the dead member afterwards.
+        let dead = self.seat.member.swap(next, Ordering::SeqCst);
+        beside.dead.insert(dead);
+        drop(beside);
+        self.log.happened.send_replace(());
     }
 
     fn bury(&self) {
@@ -141,15 +145,14 @@ impl Transport for Node {
         let fate = self.fate(&updates);
         let is_refused = *self.log.is_away.borrow() || !self.seat.is_alive();
         let answer = |outcome| Box::pin(std::future::ready(outcome)) as Pending<'static, Stored>;
-        let member = self.seat.member.load(Ordering::SeqCst);
         match fate {
             Fate::Stall => Box::pin(std::future::pending()),
             _ if is_refused => answer(Err(REFUSED)),
             Fate::Refuse => answer(Err(AppendError::Refused("it was told to"))),
-            Fate::Store => self.log.append(updates, member),
+            Fate::Store => self.log.append(updates, &self.seat),
             Fate::UnknownLost => answer(Err(AppendError::Unknown)),
             Fate::UnknownStored => {
-                let stored = self.log.append(updates, member);
+                let stored = self.log.append(updates, &self.seat);
                 Box::pin(async move {
                     _ = stored.await;
                     Err(AppendError::Unknown)
@@ -172,8 +175,7 @@ impl Transport for Node {
                 let place = match known {
                     Some(known) => known,
                     None => {
-                        let member = seat.member.load(Ordering::SeqCst);
-                        let mut stored = log.append(vec![update], member).await?;
+                        let mut stored = log.append(vec![update], &seat).await?;
                         stored.remove(0)
                     }
                 };

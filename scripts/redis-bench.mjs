@@ -7,12 +7,12 @@
 //   REDIS_BIN=… scripts/redis-bench.mjs              another server than the installed redis-server
 //
 // Starts its own servers, in a temporary folder, with an append-only file that is synced every second: one alone,
-// and one with a replica. In each round everything is measured once, so that other load of the machine falls on all
+// and one with a replica, and hubs in front of it. In each round everything is measured once, so that other load of the machine falls on all
 // alike. Compare ratios, not rates. Needs redis-benchmark (Debian: redis-tools).
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +26,7 @@ const talaria = process.env.TALARIA_BIN ?? 'target/release/talaria';
 const server = process.env.REDIS_BIN ?? 'redis-server';
 const folder = mkdtempSync(join(tmpdir(), 'redis-bench-'));
 const children = [];
+const KEY = 'the key of a bench that measures and is gone, of 32 bytes or more';
 
 const freePort = () =>
     new Promise((resolve) => {
@@ -74,6 +75,37 @@ const bench = async (port, ...args) => {
     return JSON.parse(await run(talaria, [...all, ...args.map(String)]));
 };
 
+// A hub with this transport; its URL.
+const hub = async (transport) => {
+    const child = spawn(talaria, ['run'], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: {
+            HOME: folder, NO_COLOR: '1', RUST_LOG: 'info', TALARIA_LOG_FORMAT: 'console',
+            SERVER_NAME: 'http://127.0.0.1:0', MERCURE_PUBLISHER_JWT_KEY: KEY, MERCURE_SUBSCRIBER_JWT_KEY: KEY,
+            MERCURE_EXTRA_DIRECTIVES: `dispatch_timeout 0s\ntransport ${transport}`,
+        },
+    });
+    children.push(child);
+    let said = '';
+    const stderr = child.stderr.setEncoding('utf8');
+    for await (const text of stderr.iterator({ destroyOnReturn: false })) {
+        said += text;
+        const port = /listening address=\S*:(\d+)/.exec(said)?.[1];
+        if (!port) continue;
+        stderr.resume();
+        return `http://127.0.0.1:${port}/.well-known/mercure`;
+    }
+    throw new Error(`the hub ended: ${said}`);
+};
+// The rate of publishing over HTTP with 64 connections, to one subscriber.
+const publish = async (url) => {
+    const args = ['--subscribers', '1', '--publishers', '64', '--window', '4096', '--duration', options.seconds];
+    const key = join(folder, 'key');
+    writeFileSync(key, KEY);
+    const text = await run(talaria, ['bench', '--url', url, '--key-file', key, '--json', ...args]);
+    return JSON.parse(text).hub.updates_per_s;
+};
+
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const range = (values, digits) => {
     const shown = (value) => value.toFixed(digits);
@@ -92,6 +124,8 @@ const measure = async () => {
         ['one node, replicas 1', primary, 1, 1, 0.45],
         ['three nodes together, replicas 1', primary, 3, 1, 0.4],
     ];
+    const inMemory = await hub('memory');
+    const onRedis = await hub(`redis {\nurl redis://127.0.0.1:${alone}\n}`);
     for (let round = 0; round < Number(options.rounds); round++) {
         const xadd = await bare(alone, Number(options.seconds));
         note('redis-benchmark', xadd);
@@ -106,6 +140,11 @@ const measure = async () => {
                 if (rate.publishers === 64) note(`${name}, ratio`, rate.updates_per_s / xadd);
             }
         }
+        const memory = await publish(inMemory);
+        const shared = await publish(onRedis);
+        note('memory over HTTP', memory);
+        note('redis over HTTP', shared);
+        note('over HTTP, ratio', shared / memory);
         const { latency } = await bench(alone, '--nodes', 2, '--publishers', 1);
         note('bare ms', latency.bare.p50_ms);
         note('acknowledged ms', latency.acknowledged.p50_ms);
@@ -125,6 +164,10 @@ const measure = async () => {
         const ratios = found.get(`${name}, ratio`);
         line('  64 publishers to redis-benchmark', `${range(ratios, 2)}: ${verdict(median(ratios) >= aim, `≥ ${aim}`)}`);
     }
+    line('over HTTP, 64 publishers, in memory, updates/s', range(found.get('memory over HTTP'), 0));
+    line('over HTTP, 64 publishers, on Redis, updates/s', range(found.get('redis over HTTP'), 0));
+    const overHttp = found.get('over HTTP, ratio');
+    line('  to memory', `${range(overHttp, 2)}: ${verdict(median(overHttp) >= 0.5, '≥ 0.5')}`);
     line('bare XADD at 200/s, p50 ms', range(found.get('bare ms'), 3));
     line('acknowledged at 200/s, p50 ms', range(found.get('acknowledged ms'), 3));
     line('at another node at 200/s, p50 ms', range(found.get('received ms'), 3));

@@ -3,7 +3,7 @@
 //
 //   node scripts/attacks.mjs FOLDER SECONDS
 //
-// FOLDER has attack-NUMBER.json, .name and .error for each attack, and cost-NAME.json for each cost, as
+// FOLDER has attack-NUMBER.json, .name, .error and .metrics (pages of metrics) for each attack, and cost-NAME.json for each cost, as
 // `talaria bench attack --json` and `talaria bench cost` print them. SECONDS is how long each attack took. The
 // exit code is 1 if something could not be measured.
 
@@ -25,7 +25,24 @@ const print = (rows, left = 1) => {
     }
 };
 
+// The limits of which a tenth or more was used, with the most that a page of the metrics shows, and the most memory.
+const limits = (pages) => {
+    const most = new Map();
+    for (const [, name, limit, value] of pages.matchAll(/^talaria_limit_(used|bound)\{[^}]*limit="(\w+)"\} (\S+)$/gm)) {
+        const key = `${name} ${limit}`;
+        most.set(key, Math.max(most.get(key) ?? 0, Number(value)));
+    }
+    const used = [...most.keys()].filter((key) => key.startsWith('used ')).map((key) => key.slice('used '.length));
+    const memory = [...pages.matchAll(/^process_resident_memory_bytes (\S+)$/gm)].map(([, bytes]) => Number(bytes));
+    const shown = used
+        .map((limit) => [limit, most.get(`used ${limit}`), most.get(`bound ${limit}`)])
+        .filter(([, value, bound]) => value >= bound / 10)
+        .map(([limit, value, bound]) => `${limit} ${Math.round(value)} of ${bound}`);
+    return [`${memory.length} pages`, `memory ${Math.round(Math.max(0, ...memory) / 2 ** 20)} MiB`, ...shown].join(', ');
+};
+
 let failed = false;
+const seen = [];
 const rows = [[
     'attack', 'addresses', 'publishes/s', 'p99 ms', 'delivery p99 ms', 'resumes/s', 'p99 ms', 'failed',
     'memory MiB: before, most, after', 'healthz worst ms', 'attackers: accepted, refused, broken',
@@ -53,6 +70,7 @@ for (const file of files('attack-')) {
         `${attackers.accepted}, ${attackers.refused}, ${attackers.broken}`,
         `${row.lost}+${row.doubled}`, row.verdict,
     ]);
+    seen.push(`${label}, ${addresses}: ${limits(text(file.replace('.json', '.metrics')))}`);
     for (const why of [row.first_end, attack.first_failure]) {
         if (why) problems.push(`${label}, ${addresses}: ${why}`);
     }
@@ -62,6 +80,8 @@ if (rows.length > 1) {
     print(rows, 2);
     console.log('\nholds: at least 0.75 of each rate, and at most 5 times each p99, without attackers; holds*: only of those with harmless attackers');
     for (const problem of problems) console.log(problem);
+    console.log('\nThe most that the metrics showed meanwhile:\n');
+    for (const line of seen) console.log(line);
 }
 const costs = [['', 'bytes each', 'µs of the hub per publish']];
 for (const file of files('cost-')) {

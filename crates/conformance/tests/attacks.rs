@@ -6,10 +6,12 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::Value;
-use talaria_conformance::hub::{Hub, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
+use talaria_conformance::hub::{Home, PUBLISHER_KEY, SUBSCRIBER_KEY, program};
+use talaria_conformance::token::ISSUER;
+use talaria_conformance::{HUB_PATH, free_port};
 
 /// Every attack of `talaria bench attack` that the command line offers.
-const ATTACKS: [&str; 18] = [
+const ATTACKS: [&str; 22] = [
     "harmless",
     "replay",
     "patterns",
@@ -28,6 +30,10 @@ const ATTACKS: [&str; 18] = [
     "indexed-fields",
     "tiny-chunks",
     "large-queries",
+    "half-requests",
+    "half-handshakes",
+    "resets",
+    "huge-bodies",
 ];
 
 /// Runs each attack for a second, beside a few honest clients: the attackers reach the hub, the hub
@@ -90,18 +96,23 @@ fn every_attack_reaches_the_hub() {
 
 /// The figures of a bounded attack on a separate hub.
 fn attacked(attack: &str) -> Value {
-    let hub = Hub::start("anonymous\nsubscriptions\ntransport memory");
-    let pid = hub.pid().to_string();
+    let [http, https] = [free_port(), free_port()];
+    let addresses = format!("http://127.0.0.1:{http}, https://localhost:{https}");
+    let hub = Home::new().start(
+        &addresses,
+        "anonymous\nsubscriptions\ntransport memory",
+        &[
+            ("MERCURE_TRUSTED_ISSUERS", ISSUER),
+            (
+                "GLOBAL_OPTIONS",
+                "skip_install_trust\nauto_https disable_redirects",
+            ),
+        ],
+    );
+    let pid = hub.as_ref().unwrap().pid().to_string();
+    let url = format!("http://127.0.0.1:{http}{HUB_PATH}");
     let done = Command::new(program())
-        .args([
-            "bench",
-            "attack",
-            attack,
-            "--url",
-            &hub.audience,
-            "--hub-pid",
-            &pid,
-        ])
+        .args(["bench", "attack", attack, "--url", &url, "--hub-pid", &pid])
         .args(["--key", PUBLISHER_KEY, "--subscriber-key", SUBSCRIBER_KEY])
         .args([
             "--subscribers",
@@ -114,7 +125,7 @@ fn attacked(attack: &str) -> Value {
             "1",
             "--json",
         ])
-        .args(["--nice", "0"])
+        .args(["--nice", "0", "--tls-port", &https.to_string()])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stderr);

@@ -43,6 +43,14 @@ pub(crate) enum Attack {
     TinyChunks,
     /// 16 anonymous `QUERY` per address with bodies of 10 MiB that stop before the last byte.
     LargeQueries,
+    /// 10,000 connections over all addresses that send half a head.
+    HalfRequests,
+    /// 10,000 connections over all addresses that send half a TLS handshake to `--tls-port`.
+    HalfHandshakes,
+    /// 20 HTTP/2 connections per address that open streams and reset them at once.
+    Resets,
+    /// 8 publishes per address with bodies of 1 GiB in chunks.
+    HugeBodies,
 }
 
 impl Attack {
@@ -55,6 +63,10 @@ impl Attack {
                 | Self::IndexedFields
                 | Self::TinyChunks
                 | Self::LargeQueries
+                | Self::HalfRequests
+                | Self::HalfHandshakes
+                | Self::Resets
+                | Self::HugeBodies
         )
     }
 }
@@ -77,6 +89,9 @@ pub(crate) struct AttackArgs {
     /// How many addresses attack, from 127.0.0.2 on.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=200))]
     pub(crate) addresses: u8,
+    /// The hub's port for HTTPS, which half handshakes are sent to.
+    #[arg(long, value_name = "PORT", required_if_eq("attack", "half-handshakes"))]
+    pub(crate) tls_port: Option<u16>,
     /// Seconds of the attack.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seconds: u64,
@@ -115,6 +130,9 @@ pub(crate) struct AttackerArgs {
     /// The attackers' addresses, from 127.0.0.2 on.
     #[arg(long)]
     pub(crate) addresses: u8,
+    /// The hub's port for HTTPS.
+    #[arg(long)]
+    pub(crate) tls_port: Option<u16>,
     /// Its nice value.
     #[arg(long)]
     pub(crate) nice: i32,

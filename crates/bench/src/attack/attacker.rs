@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 use super::args::{Attack, AttackerArgs};
@@ -16,8 +17,10 @@ use crate::http::target::Target;
 use crate::print;
 use crate::process::allow_open_files;
 
-/// The connections over all addresses of the attack that opens the most.
-const MOST_CONNECTIONS: usize = 4000;
+/// The connections over all addresses of the attack that opens streams on them.
+const CONNECTIONS: usize = 4000;
+/// The connections over all addresses of the attacks that never complete what they begin.
+const HALF_CONNECTIONS: usize = 10_000;
 
 /// The line that is printed when the attack has begun.
 pub(crate) const BEGUN: &str = "begun";
@@ -36,7 +39,10 @@ pub(crate) fn main(args: &AttackerArgs) -> Result<(), Problem> {
         .lock()
         .read_line(&mut token)
         .map_err(Problem::Attacker)?;
-    let target = Target::parse(&args.url)?;
+    let mut target = Target::parse(&args.url)?;
+    if let (Attack::HalfHandshakes, Some(port)) = (args.attack, args.tls_port) {
+        target.address.set_port(port);
+    }
     let tally = Arc::new(Tally::new(args.attack));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,7 +84,7 @@ pub(crate) fn main(args: &AttackerArgs) -> Result<(), Problem> {
 
 /// Begins the attack of one address.
 fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSet<()>) {
-    let connections = MOST_CONNECTIONS.div_ceil(usize::from(addresses));
+    let each = |all: usize| all.div_ceil(usize::from(addresses));
     match attack {
         Attack::Harmless => workers(tasks, client, 8, harmless),
         Attack::Replay => workers(tasks, client, 4, replay),
@@ -106,7 +112,7 @@ fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSe
         Attack::Idle => workers(tasks, client, 400, async |client: Arc<Client>| {
             client.connect().await?.drain().await
         }),
-        Attack::Connections => streams(tasks, client, connections, "match=a".to_owned()),
+        Attack::Connections => streams(tasks, client, each(CONNECTIONS), "match=a".to_owned()),
         Attack::Streams => workers(tasks, client, 20, async |client: Arc<Client>| {
             let block = |_| http2::subscription(&client, "match=a");
             http2::keep_streams(&client, 1 << 20, 1000, block).await
@@ -124,6 +130,30 @@ fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSe
         Attack::IndexedFields => workers(tasks, client, 1, indexed_fields),
         Attack::TinyChunks => workers(tasks, client, 8, tiny_chunks),
         Attack::LargeQueries => workers(tasks, client, 16, large_query),
+        Attack::HalfRequests => {
+            workers(
+                tasks,
+                client,
+                each(HALF_CONNECTIONS),
+                async |client: Arc<Client>| {
+                    let head = client.request("GET", "?match=a", "", &[]);
+                    half(&client, &head).await
+                },
+            );
+        }
+        Attack::HalfHandshakes => {
+            workers(
+                tasks,
+                client,
+                each(HALF_CONNECTIONS),
+                async |client: Arc<Client>| half(&client, inputs::CLIENT_HELLO).await,
+            );
+        }
+        Attack::Resets => workers(tasks, client, 20, async |client: Arc<Client>| {
+            let block = http2::subscription(&client, "match=a");
+            http2::reset_streams(&client, &block).await
+        }),
+        Attack::HugeBodies => workers(tasks, client, 8, huge_body),
     }
 }
 
@@ -254,6 +284,44 @@ async fn large_query(client: Arc<Client>) -> io::Result<()> {
     let mut connection = client.connect().await?;
     for piece in request.chunks(1 << 20) {
         connection.send(piece).await?;
+    }
+    connection.status().await?;
+    Ok(())
+}
+
+/// Sends the first half of something, and waits until the hub gives up.
+async fn half(client: &Client, whole: &[u8]) -> io::Result<()> {
+    let mut connection = client.connect().await?;
+    let (half, _) = whole.split_at(whole.len() / 2);
+    connection.send(half).await?;
+    connection.drain().await
+}
+
+/// Sends a body that is longer than any bound, until the hub has refused it.
+async fn huge_body(client: Arc<Client>) -> io::Result<()> {
+    const CHUNK: usize = 1 << 20;
+    let fields = format!(
+        "{FORM}Authorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n",
+        client.publisher_token
+    );
+    let head = client.request("GET", "", &fields, &[]);
+    let head = [b"POST", head.strip_prefix(b"GET").unwrap_or(&head)].concat();
+    let chunk = format!("{CHUNK:x}\r\n{}\r\n", "a".repeat(CHUNK)).into_bytes();
+    let mut connection = client.connect().await?;
+    connection.send(&head).await?;
+    let (input, mut output) = connection.stream.split();
+    let sent = async {
+        let mut sent = 0;
+        while sent < 1 << 30 && output.write_all(&chunk).await.is_ok() {
+            sent += chunk.len();
+            client.tally.sent(chunk.len());
+        }
+    };
+    // It refuses, and then closes, while more comes.
+    let answer = async { input.readable().await };
+    tokio::select! {
+        () = sent => {}
+        _ = answer => {}
     }
     connection.status().await?;
     Ok(())

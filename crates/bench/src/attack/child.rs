@@ -46,6 +46,7 @@ impl Attacker {
                 &args.addresses.to_string(),
             ])
             .args(["--nice", &args.nice.to_string()])
+            .args(args.tls_port.map(|port| format!("--tls-port={port}")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -72,6 +72,14 @@ impl Tally {
         self.broken.fetch_add(1, Relaxed);
     }
 
+    /// Counts bytes that the hub's machine has taken.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.sent_bytes.fetch_add(bytes as u64, Relaxed);
+        if self.attack.is_silent() {
+            self.begun.notify_one();
+        }
+    }
+
     /// The counts.
     pub(crate) fn json(&self) -> Value {
         let read = |count: &AtomicU64| count.load(Relaxed);
@@ -171,10 +179,7 @@ impl Connection {
     /// Sends bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(PATIENCE, self.stream.write_all(bytes)).await??;
-        self.tally.sent_bytes.fetch_add(bytes.len() as u64, Relaxed);
-        if self.tally.attack.is_silent() {
-            self.tally.begun.notify_one();
-        }
+        self.tally.sent(bytes.len());
         Ok(())
     }
 

@@ -140,6 +140,28 @@ pub(crate) async fn keep_streams(
     }
 }
 
+/// Opens streams and resets each at once, until the hub ends the connection.
+pub(crate) async fn reset_streams(client: &Client, block: &[u8]) -> io::Result<()> {
+    /// Streams between two looks at what the hub has said.
+    const STREAMS: usize = 100;
+    const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+    let mut http2 = Http2::connect(client, 1 << 20).await?;
+    let mut said = vec![0; FRAME_BYTES];
+    loop {
+        for _ in 0..STREAMS {
+            let stream = http2.next_stream;
+            http2.open(block, true).await?;
+            http2.send(kind::RST_STREAM, 0, stream, &CANCEL).await?;
+        }
+        // Otherwise it would wait for room.
+        match http2.connection.stream.try_read(&mut said) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
+
 /// The fields of a request, each a literal that is not in a table (RFC 7541, section 6.2.2).
 pub(crate) fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();

@@ -12,6 +12,12 @@ pub(crate) const EVERYTHING: &str = "match_urlpattern=https%3A%2F%2Fbench.exampl
 /// The topic of batches.
 const SHARED: &str = "https://attack.example/s/t";
 
+/// The beginning of a TLS handshake (RFC 8446, sections 4.1.2 and 5.1): the heads of a record and of a `ClientHello`,
+/// then its version, and as much again that a client would continue with.
+pub(crate) const CLIENT_HELLO: &[u8] = &[
+    22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
 const PATTERN: &str = "match_urlpattern";
 
 /// 200 patterns with 24 optional wildcards each that match nothing.

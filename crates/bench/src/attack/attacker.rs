@@ -130,25 +130,8 @@ fn begin(attack: Attack, addresses: u8, client: &Arc<Client>, tasks: &mut JoinSe
         Attack::IndexedFields => workers(tasks, client, 1, indexed_fields),
         Attack::TinyChunks => workers(tasks, client, 8, tiny_chunks),
         Attack::LargeQueries => workers(tasks, client, 16, large_query),
-        Attack::HalfRequests => {
-            workers(
-                tasks,
-                client,
-                each(HALF_CONNECTIONS),
-                async |client: Arc<Client>| {
-                    let head = client.request("GET", "?match=a", "", &[]);
-                    half(&client, &head).await
-                },
-            );
-        }
-        Attack::HalfHandshakes => {
-            workers(
-                tasks,
-                client,
-                each(HALF_CONNECTIONS),
-                async |client: Arc<Client>| half(&client, inputs::CLIENT_HELLO).await,
-            );
-        }
+        Attack::HalfRequests => workers(tasks, client, each(HALF_CONNECTIONS), half_request),
+        Attack::HalfHandshakes => workers(tasks, client, each(HALF_CONNECTIONS), half_handshake),
         Attack::Resets => workers(tasks, client, 20, async |client: Arc<Client>| {
             let block = http2::subscription(&client, "match=a");
             http2::reset_streams(&client, &block).await
@@ -287,6 +270,15 @@ async fn large_query(client: Arc<Client>) -> io::Result<()> {
     }
     connection.status().await?;
     Ok(())
+}
+
+async fn half_request(client: Arc<Client>) -> io::Result<()> {
+    let head = client.request("GET", "?match=a", "", &[]);
+    half(&client, &head).await
+}
+
+async fn half_handshake(client: Arc<Client>) -> io::Result<()> {
+    half(&client, inputs::CLIENT_HELLO).await
 }
 
 /// Sends the first half of something, and waits until the hub gives up.

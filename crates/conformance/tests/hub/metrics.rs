@@ -10,6 +10,7 @@ mod refusals;
 mod requests;
 mod storage;
 mod tokens;
+mod unsited;
 
 use std::time::Instant;
 

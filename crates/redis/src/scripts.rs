@@ -7,6 +7,9 @@ use redis::{Cmd, Script as Hashed, Value};
 use crate::connection::Connection;
 use crate::fault::Fault;
 
+/// The code of a server that does not know a script.
+pub(crate) const UNKNOWN: &str = "NOSCRIPT";
+
 /// A script and its hash, by which the server knows it.
 pub(crate) struct Script {
     text: &'static str,
@@ -29,19 +32,28 @@ impl Script {
         keys: &[&str],
         arguments: impl Fn(&mut Cmd) + Send,
     ) -> Result<Value, Fault> {
-        let command = |name, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(keys.len()).arg(keys);
-            arguments(&mut command);
-            command
-        };
-        match connection.ask(&command("EVALSHA", &self.hash)).await {
-            Err(Fault::Server { code, .. }) if code == "NOSCRIPT" => {
-                connection.ask(&command("EVAL", self.text)).await
+        let mut known = self.command(keys);
+        arguments(&mut known);
+        match connection.ask(&known).await {
+            Err(fault) if fault.is(UNKNOWN) => {
+                let mut whole = command("EVAL", self.text, keys);
+                arguments(&mut whole);
+                connection.ask(&whole).await
             }
             answer => answer,
         }
     }
+
+    /// The command that runs the script if the server knows it, without arguments. Else it answers [`UNKNOWN`].
+    pub(crate) fn command(&self, keys: &[&str]) -> Cmd {
+        command("EVALSHA", &self.hash, keys)
+    }
+}
+
+fn command(name: &str, script: &str, keys: &[&str]) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(keys.len()).arg(keys);
+    command
 }
 
 /// Flags let the server refuse a script before it begins. Those that free memory or keep a membership run although the

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 use talaria_transport::shared::backend::BackendError;
 use talaria_transport::{Bounds, Position};
 
@@ -12,7 +12,7 @@ use crate::keys::Keys;
 use crate::link::{Held, Link, Purpose};
 use crate::options::RedisOptions;
 use crate::reply;
-use crate::scripts::{CONFIRM, Script};
+use crate::scripts::{CONFIRM, Script, UNKNOWN};
 
 /// The number of the newest subscription events that are kept.
 const MOST_EVENTS: u64 = 50_000;
@@ -83,14 +83,23 @@ impl Store {
     /// # Errors
     /// [`BackendError::NotDurable`] if too few confirm it in time.
     pub(crate) async fn wait_for_replicas(&self, held: &Held) -> Result<(), BackendError> {
-        let command = redis::cmd("WAIT")
-            .arg(self.replicas)
-            .arg(REPLICAS_MS)
-            .to_owned();
-        let answer = held.connection.ask(&command).await;
-        let answer = self.link.judge(held, answer).map_err(Fault::later)?;
-        let confirmed = reply::number(answer).map_err(Fault::later)?;
-        if confirmed < u64::from(self.replicas) {
+        let answer = held.connection.ask(&self.wait()).await;
+        self.are_enough(held, answer).await
+    }
+
+    fn wait(&self) -> Cmd {
+        let mut command = redis::cmd("WAIT");
+        command.arg(self.replicas).arg(REPLICAS_MS);
+        command
+    }
+
+    async fn are_enough(
+        &self,
+        held: &Held,
+        confirmed: Result<Value, Fault>,
+    ) -> Result<(), BackendError> {
+        let confirmed = self.link.judge(held, confirmed.and_then(reply::number));
+        if confirmed.map_err(Fault::later)? < u64::from(self.replicas) {
             // A primary that was cut off has lost its replicas to another one.
             self.link.follow(held).await;
             return Err(BackendError::NotDurable);
@@ -113,14 +122,39 @@ impl Store {
     }
 
     async fn confirm_all(&self, held: &Held) -> Result<(), BackendError> {
-        let written = CONFIRM
-            .run(&held.connection, &[&self.keys.confirm], |_| {})
-            .await;
-        match self.link.judge(held, written) {
-            Ok(_) => self.wait_for_replicas(held).await,
+        let mut pipeline = redis::pipe();
+        self.add_confirmation(&mut pipeline);
+        let answers = held.connection.ask_all(&pipeline).await;
+        let answers = self.link.judge(held, answers).and_then(reply::first);
+        self.confirmed(held, answers.map_err(Fault::later)?).await
+    }
+
+    /// Adds two commands that confirm what those before them have read and written.
+    pub(crate) fn add_confirmation(&self, pipeline: &mut Pipeline) {
+        pipeline.add_command(CONFIRM.command(&[&self.keys.confirm]));
+        pipeline.add_command(self.wait());
+    }
+
+    /// What the answers to these two commands say.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_replicas`].
+    pub(crate) async fn confirmed(
+        &self,
+        held: &Held,
+        [written, replicas]: [Value; 2],
+    ) -> Result<(), BackendError> {
+        match checked(written) {
+            Ok(_) => self.are_enough(held, checked(replicas)).await,
+            Err(fault) if fault.is(UNKNOWN) => {
+                let keys = [&*self.keys.confirm];
+                let written = CONFIRM.run(&held.connection, &keys, |_| {}).await;
+                self.link.judge(held, written).map_err(Fault::later)?;
+                self.wait_for_replicas(held).await
+            }
             // The server itself knows that there are too few.
             Err(fault) if fault.is("NOREPLICAS") => Err(BackendError::NotDurable),
-            Err(fault) => Err(fault.later()),
+            fault => self.link.judge(held, fault).map(drop).map_err(Fault::later),
         }
     }
 

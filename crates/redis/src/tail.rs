@@ -31,6 +31,8 @@ struct Line {
     held: Held,
     /// What was read last, unless records were handed on.
     kept: Option<Kept>,
+    /// Whether the last read has returned records, so that the next one probably will.
+    is_busy: bool,
 }
 
 struct Kept {
@@ -56,31 +58,38 @@ impl Tail {
             Some(line) if store.link.is_current(&line.held) => line,
             _ => {
                 let (held, _) = store.link.own().await.map_err(Fault::later)?;
-                Line { held, kept: None }
+                Line {
+                    held,
+                    kept: None,
+                    is_busy: false,
+                }
             }
         };
         let tag = store.tag();
         let kept = line.kept.take();
         let kept = kept.filter(|kept| kept.tag == tag && kept.after == after);
-        let kept = match kept {
-            Some(kept) if !kept.records.is_empty() => kept,
+        let (kept, confirmation) = match kept {
+            Some(kept) if !kept.records.is_empty() => (kept, None),
             passed => {
                 let from = passed.map_or_else(|| reply::id(after), |passed| passed.last);
-                let entries = self.wait(store, &line.held, &from).await?;
+                let (entries, confirmation) = self.wait(store, &line, &from).await?;
                 let last = entries.last().map_or(from, |entry| entry.id.clone());
                 let records = entries.into_iter().filter_map(|entry| entry.record);
                 let records = records.collect();
-                Kept {
+                let kept = Kept {
                     tag,
                     after,
                     records,
                     last,
-                }
+                };
+                (kept, confirmation)
             }
         };
-        let confirmed = match store.replicas == 0 || kept.records.is_empty() {
-            true => Ok(()),
-            false => store.confirm(&line.held).await,
+        line.is_busy = !kept.records.is_empty();
+        let confirmed = match confirmation {
+            _ if kept.records.is_empty() => Ok(()),
+            Some(answers) => store.confirmed(&line.held, answers).await,
+            None => store.confirm(&line.held).await,
         };
         let read = match confirmed {
             Ok(()) if kept.records.is_empty() => {
@@ -105,9 +114,10 @@ impl Tail {
     async fn wait(
         &self,
         store: &Store,
-        held: &Held,
+        line: &Line,
         from: &str,
-    ) -> Result<Vec<Entry>, BackendError> {
+    ) -> Result<(Vec<Entry>, Option<[Value; 2]>), BackendError> {
+        let held = &line.held;
         let count = self.pace.count(MOST_BYTES);
         let mut pipeline = redis::pipe();
         pipeline
@@ -120,9 +130,17 @@ impl Tail {
         // Asked after the records were read: another log's, or a replica's, are not shown.
         pipeline.cmd("HGET").arg(&store.keys.meta).arg("tag");
         pipeline.cmd("ROLE");
+        // While much comes, in the same breath: this saves a way to the server and back for each group.
+        let confirms = store.replicas > 0 && line.is_busy;
+        if confirms {
+            store.add_confirmation(&mut pipeline);
+        }
         let answers = self.pace.judge(held.connection.ask_all(&pipeline).await);
-        let answers = store.link.judge(held, answers);
-        let [streams, tag, role] = answers.and_then(reply::first).map_err(Fault::later)?;
+        let mut answers = store.link.judge(held, answers).map_err(Fault::later)?;
+        let confirmation = confirms.then(|| answers.split_off(3.min(answers.len())));
+        let [streams, tag, role] = reply::first(answers).map_err(Fault::later)?;
+        let confirmation = confirmation.map(reply::first).transpose();
+        let confirmation = confirmation.map_err(Fault::later)?;
         let judged = store.link.judge(held, checked(role).and_then(is_primary));
         judged.map_err(Fault::later)?;
         let streams = store
@@ -130,7 +148,8 @@ impl Tail {
             .judge(held, checked(streams))
             .map_err(Fault::later)?;
         store.check_tag(tag)?;
-        self.entries(streams).map_err(Fault::later)
+        let entries = self.entries(streams).map_err(Fault::later)?;
+        Ok((entries, confirmation))
     }
 
     fn entries(&self, streams: Value) -> Result<Vec<Entry>, Fault> {

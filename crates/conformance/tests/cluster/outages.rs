@@ -197,7 +197,10 @@ async fn streams_outlive_a_deleted_log() {
     let flushed = block_in_place(|| scene.server.ask(&["FLUSHALL"]));
     assert_eq!(flushed, Reply::Text("OK".to_owned()));
     scene.publishers.until_acknowledged(LIMIT).await;
+    let enters = |line: &str| line.contains("has entered it again").then_some(());
     for node in &scene.nodes {
+        let found = block_in_place(|| node.log().find(0, LIMIT, enters));
+        found.expect("the node enters the new log");
         node.until_ready(true, LIMIT).await;
     }
     // An acknowledgement of each node says that it is in the new log.
@@ -208,6 +211,11 @@ async fn streams_outlive_a_deleted_log() {
     let certain = Instant::now();
     scene.publishers.until_more(50, LIMIT).await;
     let records = scene.finish().await;
+    for node in &scene.nodes {
+        let lines = node.log().since(0);
+        let count = lines.iter().filter(|line| enters(line).is_some()).count();
+        assert_eq!(count, 1, "a node enters a new log once");
+    }
 
     let first = records.iter().find(|record| record.sent > certain);
     let first = first.expect("some were sent afterwards").number;

@@ -17,7 +17,7 @@ use super::options::SharedOptions;
 use super::pages::Pages;
 use crate::committer::queue::Queue;
 use crate::events::Events;
-use crate::{EventBounds, Frame, Position, Ring, Route};
+use crate::{EventBounds, Frame, Position, Ring, Route, RunTag};
 
 /// How many ids are looked up at a time.
 const FINDS: usize = 16;
@@ -74,6 +74,8 @@ impl Begun {
 pub(super) struct Place {
     /// What the tail has passed.
     pub(super) head: Position,
+    /// The log that this is of: a server may have another one by now.
+    pub(super) log: RunTag,
     /// What retention has deleted, as far as is known.
     pub(super) floor: Position,
     pub(super) newest: Option<Arc<Frame>>,
@@ -82,9 +84,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(head: Position, floor: Position, events: EventBounds) -> Self {
+    pub(super) fn new(head: Position, log: RunTag, floor: Position, events: EventBounds) -> Self {
         Self {
             head,
+            log,
             floor,
             newest: None,
             events: Events::new(events),

@@ -8,6 +8,7 @@ use talaria_protocol::Update;
 use tokio::time::timeout;
 
 use super::backend::{Backend, BackendError, Continue, Member};
+use super::identity::Identity;
 use super::node::{Node, Place};
 use super::options::SharedOptions;
 use super::passed::passed;
@@ -44,7 +45,12 @@ pub(super) async fn open<B: Backend>(
     let floor = newest.records.first();
     let floor = floor.map(|first| first.run_before.unwrap_or(Position(first.position.0 - 1)));
     let ring = Ring::new(options.ring_bytes, floor.unwrap_or(bounds.head));
-    let place = Place::new(bounds.head, bounds.floor, options.events);
+    let place = Place::new(
+        bounds.head,
+        Identity::of(&attached).tag,
+        bounds.floor,
+        options.events,
+    );
     let node = Node::new(
         backend,
         options,

@@ -80,7 +80,7 @@ async fn pass<B: Backend>(
         if !follows || record.run_before.is_some() {
             show(node, route, identity, std::mem::take(&mut part));
             if !follows {
-                bridge(node, before, &record).await;
+                bridge(node, before, identity, &record).await;
             }
             if record.run_before.is_some() {
                 // What was read of stored subscriptions may have been ahead of what is shown, and lost.
@@ -98,7 +98,12 @@ async fn pass<B: Backend>(
 
 /// Deals with a record that does not follow the one before: the log has lost what was shown, or retention was faster
 /// than this node, or what lies between was events that are no longer kept.
-async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
+async fn bridge<B: Backend>(
+    node: &Node<B>,
+    before: Position,
+    identity: &Identity,
+    record: &Record,
+) {
     if let Some(end) = record.run_before
         && end < before
     {
@@ -106,7 +111,11 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
         node.pages.clear();
         node.measures.lost.add(lost as u64);
         node.must_restore.store(true, Ordering::Release);
-        leave_what_was_lost(node).await;
+        // Who has just entered another log has nothing in it that could be lost.
+        let is_same = node.place().log == identity.tag;
+        if is_same {
+            leave_what_was_lost(node).await;
+        }
         tracing::error!(
             name: "log_updates_lost",
             updates = lost,
@@ -173,16 +182,21 @@ fn show<B: Backend>(node: &Node<B>, route: &dyn Route, identity: &Identity, reco
             first.frame.by_hub == passed.frame.by_hub && bytes + weight <= most
         });
         if !belongs {
-            show_group(node, route, &std::mem::take(&mut group));
+            show_group(node, route, identity, &std::mem::take(&mut group));
             bytes = 0;
         }
         bytes += weight;
         group.push(passed);
     }
-    show_group(node, route, &group);
+    show_group(node, route, identity, &group);
 }
 
-fn show_group<B: Backend>(node: &Node<B>, route: &dyn Route, group: &[Passed]) {
+fn show_group<B: Backend>(
+    node: &Node<B>,
+    route: &dyn Route,
+    identity: &Identity,
+    group: &[Passed],
+) {
     let Some(last) = group.last() else { return };
     let frames: Vec<_> = group
         .iter()
@@ -191,6 +205,7 @@ fn show_group<B: Backend>(node: &Node<B>, route: &dyn Route, group: &[Passed]) {
     {
         let mut place = node.place();
         place.head = last.frame.position;
+        place.log = identity.tag;
         place.newest = Some(Arc::clone(&last.frame));
         let events = group.iter().filter(|passed| passed.frame.by_hub);
         events.for_each(|passed| {

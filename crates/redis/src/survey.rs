@@ -69,7 +69,7 @@ pub(crate) async fn survey(
                 "`replicas` is {}, but the server {} has none",
                 options.replicas, survey.primary
             ),
-            "Give the server replicas, or remove `replicas`",
+            "give the server replicas, or remove `replicas`",
         ));
     }
     Ok(survey)
@@ -97,7 +97,7 @@ impl Survey {
         if major.is_none_or(|major| major < OLDEST) {
             return Err(fatal(
                 format!("the server is Redis {redis}, which is too old"),
-                "Use Redis 7.0 or newer, or Valkey",
+                "use Redis 7.0 or newer, or Valkey",
             ));
         }
         let number = |name| field(name).and_then(|value| value.parse::<u64>().ok());
@@ -142,7 +142,7 @@ impl Survey {
                 format!(
                     "the server's `maxmemory-policy` is {policy}, so it deletes the log when its memory is full"
                 ),
-                "Set `maxmemory-policy noeviction` on the server, or use a server for the hub alone",
+                "set `maxmemory-policy noeviction` on the server, or use a server for the hub alone",
             )),
         }
     }
@@ -232,7 +232,7 @@ fn named_by(fault: Fault, name: &str) -> Fault {
 pub(crate) fn foreign(key: &str) -> BackendError {
     fatal(
         format!("the server has a key \"{key}\" that is not of this hub"),
-        "Set another name for the stream, or delete the key",
+        "set another name for the stream, or delete the key",
     )
 }
 
@@ -240,7 +240,7 @@ pub(crate) fn foreign(key: &str) -> BackendError {
 pub(crate) fn newer(key: &str) -> BackendError {
     fatal(
         format!("the log \"{key}\" has a newer format than this version of the hub reads"),
-        "Use the version that wrote the log, or a newer one",
+        "use the version that wrote the log, or a newer one",
     )
 }
 

@@ -201,7 +201,7 @@ fn random() -> Result<(u64, [u8; 16]), BackendError> {
     };
     read().map_err(|error: getrandom::Error| BackendError::Fatal {
         problem: format!("the system provides no randomness: {error}"),
-        remedy: "Give the process access to /dev/urandom".to_owned(),
+        remedy: "give the process access to /dev/urandom".to_owned(),
     })
 }
 

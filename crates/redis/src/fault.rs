@@ -71,7 +71,12 @@ const MOVES: [&str; 6] = [
     "UNBLOCKED",
 ];
 
-/// Refusals of a command within a script. The others are refusals of the script as a whole.
+/// Refusals of a command within a script. The others are refusals of the script as a whole: once a script has written,
+/// the server does not ask again whether its memory is full, whether it has enough replicas or whether it may write
+/// (`scriptVerifyOOM`, `scriptVerifyWriteCommandAllow`), does not kill the script (`SCRIPT KILL` answers `UNKILLABLE`), and
+/// puts all that it wrote into one transaction of the append-only file and of its replicas. What is left is what a batch
+/// meets half-way: permissions of the user that were taken away, keys that another program has put there, and ids
+/// that it has added to the log.
 const HALF_WAY: [&str; 2] = ["NOPERM", "WRONGTYPE"];
 
 /// What to do if a command is not permitted.

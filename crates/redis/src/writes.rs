@@ -119,6 +119,9 @@ pub(crate) async fn settle(
         }
         return Ok(Settled::Never);
     }
+    if said.is("partly") {
+        return Ok(Settled::Partly);
+    }
     store.confirm_refusal(&said).await?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));

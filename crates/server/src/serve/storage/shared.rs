@@ -13,7 +13,7 @@ use talaria_config::settings::{
 use talaria_redis::{Place, Redis, RedisOptions, RedisTls, Survey};
 use talaria_transport::shared::backend::BackendError;
 use talaria_transport::shared::{Shared, SharedOptions};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::durability;
 
@@ -56,6 +56,20 @@ pub(super) async fn open(
         }
         waiting.pause(&error).await;
     }
+}
+
+/// Leaves the log, within this time. The other nodes find out by themselves otherwise.
+pub(super) async fn leave(shared: &Shared<Redis>, within: Duration) {
+    let reason = match timeout(within, shared.leave()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the server does not answer".to_owned(),
+    };
+    tracing::warn!(
+        name: "log_not_left",
+        reason,
+        "the server of the log was not told that this node leaves; the other nodes notice it after a lease"
+    );
 }
 
 /// The server of a log, which can keep one.

@@ -36,6 +36,8 @@ pub struct Survey {
     pub eviction: Option<String>,
     /// With fewer replicas than this the server refuses to write.
     pub min_replicas_to_write: Option<u64>,
+    /// How many seconds a replica may be silent and still counts for that.
+    pub min_replicas_max_lag: Option<u64>,
     /// The settings that could not be read.
     pub unread: Vec<&'static str>,
 }
@@ -109,7 +111,12 @@ impl Survey {
 
     /// Managed servers do not have `CONFIG`, and users may not be permitted it.
     async fn read_settings(&mut self, connection: &Connection) -> Result<(), BackendError> {
-        for name in ["maxmemory-policy", "appendfsync", "min-replicas-to-write"] {
+        for name in [
+            "maxmemory-policy",
+            "appendfsync",
+            "min-replicas-to-write",
+            "min-replicas-max-lag",
+        ] {
             let command = redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
             let value = match connection.ask(&command).await {
                 Ok(pair) => reply::array(pair)
@@ -125,6 +132,9 @@ impl Survey {
                 ("appendfsync", Some(value)) => self.append_fsync = Some(value),
                 ("min-replicas-to-write", Some(value)) => {
                     self.min_replicas_to_write = value.parse().ok()
+                }
+                ("min-replicas-max-lag", Some(value)) => {
+                    self.min_replicas_max_lag = value.parse().ok()
                 }
                 _ => self.unread.push(name),
             }

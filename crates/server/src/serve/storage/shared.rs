@@ -42,7 +42,7 @@ pub(super) async fn open(
         let attempt = timeout_at(deadline, enter(&redis, &settings)).await;
         let error = match attempt {
             Ok(Ok((survey, shared))) => {
-                report(&settings, &survey);
+                report(&settings, &survey, shared.members());
                 return Ok(shared);
             }
             Ok(Err(error @ BackendError::Fatal { .. })) => return Err(failed(&place, &error)),
@@ -141,10 +141,10 @@ fn failed(place: &str, error: &BackendError) -> Error {
     }
 }
 
-/// The report of the server, and what should be changed there.
-fn report(settings: &RedisSettings, survey: &Survey) {
+/// The report of the server and of the `members` of the log, and what should be changed there.
+fn report(settings: &RedisSettings, survey: &Survey, members: u64) {
     let stream = &settings.stream;
-    for line in durability::lines(settings, survey) {
+    for line in durability::lines(settings, survey, members) {
         tracing::info!(name: "report", "shared log {stream}: {line}");
     }
     for line in durability::warnings(settings, survey) {

@@ -140,7 +140,7 @@ test("a file that is given takes the place of the image's, and another admin por
   const environment = variables(container, rendered);
   assert.equal(environment.CADDY_ADMIN, "0.0.0.0:2020");
   assert.equal(environment.MERCURE_TRUSTED_ISSUERS, "https://app.example.com");
-  assert.ok(container.readinessProbe.exec.command.at(-1).includes(":2020/"));
+  assert.ok(container.readinessProbe.exec.command.at(-1).endsWith(":2020/mercure/health/ready"));
   const mount = container.volumeMounts.find(({ mountPath }) => mountPath === "/etc/caddy/Caddyfile");
   assert.equal(mount.subPath, "Caddyfile");
   const file = rendered.one("ConfigMap", "talaria").data.Caddyfile;
@@ -219,6 +219,8 @@ test("three nodes share a log, whose servers and Sentinels find each other", asy
   const workload = rendered.one("Deployment");
   assert.equal(workload.spec.replicas, 3);
   const [container] = workload.spec.template.spec.containers;
+  // All nodes lose Redis at once, and must not leave the service for that.
+  assert.match(container.readinessProbe.exec.command.at(-1), /\/mercure\/health\/live$/);
   const environment = variables(container, rendered, { "hub-redis": { password: "s3cret" } });
   const child = spawnSync(process.env.TALARIA_BIN, ["validate"], { env: environment, encoding: "utf8" });
   assert.equal(child.status, 0, child.stderr);

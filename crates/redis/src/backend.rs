@@ -37,7 +37,7 @@ impl Redis {
         if options.stream.is_empty() || options.stream.contains(['{', '}']) {
             return Err(BackendError::Fatal {
                 problem: format!("the name of the stream is \"{}\"", options.stream),
-                remedy: "Set a name that is not empty and has no braces".to_owned(),
+                remedy: "set a name that is not empty and has no braces".to_owned(),
             });
         }
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;

@@ -71,22 +71,27 @@ const MOVES: [&str; 6] = [
     "UNBLOCKED",
 ];
 
-/// Refusals of a command within a script. The others are refusals of the script as a whole.
+/// Refusals of a command within a script. The others are refusals of the script as a whole: once a script has written,
+/// the server does not ask again whether its memory is full, whether it has enough replicas or whether it may write
+/// (`scriptVerifyOOM`, `scriptVerifyWriteCommandAllow`), does not kill the script (`SCRIPT KILL` answers `UNKILLABLE`), and
+/// puts all that it wrote into one transaction of the append-only file and of its replicas. What is left is what a batch
+/// meets half-way: permissions of the user that were taken away, keys that another program has put there, and ids
+/// that it has added to the log.
 const HALF_WAY: [&str; 2] = ["NOPERM", "WRONGTYPE"];
 
 /// What to do if a command is not permitted.
 pub(crate) const PERMIT: &str =
-    "Permit the user this command, and all keys that begin with the name of the stream in braces";
+    "permit the user this command, and all keys that begin with the name of the stream in braces";
 
 /// What waiting does not mend, by the code of the answer, and what to do.
 const LASTING: [(&str, &str); 4] = [
     (
         "WRONGPASS",
-        "Set the username and password that the server knows",
+        "set the username and password that the server knows",
     ),
-    ("NOAUTH", "Set the password of the server"),
+    ("NOAUTH", "set the password of the server"),
     ("NOPERM", PERMIT),
-    ("WRONGTYPE", "Set another name for the stream"),
+    ("WRONGTYPE", "set another name for the stream"),
 ];
 
 /// What a server answers that has too many clients for now.
@@ -198,16 +203,16 @@ impl Fault {
                     }
                     None if code == "ERR" && !text.starts_with(CROWDED) => fatal(
                         format!("the server answered: {text}"),
-                        "Check the version and the settings of the server",
+                        "check the version and the settings of the server",
                     ),
                     None => Self::Server { code, text }.later(),
                 }
             }
             Self::Tls(why) => fatal(
                 format!("no encrypted connection to the server: {why}"),
-                "Check the host name, the CA and the client certificate",
+                "check the host name, the CA and the client certificate",
             ),
-            Self::Missing(what) => fatal(what, "Check the name and the addresses"),
+            Self::Missing(what) => fatal(what, "check the name and the addresses"),
             other => other.later(),
         }
     }

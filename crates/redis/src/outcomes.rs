@@ -1,7 +1,8 @@
 //! What became of the entries of a batch, as the log remembers it.
 //!
 //! Words with spaces between: `S<run>-<number>*<count>` are `count` entries stored from there on, `R<run>-<number>` is an
-//! entry that repeats the one there, and `E` is the end of a subscription that has ended already.
+//! entry that repeats the one there, and `E` is the end of a subscription that has ended already. In their place the log
+//! has `N` for a number that is used up without a batch, and `P` for a batch that began and did not come to its end.
 
 use talaria_transport::Position;
 use talaria_transport::shared::backend::Outcome;

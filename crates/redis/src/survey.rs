@@ -36,6 +36,8 @@ pub struct Survey {
     pub eviction: Option<String>,
     /// With fewer replicas than this the server refuses to write.
     pub min_replicas_to_write: Option<u64>,
+    /// How many seconds a replica may be silent and still counts for that.
+    pub min_replicas_max_lag: Option<u64>,
     /// The settings that could not be read.
     pub unread: Vec<&'static str>,
 }
@@ -69,7 +71,7 @@ pub(crate) async fn survey(
                 "`replicas` is {}, but the server {} has none",
                 options.replicas, survey.primary
             ),
-            "Give the server replicas, or remove `replicas`",
+            "give the server replicas, or remove `replicas`",
         ));
     }
     Ok(survey)
@@ -97,7 +99,7 @@ impl Survey {
         if major.is_none_or(|major| major < OLDEST) {
             return Err(fatal(
                 format!("the server is Redis {redis}, which is too old"),
-                "Use Redis 7.0 or newer, or Valkey",
+                "use Redis 7.0 or newer, or Valkey",
             ));
         }
         let number = |name| field(name).and_then(|value| value.parse::<u64>().ok());
@@ -109,7 +111,12 @@ impl Survey {
 
     /// Managed servers do not have `CONFIG`, and users may not be permitted it.
     async fn read_settings(&mut self, connection: &Connection) -> Result<(), BackendError> {
-        for name in ["maxmemory-policy", "appendfsync", "min-replicas-to-write"] {
+        for name in [
+            "maxmemory-policy",
+            "appendfsync",
+            "min-replicas-to-write",
+            "min-replicas-max-lag",
+        ] {
             let command = redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
             let value = match connection.ask(&command).await {
                 Ok(pair) => reply::array(pair)
@@ -125,6 +132,9 @@ impl Survey {
                 ("appendfsync", Some(value)) => self.append_fsync = Some(value),
                 ("min-replicas-to-write", Some(value)) => {
                     self.min_replicas_to_write = value.parse().ok()
+                }
+                ("min-replicas-max-lag", Some(value)) => {
+                    self.min_replicas_max_lag = value.parse().ok()
                 }
                 _ => self.unread.push(name),
             }
@@ -142,7 +152,7 @@ impl Survey {
                 format!(
                     "the server's `maxmemory-policy` is {policy}, so it deletes the log when its memory is full"
                 ),
-                "Set `maxmemory-policy noeviction` on the server, or use a server for the hub alone",
+                "set `maxmemory-policy noeviction` on the server, or use a server for the hub alone",
             )),
         }
     }
@@ -232,7 +242,7 @@ fn named_by(fault: Fault, name: &str) -> Fault {
 pub(crate) fn foreign(key: &str) -> BackendError {
     fatal(
         format!("the server has a key \"{key}\" that is not of this hub"),
-        "Set another name for the stream, or delete the key",
+        "set another name for the stream, or delete the key",
     )
 }
 
@@ -240,7 +250,7 @@ pub(crate) fn foreign(key: &str) -> BackendError {
 pub(crate) fn newer(key: &str) -> BackendError {
     fatal(
         format!("the log \"{key}\" has a newer format than this version of the hub reads"),
-        "Use the version that wrote the log, or a newer one",
+        "use the version that wrote the log, or a newer one",
     )
 }
 

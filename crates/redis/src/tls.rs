@@ -25,14 +25,14 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| fatal("TLS cannot be used", &error, "Report this"))?;
+            .map_err(|error| fatal("TLS cannot be used", &error, "report this"))?;
         let builder = match &options.ca {
             Some(pem) => builder.with_root_certificates(roots(pem)?),
             None => builder.with_platform_verifier().map_err(|error| {
                 fatal(
                     "the system's certificates cannot be read",
                     &error,
-                    "Install the system's certificates (`ca-certificates`), or set a CA",
+                    "install the system's certificates (`ca-certificates`), or set a CA",
                 )
             })?,
         };
@@ -40,7 +40,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
                 let unusable = |error: &dyn std::fmt::Display| {
-                    let remedy = "Set the client's certificate and its key as PEM";
+                    let remedy = "set the client's certificate and its key as PEM";
                     fatal("the client's certificate cannot be used", error, remedy)
                 };
                 let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(&error))?;
@@ -70,7 +70,7 @@ impl Tls {
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, BackendError> {
-    let remedy = "Set the certificates of the server's authority as PEM";
+    let remedy = "set the certificates of the server's authority as PEM";
     let unusable = |error: &dyn std::fmt::Display| fatal("the CA cannot be used", error, remedy);
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem).map_err(|error| unusable(&error))? {

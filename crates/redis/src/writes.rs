@@ -119,6 +119,9 @@ pub(crate) async fn settle(
         }
         return Ok(Settled::Never);
     }
+    if said.is("partly") {
+        return Ok(Settled::Partly);
+    }
     store.confirm_refusal(&said).await?;
     let [stored] = said.ok()?;
     let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
@@ -201,7 +204,7 @@ fn random() -> Result<(u64, [u8; 16]), BackendError> {
     };
     read().map_err(|error: getrandom::Error| BackendError::Fatal {
         problem: format!("the system provides no randomness: {error}"),
-        remedy: "Give the process access to /dev/urandom".to_owned(),
+        remedy: "give the process access to /dev/urandom".to_owned(),
     })
 }
 

@@ -88,6 +88,12 @@ impl<B: Backend> Shared<B> {
         self.node.backend.leave(member).await
     }
 
+    /// How many members the log had at this node's last beat, this one included. A node that ended without leaving
+    /// counts until the others have buried it.
+    pub fn members(&self) -> u64 {
+        self.node.measures.members.load(Ordering::Relaxed)
+    }
+
     /// The server's side.
     pub fn backend(&self) -> &Arc<B> {
         &self.node.backend

@@ -104,6 +104,41 @@ async fn two_hubs_share_one_log() {
     assert_eq!(all.several::<6>().await, ["1", "2", "3", "4", "5", "6"]);
 }
 
+/// The report counts the other nodes of the log and says the settings that it found, or no more than it may read.
+#[tokio::test]
+async fn the_report_counts_nodes_and_names_settings() {
+    let server = Redis::start(Program::Redis7);
+    let one = Home::new().hub(&on(&server, "")).expect("it starts");
+    let two = Home::new().hub(&on(&server, "")).expect("it starts");
+    // The third may not read the settings, which does not keep it from starting.
+    let rules = [
+        "ACL", "SETUSER", "hub", "on", ">S3CR3T", "~*", "+@all", "-config",
+    ];
+    server.ask(&rules);
+    let unread = on(&server, "username hub\npassword S3CR3T");
+    let three = Home::new().hub(&unread).expect("it starts");
+    let [one, two, three] = [
+        one.log_to_the_end().await.join("\n"),
+        two.log_to_the_end().await.join("\n"),
+        three.log_to_the_end().await.join("\n"),
+    ];
+    let all = "`appendonly yes`, `appendfsync everysec`, `maxmemory-policy noeviction`";
+    for (said, nodes, settings) in [
+        (&one, "no other node", all),
+        (&two, "1 other node", all),
+        (
+            &three,
+            "2 other nodes",
+            "`appendonly yes`, `maxmemory-policy noeviction`",
+        ),
+    ] {
+        let nodes = format!("no replica connected, {nodes}");
+        for expected in [nodes.as_str(), settings] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+}
+
 /// The report says which server there is and what an acknowledged update survives, and no password.
 #[tokio::test]
 async fn the_report_names_the_server() {

@@ -77,7 +77,7 @@ fn mistakes_of_the_server() {
         &[
             &cannot,
             "`replicas` is 1, but the server",
-            "Give the server replicas",
+            "give the server replicas",
         ],
     );
     server.ask(&["SET", "{foreign}:log", "x"]);
@@ -98,15 +98,15 @@ fn mistakes_of_the_server() {
     let user = format!("username hub\npassword {PASSWORD}");
     refused(
         &on(&server, &user),
-        &[&cannot, "XADD", "Permit the user this command"],
+        &[&cannot, "XADD", "permit the user this command"],
     );
     let wrong = format!("username other\npassword {PASSWORD}");
     refused(
         &on(&server, &wrong),
-        &[&cannot, "WRONGPASS", "Set the username and password"],
+        &[&cannot, "WRONGPASS", "set the username and password"],
     );
     server.set("requirepass", "right");
-    refused(&on(&server, ""), &[&cannot, "NOAUTH", "Set the password"]);
+    refused(&on(&server, ""), &[&cannot, "NOAUTH", "set the password"]);
     refused(
         &on(&server, &format!("password {PASSWORD}")),
         &[&cannot, "WRONGPASS"],
@@ -116,7 +116,7 @@ fn mistakes_of_the_server() {
         &on(&evicts, ""),
         &[
             "`maxmemory-policy` is allkeys-lru",
-            "Set `maxmemory-policy noeviction`",
+            "set `maxmemory-policy noeviction`",
         ],
     );
 }

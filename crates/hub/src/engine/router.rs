@@ -42,7 +42,7 @@ pub(crate) use self::measures::Measures;
 use self::search::{Next, Search};
 use self::turnstile::Turnstile;
 use crate::clock::Clock;
-use crate::engine::active::{Document, Elsewhere, Members, Serial, Table, changes, documents};
+use crate::engine::active::{Document, Elsewhere, Serial, Snapshot, Table, changes, documents};
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
 use crate::engine::seats::Seat;
@@ -209,9 +209,8 @@ impl Router {
         self.state.patient().presence.withdraw(topic);
     }
 
-    /// The newest visible update, `None` before the first of this process, and the subscriptions as of
-    /// that update.
-    pub(crate) fn present(&self) -> (Option<Arc<Frame>>, Members) {
+    /// The newest visible update of this process, and the subscriptions as of that update.
+    pub(crate) fn present(&self) -> Snapshot {
         self.state.patient().presence.snapshot()
     }
 

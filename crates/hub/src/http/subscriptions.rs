@@ -21,7 +21,7 @@ use talaria_transport::Frame as UpdateFrame;
 
 use crate::access::Access;
 use crate::engine::active::{
-    Context, Document, Members, MembersFrom, NAMESPACE, collection_of, quoted, topic_of,
+    Context, Document, Members, MembersFrom, NAMESPACE, Snapshot, collection_of, quoted, topic_of,
 };
 use crate::engine::cursor::CHUNK_BYTES;
 use crate::http::request::Incoming;
@@ -67,7 +67,11 @@ pub(crate) async fn answer(
             topic: path.to_owned(),
         });
     }
-    let (newest, members) = hub.router.present();
+    let Snapshot {
+        newest,
+        members,
+        digest,
+    } = hub.router.present();
     let one = match &selected {
         Selected::One(asked, subscriber) => {
             let found = members.active(&topic_of(asked, subscriber)).cloned();
@@ -77,7 +81,7 @@ pub(crate) async fn answer(
     };
     let cursor = cursor_of(hub, newest.as_deref());
     let answers = request.answers();
-    let tag = tag_of(&cursor, answers);
+    let tag = tag_of(&cursor, digest, answers);
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     put(headers, ETAG, &tag);
@@ -132,11 +136,12 @@ fn cursor_of(hub: &Shared, newest: Option<&UpdateFrame>) -> String {
         .unwrap_or_else(|| EARLIEST.to_owned())
 }
 
-/// The entity tag of the list at a cursor.
-fn tag_of(cursor: &str, answers: Generation) -> String {
+/// The entity tag of the list at a cursor, and with what tells it apart from others there.
+fn tag_of(cursor: &str, digest: Option<u64>, answers: Generation) -> String {
+    let digest = digest.map_or_else(String::new, |digest| format!("-{digest:016x}"));
     match answers {
-        Generation::V0 => cursor.to_owned(),
-        Generation::V1 => format!("\"{}\"", utf8_percent_encode(cursor, TAG)),
+        Generation::V0 => format!("{cursor}{digest}"),
+        Generation::V1 => format!("\"{}{digest}\"", utf8_percent_encode(cursor, TAG)),
     }
 }
 

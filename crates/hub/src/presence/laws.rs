@@ -86,7 +86,7 @@ fn each_event_is_in_the_log_once_and_in_order() {
             }
             world.settle();
             prop_assert!(world.log.values().all(|said| *said == [true, false]));
-            prop_assert!(world.table.snapshot().1.from("").next().is_none());
+            prop_assert!(world.table.snapshot().members.from("").next().is_none());
             // Nothing is left: no entry, and no share of the drain that a stopping hub would wait for.
             prop_assert_eq!(world.agenda.len(), (0, 0));
             prop_assert!(world.drain.is_idle());

@@ -1,12 +1,15 @@
 //! One list on every node.
 
-use http::StatusCode;
+use axum::body::Body;
+use http::{Request, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use talaria_hub::Hub;
 
 use super::log::Cluster;
+use super::node::Fate;
 use super::{
-    API, enter, expected, get, list, said_of, subscribe, subscribe_with, token, until,
+    API, ask, enter, expected, get, list, said_of, subscribe, subscribe_with, token, until,
     until_listed, until_said,
 };
 
@@ -145,6 +148,43 @@ async fn who_leaves_while_its_node_is_taken_for_dead_stays_ended() {
         });
         assert!(take_turns && said.len() % 2 == 0, "{name}: {said:?}");
     }
+}
+
+/// The status and the entity tag of the list, for a client that knows a tag.
+async fn tagged(hub: &Hub, known: Option<&str>) -> (StatusCode, String) {
+    let token = token("reader", &Value::Null);
+    let mut request = Request::get(API).header("authorization", format!("Bearer {token}"));
+    if let Some(known) = known {
+        request = request.header("if-none-match", known);
+    }
+    let answer = ask(hub, request, Body::empty()).await;
+    let tag = answer.headers()["etag"].to_str().expect("a text");
+    (answer.status(), tag.to_owned())
+}
+
+/// The entity tag follows a list that is read anew because the log has lost some of it, which no update says. Lists
+/// that are the same have the same tag, on each node.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_entity_tag_follows_a_list_that_is_read_anew() {
+    let cluster = Cluster::new();
+    let (node, a) = enter(&cluster);
+    let (_, b) = enter(&cluster);
+    let _open = (subscribe(&a, "kept").await, subscribe(&a, "lost").await);
+    until_listed(&cluster, &[&a, &b], &["kept", "lost"]).await;
+    let (_, before) = tagged(&b, None).await;
+    cluster.lose(|_| false);
+    let same = (StatusCode::NOT_MODIFIED, before.clone());
+    assert_eq!(tagged(&b, Some(&before)).await, same);
+    // The node cannot announce it again, so no update tells that it is gone.
+    node.plan(|_| Fate::Stall);
+    cluster.lose(|document| document["match"] == "lost");
+    assert_eq!(list(&b).await, ["kept"]);
+    let (status, after) = tagged(&b, Some(&before)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_ne!(after, before);
+    let same = (StatusCode::NOT_MODIFIED, after.clone());
+    assert_eq!(tagged(&b, Some(&after)).await, same);
+    assert_eq!(tagged(&a, Some(&after)).await, same);
 }
 
 /// What the log has lost is announced again by its node, and listed nowhere before.

@@ -11,7 +11,7 @@ local known = redis.call('HMGET', meta, 'tag', 'run', 'number', 'server', 'membe
 if known[1] ~= tag then return { 'nolog' } end
 if not known[5] then return { 'nomember' } end
 local counter, last, before_outcomes = string.match(known[5], '^(%d+) (%d+) ?(.*)$')
-if tonumber(last) == batch and before_outcomes ~= 'N' then return { 'ok', before_outcomes } end
+if tonumber(last) == batch and before_outcomes ~= 'N' and before_outcomes ~= 'P' then return { 'ok', before_outcomes } end
 if tonumber(last) + 1 ~= batch then return { 'order' } end
 
 local info = redis.call('INFO', 'server', 'replication')
@@ -71,9 +71,11 @@ local function store(from, to, index, flags, at_time)
   end
   number = number + 1
   if number > (reserved or 0) then
-    -- Before they are used: a batch that fails half-way must not leave numbers that are used again.
+    -- The first write. A batch that fails half-way must not leave numbers that are used again, and `settle` must not
+    -- take it for one that never began.
     reserved = math.min(LAST, number + tonumber(ARGV[10]) - index - 1)
-    redis.call('HSET', meta, 'run', run, 'number', reserved, 'server', identity)
+    local begun = counter .. ' ' .. ARGV[3] .. ' P'
+    redis.call('HSET', meta, 'run', run, 'number', reserved, 'server', identity, 'member:' .. member, begun)
   end
   local id = run .. '-' .. number
   local last = 3
@@ -139,8 +141,8 @@ while ARGV[at] do
     else
       -- It was this node's before it was taken for dead: it goes on, and is not ended any more.
       local owner = owner_of(key)
-      if owner then redis.call('HDEL', owner, key) end
       id = store(from, to, index, flags)
+      if owner then redis.call('HDEL', owner, key) end
       redis.call('HSET', own, key, id .. ' ' .. detail)
     end
   else

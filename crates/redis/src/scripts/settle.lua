@@ -7,6 +7,7 @@ local field, value = 'member:' .. member, known[2]
 if not value then field, value = 'buried:' .. member, known[3] end
 if not value then return { 'nomember' } end
 local counter, last, outcomes = string.match(value, '^(%d+) (%d+) ?(.*)$')
+if tonumber(last) == batch and outcomes == 'P' then return { 'partly' } end
 if tonumber(last) == batch and outcomes ~= 'N' then return { 'ok', outcomes } end
 if tonumber(last) > batch then return { 'order' } end
 -- Written even if it says so already: the caller waits for the replicas to have this write.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use talaria_conformance::servers::{Program, Redis as Server};
+use talaria_conformance::servers::{Program, Redis as Server, Reply};
+use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{
-    BackendError, Condition, Continue, Entry, Member, Outcome, Settled,
+    BackendError, Batch, Condition, Continue, Entry, Member, Outcome, Settled,
 };
 
 use crate::support::{Node, always, contents, event, on, on_each, position, until, update, with};
@@ -16,6 +17,8 @@ on_each!(
     an_update_with_a_key_is_stored_once_within_its_window,
     stored_subscriptions_are_read_in_parts,
     a_batch_that_failed_half_way_leaves_no_number_for_others,
+    a_batch_that_failed_before_it_wrote_is_not_stored,
+    a_script_that_fills_the_memory_comes_to_its_end,
 );
 
 const ALICE: &str = "/.well-known/mercure/subscriptions/alice";
@@ -135,8 +138,8 @@ async fn an_update_with_a_key_is_stored_once_within_its_window(program: Program)
         "the window has passed",
         || {
             number += 1;
-            let batch = talaria_transport::shared::backend::Batch {
-                after: talaria_transport::Position::ORIGIN,
+            let batch = Batch {
+                after: Position::ORIGIN,
                 member: node.member,
                 number,
                 entries: vec![short("f")],
@@ -199,8 +202,59 @@ async fn a_batch_that_failed_half_way_leaves_no_number_for_others(program: Progr
     assert!(matches!(failed, Err(BackendError::Away(_))), "{failed:?}");
     server.ask(&["DEL", &own]);
     let settled = node.backend.settle(node.member, node.number).await;
-    assert_eq!(settled, Ok(Settled::Never));
+    assert_eq!(settled, Ok(Settled::Partly));
+    let batch = Batch {
+        after: Position::ORIGIN,
+        member: node.member,
+        number: node.number,
+        entries: vec![always(update("b"))],
+    };
+    let again = node.backend.append(&batch).await;
+    assert_eq!(again, Err(BackendError::OutOfOrder));
     let place = node.publish(&["d"]).await[0];
     let last = node.tail(3).await.pop().expect("there are three");
     assert_eq!((last.position, last.update.data.as_str()), (place, "d"));
+}
+
+async fn a_batch_that_failed_before_it_wrote_is_not_stored(program: Program) {
+    let server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    let own = format!("{{hub}}:subs:{}", node.member);
+    server.ask(&["SET", &own, "of another type"]);
+    let failed = node
+        .try_append(vec![begins(ALICE), always(update("b"))])
+        .await;
+    assert!(matches!(failed, Err(BackendError::Away(_))), "{failed:?}");
+    let settled = node.backend.settle(node.member, node.number).await;
+    assert_eq!(settled, Ok(Settled::Never));
+    server.ask(&["DEL", &own]);
+    assert_eq!(node.kept().await, [""; 0]);
+}
+
+/// A server whose memory becomes full within a script goes on with it, and refuses the next one before it begins: so a
+/// batch does not fail half-way for that.
+async fn a_script_that_fills_the_memory_comes_to_its_end(program: Program) {
+    const FILL: &str =
+        "#!lua\nfor _ = 1, 500 do redis.call('RPUSH', KEYS[1], string.rep('x', 10000)) end";
+    let server = Server::start(program);
+    let info = server.ask(&["INFO", "memory"]);
+    let mut lines = info.text().lines();
+    let used = lines.find_map(|line| line.strip_prefix("used_memory:"));
+    let used: u64 = used.expect("a field").trim().parse().expect("a number");
+    server.set("maxmemory", &(used + 1_000_000).to_string());
+    let fill = ["EVAL", FILL, "1", "{hub}:filled"];
+    server.ask(&fill);
+    assert_eq!(
+        server.ask(&["LLEN", "{hub}:filled"]),
+        Reply::Text("500".to_owned())
+    );
+    let refused = server.ask(&fill);
+    assert!(
+        matches!(&refused, Reply::Error(why) if why.starts_with("OOM")),
+        "{refused:?}"
+    );
+    assert_eq!(
+        server.ask(&["LLEN", "{hub}:filled"]),
+        Reply::Text("500".to_owned())
+    );
 }

@@ -89,6 +89,7 @@ async fn the_survey_says_what_the_server_is(program: Program) {
         (found.min_replicas_to_write, found.unread),
         (Some(0), vec![])
     );
+    assert_eq!(found.min_replicas_max_lag, Some(10));
     assert_eq!(server.ask(&["DBSIZE"]).text(), "0");
 
     let _replica = server.replica(&[]);
@@ -102,7 +103,14 @@ async fn settings_that_cannot_be_read_are_named(program: Program) {
     let server = Server::start(program);
     permit(&server, &["-config"]);
     let found = survey(as_hub(&server)).await.expect("a survey");
-    assert_eq!(found.unread, ["appendfsync", "min-replicas-to-write"]);
+    assert_eq!(
+        found.unread,
+        [
+            "appendfsync",
+            "min-replicas-to-write",
+            "min-replicas-max-lag"
+        ]
+    );
     assert_eq!(found.eviction.as_deref(), Some("noeviction"));
 }
 
@@ -179,7 +187,7 @@ async fn a_missing_permission_is_fatal(program: Program) {
             problem.to_lowercase().contains(missing),
             "{missing}: {problem}"
         );
-        assert!(remedy.contains("Permit"), "{remedy}");
+        assert!(remedy.contains("permit"), "{remedy}");
     }
     permit(&server, &["resetkeys", "~other:*"]);
     let (problem, _) = fatal(as_hub(&server)).await;

@@ -16,7 +16,6 @@ use talaria_transport::history::{Directory, Disk, History, HistoryOptions, Impor
 use talaria_transport::shared::Shared;
 use talaria_transport::{Memory, Transport};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use super::progress::Watched;
 
@@ -42,23 +41,10 @@ impl Storage {
     /// wait for the end of a lease.
     pub(crate) async fn close(self) {
         if let Some(shared) = self.shared {
-            leave(&shared).await;
+            shared::leave(&shared, CLOSING).await;
         }
         close(self.transport, self.closed).await;
     }
-}
-
-async fn leave(shared: &Shared<Redis>) {
-    let reason = match timeout(CLOSING, shared.leave()).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the server does not answer".to_owned(),
-    };
-    tracing::warn!(
-        name: "log_not_left",
-        reason,
-        "the server of the log was not told that this node leaves; the other nodes notice it after a lease"
-    );
 }
 
 async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {

@@ -24,16 +24,16 @@ pub trait Backend: Send + Sync + 'static {
         after: Position,
     ) -> impl Future<Output = Result<Attached, BackendError>> + Send;
 
-    /// Appends the entries of a batch, atomically and in order: all, or none. The number of a batch is one more
-    /// than that of the member's last one; the same number again stores nothing, and returns where the batch is.
-    /// Returns what became of each entry.
+    /// Appends the entries of a batch in order, with nothing in between: all, or none, unless the server fails half-way.
+    /// The number of a batch is one more than that of the member's last one; the same number again stores nothing, and
+    /// returns where the batch is. Returns what became of each entry.
     fn append(
         &self,
         batch: &Batch,
     ) -> impl Future<Output = Result<Vec<Outcome>, BackendError>> + Send;
 
     /// Finds out whether a batch whose answer was lost is stored. If it is not, its number is used up, so that it
-    /// never will be, on any copy of the log that may still be promoted.
+    /// never will be, on any copy of the log that may still be promoted. Never says so of a batch that failed half-way.
     fn settle(
         &self,
         member: Member,
@@ -176,6 +176,8 @@ pub enum Settled {
     Stored(Vec<Outcome>),
     /// It is not, and never will be.
     Never,
+    /// It failed half-way: any of its entries may be stored, and none will be later.
+    Partly,
 }
 
 /// A stored update.

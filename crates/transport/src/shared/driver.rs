@@ -156,6 +156,12 @@ impl<B: Backend> Driver<'_, B> {
                     self.number += 1;
                     return Attempt::Over;
                 }
+                Ok(Settled::Partly) => {
+                    // The tail answers for those that it shows. The others are unknown once their time is over.
+                    node.ledger.resolve(self.member, self.number, Vec::new());
+                    self.number += 1;
+                    return Attempt::Over;
+                }
                 Ok(Settled::Never) => {
                     let attempt = self.not_stored(reason);
                     self.number += 1;

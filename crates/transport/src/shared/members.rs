@@ -64,7 +64,8 @@ pub(super) async fn beat<B: Backend>(node: &Node<B>) {
     }
 }
 
-fn note<B: Backend>(node: &Node<B>, beat: &Beat) {
+/// Notes what a beat says of the log and its members.
+pub(super) fn note<B: Backend>(node: &Node<B>, beat: &Beat) {
     let mut place = node.place();
     place.floor = beat.bounds.floor;
     let lag = distance(place.head, beat.bounds.head);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::backend::{Backend, BackendError, Continue, Member};
 use super::identity::Identity;
+use super::members::note;
 use super::node::{Node, Place};
 use super::options::SharedOptions;
 use super::passed::passed;
@@ -31,10 +32,12 @@ pub(super) async fn open<B: Backend>(
     let attached = backend.attach(member, Position::ORIGIN).await?;
     let bounds = attached.bounds;
     let read = async {
+        // What is counted of the members holds from the beginning.
+        let beat = backend.beat(member).await?;
         let newest = backend.newest(bounds.head, options.ring_bytes).await?;
-        Ok((newest, subscriptions(&*backend).await?))
+        Ok((beat, newest, subscriptions(&*backend).await?))
     };
-    let (newest, begun) = match beating(&*backend, member, options.lease, read).await {
+    let (beat, newest, begun) = match beating(&*backend, member, options.lease, read).await {
         Ok(read) => read,
         Err(error) => {
             // The caller tries again as another member.
@@ -60,6 +63,7 @@ pub(super) async fn open<B: Backend>(
         seed,
     );
     node.begun.set(begun);
+    note(&node, &beat);
     let warm = passed(&node.identity(), newest.records);
     for group in warm.chunks(GROUP) {
         let frames: Vec<_> = group

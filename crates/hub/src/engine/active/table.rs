@@ -6,6 +6,7 @@ use std::sync::Arc;
 use talaria_protocol::{Update, event};
 use talaria_transport::Frame;
 
+use super::digest::Digest;
 use super::document::Document;
 use super::elsewhere::Elsewhere;
 use super::members::{Known, Members, Serial};
@@ -21,6 +22,18 @@ pub(crate) struct Table {
     newest: Option<Arc<Frame>>,
     /// Where to put the open subscriptions of this process that others end; `None` on a log of one process.
     elsewhere: Option<Arc<Elsewhere>>,
+    digest: Digest,
+}
+
+/// The table at a moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The newest routed update, `None` before the first.
+    pub(crate) newest: Option<Arc<Frame>>,
+    /// The subscriptions as of that update.
+    pub(crate) members: Members,
+    /// Tells these subscriptions apart from others as of the same update, if there were others.
+    pub(crate) digest: Option<u64>,
 }
 
 /// What a subscription event says.
@@ -128,21 +141,29 @@ impl Table {
             }
         }
         self.newest = Some(Arc::clone(newest));
+        self.digest.advance();
     }
 
     fn begin(&mut self, topic: &str, document: Option<&Arc<Document>>) {
         if let Some(known) = self.known.get_mut(topic) {
-            known.is_active = true;
+            if !std::mem::replace(&mut known.is_active, true) {
+                self.digest.add(topic);
+            }
             known.document.mark(true);
         } else if let (Some(document), true) = (document, self.elsewhere.is_some()) {
             self.known.insert(remote(Arc::clone(document)));
+            self.digest.add(topic);
         }
     }
 
     fn end(&mut self, topic: &str) {
-        let elsewhere = self.elsewhere.as_deref();
-        let stays = |known: &mut Known| is_still_expected(known, elsewhere);
-        if !self.known.get_mut(topic).is_some_and(stays) {
+        let Some(known) = self.known.get_mut(topic) else {
+            return;
+        };
+        if known.is_active {
+            self.digest.remove(topic);
+        }
+        if !is_still_expected(known, self.elsewhere.as_deref()) {
             self.known.remove(topic);
         }
     }
@@ -168,12 +189,18 @@ impl Table {
         for document in begun {
             self.known.insert(remote(document));
         }
+        let listed = self.known.clone().from("");
+        let active = listed.filter(|(_, is_active)| *is_active);
+        self.digest.restore(active.map(|(document, _)| document));
     }
 
-    /// The newest routed update, `None` before the first, and the subscriptions as of that update. It
-    /// takes constant time.
-    pub(crate) fn snapshot(&self) -> (Option<Arc<Frame>>, Members) {
-        (self.newest.clone(), self.known.clone())
+    /// The table as it is. It takes constant time.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            newest: self.newest.clone(),
+            members: self.known.clone(),
+            digest: self.digest.tag(),
+        }
     }
 }
 

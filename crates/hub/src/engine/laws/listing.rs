@@ -9,7 +9,7 @@ use talaria_transport::{Frame, Position, Ring, Route};
 
 use super::alphabet::base;
 use super::config;
-use crate::engine::active::Document;
+use crate::engine::active::{Document, Snapshot};
 use crate::engine::router::Router;
 
 const SUBSCRIPTIONS: usize = 4;
@@ -118,14 +118,15 @@ proptest! {
                 router.route(&[Arc::new(Frame::new(Position(routed), id.clone(), update))], &mut || {});
                 newest = Some(id);
             }
-            let (cursor, members) = router.present();
+            let Snapshot { newest: cursor, members, digest } = router.present();
+            prop_assert_eq!(digest, None, "the log is of one process");
             let cursor = cursor.map(|frame| frame.event_id.to_string());
             prop_assert_eq!(&cursor, &newest);
             let one = &documents[number].topic;
             prop_assert_eq!(members.active(one).is_some(), stages[number] == Stage::Active);
             let listed = members.from("").filter(|(_, is_active)| *is_active);
             let listed: Vec<_> = listed.map(|(document, _)| document.topic.clone()).collect();
-            snapshots.push((router.present().1, listed.clone()));
+            snapshots.push((router.present().members, listed.clone()));
             let expected: Vec<_> = documents
                 .iter()
                 .zip(&stages)

@@ -93,7 +93,7 @@ proptest! {
         }
         world.settle();
         world.end_all_of_others();
-        prop_assert!(world.table.snapshot().1.from("").next().is_none());
+        prop_assert!(world.table.snapshot().members.from("").next().is_none());
         check(&world)?;
         prop_assert!(world.log.values().all(|said| said.last() != Some(&true)));
         prop_assert_eq!(world.agenda.len(), (0, 0));

@@ -9,7 +9,7 @@ use talaria_transport::{AppendError, Appended, Frame, Position};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::engine::active::{Document, Serial, Table, changes, documents};
+use crate::engine::active::{Document, Serial, Snapshot, Table, changes, documents};
 use crate::engine::drain::Drain;
 use crate::presence::agenda::{Agenda, Due, Entered};
 use crate::presence::visit::{Visit, Visitor};
@@ -260,7 +260,9 @@ impl World {
         let active = self.log.iter();
         let active = active.filter(|(_, said)| said.last() == Some(&true));
         let active: Vec<_> = active.map(|(topic, _)| topic.as_str()).collect();
-        let (newest, members) = self.table.snapshot();
+        let Snapshot {
+            newest, members, ..
+        } = self.table.snapshot();
         let listed = members.from("").filter(|(_, is_active)| *is_active);
         let listed: Vec<_> = listed.map(|(one, _)| one).collect();
         let listed: Vec<_> = listed.iter().map(|one| one.topic.as_str()).collect();

@@ -22,8 +22,14 @@ const TEXT_BYTES: usize = 16 * 1024;
 const LOGGERS: &[(&str, &str)] = &[
     ("talaria_hub::access", "http.handlers.mercure.access"),
     ("talaria_hub", "http.handlers.mercure"),
+    ("talaria_transport::shared", "http.handlers.mercure.redis"),
+    ("talaria_redis", "http.handlers.mercure.redis"),
     ("talaria_transport", "http.handlers.mercure.bolt"),
     ("talaria_boltdb", "http.handlers.mercure.bolt"),
+    (
+        "talaria_server::serve::storage::shared",
+        "http.handlers.mercure.redis",
+    ),
     (
         "talaria_server::serve::storage",
         "http.handlers.mercure.bolt",
@@ -208,6 +214,19 @@ mod tests {
             ("talaria_hub::subscribe", "http.handlers.mercure"),
             ("talaria_hub::http::publish", "http.handlers.mercure"),
             ("talaria_transport::history", "http.handlers.mercure.bolt"),
+            (
+                "talaria_server::serve::storage",
+                "http.handlers.mercure.bolt",
+            ),
+            (
+                "talaria_transport::shared::tail",
+                "http.handlers.mercure.redis",
+            ),
+            ("talaria_redis::record", "http.handlers.mercure.redis"),
+            (
+                "talaria_server::serve::storage::shared",
+                "http.handlers.mercure.redis",
+            ),
             (
                 "talaria_server::serve::admin::health",
                 "admin.api.mercure_health",

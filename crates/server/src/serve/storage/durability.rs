@@ -3,8 +3,9 @@
 use talaria_config::settings::{RedisPlace, RedisSettings};
 use talaria_redis::Survey;
 
-/// Which server it is, and what an acknowledged update survives.
-pub(super) fn lines(settings: &RedisSettings, survey: &Survey) -> Vec<String> {
+/// Which server it is, how many of the `members` of the log are others, and what an acknowledged update survives with
+/// which settings.
+pub(super) fn lines(settings: &RedisSettings, survey: &Survey, members: u64) -> Vec<String> {
     let product = match survey.product.as_str() {
         "valkey" => "Valkey",
         _ => "Redis",
@@ -14,13 +15,43 @@ pub(super) fn lines(settings: &RedisSettings, survey: &Survey) -> Vec<String> {
         1 => "1 replica".to_owned(),
         more => format!("{more} replicas"),
     };
-    vec![
+    let others = match members.saturating_sub(1) {
+        0 => "no other node".to_owned(),
+        1 => "1 other node".to_owned(),
+        more => format!("{more} other nodes"),
+    };
+    let mut lines = vec![
         format!(
-            "{product} {}, primary {}, {replicas} connected",
+            "{product} {}, primary {}, {replicas} connected, {others}",
             survey.version, survey.primary
         ),
         format!("{}; {}", crash(survey), failover(settings, survey)),
-    ]
+    ];
+    let found = found(survey);
+    if !found.is_empty() {
+        lines.push(format!("settings of the server: {}", found.join(", ")));
+    }
+    lines
+}
+
+/// The settings that decide it, with their values, as far as they could be read.
+fn found(survey: &Survey) -> Vec<String> {
+    let append_only = survey.append_only.map(|on| if on { "yes" } else { "no" });
+    let is_on = survey.append_only == Some(true);
+    // These say something only if they are set.
+    let replicas = survey.min_replicas_to_write.filter(|least| *least > 0);
+    let lag = survey.min_replicas_max_lag.filter(|_| replicas.is_some());
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let found = [
+        ("appendonly", append_only.map(str::to_owned)),
+        ("appendfsync", survey.append_fsync.clone().filter(|_| is_on)),
+        ("maxmemory-policy", survey.eviction.clone()),
+        ("min-replicas-to-write", number(replicas)),
+        ("min-replicas-max-lag", number(lag)),
+    ];
+    let said = found.into_iter();
+    said.filter_map(|(name, value)| Some(format!("`{name} {}`", value?)))
+        .collect()
 }
 
 /// What a crash of the primary costs that comes back with its own data.
@@ -191,7 +222,7 @@ mod tests {
             ),
         ] {
             let settings = settings(configured);
-            let said = lines(&settings, &found).join("\n");
+            let said = lines(&settings, &found, 1).join("\n");
             assert!(said.contains(expected), "{expected}: {said}");
             assert!(said.contains("Redis 7.0.15, primary cache:6379"), "{said}");
             let warnings = warnings(&settings, &found);
@@ -200,5 +231,41 @@ mod tests {
         let mut unread = survey(Some(true), Some("always"), 0);
         unread.eviction = None;
         assert_eq!(warnings(&settings(0), &unread).len(), 1);
+    }
+
+    /// The settings that were found are said, and those that could not be read are left out.
+    #[test]
+    fn the_settings_that_were_found_are_said() {
+        let mut found = survey(Some(true), Some("everysec"), 2);
+        found.min_replicas_to_write = Some(0);
+        found.min_replicas_max_lag = Some(10);
+        let said = |found: &Survey| lines(&settings(1), found, 3).pop().unwrap();
+        assert_eq!(
+            said(&found),
+            "settings of the server: `appendonly yes`, `appendfsync everysec`, `maxmemory-policy noeviction`"
+        );
+        found.min_replicas_to_write = Some(1);
+        assert!(
+            said(&found).ends_with(", `min-replicas-to-write 1`, `min-replicas-max-lag 10`"),
+            "{}",
+            said(&found)
+        );
+        let nothing = lines(&settings(0), &Survey::default(), 1);
+        assert_eq!(nothing.len(), 2, "{nothing:?}");
+    }
+
+    /// The nodes that are there besides this one are counted.
+    #[test]
+    fn other_nodes_are_counted() {
+        let found = survey(Some(true), Some("always"), 0);
+        for (members, expected) in [
+            (0, "no other node"),
+            (1, "no other node"),
+            (2, "1 other node"),
+            (3, "2 other nodes"),
+        ] {
+            let said = lines(&settings(0), &found, members);
+            assert!(said[0].ends_with(expected), "{said:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use talaria_config::settings::{
 use talaria_redis::{Place, Redis, RedisOptions, RedisTls, Survey};
 use talaria_transport::shared::backend::BackendError;
 use talaria_transport::shared::{Shared, SharedOptions};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::durability;
 
@@ -42,7 +42,7 @@ pub(super) async fn open(
         let attempt = timeout_at(deadline, enter(&redis, &settings)).await;
         let error = match attempt {
             Ok(Ok((survey, shared))) => {
-                report(&settings, &survey);
+                report(&settings, &survey, shared.members());
                 return Ok(shared);
             }
             Ok(Err(error @ BackendError::Fatal { .. })) => return Err(failed(&place, &error)),
@@ -56,6 +56,20 @@ pub(super) async fn open(
         }
         waiting.pause(&error).await;
     }
+}
+
+/// Leaves the log, within this time. The other nodes find out by themselves otherwise.
+pub(super) async fn leave(shared: &Shared<Redis>, within: Duration) {
+    let reason = match timeout(within, shared.leave()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the server does not answer".to_owned(),
+    };
+    tracing::warn!(
+        name: "log_not_left",
+        reason,
+        "the server of the log was not told that this node leaves; the other nodes notice it after a lease"
+    );
 }
 
 /// The server of a log, which can keep one.
@@ -127,10 +141,10 @@ fn failed(place: &str, error: &BackendError) -> Error {
     }
 }
 
-/// The report of the server, and what should be changed there.
-fn report(settings: &RedisSettings, survey: &Survey) {
+/// The report of the server and of the `members` of the log, and what should be changed there.
+fn report(settings: &RedisSettings, survey: &Survey, members: u64) {
     let stream = &settings.stream;
-    for line in durability::lines(settings, survey) {
+    for line in durability::lines(settings, survey, members) {
         tracing::info!(name: "report", "shared log {stream}: {line}");
     }
     for line in durability::warnings(settings, survey) {

@@ -19,6 +19,8 @@ pub(super) enum Command {
         tag: u64,
     },
     Append(Batch),
+    /// Stores this many entries of a batch, and fails.
+    AppendPart(Batch, usize),
     Settle(Member, u64),
     Beat(Member),
     Bury(Member, u64),
@@ -97,6 +99,16 @@ fn change(
 ) -> Result<Answer, BackendError> {
     Ok(match command {
         Command::Append(batch) => Answer::Outcomes(append(log, batch, context, limits)?),
+        Command::AppendPart(batch, entries) => {
+            if let Some(outcomes) = log.members.check(batch.member, batch.number)? {
+                return Ok(Answer::Outcomes(outcomes));
+            }
+            let mut part = batch.clone();
+            part.entries.truncate(*entries);
+            log.store(&part, context, limits);
+            log.members.failed(batch.member, batch.number);
+            return Err(BackendError::Away("the batch failed half-way".to_owned()));
+        }
         Command::Settle(member, number) => Answer::Settled(log.members.settle(*member, *number)?),
         Command::Beat(member) => {
             log.members.beat(*member)?;

@@ -66,6 +66,12 @@ impl Simulated {
         self.0.change(|world, _| world.refusing = reason);
     }
 
+    /// Has the next batch fail after this many of its entries are stored.
+    pub fn fail_half_way(&self, entries: usize) {
+        self.0
+            .change(|world, _| world.failing_after = Some(entries));
+    }
+
     /// Cuts a replica off from its primary.
     pub fn cut_replica(&self, index: usize) {
         self.set_replica(index, true);

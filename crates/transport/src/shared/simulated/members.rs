@@ -12,8 +12,8 @@ struct Membership {
     counter: u64,
     /// The number of the last batch.
     last: u64,
-    /// What became of the last batch; `None` if its number was used up without it.
-    outcomes: Option<Vec<Outcome>>,
+    /// What became of the last batch.
+    settled: Settled,
     /// Whether it was buried or has left. Its last number is kept.
     is_gone: bool,
 }
@@ -24,7 +24,7 @@ impl Membership {
             member,
             counter: 0,
             last: 0,
-            outcomes: None,
+            settled: Settled::Never,
             is_gone: false,
         }
     }
@@ -64,15 +64,24 @@ impl Members {
         if number == found.last + 1 {
             return Ok(None);
         }
-        let stored = found.outcomes.clone();
-        let stored = stored.filter(|_| number == found.last);
-        stored.map(Some).ok_or(BackendError::OutOfOrder)
+        match &found.settled {
+            Settled::Stored(outcomes) if number == found.last => Ok(Some(outcomes.clone())),
+            _ => Err(BackendError::OutOfOrder),
+        }
     }
 
     pub(super) fn stored(&mut self, member: Member, number: u64, outcomes: &[Outcome]) {
         if let Some(found) = self.find(member) {
             found.last = number;
-            found.outcomes = Some(outcomes.to_vec());
+            found.settled = Settled::Stored(outcomes.to_vec());
+        }
+    }
+
+    /// Notes that a batch failed half-way.
+    pub(super) fn failed(&mut self, member: Member, number: u64) {
+        if let Some(found) = self.find(member) {
+            found.last = number;
+            found.settled = Settled::Partly;
         }
     }
 
@@ -89,15 +98,12 @@ impl Members {
         };
         if number > found.last {
             found.last = number;
-            found.outcomes = None;
+            found.settled = Settled::Never;
         }
         if number < found.last {
             return Err(BackendError::OutOfOrder);
         }
-        Ok(match &found.outcomes {
-            Some(outcomes) => Settled::Stored(outcomes.clone()),
-            None => Settled::Never,
-        })
+        Ok(found.settled.clone())
     }
 
     pub(super) fn beat(&mut self, member: Member) -> Result<(), BackendError> {

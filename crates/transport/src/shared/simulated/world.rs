@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) backup: Option<Data>,
     /// Why the servers refuse to write.
     pub(super) refusing: Option<&'static str>,
+    /// How many entries of the next batch are stored before it fails.
+    pub(super) failing_after: Option<usize>,
     sent: BTreeMap<(Instant, u64), Sent>,
     sequence: u64,
     /// The greatest position that any server gave.
@@ -83,6 +85,7 @@ impl World {
             stale: BTreeSet::new(),
             backup: None,
             refusing: None,
+            failing_after: None,
             sent: BTreeMap::new(),
             sequence: 0,
             highest: Position::ORIGIN,
@@ -177,11 +180,17 @@ impl World {
             return Err(BackendError::Refusing(reason));
         }
         let time = self.time(now);
+        let mut request = request.clone();
+        if let Command::Append(batch) = &request.command
+            && let Some(entries) = self.failing_after.take()
+        {
+            request.command = Command::AppendPart(batch.clone(), entries);
+        }
         let Some(server) = self.server_mut(to) else {
             return Err(BackendError::Away("the server is gone".to_owned()));
         };
         let before = head(&server.data);
-        let answer = server.execute(request, now, time)?;
+        let answer = server.execute(&request, now, time);
         let (after, written) = (head(&server.data), server.written());
         if after > before && before < self.highest {
             let server = self.server(to).and_then(|server| server.data.log.as_ref());
@@ -195,7 +204,7 @@ impl World {
             self.lost.extend(overtaken);
         }
         self.highest = self.highest.max(after);
-        Ok((answer, written))
+        Ok((answer?, written))
     }
 
     /// When something happens next by itself.

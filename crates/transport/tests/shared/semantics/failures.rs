@@ -1,11 +1,14 @@
 //! Servers and connections that fail.
 
-use talaria_transport::shared::Backend;
-use talaria_transport::shared::backend::{BackendError, Settled};
-use talaria_transport::shared::simulated::Direction;
+use std::sync::Arc;
+
+use talaria_transport::shared::backend::{BackendError, Condition, Settled};
+use talaria_transport::shared::simulated::{Direction, Simulated, SimulatedOptions};
+use talaria_transport::shared::{Backend, Shared, SharedOptions};
+use talaria_transport::{AppendError, Frame, Route, Transport};
 use tokio::time::Instant;
 
-use super::{ONE, SECOND, TWO, append, attached, options, second, single};
+use super::{ONE, SECOND, TWO, append, attached, batch, options, second, single, update};
 
 fn is_away<T>(result: &Result<T, BackendError>) -> bool {
     matches!(result, Err(BackendError::Away(_)))
@@ -68,6 +71,50 @@ async fn a_refusing_server_does_nothing() {
     assert_eq!(node.find("id").await, Ok(None));
     world.refuse(None);
     append(&node, &single(ONE, 1)).await;
+}
+
+/// A batch that fails half-way is settled as such, and its number is used up.
+#[tokio::test(start_paused = true)]
+async fn a_batch_fails_half_way() {
+    let (world, node) = attached(options(|options| options.copies = 1)).await;
+    world.fail_half_way(1);
+    let entries = [("a", Condition::Always), ("b", Condition::Always)];
+    assert!(is_away(&node.append(&batch(ONE, 1, &entries)).await));
+    assert_eq!(world.held().unwrap().given.len(), 1);
+    assert_eq!(node.settle(ONE, 1).await, Ok(Settled::Partly));
+    let again = node.append(&batch(ONE, 1, &entries)).await;
+    assert_eq!(again, Err(BackendError::OutOfOrder));
+    append(&node, &single(ONE, 2)).await;
+    assert_eq!(world.held().unwrap().given.len(), 2);
+}
+
+/// Of a batch that fails half-way, what is stored is acknowledged, and what is not is unknown: never refused, and never
+/// stored twice. The node goes on.
+#[tokio::test(start_paused = true)]
+async fn a_node_answers_for_half_a_batch() {
+    struct Nowhere;
+    impl Route for Nowhere {
+        fn route(&self, _: &[Arc<Frame>], acknowledge: &mut dyn FnMut()) {
+            acknowledge();
+        }
+    }
+    let world = Simulated::new(SimulatedOptions::default());
+    let node = Shared::open(Arc::new(world.node("one")), SharedOptions::default()).await;
+    let node = node.unwrap();
+    node.start(Arc::new(Nowhere));
+    for round in 1..=40 {
+        world.fail_half_way(1);
+        // They wait together, so they are one batch.
+        let (first, second) = (node.append(update("a")), node.append(update("b")));
+        assert!(first.await.is_ok(), "round {round}");
+        let second = second.await;
+        assert!(
+            matches!(second, Err(AppendError::Unknown)),
+            "round {round}: {second:?}"
+        );
+        assert!(node.append(update("c")).await.is_ok(), "round {round}");
+        assert_eq!(world.held().unwrap().given.len(), 2 * round);
+    }
 }
 
 /// The log that a node attached to is gone after a flush, also if there is another one.

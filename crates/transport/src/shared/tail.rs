@@ -80,7 +80,7 @@ async fn pass<B: Backend>(
         if !follows || record.run_before.is_some() {
             show(node, route, identity, std::mem::take(&mut part));
             if !follows {
-                bridge(node, before, &record).await;
+                bridge(node, route, before, &record).await;
             }
             if record.run_before.is_some() {
                 // What was read of stored subscriptions may have been ahead of what is shown, and lost.
@@ -98,7 +98,7 @@ async fn pass<B: Backend>(
 
 /// Deals with a record that does not follow the one before: the log has lost what was shown, or retention was faster
 /// than this node, or what lies between was events that are no longer kept.
-async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
+async fn bridge<B: Backend>(node: &Node<B>, route: &dyn Route, before: Position, record: &Record) {
     if let Some(end) = record.run_before
         && end < before
     {
@@ -132,7 +132,11 @@ async fn bridge<B: Backend>(node: &Node<B>, before: Position, record: &Record) {
         return;
     }
     node.ledger.skip(before, record.position);
-    node.ring.restart(Position(record.position.0 - 1));
+    let gone = Position(record.position.0 - 1);
+    node.ring.restart(gone);
+    // Readers that are sent to the log read up to here.
+    node.place().head = gone;
+    route.pass_over(gone);
     tracing::warn!(
         name: "log_passed_node",
         position = before.0,

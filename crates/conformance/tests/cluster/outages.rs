@@ -191,6 +191,35 @@ async fn streams_outlive_a_server_that_refuses() {
     assert!(counts.refused > 0, "nothing was refused");
 }
 
+/// The disk of the server is full, so that it refuses all writes. What it has executed stays in its memory, and goes to
+/// the disk when there is space again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_outlive_a_full_disk() {
+    for program in [Program::Redis7, Program::Valkey] {
+        let mut scene = Scene::start(program).await;
+        let what = format!("disk full, {program:?}");
+        scene.server.fill_disk();
+        let lasts = Duration::from_secs(count(10, 2));
+        scene.noticed(&what, lasts).await;
+        let asked = block_in_place(|| scene.server.ask(&["SET", "key", "value"]));
+        assert!(
+            matches!(&asked, Reply::Error(text) if text.starts_with("MISCONF")),
+            "{asked:?}"
+        );
+        for node in &scene.nodes {
+            let said = node.health().await.text;
+            assert!(said.contains("MISCONF"), "{said}");
+        }
+        scene.server.empty_disk();
+        scene.recovered(&what).await;
+
+        let records = scene.finish().await;
+        let counts = judge(&records, &scene.readers);
+        println!("cluster: {what}: {counts:?}");
+        assert!(counts.refused > 0, "nothing was refused");
+    }
+}
+
 /// The log is deleted: streams stay open and receive everything that is published afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_outlive_a_deleted_log() {

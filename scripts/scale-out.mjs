@@ -30,8 +30,8 @@ const MARKS = ['the-first-update', 'the-second-update'];
 const UNDER_WAY = 64;
 /** How long nothing may happen before the rest counts as lost, in seconds. */
 const PATIENCE = 60;
-/** Files that a hub or a process of clients has besides its streams. */
-const OTHER_FILES = 2_000;
+/** The part of its files that a hub does not use for connections. */
+const RESERVE = 1 / 8;
 
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const seconds = (value) => `${value.toFixed(2)} s`;
@@ -270,8 +270,8 @@ const mebibytes = (bytes) => `${(bytes / (1 << 20)).toFixed(0)} MiB`;
 
 async function measure({ subscribers, hubs: count }) {
     const limit = Number(/Max open files\s+\S+\s+(\d+)/.exec(file('/proc/self/limits'))?.[1] ?? 1024);
-    const most = limit - OTHER_FILES;
-    if (most < 1) throw new Error(`a process may open ${limit} files only`);
+    const most = Math.floor(limit * (1 - RESERVE));
+    if (!(most > 0)) throw new Error(`a process may open ${limit} files only`);
     const nodes = Math.max(count, Math.ceil(subscribers / most));
     const { redis, port } = await startRedis();
     const hubs = [];

@@ -11,13 +11,14 @@
 // updates at the first hub: each subscriber has to receive the first once, and then the second. All processes end with
 // the script. Exits with 1 if a subscriber lost an update or its stream, or received one twice.
 
-import { fork, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -26,8 +27,6 @@ const PATH = '/.well-known/mercure';
 const TOPIC = 'https://example.com/scale-out';
 const AUDIENCE = `https://hub.example${PATH}`;
 const MARKS = ['the-first-update', 'the-second-update'];
-/** Streams that a process of clients opens at a time. */
-const UNDER_WAY = 64;
 /** How long nothing may happen before the rest counts as lost, in seconds. */
 const PATIENCE = 60;
 /** The part of its files that a hub does not use for connections. */
@@ -36,81 +35,18 @@ const RESERVE = 1 / 8;
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const seconds = (value) => `${value.toFixed(2)} s`;
 
-/** The subscribers of one hub, in a separate process. It is told what to do, and tells what it has received. */
-function clients() {
-    const found = { opened: 0, ended: 0, wrong: 0, received: MARKS.map(() => 0), last: MARKS.map(() => 0) };
-    // One buffer for all: each stream has next to nothing in memory.
-    const shared = Buffer.allocUnsafe(64 << 10);
-    let wanted = 0;
-    let started = 0;
-    const tell = () => process.send(found);
-    // How far it is; the parent gives up when nothing happens.
-    setInterval(tell, 1_000);
-    const isAll = (count) => count + found.ended >= wanted;
-    // The number of updates that a stream has received says which one has to follow.
-    const read = (stream, text) => {
-        // A line that is split over two reads counts with the second.
-        const all = stream.rest + text;
-        const end = all.lastIndexOf('\n');
-        stream.rest = all.slice(end + 1);
-        for (const line of all.slice(0, end + 1).split('\n')) {
-            if (line.startsWith('HTTP/1.1 ') && !line.startsWith('HTTP/1.1 200 ')) found.wrong += 1;
-            if (line.startsWith(':') && !stream.isOpen) {
-                stream.isOpen = true;
-                found.opened += 1;
-                if (isAll(found.opened)) tell();
-                open();
-            }
-            if (!line.startsWith('data: ')) continue;
-            const mark = MARKS.indexOf(line.slice(6).trim());
-            if (mark !== stream.next) {
-                found.wrong += 1;
-                continue;
-            }
-            stream.next += 1;
-            found.received[mark] += 1;
-            found.last[mark] = now();
-            if (isAll(found.received[mark])) tell();
-        }
-    };
-    let order;
-    const ignore = () => {};
-    const ended = () => {
-        found.ended += 1;
-        open();
-    };
-    const open = () => {
-        if (started >= wanted) return;
-        started += 1;
-        const stream = { isOpen: false, next: 0, rest: '' };
-        const callback = (length, buffer) => {
-            read(stream, buffer.latin1Slice(0, length));
-            return true;
-        };
-        const { port, localAddress } = order;
-        const socket = connect({ port, host: '127.0.0.1', localAddress, onread: { buffer: shared, callback } });
-        socket.on('error', ignore);
-        socket.on('close', ended);
-        socket.write(`GET ${PATH}?match=${encodeURIComponent(TOPIC)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
-    };
-    process.on('message', (message) => {
-        order = message;
-        wanted = message.subscribers;
-        for (let count = 0; count < UNDER_WAY; count++) open();
-    });
-    process.on('disconnect', () => process.exit());
-}
-
 const children = [];
 const folder = () => (folder.path ??= mkdtempSync(join(tmpdir(), 'scale-out-')));
 const spawned = (child) => {
     children.push(child);
     return child;
 };
-/** Starts a program that may open as many files as possible and logs to a file. */
+/** Has a shell start a program that may open as many files as possible. */
+const MANY_FILES = 'ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"';
+/** Starts a program that logs to a file. */
 const start = (name, program, args, environment) => {
     const log = openSync(join(folder(), `${name}.log`), 'a');
-    const command = ['-c', 'ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"', program, ...args.map(String)];
+    const command = ['-c', MANY_FILES, program, ...args.map(String)];
     const child = spawned(spawn('sh', command, { env: environment, stdio: ['ignore', log, log] }));
     closeSync(log);
     return child;
@@ -204,32 +140,34 @@ const startRedis = async () => {
 };
 const startHub = async (nth, redis) => {
     const name = `hub-${nth}`;
-    const port = await freePort();
     const environment = {
-        PATH: process.env.PATH, HOME: folder(), RUST_LOG: 'warn', NO_COLOR: '1', CADDY_ADMIN: 'off',
-        SERVER_NAME: `http://127.0.0.1:${port}`, MERCURE_PUBLISHER_JWT_KEY: KEY, MERCURE_SUBSCRIBER_JWT_KEY: KEY,
+        PATH: process.env.PATH, HOME: folder(), RUST_LOG: 'warn,talaria=info', TALARIA_LOG_FORMAT: 'console',
+        NO_COLOR: '1', CADDY_ADMIN: 'off', SERVER_NAME: 'http://127.0.0.1:0', MERCURE_PUBLISHER_JWT_KEY: KEY, MERCURE_SUBSCRIBER_JWT_KEY: KEY,
         MERCURE_TRUSTED_ISSUERS: 'https://localhost',
         MERCURE_EXTRA_DIRECTIVES:
             `anonymous\nresource_identifier ${AUDIENCE}\ntransport redis {\naddress 127.0.0.1:${redis}\n}`,
     };
     const hub = start(name, process.env.TALARIA_BIN ?? 'target/release/talaria', ['run'], environment);
-    const isReady = async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok;
+    const isReady = async () => {
+        hub.port = number(file(join(folder(), `${name}.log`)), /listening address=\S*:(\d+)/);
+        return (await fetch(`http://127.0.0.1:${hub.port}/healthz`)).ok;
+    };
     await until(`hub ${nth}`, hub, name, isReady);
-    hub.port = port;
     return hub;
 };
 /** The address of a process of clients. */
 const address = (nth) => `127.0.${Math.floor((nth + 2) / 250)}.${((nth + 2) % 250) + 1}`;
-const startClients = (nth, limit) => {
-    const program = fileURLToPath(import.meta.url);
-    const command = ['-c', `ulimit -n ${limit}; exec "$0" "$@"`, process.execPath];
-    const child = fork(program, ['--clients'], {
-        execPath: 'sh', execArgv: command, stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
-    child.localAddress = address(nth);
+const startClients = async (nth) => {
+    const program = fileURLToPath(new URL('scale-out-clients', import.meta.url));
+    const child = spawned(spawn('sh', ['-c', MANY_FILES, program], { stdio: ['pipe', 'pipe', 'inherit'] }));
+    child.source = address(nth);
+    child.stdin.on('error', () => {});
+    const lines = createInterface({ input: child.stdout });
+    const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(60_000) });
+    if (line !== '{}') throw new Error(`the clients say ${line}`);
     child.found = { opened: 0, ended: 0, wrong: 0, received: [0, 0], last: [0, 0] };
-    child.on('message', (found) => { child.found = found; });
-    return spawned(child);
+    lines.on('line', (line) => { child.found = JSON.parse(line); });
+    return child;
 };
 const sum = (groups, value) => groups.reduce((total, group) => total + value(group.found), 0);
 /** Waits until all processes of clients have as many of something as they want, apart from streams that ended. */
@@ -276,17 +214,18 @@ async function measure({ subscribers, hubs: count }) {
     const { redis, port } = await startRedis();
     const hubs = [];
     for (let nth = 0; nth < nodes; nth++) hubs.push(await startHub(nth, port));
-    const groups = hubs.map((_, nth) => startClients(nth, limit));
+    const groups = await Promise.all(hubs.map((_, nth) => startClients(nth)));
     const processes = { hubs, groups, redis };
-    // The clients' programs are loaded before memory is measured.
-    await pause(1_000);
     line('hubs, processes of clients', `${nodes}, of at most ${Math.ceil(subscribers / nodes)} subscribers each`);
 
     const before = look(processes);
     const began = now();
     groups.forEach((group, nth) => {
         group.wanted = Math.floor(subscribers / nodes) + (nth < subscribers % nodes ? 1 : 0);
-        group.send({ subscribers: group.wanted, port: hubs[nth].port, localAddress: group.localAddress });
+        const { port } = hubs[nth];
+        const request = `GET ${PATH}?match=${encodeURIComponent(TOPIC)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
+        const order = { subscribers: group.wanted, port, source: group.source, request, marks: MARKS };
+        group.stdin.write(`${JSON.stringify(order)}\n`);
     });
     await all(groups, (found) => found.opened);
     const opened = sum(groups, (found) => found.opened);
@@ -305,7 +244,7 @@ async function measure({ subscribers, hubs: count }) {
         `(${each(grown((at) => at.machine.unreclaimable), opened)} unreclaimable), ` +
         `${each(grown((at) => at.machine.buffers), opened)} TCP buffers, ` +
         `${(grown((at) => at.machine.sockets) / opened).toFixed(2)} sockets`);
-    line('  clients of this script', `${each(grown((at) => at.clients.pss), opened)}`);
+    line('  clients', `${each(grown((at) => at.clients.pss), opened)}`);
     line('  of the machine, all of it', `${each(-grown((at) => at.machine.available), opened)}; ` +
         `${mebibytes(idle.machine.available)} are left`);
 
@@ -352,16 +291,12 @@ async function clean() {
     if (folder.path) rmSync(folder.path, { recursive: true, force: true });
 }
 
-if (process.argv.includes('--clients')) {
-    clients();
-} else {
-    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => clean().then(() => process.exit(1)));
-    try {
-        await main();
-    } catch (error) {
-        console.error(error.message);
-        process.exitCode = 1;
-    } finally {
-        await clean();
-    }
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => clean().then(() => process.exit(1)));
+try {
+    await main();
+} catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+} finally {
+    await clean();
 }

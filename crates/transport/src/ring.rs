@@ -140,7 +140,7 @@ impl Ring {
 
     /// Removes what follows a position: the log has lost it, and goes on at a greater position than any before.
     /// Readers that stand behind the cut, or beyond it, read on with what follows. Returns how many frames left.
-    pub(crate) fn cut(&self, after: Position) -> usize {
+    pub fn cut(&self, after: Position) -> usize {
         let mut frames = self.frames.write();
         let mut count = 0;
         while let Some(slot) = frames.queue.pop_back_if(|slot| slot.position > after) {
@@ -157,7 +157,7 @@ impl Ring {
     }
 
     /// Removes everything: the log goes on after `floor`, and what is between is not in the ring.
-    pub(crate) fn restart(&self, floor: Position) {
+    pub fn restart(&self, floor: Position) {
         let mut frames = self.frames.write();
         frames.queue.clear();
         (frames.bytes, frames.forgotten) = (0, 0);

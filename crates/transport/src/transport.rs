@@ -127,6 +127,13 @@ pub trait Route: Send + Sync {
     fn restore(&self, begun: &[Update]) {
         _ = begun;
     }
+
+    /// Goes on after `up_to`, although not all updates up to there were routed: the log of several processes has
+    /// deleted them before this one had read them, and the ring has been restarted after them. Readers that have not
+    /// passed `up_to` have to read the log, which tells them so.
+    fn pass_over(&self, up_to: Position) {
+        _ = up_to;
+    }
 }
 
 /// Judges a frame for one reader: its matchers and its grants.

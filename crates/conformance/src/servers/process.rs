@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 60;
@@ -45,9 +45,23 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Lets no file of it grow beyond this size, or all.
+    pub(super) fn limit_files(&self, most: Option<u64>) {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit {
+            current: most.or(maximum),
+            maximum,
+        };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).expect("it still runs");
+    }
+
     fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it still runs");
+    }
+
+    fn pid(&self) -> Pid {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("processes have positive numbers"), signal).expect("it still runs");
+        pid.expect("processes have positive numbers")
     }
 
     /// The end of its log.

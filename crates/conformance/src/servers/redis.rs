@@ -143,6 +143,23 @@ impl Redis {
         self.running().resume();
     }
 
+    /// Lets it write nothing more to its files, as if its disk were full.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn fill_disk(&self) {
+        // Smaller files may grow up to there, so that a part of a write may still fit.
+        self.running().limit_files(Some(largest(self.folder())));
+    }
+
+    /// Lets it write again.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn empty_disk(&self) {
+        self.running().limit_files(None);
+    }
+
     fn running(&self) -> &Process {
         self.process.as_ref().expect("it runs")
     }
@@ -154,8 +171,10 @@ impl Redis {
     }
 
     fn try_start(&mut self) -> bool {
-        let mut command = Command::new(self.program.path());
-        command.args([
+        let mut command = Command::new("sh");
+        // A write beyond the limit of `fill_disk` fails, and does not end the process.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(self.program.path()).args([
             "--bind",
             "127.0.0.1 -::1",
             "--appendonly",
@@ -191,6 +210,17 @@ impl Redis {
         self.process = Some(process);
         false
     }
+}
+
+/// The size of the largest file in a folder and those in it.
+fn largest(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => largest(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.max().unwrap_or(0)
 }
 
 /// Asks until it is so.

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use talaria_conformance::count;
 use talaria_conformance::servers::{Program, Proxy, Redis, Reply, Way, ask};
+use talaria_conformance::token::exact;
+use talaria_conformance::{count, within_time};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
@@ -190,6 +191,35 @@ async fn streams_outlive_a_server_that_refuses() {
     assert!(counts.refused > 0, "nothing was refused");
 }
 
+/// The disk of the server is full, so that it refuses all writes. What it has executed stays in its memory, and goes to
+/// the disk when there is space again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_outlive_a_full_disk() {
+    for program in [Program::Redis7, Program::Valkey] {
+        let mut scene = Scene::start(program).await;
+        let what = format!("disk full, {program:?}");
+        scene.server.fill_disk();
+        let lasts = Duration::from_secs(count(10, 2));
+        scene.noticed(&what, lasts).await;
+        let asked = block_in_place(|| scene.server.ask(&["SET", "key", "value"]));
+        assert!(
+            matches!(&asked, Reply::Error(text) if text.starts_with("MISCONF")),
+            "{asked:?}"
+        );
+        for node in &scene.nodes {
+            let said = node.health().await.text;
+            assert!(said.contains("MISCONF"), "{said}");
+        }
+        scene.server.empty_disk();
+        scene.recovered(&what).await;
+
+        let records = scene.finish().await;
+        let counts = judge(&records, &scene.readers);
+        println!("cluster: {what}: {counts:?}");
+        assert!(counts.refused > 0, "nothing was refused");
+    }
+}
+
 /// The log is deleted: streams stay open and receive everything that is published afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_outlive_a_deleted_log() {
@@ -243,6 +273,58 @@ async fn streams_outlive_a_deleted_log() {
         "cluster: deleted log: {} updates before and after it",
         kept.len()
     );
+}
+
+/// While a node is cut off, the log deletes what it has not read. A stream there ends, and its client sees the gap when
+/// it comes back: it never receives what follows as if nothing were missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_the_log_has_passed_ends() {
+    const KEPT: usize = 20;
+    let server = block_in_place(|| Redis::start(Program::Redis7));
+    let proxy = Proxy::start(server.address()).await;
+    let start = |address| Node::with(&format!("{}\nmax_length {KEPT}", at(address)), "anonymous");
+    let [near, far] = block_in_place(|| [server.address(), proxy.address()].map(start));
+    let publish = async |data: &str| {
+        let fields = [("topic", "https://example.com/passed"), ("data", data)];
+        near.publisher().published(&fields).await
+    };
+    let matchers = [exact("https://example.com/passed")];
+    let mut stream = far.client().subscribe(&matchers).await;
+    publish("first").await;
+    let first = stream.event().await;
+    assert_eq!(first.data, "first");
+
+    proxy.turn(Way::Cut);
+    far.until_ready(false, LIMIT).await;
+    for number in 0..2 * KEPT {
+        publish(&number.to_string()).await;
+    }
+    let deleted = async {
+        let length = || block_in_place(|| server.ask(&["XLEN", "{mercure}:log"]).text().parse());
+        while length() != Ok(KEPT) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within_time(LIMIT, "the log deletes what is too much", deleted).await;
+    proxy.turn(Way::Open);
+
+    let next = within_time(LIMIT, "the end of the stream", stream.try_event()).await;
+    let event = next.ok().flatten();
+    assert!(event.is_none(), "{event:?} follows the first update");
+    far.until_ready(true, LIMIT).await;
+    let back = far.client().last_event_id(&first.id);
+    let mut stream = back.subscribe(&matchers).await;
+    assert_ne!(
+        stream.header("last-event-id"),
+        first.id,
+        "the gap is not told"
+    );
+    let last = (2 * KEPT - 1).to_string();
+    let kept = stream.until(&last).await;
+    let expected: Vec<String> = (KEPT..2 * KEPT - 1)
+        .map(|number| number.to_string())
+        .collect();
+    assert_eq!(kept, expected);
 }
 
 /// What was received of the updates from a number on.

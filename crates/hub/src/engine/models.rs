@@ -3,6 +3,8 @@
 //! A lost wake-up shows as a deadlock, which loom reports. Each break of a rule by which the router loses
 //! nothing (ADR 0001) makes one of these models fail, which `scripts/show-breaks` shows.
 
+mod runs;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -61,10 +63,7 @@ fn frame(position: u64, topic: &str) -> Arc<Frame> {
 }
 
 fn route(router: &Router, positions: &[u64]) {
-    let group: Vec<_> = positions
-        .iter()
-        .map(|position| frame(*position, TOPIC))
-        .collect();
+    let group: Vec<_> = positions.iter().map(|at| frame(*at, TOPIC)).collect();
     router.route(&group, &mut || {});
 }
 

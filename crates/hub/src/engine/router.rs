@@ -37,7 +37,7 @@ use talaria_transport::{Frame, Position, Ring, Route};
 use self::cards::Cards;
 use self::due::Hit;
 pub(crate) use self::effort::Effort;
-use self::group::Group;
+use self::group::{Group, UnderWay};
 pub(crate) use self::measures::Measures;
 use self::search::{Next, Search};
 use self::turnstile::Turnstile;
@@ -71,12 +71,6 @@ struct State {
     unrung_bytes: usize,
     /// The part of the index that is rung next.
     next_part: usize,
-}
-
-struct UnderWay {
-    up_to: Position,
-    /// Interests that joined meanwhile.
-    joined: Vec<Arc<Interest>>,
 }
 
 impl Router {
@@ -245,8 +239,7 @@ impl Router {
         self.visible.store(last.position.0, Ordering::Release);
         let under_way = state.under_way.take();
         let mut bells = under_way.map(|group| group.joined).unwrap_or_default();
-        // An idle reader must not be passed by the traffic of others, so every reader looks at
-        // least once per half turn of the ring.
+        // The traffic of others must not pass an idle reader: each looks once per half turn of the ring.
         let half = (self.ring.max_bytes() / 2).max(1);
         let bytes: usize = group.iter().map(|frame| frame.weight()).sum();
         state.unrung_bytes += bytes.saturating_mul(Index::PARTS);
@@ -289,6 +282,16 @@ impl Route for Router {
     fn restore(&self, begun: &[Update]) {
         let begun = documents(begun);
         self.state.urgent().presence.restore(begun);
+    }
+
+    fn pass_over(&self, up_to: Position) {
+        let state = self.state.urgent();
+        let interests: Vec<_> = state.index.all().cloned().collect();
+        // Who sees the new `visible` must not find a lane that seems to hold everything up to there.
+        interests.iter().for_each(|each| each.lane.skip(up_to));
+        self.visible.store(up_to.0, Ordering::Release);
+        drop(state);
+        interests.iter().for_each(|each| each.lane.ring());
     }
 }
 

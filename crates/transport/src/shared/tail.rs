@@ -80,7 +80,7 @@ async fn pass<B: Backend>(
         if !follows || record.run_before.is_some() {
             show(node, route, identity, std::mem::take(&mut part));
             if !follows {
-                bridge(node, before, identity, &record).await;
+                bridge(node, route, identity, before, &record).await;
             }
             if record.run_before.is_some() {
                 // What was read of stored subscriptions may have been ahead of what is shown, and lost.
@@ -100,8 +100,9 @@ async fn pass<B: Backend>(
 /// than this node, or what lies between was events that are no longer kept.
 async fn bridge<B: Backend>(
     node: &Node<B>,
-    before: Position,
+    route: &dyn Route,
     identity: &Identity,
+    before: Position,
     record: &Record,
 ) {
     if let Some(end) = record.run_before
@@ -141,7 +142,11 @@ async fn bridge<B: Backend>(
         return;
     }
     node.ledger.skip(before, record.position);
-    node.ring.restart(Position(record.position.0 - 1));
+    let gone = Position(record.position.0 - 1);
+    node.ring.restart(gone);
+    // Readers that are sent to the log read up to here.
+    node.place().head = gone;
+    route.pass_over(gone);
     tracing::warn!(
         name: "log_passed_node",
         position = before.0,

@@ -3,6 +3,7 @@
 //! 300 seeds, 10,000 with `TALARIA_FULL=1`; `TALARIA_SEED=n` runs one.
 
 mod facts;
+mod law;
 mod oracle;
 mod plan;
 mod process;
@@ -22,6 +23,7 @@ use talaria_transport::{Health, Transport};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use self::law::{Broken, Law};
 use self::plan::{LEASE, NODES, Plan};
 use self::readers::Reader;
 use self::site::{Phase, Site};
@@ -93,7 +95,7 @@ fn a_seed_decides_what_happens() {
 }
 
 /// The life of one cluster, and the log in its end.
-fn live(plan: &Plan) -> Result<Held, String> {
+fn live(plan: &Plan) -> Result<Held, Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -102,7 +104,7 @@ fn live(plan: &Plan) -> Result<Held, String> {
     runtime.block_on(run(plan.clone()))
 }
 
-async fn run(plan: Plan) -> Result<Held, String> {
+async fn run(plan: Plan) -> Result<Held, Broken> {
     let site = Site::new(plan.clone());
     let mut tasks = JoinSet::new();
     let mut troubles = JoinSet::new();
@@ -120,10 +122,14 @@ async fn run(plan: Plan) -> Result<Held, String> {
     troubles.shutdown().await;
     site.phase.set(Phase::Calm);
     trouble::end(&site);
-    settle(&site).await?;
+    let settled = settle(&site).await;
+    let settled = settled.or_else(|how| Law::GoesOn.broken(how));
     let lost = site.world.lost();
-    let held = site.world.held().ok_or("there is no log")?;
-    let judged = oracle::judge(&plan, &site.facts, held.clone(), lost);
+    let held = match site.world.held() {
+        Some(held) => held,
+        None => return Law::GoesOn.broken("there is no log"),
+    };
+    let judged = oracle::judge(&plan, &site.facts, held.clone(), lost, settled);
     tasks.shutdown().await;
     judged.map(|()| held)
 }

@@ -4,14 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use talaria_transport::Frame;
+use talaria_transport::{Frame, Position};
 
 use super::cards::Card;
 use super::due::Due;
-use crate::engine::interests::Hashing;
+use crate::engine::interests::{Hashing, Interest};
 
 /// Up to this many topics are searched without a table.
 const FEW: usize = 4;
+
+/// The group that is being routed, while the router's mutex may be free.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    pub(super) up_to: Position,
+    /// Interests that joined meanwhile.
+    pub(super) joined: Vec<Arc<Interest>>,
+}
 
 /// A group of updates by topic: ten thousand updates on one topic are looked up once.
 #[derive(Debug, Default)]

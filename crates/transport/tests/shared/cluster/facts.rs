@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use talaria_transport::{AppendError, Appended, Position};
 
+use super::law::{Broken, Law};
 use super::view::View;
 
 /// What became of an attempt to publish.
@@ -63,7 +64,7 @@ pub struct State {
     pub lives: Vec<Life>,
     pub readings: Vec<Reading>,
     /// What was noticed while it happened.
-    pub violations: Vec<String>,
+    pub violations: Vec<Broken>,
 }
 
 #[derive(Debug, Default)]
@@ -74,8 +75,8 @@ impl Facts {
         self.0.lock().unwrap()
     }
 
-    pub fn violated(&self, what: String) {
-        self.lock().violations.push(what);
+    pub fn violated(&self, law: Law, how: String) {
+        self.lock().violations.push(Broken { law, how });
     }
 
     pub fn opened(&self, life: usize, topic: &str) {

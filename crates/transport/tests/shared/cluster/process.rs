@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::facts::Life;
+use super::law::Law;
 use super::plan::NODES;
 use super::publishers::publish;
 use super::site::{Door, Log, Site, Wanted};
@@ -42,7 +43,7 @@ async fn open(site: &Site, node: usize, number: u64) -> Log {
             Ok(log) => return log,
             Err(BackendError::Fatal { problem, .. }) => {
                 site.facts
-                    .violated(format!("it was told to give up: {problem}"));
+                    .violated(Law::GoesOn, format!("it was told to give up: {problem}"));
             }
             Err(_) => {
                 // A program that starts again has another number.

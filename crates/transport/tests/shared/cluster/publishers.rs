@@ -7,6 +7,7 @@ use talaria_protocol::Update;
 use talaria_transport::{AppendError, Appended, RepeatKey, Transport};
 use tokio::time::{sleep, timeout};
 
+use super::law::Law;
 use super::plan::PUBLISH_TIMEOUT;
 use super::site::{Log, Site};
 use crate::random::Random;
@@ -63,8 +64,7 @@ async fn timely<T>(
         Ok(answer) => answer,
         Err(_) => {
             site.say(format_args!("a publish was not answered"));
-            site.facts
-                .violated("a publish was not answered in time".to_owned());
+            site.facts.violated(Law::Answered, "a publish".to_owned());
             Err(AppendError::Unknown)
         }
     }
@@ -99,7 +99,8 @@ async fn once(site: &Site, log: &Log, text: &str, random: &mut Random) {
     site.repeats.lock().unwrap().push(text.clone());
     let updates = vec![(update(&text, true), Some(key_of(&text)))];
     let Some(answer) = log.append_once(updates, WINDOW) else {
-        site.facts.violated("the log remembers no keys".to_owned());
+        site.facts
+            .violated(Law::GoesOn, "the log remembers no keys".to_owned());
         return;
     };
     let answer = timely(site, answer).await;

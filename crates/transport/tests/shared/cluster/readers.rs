@@ -6,6 +6,7 @@ use std::time::Duration;
 use talaria_transport::{Admit, Frame, Lookup, Position, ReadError, Transport, Verdict};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::law::Law;
 use super::plan::{NODES, Promise};
 use super::site::{Door, Site};
 use crate::random::Random;
@@ -126,7 +127,7 @@ impl Reader {
         self.gap();
         if self.site.plan.promise == Promise::Kept {
             let what = format!("id {id} of {position} is found at {found}");
-            self.site.facts.violated(what);
+            self.site.facts.violated(Law::Positions, what);
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use talaria_transport::Position;
 
-use super::{Broken, Oracle};
+use super::Oracle;
+use crate::cluster::law::{Broken, Law};
 use crate::cluster::view::{Shown, in_log};
 
 impl Oracle<'_> {
@@ -24,22 +25,23 @@ impl Oracle<'_> {
         for (topic, events) in &events {
             let ends_twice = events.windows(2).any(|pair| pair == [false, false]);
             if ends_twice && !self.is_lossy() && self.plan.max_length.is_none() {
-                return Err(format!("{topic} ended twice: {events:?}"));
+                return Law::Ends.broken(format!("{topic} ended twice: {events:?}"));
             }
             let Some(held) = self.facts.subscriptions.get(*topic) else {
-                return Err(format!("{topic} was never opened"));
+                return Law::Ends.broken(format!("{topic} was never opened"));
             };
             let life = &self.facts.lives[held.life];
             let is_active = events.last() == Some(&true);
             let is_open = held.is_open && !life.has_ended;
             if is_active != is_open && !self.is_lossy() && self.plan.max_length.is_none() {
-                return Err(format!(
+                return Law::Ends.broken(format!(
                     "{topic} is open: {is_open}, and its events are {events:?}"
                 ));
             }
             let may_end = life.was_cut || self.plan.is_noisy || self.is_lossy();
-            if is_open && !may_end && events.contains(&false) {
-                return Err(format!(
+            let ends = events.iter().filter(|active| !**active).count();
+            if ends > usize::from(!is_open) && !may_end {
+                return Law::Ends.broken(format!(
                     "{topic} ended, although its node lived: {events:?}"
                 ));
             }
@@ -58,13 +60,13 @@ impl Oracle<'_> {
         let stored = self.held.subscriptions.iter();
         let stored: BTreeSet<&str> = stored.map(|(_, update)| &*update.topics[0]).collect();
         if stored != open {
-            return Err(format!("the server has {stored:?}, and open are {open:?}"));
+            return Law::Lists.broken(format!("the server has {stored:?}, and open are {open:?}"));
         }
         for life in self.facts.lives.iter().filter(|life| !life.has_ended) {
             let state = life.view.lock();
             let table: BTreeSet<&str> = state.table.iter().map(|topic| &**topic).collect();
             if table != open {
-                return Err(format!(
+                return Law::Lists.broken(format!(
                     "node {} lists {table:?}, and open are {open:?}",
                     life.node
                 ));
@@ -86,14 +88,16 @@ impl Oracle<'_> {
                 && lost < gone
             {
                 let node = life.node;
-                return Err(format!(
+                return Law::Counted.broken(format!(
                     "node {node} has shown {gone} that are gone, and says {lost}"
                 ));
             }
         }
         let mut lost = self.shown.keys().filter(|at| self.lost.contains(at));
         match lost.next() {
-            Some(lost) if !self.is_lossy() => Err(format!("{lost} was shown, and is gone")),
+            Some(lost) if !self.is_lossy() => {
+                Law::Kept.broken(format!("{lost} was shown, and is gone"))
+            }
             _ => Ok(()),
         }
     }

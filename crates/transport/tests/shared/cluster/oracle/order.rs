@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use talaria_transport::Position;
 
-use super::{Broken, Oracle};
+use super::Oracle;
 use crate::cluster::facts::Life;
+use crate::cluster::law::{Broken, Law};
 use crate::cluster::plan::NODES;
 
 fn name(life: &Life) -> String {
@@ -18,20 +19,22 @@ impl Oracle<'_> {
     pub fn order(&mut self) -> Result<(), Broken> {
         let given = &self.held.given;
         if !given.is_sorted_by(|one, next| one < next) {
-            return Err("the server gave positions that do not grow".to_owned());
+            return Law::Positions.broken("the server gave positions that do not grow");
         }
         for life in &self.facts.lives {
             let mut last = life.start;
             for shown in &life.view.lock().shown {
                 if shown.position <= last {
                     let position = shown.position;
-                    return Err(format!("{} showed {position} after {last}", name(life)));
+                    return Law::Order
+                        .broken(format!("{} showed {position} after {last}", name(life)));
                 }
                 last = shown.position;
                 match self.shown.entry(shown.position) {
                     Entry::Vacant(vacant) => drop(vacant.insert(shown.clone())),
                     Entry::Occupied(other) if other.get() != shown => {
-                        return Err(format!("{:?} and {shown:?} have one position", other.get()));
+                        return Law::Positions
+                            .broken(format!("{:?} and {shown:?} have one position", other.get()));
                     }
                     Entry::Occupied(_) => {}
                 }
@@ -41,7 +44,8 @@ impl Oracle<'_> {
             if let Some(shown) = self.shown.get(&record.position)
                 && shown.text != record.update.data
             {
-                return Err(format!("{shown:?} was shown, and the log has {record:?}"));
+                return Law::Positions
+                    .broken(format!("{shown:?} was shown, and the log has {record:?}"));
             }
         }
         Ok(())
@@ -54,7 +58,7 @@ impl Oracle<'_> {
             for shown in &life.view.lock().shown {
                 let counts = shown.event.is_none() && !self.lost.contains(&shown.position);
                 if counts && !texts.insert(shown.text.clone()) {
-                    return Err(format!("{} showed {} twice", name(life), shown.text));
+                    return Law::Once.broken(format!("{} showed {} twice", name(life), shown.text));
                 }
             }
         }
@@ -77,10 +81,10 @@ impl Oracle<'_> {
             if let Some(missing) = missing.next()
                 && self.plan.max_length.is_none()
             {
-                return Err(format!("{} has not shown {missing}", name(life)));
+                return Law::Complete.broken(format!("{} has not shown {missing}", name(life)));
             }
             if !life.has_ended && !self.is_in_ring(life, head) {
-                return Err(format!("the ring of {} has what was lost", name(life)));
+                return Law::Ring.broken(format!("the ring of {} has what was lost", name(life)));
             }
         }
         Ok(())
@@ -109,7 +113,7 @@ impl Oracle<'_> {
             // The first place of a reader that has received nothing is not a gap.
             let is_told = reading.gaps.iter().any(|place| *place > 0);
             if is_told && !self.is_lossy() && self.plan.max_length.is_none() {
-                return Err("a reader was told that updates are gone".to_owned());
+                return Law::Kept.broken("a reader was told that updates are gone");
             }
         }
         Ok(())
@@ -117,7 +121,7 @@ impl Oracle<'_> {
 
     fn reading(&self, received: &[Position], kept: &[Position]) -> Result<(), Broken> {
         if let Some(pair) = received.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Err(format!("a reader received {} after {}", pair[1], pair[0]));
+            return Law::Order.broken(format!("a reader received {} after {}", pair[1], pair[0]));
         }
         let (Some(first), Some(last)) = (received.first(), received.last()) else {
             return Ok(());
@@ -128,7 +132,7 @@ impl Oracle<'_> {
             Some(missing) => {
                 let next = received.partition_point(|at| at < missing);
                 let around = &received[next - 1..=next];
-                Err(format!(
+                Law::Complete.broken(format!(
                     "a reader has not received {missing}, but {around:?}"
                 ))
             }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use talaria_transport::{Appended, Position};
 
-use super::{Broken, Oracle};
+use super::Oracle;
 use crate::cluster::facts::{Outcome, Publish};
+use crate::cluster::law::{Broken, Law};
 
 impl Oracle<'_> {
     /// What was acknowledged was shown at that place with that id; what was refused never appears.
@@ -31,22 +32,22 @@ impl Oracle<'_> {
     fn published(&self, text: &str, publish: &Publish, places: &[Position]) -> Result<(), Broken> {
         let kept = places.iter().filter(|at| !self.lost.contains(at)).count();
         if kept > 1 {
-            return Err(format!("{text} is stored {kept} times"));
+            return Law::Once.broken(format!("{text} is stored {kept} times"));
         }
         let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused(_));
         let all_refused = publish.attempts.iter().all(is_refused);
         if all_refused && !places.is_empty() && !self.is_lossy() {
-            return Err(format!("{text} was refused, and is at {places:?}"));
+            return Law::Refused.broken(format!("{text} was refused, and is at {places:?}"));
         }
         for outcome in &publish.attempts {
             if let Outcome::Acknowledged(appended) = outcome {
                 self.acknowledged(text, publish, appended)?;
                 let given = self.held.given.binary_search(&appended.position);
                 if given.is_err() && !self.lost.contains(&appended.position) {
-                    return Err(format!("{text} was acknowledged, and is gone"));
+                    return Law::Acknowledged.broken(format!("{text} is gone"));
                 }
                 if self.lost.contains(&appended.position) && !self.is_lossy() {
-                    return Err(format!("{text} was acknowledged, and was lost"));
+                    return Law::Acknowledged.broken(format!("{text} was lost"));
                 }
             }
         }
@@ -71,13 +72,13 @@ impl Oracle<'_> {
             None if publish.has_key && is_gone => return Ok(()),
             Some(found) if found == text => {}
             _ => {
-                return Err(format!(
+                return Law::Acknowledged.broken(format!(
                     "{text} was acknowledged as {appended:?}, where {shown:?} is"
                 ));
             }
         }
         if shown.is_some_and(|shown| shown.event_id != appended.event_id) {
-            return Err(format!(
+            return Law::Acknowledged.broken(format!(
                 "{text} was acknowledged as {appended:?}, not as {shown:?}"
             ));
         }

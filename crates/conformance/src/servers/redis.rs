@@ -143,6 +143,15 @@ impl Redis {
         self.running().resume();
     }
 
+    /// Its process number.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running().pid()
+    }
+
     fn running(&self) -> &Process {
         self.process.as_ref().expect("it runs")
     }

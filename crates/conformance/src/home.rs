@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
 
+use crate::behind;
+
 /// The key that verifies publisher tokens, unless `TALARIA_HUB_KEY` names one for both roles.
 pub const PUBLISHER_KEY: &str = "the key of the publishers, of 32 bytes or more";
 
@@ -33,6 +35,17 @@ impl Home {
         self.0.path()
     }
 
+    /// Writes the file `Caddyfile`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn configure(&self, text: impl AsRef<str>) {
+        let text = behind::file(text.as_ref());
+        let written = std::fs::write(self.path().join("Caddyfile"), &*text);
+        written.expect("the temporary directory can be written");
+    }
+
     /// A command that runs the program with this home and nothing else in its environment.
     #[must_use]
     pub fn program(&self) -> Command {
@@ -54,6 +67,7 @@ impl Home {
             // Tests read lines as people do; `log_json` has those for programs.
             .env("TALARIA_LOG_FORMAT", "console")
             .env("RUST_BACKTRACE", "1")
+            .env(behind::STREAM, behind::stream_of(self.path()))
             .current_dir(self.path())
             .stdin(Stdio::null());
         command
@@ -86,7 +100,10 @@ impl Home {
             .env("SERVER_NAME", server_name)
             .env("MERCURE_PUBLISHER_JWT_KEY", PUBLISHER_KEY)
             .env("MERCURE_SUBSCRIBER_JWT_KEY", SUBSCRIBER_KEY)
-            .env("MERCURE_EXTRA_DIRECTIVES", directives)
+            .env(
+                "MERCURE_EXTRA_DIRECTIVES",
+                &*behind::directives(directives, self.path()),
+            )
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(stderr)

@@ -14,6 +14,7 @@
 )]
 
 mod answer;
+pub mod behind;
 pub mod client;
 pub mod event;
 pub mod frames;

@@ -30,6 +30,11 @@ impl Process {
         Self { child, log }
     }
 
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
@@ -60,7 +65,7 @@ impl Process {
     }
 
     fn pid(&self) -> Pid {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(self.number()).ok().and_then(Pid::from_raw);
         pid.expect("processes have positive numbers")
     }
 

@@ -160,6 +160,15 @@ impl Redis {
         self.running().limit_files(None);
     }
 
+    /// Its process number.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running().number()
+    }
+
     fn running(&self) -> &Process {
         self.process.as_ref().expect("it runs")
     }

@@ -98,7 +98,7 @@ async fn listens(ip: [u8; 4], port: u16) -> bool {
 }
 
 fn file(home: &Home, text: &str) {
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
 }
 
 /// `bind` of the site and `default_bind` of the global options choose the interface, also that of the

@@ -50,7 +50,7 @@ fn copy(from: &Path, to: &Path) {
 fn application() -> Hub {
     let home = Home::new();
     let text = "http://127.0.0.1:0 {\n respond \"application: {method} {uri}\"\n mercure {\n transport local\n anonymous\n publisher_jwt {env.MERCURE_PUBLISHER_JWT_KEY}\n }\n}\n";
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     home.start("ignored", "", &[]).expect("it starts")
 }
 

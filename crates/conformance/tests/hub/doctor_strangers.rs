@@ -183,7 +183,7 @@ async fn an_admin_listener_in_public_is_a_fault() {
             "{{\nadmin {interface}:{admin}\n}}\nhttp://{ip}:{port} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\n\
              anonymous\ntransport memory\n}}\n}}\n"
         );
-        std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+        home.configure(text);
         // The hub in the background keeps standard error open.
         let log = std::fs::File::create(home.path().join("log")).expect("a file");
         let mut start = home.program();

@@ -34,7 +34,9 @@ async fn a_database_of_the_existing_hub_is_imported() {
         let json = fs::read(fixtures().join(format!("{name}.json"))).expect("the fixture");
         let entries: Vec<Value> = serde_json::from_slice(&json).expect("JSON");
         for imported in [entries.len(), 0] {
-            let hub = home.hub("anonymous").expect("it starts");
+            let hub = home
+                .hub("anonymous\n# transport: the default, which is a history")
+                .expect("it starts");
             let said = hub.log.since(0).join("\n");
             assert!(said.contains(&format!("imported={imported} ")), "{said}");
             let everything = [exact("*")];

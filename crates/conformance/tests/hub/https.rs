@@ -152,7 +152,7 @@ async fn a_certificate_may_come_from_files() {
     let file = format!(
         "{{\n auto_https disable_redirects\n}}\nhttps://hub.test:{port} {{\n tls c.pem k.pem\n mercure {{\n anonymous\n transport memory\n }}\n}}\n"
     );
-    std::fs::write(home.path().join("Caddyfile"), file).expect("a file");
+    home.configure(file);
     let _hub = home.start("ignored", "", &[]).expect("it starts");
     let resolve = format!("hub.test:{port}:127.0.0.1");
     let url = format!("https://hub.test:{port}/robots.txt");

@@ -1,5 +1,6 @@
 //! Several sites and several hubs in one program (B-254, B-282, B-1021).
 
+use talaria_conformance::behind;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::PUBLISHER_KEY;
 use talaria_conformance::token::{Token, exact};
@@ -100,7 +101,8 @@ async fn hubs_of_one_name_share_their_updates() {
 /// What a file configures is put in force, and must be accepted.
 async fn load(hub: &Running, sites: &[String]) {
     let admin = hub.admin().header("content-type", "text/caddyfile");
-    let answer = admin.send("POST", "/load", sites.concat()).await;
+    let text = behind::file(&sites.concat()).into_owned();
+    let answer = admin.send("POST", "/load", text).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 

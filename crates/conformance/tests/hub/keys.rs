@@ -57,7 +57,7 @@ async fn a_key_is_a_file_of_a_bounded_size() {
         let text = format!(
             "https://localhost:{port} {{\n tls {file} {file}\n mercure {{\n anonymous\n transport memory\n }}\n}}\n"
         );
-        fs::write(path("Caddyfile"), text).expect("a file");
+        home.configure(text);
         let said = home.start("ignored", "", &[]).map(drop).expect_err(&file);
         fs::remove_file(path("Caddyfile")).expect("it is there");
         assert!(

@@ -23,7 +23,7 @@ fn site_with(home: &Home, lines: &str, files: &[(&str, &str)]) -> Hub {
         std::fs::write(path, text).expect("a file");
     }
     let text = format!("http://127.0.0.1:0 {{\n {lines}\n {HUB}\n}}\n");
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     home.start("ignored", "", &[]).expect("it starts")
 }
 

@@ -31,7 +31,7 @@ async fn fill(hub: &Running, last: u8, at_most: usize) -> (Vec<EventStream>, Opt
 }
 
 fn reload(hub: &Running, directives: &str) {
-    std::fs::write(hub.file(), caddyfile("", directives)).unwrap();
+    hub.home.configure(caddyfile("", directives));
     let (code, said) = hub.verb(&["reload"]);
     assert_eq!(code, Some(0), "{said}");
 }

@@ -262,7 +262,9 @@ async fn a_log_file_goes_on_once_there_is_room() {
 async fn a_failed_start_does_not_wait_for_the_log() {
     let (_reader, writer) = full_pipe();
     let home = Home::new();
-    let hub = home.hub("anonymous").unwrap();
+    let hub = home
+        .hub("anonymous\n# transport: the default, which is a history")
+        .unwrap();
     let mut second = Home::new()
         .program()
         .arg("run")

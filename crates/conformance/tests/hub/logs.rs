@@ -32,7 +32,7 @@ fn write(home: &Home, global: &str, site: &str) {
     let text = format!(
         "{{\n skip_install_trust\n admin off\n {global}\n}}\nhttp://127.0.0.1:0 {{\n {site}\n {BLOCK}\n}}\n"
     );
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
 }
 
 /// The object that a line is, if it is one.

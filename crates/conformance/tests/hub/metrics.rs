@@ -87,7 +87,7 @@ fn publisher(hub: &Running) -> Client {
 /// What is published and received is counted, also over HTTP/2, and in all units.
 #[tokio::test]
 async fn streams_and_updates_are_counted() {
-    let hub = start("", "");
+    let hub = start("", "transport memory # its positions begin with 1");
     let before = Scrape::of(&hub).await;
     assert_eq!(before.value("mercure_subscribers_total", &[]), 0.0);
     assert_eq!(before.value("mercure_updates_total", &[]), 0.0);
@@ -209,7 +209,7 @@ async fn a_reload_keeps_the_numbers() {
         scrape.value("caddy_config_last_reload_successful", &[]),
         1.0
     );
-    std::fs::write(hub.file(), "wrong {").unwrap();
+    hub.home.configure("wrong {");
     assert_ne!(hub.verb(&["reload", "--config", &file]).0, Some(0));
     until(&hub, "caddy_config_last_reload_successful", &[], 0.0).await;
 }
@@ -259,7 +259,7 @@ async fn hubs_of_one_name_are_one_series() {
     };
     let text = format!(
         "http://127.0.0.1:0 {{\n{}\n}}\nhttp://hub.example:0 {{\n{}\n}}\n",
-        block("transport memory\nmax_streams 10"),
+        block("transport memory # its positions begin with 1\nmax_streams 10"),
         block("transport bolt\nmax_streams 100"),
     );
     let hub = Running::start(&text, &[]);

@@ -5,8 +5,10 @@
 //! deliver the same. So no reader reads before everything is published, each takes a few KiB into
 //! its socket, and in most cases one update is published [`BURST`] times: a reader of it is
 //! stopped by its full socket long before the burst ends, and the hub's place for it overflows.
-//! That this happens is checked in the kernel's queues. The ring holds more than a case publishes,
-//! so that it passes no reader, and is gone round many times in all.
+//! That this happens is checked in the kernel's queues. In memory the ring holds more than a case
+//! publishes, so that it passes no reader, and is gone round many times in all. On other transports
+//! it holds less than a burst, so that readers go on from the history. On a shared log there are two
+//! hubs, and readers resume at either.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,10 +18,11 @@ use talaria_conformance::client::Client;
 use talaria_conformance::count;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::kernel::connections;
+use talaria_conformance::servers::{Program, Redis};
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Matcher, exact, pattern};
 
-/// Bytes of the ring; a case publishes less than half of it.
+/// Bytes of the ring in memory; a case publishes less than half of it.
 const RING: &str = "512KiB";
 /// How often the update of a burst is published: more than [`LANE`], after the sockets are full.
 const BURST: usize = 160;
@@ -100,6 +103,12 @@ impl Reader {
             in_header: false,
             http2: false,
         }
+    }
+
+    /// The hub that it connects to. Where a stream without a cursor begins is only certain at the hub that
+    /// acknowledged the update before.
+    fn hub<'hubs>(&self, hubs: &'hubs [Hub]) -> &'hubs Hub {
+        &hubs[self.resumes.map_or(0, |place| place % hubs.len())]
     }
 
     fn receives(&self, update: &Update) -> bool {
@@ -205,10 +214,11 @@ async fn connect(hub: &Hub, reader: &Reader, base: &str, ids: &[String]) -> Even
 
 /// Counts the readers that provably have more updates of the burst before them than the hub's place
 /// for them holds: what they are due less what is under way to them.
-fn overflown(hub: &Hub, streams: &[(&Reader, EventStream)], update: &Update) -> usize {
-    let connections = connections(hub.address);
+fn overflown(hubs: &[Hub], streams: &[(&Reader, EventStream)], update: &Update) -> usize {
+    let connections: Vec<_> = hubs.iter().map(|hub| connections(hub.address)).collect();
     let behind = |(reader, stream): &&(&Reader, EventStream)| {
-        let queues = connections.get(&stream.local.port());
+        let port = stream.local.port();
+        let queues = connections.iter().find_map(|of_hub| of_hub.get(&port));
         let unread = queues.copied().unwrap_or_default().unread() as usize + CLIENT_BYTES;
         // What waits inside HTTP/2 cannot be seen from here.
         !reader.http2
@@ -219,13 +229,14 @@ fn overflown(hub: &Hub, streams: &[(&Reader, EventStream)], update: &Update) -> 
 }
 
 /// Runs a case and returns how many readers were provably [`overflown`].
-async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<usize, TestCaseError> {
+/// Updates are published at the first hub.
+async fn run(hubs: &[Hub], updates: &[Update], readers: &[Reader]) -> Result<usize, TestCaseError> {
     static CASES: AtomicUsize = AtomicUsize::new(0);
     let base = format!(
         "https://example.com/{}",
         CASES.fetch_add(1, Ordering::Relaxed)
     );
-    let mut publisher = hub.publisher().keep().await;
+    let mut publisher = hubs[0].publisher().keep().await;
     let mut ids = vec![
         publisher
             .publish(&[("topic", &format!("{base}/start")), ("private", "")])
@@ -235,7 +246,8 @@ async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<usize,
     let mut behind = 0;
     for published in 0..=updates.len() {
         for reader in readers.iter().filter(|reader| reader.joins == published) {
-            streams.push((reader, connect(hub, reader, &base, &ids).await));
+            let stream = connect(reader.hub(hubs), reader, &base, &ids).await;
+            streams.push((reader, stream));
         }
         let Some(update) = updates.get(published) else {
             break;
@@ -261,7 +273,7 @@ async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<usize,
             last = publisher.publish(&fields).await;
         }
         ids.push(last);
-        behind += overflown(hub, &streams, update);
+        behind += overflown(hubs, &streams, update);
     }
     publisher
         .publish(&[("topic", &format!("{base}/end")), ("data", "end")])
@@ -277,26 +289,28 @@ async fn run(hub: &Hub, updates: &[Update], readers: &[Reader]) -> Result<usize,
     Ok(behind)
 }
 
-/// 200 cases under `./test --full`, else 20.
-#[test]
-fn delivery_is_the_naive_predicate() {
+/// Hubs with this transport, each in another home.
+fn hubs<const N: usize>(transport: &str) -> [Hub; N] {
+    let directives = format!("anonymous\ndispatch_timeout 0s\ntransport {transport}");
+    std::array::from_fn(|_| Hub::start(&directives))
+}
+
+/// 200 cases under `./test --full`, else a `few`.
+fn delivery_is_the_naive_predicate(hubs: &[Hub], few: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let hub = Hub::start(&format!(
-        "anonymous\ndispatch_timeout 0s\ntransport memory {{\nmax_bytes {RING}\n}}"
-    ));
     let config = Config {
-        cases: count(200, 20),
+        cases: count(200, few),
         failure_persistence: None,
         ..Config::default()
     };
     let behind = AtomicUsize::new(0);
     TestRunner::new(config)
         .run(&case(), |(updates, readers)| {
-            let seen = runtime.block_on(run(&hub, &updates, &readers))?;
+            let seen = runtime.block_on(run(hubs, &updates, &readers))?;
             behind.fetch_add(seen, Ordering::Relaxed);
             Ok(())
         })
@@ -304,4 +318,29 @@ fn delivery_is_the_naive_predicate() {
     let behind = behind.into_inner();
     println!("predicate: {behind} readers were behind what the hub holds for them");
     assert!(behind > 0, "no reader was provably behind");
+}
+
+#[test]
+fn delivery_from_memory() {
+    let hubs = hubs::<1>(&format!("memory {{\nmax_bytes {RING}\n}}"));
+    delivery_is_the_naive_predicate(&hubs, 20);
+}
+
+#[test]
+fn delivery_from_a_history() {
+    let hubs = hubs::<1>("bolt {\nring_bytes 64KiB\nsync never\n}");
+    delivery_is_the_naive_predicate(&hubs, 10);
+}
+
+#[test]
+fn delivery_from_shared_logs() {
+    for program in Program::ALL {
+        println!("predicate: {program:?}");
+        let server = Redis::start(program);
+        let address = server.address();
+        let hubs = hubs::<2>(&format!(
+            "redis {{\naddress {address}\nring_bytes 64KiB\n}}"
+        ));
+        delivery_is_the_naive_predicate(&hubs, 8);
+    }
 }

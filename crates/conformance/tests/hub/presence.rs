@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use talaria_conformance::behind;
 use talaria_conformance::client::Client;
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::stream::EventStream;
@@ -306,8 +307,23 @@ async fn a_long_list_is_whole() {
             .collect();
         open.push(hub.client().subscribe(&matchers).await);
     }
+    if behind::is_shared() {
+        // A server may take longer than a head waits.
+        let mut stream = watch(&hub).await;
+        while listed(&watcher(&hub), API).await["subscriptions"]
+            .as_array()
+            .map(Vec::len)
+            <= Some(connections * 250)
+        {
+            document(&mut stream).await;
+        }
+    }
     let list = listed(&watcher(&hub), API).await;
     let list = list["subscriptions"].as_array().expect("an array");
+    let list: Vec<_> = list
+        .iter()
+        .filter(|one| one["match"] != EVERYTHING)
+        .collect();
     let named: BTreeSet<_> = list
         .iter()
         .map(|one| one["match"].as_str().expect("a string"))

@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use crate::presence::{API, EVERYTHING, listed, watcher};
 use crate::running::disk_is_full;
 
-const DIRECTIVES: &str = "anonymous\nsubscriptions\ndrain_timeout 1s";
+/// The disk is that of a history.
+const DIRECTIVES: &str =
+    "anonymous\nsubscriptions\ndrain_timeout 1s\n# transport: the default, which is a history";
 
 /// The matchers of the listed subscriptions, the watcher's own left out.
 async fn names(hub: &Hub) -> BTreeSet<String> {

@@ -112,7 +112,7 @@ async fn earliest_replays_everything() {
 /// `earliest`, so that the client can tell.
 #[tokio::test]
 async fn an_unknown_id_replays_what_memory_keeps() {
-    let hub = Hub::start(ORDINARY);
+    let hub = Hub::start("anonymous\ntransport memory # others begin with what is new");
     history(&hub, 2).await;
     for id in [
         "urn:uuid:00000000-0000-4000-8000-000000000000",

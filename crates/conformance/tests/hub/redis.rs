@@ -218,7 +218,7 @@ async fn a_reload_does_not_wait_for_ever() {
     server.kill();
     let hub = Running::start(&caddyfile("", ""), &[]);
     let transport = format!("transport redis {{\naddress {}\n}}", server.address());
-    std::fs::write(hub.file(), caddyfile("", &transport)).unwrap();
+    hub.home.configure(caddyfile("", &transport));
     let (code, said) = hub.verb(&["reload"]);
     assert_eq!(code, Some(1), "{said}");
     let expected = format!("the server {} cannot be used", server.address());

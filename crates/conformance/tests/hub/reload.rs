@@ -1,6 +1,7 @@
 //! Reloading (B-013, B-050, B-053): by verb, signal, request and watch; what is wrong leaves the old in force.
 
 use rustix::process::Signal;
+use talaria_conformance::behind;
 use talaria_conformance::within;
 
 use crate::running::{Running, caddyfile};
@@ -21,7 +22,7 @@ async fn serves(hub: &Running, expected: &str) {
 }
 
 fn write(hub: &Running, text: &str) {
-    std::fs::write(hub.file(), text).unwrap();
+    hub.home.configure(text);
 }
 
 /// `reload` puts the changed file in force, and a stream goes on. What has not changed is not loaded again
@@ -110,7 +111,7 @@ async fn by_request() {
     let hub = Running::start(&version("one"), &[]);
     let load = |kind: &str| hub.admin().header("content-type", kind);
     let answer = load("text/caddyfile")
-        .send("POST", "/load", version("two"))
+        .send("POST", "/load", behind::file(&version("two")).into_owned())
         .await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
     serves(&hub, "two").await;
@@ -130,7 +131,7 @@ async fn by_watch() {
     let hub = {
         let home = talaria_conformance::hub::Home::new();
         std::fs::write(home.path().join("part"), "respond /version one").unwrap();
-        std::fs::write(home.path().join("Caddyfile"), &text).unwrap();
+        home.configure(&text);
         Running::start_in(home, &["--watch"])
     };
     serves(&hub, "one").await;

@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use talaria_conformance::behind;
 use talaria_conformance::client::Client;
 use talaria_conformance::full;
 use talaria_conformance::hub::PUBLISHER_KEY;
@@ -76,6 +77,7 @@ impl Storm {
 
     async fn load(&self, text: String) -> u16 {
         let admin = self.hub.admin().header("content-type", "text/caddyfile");
+        let text = behind::file(&text).into_owned();
         admin.send("POST", "/load", text).await.status.as_u16()
     }
 

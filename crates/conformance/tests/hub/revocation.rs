@@ -140,7 +140,8 @@ async fn a_revoked_subject_is_refused_and_its_streams_end() {
         // Another token of the same subject.
         assert_eq!(Person::named(&hub, "ann").statuses().await, [401, 401]);
 
-        std::fs::write(hub.file(), text(&format!("{transport}\nheartbeat 7s"))).unwrap();
+        hub.home
+            .configure(text(&format!("{transport}\nheartbeat 7s")));
         assert_eq!(hub.verb(&["reload"]).0, Some(0));
         assert_eq!(ann.statuses().await, [401, 401]);
         let hub = restarted(hub).await;

@@ -109,7 +109,7 @@ async fn each_hub_has_its_outcome() {
     for is_full in [false, true] {
         let home = Home::new();
         let (text, [broken, whole]) = two(&home);
-        std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+        home.configure(text);
         if is_full {
             let entry = |id: u32| json!({ "jti": id.to_string(), "since": 1, "until": 1e11 });
             let entries: Vec<Value> = (0..10_000).map(entry).collect();
@@ -148,7 +148,7 @@ async fn another_transport_keeps_the_list() {
     let hub = Running::start(&text(MEMORY), &[]);
     let answer = post(&hub, "/mercure/revoke", &json!({ "subject": "ann" })).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    std::fs::write(hub.file(), text(HISTORY)).unwrap();
+    hub.home.configure(text(HISTORY));
     assert_eq!(hub.verb(&["reload"]).0, Some(0));
     assert_eq!(Person::named(&hub, "ann").statuses().await, [401, 401]);
     assert_eq!(Person::named(&hub, "bob").statuses().await, [200, 200]);
@@ -166,7 +166,7 @@ async fn a_removed_key_ends_its_streams() {
     let mut stream = ann.subscribe().await;
     let mut anyone = hub.client().subscribe_with(&[("match", "a")]).await;
     let other = "another secret of more than thirty-two bytes";
-    std::fs::write(hub.file(), caddyfile("", &key(other))).unwrap();
+    hub.home.configure(caddyfile("", &key(other)));
     assert_eq!(hub.verb(&["reload"]).0, Some(0));
     assert_eq!(within("the end", stream.end()).await, [""; 0]);
     goes_on(&hub, &mut anyone).await;

@@ -36,7 +36,7 @@ impl Running {
     #[must_use]
     pub fn start(text: &str, arguments: &[&str]) -> Self {
         let home = Home::new();
-        std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+        home.configure(text);
         Self::start_in(home, arguments)
     }
 
@@ -44,7 +44,7 @@ impl Running {
     #[must_use]
     pub fn start_debugging(text: &str) -> Self {
         let home = Home::new();
-        std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+        home.configure(text);
         Self::start_with(home, &[], "debug")
     }
 

@@ -177,7 +177,7 @@ async fn a_refused_configuration_quotes_no_key() {
             ":0 {{\n mercure {{\n {} \n }}\n}}\n",
             file.replace("KEY", KEY)
         );
-        std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+        home.configure(text);
         let output = home.run(&["validate"]);
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8(said).expect("text");

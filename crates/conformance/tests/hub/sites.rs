@@ -16,7 +16,7 @@ const HUB: &str =
 fn site(lines: &str) -> Hub {
     let home = Home::new();
     let text = format!("http://127.0.0.1:0 {{\n {lines}\n {HUB}\n}}\n");
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     home.start("ignored", "", &[]).expect("it starts")
 }
 
@@ -99,7 +99,7 @@ async fn a_prefix_is_taken_off() {
     let text = format!(
         "http://127.0.0.1:0 {{\n handle_path /hub/* {{\n {HUB}\n }}\n handle {{\n rewrite /two/* /hub{{path}}\n uri strip_prefix /hub\n respond {{path}}\n }}\n}}\n"
     );
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home.start("ignored", "", &[]).expect("it starts");
     let stream = hub.client().get(&format!("/hub{HUB_PATH}")).await;
     assert_eq!(
@@ -158,7 +158,7 @@ async fn a_site_holds_an_application_its_files_and_the_hub() {
         "http://127.0.0.1:0 {{\n root public\n respond /secret* 403\n reverse_proxy /api/* {} {{\n header_up X-Forwarded-Proto https\n }}\n handle /all/* {{\n root .\n uri strip_prefix /all\n file_server\n }}\n file_server\n {HUB}\n}}\n",
         application.address
     );
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home.start("ignored", "", &[]).expect("it starts");
     round_trip(&hub, "with an application").await;
     let front = hub.client().get("/").await;
@@ -214,7 +214,7 @@ async fn a_hub_is_reached_through_a_proxy() {
         "http://127.0.0.1:0 {{\n handle /own {{\n {HUB}\n }}\n handle {{\n reverse_proxy {}\n }}\n}}\n",
         behind.address
     );
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home.start("ignored", "", &[]).expect("it starts");
     for number in 0..3 {
         round_trip(&hub, &format!("through a proxy, {number}")).await;
@@ -283,7 +283,7 @@ async fn the_official_files_start_unchanged() {
                 continue;
             }
             let home = Home::new();
-            std::fs::write(home.path().join("Caddyfile"), &text).expect("a file");
+            home.configure(&text);
             let variables = [("MERCURE_TRUSTED_ISSUERS", ISSUER)];
             let hub = home.start("http://127.0.0.1:0", "anonymous", &variables);
             let hub = hub.unwrap_or_else(|said| panic!("{tag}:{name}: {said}"));

@@ -65,7 +65,7 @@ async fn stop() {
         .output()
         .unwrap();
     assert!(said(&output).contains("--address"));
-    std::fs::write(hub.file(), caddyfile("admin off", "")).unwrap();
+    hub.home.configure(caddyfile("admin off", ""));
     assert!(said(&hub.home.run(&["stop"])).contains("admin off"));
 }
 
@@ -77,7 +77,7 @@ async fn start_and_stop() {
     let admin = talaria_conformance::free_port();
     let text = caddyfile(&format!("admin localhost:{admin}"), "");
     let text = text.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
-    std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+    home.configure(text);
     let log = std::fs::File::create(home.path().join("log")).unwrap();
     let output = home
         .program()
@@ -100,7 +100,7 @@ async fn start_and_stop() {
     assert_eq!(healthy.status.code(), Some(1), "{}", said(&healthy));
 
     // A hub that cannot start is told of.
-    std::fs::write(home.path().join("Caddyfile"), "wrong").unwrap();
+    home.configure("wrong");
     let output = home.run(&["start"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(

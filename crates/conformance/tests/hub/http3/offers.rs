@@ -135,7 +135,7 @@ async fn a_reload_switches_http3_off_and_on() {
     };
     let hub = Running::start(&text("h1 h2 h3"), &[]);
     let reload = |protocols: &str| {
-        std::fs::write(hub.file(), text(protocols)).unwrap();
+        hub.home.configure(text(protocols));
         let (code, said) = hub.verb(&["reload"]);
         assert_eq!(code, Some(0), "{said}");
     };

@@ -171,7 +171,7 @@ async fn levels_have_an_order() {
     let home = Home::new();
     let arguments = ["--log-level", "debug", "--log-format=json"];
     let text = format!("http://127.0.0.1:0 {{\n {BLOCK}\n}}\n");
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home.start_with(&arguments, "", &[own, ("RUST_LOG", "warn")]);
     let hub = hub.expect("it starts");
     drop(hub.client().subscribe(&[exact("a")]).await);

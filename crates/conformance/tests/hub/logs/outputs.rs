@@ -329,8 +329,7 @@ async fn a_reload_changes_logs() {
         )
     };
     let port = talaria_conformance::free_port().to_string();
-    let put =
-        |site: &str| std::fs::write(home.path().join("Caddyfile"), text(site)).expect("a file");
+    let put = |site: &str| home.configure(text(site));
     put("log {\n output file one.log\n }");
     let variables = [JSON, ("PORT", port.as_str()), ("RUST_LOG", "")];
     let hub = home.start("ignored", "", &variables).expect("it starts");

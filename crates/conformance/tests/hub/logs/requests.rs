@@ -294,7 +294,7 @@ async fn sites_have_logs() {
         "{{\n admin off\n}}\nhttp://127.0.0.1:0 {{\n log\n respond /a one\n {}\n}}\nhttp://b.test:0 {{\n log {{\n output file b.log\n }}\n respond two\n}}\nhttp://c.test:0 {{\n respond three\n}}\nhttp://*.d.test:0 {{\n log x {{\n hostnames x.d.test\n output file x.log\n }}\n log y {{\n hostnames y.d.test\n output file y.log\n }}\n respond four\n}}\n",
         super::BLOCK
     );
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home.start("ignored", "", &[JSON]).expect("it starts");
     for host in ["b.test", "c.test", "x.d.test", "y.d.test", "z.d.test"] {
         assert_eq!(

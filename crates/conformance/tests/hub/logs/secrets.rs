@@ -133,7 +133,7 @@ async fn secrets_are_in_no_log() {
     let site = "log\n log file {\n output file json.log\n }\n log text {\n output file text.log\n format console\n }\n log raw {\n output file raw.log\n format filter {\n request>uri regexp REDACTED still\n resp_headers delete\n }\n }\n header Link \"<https://a.example/?authorization={query.authorization}>\"\n respond /page \"{uri}\"";
     let text =
         format!("{{\n admin off\n debug\n}}\nhttp://127.0.0.1:0 {{\n {site}\n {BLOCK}\n}}\n");
-    std::fs::write(home.path().join("Caddyfile"), text).expect("a file");
+    home.configure(text);
     let hub = home
         .start("ignored", "", &[JSON, ("RUST_LOG", "trace")])
         .expect("it starts");

@@ -195,7 +195,7 @@ async fn a_stream_is_revoked() {
     let hub = start("", "");
     let mut stream = hub.client().subscribe(&[exact("a")]).await;
     let text = std::fs::read_to_string(hub.file()).unwrap();
-    std::fs::write(hub.file(), text.replace("anonymous\n", "")).unwrap();
+    hub.home.configure(text.replace("anonymous\n", ""));
     let file = hub.file().display().to_string();
     let (code, said) = hub.verb(&["reload", "--config", &file]);
     assert_eq!(code, Some(0), "{said}");

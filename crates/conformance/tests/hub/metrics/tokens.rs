@@ -75,7 +75,7 @@ async fn key_sets() {
     let file = format!("file://{}/keys.json", home.path().display());
     let away = format!("https://localhost:{}/keys.json", free_port());
     let text = modern(&(issuer("known", &file) + &issuer("away", &away)));
-    std::fs::write(home.path().join("Caddyfile"), text).unwrap();
+    home.configure(text);
     let hub = Running::start_in(home, &[]);
     let of = |issuer: &str| {
         let token = Token::new(&audience(&hub)).grant("publish", &[exact("*")]);

@@ -97,7 +97,7 @@ async fn a_reload_begins_and_ends_to_trace() {
         let site = format!(
             "http://127.0.0.1:0 {{\n{directive}\nmercure {{\nanonymous\ntransport memory\nissuer {ISSUER} {{\npublisher {{\njwt {{env.MERCURE_PUBLISHER_JWT_KEY}}\n}}\nsubscriber {{\njwt {{env.MERCURE_SUBSCRIBER_JWT_KEY}}\n}}\n}}\n}}\n}}\n"
         );
-        std::fs::write(home.path().join("Caddyfile"), site).unwrap();
+        home.configure(site);
     };
     write("");
     let variables = [

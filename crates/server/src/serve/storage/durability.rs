@@ -60,8 +60,9 @@ fn crash(survey: &Survey) -> &'static str {
         (Some(true), Some("always")) => {
             "a crash of the server or of its machine loses no acknowledged update"
         }
+        // While a sync is under way the server holds writes to the file back for up to 2 s, and answers nevertheless.
         (Some(true), Some("everysec")) => {
-            "a crash of the server loses no acknowledged update, and one of its machine those of up to 2 s"
+            "a crash of the server loses what came while it synced its disk, usually nothing, and one of its machine those of up to 2 s"
         }
         (Some(true), Some(_)) => {
             "a crash of the server loses no acknowledged update, and one of its machine what the system had not written yet"
@@ -233,9 +234,9 @@ mod tests {
         assert_eq!(warnings(&settings(0), &unread).len(), 1);
     }
 
-    /// The settings that were found are said, and those that could not be read are left out.
+    /// The report names the settings that were found, and leaves out those that could not be read.
     #[test]
-    fn the_settings_that_were_found_are_said() {
+    fn the_settings_that_were_found_are_reported() {
         let mut found = survey(Some(true), Some("everysec"), 2);
         found.min_replicas_to_write = Some(0);
         found.min_replicas_max_lag = Some(10);

@@ -40,7 +40,9 @@ impl Redis {
                 remedy: "set a name that is not empty and has no braces".to_owned(),
             });
         }
-        let tls = options.tls.as_ref().map(Tls::new).transpose()?;
+        let tls = options.tls.as_ref();
+        let tls = tls.map(|tls| Tls::new(tls, options.tls_again.clone()));
+        let tls = tls.transpose()?;
         let link = Link::new(Finder::new(options.clone(), tls));
         Ok(Self {
             store: Store::new(link, &options),

@@ -41,5 +41,5 @@ mod tls;
 mod writes;
 
 pub use backend::Redis;
-pub use options::{Place, RedisOptions, RedisTls};
+pub use options::{Place, ReadTls, RedisOptions, RedisTls};
 pub use survey::Survey;

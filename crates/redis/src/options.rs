@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a log is kept in Redis or Valkey, and how.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct RedisOptions {
     /// How to find the primary.
@@ -22,6 +23,8 @@ pub struct RedisOptions {
     pub database: u32,
     /// Encrypts all connections.
     pub tls: Option<RedisTls>,
+    /// Reads `tls` again before each connection, so that certificates may be renewed.
+    pub tls_again: Option<ReadTls>,
     /// The name of the log, which begins the name of each key.
     pub stream: String,
     /// How many updates are kept; 0 keeps all.
@@ -44,6 +47,7 @@ impl RedisOptions {
             sentinel_password: None,
             database: 0,
             tls: None,
+            tls_again: None,
             stream: stream.into(),
             max_length: 0,
             max_age: None,
@@ -93,6 +97,9 @@ pub enum Place {
     /// Hosts and ports of some nodes of a cluster; the primary is the owner of the log's slot.
     Cluster(Vec<(String, u16)>),
 }
+
+/// Reads how connections are encrypted, or says why it cannot. It may block.
+pub type ReadTls = Arc<dyn Fn() -> Result<RedisTls, String> + Send + Sync>;
 
 /// How connections are encrypted.
 #[derive(Clone, PartialEq, Eq, Default)]

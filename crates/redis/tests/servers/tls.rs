@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use talaria_conformance::servers::{Program, Redis as Server};
 use talaria_redis::{Place, Redis, RedisOptions, RedisTls, Survey};
@@ -204,6 +205,38 @@ async fn a_server_may_ask_for_a_certificate() {
     survey(options(&server, "localhost", tls))
         .await
         .expect("a survey");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewed_certificates_are_read_for_the_next_connection() {
+    let certificates = Certificates::make();
+    let server = certificates.serve("no");
+    let file = certificates.path("trusted.crt");
+    let becomes = |name: &str| {
+        std::fs::copy(certificates.path(name), &file).expect("the folder can be written");
+    };
+    becomes("other.crt");
+    let path = file.clone();
+    let read = move || {
+        let ca = std::fs::read(&path).map_err(|error| error.to_string())?;
+        Ok(RedisTls {
+            ca: Some(ca),
+            ..RedisTls::default()
+        })
+    };
+    let mut options = options(&server, "localhost", read().expect("it is there"));
+    options.tls_again = Some(Arc::new(read));
+    let backend = Redis::new(options).expect("the options can be used");
+    is_fatal(&backend.survey().await);
+    becomes("ca.crt");
+    backend.survey().await.expect("it is trusted now");
+    // What cannot be used, or is not there, leaves what was read before.
+    std::fs::write(&file, "text").expect("the folder can be written");
+    backend.survey().await.expect("it is trusted still");
+    std::fs::remove_file(&file).expect("it is there");
+    backend.survey().await.expect("it is trusted still");
+    becomes("other.crt");
+    is_fatal(&backend.survey().await);
 }
 
 #[test]

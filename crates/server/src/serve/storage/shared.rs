@@ -163,8 +163,12 @@ async fn options(settings: &RedisSettings) -> Result<RedisOptions, Error> {
     options.max_age = settings.max_age;
     options.replicas = settings.replicas;
     if let Some(tls) = settings.tls.clone() {
-        let files = tokio::task::spawn_blocking(move || files(&tls));
-        options.tls = Some(files.await.map_err(Error::from_cause)??);
+        let again = tls.clone();
+        let first = tokio::task::spawn_blocking(move || files(&tls));
+        options.tls = Some(first.await.map_err(Error::from_cause)??);
+        options.tls_again = Some(Arc::new(move || {
+            files(&again).map_err(|error| error.to_string())
+        }));
     }
     Ok(options)
 }

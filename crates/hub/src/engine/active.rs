@@ -11,4 +11,4 @@ mod table;
 pub(crate) use document::{Context, Document, NAMESPACE, Payload, collection_of, quoted, topic_of};
 pub(crate) use elsewhere::Elsewhere;
 pub(crate) use members::{Members, MembersFrom, Serial};
-pub(crate) use table::{Snapshot, Table, changes, documents, event_topic};
+pub(crate) use table::{Snapshot, Stored, Table, changes, event_topic};

@@ -42,7 +42,7 @@ pub(crate) use self::measures::Measures;
 use self::search::{Next, Search};
 use self::turnstile::Turnstile;
 use crate::clock::Clock;
-use crate::engine::active::{Document, Elsewhere, Serial, Snapshot, Table, changes, documents};
+use crate::engine::active::{Document, Elsewhere, Serial, Snapshot, Stored, Table, changes};
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
 use crate::engine::seats::Seat;
@@ -280,8 +280,10 @@ impl Route for Router {
     }
 
     fn restore(&self, begun: &[Update]) {
-        let begun = documents(begun);
-        self.state.urgent().presence.restore(begun);
+        let stored = Stored::new(begun);
+        let before = self.state.urgent().presence.restore(stored);
+        // The mutex is free again.
+        drop(before);
     }
 
     fn pass_over(&self, up_to: Position) {

@@ -36,12 +36,11 @@ impl Digest {
         self.sum = self.sum.wrapping_sub(hash(topic));
     }
 
-    /// Notes that the list was read anew, and has these active subscriptions. What a process reads at its start is
-    /// the list as of its newest update.
-    pub(super) fn restore(&mut self, active: impl Iterator<Item = Arc<Document>>) {
-        let before = std::mem::take(&mut self.sum);
-        active.for_each(|document| self.add(&document.topic));
-        self.is_shown |= self.has_begun && self.sum != before;
+    /// Notes that the list was read anew, and has the active subscriptions of which this is the sum. What a process
+    /// reads at its start is the list as of its newest update.
+    pub(super) fn restore(&mut self, sum: u64) {
+        let before = std::mem::replace(&mut self.sum, sum);
+        self.is_shown |= self.has_begun && sum != before;
         self.has_begun = true;
     }
 
@@ -49,6 +48,11 @@ impl Digest {
     pub(super) fn tag(&self) -> Option<u64> {
         self.is_shown.then_some(self.sum)
     }
+}
+
+/// The sum of the hashes of these topics.
+pub(super) fn sum_of(active: impl Iterator<Item = Arc<Document>>) -> u64 {
+    active.fold(0, |sum: u64, one| sum.wrapping_add(hash(&one.topic)))
 }
 
 /// The same in every process of one version. Between versions it may differ, and a client reads a list again.

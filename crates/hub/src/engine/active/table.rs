@@ -1,12 +1,11 @@
 //! The active subscriptions, as of the newest routed update.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use talaria_protocol::{Update, event};
 use talaria_transport::Frame;
 
-use super::digest::Digest;
+use super::digest::{self, Digest};
 use super::document::Document;
 use super::elsewhere::Elsewhere;
 use super::members::{Known, Members, Serial};
@@ -92,10 +91,26 @@ pub(crate) fn event_topic(frame: &Frame) -> Option<&str> {
     frame.by_hub.then_some(topic)
 }
 
-/// The subscriptions that these events began, as far as the hub understands them.
-pub(crate) fn documents(begun: &[Update]) -> Vec<Arc<Document>> {
-    let document = |update: &Update| read(update.topics.first()?, &update.data)?.document;
-    begun.iter().filter_map(document).map(Arc::new).collect()
+/// The subscriptions that a log keeps beside it, made into a table before the router takes its mutex.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    members: Members,
+    /// What the digest of the list is.
+    sum: u64,
+}
+
+impl Stored {
+    /// The subscriptions that these events began, as far as the hub understands them.
+    pub(crate) fn new(begun: &[Update]) -> Self {
+        let document = |update: &Update| read(update.topics.first()?, &update.data)?.document;
+        let mut members = Members::default();
+        for document in begun.iter().filter_map(document) {
+            members.insert(remote(Arc::new(document)));
+        }
+        let all = members.clone().from("");
+        let sum = digest::sum_of(all.map(|(document, _)| document));
+        Self { members, sum }
+    }
 }
 
 impl Table {
@@ -168,30 +183,27 @@ impl Table {
         }
     }
 
-    /// Replaces the subscriptions of other processes by those of `begun` that are not of this process. Those of
-    /// this process are active if they are among them.
-    pub(crate) fn restore(&mut self, begun: Vec<Arc<Document>>) {
-        let stored: HashSet<&str> = begun.iter().map(|one| one.topic.as_str()).collect();
-        let mut before = std::mem::take(&mut self.known).from("");
-        while let Some(mut known) = before.next_known() {
+    /// Replaces the subscriptions of other processes by those that are stored and not of this process. Those of
+    /// this process are active if they are stored. Returns the list before, which takes long to free.
+    pub(crate) fn restore(&mut self, stored: Stored) -> Members {
+        let before = std::mem::replace(&mut self.known, stored.members);
+        let mut all = before.clone().from("");
+        while let Some(mut known) = all.next_known() {
             if known.serial.is_none() {
                 continue;
             }
-            if stored.contains(known.document.topic.as_str()) {
+            if let Some(place) = self.known.get_mut(&known.document.topic) {
                 known.is_active = true;
                 known.document.mark(true);
-                self.known.insert(known);
+                *place = known;
             } else if !known.is_active || is_still_expected(&mut known, self.elsewhere.as_deref()) {
                 // The beginning of one that is not active may be on its way.
                 self.known.insert(known);
             }
         }
-        for document in begun {
-            self.known.insert(remote(document));
-        }
-        let listed = self.known.clone().from("");
-        let active = listed.filter(|(_, is_active)| *is_active);
-        self.digest.restore(active.map(|(document, _)| document));
+        // Those of this process that are not stored are not active.
+        self.digest.restore(stored.sum);
+        before
     }
 
     /// The table as it is. It takes constant time.

@@ -9,7 +9,7 @@ use talaria_transport::{AppendError, Appended, Frame, Position};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::engine::active::{Document, Serial, Snapshot, Table, changes, documents};
+use crate::engine::active::{Document, Serial, Snapshot, Stored, Table, changes};
 use crate::engine::drain::Drain;
 use crate::presence::agenda::{Agenda, Due, Entered};
 use crate::presence::visit::{Visit, Visitor};
@@ -243,7 +243,7 @@ impl World {
             while said.pop_if(|active| *active).is_some() {}
         }
         let left: Vec<_> = self.kept().iter().map(|one| one.update(true)).collect();
-        self.table.restore(documents(&left));
+        self.table.restore(Stored::new(&left));
     }
 
     /// The reconciler learns what others have ended.

@@ -21,7 +21,7 @@ use talaria_transport::Frame as UpdateFrame;
 
 use crate::access::Access;
 use crate::engine::active::{
-    Context, Document, Members, MembersFrom, NAMESPACE, Snapshot, collection_of, quoted, topic_of,
+    Context, Document, Members, MembersFrom, NAMESPACE, collection_of, quoted, topic_of,
 };
 use crate::engine::cursor::CHUNK_BYTES;
 use crate::http::request::Incoming;
@@ -67,11 +67,8 @@ pub(crate) async fn answer(
             topic: path.to_owned(),
         });
     }
-    let Snapshot {
-        newest,
-        members,
-        digest,
-    } = hub.router.present();
+    let present = hub.router.present();
+    let (newest, members) = (present.newest, present.members);
     let one = match &selected {
         Selected::One(asked, subscriber) => {
             let found = members.active(&topic_of(asked, subscriber)).cloned();
@@ -81,7 +78,7 @@ pub(crate) async fn answer(
     };
     let cursor = cursor_of(hub, newest.as_deref());
     let answers = request.answers();
-    let tag = tag_of(&cursor, digest, answers);
+    let tag = tag_of(&cursor, present.digest, answers);
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     put(headers, ETAG, &tag);

@@ -59,7 +59,7 @@ startupProbe:
   {{- include "talaria.asks" (dict "root" . "question" "live") | nindent 2 }}
   {{- toYaml .Values.healthCheck.startup | nindent 2 }}
 readinessProbe:
-  {{- include "talaria.asks" (dict "root" . "question" .Values.healthCheck.readinessAsks) | nindent 2 }}
+  {{- include "talaria.asks" (dict "root" . "question" (.Values.healthCheck.readinessAsks | default "ready")) | nindent 2 }}
   {{- toYaml .Values.healthCheck.readiness | nindent 2 }}
 livenessProbe:
   {{- include "talaria.asks" (dict "root" . "question" "live") | nindent 2 }}

@@ -281,9 +281,8 @@ impl Route for Router {
 
     fn restore(&self, begun: &[Update]) {
         let stored = Stored::new(begun);
-        let before = self.state.urgent().presence.restore(stored);
-        // The mutex is free again.
-        drop(before);
+        // What it replaces is freed when the mutex is free again.
+        let _before = self.state.urgent().presence.restore(stored);
     }
 
     fn pass_over(&self, up_to: Position) {

@@ -73,7 +73,7 @@ fn extend(known: &mut Vec<String>, kept: &[String], round: usize) {
     let start = known.iter().position(|id| Some(id) == kept.first());
     let start = start.unwrap_or_else(|| {
         assert!(
-            round == 0 || kept.len() >= SIZE,
+            known.is_empty() || kept.len() >= SIZE,
             "round {round}: too much is gone"
         );
         known.len()

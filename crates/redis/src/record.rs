@@ -139,21 +139,27 @@ fn record(id: &str, fields: Vec<Value>) -> Result<Record, Fault> {
         };
         found.take(&name, value)?;
     }
-    let (Some(member), Some(batch), Some(index), Some(time)) =
-        (found.node, found.batch, found.index, found.time)
-    else {
+    let (Some(origin), Some(time)) = (found.origin, found.time) else {
         return Err(INCOMPLETE);
     };
     Ok(Record {
         position,
         run_before: found.before,
-        origin: Origin {
-            member,
-            batch,
-            index,
-        },
+        origin,
         time,
         update: found.update()?,
+    })
+}
+
+/// Reads who stored an update: the member, the number of its batch, and the index in it.
+fn origin(text: &str) -> Result<Origin, Fault> {
+    let mut words = text.split(' ');
+    let mut next = || words.next().ok_or(INCOMPLETE);
+    let (member, batch, index) = (self::member(next()?)?, next()?, next()?);
+    Ok(Origin {
+        member,
+        batch: batch.parse().map_err(|_| INCOMPLETE)?,
+        index: index.parse().map_err(|_| INCOMPLETE)?,
     })
 }
 
@@ -180,9 +186,7 @@ struct Found {
     private: bool,
     by_hub: bool,
     trace: Option<Arc<TraceContext>>,
-    node: Option<Member>,
-    batch: Option<u64>,
-    index: Option<u32>,
+    origin: Option<Origin>,
     time: Option<u64>,
     before: Option<Position>,
 }
@@ -200,9 +204,7 @@ impl Found {
             "private" => self.private = true,
             "by_hub" => self.by_hub = true,
             "trace" => self.trace = TraceContext::from_stored(value.as_bytes()).map(Arc::new),
-            "node" => self.node = Some(member(&value)?),
-            "batch" => self.batch = Some(value.parse().map_err(|_| INCOMPLETE)?),
-            "index" => self.index = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "origin" => self.origin = Some(origin(&value)?),
             "time" => self.time = Some(value.parse().map_err(|_| INCOMPLETE)?),
             "before" => self.before = Some(reply::position(&value)?),
             _ => {}
@@ -289,11 +291,9 @@ mod tests {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect();
-            let node = Member(member).to_string();
+            let origin = format!("{} {batch} {index}", Member(member));
             all.push((b"later".to_vec(), unknown));
-            all.push((b"node".to_vec(), node.into()));
-            all.push((b"batch".to_vec(), batch.to_string().into()));
-            all.push((b"index".to_vec(), index.to_string().into()));
+            all.push((b"origin".to_vec(), origin.into()));
             all.push((b"time".to_vec(), b"17".to_vec()));
             all.extend(before.map(|before| (b"before".to_vec(), reply::id(before).into())));
             let read = entry(answer(&format!("{run}-{number}"), all)).expect("it is an entry");
@@ -314,7 +314,7 @@ mod tests {
         fn any_entry_is_read_without_harm(
             id in "[0-9-]{0,12}",
             names in vec(prop::sample::select(vec![
-                "topics", "data", "id", "retry", "trace", "node", "batch", "index", "time", "before", "x",
+                "topics", "data", "id", "retry", "trace", "origin", "time", "before", "x",
             ]), 0..12),
             value: Vec<u8>,
             text: String,

@@ -13,6 +13,8 @@ use crate::stream::LARGEST_UPDATE;
 use crate::survey::{self, FORMAT};
 use crate::{outcomes, record, reply};
 
+/// The condition that the script takes an entry to have which names none.
+const ALWAYS: &str = "always";
 /// Bits of a log's tag.
 const TAG_BITS: u32 = 58;
 
@@ -142,7 +144,7 @@ impl Written {
         let update = &entry.update;
         let subscription = || update.topics.first().cloned().unwrap_or_default();
         let (condition, key, detail) = match entry.condition {
-            Condition::Always => ("always", String::new(), String::new()),
+            Condition::Always => (ALWAYS, String::new(), String::new()),
             Condition::Begins => ("begins", subscription(), record::document(update)),
             Condition::Ends => ("ends", subscription(), String::new()),
             Condition::Once(key, window) => {
@@ -183,11 +185,13 @@ impl Written {
     }
 
     fn add(&self, command: &mut Cmd) {
-        command
-            .arg(self.condition)
-            .arg(&self.key)
-            .arg(&self.detail)
-            .arg(&self.flags);
+        if self.condition != ALWAYS || !self.flags.is_empty() {
+            command
+                .arg(self.condition)
+                .arg(&self.key)
+                .arg(&self.detail)
+                .arg(&self.flags);
+        }
         command.arg(2 * self.fields.len());
         for (name, value) in &self.fields {
             command.arg(name).arg(value);

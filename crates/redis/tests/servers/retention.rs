@@ -179,7 +179,8 @@ async fn a_time_that_is_far_ahead_keeps_nothing(program: Program) {
     let ahead = "9000000000000";
     let member = node.member.to_string();
     let fields = ["topics", "[\"t\"]", "data", "ahead", "time", ahead];
-    let origin = ["node", &member, "batch", "1", "index", "1"];
+    let origin = format!("{member} 1 1");
+    let origin = ["origin", &*origin];
     server.ask(&[&["XADD", "{hub}:log", &id], &fields[..], &origin].concat());
     server.ask(&["XTRIM", "{hub}:log", "MAXLEN", "=", "1"]);
     server.ask(&["HSET", "{hub}:meta", "number", "2", "oldest", ahead]);

@@ -46,7 +46,9 @@ struct Round {
 /// after another primary is named and has a replica.
 async fn replaced(mut group: Group, failure: Failure) {
     let transport = format!("{}\nreplicas 1", group.transport());
-    let nodes: Vec<Node> = (0..2).map(|_| Node::start(&transport)).collect();
+    // All rounds may take longer than a stream lives otherwise.
+    let start = |_| Node::with(&transport, "write_timeout 0s");
+    let nodes: Vec<Node> = (0..2).map(start).collect();
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, count(60, 30), "earliest");
     connected(&readers).await;

@@ -48,7 +48,9 @@ async fn calm(
         back.count(),
         readers.len()
     );
-    assert!(pages.iter().sum::<u64>() <= PAGES, "{pages:?} pages");
+    // Two of the updates that leave no room are a page.
+    let alone = readers.len() as u64 * 17;
+    assert!(pages.iter().sum::<u64>() <= alone / 10, "{pages:?} pages");
     let numbers = readers[0].seen().numbers;
     assert_eq!(numbers.last(), Some(&END));
 }
@@ -103,7 +105,8 @@ async fn nodes_that_have_just_started_take_all_clients() {
     .await;
 }
 
-/// Subscribers that are behind what the nodes have in memory share what is read from the server.
+/// Subscribers that are behind what the nodes have in memory share what is read from the server. Those that come when
+/// the first ones are through may find nothing of it any more, so how much they share depends on how fast they come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_are_far_behind_share_what_is_read() {
     let server = block_in_place(|| Redis::start(Program::Redis8));
@@ -135,5 +138,7 @@ async fn clients_that_are_far_behind_share_what_is_read() {
         pages.iter().all(|pages| *pages > 0),
         "all of it was in memory"
     );
-    assert!(pages.iter().sum::<u64>() <= PAGES, "{pages:?} pages");
+    // Two updates that leave no room are a page.
+    let alone = readers.len() as u64 * 17;
+    assert!(pages.iter().sum::<u64>() <= alone / 10, "{pages:?} pages");
 }

@@ -6,8 +6,8 @@
 //   TALARIA_BIN=… scripts/scale-out.mjs …               another build
 //   REDIS_BIN=… scripts/scale-out.mjs …                 another server than the installed redis-server
 //
-// Starts a Redis, as many hubs as the limit of open files needs, and for each hub a process of clients with a
-// separate address (127.0.0.2 and so on), because an address has no more than 28,000 ports. Then publishes two
+// Starts a Redis, as many hubs as the limit of open files needs, and for each hub a process of clients with two
+// addresses of its own (127.0.0.2 and so on), because an address has no more than 28,000 ports. Then publishes two
 // updates at the first hub: each subscriber has to receive the first once, and then the second. All processes end with
 // the script. Exits with 1 if a subscriber lost an update or its stream, or received one twice.
 
@@ -29,8 +29,8 @@ const AUDIENCE = `https://hub.example${PATH}`;
 const MARKS = ['the-first-update', 'the-second-update'];
 /** How long nothing may happen before the rest counts as lost, in seconds. */
 const PATIENCE = 60;
-/** The part of its files that a hub does not use for connections. */
-const RESERVE = 1 / 8;
+/** The part of its files that a hub gives to the connections of one address: four fifths of those for connections. */
+const SHARE = 0.7;
 
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const seconds = (value) => `${value.toFixed(2)} s`;
@@ -160,7 +160,7 @@ const address = (nth) => `127.0.${Math.floor((nth + 2) / 250)}.${((nth + 2) % 25
 const startClients = async (nth) => {
     const program = fileURLToPath(new URL('scale-out-clients', import.meta.url));
     const child = spawned(spawn('sh', ['-c', MANY_FILES, program], { stdio: ['pipe', 'pipe', 'inherit'] }));
-    child.source = address(nth);
+    child.sources = [address(2 * nth), address(2 * nth + 1)];
     child.stdin.on('error', () => {});
     const lines = createInterface({ input: child.stdout });
     const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(60_000) });
@@ -208,7 +208,7 @@ const mebibytes = (bytes) => `${(bytes / (1 << 20)).toFixed(0)} MiB`;
 
 async function measure({ subscribers, hubs: count }) {
     const limit = Number(/Max open files\s+\S+\s+(\d+)/.exec(file('/proc/self/limits'))?.[1] ?? 1024);
-    const most = Math.floor(limit * (1 - RESERVE));
+    const most = Math.floor(limit * SHARE);
     if (!(most > 0)) throw new Error(`a process may open ${limit} files only`);
     const nodes = Math.max(count, Math.ceil(subscribers / most));
     const { redis, port } = await startRedis();
@@ -224,7 +224,7 @@ async function measure({ subscribers, hubs: count }) {
         group.wanted = Math.floor(subscribers / nodes) + (nth < subscribers % nodes ? 1 : 0);
         const { port } = hubs[nth];
         const request = `GET ${PATH}?match=${encodeURIComponent(TOPIC)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
-        const order = { subscribers: group.wanted, port, source: group.source, request, marks: MARKS };
+        const order = { subscribers: group.wanted, port, sources: group.sources, request, marks: MARKS };
         group.stdin.write(`${JSON.stringify(order)}\n`);
     });
     await all(groups, (found) => found.opened);

@@ -29,7 +29,7 @@ use self::readers::Reader;
 use self::site::{Phase, Site};
 
 /// Seeds that broke a promise once.
-const FOUND: [u64; 0] = [];
+const FOUND: [u64; 1] = [7_417];
 const ORDINARY: u64 = 300;
 /// Within this time after the last failure everything is as it should be.
 const SETTLED: Duration = Duration::from_secs(10 * LEASE.as_secs());

@@ -100,9 +100,12 @@ impl Log {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
+        // As on real servers: a log to which nothing was appended is at its origin, whatever its first run will be.
+        let is_empty = self.run_before == Some(Position::ORIGIN);
+        let stands = |position| if is_empty { Position::ORIGIN } else { position };
         Bounds {
-            floor: self.floor,
-            head: self.head,
+            floor: stands(self.floor),
+            head: stands(self.head),
         }
     }
 

@@ -48,9 +48,7 @@ async fn calm(
         back.count(),
         readers.len()
     );
-    // Two of the updates that leave no room are a page.
-    let alone = readers.len() as u64 * 17;
-    assert!(pages.iter().sum::<u64>() <= alone / 10, "{pages:?} pages");
+    assert!(pages.iter().sum::<u64>() <= PAGES, "{pages:?} pages");
     let numbers = readers[0].seen().numbers;
     assert_eq!(numbers.last(), Some(&END));
 }

@@ -7,7 +7,7 @@ local read_run, read_number = tonumber(ARGV[4]), tonumber(ARGV[5])
 local prefix = ARGV[9]
 local LAST = 4294967295
 
-local known = redis.call('HMGET', meta, 'tag', 'run', 'number', 'server', 'member:' .. member)
+local known = redis.call('HMGET', meta, 'tag', 'run', 'number', 'server', 'member:' .. member, 'ended')
 if known[1] ~= tag then return { 'nolog' } end
 if not known[5] then return { 'nomember' } end
 local counter, last, before_outcomes = string.match(known[5], '^(%d+) (%d+) ?(.*)$')
@@ -19,6 +19,8 @@ local server = (string.match(info, 'run_id:(%x+)') or '') .. ' ' .. (string.matc
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local run, number, identity = tonumber(known[2]), tonumber(known[3]), known[4]
+-- Where the run before this one ended, if the first entry of this one has yet to say so: it may have failed.
+local ended = known[6] or nil
 local owners
 
 -- The hash in which a subscription is kept that this member may end: its own, or that of a dead member. One of a
@@ -62,12 +64,13 @@ end
 
 -- Stores the entry whose field names and values are ARGV[from] to ARGV[to]; returns its id.
 local function store(from, to, index, flags, at_time)
-  local ended
+  local is_run = false
   -- An older copy that took the place of a newer one, or came back after it, is behind what nodes have read.
   local behind = run < read_run or (run == read_run and number < read_number)
   if identity ~= server or number >= LAST or behind then
     end_of_segment()
-    ended = identity and run .. '-' .. number or '0-0'
+    ended = ended or (identity and run .. '-' .. number) or '0-0'
+    is_run = true
     run, number, identity = math.max(run + 1, read_run + 1, tonumber(time[1]) - 1735689600), 0, server
     reserved = nil
   end
@@ -78,6 +81,7 @@ local function store(from, to, index, flags, at_time)
     reserved = math.min(LAST, number + tonumber(ARGV[10]) - index - 1)
     local begun = counter .. ' ' .. ARGV[3] .. ' P'
     redis.call('HSET', meta, 'run', run, 'number', reserved, 'server', identity, 'member:' .. member, begun)
+    if is_run then redis.call('HSET', meta, 'ended', ended) end
   end
   local id = run .. '-' .. number
   local last = 3
@@ -94,6 +98,10 @@ local function store(from, to, index, flags, at_time)
     last = last + 2
   end
   redis.call(unpack(command, 1, last))
+  if ended then
+    redis.call('HDEL', meta, 'ended')
+    ended = nil
+  end
   if not first then first = id end
   length = length + 1
   if flags ~= '' and string.find(flags, 'h', 1, true) then redis.call('RPUSH', events, id) end
@@ -147,8 +155,8 @@ while ARGV[at] do
       -- It was this node's before it was taken for dead: it goes on, and is not ended any more.
       local owner = owner_of(key)
       id = store(from, to, index, flags)
-      if owner then redis.call('HDEL', owner, key) end
       redis.call('HSET', own, key, id .. ' ' .. detail)
+      if owner then redis.call('HDEL', owner, key) end
     end
   else
     id = store(from, to, index, flags)

@@ -38,8 +38,7 @@ local function note_floor(log, meta)
   end
   local run, number = split(first[1])
   local found = read(first)
-  local floor = run .. '-' .. (number - 1)
-  if number == 1 then floor = found.before or floor end
+  local floor = found.before or run .. '-' .. (number - 1)
   redis.call('HSET', meta, 'floor', floor, 'oldest', found.time or 0)
 end
 

@@ -9,7 +9,9 @@ use talaria_transport::shared::backend::{
     BackendError, Batch, Condition, Continue, Entry, Member, Outcome, Settled,
 };
 
-use crate::support::{Node, always, contents, event, on, on_each, position, until, update, with};
+use crate::support::{
+    LAST, Node, always, contents, event, on, on_each, position, until, update, with,
+};
 
 on_each!(
     a_subscription_ends_once,
@@ -18,6 +20,7 @@ on_each!(
     stored_subscriptions_are_read_in_parts,
     a_batch_that_failed_half_way_leaves_no_number_for_others,
     a_batch_that_failed_before_it_wrote_is_not_stored,
+    a_run_whose_first_entry_failed_says_where_the_one_before_ended,
     a_script_that_fills_the_memory_comes_to_its_end,
 );
 
@@ -214,6 +217,35 @@ async fn a_batch_that_failed_half_way_leaves_no_number_for_others(program: Progr
     let place = node.publish(&["d"]).await[0];
     let last = node.tail(3).await.pop().expect("there are three");
     assert_eq!((last.position, last.update.data.as_str()), (place, "d"));
+}
+
+async fn a_run_whose_first_entry_failed_says_where_the_one_before_ended(program: Program) {
+    let mut server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    let before = node.publish(&["a"]).await[0];
+    // Another process begins a run.
+    server.kill();
+    server.restart();
+    let beat = until(
+        "it answers",
+        || node.backend.beat(node.member),
+        Result::is_ok,
+    );
+    beat.await.expect("it does");
+    server.ask(&["ACL", "SETUSER", "default", "-xadd"]);
+    let failed = node.try_append(vec![always(update("b"))]).await;
+    assert!(matches!(failed, Err(BackendError::Away(_))), "{failed:?}");
+    let settled = node.backend.settle(node.member, node.number).await;
+    assert_eq!(settled, Ok(Settled::Partly));
+    server.ask(&["ACL", "SETUSER", "default", "+xadd"]);
+    node.publish(&["c"]).await;
+    let page = node
+        .backend
+        .page(Position::ORIGIN, LAST, usize::MAX, usize::MAX)
+        .await;
+    let records = page.expect("it is read").records;
+    assert_eq!(contents(&records), ["a", "c"]);
+    assert_eq!(records[1].run_before, Some(before));
 }
 
 async fn a_batch_that_failed_before_it_wrote_is_not_stored(program: Program) {

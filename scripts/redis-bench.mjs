@@ -80,8 +80,8 @@ const hub = async (transport) => {
     const child = spawn(talaria, ['run'], {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: {
-            HOME: folder, NO_COLOR: '1', RUST_LOG: 'info', TALARIA_LOG_FORMAT: 'console',
-            SERVER_NAME: 'http://127.0.0.1:0', MERCURE_PUBLISHER_JWT_KEY: KEY, MERCURE_SUBSCRIBER_JWT_KEY: KEY,
+            HOME: mkdtempSync(join(folder, 'hub-')), NO_COLOR: '1', RUST_LOG: 'info', TALARIA_LOG_FORMAT: 'console',
+            SERVER_NAME: 'http://127.0.0.1:0', CADDY_ADMIN: 'off', MERCURE_PUBLISHER_JWT_KEY: KEY, MERCURE_SUBSCRIBER_JWT_KEY: KEY,
             MERCURE_EXTRA_DIRECTIVES: `dispatch_timeout 0s\ntransport ${transport}`,
         },
     });
@@ -182,6 +182,7 @@ try {
     process.exitCode = 1;
 } finally {
     await Promise.all(children.map((child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return undefined;
         const end = once(child, 'exit');
         child.kill('SIGKILL');
         return end;

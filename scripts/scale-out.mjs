@@ -7,7 +7,7 @@
 //   REDIS_BIN=… scripts/scale-out.mjs …                 another server than the installed redis-server
 //
 // Starts a Redis, as many hubs as the limit of open files needs, and for each hub a process of clients with two
-// addresses of its own (127.0.0.2 and so on), because an address has no more than 28,000 ports. Then publishes three
+// separate addresses (127.0.0.2 and so on), because an address has no more than 28,000 ports. Then publishes three
 // updates at the first hub: each subscriber has to receive them in this order, the first two once. All processes end with
 // the script. Exits with 1 if a subscriber lost an update or its stream, or received one twice.
 

@@ -49,6 +49,15 @@ fn read(router: &Router, cursor: &mut Cursor, now: Instant, last: u64) -> (Vec<u
     (delivered, end)
 }
 
+/// The tail's part, in a thread.
+fn follow(
+    router: &Arc<Router>,
+    part: impl FnOnce(&Arc<Router>) + 'static,
+) -> thread::JoinHandle<()> {
+    let router = Arc::clone(router);
+    thread::spawn(move || part(&router))
+}
+
 /// A new run begins while a reader reads what the run before had shown: it receives what is kept and what is new, and
 /// what was lost either before the new run or not at all.
 #[test]
@@ -57,14 +66,11 @@ fn loom_a_new_run_reaches_a_reader_of_the_one_before() {
     explore(move || {
         let router = router(1 << 20);
         let mut cursor = join(&router, None);
-        let tail = {
-            let router = Arc::clone(&router);
-            thread::spawn(move || {
-                route(&router, &[1, 2]);
-                router.ring().cut(Position(1));
-                route(&router, &[RUN]);
-            })
-        };
+        let tail = follow(&router, |router| {
+            route(router, &[1, 2]);
+            router.ring().cut(Position(1));
+            route(router, &[RUN]);
+        });
         let (delivered, end) = read(&router, &mut cursor, now, RUN);
         assert_eq!(end, None);
         assert!(
@@ -82,13 +88,10 @@ fn loom_a_reader_of_the_new_run_receives_nothing_that_was_lost() {
     explore(move || {
         let router = router(1 << 20);
         route(&router, &[1, 2]);
-        let tail = {
-            let router = Arc::clone(&router);
-            thread::spawn(move || {
-                router.ring().cut(Position(1));
-                route(&router, &[RUN]);
-            })
-        };
+        let tail = follow(&router, |router| {
+            router.ring().cut(Position(1));
+            route(router, &[RUN]);
+        });
         let is_new = router.visible() == Position(RUN);
         let mut cursor = join(&router, Some(0));
         let (delivered, end) = read(&router, &mut cursor, now, RUN);
@@ -110,15 +113,12 @@ fn loom_a_reader_that_the_log_has_passed_ends() {
     explore(move || {
         let router = router(1 << 20);
         let mut cursor = join(&router, None);
-        let tail = {
-            let router = Arc::clone(&router);
-            thread::spawn(move || {
-                route(&router, &[1]);
-                router.ring().restart(Position(5));
-                router.pass_over(Position(5));
-                route(&router, &[6]);
-            })
-        };
+        let tail = follow(&router, |router| {
+            route(router, &[1]);
+            router.ring().restart(Position(5));
+            router.pass_over(Position(5));
+            route(router, &[6]);
+        });
         let (delivered, end) = read(&router, &mut cursor, now, 6);
         assert_eq!(end, Some(End::Passed), "{delivered:?}");
         assert!(delivered.is_empty() || delivered == [1], "{delivered:?}");

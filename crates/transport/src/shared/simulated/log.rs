@@ -88,7 +88,7 @@ impl Log {
             server: context.server,
             head,
             run_before: Some(Position::ORIGIN),
-            floor: head,
+            floor: Position::ORIGIN,
             records: BTreeMap::new(),
             bytes: 0,
             given: Vec::new(),
@@ -102,10 +102,9 @@ impl Log {
     pub(super) fn bounds(&self) -> Bounds {
         // As on real servers: a log to which nothing was appended is at its origin, whatever its first run will be.
         let is_empty = self.run_before == Some(Position::ORIGIN);
-        let stands = |position| if is_empty { Position::ORIGIN } else { position };
         Bounds {
-            floor: stands(self.floor),
-            head: stands(self.head),
+            floor: self.floor,
+            head: if is_empty { Position::ORIGIN } else { self.head },
         }
     }
 

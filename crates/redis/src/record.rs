@@ -139,9 +139,7 @@ fn record(id: &str, fields: Vec<Value>) -> Result<Record, Fault> {
         };
         found.take(&name, value)?;
     }
-    let (Some(origin), Some(time)) = (found.origin, found.time) else {
-        return Err(INCOMPLETE);
-    };
+    let (origin, time) = found.stored.ok_or(INCOMPLETE)?;
     Ok(Record {
         position,
         run_before: found.before,
@@ -151,16 +149,17 @@ fn record(id: &str, fields: Vec<Value>) -> Result<Record, Fault> {
     })
 }
 
-/// Reads who stored an update: the member, the number of its batch, and the index in it.
-fn origin(text: &str) -> Result<Origin, Fault> {
+/// Reads who stored an update, and when: the member, the number of its batch, the index in it, and milliseconds.
+fn stored(text: &str) -> Result<(Origin, u64), Fault> {
     let mut words = text.split(' ');
     let mut next = || words.next().ok_or(INCOMPLETE);
     let (member, batch, index) = (self::member(next()?)?, next()?, next()?);
-    Ok(Origin {
+    let origin = Origin {
         member,
         batch: batch.parse().map_err(|_| INCOMPLETE)?,
         index: index.parse().map_err(|_| INCOMPLETE)?,
-    })
+    };
+    Ok((origin, next()?.parse().map_err(|_| INCOMPLETE)?))
 }
 
 /// Reads a member's name.
@@ -186,8 +185,7 @@ struct Found {
     private: bool,
     by_hub: bool,
     trace: Option<Arc<TraceContext>>,
-    origin: Option<Origin>,
-    time: Option<u64>,
+    stored: Option<(Origin, u64)>,
     before: Option<Position>,
 }
 
@@ -204,8 +202,7 @@ impl Found {
             "private" => self.private = true,
             "by_hub" => self.by_hub = true,
             "trace" => self.trace = TraceContext::from_stored(value.as_bytes()).map(Arc::new),
-            "origin" => self.origin = Some(origin(&value)?),
-            "time" => self.time = Some(value.parse().map_err(|_| INCOMPLETE)?),
+            "stored" => self.stored = Some(stored(&value)?),
             "before" => self.before = Some(reply::position(&value)?),
             _ => {}
         }
@@ -291,10 +288,9 @@ mod tests {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect();
-            let origin = format!("{} {batch} {index}", Member(member));
+            let stored = format!("{} {batch} {index} 17", Member(member));
             all.push((b"later".to_vec(), unknown));
-            all.push((b"origin".to_vec(), origin.into()));
-            all.push((b"time".to_vec(), b"17".to_vec()));
+            all.push((b"stored".to_vec(), stored.into()));
             all.extend(before.map(|before| (b"before".to_vec(), reply::id(before).into())));
             let read = entry(answer(&format!("{run}-{number}"), all)).expect("it is an entry");
             let origin = Origin { member: Member(member), batch, index };
@@ -314,7 +310,7 @@ mod tests {
         fn any_entry_is_read_without_harm(
             id in "[0-9-]{0,12}",
             names in vec(prop::sample::select(vec![
-                "topics", "data", "id", "retry", "trace", "origin", "time", "before", "x",
+                "topics", "data", "id", "retry", "trace", "stored", "before", "x",
             ]), 0..12),
             value: Vec<u8>,
             text: String,

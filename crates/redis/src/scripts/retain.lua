@@ -9,7 +9,7 @@ local function read(entry)
   for at = 1, #fields, 2 do
     local name, value = fields[at], fields[at + 1]
     found.bytes = found.bytes + #value
-    if name == 'time' then found.time = tonumber(value)
+    if name == 'stored' then found.time = tonumber(string.match(value, '%d+$'))
     elseif name == 'id' then found.id = value
     elseif name == 'by_hub' then found.by_hub = true
     elseif name == 'before' then found.before = value

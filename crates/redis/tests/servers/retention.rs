@@ -178,10 +178,9 @@ async fn a_time_that_is_far_ahead_keeps_nothing(program: Program) {
     let id = format!("{}-{}", run(first), number(first) + 1);
     let ahead = "9000000000000";
     let member = node.member.to_string();
-    let fields = ["topics", "[\"t\"]", "data", "ahead", "time", ahead];
-    let origin = format!("{member} 1 1");
-    let origin = ["origin", &*origin];
-    server.ask(&[&["XADD", "{hub}:log", &id], &fields[..], &origin].concat());
+    let stored = format!("{member} 1 1 {ahead}");
+    let fields = ["topics", "[\"t\"]", "data", "ahead", "stored", &stored];
+    server.ask(&[&["XADD", "{hub}:log", &id], &fields[..]].concat());
     server.ask(&["XTRIM", "{hub}:log", "MAXLEN", "=", "1"]);
     server.ask(&["HSET", "{hub}:meta", "number", "2", "oldest", ahead]);
     let last = node.publish(&["b"]).await[0];

@@ -104,7 +104,11 @@ impl Log {
         let is_empty = self.run_before == Some(Position::ORIGIN);
         Bounds {
             floor: self.floor,
-            head: if is_empty { Position::ORIGIN } else { self.head },
+            head: if is_empty {
+                Position::ORIGIN
+            } else {
+                self.head
+            },
         }
     }
 

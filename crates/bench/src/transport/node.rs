@@ -1,14 +1,17 @@
-//! Nodes of one log, without subscribers.
+//! Nodes of one log, without subscribers. Each has a thread to itself, with its publishers, as it would be a process, and
+//! as redis-benchmark has one for all its connections.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, spawn};
 
 use talaria_protocol::Update;
 use talaria_redis::Redis;
 use talaria_transport::shared::{Shared, SharedOptions};
 use talaria_transport::{Frame, Ring, Route, Transport as _};
-use tokio::sync::watch;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{oneshot, watch};
 
 use super::bare::Server;
 use crate::clock::now_ns;
@@ -74,12 +77,21 @@ impl Route for Arrivals {
     }
 }
 
+/// Where a node's tasks run, until this is dropped.
+struct Thread {
+    lives: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
 /// A node of the log.
 pub(crate) struct Node {
     /// The log, as a hub has it.
     pub(crate) log: Arc<Shared<Redis>>,
     /// What has arrived at this node.
     pub(crate) arrivals: Arc<Arrivals>,
+    /// Where its tasks and those of its publishers run.
+    pub(crate) runtime: Handle,
+    thread: Thread,
 }
 
 impl Node {
@@ -88,8 +100,17 @@ impl Node {
     /// # Errors
     /// If it cannot be used.
     pub(crate) async fn enter(server: &Server) -> Result<Self, Problem> {
-        let redis = Redis::new(server.options()).map_err(Problem::log)?;
-        let shared = Shared::open(Arc::new(redis), SharedOptions::default()).await;
+        let redis = Arc::new(Redis::new(server.options()).map_err(Problem::log)?);
+        let own = Builder::new_current_thread().enable_all().build();
+        let own = own.map_err(Problem::Runtime)?;
+        let runtime = own.handle().clone();
+        let (lives, ended) = oneshot::channel::<()>();
+        // It ends with the node: an error says that the sender is dropped.
+        let ended = spawn(move || _ = own.block_on(ended));
+        let opened = runtime
+            .spawn(async move { Shared::open(redis, SharedOptions::default()).await })
+            .await;
+        let shared = opened.map_err(|_| Problem::Panicked)?;
         let log = Arc::new(shared.map_err(Problem::log)?);
         let arrivals = Arc::new(Arrivals {
             ring: Arc::clone(log.ring()),
@@ -99,7 +120,12 @@ impl Node {
             took: Mutex::default(),
         });
         log.start(Arc::clone(&arrivals) as _);
-        Ok(Self { log, arrivals })
+        Ok(Self {
+            log,
+            arrivals,
+            runtime,
+            thread: Thread { lives, ended },
+        })
     }
 
     /// Enters an empty log with several nodes.
@@ -120,7 +146,10 @@ impl Node {
     /// # Errors
     /// If the server refuses it.
     pub(crate) async fn leave(self) -> Result<(), Problem> {
-        self.log.leave().await.map_err(Problem::log)
+        let left = self.log.leave().await.map_err(Problem::log);
+        drop(self.thread.lives);
+        self.thread.ended.join().map_err(|_| Problem::Panicked)?;
+        left
     }
 }
 

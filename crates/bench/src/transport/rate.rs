@@ -67,7 +67,7 @@ pub(crate) async fn measure(
     let begun = now_ns();
     for (publisher, node) in (0..publishers).zip(nodes.iter().cycle()) {
         let (log, stop, payload) = (Arc::clone(&node.log), Arc::clone(&stop), args.payload);
-        tasks.spawn(async move {
+        let publish = async move {
             let mut took = Histogram::default();
             let mut count = 0_u64;
             while !stop.load(Ordering::Relaxed) {
@@ -78,7 +78,8 @@ pub(crate) async fn measure(
                 count += 1;
             }
             Ok::<_, Problem>((count, took))
-        });
+        };
+        tasks.spawn_on(publish, &node.runtime);
     }
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     stop.store(true, Ordering::Relaxed);

@@ -19,10 +19,12 @@ import { Cluster } from "./cluster.mjs";
 
 const KUBE = ["--kube-version", VERSION];
 /** Kinds of other projects, whose schemas no package registry has. */
-const FOREIGN = "ServiceMonitor,HTTPRoute,CiliumNetworkPolicy";
+const FOREIGN = "ServiceMonitor,HTTPRoute,CiliumNetworkPolicy,postgresql.cnpg.io/v1/Cluster";
 /** The values for three nodes, which docs/cluster.md names. */
 const NODES = "../../../deploy/helm/cluster";
-const FILES = [[], ["existing"], ["production"], ["everything"], [NODES]];
+/** Those that docs/postgresql.md names. */
+const NODES_ON_POSTGRES = "../../../deploy/helm/postgres";
+const FILES = [[], ["existing"], ["production"], ["everything"], [NODES], [NODES_ON_POSTGRES]];
 
 let folder;
 
@@ -235,4 +237,19 @@ test("three nodes share a log, whose servers and Sentinels find each other", asy
   assert.match(replica, /^replica-announce-ip hub-redis-1\.hub-redis$/m);
   assert.match(replica, /^masterauth s3cret$/m);
   assert.match(settings(sentinel, "hub-redis-2"), /^sentinel announce-ip hub-redis-2\.hub-redis$/m);
+});
+
+test("three nodes share a log in PostgreSQL, with the names and the secret of its operator", async () => {
+  const rendered = await objects("hub", [NODES_ON_POSTGRES], KUBE);
+  const workload = rendered.one("Deployment");
+  assert.equal(workload.spec.replicas, 3);
+  const [container] = workload.spec.template.spec.containers;
+  assert.match(container.readinessProbe.exec.command.at(-1), /\/mercure\/health\/live$/);
+  const { metadata, spec } = rendered.one("Cluster");
+  // CloudNativePG names the service of the primary, and the secret of the owner, after the cluster.
+  const environment = variables(container, rendered, { [`${metadata.name}-app`]: { password: "s3cret" } });
+  const { database, owner } = spec.bootstrap.initdb;
+  assert.ok(environment.MERCURE_EXTRA_DIRECTIVES.includes(`postgres://${owner}@${metadata.name}-rw/${database}?`));
+  const child = spawnSync(process.env.TALARIA_BIN, ["validate"], { env: environment, encoding: "utf8" });
+  assert.equal(child.status, 0, child.stderr);
 });

@@ -1,5 +1,5 @@
-// The cluster of deploy/compose/cluster, without an engine: each service is a process with an address of the loopback
-// network in place of its name, and the proxies of deploy/proxies stand in front of its nodes.
+// The clusters of deploy/compose/cluster and deploy/compose/postgres, without an engine: each service is a process with an
+// address of the loopback network in place of its name, and the proxies of deploy/proxies stand in front of the nodes.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,27 +7,18 @@ import { fileURLToPath } from "node:url";
 
 import { freePort, keys, program } from "../browser/hub.mjs";
 import { service } from "../image/compose.mjs";
+import { addresses, placed } from "./addresses.mjs";
+import { Server } from "./postgres.mjs";
 import { Program } from "./program.mjs";
 
 const file = (path) => fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url));
-const NAMES = ["hub", "redis", "sentinel"].flatMap((name) => [1, 2, 3].map((number) => `${name}${number}`));
-
-/** The names of the services, and an address for each that no other test has. */
-export function addresses() {
-  const byte = () => 1 + Math.floor(Math.random() * 250);
-  const network = `127.${byte()}.${byte()}`;
-  return Object.fromEntries(NAMES.map((name, index) => [name, `${network}.${index + 10}`]));
-}
-
-/** A text with addresses in place of names. */
-const placed = (text, all) => text.replace(/\b(?:hub|redis|sentinel)[123]\b/g, (name) => all[name]);
 
 /** A service of the compose file. */
 export class Service {
-  constructor(name, folder, all, variables) {
+  constructor(path, name, folder, all, variables) {
     Object.assign(this, { name, address: all[name], all, folder: join(folder, name) });
     mkdirSync(this.folder);
-    this.written = service(file("compose/cluster/compose.yaml"), name, variables);
+    this.written = service(path, name, variables);
   }
 
   start() {
@@ -56,18 +47,27 @@ export class Service {
   }
 }
 
-/** Starts all services; `started` is told of each, so that it can be stopped. */
-export async function startCluster(folder, url, started) {
+const NODES = ["hub1", "hub2", "hub3"];
+const CLUSTERS = {
+  cluster: ["redis1", "redis2", "redis3", "sentinel1", "sentinel2", "sentinel3", ...NODES],
+  postgres: ["postgres1", "postgres2", ...NODES],
+};
+
+/** Starts all services of a compose file; `started` is told of each, so that it can be stopped. */
+export async function startCluster(folder, url, started, kind = "cluster") {
   const all = addresses();
   const variables = {
     MERCURE_PUBLISHER_JWT_KEY: keys.publisher,
     MERCURE_SUBSCRIBER_JWT_KEY: keys.subscriber,
     REDIS_PASSWORD: "s3cret",
+    POSTGRES_PASSWORD: "s3cret",
     HUB_URL: url,
   };
   const cluster = { all };
-  for (const name of ["redis1", "redis2", "redis3", "sentinel1", "sentinel2", "sentinel3", "hub1", "hub2", "hub3"]) {
-    cluster[name] = new Service(name, folder, all, variables);
+  const path = file(`compose/${kind}/compose.yaml`);
+  for (const name of CLUSTERS[kind]) {
+    const Kind = name.startsWith("postgres") ? Server : Service;
+    cluster[name] = new Kind(path, name, folder, all, variables);
     started.push(cluster[name]);
     await cluster[name].start();
   }

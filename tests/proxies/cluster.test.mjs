@@ -6,19 +6,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 
 import { within } from "../browser/hub.mjs";
 import { startCluster, startProxies } from "./cluster.mjs";
 import { AUDIENCE, Client } from "./client.mjs";
+import { allLeave, numbers, publish, Reader, until } from "./reader.mjs";
 
 const TOPIC = "https://example.com/books/1";
 const READERS = 6;
-const PATIENCE = 60;
 
 let folder, cluster, proxies;
 const started = [];
-const reading = new Set();
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "talaria-cluster-"));
@@ -30,70 +28,10 @@ before(async () => {
 });
 
 after(async () => {
-  for (const reader of reading) reader.leave();
+  allLeave();
   await Promise.all([...started, ...Object.values(proxies ?? {})].map(({ program }) => program?.stop()));
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Asks until it is so; what fails is asked again. */
-async function until(isSo) {
-  while (!(await isSo().catch(() => false))) await pause(50);
-}
-
-/** Publishes until the update is acknowledged. Its id keeps what is repeated recognizable. */
-function publish(port, topic, data) {
-  const publishing = until(async () => {
-    const { status } = await new Client({ port }).publish(topic, data);
-    return status === 200;
-  });
-  return within(`the update ${data} is acknowledged`, publishing, PATIENCE);
-}
-
-/** A client that comes back as browsers do, with the id that it received last. */
-class Reader {
-  constructor(port, topic) {
-    Object.assign(this, { port, topic, received: [], returns: -1, isOver: false });
-    reading.add(this);
-    this.reading = this.#read();
-  }
-
-  async #read() {
-    let last = "earliest";
-    while (!this.isOver) {
-      const stream = await new Client({ port: this.port }).subscribe(this.topic, { "last-event-id": last }).catch(() => undefined);
-      if (stream?.status !== 200 || !stream.headers["mercure-last-event-id"]) {
-        stream?.close();
-        await pause(50);
-        continue;
-      }
-      this.returns += 1;
-      this.stream = stream;
-      await stream.ended;
-      this.received.push(...stream.events.map(({ data }) => data));
-      last = stream.events.at(-1)?.id ?? last;
-    }
-  }
-
-  get all() {
-    return [...this.received, ...(this.stream?.how ? [] : (this.stream?.events ?? []).map(({ data }) => data))];
-  }
-
-  /** Waits for an update, and leaves. */
-  async finish(data) {
-    await within(`the update ${data}`, until(async () => this.all.includes(data)), PATIENCE);
-    const { all } = this;
-    this.leave();
-    await this.reading;
-    return all;
-  }
-
-  leave() {
-    this.isOver = true;
-    this.stream?.close();
-  }
-}
-
-const numbers = (count) => Array.from({ length: count }, (_, number) => `${number}`);
 
 for (const name of ["haproxy", "nginx"]) {
   test(`${name}: an update reaches the subscribers of all nodes`, async () => {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::encryption::Encryption;
-use self::known::{Known, VARIABLES};
+use self::known::{Known, VARIABLES, Written};
 use self::password_file::PasswordFile;
 use crate::error::Error;
 use crate::folders;
@@ -26,9 +26,6 @@ const NAME_BYTES: usize = 63;
 const MOST_SECONDS: u64 = 60;
 
 type Done = Result<(), Error>;
-
-/// A value and where it is written.
-pub(crate) type Written = (String, Place);
 
 /// A log on PostgreSQL whose options are being read.
 #[derive(Debug)]

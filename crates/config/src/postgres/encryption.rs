@@ -1,6 +1,6 @@
 //! How connections are encrypted: `sslmode` and the files beside it.
 
-use super::Written;
+use super::known::Written;
 use crate::error::Error;
 use crate::pem;
 use crate::settings::{PostgresTlsMode as Mode, PostgresTlsSettings};
@@ -27,7 +27,7 @@ impl Encryption<'_> {
         let is_system = root.is_some_and(|(text, _)| text == SYSTEM);
         let mode = match self.mode()? {
             None if is_system => Mode::VerifyFull,
-            // As in libpq, for whoever names an authority expects that it is looked at.
+            // As in libpq: a client that names an authority expects that the certificate is checked.
             Some(Mode::Require) if root.is_some() && !is_system => Mode::VerifyCa,
             mode => mode.unwrap_or_default(),
         };

@@ -43,7 +43,7 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("PGSSLKEY", "sslkey"),
 ];
 
-const OWN_DEADLINES: &str = "remove it: the hub has deadlines of its own for each call";
+const OWN_DEADLINES: &str = "remove it: the hub bounds the time of each call itself";
 const NO_FILE: &str = "write what the file says in the URL itself";
 
 /// Parameters of libpq that the hub does not read: values that ask for what it does anyway, and what to do about
@@ -125,6 +125,9 @@ const OF_LIBRARIES: &[&str] = &[
     "sslaccept",
     "timeout",
 ];
+
+/// A value and where it is written.
+pub(crate) type Written = (String, Place);
 
 /// What a name means.
 #[derive(Debug, PartialEq, Eq)]

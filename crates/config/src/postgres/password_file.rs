@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Written;
+use super::known::Written;
 use crate::error::Error;
 use crate::folders::{self, KEY_BYTES};
 use crate::settings::{Notice, PostgresHost, PostgresServer};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::Written;
+use super::known::Written;
 use crate::error::Error;
 use crate::settings::{PostgresHost, PostgresServer};
 use crate::shown::show;

@@ -47,7 +47,7 @@ impl PostgresSettings {
             servers,
             user: user.to_owned(),
             database: database.to_owned(),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
             tls: PostgresTlsSettings::default(),
             parameters: None,
             application_name: "talaria".to_owned(),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talaria_protocol::{Base, Generation, Limits};
+
 /// Where a log is kept in PostgreSQL, and how.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -36,16 +38,14 @@ pub struct PostgresOptions {
     pub max_age: Option<Duration>,
     /// Whether a new log gets an index of topics.
     pub topic_index: bool,
+    /// By which rules what is published by SQL is judged.
+    pub rules: Rules,
 }
 
 impl PostgresOptions {
     /// A log in the schema `talaria`; no password, connections encrypted if the server offers it, all updates kept.
     #[must_use]
-    pub fn new(
-        servers: Vec<Server>,
-        user: impl Into<String>,
-        database: impl Into<String>,
-    ) -> Self {
+    pub fn new(servers: Vec<Server>, user: impl Into<String>, database: impl Into<String>) -> Self {
         Self {
             servers,
             user: user.into(),
@@ -60,6 +60,7 @@ impl PostgresOptions {
             size: 0,
             max_age: None,
             topic_index: true,
+            rules: Rules::default(),
         }
     }
 }
@@ -84,6 +85,31 @@ impl fmt::Debug for PostgresOptions {
             .field("max_age", &self.max_age)
             .field("topic_index", &self.topic_index)
             .finish_non_exhaustive()
+    }
+}
+
+/// By which rules an update that was published by SQL is judged: those of the hub that moves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The generation whose checks apply.
+    pub checks: Generation,
+    /// What topics are relative to, and whose namespace is reserved.
+    pub base: Base,
+    /// The maximums of fields and topics.
+    pub limits: Limits,
+    /// The most bytes of one update.
+    pub update_bytes: usize,
+}
+
+impl Default for Rules {
+    /// Those of a hub without a public URL and with the default limits.
+    fn default() -> Self {
+        Self {
+            checks: Generation::V1,
+            base: Base::synthetic(),
+            limits: Limits::default(),
+            update_bytes: 1 << 20,
+        }
     }
 }
 

@@ -173,9 +173,8 @@ fn a_url_is_read() {
     let postgres = url("postgres://u@h/d?user=v&dbname=e&application_name=");
     assert_eq!((&*postgres.user, &*postgres.database), ("v", "e"));
     assert_eq!(postgres.application_name, "talaria");
-    let pairs = block(
-        r#"url "host=h user=u password='p \'w\\ ' dbname=d fallback_application_name=app""#,
-    );
+    let pairs =
+        block(r#"url "host=h user=u password='p \'w\\ ' dbname=d fallback_application_name=app""#);
     assert_eq!(passwords(&pairs), [Some("p 'w\\ ")]);
     assert_eq!(pairs.application_name, "app");
     let directive = with("transport_url postgres://u@h/d").unwrap();

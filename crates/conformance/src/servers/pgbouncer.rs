@@ -1,6 +1,7 @@
 //! PgBouncer in front of a server of PostgreSQL, in transaction mode.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct PgBouncer {
     port: u16,
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl PgBouncer {
@@ -62,7 +63,7 @@ impl PgBouncer {
                     return Self {
                         port,
                         process,
-                        _folder: folder,
+                        folder,
                     };
                 }
                 std::thread::sleep(PAUSE);
@@ -75,6 +76,12 @@ impl PgBouncer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The folder of its settings.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The end of its log.

@@ -27,17 +27,16 @@ impl Random {
     }
 }
 
-/// Kills one of the nodes, and starts another one.
-async fn replace(
-    nodes: &mut Vec<Node>,
-    balancer: &Balancer,
-    transport: &Transport,
-    random: &mut Random,
-) {
+/// Kills one of the nodes.
+fn kill(nodes: &mut Vec<Node>, balancer: &Balancer, random: &mut Random) {
     let victim = usize::try_from(random.below(nodes.len() as u64)).expect("a small number");
     let node = nodes.swap_remove(victim);
     balancer.remove(&node);
     node.kill();
+}
+
+/// Starts another one.
+fn start(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &Transport) {
     let node = block_in_place(|| Node::start(transport));
     balancer.add(&node);
     nodes.push(node);
@@ -62,7 +61,8 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate(kind: Kind) {
     while Instant::now() < until {
         // The moment is random on purpose; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(500 + random.below(3_000))).await;
-        replace(&mut nodes, &balancer, &transport, &mut random).await;
+        kill(&mut nodes, &balancer, &mut random);
+        start(&mut nodes, &balancer, &transport);
         kills += 1;
         publishers.until_acknowledged(Duration::from_secs(30)).await;
     }
@@ -96,8 +96,7 @@ async fn nodes_may_die_while_their_database_fails() {
 
 async fn both_fail(mut group: Group) {
     let transport = group.durable();
-    let start = || Node::start(&transport);
-    let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
+    let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| Node::start(&transport)).collect());
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, 30, "earliest");
     connected(&readers).await;
@@ -112,8 +111,9 @@ async fn both_fail(mut group: Group) {
         group.fail(primary, failure);
         // The moment is random on purpose; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(random.below(4_000))).await;
-        replace(&mut nodes, &balancer, &transport, &mut random).await;
+        kill(&mut nodes, &balancer, &mut random);
         group.until_other(primary).await;
+        start(&mut nodes, &balancer, &transport);
         publishers.until_acknowledged(limit).await;
         group.mend(primary, failure);
         group.until_replica(primary).await;

@@ -6,6 +6,7 @@
     reason = "a failed step must stop the test, and a black-box test has only the real clock"
 )]
 
+mod database;
 mod delivery;
 mod failover;
 mod groups;

@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use talaria_conformance::servers::{Postgresql, Proxy, Reply, Way, ask};
+use talaria_conformance::servers::{Proxy, Reply, Way, ask};
 use talaria_conformance::token::exact;
 use talaria_conformance::{count, within_time};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::nodes::{Balancer, Node};
-use crate::pair::Pair;
 use crate::publishers::{Outcome, Publishers, Record, end};
 use crate::readers::{Reader, Seen, connected, ended};
-use crate::servers::{Kind, ROLE, Server, Transport, on_servers};
+use crate::servers::{Kind, Server, Transport, on_servers};
 use crate::verdict::{agree, judge};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,18 +20,19 @@ const LIMIT: Duration = Duration::from_secs(60);
 const GROWTH: usize = 64 << 20;
 
 /// Two nodes with a proxy between them and their server, under load.
-struct Scene {
-    server: Server,
+pub struct Scene {
+    pub server: Server,
     proxy: Proxy,
     nodes: Vec<Node>,
     balancer: Balancer,
-    readers: Vec<Reader>,
+    pub readers: Vec<Reader>,
     publishers: Publishers,
     before: Vec<usize>,
 }
 
 impl Scene {
-    async fn start(server: Server) -> Self {
+    /// Starts the nodes, their subscribers and their publishers.
+    pub async fn start(server: Server) -> Self {
         let proxy = Proxy::start(server.address()).await;
         let transport = server.through(&proxy);
         let start = || Node::start(&transport);
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// Waits until the nodes have noticed that the server fails, checks what publishers are told, and lets it last.
-    async fn noticed(&self, what: &str, lasts: Duration) {
+    pub async fn noticed(&self, what: &str, lasts: Duration) {
         let failed = Instant::now();
         for node in &self.nodes {
             node.until_ready(false, LIMIT).await;
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     /// Waits until the nodes store updates again.
-    async fn recovered(&self, what: &str) {
+    pub async fn recovered(&self, what: &str) {
         let mended = Instant::now();
         for node in &self.nodes {
             node.until_ready(true, LIMIT).await;
@@ -93,7 +93,7 @@ impl Scene {
 
     /// Ends the publishing, waits until all have received everything, and checks that no stream ended and no memory
     /// was kept.
-    async fn finish(&mut self) -> Vec<Record> {
+    pub async fn finish(&mut self) -> Vec<Record> {
         let none = Publishers::start(&Balancer::default(), 0, Duration::ZERO, 0);
         let records = std::mem::replace(&mut self.publishers, none).stop().await;
         end(&self.balancer).await;

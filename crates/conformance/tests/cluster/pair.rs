@@ -46,10 +46,9 @@ impl Pair {
         self.servers[place].suspend();
     }
 
-    /// Stops or starts what one of them waits for.
-    #[must_use]
-    pub fn server(&self, place: usize) -> &Postgres {
-        &self.servers[place]
+    /// Lets a server go on.
+    pub fn resume(&self, place: usize) {
+        self.servers[place].resume();
     }
 
     /// Makes the other one the primary. The one that failed must not come back as such, so it is killed.

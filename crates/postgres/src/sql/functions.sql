@@ -330,7 +330,7 @@ BEGIN
 END
 $talaria$;
 
-CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most_bytes bigint)
+CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most integer, most_bytes bigint)
 RETURNS TABLE (tag bigint, "position" bigint, topics text[], private boolean, type text, data text)
 LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
 #variable_conflict use_column
@@ -340,7 +340,7 @@ BEGIN
       SELECT *, sum(octet_length(s.data) + octet_length(s.topic) + 200)
         OVER (ORDER BY s.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
       FROM (SELECT * FROM subscriptions o WHERE o.position > after AND (of_member IS NULL OR o.member = of_member)
-        ORDER BY o.position LIMIT 1000) s
+        ORDER BY o.position LIMIT most) s
     ) p WHERE coalesce(p.before, 0) < most_bytes;
 END
 $talaria$;

@@ -17,7 +17,7 @@ const MOST: i32 = 1_000;
 const MOST_BYTES: i64 = 1 << 20;
 /// What each is taken to have besides, in bytes, as the function does.
 const OVERHEAD: usize = 200;
-const WAITS: &str = "a commit waits for a standby";
+const WAITS: &str = "no standby confirms what is stored";
 
 /// See [`Backend::beat`](talaria_transport::shared::Backend::beat).
 pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendError> {
@@ -25,8 +25,14 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
         (&store.tag() as _, Type::INT8),
         (&Id(member) as _, Type::UUID),
     ];
-    let rows = store.ask(Purpose::Reads, "beat($1, $2)", &parameters).await;
-    let rows = rows.map_err(Fault::later)?;
+    let held = store
+        .link
+        .shared(Purpose::Reads)
+        .await
+        .map_err(Fault::later)?;
+    let statement = store.call("beat($1, $2)");
+    let answer = held.connection.ask(&statement, &parameters).await;
+    let rows = store.link.judge(&held, answer).map_err(Fault::later)?;
     let word = said(&rows)?;
     if word != "ok" {
         return Err(refused(word));
@@ -34,6 +40,9 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
     let row = rows.first().ok_or(Fault::Unexpected("a row").later())?;
     let beat = known(store, row).map_err(Fault::later)?;
     store.note_others(beat.members.len() > 1);
+    if beat.refusing.is_some() {
+        store.link.follow(&held).await;
+    }
     Ok(beat)
 }
 

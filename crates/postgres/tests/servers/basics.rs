@@ -6,7 +6,7 @@ use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member, Origin, Outcome, Settled};
 use talaria_transport::{Bounds, Position};
 
-use crate::server::{Kind, Site};
+use crate::site::{Kind, Site};
 use crate::support::{LAST, Node, always, contents, number, on, on_each, position, run, update};
 
 on_each!(

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
-use talaria_transport::shared::backend::{
-    Batch, Condition, Continue, Entry, Member, Outcome,
-};
+use talaria_transport::shared::backend::{Batch, Condition, Continue, Entry, Member, Outcome};
 
-use crate::server::{Kind, Site};
-use crate::support::{
-    Node, always, contents, event, on, on_each, position, until, update, with,
-};
+use crate::site::{Kind, Site};
+use crate::support::{Node, always, contents, event, on, on_each, position, until, update, with};
 
 on_each!(
     a_subscription_ends_once,

@@ -3,7 +3,7 @@
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member, Settled};
 
-use crate::server::{Kind, Site};
+use crate::site::{Kind, Site};
 use crate::support::{Node, always, on, on_each, until, update};
 
 on_each!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 
-use crate::server::{Kind, Site};
+use crate::site::{Kind, Site};
 use crate::support::{
     LAST, Node, always, contents, event, number, on, on_each, position, until, update,
 };
@@ -132,7 +132,7 @@ async fn an_id_leaves_with_its_update(kind: Kind) {
     assert_eq!(node.backend.find("same").await, Ok(None));
 }
 
-/// Nobody waits for as long as it takes to delete much, and the room is used again.
+/// Much is not deleted in one transaction.
 async fn much_is_deleted_in_slices(kind: Kind) {
     let server = Site::start(kind);
     let mut node = Node::enter(on(&server), 1).await;

@@ -3,7 +3,7 @@
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 
-use crate::server::{Kind, Site};
+use crate::site::{Kind, Site};
 use crate::support::{LAST, Node, always, contents, number, on, on_each, run, until, update};
 
 on_each!(

@@ -1,7 +1,7 @@
 //! PostgreSQL and PgBouncer as processes of a test.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use tempfile::TempDir;
 pub(crate) const SUPERUSER: &str = "postgres";
 /// What root cannot run is run by this user.
 const ACCOUNT: &str = "talaria-test";
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// The user that servers run as, if the tests run as root.
-fn account() -> Option<(u32, u32)> {
+pub(crate) fn account() -> Option<(u32, u32)> {
     let own = fs::metadata("/proc/self").expect("Linux has it");
     if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
         return None;
@@ -71,7 +71,7 @@ fn output(mut command: Command) -> Result<String, String> {
     }
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = TempDir::with_prefix("talaria-pg-").expect("a folder can be made");
     if let Some((user, group)) = account() {
         chown(folder.path(), Some(user), Some(group)).expect("root may give it");
@@ -142,6 +142,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
@@ -191,6 +195,24 @@ impl Server {
         output(ask)
     }
 
+    /// Runs statements in a transaction that stays open until what is returned is dropped.
+    pub(crate) fn hold(&self, sql: &str) -> Held {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let mut open = command("psql");
+        open.args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", SUPERUSER]);
+        open.args(["-p", &self.port.to_string(), "-d", SUPERUSER]);
+        open.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = open.spawn().expect("psql starts");
+        let input = process.stdin.as_mut().expect("it has one");
+        let said = writeln!(input, "BEGIN;\n{sql};\n\\echo held");
+        said.expect("it reads");
+        let output = process.stdout.as_mut().expect("it has one");
+        let mut lines = BufReader::new(output).lines();
+        let is_held = lines.any(|line| line.is_ok_and(|line| line == "held"));
+        assert!(is_held, "the transaction has ended");
+        Held(process)
+    }
+
     /// Changes a setting.
     pub(crate) fn set(&self, setting: &str, value: &str) {
         self.ask(&format!("ALTER SYSTEM SET {setting} = '{value}'"));
@@ -198,6 +220,22 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while self.ask(&format!("SHOW {setting}")) != value {
             assert!(Instant::now() < deadline, "{setting} is not in force");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Has this role log in with its password.
+    pub(crate) fn demand_passwords(&self, role: &str) {
+        let file = self.data().join("pg_hba.conf");
+        let rules = fs::read_to_string(&file).expect("it is there");
+        let rules = format!("host all {role} 127.0.0.1/32 scram-sha-256\n{rules}");
+        fs::write(&file, rules).expect("it can be written");
+        self.ask("SELECT pg_reload_conf()");
+        let deadline = Instant::now() + PATIENCE;
+        let count =
+            format!("SELECT count(*) FROM pg_hba_file_rules WHERE user_name = '{{{role}}}'");
+        while self.ask(&count) == "0" || self.ask_as(role, "SELECT 1").is_ok() {
+            assert!(Instant::now() < deadline, "the rule is not in force");
             std::thread::sleep(PAUSE);
         }
     }
@@ -310,95 +348,22 @@ fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// PgBouncer in front of a server, in transaction mode.
-pub(crate) struct Pooler {
-    port: u16,
-    process: Child,
-    _folder: TempDir,
-}
+/// A transaction that is open.
+pub(crate) struct Held(Child);
 
-impl Pooler {
-    /// A pooler with this many connections to the server.
-    pub(crate) fn start(server: &Server, size: u16) -> Self {
-        let (folder, port) = (folder(), free_port());
-        let file = folder.path().join("pgbouncer.ini");
-        let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {size}\n",
-            server.port
-        )
-        .replace("port=", &format!("user={SUPERUSER} port="));
-        fs::write(&file, settings).expect("the folder can be written");
-        let mut start = Command::new("pgbouncer");
-        start.arg("-q").arg(&file).stdin(Stdio::null());
-        if let Some((user, group)) = account() {
-            start.uid(user).gid(group);
-        }
-        start.stdout(Stdio::null()).stderr(Stdio::null());
-        let process = start.spawn().expect("PgBouncer starts");
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(Instant::now() < deadline, "PgBouncer does not start");
-            std::thread::sleep(PAUSE);
-        }
-        Self {
-            port,
-            process,
-            _folder: folder,
-        }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+impl Held {
+    /// Commits it.
+    pub(crate) fn commit(mut self) {
+        use std::io::Write as _;
+        let input = self.0.stdin.as_mut().expect("it has one");
+        writeln!(input, "COMMIT;\n\\q").expect("it reads");
+        self.0.wait().expect("it ends");
     }
 }
 
-impl Drop for Pooler {
+impl Drop for Held {
     fn drop(&mut self) {
-        _ = self.process.kill();
-        _ = self.process.wait();
-    }
-}
-
-/// How the log's server is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Direct,
-    Pooled,
-}
-
-/// A server, and perhaps a pooler in front of it.
-pub(crate) struct Site {
-    server: Server,
-    pooler: Option<Pooler>,
-}
-
-impl Site {
-    pub(crate) fn start(kind: Kind) -> Self {
-        Self::of(Server::start(), kind)
-    }
-
-    pub(crate) fn of(server: Server, kind: Kind) -> Self {
-        let pooler = (kind == Kind::Pooled).then(|| Pooler::start(&server, 10));
-        Self { server, pooler }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        let pooled = self.pooler.as_ref().map(Pooler::address);
-        pooled.unwrap_or_else(|| self.server.address())
-    }
-}
-
-impl std::ops::Deref for Site {
-    type Target = Server;
-
-    fn deref(&self) -> &Server {
-        &self.server
-    }
-}
-
-impl std::ops::DerefMut for Site {
-    fn deref_mut(&mut self) -> &mut Server {
-        &mut self.server
+        _ = self.0.kill();
+        _ = self.0.wait();
     }
 }

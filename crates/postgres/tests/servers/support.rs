@@ -13,7 +13,8 @@ use talaria_transport::shared::backend::{
     BackendError, Batch, Condition, Entry, Member, Outcome, Record,
 };
 
-use crate::server::{SUPERUSER, Site};
+use crate::server::SUPERUSER;
+use crate::site::Site;
 
 /// What an election of a new primary may take.
 pub(crate) const ELECTION: Duration = Duration::from_secs(30);
@@ -254,9 +255,9 @@ pub(crate) async fn until<T, F: Future<Output = T>>(
 macro_rules! on_each {
     ($($name:ident),+ $(,)?) => {
         mod direct { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::server::Kind::Direct).await; })+ }
+            async fn $name() { super::$name(crate::site::Kind::Direct).await; })+ }
         mod pooled { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::server::Kind::Pooled).await; })+ }
+            async fn $name() { super::$name(crate::site::Kind::Pooled).await; })+ }
     };
 }
 pub(crate) use on_each;

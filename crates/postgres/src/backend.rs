@@ -19,7 +19,7 @@ use crate::primary::Finder;
 use crate::store::Store;
 use crate::survey::Survey;
 use crate::tail::Tail;
-use crate::{chores, members, pages, schema, survey, writes};
+use crate::{chores, members, names, pages, survey, writes};
 
 /// A log that is kept in PostgreSQL.
 pub struct Postgres {
@@ -56,7 +56,7 @@ impl Postgres {
     /// # Errors
     /// [`BackendError::Fatal`] if an option cannot be used.
     pub fn new(options: PostgresOptions) -> Result<Self, BackendError> {
-        schema::check_name(&options.schema)?;
+        names::check_name(&options.schema)?;
         let link = Link::new(Finder::new(options.clone())?);
         Ok(Self {
             store: Arc::new(Store::new(link, options)),

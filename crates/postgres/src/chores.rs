@@ -25,7 +25,7 @@ const FAILED: Duration = Duration::from_millis(500);
 const MOST_EVENTS: i64 = 50_000;
 /// How many records are deleted at a time.
 const SLICE: i32 = 2_000;
-/// So many deleted records are worth a vacuum, and so large a part of those that are kept.
+/// How many deleted records are worth a vacuum; and which part of those that are kept, if that is more.
 const VACUUM: u64 = 50_000;
 const VACUUM_PART: u64 = 5;
 /// How long a vacuum may take.

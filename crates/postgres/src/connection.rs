@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Row};
 
@@ -17,8 +18,6 @@ use crate::tls::Encrypt;
 
 /// How long an answer may take. Waits for a lock end before.
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
-/// With these, the server says in a warning that a commit did not wait for its standbys to the end.
-const CANCELLED: [&str; 2] = ["57014", "57P01"];
 
 /// A parameter of a statement, and its type: the server is asked for none.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -155,7 +154,9 @@ impl Heard {
     fn hear(&self, message: &AsyncMessage) {
         match message {
             AsyncMessage::Notification(_) => self.bell.notify_one(),
-            AsyncMessage::Notice(notice) if CANCELLED.contains(&notice.code().code()) => {
+            // Nothing that we ask for is worth a warning, except that a wait for a standby was cancelled; its SQLSTATE
+            // says no more than that it is one.
+            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
                 self.unconfirmed.fetch_add(1, Ordering::AcqRel);
             }
             _ => {}

@@ -62,7 +62,7 @@ const REFUSALS: [(&str, &str); 17] = [
 const GONE: [&str; 4] = ["42P01", "3F000", "42883", "42703"];
 
 /// Refusals after which the primary may be another server.
-const MOVES: [&str; 6] = ["25006", "57P01", "57P02", "57P03", "55P03", "08P01"];
+const MOVES: [&str; 5] = ["25006", "57P01", "57P02", "57P03", "08P01"];
 
 /// What waiting does not mend, and what to do.
 const LASTING: [(&str, &str); 5] = [
@@ -154,6 +154,10 @@ impl Fault {
     /// What it means before the node has entered: what does not mend itself is fatal.
     pub(crate) fn at_start(self) -> BackendError {
         match self {
+            Self::Server { code, text } if GONE.contains(&code.as_str()) => fatal(
+                format!("the schema of the log is not complete: {text} ({code})"),
+                "remove the schema so that the hub creates it again, or restore it",
+            ),
             Self::Server { code, text } => {
                 let lasting = LASTING.iter().find(|(known, _)| *known == code);
                 match lasting {

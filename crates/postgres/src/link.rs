@@ -140,6 +140,14 @@ impl Link {
         !held.connection.has_ended() && self.known().searches == held.searches
     }
 
+    /// Looks whether another server is a primary, and forgets this one if so: it may have been cut off when that one
+    /// was promoted.
+    pub(crate) async fn follow(&self, held: &Held) {
+        if self.finder.has_another(&held.address).await {
+            self.forget(held);
+        }
+    }
+
     /// Passes on an answer, after a failure of which the connection is given up.
     ///
     /// # Errors
@@ -154,12 +162,19 @@ impl Link {
     }
 
     fn lose(&self, held: &Held) {
-        let mut known = self.known();
-        if known.searches == held.searches {
-            known.forget();
-            drop(known);
+        if self.forget(held) {
             // It may have been cut off while another one was promoted.
             self.finder.doubt();
         }
+    }
+
+    /// Gives a primary up, unless that is done; returns whether it was not.
+    fn forget(&self, held: &Held) -> bool {
+        let mut known = self.known();
+        let is_known = known.searches == held.searches;
+        if is_known {
+            known.forget();
+        }
+        is_known
     }
 }

@@ -12,9 +12,12 @@ use crate::row::{Id, position, read};
 use crate::store::{Store, refused};
 use crate::writes::said;
 
-/// How many bytes of stored subscriptions are read at a time.
+/// How many stored subscriptions, and about how many bytes of them, are read at a time.
+const MOST: i32 = 1_000;
 const MOST_BYTES: i64 = 1 << 20;
-const WAITS: &str = "a commit waits for a standby";
+/// What each is taken to have besides, in bytes, as the function does.
+const OVERHEAD: usize = 200;
+const WAITS: &str = "no standby confirms what is stored";
 
 /// See [`Backend::beat`](talaria_transport::shared::Backend::beat).
 pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendError> {
@@ -22,8 +25,14 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
         (&store.tag() as _, Type::INT8),
         (&Id(member) as _, Type::UUID),
     ];
-    let rows = store.ask(Purpose::Reads, "beat($1, $2)", &parameters).await;
-    let rows = rows.map_err(Fault::later)?;
+    let held = store
+        .link
+        .shared(Purpose::Reads)
+        .await
+        .map_err(Fault::later)?;
+    let statement = store.call("beat($1, $2)");
+    let answer = held.connection.ask(&statement, &parameters).await;
+    let rows = store.link.judge(&held, answer).map_err(Fault::later)?;
     let word = said(&rows)?;
     if word != "ok" {
         return Err(refused(word));
@@ -31,6 +40,9 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
     let row = rows.first().ok_or(Fault::Unexpected("a row").later())?;
     let beat = known(store, row).map_err(Fault::later)?;
     store.note_others(beat.members.len() > 1);
+    if beat.refusing.is_some() {
+        store.link.follow(&held).await;
+    }
     Ok(beat)
 }
 
@@ -89,22 +101,28 @@ pub(crate) async fn subscriptions(
     let parameters = [
         (&of.map(Id) as _, Type::UUID),
         (&after as _, Type::INT8),
+        (&MOST as _, Type::INT4),
         (&MOST_BYTES as _, Type::INT8),
     ];
     let rows = store
-        .ask(Purpose::Reads, "subscriptions($1, $2, $3)", &parameters)
+        .ask(Purpose::Reads, "subscriptions($1, $2, $3, $4)", &parameters)
         .await
         .map_err(Fault::later)?;
     let mut rows = rows.iter();
     let known = rows.next().ok_or(BackendError::NoLog)?;
     store.check_tag(read(known, 0).map_err(Fault::later)?)?;
     let mut found = Subscriptions::default();
+    let (mut end, mut bytes) = (0, 0);
     for row in rows {
         let place: i64 = read(row, 1).map_err(Fault::later)?;
-        found.next = Some(Continue(place.to_be_bytes().to_vec()));
+        end = place;
         let update = begun(row).map_err(Fault::later)?;
         let place = position(place).map_err(Fault::later)?;
+        bytes += update.data.len() + update.topics.first().map_or(0, String::len) + OVERHEAD;
         found.begun.push((place, update));
+    }
+    if found.begun.len() >= MOST as usize || bytes >= MOST_BYTES as usize {
+        found.next = Some(Continue(end.to_be_bytes().to_vec()));
     }
     Ok(found)
 }

@@ -16,7 +16,7 @@ pub struct PostgresOptions {
     pub servers: Vec<Server>,
     /// The role to log in as.
     pub user: String,
-    /// The password of that role, for servers that have none of their own.
+    /// The password of that role, for servers without a separate one.
     pub password: Option<String>,
     /// The name of the database.
     pub database: String,

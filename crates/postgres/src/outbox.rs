@@ -106,13 +106,20 @@ impl Batch {
 
 /// Judges an update as the hub judges one that a client publishes.
 fn check(row: &Row, bytes: usize, rules: &Rules) -> Result<Result<(), ProtocolError>, Fault> {
-    // An element that is null is none that a publisher could have sent.
-    let topics: Vec<Option<&str>> = read(row, 1)?;
+    let (topics, is_list): (Vec<&str>, bool) = (read(row, 1)?, read(row, 7)?);
+    if !is_list {
+        let problem =
+            "the topics are not a list of texts; give an array with one dimension and no null";
+        return Ok(Err(ProtocolError::malformed("topics", problem)));
+    }
     let (private, id): (bool, &str) = (read(row, 2)?, read(row, 3)?);
     let (event_type, retry): (Option<&str>, Option<i64>) = (read(row, 4)?, read(row, 5)?);
     let mut pairs: Vec<Pair<'_>> = vec![("id".into(), id.into())];
-    let topics = topics.into_iter().map(Option::unwrap_or_default);
-    pairs.extend(topics.map(|topic| ("topic".into(), topic.into())));
+    pairs.extend(
+        topics
+            .into_iter()
+            .map(|topic| ("topic".into(), topic.into())),
+    );
     pairs.extend(event_type.map(|event_type| ("type".into(), event_type.into())));
     pairs.extend(retry.map(|retry| ("retry".into(), retry.to_string().into())));
     if private {

@@ -80,6 +80,22 @@ impl Finder {
         found
     }
 
+    /// Whether a server other than this one is a primary too; then that one is tried first.
+    pub(crate) async fn has_another(&self, address: &str) -> bool {
+        let servers = &self.options.servers;
+        for (turn, server) in servers.iter().enumerate() {
+            if server.to_string() == address {
+                continue;
+            }
+            let greeted = timeout(self.options.connect_timeout, self.greet(server)).await;
+            if matches!(greeted, Ok(Ok(_))) {
+                self.turn.store(turn, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+
     async fn try_each(&self) -> Result<Primary, Fault> {
         let servers = &self.options.servers;
         let first = self.turn.load(Ordering::Relaxed);

@@ -10,8 +10,8 @@ use tokio_postgres::Row;
 use crate::connection::Parameter;
 use crate::fault::Fault;
 use crate::link::{Held, Link, Purpose};
+use crate::names;
 use crate::options::PostgresOptions;
-use crate::schema;
 
 /// No log has this tag, since a tag has 58 bits.
 const NO_LOG: u64 = u64::MAX;
@@ -39,7 +39,7 @@ impl Store {
     pub(crate) fn new(link: Link, options: PostgresOptions) -> Self {
         Self {
             link,
-            schema: schema::quoted(&options.schema),
+            schema: names::quoted(&options.schema),
             options,
             tag: AtomicU64::new(NO_LOG),
             read_to: AtomicU64::new(0),

@@ -1,10 +1,12 @@
 //! What the start finds out about the server, and refuses.
 
 use talaria_transport::shared::backend::BackendError;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::fault::{Fault, PERMIT, fatal};
 use crate::link::Held;
+use crate::names;
 use crate::row::read;
 use crate::schema::{self, Found};
 use crate::store::Store;
@@ -37,7 +39,9 @@ const SETTINGS: &str = "SELECT current_setting('fsync') = 'on', current_setting(
     current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), \
     (SELECT count(*) FROM pg_stat_replication), has_database_privilege(current_database(), 'CREATE'), \
     (SELECT pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-        WHERE n.nspname = $1 AND c.relname = 'log')";
+        WHERE n.nspname = $1 AND c.relname = 'log'), \
+    current_setting('server_encoding'), current_setting('default_transaction_isolation'), \
+    current_setting('default_transaction_read_only')";
 
 /// Asks the server for all of that, and checks that the log can be kept there.
 pub(crate) async fn survey(
@@ -66,6 +70,7 @@ pub(crate) async fn survey(
     };
     let survey: Survey = known().map_err(Fault::later)?;
     let may_create: bool = read(row, 5).map_err(Fault::later)?;
+    check_defaults(store, row)?;
     match schema::look(store, held).await.map_err(Fault::at_start)? {
         Found::Log => schema::check(store, held).await?,
         Found::Nothing if !may_create => {
@@ -80,4 +85,30 @@ pub(crate) async fn survey(
         Found::Nothing | Found::Schema => {}
     }
     Ok(survey)
+}
+
+/// Refuses what would break each statement of the hub.
+fn check_defaults(store: &Store, row: &Row) -> Result<(), BackendError> {
+    let text = |column| read::<&str>(row, column).map_err(Fault::later);
+    let encoding = text(7)?;
+    if encoding != "UTF8" {
+        return Err(fatal(
+            format!("the database has the encoding {encoding}, so it cannot hold all updates"),
+            "create a database with `ENCODING 'UTF8'`",
+        ));
+    }
+    for (column, setting, value) in [
+        (8, "default_transaction_isolation", "read committed"),
+        (9, "default_transaction_read_only", "off"),
+    ] {
+        let found = text(column)?;
+        if found != value {
+            let role = names::quoted(&store.options.user);
+            return Err(fatal(
+                format!("`{setting}` is \"{found}\" for the role {role}"),
+                &format!("run `ALTER ROLE {role} SET {setting} = '{value}'`"),
+            ));
+        }
+    }
+    Ok(())
 }

@@ -20,14 +20,14 @@ const WAIT: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(100);
 /// How often to look while they do.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
-/// How often to look although nobody has rung: a connection may be half-open.
+/// How often to look although the server has not rung: a connection may be half-open.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often to look if the server cannot ring.
 const POOLED_PAUSE: Duration = Duration::from_millis(25);
 const MOST_RECORDS: usize = 1_000;
 const MOST_BYTES: usize = 1 << 20;
 
-/// Reads what is appended, as soon as it is durable: what waits for a standby is visible to nobody.
+/// Reads what is appended, as soon as it is durable: no reader sees what waits for a standby.
 #[derive(Default)]
 pub(crate) struct Tail(Mutex<Option<Line>>);
 

@@ -82,7 +82,7 @@ impl ServerCertVerifier for Lenient {
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // The name is looked at last, so all else is as it should be.
+            // It checks the name last, so all else is as it should be.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

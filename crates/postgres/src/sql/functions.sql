@@ -286,6 +286,8 @@ LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
+  waits boolean := current_setting('synchronous_standby_names') <> ''
+    AND current_setting('synchronous_commit') NOT IN ('off', 'local');
 BEGIN
   -- A beat that waited for a standby would leave a connection behind each time.
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -307,8 +309,9 @@ BEGIN
   SELECT coalesce(array_agg(m.member), '{}') INTO beat.buried FROM members m
     WHERE m.buried IS NOT NULL AND EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
   beat.bytes := pg_total_relation_size('log');
-  is_waiting := EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
-    AND a.wait_event = 'SyncRep' AND a.query_start < clock_timestamp() - interval '1 second');
+  is_waiting := waits AND (NOT EXISTS (SELECT FROM pg_stat_replication)
+    OR EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
+      AND a.wait_event = 'SyncRep' AND a.query_start < clock_timestamp() - interval '1 second'));
   word := 'ok';
 END
 $talaria$;
@@ -330,7 +333,7 @@ BEGIN
 END
 $talaria$;
 
-CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most_bytes bigint)
+CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most integer, most_bytes bigint)
 RETURNS TABLE (tag bigint, "position" bigint, topics text[], private boolean, type text, data text)
 LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
 #variable_conflict use_column
@@ -340,7 +343,7 @@ BEGIN
       SELECT *, sum(octet_length(s.data) + octet_length(s.topic) + 200)
         OVER (ORDER BY s.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
       FROM (SELECT * FROM subscriptions o WHERE o.position > after AND (of_member IS NULL OR o.member = of_member)
-        ORDER BY o.position LIMIT 1000) s
+        ORDER BY o.position LIMIT most) s
     ) p WHERE coalesce(p.before, 0) < most_bytes;
 END
 $talaria$;
@@ -454,7 +457,8 @@ $talaria$;
 
 -- What there is to move: all that a hub has to know of a row to judge it.
 CREATE FUNCTION {schema}.waiting(most integer)
-RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer)
+RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer,
+  is_list boolean)
 LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
 #variable_conflict use_column
 BEGIN
@@ -462,8 +466,14 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
     RETURN;
   END IF;
-  RETURN QUERY SELECT o.k, o.topics, o.private, o.id, o.type, o.retry, octet_length(o.data)
-    FROM outbox o ORDER BY o.k LIMIT most;
+  RETURN QUERY SELECT o.k, CASE WHEN o.is_list THEN o.topics ELSE '{}' END, o.private, o.id, o.type, o.retry, o.bytes,
+      o.is_list
+    FROM (
+      SELECT w.*, octet_length(w.data) AS bytes,
+        CASE WHEN coalesce(array_ndims(w.topics), 1) = 1 THEN array_position(w.topics, NULL) IS NULL ELSE false END
+          AS is_list
+      FROM outbox w ORDER BY w.k LIMIT most
+    ) o;
 END
 $talaria$;
 

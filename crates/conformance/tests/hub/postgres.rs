@@ -1,9 +1,9 @@
 //! Hubs on `transport postgres`: several share one log in a database, which takes updates by SQL too.
 
 use rustix::process::Signal;
-use talaria_conformance::hub::Home;
+use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::servers::{PgBouncer, Postgres, Postgresql, WITH_PASSWORD};
-use talaria_conformance::token::exact;
+use talaria_conformance::token::{Token, exact};
 
 use crate::history::{FIELD, publish, resume};
 use crate::redis::Starting;
@@ -248,6 +248,41 @@ async fn the_password_is_never_shown() {
             assert!(!said.contains(PASSWORD), "{transport}: {said}");
         }
     }
+}
+
+/// The site of the corpus that needs a database delivers an update.
+#[tokio::test]
+async fn the_site_of_the_corpus_serves() {
+    let server = Postgres::start(Postgresql::V15);
+    make_role(&server);
+    server.run_sql("GRANT CREATE ON DATABASE postgres TO hub");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../config/tests/corpus/55-postgres/Caddyfile"
+    );
+    let home = Home::new();
+    std::fs::copy(file, home.path().join("Caddyfile")).unwrap();
+    let port = server.port().to_string();
+    let variables = [
+        ("DATABASE_HOST", "127.0.0.1"),
+        ("DATABASE_PORT", port.as_str()),
+        ("DATABASE", "postgres"),
+        ("DATABASE_PASSWORD", PASSWORD),
+        ("SERVER_NAME", "http://127.0.0.1:0"),
+    ];
+    let arguments = ["--address", "http://127.0.0.1:0"];
+    let hub: Hub = home
+        .start_with(&arguments, "", &variables)
+        .expect("it starts");
+    let token = Token::new(&hub.audience).grant("subscribe", &[exact("a")]);
+    let subscriber = hub.sign_as_subscriber(&token);
+    let client = hub.client().bearer(&subscriber);
+    let mut stream = client.subscribe(&[exact("a")]).await;
+    hub.publisher()
+        .published(&[("topic", "a"), ("data", "1")])
+        .await;
+    assert_eq!(stream.data().await, "1");
+    assert_eq!(server.ask("SELECT data FROM news.log WHERE NOT by_hub"), "1");
 }
 
 /// An export goes into the database with its ids, once however often it is imported, and clients keep their place.

@@ -30,8 +30,8 @@ const CRATES = {
   "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
   "talaria-bench": ["talaria-hub", "talaria-redis", "talaria-transport", "talaria-protocol"],
   "talaria-server": [
-    "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-redis", "talaria-transport",
-    "talaria-protocol",
+    "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-postgres", "talaria-redis",
+    "talaria-transport", "talaria-protocol",
   ],
   "talaria-conformance": [],
   "talaria-fuzzing": ["talaria-server", "talaria-config", "talaria-hub", "talaria-boltdb", "talaria-transport", "talaria-protocol"],

@@ -17,7 +17,7 @@ const APPLICATIONS: [&str; 5] = ["APP", "API", "FRONTEND", "PWA_UPSTREAM", "API_
 
 /// Sites that one flag cannot give another address, because the file has several; `hubs` serves such files. The last
 /// needs a server, which `redis` or `postgres` starts.
-const NOT_SERVED: [&str; 5] = [
+const NOT_SERVED: [&str; 6] = [
     "19-hub-and-application-apart",
     "20-site-for-health-checks",
     "21-two-named-hubs",

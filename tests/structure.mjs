@@ -25,12 +25,13 @@ const CRATES = {
   "talaria-transport": ["talaria-protocol"],
   "talaria-boltdb": ["talaria-protocol"],
   "talaria-redis": ["talaria-transport", "talaria-protocol"],
+  "talaria-postgres": ["talaria-transport", "talaria-protocol"],
   "talaria-hub": ["talaria-transport", "talaria-protocol"],
   "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
   "talaria-bench": ["talaria-hub", "talaria-redis", "talaria-transport", "talaria-protocol"],
   "talaria-server": [
-    "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-redis", "talaria-transport",
-    "talaria-protocol",
+    "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-postgres", "talaria-redis",
+    "talaria-transport", "talaria-protocol",
   ],
   "talaria-conformance": [],
   "talaria-fuzzing": ["talaria-server", "talaria-config", "talaria-hub", "talaria-boltdb", "talaria-transport", "talaria-protocol"],
@@ -45,6 +46,7 @@ const LIBRARIES = {
   "talaria-transport": ["hyper", "axum", "http"],
   "talaria-boltdb": ["hyper", "axum", "http"],
   "talaria-redis": ["hyper", "axum", "http"],
+  "talaria-postgres": ["hyper", "axum", "http"],
   "talaria-config": ["tokio", "hyper", "axum"],
 };
 

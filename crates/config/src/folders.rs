@@ -129,7 +129,8 @@ pub fn exposed_key(path: &Path) -> Option<String> {
     ))
 }
 
-fn is_of_container(path: &Path) -> bool {
+/// Whether a file is a secret of a container, which has no other users and takes no `chmod`.
+pub(crate) fn is_of_container(path: &Path) -> bool {
     const FOLDERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
     // The file behind a link is what others may read.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

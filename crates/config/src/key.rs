@@ -95,6 +95,38 @@ pub(crate) fn plain(word: &Word, environment: Environment<'_>) -> Result<String,
     }
 }
 
+/// Reads the one word of a line, a name or a password, which no message shows.
+///
+/// # Errors
+///
+/// It is missing or empty, or more follows.
+pub(crate) fn credential(
+    line: &Line,
+    environment: Environment<'_>,
+    what: &str,
+) -> Result<String, Error> {
+    let line = line.without_block().map_err(Error::hide_line)?;
+    let name = &line.name.text;
+    let missing = "write it behind the option, or remove the line if the server asks for none; a variable in its place must be set";
+    match line.args.as_slice() {
+        [word] => {
+            let text = plain(word, environment)?;
+            match text.is_empty() {
+                true => Err(word
+                    .error(format!("`{name}` is empty"))
+                    .remedy(missing)
+                    .hide_line()),
+                false => Ok(text),
+            }
+        }
+        [] => Err(line.missing(what).remedy(missing).hide_line()),
+        [_, surplus, ..] => Err(surplus
+            .error(format!("`{name}` takes {what} and nothing more"))
+            .remedy("quote what holds spaces")
+            .hide_line()),
+    }
+}
+
 /// A word with its placeholders replaced.
 struct Replaced {
     text: String,

@@ -18,6 +18,7 @@ const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
 const TARGETS: &[&str] = &[
     "talaria",
     "talaria_hub",
+    "talaria_postgres",
     "talaria_redis",
     "talaria_server",
     "talaria_transport",

@@ -73,6 +73,8 @@ pub mod older;
 pub mod options;
 mod origins;
 mod pages;
+mod pem;
+mod postgres;
 pub mod proxies;
 mod redis;
 mod routes;

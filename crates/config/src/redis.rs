@@ -3,13 +3,11 @@
 mod address;
 pub(crate) mod url;
 
-use std::path::{Path, PathBuf};
-
 use self::address::Named;
 use crate::error::Error;
-use crate::folders::{self, KEY_BYTES};
+use crate::folders;
 use crate::key;
-use crate::lexer::Word;
+use crate::pem;
 use crate::settings::{
     Notice, RedisAddress, RedisCredentials, RedisPlace, RedisSettings, RedisTlsSettings, Secret,
 };
@@ -159,7 +157,7 @@ impl RedisDraft {
     /// Takes `ca <file>` over.
     pub(crate) fn authorities(&mut self, line: &Line) -> Done {
         let word = line.without_block()?.one("a file")?;
-        self.tls.ca = Some(pem(word, "CERTIFICATE")?);
+        self.tls.ca = Some(pem::file(&word.place, &word.text, "CERTIFICATE")?);
         Ok(())
     }
 
@@ -172,7 +170,10 @@ impl RedisDraft {
                 .missing(FILES)
                 .remedy("write `client_certificate <certificate> <key>`"));
         };
-        self.tls.identity = Some((pem(certificate, "CERTIFICATE")?, pem(key, "PRIVATE KEY")?));
+        self.tls.identity = Some((
+            pem::file(&certificate.place, &certificate.text, "CERTIFICATE")?,
+            pem::file(&key.place, &key.text, "PRIVATE KEY")?,
+        ));
         Ok(())
     }
 
@@ -288,7 +289,7 @@ pub(crate) fn username(
     line: &Line,
     environment: Environment<'_>,
 ) -> Done {
-    credentials.username = Some(credential(line, environment, "the name of a user")?);
+    credentials.username = Some(key::credential(line, environment, "the name of a user")?);
     Ok(())
 }
 
@@ -298,51 +299,7 @@ pub(crate) fn password(
     line: &Line,
     environment: Environment<'_>,
 ) -> Done {
-    let password = credential(line, environment, "a password")?;
+    let password = key::credential(line, environment, "a password")?;
     credentials.password = Some(Secret::new(password));
     Ok(())
-}
-
-/// The one word of a line, which no message shows.
-fn credential(line: &Line, environment: Environment<'_>, what: &str) -> Result<String, Error> {
-    let line = line.without_block().map_err(Error::hide_line)?;
-    let name = &line.name.text;
-    let missing = "write it behind the option, or remove the line if the server asks for none; a variable in its place must be set";
-    match line.args.as_slice() {
-        [word] => {
-            let text = key::plain(word, environment)?;
-            match text.is_empty() {
-                true => Err(word
-                    .error(format!("`{name}` is empty"))
-                    .remedy(missing)
-                    .hide_line()),
-                false => Ok(text),
-            }
-        }
-        [] => Err(line.missing(what).remedy(missing).hide_line()),
-        [_, surplus, ..] => Err(surplus
-            .error(format!("`{name}` takes {what} and nothing more"))
-            .remedy("quote what holds spaces")
-            .hide_line()),
-    }
-}
-
-/// The path of a file that holds this in PEM. It is read again when the store is opened.
-fn pem(word: &Word, label: &str) -> Result<PathBuf, Error> {
-    let path = Path::new(&word.text);
-    let shown = show(&word.text);
-    let content = folders::read(path, KEY_BYTES)
-        .and_then(folders::text)
-        .map_err(|error| {
-            word.error(format!("the file {shown} cannot be read"))
-                .caused_by(error)
-                .remedy("check the path and its permissions")
-        })?;
-    let mut lines = content.lines();
-    match lines.any(|line| line.starts_with("-----BEGIN ") && line.contains(label)) {
-        true => Ok(path.to_owned()),
-        false => Err(word
-            .error(format!("the file {shown} holds no {label} in PEM"))
-            .remedy("name a file with a line -----BEGIN …-----")),
-    }
 }

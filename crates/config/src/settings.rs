@@ -8,6 +8,7 @@ mod issuers;
 mod log;
 mod log_filter;
 mod log_form;
+mod postgres;
 mod redis;
 mod routes;
 mod storage;
@@ -42,6 +43,9 @@ pub use log_filter::{AddressMask, FieldFilter, ParameterChange, Substitution};
 pub use log_form::{
     DurationNotation, LevelNotation, LogForm, LogNotation, LogStep, LogStyle, TimeNotation,
     TimePart,
+};
+pub use postgres::{
+    PostgresHost, PostgresServer, PostgresSettings, PostgresTlsMode, PostgresTlsSettings,
 };
 pub use redis::{RedisAddress, RedisCredentials, RedisPlace, RedisSettings, RedisTlsSettings};
 pub use routes::{

@@ -9,6 +9,7 @@ use talaria_transport::history::SyncMode;
 use crate::error::Error;
 use crate::folders::data_home;
 use crate::lexer::Word;
+use crate::postgres::PostgresDraft;
 use crate::redis::RedisDraft;
 use crate::settings::{HistorySettings, Notice, TransportSettings};
 use crate::shown::show;
@@ -23,18 +24,27 @@ pub(crate) enum Kind {
     Memory,
     Local,
     Redis,
+    Postgres,
 }
 
 impl Kind {
-    pub(crate) const ALL: &'static [Self] = &[Self::Bolt, Self::Memory, Self::Local, Self::Redis];
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Bolt,
+        Self::Memory,
+        Self::Local,
+        Self::Redis,
+        Self::Postgres,
+    ];
 
-    /// The names that a file may have; one transport has two.
+    /// The names that a file may have; some transports have two.
     pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
         ("bolt", Self::Bolt),
         ("memory", Self::Memory),
         ("local", Self::Local),
         ("redis", Self::Redis),
         ("valkey", Self::Redis),
+        ("postgres", Self::Postgres),
+        ("postgresql", Self::Postgres),
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -43,6 +53,7 @@ impl Kind {
             Self::Memory => "memory",
             Self::Local => "local",
             Self::Redis => "redis",
+            Self::Postgres => "postgres",
         }
     }
 
@@ -69,6 +80,8 @@ pub(crate) struct Storage {
     pub(crate) memory: MemoryOptions,
     /// The options of `redis`.
     pub(crate) redis: RedisDraft,
+    /// The options of `postgres`.
+    pub(crate) postgres: PostgresDraft,
     /// What a subscriber gets first when its `Last-Event-ID` is unknown.
     pub(crate) unknown_cursor: UnknownCursor,
     /// The value of `cleanup_frequency`.
@@ -86,18 +99,23 @@ impl Storage {
                 _ => MemoryOptions::default(),
             },
             redis: RedisDraft::default(),
+            postgres: PostgresDraft::default(),
             unknown_cursor: match kind {
                 Kind::Memory => UnknownCursor::Replay,
-                Kind::Bolt | Kind::Local | Kind::Redis => UnknownCursor::Live,
+                Kind::Bolt | Kind::Local | Kind::Redis | Kind::Postgres => UnknownCursor::Live,
             },
             frequency: None,
         }
     }
 
-    /// The same, with its history where the existing hub has its own.
+    /// The same, with what the environment says: its history is where the existing hub has its own, and variables
+    /// name its server.
     pub(crate) fn in_environment(kind: Kind, environment: Environment<'_>) -> Self {
         let mut storage = Self::new(kind);
         storage.history.path = default_path(environment);
+        if kind == Kind::Postgres {
+            storage.postgres = PostgresDraft::in_environment(environment);
+        }
         storage
     }
 
@@ -122,6 +140,10 @@ impl Storage {
             Kind::Redis => {
                 let redis = self.redis.finish(place, notices)?;
                 TransportSettings::Redis(Box::new(redis))
+            }
+            Kind::Postgres => {
+                let postgres = self.postgres.finish(place, notices)?;
+                TransportSettings::Postgres(Box::new(postgres))
             }
         })
     }

@@ -12,6 +12,8 @@ mod limits;
 mod logs;
 mod marks;
 mod mistakes;
+mod postgres;
+mod postgres_mistakes;
 mod redis;
 mod redis_mistakes;
 mod sites;

@@ -18,6 +18,7 @@ mod load;
 mod logging;
 mod manual;
 mod output;
+mod postgres;
 mod publish;
 mod revoke;
 mod run;
@@ -99,6 +100,8 @@ enum Verb {
     Publish(publish::PublishArgs),
     /// Look into the history on disk, export, import, verify or repair it.
     History(history::Args),
+    /// Say what a log in PostgreSQL needs there.
+    Postgres(postgres::Args),
     /// Print what a subscriber of any hub receives.
     Subscribe(subscribe::SubscribeArgs),
     /// Examine a hub as its clients see it, and say what to do about what is wrong.
@@ -187,6 +190,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Token(args) => token::main(&args),
         Verb::Publish(args) => publish::run(&args),
         Verb::History(args) => history::main(&args),
+        Verb::Postgres(args) => postgres::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Bench(args) => bench::bench(&args),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The crates that log.
-const CRATES: [&str; 5] = ["hub", "server", "transport", "redis", "boltdb"];
+const CRATES: [&str; 6] = ["hub", "server", "transport", "redis", "postgres", "boltdb"];
 /// Events of these levels have names; the others are for those who look into the program.
 const MACROS: [&str; 3] = ["tracing::error!(", "tracing::warn!(", "tracing::info!("];
 

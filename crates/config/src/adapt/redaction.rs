@@ -90,7 +90,7 @@ pub fn shown_variable(name: &str, value: &str) -> String {
     if value.contains("-----BEGIN") && value.contains("PRIVATE KEY") {
         return HIDDEN.to_owned();
     }
-    if !value.contains(['\n', ' ']) {
+    if !value.contains(['\n', ' ']) || is_pairs(value) {
         return shown(value);
     }
     shown_lines(value).join("\\n")
@@ -174,6 +174,8 @@ fn judged(words: &[&str], within: Within) -> (Vec<String>, Within) {
     judged.extend(match *name {
         _ if inner.is_secret => args.iter().map(|arg| hidden(arg)).collect(),
         "expression" => expression(args),
+        // The words of a URL as libpq writes it, whose quotes are not looked for.
+        "url" | "transport_url" if args.len() > 1 => url(args),
         _ if inner.names_fields => fields(args),
         _ => {
             // The key of an authority follows its name, whichever directive names it.
@@ -208,6 +210,19 @@ fn hidden(word: &str) -> String {
         true => word.to_owned(),
         false => HIDDEN.to_owned(),
     }
+}
+
+/// The words of a URL; what follows the name of a secret is hidden.
+fn url(args: &[&str]) -> Vec<String> {
+    let names = |arg: &&str| contains(arg, &["passw"]);
+    let named = args.iter().position(names).unwrap_or(args.len());
+    let words = args.iter().enumerate();
+    words
+        .map(|(at, arg)| match at > named {
+            true => hidden(arg),
+            false => shown(arg),
+        })
+        .collect()
 }
 
 /// The words after a directive of [`FIELDS`]: what follows the name of a secret field is hidden.
@@ -289,12 +304,24 @@ fn is_placeholder(text: &str) -> bool {
 /// Whether a text is one URL with a password or another secret in it.
 pub(super) fn is_url_with_secret(text: &str) -> bool {
     let is_url = text.contains("://") || text.starts_with("unix:");
-    is_url && !text.contains(char::is_whitespace) && shown(text) != text
+    let is_one = is_url && !text.contains(char::is_whitespace) || is_pairs(text);
+    is_one && shown(text) != text
+}
+
+/// Whether a text is `keyword=value …`, as libpq writes the URL of a server.
+fn is_pairs(text: &str) -> bool {
+    let name = text.split('=').next().unwrap_or_default().trim();
+    text.contains('=') && !name.is_empty() && is_word(name)
 }
 
 /// A word without the user information and secret parameters of a URL in it.
 fn shown(text: &str) -> String {
     let is_url = text.contains("://");
+    if is_pairs(text)
+        && let Some(first) = secret_pair(text)
+    {
+        return first;
+    }
     let Some((before, query)) = text.split_once('?') else {
         return match is_url {
             true => without_user(text).into_owned(),
@@ -312,6 +339,21 @@ fn shown(text: &str) -> String {
         return format!("{scheme}://…?{parameters}");
     }
     without_user(&format!("{before}?{parameters}")).into_owned()
+}
+
+/// `keyword=value …` up to the first that sounds secret, whose value may hold spaces; `None` if none does.
+fn secret_pair(text: &str) -> Option<String> {
+    let ends = text.match_indices('=').map(|(at, _)| at);
+    let mut names = ends.filter(|at| {
+        let before = text.get(..*at).unwrap_or_default().trim_end();
+        let name = before
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .next_back();
+        name.is_some_and(|name| contains(name, SECRET_FIELDS))
+    });
+    let end = names.next()?;
+    let value = text.get(end + 1..)?;
+    Some(format!("{}={}", text.get(..end)?.trim_end(), hidden(value)))
 }
 
 /// `name=value&…` without the values that are secrets.

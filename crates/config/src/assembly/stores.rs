@@ -80,6 +80,7 @@ fn place_of(
         if store.transport.is_in_place_of(&finished.transport) {
             let example = match store.transport {
                 TransportSettings::Redis(_) => "`stream other` in its `transport`",
+                TransportSettings::Postgres(_) => "`schema other` in its `transport`",
                 _ => "`transport bolt { path other.db }` with each brace at its line's end",
             };
             return shared(

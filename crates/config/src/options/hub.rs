@@ -221,13 +221,13 @@ pub(crate) const HUB: &[Row] = &[
     ),
     Row::directive(
         "transport",
-        "bolt|memory|local|redis|valkey [{ … }]",
+        "bolt|memory|local|redis|valkey|postgres|postgresql [{ … }]",
         transports::transport,
         "Where updates are kept: `bolt` on disk, `memory` the latest for resuming, `local` none; these are for one \
          node. `redis`, also called `valkey`, is a server of Redis 7.0 or newer or of Valkey, where several nodes \
-         share one log. \
+         share one log; so is `postgres`, also called `postgresql`, a database of PostgreSQL 15 or newer. \
          The variable, deprecated, takes `bolt:///absolute.db?size=…`, `bolt://relative.db`, \
-         `local://local` or `redis://host:6379?stream=…`, and counts only when no `transport` is configured.",
+         `local://local`, `redis://host:6379?stream=…` or `postgres://user@host/database`, and counts only when no `transport` is configured.",
     )
     .or_variable(&["MERCURE_TRANSPORT_URL"], transport_url::variable)
     .said(transports::DEFAULT.name()),

@@ -1,7 +1,5 @@
 //! The options of `transport redis` alone.
 
-use std::time::Duration;
-
 use super::form::Form;
 use super::row::{Effect, Preset, Row, Section, Setter};
 use crate::redis;
@@ -9,17 +7,7 @@ use crate::storage::{Kind, Storage};
 
 const REDIS: &[Kind] = &[Kind::Redis];
 
-/// A publish that waits longer than this helps no client.
-const PUBLISH: Form = Form::Duration {
-    range: Some((Duration::from_millis(100), Duration::from_secs(300))),
-};
-
-/// A node adds to its counter each third of a lease, and a server may be silent for a second or two.
-const LEASE: Form = Form::Duration {
-    range: Some((Duration::from_secs(3), Duration::from_secs(600))),
-};
-
-pub(super) const fn of(
+const fn of(
     name: &'static str,
     arguments: &'static str,
     set: Setter<Storage>,
@@ -64,15 +52,6 @@ pub(super) const OPTIONS: &[Row] = &[
         "the user of the server's ACL. `{env.NAME}` and `{file.PATH}` are replaced, as in `password`.",
     )
     .said("`default`"),
-    of(
-        "password",
-        "<password>",
-        Setter::Read(|storage, line, environment| {
-            redis::password(&mut storage.redis.settings.credentials, line, environment)
-        }),
-        "the password. `{file.PATH}` reads it from a file, such as a secret of a container.",
-    )
-    .said("none"),
     of(
         "sentinel_username",
         "<name>",
@@ -148,22 +127,5 @@ pub(super) const OPTIONS: &[Row] = &[
         "how many replicas must have an update before it is acknowledged and before a subscriber sees it. With `0` the \
          primary alone is asked, and a failover may lose what it acknowledged last. With `1` it takes two replicas to \
          stay available while one is down.",
-    ),
-    of(
-        "publish_timeout",
-        PUBLISH.arguments(),
-        Setter::Value(PUBLISH, |storage| {
-            (&mut storage.redis.settings.publish_timeout).into()
-        }),
-        "how long a publish waits for the server. What is not stored by then is answered with 503; if it is \
-         unknown whether it is stored, the connection is closed without an answer.",
-    ),
-    of(
-        "lease",
-        LEASE.arguments(),
-        Setter::Value(LEASE, |storage| {
-            (&mut storage.redis.settings.lease).into()
-        }),
-        "how long a node may be silent until the others end its subscriptions. The same on all nodes.",
     ),
 ];

@@ -19,7 +19,7 @@ Talaria is configured by a file or by the environment.
 - **With a file** (`--config PATH`, or `./Caddyfile` where it exists) the file alone counts. It holds
   [sites](sites.md), one at least with a `mercure` block; a variable acts where the file names it: `{$NAME}` or
   `{$NAME:default}` anywhere (replaced before the text is read), `{env.NAME}` and `{file.PATH}` in a
-  key or its algorithm, and in the URL, users and passwords of `transport redis`. Only a `mercure` block that names no key and no issuer takes the key variables and
+  key or its algorithm, and in the URL, users and passwords of `transport redis` and `transport postgres`. Only a `mercure` block that names no key and no issuer takes the key variables and
   `MERCURE_TRUSTED_ISSUERS` as without a file. `MERCURE_TRANSPORT_URL` and
   `MERCURE_CORS_ALLOWED_ORIGINS` are read in both cases, where no directive says otherwise.
 - **Without a file** the variables below act by themselves; a directive of `MERCURE_EXTRA_DIRECTIVES` takes

@@ -9,8 +9,9 @@ use crate::draft::Draft;
 use crate::error::Error;
 use crate::key;
 use crate::lexer::Word;
+use crate::postgres::conninfo;
 use crate::redis;
-use crate::settings::{Notice, RedisSettings};
+use crate::settings::{Notice, PostgresSettings, RedisSettings};
 use crate::shown::show;
 use crate::source::{Environment, Place, Source, SourceKind};
 use crate::storage::{Kind, Storage};
@@ -56,6 +57,34 @@ pub fn redis_of_flag(
     text: &str,
     environment: Environment<'_>,
 ) -> Result<(RedisSettings, Vec<Notice>), Error> {
+    let (storage, place) = of_flag(Kind::Redis, flag, text, environment)?;
+    let mut notices = Vec::new();
+    let settings = storage.redis.finish(&place, &mut notices)?;
+    Ok((settings, notices))
+}
+
+/// The log that the URL of a flag names, as `url` in `transport postgres` does.
+///
+/// # Errors
+///
+/// It is not such a URL. The message shows no password.
+pub fn postgres_of_flag(
+    flag: &str,
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<(PostgresSettings, Vec<Notice>), Error> {
+    let (storage, place) = of_flag(Kind::Postgres, flag, text, environment)?;
+    let mut notices = Vec::new();
+    let settings = storage.postgres.finish(&place, &mut notices)?;
+    Ok((settings, notices))
+}
+
+fn of_flag(
+    kind: Kind,
+    flag: &str,
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<(Storage, Place), Error> {
     let place = Place::whole(Source::new(SourceKind::Flag, flag, "", true));
     let word = Word {
         text: text.to_owned(),
@@ -65,22 +94,25 @@ pub fn redis_of_flag(
         end_line: 0,
     };
     let url = key::plain(&word, environment)?;
-    let mut storage = Storage::new(Kind::Redis);
+    let mut storage = Storage::in_environment(kind, environment);
     set_by_url(&mut storage, &place, &url, environment)?;
-    let mut notices = Vec::new();
-    let settings = storage.redis.finish(&place, &mut notices)?;
-    Ok((settings, notices))
+    Ok((storage, place))
 }
 
 /// A transport as a URL, which stands at `place` (B-253). The line of the place must not be shown.
 ///
 /// # Errors
 ///
-/// Anything but `local://…`, `bolt://…` and `redis://…` with options that are known and right. The URL is shown
+/// Anything but `local://…`, `bolt://…`, `redis://…` and `postgres://…` with options that are known and right. The URL is shown
 /// without its password.
 fn read(place: &Place, text: &str, environment: Environment<'_>) -> Result<Storage, Error> {
     if redis::url::is_one(text) {
         let mut storage = Storage::new(Kind::Redis);
+        set_by_url(&mut storage, place, text, environment)?;
+        return Ok(storage);
+    }
+    if conninfo::is_uri(text) {
+        let mut storage = Storage::in_environment(Kind::Postgres, environment);
         set_by_url(&mut storage, place, text, environment)?;
         return Ok(storage);
     }

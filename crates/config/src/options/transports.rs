@@ -1,163 +1,67 @@
 //! The options of a `transport` block, and the directive that opens it.
 
-use super::form::{Form, shown_size};
-use super::redis::{OPTIONS, of as of_redis};
-use super::row::{Effect, Preset, Row, Section, Setter, by_kind};
+use super::row::{Effect, Row, Section, Setter};
+use super::shared::SHARED;
+use super::{postgres as of_postgres, redis as of_redis, shared, stores};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::key;
 use crate::lexer::Word;
+use crate::postgres::conninfo;
+use crate::postgres::known;
 use crate::redis::SAID_BY_URL;
 use crate::redis::url::{Part, parts};
 use crate::settings::Notice;
 use crate::shown::show;
 use crate::source::{Environment, Place};
-use crate::storage::{self, Kind, Storage};
+use crate::storage::{Kind, Storage};
 use crate::tree::Line;
 use crate::unknown::refuse;
 
-/// Transports that are not supported yet (B-261 to B-263).
-pub(crate) const LATER: &[&str] = &["kafka", "nats", "postgres", "pulsar"];
+/// Transports that are not supported yet (B-262, B-263).
+pub(crate) const LATER: &[&str] = &["kafka", "nats", "pulsar"];
 
 /// The transport that is used where none is named.
 pub(crate) const DEFAULT: Kind = Kind::Bolt;
 
-const BOLT: &[Kind] = &[Kind::Bolt];
-const LOOKED_UP: &[Kind] = &[Kind::Bolt, Kind::Memory, Kind::Redis];
-const COUNTED: &[Kind] = &[Kind::Bolt, Kind::Memory];
-const OF_ONE_NODE: &[Kind] = &[Kind::Bolt, Kind::Memory, Kind::Local];
-const AGED: &[Kind] = &[Kind::Bolt, Kind::Redis];
-
 const fn of(
-    kinds: &'static [Kind],
     name: &'static str,
     arguments: &'static str,
     set: Setter<Storage>,
     doc: &'static str,
 ) -> Row {
-    let effect = Effect::Transport(kinds, set);
-    let row = Row::new(Section::Transport, name, arguments, effect, doc);
-    row.preset(Preset::Value { none: "none" })
+    let effect = Effect::Transport(SHARED, set);
+    Row::new(Section::Transport, name, arguments, effect, doc)
 }
 
-/// The options, in the order of the reference page, which says of which transports each is.
-pub(crate) const TRANSPORT: &[Row] = &[
+/// The one option that stands for many.
+const URL: &[Row] = &[
     of(
-        BOLT,
-        "path",
-        "<file>",
-        Setter::Read(storage::path),
-        "the database of the existing hub. The history is the directory beside it, \
-         `<path>.talaria`; if the database exists, its updates are imported at start and it is \
-         left untouched.",
-    )
-    .said("`mercure.db` in `$XDG_DATA_HOME/caddy`, else in `$HOME/.local/share/caddy`"),
-    of(
-        BOLT,
-        "bucket_name",
-        "<name>",
-        Setter::Read(storage::bucket_name),
-        "the bucket of that database.",
-    )
-    .preset(Preset::Shown(|| {
-        Storage::new(Kind::Bolt).history.bucket_name
-    })),
-    of(
-        COUNTED,
-        "size",
-        "<n>",
-        Setter::Value(Form::count(0, u64::MAX), |storage| match storage.kind {
-            Kind::Bolt => (&mut storage.history.options.size).into(),
-            _ => (&mut storage.memory.size).into(),
-        }),
-        "the maximum number of updates kept for resuming; exact after every publish.",
-    )
-    .none("0: no bound"),
-    of(
-        BOLT,
-        "cleanup_frequency",
-        "<number>",
-        Setter::Read(storage::cleanup_frequency),
-        "`0`, written, turns `size` off, as in the existing hub; any other number has no effect.",
-    )
-    .said("none"),
-    of(
-        OF_ONE_NODE,
-        "max_bytes",
-        "<size>",
-        Setter::Read(storage::max_bytes),
-        "the bytes that kept updates occupy, at most: on disk for `bolt`, else in memory.",
-    )
-    .preset(Preset::Shown(|| by_kind(OF_ONE_NODE, default_bytes))),
-    of(
-        AGED,
-        "max_age",
-        "<duration>",
-        Setter::Value(Form::DURATION, |storage| match storage.kind {
-            Kind::Redis => (&mut storage.redis.settings.max_age).into(),
-            _ => (&mut storage.history.options.max_age).into(),
-        }),
-        "how long an update is kept. An older one is hidden and deleted: by `bolt` within a second, by `redis` within a third of the `lease`.",
-    )
-    .none("0s: no bound"),
-    of(
-        BOLT,
-        "sync",
-        "always|interval <duration>|never",
-        Setter::Read(storage::sync),
-        "when an acknowledged update is on the disk. `always`: before it is acknowledged, so that \
-         nothing acknowledged is lost. `interval`: so much later, which a crash of the system may cost, \
-         one of the hub not. `never`: when the system likes.",
-    )
-    .preset(Preset::Shown(|| {
-        storage::shown_sync(Storage::new(Kind::Bolt).history.options.sync).to_owned()
-    })),
-    of(
-        AGED,
-        "ring_bytes",
-        "<size>",
-        Setter::Value(Form::size(64 << 10, u64::MAX), |storage| match storage.kind {
-            Kind::Redis => (&mut storage.redis.settings.ring_bytes).into(),
-            _ => (&mut storage.history.options.ring_bytes).into(),
-        }),
-        "memory for the newest updates, which live subscribers read without the disk or the server.",
-    ),
-    of(
-        LOOKED_UP,
-        "unknown_cursor",
-        "replay|live",
-        Setter::Read(storage::unknown_cursor),
-        "what a client with an unknown `Last-Event-ID` gets first, everything kept or nothing.",
-    )
-    .preset(Preset::Shown(|| {
-        by_kind(LOOKED_UP, |kind| {
-            storage::shown_cursor(Storage::new(kind).unknown_cursor).to_owned()
-        })
-    })),
-    of_redis(
         "url",
         "<url>",
         Setter::Read(url),
-        "the server as `redis://[[<user>:]<password>@]<host>[:<port>][/<database>]`; `rediss://` speaks TLS, `valkey://` and \
+        "the server. `redis`: `redis://[[<user>:]<password>@]<host>[:<port>][/<database>]`; `rediss://` speaks TLS, `valkey://` and \
          `valkeys://` are the same, and `unix:/path` is a socket. Several hosts, separated by commas, are a cluster, or \
          with `?sentinel=<name>` the Sentinels of that primary. The other options of this block may follow as parameters; \
-         `address`, `username`, `password` and `tls` beside it have no effect. `{env.NAME}` and `{file.PATH}` are replaced.",
+         `address`, `username`, `password` and `tls` beside it have no effect. `postgres`: what libpq takes, \
+         `postgres://<user>[:<password>]@<host>[:<port>]/<database>?sslmode=verify-full` or `'host=… user=… dbname=…'` in \
+         quotes, with several hosts, `hostaddr`, `sslrootcert`, `sslcert`, `sslkey`, `connect_timeout`, `application_name`, \
+         `options`, `passfile` and `target_session_attrs`; what it does not name, libpq's variables do (`PGHOST`, `PGUSER`, …). \
+         The options of this block may follow as parameters. `{env.NAME}` and `{file.PATH}` are replaced.",
     )
     .said("none"),
 ];
 
 /// The options of all transports.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
-    TRANSPORT.iter().chain(OPTIONS)
-}
-
-fn default_bytes(kind: Kind) -> String {
-    let storage = Storage::new(kind);
-    let bytes = match kind {
-        Kind::Bolt => storage.history.options.max_bytes,
-        _ => Some(storage.memory.max_bytes as u64),
-    };
-    bytes.map_or_else(|| "0, no bound".to_owned(), shown_size)
+    let sections = [
+        stores::OPTIONS,
+        URL,
+        of_redis::OPTIONS,
+        of_postgres::OPTIONS,
+        shared::OPTIONS,
+    ];
+    sections.into_iter().flatten()
 }
 
 /// The names of the options of a transport.
@@ -196,7 +100,10 @@ fn url(storage: &mut Storage, line: &Line, environment: Environment<'_>) -> Resu
         return Err(line
             .missing("one URL")
             .remedy(
-                "write for example `url redis://cache:6379`; a variable in its place must be set",
+                match storage.kind {
+                    Kind::Postgres => "write for example `url postgres://hub@db.example/app`, or pairs in quotes; a variable in its place must be set",
+                    _ => "write for example `url redis://cache:6379`; a variable in its place must be set",
+                },
             )
             .hide_line());
     };
@@ -215,6 +122,9 @@ pub(super) fn set_by_url(
     text: &str,
     environment: Environment<'_>,
 ) -> Result<(), Error> {
+    if storage.kind == Kind::Postgres {
+        return set_by_conninfo(storage, place, text, environment);
+    }
     let mut errors = Vec::new();
     for Part { line, is_parameter } in parts(place, text)? {
         let name = &line.name.text;
@@ -229,6 +139,63 @@ pub(super) fn set_by_url(
         }
     }
     Error::all(errors)
+}
+
+/// The same for PostgreSQL: parameters of libpq, and options of the block.
+fn set_by_conninfo(
+    storage: &mut Storage,
+    place: &Place,
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<(), Error> {
+    let place = place.hidden();
+    storage.postgres.begin_url(&place)?;
+    let mut errors = Vec::new();
+    let options: Vec<&str> = names(Kind::Postgres)
+        .into_iter()
+        .filter(|name| *name != "url" && *name != "password")
+        .collect();
+    for (name, value) in conninfo::pairs(&place, text)? {
+        match storage.postgres.parameter(&name, &value, &place) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        }
+        let line = parameter(&place, &name, &value);
+        if !options.contains(&&*name) {
+            let known: Vec<&str> = known::READ
+                .iter()
+                .copied()
+                .chain(options.iter().copied())
+                .collect();
+            errors.push(refuse(&line.name, "parameter", &[], &known));
+        } else if let Err(error) = set(storage, &line, environment) {
+            errors.push(error.remedy(format!(
+                "it is the value of the parameter {} in the URL",
+                show(&name)
+            )));
+        }
+    }
+    Error::all(errors)
+}
+
+/// A parameter as the line that it would be in a block.
+fn parameter(place: &Place, name: &str, value: &str) -> Line {
+    let word = |text: &str| Word {
+        text: text.to_owned(),
+        place: place.clone(),
+        quoted: true,
+        line: 0,
+        end_line: 0,
+    };
+    Line {
+        name: word(name),
+        args: vec![word(value)],
+        block: None,
+    }
 }
 
 /// The error for an option that a transport does not have.
@@ -246,6 +213,10 @@ fn unknown(option: &Line, kind: Kind) -> Error {
             .error("`gob` is not supported: the updates of this hub are fields that any client of the server can read")
             .remedy("remove it; nothing else has to be written"),
         (Kind::Redis, "size" | "max_bytes", _) => error.remedy("write `max_length <n>`"),
+        (Kind::Postgres, "max_length" | "max_bytes", _) => error.remedy("write `size <n>`"),
+        (Kind::Postgres, name, None) if known::READ.contains(&name) => error.remedy(format!(
+            "it is a parameter of the URL: write `url postgres://<user>@<host>/<database>?{name}=…`"
+        )),
         (_, _, Some(kinds)) => error.remedy(format!(
             "it is one of {}; known here are: {}",
             Kind::list(kinds),

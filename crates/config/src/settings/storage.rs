@@ -8,6 +8,7 @@ use talaria_hub::clock::{Clock as _, SystemClock};
 use talaria_transport::MemoryOptions;
 use talaria_transport::history::HistoryOptions;
 
+use super::postgres::PostgresSettings;
 use super::redis::RedisSettings;
 
 /// Where updates are kept.
@@ -21,6 +22,8 @@ pub enum TransportSettings {
     Local(MemoryOptions),
     /// `transport redis`: a log that several hubs may share (B-260).
     Redis(Box<RedisSettings>),
+    /// `transport postgres`: a log that several hubs may share, in a database (B-261).
+    Postgres(Box<PostgresSettings>),
 }
 
 /// The history on disk.
@@ -43,6 +46,7 @@ impl TransportSettings {
                 one == other
             }
             (Self::Redis(one), Self::Redis(other)) => one == other,
+            (Self::Postgres(one), Self::Postgres(other)) => one == other,
             _ => false,
         }
     }
@@ -51,19 +55,20 @@ impl TransportSettings {
     pub fn directory(&self) -> Option<PathBuf> {
         match self {
             Self::History(history) => Some(directory_of(&history.path)),
-            Self::Memory(_) | Self::Local(_) | Self::Redis(_) => None,
+            Self::Memory(_) | Self::Local(_) | Self::Redis(_) | Self::Postgres(_) => None,
         }
     }
 
     /// Whether the updates are kept outside of this process, so that the place tells which they are.
     pub fn is_lasting(&self) -> bool {
-        matches!(self, Self::History(_) | Self::Redis(_))
+        matches!(self, Self::History(_) | Self::Redis(_) | Self::Postgres(_))
     }
 
     /// Whether both keep their updates in the same place outside of this process.
     pub fn is_in_place_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Redis(one), Self::Redis(other)) => one.is_log_of(other),
+            (Self::Postgres(one), Self::Postgres(other)) => one.is_log_of(other),
             _ => self.directory().is_some() && self.directory() == other.directory(),
         }
     }

@@ -199,7 +199,7 @@ fn cache_directives_have_no_effect() {
 /// Transports that later issues bring are refused by name, never ignored.
 #[test]
 fn later_transports_are_refused_by_name() {
-    for transport in ["postgres", "kafka", "pulsar", "nats"] {
+    for transport in ["kafka", "pulsar", "nats"] {
         let error = with(&format!("transport {transport}")).unwrap_err();
         assert!(
             error.contains(&format!("the transport `{transport}` is not supported yet")),

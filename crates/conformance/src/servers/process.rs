@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
+/// How often to check whether a process has ended.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 60;
 
@@ -60,13 +63,33 @@ impl Process {
         prlimit(Some(self.pid()), Resource::Fsize, limit).expect("it still runs");
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Tells it something.
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it still runs");
+    }
+
+    /// Tells it something, unless it has ended.
+    pub(super) fn signal_if_running(&mut self, signal: Signal) {
+        if !self.has_ended() {
+            self.signal(signal);
+        }
     }
 
     fn pid(&self) -> Pid {
         let pid = i32::try_from(self.number()).ok().and_then(Pid::from_raw);
         pid.expect("processes have positive numbers")
+    }
+
+    /// Waits until it has ended, for some seconds.
+    pub(super) fn has_ended_within(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while !self.has_ended() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
     }
 
     /// The end of its log.

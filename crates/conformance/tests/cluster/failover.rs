@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use talaria_conformance::count;
-use talaria_conformance::servers::Program;
+use talaria_conformance::servers::{Postgresql, Program};
 use tokio::time::Instant;
 
 use crate::groups::{Failure, Group};
@@ -35,6 +35,16 @@ async fn a_cluster_replaces_a_stopped_primary() {
     replaced(Group::cluster(Program::Redis7), Failure::Stopped).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_synchronous_standby_replaces_a_killed_primary() {
+    replaced(Group::pair(Postgresql::V15), Failure::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_synchronous_standby_replaces_a_stopped_primary() {
+    replaced(Group::pair(Postgresql::V18), Failure::Stopped).await;
+}
+
 /// When a primary failed, when another one was named, and when nothing was in the way of an acknowledgement any more.
 struct Round {
     failed: Instant,
@@ -42,10 +52,10 @@ struct Round {
     complete: Instant,
 }
 
-/// With `replicas 1` no acknowledged update is lost and none is received twice, and publishers are answered again soon
+/// With `replicas 1`, or a synchronous standby, no acknowledged update is lost and none is received twice, and publishers are answered again soon
 /// after another primary is named and has a replica.
 async fn replaced(mut group: Group, failure: Failure) {
-    let transport = format!("{}\nreplicas 1", group.transport());
+    let transport = group.durable();
     // All rounds may take longer than a stream lives otherwise.
     let start = |_| Node::with(&transport, "write_timeout 0s");
     let nodes: Vec<Node> = (0..2).map(start).collect();
@@ -73,7 +83,7 @@ async fn replaced(mut group: Group, failure: Failure) {
             complete,
         });
         publishers.until_acknowledged(LIMIT).await;
-        if let Group::Sentinels(_) = group {
+        if let Group::Sentinels(_) | Group::Pair(_) = group {
             group.mend(primary, failure);
             group.until_replica(primary).await;
         }
@@ -86,6 +96,7 @@ async fn replaced(mut group: Group, failure: Failure) {
     let kind = match group {
         Group::Sentinels(_) => "Sentinel",
         Group::Cluster(_) => "Cluster",
+        Group::Pair(_) => "standby",
     };
     println!(
         "cluster: {kind}, primary {failure:?}, {} rounds: {counts:?}",

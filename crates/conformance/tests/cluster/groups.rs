@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use talaria_conformance::servers::{Cluster, Program, Redis, Reply, Sentinels, ask};
+use talaria_conformance::servers::{Cluster, Postgresql, Program, Redis, Reply, Sentinels, ask};
 use talaria_conformance::within_time;
 use tokio::task::block_in_place;
+
+use crate::pair::Pair;
+use crate::servers::Transport;
 
 /// A key of the log.
 const KEY: &str = "{mercure}:log";
@@ -26,6 +29,7 @@ pub enum Failure {
 pub enum Group {
     Sentinels(Sentinels),
     Cluster(Cluster),
+    Pair(Pair),
 }
 
 impl Group {
@@ -41,36 +45,50 @@ impl Group {
         Self::Cluster(block_in_place(|| Cluster::start(program)))
     }
 
-    /// The line of a transport on these servers.
+    /// A primary of PostgreSQL with a synchronous standby.
     #[must_use]
-    pub fn transport(&self) -> String {
+    pub fn pair(program: Postgresql) -> Self {
+        Self::Pair(block_in_place(|| Pair::start(program)))
+    }
+
+    /// The transport on these servers that loses nothing when the primary fails.
+    #[must_use]
+    pub fn durable(&self) -> Transport {
+        match self {
+            Self::Sentinels(_) | Self::Cluster(_) => self.transport().and("replicas 1"),
+            Self::Pair(_) => self.transport(),
+        }
+    }
+
+    /// The transport on these servers.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
         let list = |addresses: Vec<(String, u16)>| {
             let addresses = addresses
                 .iter()
                 .map(|(host, port)| format!("{host}:{port}"));
             addresses.collect::<Vec<_>>().join(" ")
         };
-        match self {
+        let lines = match self {
             Self::Sentinels(group) => {
                 format!("sentinel {} {}", group.name(), list(group.addresses()))
             }
             Self::Cluster(group) => format!("addresses {}", list(group.addresses())),
+            Self::Pair(pair) => return pair.transport(),
+        };
+        Transport {
+            name: "redis",
+            lines,
         }
     }
 
-    /// The servers.
+    /// The servers of Redis.
     #[must_use]
     pub fn servers(&self) -> &[Redis] {
         match self {
             Self::Sentinels(group) => &group.servers,
             Self::Cluster(group) => &group.servers,
-        }
-    }
-
-    fn server(&mut self, place: usize) -> &mut Redis {
-        match self {
-            Self::Sentinels(group) => &mut group.servers[place],
-            Self::Cluster(group) => &mut group.servers[place],
+            Self::Pair(_) => &[],
         }
     }
 
@@ -80,20 +98,34 @@ impl Group {
         let primary = block_in_place(|| match self {
             Self::Sentinels(group) => named(group),
             Self::Cluster(group) => owner(&group.servers, failed),
+            Self::Pair(pair) => pair.primary(),
         });
         primary.filter(|primary| Some(*primary) != failed)
     }
 
     /// Has the primary fail.
     pub fn fail(&mut self, place: usize, failure: Failure) {
+        let servers = match self {
+            Self::Sentinels(group) => &mut group.servers,
+            Self::Cluster(group) => &mut group.servers,
+            Self::Pair(pair) => {
+                return match failure {
+                    Failure::Killed => pair.kill(place),
+                    Failure::Stopped => pair.suspend(place),
+                };
+            }
+        };
         match failure {
-            Failure::Killed => self.server(place).kill(),
-            Failure::Stopped => self.server(place).suspend(),
+            Failure::Killed => servers[place].kill(),
+            Failure::Stopped => servers[place].suspend(),
         }
     }
 
-    /// Waits until another server is the primary.
-    pub async fn until_other(&self, failed: usize) -> usize {
+    /// Waits until another server is the primary, or makes it that.
+    pub async fn until_other(&mut self, failed: usize) -> usize {
+        if let Self::Pair(pair) = self {
+            return block_in_place(|| pair.promote_other(failed));
+        }
         let other = async {
             loop {
                 match self.primary(Some(failed)) {
@@ -107,14 +139,23 @@ impl Group {
 
     /// Has the server that failed return.
     pub fn mend(&mut self, place: usize, failure: Failure) {
+        let servers = match self {
+            Self::Sentinels(group) => &mut group.servers,
+            Self::Cluster(group) => &mut group.servers,
+            Self::Pair(pair) => return block_in_place(|| pair.follow(place)),
+        };
         block_in_place(|| match failure {
-            Failure::Killed => self.server(place).restart(),
-            Failure::Stopped => self.server(place).resume(),
+            Failure::Killed => servers[place].restart(),
+            Failure::Stopped => servers[place].resume(),
         });
     }
 
     /// Waits until this server replicates what the primary has, and those who choose the next primary know of all.
     pub async fn until_replica(&self, place: usize) {
+        if let Self::Pair(_) = self {
+            // It became one when it was mended.
+            return;
+        }
         self.until_said(place, "master_link_status:up").await;
         let Self::Sentinels(group) = self else {
             return;
@@ -129,6 +170,10 @@ impl Group {
 
     /// Waits until this server has a replica.
     pub async fn until_replicated(&self, place: usize) {
+        if let Self::Pair(_) = self {
+            // The new primary waits for none until the old one is its standby.
+            return;
+        }
         self.until_said(place, "state=online").await;
     }
 

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use talaria_conformance::count;
-use talaria_conformance::servers::{Program, Redis};
+use talaria_conformance::servers::{Postgresql, Program};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::groups::{Failure, Group};
-use crate::nodes::{Balancer, Node, on};
+use crate::nodes::{Balancer, Node};
 use crate::publishers::{Publishers, end};
 use crate::readers::{Reader, connected, ended};
+use crate::servers::{Kind, Server, Transport, on_servers};
 use crate::verdict::judge;
 
 /// Numbers that differ from run to run, to choose nodes and moments.
@@ -26,23 +27,29 @@ impl Random {
     }
 }
 
-/// Kills one of the nodes, and starts another one.
-async fn replace(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &str, random: &mut Random) {
+/// Kills one of the nodes.
+fn kill(nodes: &mut Vec<Node>, balancer: &Balancer, random: &mut Random) {
     let victim = usize::try_from(random.below(nodes.len() as u64)).expect("a small number");
     let node = nodes.swap_remove(victim);
     balancer.remove(&node);
     node.kill();
+}
+
+/// Starts another one.
+fn start(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &Transport) {
     let node = block_in_place(|| Node::start(transport));
     balancer.add(&node);
     nodes.push(node);
 }
 
+on_servers!(killed_nodes_leave_no_gap_and_no_duplicate: valkey, postgres18);
+
 /// A random node is killed every few seconds, and another one started. Its clients go on elsewhere with their last ids,
 /// without gap or duplicate. What was delivered without an acknowledgement had no answer at all.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_nodes_leave_no_gap_and_no_duplicate() {
-    let server = Redis::start(Program::Valkey);
-    let mut nodes: Vec<Node> = (0..3).map(|_| Node::start(&on(&server))).collect();
+async fn killed_nodes_leave_no_gap_and_no_duplicate(kind: Kind) {
+    let server = Server::start(kind);
+    let transport = server.transport();
+    let mut nodes: Vec<Node> = (0..3).map(|_| Node::start(&transport)).collect();
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, count(300, 60), "earliest");
     connected(&readers).await;
@@ -54,7 +61,8 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
     while Instant::now() < until {
         // The moment is random on purpose; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(500 + random.below(3_000))).await;
-        replace(&mut nodes, &balancer, &on(&server), &mut random).await;
+        kill(&mut nodes, &balancer, &mut random);
+        start(&mut nodes, &balancer, &transport);
         kills += 1;
         publishers.until_acknowledged(Duration::from_secs(30)).await;
     }
@@ -64,7 +72,7 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
     let counts = judge(&records, &readers);
     let connections: usize = readers.iter().map(|reader| reader.seen().connections).sum();
     println!(
-        "cluster: {kills} kills, {} subscribers, {connections} connections: {counts:?}",
+        "cluster: {kind:?}: {kills} kills, {} subscribers, {connections} connections: {counts:?}",
         readers.len()
     );
     assert_eq!(counts.refused, 0, "the server was there all the time");
@@ -77,10 +85,18 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate() {
 /// The primary of the servers fails, and a node is killed before another one has taken over, or a moment later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_may_die_while_their_primary_fails() {
-    let mut group = Group::sentinels(Program::Redis8);
-    let transport = format!("{}\nreplicas 1", group.transport());
-    let start = || Node::start(&transport);
-    let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
+    both_fail(Group::sentinels(Program::Redis8)).await;
+}
+
+/// The same on PostgreSQL, whose operator promotes the standby.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_may_die_while_their_database_fails() {
+    both_fail(Group::pair(Postgresql::V15)).await;
+}
+
+async fn both_fail(mut group: Group) {
+    let transport = group.durable();
+    let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| Node::start(&transport)).collect());
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, 30, "earliest");
     connected(&readers).await;
@@ -95,8 +111,15 @@ async fn nodes_may_die_while_their_primary_fails() {
         group.fail(primary, failure);
         // The moment is random on purpose; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(random.below(4_000))).await;
-        replace(&mut nodes, &balancer, &transport, &mut random).await;
+        kill(&mut nodes, &balancer, &mut random);
+        // Sentinels act while the node starts; the operator of a pair is this test.
+        if let Group::Sentinels(_) = group {
+            start(&mut nodes, &balancer, &transport);
+        }
         group.until_other(primary).await;
+        if let Group::Pair(_) = group {
+            start(&mut nodes, &balancer, &transport);
+        }
         publishers.until_acknowledged(limit).await;
         group.mend(primary, failure);
         group.until_replica(primary).await;

@@ -6,16 +6,19 @@
     reason = "a failed step must stop the test, and a black-box test has only the real clock"
 )]
 
+mod database;
 mod delivery;
 mod failover;
 mod groups;
 mod kills;
 mod nodes;
 mod outages;
+mod pair;
 mod partition;
 mod presence;
 mod publishers;
 mod readers;
 mod rolling;
+mod servers;
 mod storm;
 mod verdict;

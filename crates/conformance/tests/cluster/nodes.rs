@@ -8,8 +8,9 @@ use talaria_conformance::PATIENCE;
 use talaria_conformance::client::{Answer, Client};
 use talaria_conformance::hub::{Home, Hub};
 use talaria_conformance::log::Log;
-use talaria_conformance::servers::Redis;
 use talaria_conformance::token::ISSUER;
+
+use crate::servers::Transport;
 
 /// What tokens name, whichever node they are presented to.
 pub const AUDIENCE: &str = "https://hub.example/.well-known/mercure";
@@ -26,18 +27,20 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node with these lines in its `transport redis` block.
+    /// A node with this transport.
     #[must_use]
-    pub fn start(transport: &str) -> Self {
+    pub fn start(transport: &Transport) -> Self {
         Self::with(transport, "")
     }
 
     /// A node with these lines in its `mercure` block too.
     #[must_use]
-    pub fn with(transport: &str, directives: &str) -> Self {
+    pub fn with(transport: &Transport, directives: &str) -> Self {
         let directives = format!(
-            "resource_identifier {AUDIENCE}\n{directives}\ntransport redis {{\nlease {}s\npublish_timeout 5s\n{transport}\n}}",
+            "resource_identifier {AUDIENCE}\n{directives}\ntransport {} {{\nlease {}s\npublish_timeout 5s\n{}\n}}",
+            transport.name,
             LEASE.as_secs(),
+            transport.lines,
         );
         let variables = [
             ("MERCURE_TRUSTED_ISSUERS", ISSUER),
@@ -205,16 +208,4 @@ impl Balancer {
         let addresses = self.0.lock().unwrap();
         addresses.get(turn.checked_rem(addresses.len())?).copied()
     }
-}
-
-/// The line of a transport on this server.
-#[must_use]
-pub fn on(server: &Redis) -> String {
-    at(server.address())
-}
-
-/// The line of a transport on the server at this address.
-#[must_use]
-pub fn at(address: SocketAddr) -> String {
-    format!("address {address}")
 }

@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use talaria_conformance::servers::{Program, Proxy, Redis, Reply, Way, ask};
+use talaria_conformance::servers::{Proxy, Reply, Way, ask};
 use talaria_conformance::token::exact;
 use talaria_conformance::{count, within_time};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
-use crate::nodes::{Balancer, Node, at};
+use crate::nodes::{Balancer, Node};
 use crate::publishers::{Outcome, Publishers, Record, end};
 use crate::readers::{Reader, Seen, connected, ended};
+use crate::servers::{Kind, Server, Transport, on_servers};
 use crate::verdict::{agree, judge};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -19,21 +20,21 @@ const LIMIT: Duration = Duration::from_secs(60);
 const GROWTH: usize = 64 << 20;
 
 /// Two nodes with a proxy between them and their server, under load.
-struct Scene {
-    server: Redis,
+pub struct Scene {
+    pub server: Server,
     proxy: Proxy,
     nodes: Vec<Node>,
     balancer: Balancer,
-    readers: Vec<Reader>,
+    pub readers: Vec<Reader>,
     publishers: Publishers,
     before: Vec<usize>,
 }
 
 impl Scene {
-    async fn start(program: Program) -> Self {
-        let server = block_in_place(|| Redis::start(program));
+    /// Starts the nodes, their subscribers and their publishers.
+    pub async fn start(server: Server) -> Self {
         let proxy = Proxy::start(server.address()).await;
-        let transport = at(proxy.address());
+        let transport = server.through(&proxy);
         let start = || Node::start(&transport);
         let nodes: Vec<Node> = block_in_place(|| (0..2).map(|_| start()).collect());
         let balancer = Balancer::of(&nodes);
@@ -55,7 +56,7 @@ impl Scene {
     }
 
     /// Waits until the nodes have noticed that the server fails, checks what publishers are told, and lets it last.
-    async fn noticed(&self, what: &str, lasts: Duration) {
+    pub async fn noticed(&self, what: &str, lasts: Duration) {
         let failed = Instant::now();
         for node in &self.nodes {
             node.until_ready(false, LIMIT).await;
@@ -78,7 +79,7 @@ impl Scene {
     }
 
     /// Waits until the nodes store updates again.
-    async fn recovered(&self, what: &str) {
+    pub async fn recovered(&self, what: &str) {
         let mended = Instant::now();
         for node in &self.nodes {
             node.until_ready(true, LIMIT).await;
@@ -92,7 +93,7 @@ impl Scene {
 
     /// Ends the publishing, waits until all have received everything, and checks that no stream ended and no memory
     /// was kept.
-    async fn finish(&mut self) -> Vec<Record> {
+    pub async fn finish(&mut self) -> Vec<Record> {
         let none = Publishers::start(&Balancer::default(), 0, Duration::ZERO, 0);
         let records = std::mem::replace(&mut self.publishers, none).stop().await;
         end(&self.balancer).await;
@@ -113,10 +114,11 @@ impl Scene {
     }
 }
 
+on_servers!(streams_outlive_a_server_that_is_away: redis7, postgres15, postgres18);
+
 /// The server is stopped, is killed and started again, and cannot be reached in four ways.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_outlive_a_server_that_is_away() {
-    let mut scene = Scene::start(Program::Redis7).await;
+async fn streams_outlive_a_server_that_is_away(kind: Kind) {
+    let mut scene = Scene::start(Server::start(kind)).await;
     let short = Duration::from_secs(count(10, 2));
 
     scene.server.suspend();
@@ -145,26 +147,27 @@ async fn streams_outlive_a_server_that_is_away() {
     assert!(counts.refused > 0, "nothing was refused");
 }
 
+on_servers!(streams_outlive_a_server_that_refuses: redis8);
+
 /// The server answers that it has no memory, that it has too few replicas, that it is a replica, and that the password
 /// is another one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_outlive_a_server_that_refuses() {
-    let mut scene = Scene::start(Program::Redis8).await;
+async fn streams_outlive_a_server_that_refuses(kind: Kind) {
+    let mut scene = Scene::start(Server::start(kind)).await;
     let short = Duration::from_secs(count(10, 1));
 
     for (setting, refuses, permits) in [
         ("maxmemory", "1mb", "0"),
         ("min-replicas-to-write", "1", "0"),
     ] {
-        block_in_place(|| scene.server.set(setting, refuses));
+        block_in_place(|| scene.server.redis().set(setting, refuses));
         scene.noticed(setting, short).await;
-        block_in_place(|| scene.server.set(setting, permits));
+        block_in_place(|| scene.server.redis().set(setting, permits));
         scene.recovered(setting).await;
     }
 
-    block_in_place(|| scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]));
+    block_in_place(|| scene.server.redis().ask(&["REPLICAOF", "127.0.0.1", "1"]));
     scene.noticed("read-only", short).await;
-    block_in_place(|| scene.server.ask(&["REPLICAOF", "NO", "ONE"]));
+    block_in_place(|| scene.server.redis().ask(&["REPLICAOF", "NO", "ONE"]));
     scene.recovered("read-only").await;
 
     let changed = block_in_place(|| {
@@ -191,41 +194,37 @@ async fn streams_outlive_a_server_that_refuses() {
     assert!(counts.refused > 0, "nothing was refused");
 }
 
-/// The disk of the server is full, so that it refuses all writes. What it has executed stays in its memory, and goes to
-/// the disk when there is space again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_outlive_a_full_disk() {
-    for program in [Program::Redis7, Program::Valkey] {
-        let mut scene = Scene::start(program).await;
-        let what = format!("disk full, {program:?}");
-        scene.server.fill_disk();
-        let lasts = Duration::from_secs(count(10, 2));
-        scene.noticed(&what, lasts).await;
-        let asked = block_in_place(|| scene.server.ask(&["SET", "key", "value"]));
-        assert!(
-            matches!(&asked, Reply::Error(text) if text.starts_with("MISCONF")),
-            "{asked:?}"
-        );
+on_servers!(streams_outlive_a_full_disk: redis7, valkey, postgres15, postgres18);
+
+/// The disk of the server is full, so that it refuses all writes. What Redis has executed stays in its memory, and goes
+/// to the disk when there is space again.
+async fn streams_outlive_a_full_disk(kind: Kind) {
+    let mut scene = Scene::start(Server::on_small_disk(kind)).await;
+    let what = format!("disk full, {kind:?}");
+    block_in_place(|| scene.server.fill_disk());
+    let lasts = Duration::from_secs(count(10, 2));
+    scene.noticed(&what, lasts).await;
+    if let Kind::Redis(_) = kind {
         for node in &scene.nodes {
             let said = node.health().await.text;
             assert!(said.contains("MISCONF"), "{said}");
         }
-        scene.server.empty_disk();
-        scene.recovered(&what).await;
-
-        let records = scene.finish().await;
-        let counts = judge(&records, &scene.readers);
-        println!("cluster: {what}: {counts:?}");
-        assert!(counts.refused > 0, "nothing was refused");
     }
+    block_in_place(|| scene.server.empty_disk());
+    scene.recovered(&what).await;
+
+    let records = scene.finish().await;
+    let counts = judge(&records, &scene.readers);
+    println!("cluster: {what}: {counts:?}");
+    assert!(counts.refused > 0, "nothing was refused");
 }
 
+on_servers!(streams_outlive_a_deleted_log: valkey, postgres15);
+
 /// The log is deleted: streams stay open and receive everything that is published afterwards.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_outlive_a_deleted_log() {
-    let mut scene = Scene::start(Program::Valkey).await;
-    let flushed = block_in_place(|| scene.server.ask(&["FLUSHALL"]));
-    assert_eq!(flushed, Reply::Text("OK".to_owned()));
+async fn streams_outlive_a_deleted_log(kind: Kind) {
+    let mut scene = Scene::start(Server::start(kind)).await;
+    block_in_place(|| scene.server.delete_log());
     scene.publishers.until_acknowledged(LIMIT).await;
     let enters = |line: &str| line.contains("has entered it again").then_some(());
     for node in &scene.nodes {
@@ -275,15 +274,16 @@ async fn streams_outlive_a_deleted_log() {
     );
 }
 
+on_servers!(a_stream_that_the_log_has_passed_ends: redis7, postgres15);
+
 /// While a node is cut off, the log deletes what it has not read. A stream there ends, and its client sees the gap when
 /// it comes back: it never receives what follows as if nothing were missing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_the_log_has_passed_ends() {
+async fn a_stream_that_the_log_has_passed_ends(kind: Kind) {
     const KEPT: usize = 20;
-    let server = block_in_place(|| Redis::start(Program::Redis7));
+    let server = Server::start(kind);
     let proxy = Proxy::start(server.address()).await;
-    let start = |address| Node::with(&format!("{}\nmax_length {KEPT}", at(address)), "anonymous");
-    let [near, far] = block_in_place(|| [server.address(), proxy.address()].map(start));
+    let start = |transport: Transport| Node::with(&transport.and(&server.keep(KEPT)), "anonymous");
+    let [near, far] = block_in_place(|| [server.transport(), server.through(&proxy)].map(start));
     let publish = async |data: &str| {
         let fields = [("topic", "https://example.com/passed"), ("data", data)];
         near.publisher().published(&fields).await
@@ -300,8 +300,7 @@ async fn a_stream_that_the_log_has_passed_ends() {
         publish(&number.to_string()).await;
     }
     let deleted = async {
-        let length = || block_in_place(|| server.ask(&["XLEN", "{mercure}:log"]).text().parse());
-        while length() != Ok(KEPT) {
+        while block_in_place(|| server.kept()) != KEPT {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

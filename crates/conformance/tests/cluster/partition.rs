@@ -63,7 +63,7 @@ fn acknowledged_between(records: &[Record], after: Instant, before: Instant) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_replica_has_is_not_acknowledged() {
     let mut group = Group::sentinels(Program::Redis7);
-    let transport = format!("{}\nreplicas 1", group.transport());
+    let transport = group.durable();
     let nodes: Vec<Node> = (0..2).map(|_| Node::start(&transport)).collect();
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, 20, "earliest");

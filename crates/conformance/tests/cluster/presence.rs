@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use talaria_conformance::hub::SUBSCRIBER_KEY;
-use talaria_conformance::servers::{Program, Proxy, Redis, Way};
+use talaria_conformance::servers::{Proxy, Way};
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Token, exact, pattern};
 use talaria_conformance::{count, within, within_time};
 use tokio::task::block_in_place;
 
-use crate::nodes::{AUDIENCE, LEASE, Node, at, on};
+use crate::nodes::{AUDIENCE, LEASE, Node};
+use crate::servers::{Kind, Server, Transport, on_servers};
 
 const API: &str = "/.well-known/mercure/subscriptions";
 /// What grants every event and every listing.
@@ -22,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How many subscriptions the node has that fails.
 const MANY: usize = 100;
 
-fn start(transport: &str) -> Node {
+fn start(transport: &Transport) -> Node {
     block_in_place(|| Node::with(transport, DIRECTIVES))
 }
 
@@ -104,14 +105,15 @@ async fn said(node: &Node) -> BTreeMap<String, Vec<bool>> {
     }
 }
 
+on_servers!(subscriptions_of_killed_nodes_end_once: redis7, postgres15);
+
 /// A node with 100 subscriptions is killed, and so is the one that begins to end them: each ends once, and all nodes
 /// list what is left, one that joins then too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_of_killed_nodes_end_once() {
+async fn subscriptions_of_killed_nodes_end_once(kind: Kind) {
     for round in 0..count(10, 2) {
-        let server = block_in_place(|| Redis::start(Program::Redis7));
-        let victim = start(&on(&server));
-        let mut others: Vec<Node> = (0..3).map(|_| start(&on(&server))).collect();
+        let server = Server::start(kind);
+        let victim = start(&server.transport());
+        let mut others: Vec<Node> = (0..3).map(|_| start(&server.transport())).collect();
         let _dead = open(&victim, "dead", MANY).await;
         let mut streams = Vec::new();
         for (number, node) in others.iter().enumerate() {
@@ -133,7 +135,7 @@ async fn subscriptions_of_killed_nodes_end_once() {
         tokio::time::sleep(Duration::from_millis(4 * round)).await;
         others.remove(survivor).kill();
         drop(streams.remove(survivor));
-        let late = start(&on(&server));
+        let late = start(&server.transport());
         let ended = all_list(&[&others[0], &others[1], &late], 10).await;
         let said = said(&late).await;
         assert_eq!(said.len(), MANY + 15);
@@ -152,13 +154,14 @@ async fn subscriptions_of_killed_nodes_end_once() {
     }
 }
 
+on_servers!(a_node_that_was_cut_off_announces_again: valkey, postgres15);
+
 /// The subscriptions of a node that is cut off end once, and are announced again when it is back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_was_cut_off_announces_again() {
-    let server = block_in_place(|| Redis::start(Program::Valkey));
+async fn a_node_that_was_cut_off_announces_again(kind: Kind) {
+    let server = Server::start(kind);
     let proxy = Proxy::start(server.address()).await;
-    let apart = start(&at(proxy.address()));
-    let node = start(&on(&server));
+    let apart = start(&server.through(&proxy));
+    let node = start(&server.transport());
     let mut streams = open(&apart, "apart", MANY).await;
     let _stay = open(&node, "stay", 5).await;
     all_list(&[&apart, &node], MANY + 5).await;
@@ -169,7 +172,7 @@ async fn a_node_that_was_cut_off_announces_again() {
     proxy.turn(Way::Open);
     apart.until_ready(true, LIMIT).await;
     all_list(&[&node, &apart], MANY + 5).await;
-    let late = start(&on(&server));
+    let late = start(&server.transport());
     all_list(&[&late], MANY + 5).await;
     for (id, said) in said(&node).await {
         let expected: &[bool] = if id.contains("apart") {
@@ -184,11 +187,12 @@ async fn a_node_that_was_cut_off_announces_again() {
     assert_eq!(within("an update", streams[0].event()).await.data, "heard");
 }
 
+on_servers!(a_stopped_server_ends_no_subscription: redis8, postgres18);
+
 /// While the server is stopped no node can tell which others live, so no subscription ends.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopped_server_ends_no_subscription() {
-    let server = block_in_place(|| Redis::start(Program::Redis8));
-    let nodes = [start(&on(&server)), start(&on(&server))];
+async fn a_stopped_server_ends_no_subscription(kind: Kind) {
+    let server = Server::start(kind);
+    let nodes = [start(&server.transport()), start(&server.transport())];
     let _streams = [
         open(&nodes[0], "first", MANY).await,
         open(&nodes[1], "second", MANY).await,

@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use talaria_conformance::count;
-use talaria_conformance::servers::{Program, Redis};
 use talaria_conformance::token::{exact, pattern};
 use tokio::task::block_in_place;
 
-use crate::nodes::{Balancer, Node, on};
+use crate::nodes::{Balancer, Node};
 use crate::publishers::{Publishers, end, token};
 use crate::readers::{Reader, connected, ended};
+use crate::servers::{Kind, Server, on_servers};
 use crate::verdict::judge;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+on_servers!(a_publish_that_is_repeated_elsewhere_is_stored_once: redis7, postgres15);
+
 /// With `repeat_window`, a publish that is repeated at another node is answered with its id, and stored once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_publish_that_is_repeated_elsewhere_is_stored_once() {
-    let server = block_in_place(|| Redis::start(Program::Redis7));
-    let start = || Node::with(&on(&server), "anonymous\nrepeat_window 10m");
+async fn a_publish_that_is_repeated_elsewhere_is_stored_once(kind: Kind) {
+    let server = Server::start(kind);
+    let start = || Node::with(&server.transport(), "anonymous\nrepeat_window 10m");
     let nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
     let mut streams = Vec::new();
     for node in &nodes {
@@ -60,12 +61,13 @@ async fn a_publish_that_is_repeated_elsewhere_is_stored_once() {
     assert_eq!(kept.until("last").await.len(), updates);
 }
 
+on_servers!(a_rolling_update_loses_nothing: redis8, postgres15);
+
 /// Nodes are stopped and started one by one while clients publish and read: nothing is lost, and nothing is refused
 /// that another node would have taken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_update_loses_nothing() {
-    let server = block_in_place(|| Redis::start(Program::Redis8));
-    let start = || Node::with(&on(&server), "drain_timeout 1s");
+async fn a_rolling_update_loses_nothing(kind: Kind) {
+    let server = Server::start(kind);
+    let start = || Node::with(&server.transport(), "drain_timeout 1s");
     let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
     let balancer = Balancer::of(&nodes);
     let readers = Reader::several(&balancer, count(300, 60), "earliest");

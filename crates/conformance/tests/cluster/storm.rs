@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use talaria_conformance::count;
-use talaria_conformance::servers::{Program, Redis};
 use tokio::task::block_in_place;
 
-use crate::nodes::{Balancer, Node, on};
+use crate::nodes::{Balancer, Node};
 use crate::publishers::{END, Publishers, end};
 use crate::readers::{Reader, connected, ended};
+use crate::servers::{Kind, Server, on_servers};
 use crate::verdict::{Counts, judge};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -53,11 +53,12 @@ async fn calm(
     assert_eq!(numbers.last(), Some(&END));
 }
 
+on_servers!(the_other_nodes_take_the_clients_of_a_killed_one: redis7, postgres15);
+
 /// One of three nodes is killed while updates pass; its subscribers resume at the other two.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_other_nodes_take_the_clients_of_a_killed_one() {
-    let server = block_in_place(|| Redis::start(Program::Redis7));
-    let start = || Node::start(&on(&server));
+async fn the_other_nodes_take_the_clients_of_a_killed_one(kind: Kind) {
+    let server = Server::start(kind);
+    let start = || Node::start(&server.transport());
     let mut nodes: Vec<Node> = block_in_place(|| (0..3).map(|_| start()).collect());
     let balancer = Balancer::of(&nodes);
     let readers = settled(&nodes, &balancer).await;
@@ -74,11 +75,12 @@ async fn the_other_nodes_take_the_clients_of_a_killed_one() {
     }
 }
 
+on_servers!(nodes_that_have_just_started_take_all_clients: valkey, postgres18);
+
 /// The same at nodes that were started a moment ago, which have everything from the server: all others are killed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_have_just_started_take_all_clients() {
-    let server = block_in_place(|| Redis::start(Program::Valkey));
-    let start = || Node::start(&on(&server));
+async fn nodes_that_have_just_started_take_all_clients(kind: Kind) {
+    let server = Server::start(kind);
+    let start = || Node::start(&server.transport());
     let before: Vec<Node> = block_in_place(|| (0..2).map(|_| start()).collect());
     let balancer = Balancer::of(&before);
     let readers = settled(&before, &balancer).await;
@@ -103,12 +105,13 @@ async fn nodes_that_have_just_started_take_all_clients() {
     .await;
 }
 
+on_servers!(clients_that_are_far_behind_share_what_is_read: redis8, postgres15);
+
 /// Subscribers that are behind what the nodes have in memory share what is read from the server. Those that come when
 /// the first ones are through may find nothing of it any more, so how much they share depends on how fast they come.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_are_far_behind_share_what_is_read() {
-    let server = block_in_place(|| Redis::start(Program::Redis8));
-    let transport = format!("{}\nring_bytes 16MiB", on(&server));
+async fn clients_that_are_far_behind_share_what_is_read(kind: Kind) {
+    let server = Server::start(kind);
+    let transport = server.transport().and("ring_bytes 16MiB");
     let start = || Node::start(&transport);
     let nodes: Vec<Node> = block_in_place(|| (0..2).map(|_| start()).collect());
     let balancer = Balancer::of(&nodes);

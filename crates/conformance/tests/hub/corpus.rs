@@ -16,13 +16,14 @@ use talaria_conformance::{HUB_PATH, free_port};
 const APPLICATIONS: [&str; 5] = ["APP", "API", "FRONTEND", "PWA_UPSTREAM", "API_UPSTREAM"];
 
 /// Sites that one flag cannot give another address, because the file has several; `hubs` serves such files. The last
-/// needs a server, which `redis` starts.
-const NOT_SERVED: [&str; 5] = [
+/// needs a server, which `redis` or `postgres` starts.
+const NOT_SERVED: [&str; 6] = [
     "19-hub-and-application-apart",
     "20-site-for-health-checks",
     "21-two-named-hubs",
     "22-two-hubs-of-one-transport",
     "53-redis",
+    "55-postgres",
 ];
 
 /// The site whose program logs to a file.

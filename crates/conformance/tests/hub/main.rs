@@ -65,6 +65,8 @@ mod metadata;
 mod metrics;
 mod moving;
 mod nginx;
+mod postgres;
+mod postgres_refused;
 mod predicate;
 mod presence;
 mod presence_documents;

@@ -53,6 +53,12 @@ impl Starting {
         found.unwrap_or_else(|said| panic!("never logged {words:?}, but:\n{said}"))
     }
 
+    /// Tells it something.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process has a number"), signal).expect("it runs");
+    }
+
     /// Waits for its end; the exit code.
     pub(crate) fn ends(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
@@ -205,8 +211,7 @@ fn a_signal_ends_the_waiting() {
         let directives = format!("anonymous\ntransport redis {{\naddress 127.0.0.1:{port}\n}}");
         let mut hub = Starting::new(&home, &directives, &[]);
         hub.says("cannot be used yet");
-        let pid = i32::try_from(hub.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process has a number"), signal).expect("it runs");
+        hub.signal(signal);
         assert_eq!(hub.ends(), Some(0));
     }
 }

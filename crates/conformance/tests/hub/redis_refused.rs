@@ -141,7 +141,7 @@ fn an_unknown_name_of_a_primary() {
 }
 
 /// A certificate that signs itself, of this name.
-fn certificate(folder: &Path, name: &str) {
+pub(crate) fn certificate(folder: &Path, name: &str) {
     let made = Command::new("openssl")
         .current_dir(folder)
         .args([

@@ -54,6 +54,8 @@ const MODULES: &[&str] = &[
     "http.mercure.bolt",
     "http.mercure.local",
     "http.mercure.memory",
+    "http.mercure.postgres",
+    "http.mercure.redis",
     "pki",
     "tls",
     "tls.issuance.internal",

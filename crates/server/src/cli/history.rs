@@ -25,7 +25,8 @@ Examples:
   talaria history stat
   talaria history export --path /data/mercure.db > updates.ndjson
   talaria history import --path /data/mercure.db updates.ndjson
-  talaria history import --redis redis://cache:6379 /data/mercure.db";
+  talaria history import --redis redis://cache:6379 /data/mercure.db
+  talaria history import --postgres postgres://hub@db.example/app /data/mercure.db";
 
 /// The flags of `history`.
 #[derive(clap::Args)]
@@ -52,7 +53,7 @@ imported before is not imported again; of an export, everything is. An update ke
 unless the history has a newer update already. Updates without a time, and those of a database, are as old as
 their import.
 
-With --redis it may be a history too, also one that a hub uses. An update whose id the log has is left out, so
+With --redis or --postgres it may be a history too, also one that a hub uses. An update whose id the log has is left out, so
 the same import can be repeated, and goes on where an earlier one ended. Import before nodes use the log: their
 subscribers receive what is imported as new.")]
     Import(import::Args),

@@ -1,9 +1,12 @@
 //! Opens and closes what the configuration names as transport.
 
 mod durability;
+pub(crate) mod postgres;
+mod redis;
 pub(crate) mod shared;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -11,9 +14,9 @@ use std::time::Duration;
 use talaria_boltdb::Source;
 use talaria_config::Error;
 use talaria_config::settings::{HistorySettings, TransportSettings, directory_of};
-use talaria_redis::Redis;
 use talaria_transport::history::{Directory, Disk, History, HistoryOptions, Imported, Imports};
-use talaria_transport::shared::Shared;
+use talaria_transport::shared::backend::BackendError;
+use talaria_transport::shared::{Backend, Shared};
 use talaria_transport::{Memory, Transport};
 use tokio::task::spawn_blocking;
 
@@ -26,10 +29,16 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub(crate) struct Storage {
     /// The transport, for the hub.
     pub transport: Arc<dyn Transport>,
-    /// The same, if other nodes share it.
-    shared: Option<Arc<Shared<Redis>>>,
+    /// How it is left, if other nodes share it.
+    leaving: Option<Leaving>,
     closed: Closed,
 }
+
+/// Removes the node from the members of a shared log.
+type Leaving = Box<dyn FnOnce() -> Left + Send + Sync>;
+
+/// Ends once the node is removed, or why it is not.
+type Left = Pin<Box<dyn Future<Output = Result<(), BackendError>> + Send>>;
 
 /// Disconnects when the log is closed, which is after the last holder has let go of the transport. What has no file
 /// is closed from the beginning.
@@ -40,8 +49,8 @@ impl Storage {
     /// acknowledged is as durable as `sync` says without it. A shared log is left, so that the other nodes need not
     /// wait for the end of a lease.
     pub(crate) async fn close(self) {
-        if let Some(shared) = self.shared {
-            shared::leave(&shared, CLOSING).await;
+        if let Some(leaving) = self.leaving {
+            shared::leave(leaving(), CLOSING).await;
         }
         close(self.transport, self.closed).await;
     }
@@ -72,7 +81,7 @@ pub(crate) async fn open(
     patience: Option<Duration>,
 ) -> Result<Storage, Error> {
     let (held, closed) = channel();
-    let mut shared = None;
+    let mut leaving: Option<Leaving> = None;
     let transport: Arc<dyn Transport> = match settings {
         TransportSettings::History(settings) => {
             let opening = spawn_blocking(move || open_history(&settings, held));
@@ -82,16 +91,26 @@ pub(crate) async fn open(
             Arc::new(Memory::open(options).map_err(Error::from_cause)?)
         }
         TransportSettings::Redis(settings) => {
-            let opened = Arc::new(shared::open(*settings, patience).await?);
-            shared = Some(Arc::clone(&opened));
+            let opened = Arc::new(shared::open(&*settings, patience).await?);
+            leaving = Some(left(&opened));
+            opened
+        }
+        TransportSettings::Postgres(settings) => {
+            let opened = Arc::new(shared::open(&*settings, patience).await?);
+            leaving = Some(left(&opened));
             opened
         }
     };
     Ok(Storage {
         transport,
-        shared,
+        leaving,
         closed: Closed(closed),
     })
+}
+
+fn left<B: Backend>(shared: &Arc<Shared<B>>) -> Leaving {
+    let shared = Arc::clone(shared);
+    Box::new(|| Box::pin(async move { shared.leave().await }))
 }
 
 /// Opens the history; `held` is dropped when its log is closed.

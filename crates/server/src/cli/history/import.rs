@@ -12,6 +12,7 @@ use talaria_config::Error;
 use talaria_config::settings::{directory_of, unix_milliseconds};
 use talaria_transport::history::{Directory, History, HistoryOptions, Imported, Imports};
 
+use self::shared::Target;
 use super::place::{Place, is_history};
 use crate::cli::output;
 use crate::serve::progress::Progress;
@@ -26,10 +27,15 @@ pub(super) struct Args {
     /// {file.PATH} and {env.NAME} are replaced.
     #[arg(long, value_name = "URL", conflicts_with = "path")]
     redis: Option<String>,
+    /// The same for hubs with `transport postgres`: a URL or `host=…` pairs, as its `url`, with `schema` as a parameter
+    /// if it is another one.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["path", "redis"])]
+    postgres: Option<String>,
     /// The bucket, if the file is a database [default: updates].
     #[arg(long, value_name = "NAME")]
     bucket_name: Option<String>,
-    /// An export, `-` for standard input; or a database; or, with --redis, the `path` of `transport bolt`.
+    /// An export, `-` for standard input; or a database; or, with --redis or --postgres, the `path` of
+    /// `transport bolt`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -39,16 +45,16 @@ pub(super) struct Args {
 /// # Errors
 /// The file or the history cannot be read.
 pub(super) fn import(args: &Args) -> Result<ExitCode, Error> {
-    if let Some(url) = &args.redis {
+    if let Some(target) = target(args) {
         return match source(args)? {
-            Contents::History(directory) => shared::of_history(url, &directory),
+            Contents::History(directory) => shared::of_history(target, &directory),
             Contents::Database => shared::of_database(
-                url,
+                target,
                 database::open(&args.file, args.bucket_name.as_deref())?,
             ),
             Contents::Lines => {
                 lines::check(&args.file)?;
-                shared::of_lines(url, &args.file)
+                shared::of_lines(target, &args.file)
             }
         };
     }
@@ -65,6 +71,12 @@ pub(super) fn import(args: &Args) -> Result<ExitCode, Error> {
     } else {
         import_lines(&args.file, disk, options)
     }
+}
+
+/// The shared log that takes the updates, if one is named.
+fn target(args: &Args) -> Option<Target<'_>> {
+    let redis = args.redis.as_deref().map(Target::Redis);
+    redis.or(args.postgres.as_deref().map(Target::Postgres))
 }
 
 /// What is imported.

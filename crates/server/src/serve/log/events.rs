@@ -22,13 +22,14 @@ const TEXT_BYTES: usize = 16 * 1024;
 const LOGGERS: &[(&str, &str)] = &[
     ("talaria_hub::access", "http.handlers.mercure.access"),
     ("talaria_hub", "http.handlers.mercure"),
-    ("talaria_transport::shared", "http.handlers.mercure.redis"),
+    ("talaria_transport::shared", "http.handlers.mercure.shared"),
+    ("talaria_postgres", "http.handlers.mercure.postgres"),
     ("talaria_redis", "http.handlers.mercure.redis"),
     ("talaria_transport", "http.handlers.mercure.bolt"),
     ("talaria_boltdb", "http.handlers.mercure.bolt"),
     (
         "talaria_server::serve::storage::shared",
-        "http.handlers.mercure.redis",
+        "http.handlers.mercure.shared",
     ),
     (
         "talaria_server::serve::storage",
@@ -220,12 +221,13 @@ mod tests {
             ),
             (
                 "talaria_transport::shared::tail",
-                "http.handlers.mercure.redis",
+                "http.handlers.mercure.shared",
             ),
             ("talaria_redis::record", "http.handlers.mercure.redis"),
+            ("talaria_postgres::tail", "http.handlers.mercure.postgres"),
             (
                 "talaria_server::serve::storage::shared",
-                "http.handlers.mercure.redis",
+                "http.handlers.mercure.shared",
             ),
             (
                 "talaria_server::serve::admin::health",

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use talaria_config::key_set::KeySetSource;
 use talaria_config::proxies::TrustedProxies;
-use talaria_config::settings::{ListenAddress, RedisSettings, TransportSettings, directory_of};
+use talaria_config::settings::{
+    ListenAddress, PostgresSettings, RedisSettings, TransportSettings, directory_of,
+};
 use talaria_hub::access::{Issuer, IssuerKey, Role};
 use talaria_hub::limits::{BudgetOptions, Rate};
 use talaria_hub::{HubOptions, Rule};
@@ -106,6 +108,7 @@ fn storage(transport: &TransportSettings) -> String {
             );
         }
         TransportSettings::Redis(redis) => return shared(redis),
+        TransportSettings::Postgres(postgres) => return in_database(postgres),
         TransportSettings::Local(_) => {
             return "no history: what a client misses while it is away is lost to it".to_owned();
         }
@@ -138,29 +141,48 @@ fn storage(transport: &TransportSettings) -> String {
 
 /// A log that several nodes may share.
 fn shared(redis: &RedisSettings) -> String {
-    let bounds = [
-        redis
-            .max_length
-            .map(|length| format!("about {length} updates")),
-        redis
-            .max_age
-            .map(|age| format!("no update older than {} s", age.as_secs_f64())),
-    ];
-    let mut kept: Vec<String> = bounds.into_iter().flatten().collect();
-    if kept.is_empty() {
-        kept.push("every update is kept".to_owned());
-    }
     let database = match redis.database {
         0 => String::new(),
         database => format!(", database {database}"),
     };
     format!(
-        "shared log {} at {}{database}: {}; a publish waits {} s at most, a silent node is dead after {} s",
+        "shared log {} at {}{database}: {}; {}",
         redis.stream,
         redis.place,
-        kept.join(", "),
-        redis.publish_timeout.as_secs_f64(),
-        redis.lease.as_secs_f64(),
+        kept(redis.max_length, redis.max_age),
+        waits(redis.publish_timeout, redis.lease),
+    )
+}
+
+/// The same in a database.
+fn in_database(postgres: &PostgresSettings) -> String {
+    format!(
+        "shared log {} at {}, database {}: {}; {}",
+        postgres.schema,
+        postgres.place(),
+        postgres.database,
+        kept(postgres.size, postgres.max_age),
+        waits(postgres.publish_timeout, postgres.lease),
+    )
+}
+
+fn kept(size: Option<u64>, max_age: Option<Duration>) -> String {
+    let bounds = [
+        size.map(|size| format!("about {size} updates")),
+        max_age.map(|age| format!("no update older than {} s", age.as_secs_f64())),
+    ];
+    let kept: Vec<String> = bounds.into_iter().flatten().collect();
+    match kept.is_empty() {
+        true => "every update is kept".to_owned(),
+        false => kept.join(", "),
+    }
+}
+
+fn waits(publish: Duration, lease: Duration) -> String {
+    format!(
+        "a publish waits {} s at most, a silent node is dead after {} s",
+        publish.as_secs_f64(),
+        lease.as_secs_f64(),
     )
 }
 

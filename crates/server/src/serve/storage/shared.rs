@@ -7,15 +7,9 @@ use std::time::Duration;
 
 use talaria_config::Error;
 use talaria_config::folders::{KEY_BYTES, read};
-use talaria_config::settings::{
-    RedisAddress, RedisCredentials, RedisPlace, RedisSettings, RedisTlsSettings,
-};
-use talaria_redis::{Place, Redis, RedisOptions, RedisTls, Survey};
 use talaria_transport::shared::backend::BackendError;
-use talaria_transport::shared::{Shared, SharedOptions};
+use talaria_transport::shared::{Backend, Shared, SharedOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-
-use super::durability;
 
 /// The shortest and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -24,25 +18,60 @@ const TOLD: Duration = Duration::from_secs(10);
 /// How long to wait for a server without end: longer than any program runs.
 const EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// A server that can keep a shared log, and says how.
+pub(crate) trait Server: Backend + Sized {
+    /// What it says of itself.
+    type Survey: Send;
+
+    /// Asks it, and refuses what cannot keep a log.
+    fn ask(&self) -> impl Future<Output = Result<Self::Survey, BackendError>> + Send;
+}
+
+/// A log that a configuration names.
+pub(crate) trait Log: Send + Sync {
+    /// What keeps it.
+    type Server: Server;
+
+    /// The name of the transport, as the file has it.
+    const TRANSPORT: &'static str;
+
+    /// The server, as messages name it.
+    fn place(&self) -> String;
+
+    /// The log, as messages name it.
+    fn name(&self) -> &str;
+
+    /// What the engine is told.
+    fn options(&self) -> SharedOptions;
+
+    /// The server, with the files that its options name read. Nothing is asked of it yet.
+    fn server(&self) -> impl Future<Output = Result<Self::Server, Error>> + Send;
+
+    /// What an acknowledged update survives, and what should be changed; `members` nodes share the log.
+    fn durability(
+        &self,
+        survey: &<Self::Server as Server>::Survey,
+        members: u64,
+    ) -> (Vec<String>, Vec<String>);
+}
+
 /// Enters the log. Waits as long as the server is away or refuses, at most for `patience` if it is given.
 ///
 /// # Errors
 /// A reason that waiting does not mend; the last reason, once the patience is over.
-pub(super) async fn open(
-    settings: RedisSettings,
+pub(super) async fn open<L: Log>(
+    log: &L,
     patience: Option<Duration>,
-) -> Result<Shared<Redis>, Error> {
-    let place = settings.place.to_string();
-    let options = options(&settings).await?;
-    let redis = Redis::new(options).map_err(|error| failed(&place, &error))?;
-    let redis = Arc::new(redis);
+) -> Result<Shared<L::Server>, Error> {
+    let place = log.place();
+    let server = Arc::new(log.server().await?);
     let deadline = Instant::now() + patience.unwrap_or(EVER);
     let mut waiting = Waiting::new(&place);
     loop {
-        let attempt = timeout_at(deadline, enter(&redis, &settings)).await;
+        let attempt = timeout_at(deadline, enter(&server, log.options())).await;
         let error = match attempt {
             Ok(Ok((survey, shared))) => {
-                report(&settings, &survey, shared.members());
+                report(log, &survey, shared.members());
                 return Ok(shared);
             }
             Ok(Err(error @ BackendError::Fatal { .. })) => return Err(failed(&place, &error)),
@@ -51,7 +80,10 @@ pub(super) async fn open(
         };
         if Instant::now() + waiting.pause >= deadline {
             return Err(Error::new(format!("the server {place} cannot be used: {error}")).remedy(
-                "check the address in `transport redis`, and that the server runs; then load the configuration again",
+                format!(
+                    "check the address in `transport {}`, and that the server runs; then load the configuration again",
+                    L::TRANSPORT
+                ),
             ));
         }
         waiting.pause(&error).await;
@@ -59,8 +91,11 @@ pub(super) async fn open(
 }
 
 /// Leaves the log, within this time. The other nodes find out by themselves otherwise.
-pub(super) async fn leave(shared: &Shared<Redis>, within: Duration) {
-    let reason = match timeout(within, shared.leave()).await {
+pub(super) async fn leave(
+    leaving: impl Future<Output = Result<(), BackendError>>,
+    within: Duration,
+) {
+    let reason = match timeout(within, leaving).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the server does not answer".to_owned(),
@@ -76,14 +111,13 @@ pub(super) async fn leave(shared: &Shared<Redis>, within: Duration) {
 ///
 /// # Errors
 /// It does not answer, or the log cannot be kept there.
-pub(crate) async fn backend(settings: &RedisSettings) -> Result<Redis, Error> {
-    let place = settings.place.to_string();
-    let redis = Redis::new(options(settings).await?).map_err(|error| failed(&place, &error))?;
-    match redis.survey().await {
-        Ok(_) => Ok(redis),
-        Err(error @ BackendError::Fatal { .. }) => Err(failed(&place, &error)),
+pub(crate) async fn backend<L: Log>(log: &L) -> Result<L::Server, Error> {
+    let server = log.server().await?;
+    match server.ask().await {
+        Ok(_) => Ok(server),
+        Err(error @ BackendError::Fatal { .. }) => Err(failed(&log.place(), &error)),
         Err(error) => {
-            Err(failed(&place, &error).remedy("check the address, and that the server runs"))
+            Err(failed(&log.place(), &error).remedy("check the address, and that the server runs"))
         }
     }
 }
@@ -120,20 +154,17 @@ impl<'a> Waiting<'a> {
     }
 }
 
-async fn enter(
-    redis: &Arc<Redis>,
-    settings: &RedisSettings,
-) -> Result<(Survey, Shared<Redis>), BackendError> {
-    let survey = redis.survey().await?;
-    let mut options = SharedOptions::default();
-    options.ring_bytes = settings.ring_bytes;
-    options.publish_timeout = settings.publish_timeout;
-    options.lease = settings.lease;
-    let shared = Shared::open(Arc::clone(redis), options).await?;
+async fn enter<S: Server>(
+    server: &Arc<S>,
+    options: SharedOptions,
+) -> Result<(S::Survey, Shared<S>), BackendError> {
+    let survey = server.ask().await?;
+    let shared = Shared::open(Arc::clone(server), options).await?;
     Ok((survey, shared))
 }
 
-fn failed(place: &str, error: &BackendError) -> Error {
+/// Why a server cannot keep a log.
+pub(super) fn failed(place: &str, error: &BackendError) -> Error {
     let said = Error::new(format!("the server {place} cannot keep the log: {error}"));
     match error {
         BackendError::Fatal { remedy, .. } => said.remedy(remedy.as_str()),
@@ -142,79 +173,25 @@ fn failed(place: &str, error: &BackendError) -> Error {
 }
 
 /// The report of the server and of the `members` of the log, and what should be changed there.
-fn report(settings: &RedisSettings, survey: &Survey, members: u64) {
-    let stream = &settings.stream;
-    for line in durability::lines(settings, survey, members) {
-        tracing::info!(name: "report", "shared log {stream}: {line}");
+fn report<L: Log>(log: &L, survey: &<L::Server as Server>::Survey, members: u64) {
+    let (lines, warnings) = log.durability(survey, members);
+    let name = log.name();
+    for line in lines {
+        tracing::info!(name: "report", "shared log {name}: {line}");
     }
-    for line in durability::warnings(settings, survey) {
-        tracing::warn!(name: "report_warning", "shared log {stream}: {line}");
-    }
-}
-
-/// The options of the log, with the files that they name read.
-async fn options(settings: &RedisSettings) -> Result<RedisOptions, Error> {
-    let mut options = RedisOptions::new(place(&settings.place), settings.stream.clone());
-    (options.username, options.password) = credentials(&settings.credentials);
-    (options.sentinel_username, options.sentinel_password) =
-        credentials(&settings.sentinel_credentials);
-    options.database = settings.database;
-    options.max_length = settings.max_length.unwrap_or(0);
-    options.max_age = settings.max_age;
-    options.replicas = settings.replicas;
-    if let Some(tls) = settings.tls.clone() {
-        let again = tls.clone();
-        let first = tokio::task::spawn_blocking(move || files(&tls));
-        options.tls = Some(first.await.map_err(Error::from_cause)??);
-        options.tls_again = Some(Arc::new(move || {
-            files(&again).map_err(|error| error.to_string())
-        }));
-    }
-    Ok(options)
-}
-
-fn place(place: &RedisPlace) -> Place {
-    let list = |addresses: &[RedisAddress]| {
-        let pairs = addresses
-            .iter()
-            .map(|address| (address.host.clone(), address.port));
-        pairs.collect()
-    };
-    match place {
-        RedisPlace::Address(RedisAddress { host, port }) => Place::Address {
-            host: host.clone(),
-            port: *port,
-        },
-        RedisPlace::Unix(path) => Place::Unix(path.clone()),
-        RedisPlace::Sentinel { name, sentinels } => Place::Sentinel {
-            name: name.clone(),
-            sentinels: list(sentinels),
-        },
-        RedisPlace::Cluster(addresses) => Place::Cluster(list(addresses)),
+    for line in warnings {
+        tracing::warn!(name: "report_warning", "shared log {name}: {line}");
     }
 }
 
-fn credentials(credentials: &RedisCredentials) -> (Option<String>, Option<String>) {
-    let password = credentials.password.as_ref();
-    (
-        credentials.username.clone(),
-        password.map(|password| password.expose().to_owned()),
-    )
-}
-
-fn files(settings: &RedisTlsSettings) -> Result<RedisTls, Error> {
-    let content = |path: &Path| {
-        read(path, KEY_BYTES).map_err(|error: io::Error| {
-            Error::new(format!("the file {} cannot be read", path.display()))
-                .caused_by(error)
-                .remedy("check the path and its permissions")
-        })
-    };
-    let identity = settings.identity.as_ref();
-    Ok(RedisTls {
-        ca: settings.ca.as_deref().map(content).transpose()?,
-        certificate: identity
-            .map(|(certificate, key)| Ok::<_, Error>((content(certificate)?, content(key)?)))
-            .transpose()?,
+/// The content of a file with certificates or a key.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn content(path: &Path) -> Result<Vec<u8>, Error> {
+    read(path, KEY_BYTES).map_err(|error: io::Error| {
+        Error::new(format!("the file {} cannot be read", path.display()))
+            .caused_by(error)
+            .remedy("check the path and its permissions")
     })
 }

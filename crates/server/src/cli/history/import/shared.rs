@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use talaria_boltdb::Source;
-use talaria_config::settings::{RedisSettings, unix_milliseconds};
+use talaria_config::settings::unix_milliseconds;
 use talaria_config::{Error, options};
 use talaria_protocol::event;
-use talaria_redis::Redis;
 use talaria_transport::history::inspect::{self, Exported, Fault};
 use talaria_transport::shared::backend::BackendError;
-use talaria_transport::shared::{Import, Imported};
+use talaria_transport::shared::{Backend, Import, Imported};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -22,6 +21,7 @@ use crate::cli::output;
 use crate::cli::runtime::block_on;
 use crate::serve::progress::{Progress, Watched};
 use crate::serve::storage;
+use crate::serve::storage::shared::Log;
 
 /// The most updates of a batch, and the bytes after which it takes no more.
 const BATCH: (usize, usize) = (500, 512 << 10);
@@ -31,13 +31,22 @@ const AHEAD: usize = 1_000;
 /// Takes each update, or says why there are no more.
 type Sender = mpsc::Sender<Result<Line, Error>>;
 
+/// The log that takes the updates, by its URL.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// On Redis.
+    Redis(&'a str),
+    /// On PostgreSQL.
+    Postgres(&'a str),
+}
+
 /// Imports an export.
 ///
 /// # Errors
 /// The file cannot be read, or the server does not take it.
-pub(super) fn of_lines(url: &str, path: &Path) -> Result<ExitCode, Error> {
+pub(super) fn of_lines(target: Target<'_>, path: &Path) -> Result<ExitCode, Error> {
     let lines = lines::read(path)?;
-    let (done, ()) = run(url, move |updates| {
+    let (done, ()) = run(target, move |updates| {
         for line in lines {
             if updates.blocking_send(line.map_err(Error::new)).is_err() {
                 return;
@@ -51,10 +60,10 @@ pub(super) fn of_lines(url: &str, path: &Path) -> Result<ExitCode, Error> {
 ///
 /// # Errors
 /// The database cannot be read, or the server does not take it.
-pub(super) fn of_database(url: &str, source: Option<Source>) -> Result<ExitCode, Error> {
+pub(super) fn of_database(target: Target<'_>, source: Option<Source>) -> Result<ExitCode, Error> {
     let progress = Progress::of_time("importing", true);
     progress.show_later();
-    let (done, source) = run(url, move |updates| {
+    let (done, source) = run(target, move |updates| {
         for entry in source.iter().flat_map(|source| source.entries(0)) {
             let update = entry.map(|entry| (entry.update, None));
             if updates
@@ -74,10 +83,10 @@ pub(super) fn of_database(url: &str, source: Option<Source>) -> Result<ExitCode,
 ///
 /// # Errors
 /// The history cannot be read, or the server does not take it.
-pub(super) fn of_history(url: &str, directory: &Path) -> Result<ExitCode, Error> {
+pub(super) fn of_history(target: Target<'_>, directory: &Path) -> Result<ExitCode, Error> {
     let directory = storage::open_directory(directory)?;
     let (disk, progress) = Watched::new(directory, "importing", 2, true);
-    let (done, faults) = run(url, move |updates| {
+    let (done, faults) = run(target, move |updates| {
         let exported = inspect::export(&*disk, &mut |exported| {
             let sent = updates.blocking_send(line(&exported));
             sent.map_err(|_| std::io::ErrorKind::Interrupted.into())
@@ -123,17 +132,34 @@ fn line(exported: &Exported<'_>) -> Result<Line, Error> {
 
 /// Imports what `feed` sends from a thread; returns what it returns too.
 fn run<T: Send + 'static>(
-    url: &str,
+    target: Target<'_>,
     feed: impl FnOnce(&Sender) -> T + Send + 'static,
 ) -> Result<(Imported, T), Error> {
     let environment = environment()?;
-    let (settings, notices) =
-        options::redis_of_flag("--redis", url, &|name| environment.get(name).cloned())?;
-    output::warn(&notices);
+    let environment = |name: &str| environment.get(name).cloned();
+    match target {
+        Target::Redis(url) => {
+            let (settings, notices) = options::redis_of_flag("--redis", url, &environment)?;
+            output::warn(&notices);
+            into(&settings, feed)
+        }
+        Target::Postgres(url) => {
+            let (settings, notices) = options::postgres_of_flag("--postgres", url, &environment)?;
+            output::warn(&notices);
+            into(&settings, feed)
+        }
+    }
+}
+
+fn into<L: Log, T: Send + 'static>(
+    log: &L,
+    feed: impl FnOnce(&Sender) -> T + Send + 'static,
+) -> Result<(Imported, T), Error> {
+    let place = log.place();
     block_on(async {
-        let redis = storage::shared::backend(&settings).await?;
-        let import = Import::begin(Arc::new(redis)).await;
-        let import = import.map_err(|error| failed(&settings, &error))?;
+        let backend = storage::shared::backend(log).await?;
+        let import = Import::begin(Arc::new(backend)).await;
+        let import = import.map_err(|error| failed(&place, &error))?;
         if import.nodes() > 0 {
             output::say(&format!(
                 "warning: {} nodes use this log, or were not stopped in an orderly way: subscribers of a running node receive what is imported as new",
@@ -142,16 +168,16 @@ fn run<T: Send + 'static>(
         }
         let (sender, updates) = mpsc::channel(AHEAD);
         let feeding = spawn_blocking(move || feed(&sender));
-        let done = append_all(import, updates, &settings).await?;
+        let done = append_all(import, updates, &place).await?;
         let fed = feeding.await.map_err(Error::from_cause)?;
         Ok((done, fed))
     })
 }
 
-async fn append_all(
-    mut import: Import<Redis>,
+async fn append_all<B: Backend>(
+    mut import: Import<B>,
     mut updates: mpsc::Receiver<Result<Line, Error>>,
-    settings: &RedisSettings,
+    place: &str,
 ) -> Result<Imported, Error> {
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -162,22 +188,19 @@ async fn append_all(
         if batch.len() >= BATCH.0 || bytes >= BATCH.1 {
             bytes = 0;
             let appended = import.append(std::mem::take(&mut batch)).await;
-            appended.map_err(|error| failed(settings, &error))?;
+            appended.map_err(|error| failed(place, &error))?;
         }
     }
     if !batch.is_empty() {
         let appended = import.append(batch).await;
-        appended.map_err(|error| failed(settings, &error))?;
+        appended.map_err(|error| failed(place, &error))?;
     }
     let done = import.end().await;
-    done.map_err(|error| failed(settings, &error))
+    done.map_err(|error| failed(place, &error))
 }
 
-fn failed(settings: &RedisSettings, error: &BackendError) -> Error {
-    let problem = format!(
-        "the server {} does not take the updates: {error}",
-        settings.place
-    );
+fn failed(place: &str, error: &BackendError) -> Error {
+    let problem = format!("the server {place} does not take the updates: {error}");
     let said = Error::new(problem);
     match error {
         BackendError::Fatal { remedy, .. } => said.remedy(remedy.as_str()),

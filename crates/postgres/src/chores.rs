@@ -1,0 +1,131 @@
+//! What a node does beside: it rings at the others, moves what was published by SQL, and deletes what is old.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_postgres::types::Type;
+
+use crate::fault::Fault;
+use crate::link::Purpose;
+use crate::outbox::{self, Moved};
+use crate::row::read;
+use crate::store::Store;
+
+/// The least time between two rings.
+const RING: Duration = Duration::from_millis(5);
+/// How often to look into the outbox while there is much in it.
+const BUSY: Duration = Duration::from_millis(5);
+/// How often to look if there was nothing.
+const IDLE: Duration = Duration::from_millis(20);
+/// How often to look whether anything is to be deleted.
+const RETENTION: Duration = Duration::from_secs(1);
+/// After a failure.
+const FAILED: Duration = Duration::from_millis(500);
+/// The number of the newest subscription events that are kept.
+const MOST_EVENTS: i64 = 50_000;
+/// How many records are deleted at a time.
+const SLICE: i32 = 2_000;
+/// How many deleted records are worth a vacuum; and which part of those that are kept, if that is more.
+const VACUUM: u64 = 50_000;
+const VACUUM_PART: u64 = 5;
+/// How long a vacuum may take.
+const VACUUM_TIME: Duration = Duration::from_secs(600);
+
+/// Does all of it until it is aborted.
+pub(crate) async fn run(store: &Store) {
+    tokio::join!(ring(store), empty_outbox(store), retain(store));
+}
+
+async fn ring(store: &Store) {
+    loop {
+        store.rings.notified().await;
+        // Those who are not rung at look by themselves.
+        _ = store.ask(Purpose::Chores, "ring()", &[]).await;
+        sleep(RING).await;
+    }
+}
+
+async fn empty_outbox(store: &Store) {
+    loop {
+        let pause = match outbox::move_some(store).await {
+            Ok(Moved {
+                all: true,
+                count: 0,
+            }) => IDLE,
+            Ok(Moved { all: true, .. }) => BUSY,
+            Ok(Moved { all: false, .. }) => Duration::ZERO,
+            Err(error) => {
+                tracing::debug!(%error, "the outbox of the log cannot be emptied");
+                FAILED
+            }
+        };
+        if pause.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            sleep(pause).await;
+        }
+    }
+}
+
+async fn retain(store: &Store) {
+    let mut removed = 0;
+    loop {
+        let slice = match retain_slice(store).await {
+            Ok(slice) => slice,
+            Err(error) => {
+                tracing::debug!(?error, "the log cannot be shortened");
+                0
+            }
+        };
+        removed += u64::from(slice);
+        let due = VACUUM.max(store.options.size / VACUUM_PART);
+        if removed >= due {
+            removed = 0;
+            if let Err(error) = vacuum(store).await {
+                tracing::debug!(?error, "the log cannot be vacuumed");
+            }
+        }
+        if i64::from(slice) < i64::from(SLICE) {
+            sleep(RETENTION).await;
+        }
+    }
+}
+
+async fn retain_slice(store: &Store) -> Result<u32, Fault> {
+    let size = i64::try_from(store.options.size).unwrap_or(i64::MAX);
+    let age = store.options.max_age.unwrap_or_default().as_millis();
+    let age = i64::try_from(age).unwrap_or(i64::MAX).min(1 << 45);
+    let parameters = [
+        (&store.tag() as _, Type::INT8),
+        (&size as _, Type::INT8),
+        (&age as _, Type::INT8),
+        (&MOST_EVENTS as _, Type::INT8),
+        (&SLICE as _, Type::INT4),
+    ];
+    let rows = store
+        .ask(Purpose::Chores, "retain($1, $2, $3, $4, $5)", &parameters)
+        .await?;
+    let row = rows.first().ok_or(Fault::Unexpected("a row"))?;
+    let removed: i32 = read(row, 0)?;
+    Ok(u32::try_from(removed).unwrap_or(0))
+}
+
+/// Gives the room of what was deleted back to the log, if the role owns it: the server does so by itself too, but not
+/// soon enough where much is deleted.
+async fn vacuum(store: &Store) -> Result<(), Fault> {
+    let (held, _) = store.link.own().await?;
+    let is_owner =
+        "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1::text::regclass";
+    let log = store.table("log");
+    let parameters = [(&log as _, Type::TEXT)];
+    let rows = held.connection.ask(is_owner, &parameters).await?;
+    let is_owner = match rows.first() {
+        Some(row) => read(row, 0)?,
+        None => false,
+    };
+    if is_owner {
+        let vacuum = format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {log}");
+        held.connection.ask_for(VACUUM_TIME, &vacuum, &[]).await?;
+    }
+    Ok(())
+}

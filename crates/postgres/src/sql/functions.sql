@@ -1,0 +1,494 @@
+-- What the hubs do with the log. Each function is one transaction; who changes the log locks `state` first, so that of
+-- the commits that wait for a standby there is one at most.
+
+-- The server process that holds the log: one more start, promotion or restored backup is another one.
+CREATE FUNCTION {schema}.server() RETURNS text LANGUAGE sql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+  SELECT system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' '
+    || extract(epoch FROM pg_postmaster_start_time())
+  FROM pg_control_system()
+$talaria$;
+
+-- Where the log ends, and what follows: `base` is the position before the next one. The caller has locked `state`.
+CREATE FUNCTION {schema}.head(read_to bigint, entries integer,
+  OUT last bigint, OUT updates bigint, OUT events bigint, OUT base bigint, OUT begins_run boolean, OUT server text)
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+DECLARE
+  known state%ROWTYPE;
+  newest record;
+BEGIN
+  SELECT * INTO known FROM state;
+  SELECT l.position, l.updates, l.events INTO newest FROM log l
+    WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
+  last := coalesce(newest.position, known.floor);
+  updates := coalesce(newest.updates, 0);
+  events := coalesce(newest.events, 0);
+  server := server();
+  base := last;
+  begins_run := known.server IS DISTINCT FROM server OR last < read_to OR (last & 4294967295) + entries > 4294967295;
+  IF begins_run THEN
+    base := greatest((last >> 32) + 1, known.run + 1, (read_to >> 32) + 1,
+      extract(epoch FROM clock_timestamp())::bigint - 1735689600) << 32;
+    UPDATE state SET server = head.server;
+  END IF;
+END
+$talaria$;
+
+-- Has the transaction wait for the standbys although it changes nothing: a server that was cut off must not answer.
+CREATE FUNCTION {schema}.confirm() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
+  PERFORM FROM state FOR UPDATE;
+  PERFORM pg_logical_emit_message(true, 'talaria', '');
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.attach(of_member uuid, new_tag bigint, new_key bytea, read_to bigint,
+  OUT word text, OUT tag bigint, OUT key bytea, OUT head bigint, OUT floor bigint, OUT is_new boolean)
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+DECLARE
+  known state%ROWTYPE;
+BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT * INTO STRICT known FROM state FOR UPDATE;
+  is_new := known.tag IS NULL;
+  IF is_new THEN
+    UPDATE state SET tag = new_tag, key = new_key, run = read_to >> 32 RETURNING * INTO known;
+  END IF;
+  IF EXISTS (SELECT FROM members WHERE member = of_member AND buried IS NOT NULL) THEN
+    word := 'nomember';
+    PERFORM pg_logical_emit_message(true, 'talaria', '');
+    RETURN;
+  END IF;
+  INSERT INTO members (member) VALUES (of_member) ON CONFLICT DO NOTHING;
+  word := 'ok';
+  tag := known.tag;
+  key := known.key;
+  floor := known.floor;
+  head := coalesce((SELECT max(l.position) FROM log l WHERE l.position > known.floor), known.floor);
+END
+$talaria$;
+
+-- Appends a batch. The arrays have an element for each entry; one of which all elements are null is null itself.
+-- flags: 1 private, 2 by the hub, 4 indexed. conditions: 0 always, 1 begins, 2 ends, 3 once, 4 imported.
+CREATE FUNCTION {schema}.append(of_tag bigint, of_member uuid, of_number bigint, read_to bigint,
+  all_topics text[], all_data text[], all_flags smallint[], all_ids text[], all_types text[], all_retries text[],
+  all_traces text[], all_bytes bytea[], conditions smallint[], names text[], keys bytea[], details bigint[])
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_variable
+DECLARE
+  now_at timestamptz;
+  known record;
+  at_head record;
+  entries integer := cardinality(all_topics);
+  places bigint[];
+  next_place bigint;
+  repeated bigint;
+  is_ended boolean;
+  first_place bigint;
+  outcomes text;
+BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT s.tag INTO known FROM state s FOR UPDATE;
+  IF known.tag IS DISTINCT FROM of_tag THEN
+    PERFORM pg_logical_emit_message(true, 'talaria', '');
+    RETURN 'nolog';
+  END IF;
+  SELECT b.number, b.outcomes INTO known
+    FROM members m LEFT JOIN LATERAL (
+      SELECT * FROM batches b WHERE b.member = of_member ORDER BY b.number DESC LIMIT 1) b ON true
+    WHERE m.member = of_member AND m.buried IS NULL;
+  IF NOT FOUND THEN
+    PERFORM pg_logical_emit_message(true, 'talaria', '');
+    RETURN 'nomember';
+  END IF;
+  IF known.number = of_number AND known.outcomes <> 'N' THEN
+    RETURN 'ok ' || known.outcomes;
+  END IF;
+  IF coalesce(known.number, 0) + 1 <> of_number THEN
+    PERFORM pg_logical_emit_message(true, 'talaria', '');
+    RETURN 'order';
+  END IF;
+
+  now_at := clock_timestamp();
+  IF conditions IS NULL THEN
+    SELECT * INTO at_head FROM head(read_to, entries);
+    outcomes := 'S' || at_head.base + 1 || '*' || entries;
+  ELSE
+    -- The run is known once an entry is stored: a batch of which none is begins none.
+    places := array_fill(NULL::bigint, ARRAY[entries]);
+    outcomes := '';
+    FOR i IN 1..entries LOOP
+      repeated := NULL;
+      is_ended := false;
+      IF conditions[i] = 1 THEN
+        SELECT s.position INTO repeated FROM subscriptions s WHERE s.topic = names[i] AND s.member = of_member;
+        IF repeated IS NULL THEN
+          -- It was this node's before it was taken for dead: it goes on, and is not ended any more.
+          DELETE FROM subscriptions s WHERE s.topic = names[i]
+            AND NOT EXISTS (SELECT FROM members m WHERE m.member = s.member AND m.buried IS NULL);
+        END IF;
+      ELSIF conditions[i] = 2 THEN
+        DELETE FROM subscriptions s WHERE s.position = (
+          SELECT o.position FROM subscriptions o WHERE o.topic = names[i] AND (o.member = of_member
+            OR NOT EXISTS (SELECT FROM members m WHERE m.member = o.member AND m.buried IS NULL))
+          ORDER BY o.member = of_member DESC, o.position LIMIT 1);
+        is_ended := NOT FOUND;
+      ELSIF conditions[i] = 3 THEN
+        SELECT o.position INTO repeated FROM once o WHERE o.key = keys[i] AND o.until > now_at;
+      ELSIF conditions[i] = 4 AND all_ids[i] IS NOT NULL THEN
+        SELECT l.position INTO repeated FROM log l
+          WHERE hashtextextended(l.id, 0) = hashtextextended(all_ids[i], 0) AND l.id = all_ids[i]
+            AND l.id IS NOT NULL AND NOT l.by_hub
+          ORDER BY l.position LIMIT 1;
+        -- `keys` marks an id that an earlier entry of the batch has too.
+        IF repeated IS NULL AND keys[i] IS NOT NULL THEN
+          FOR j IN 1..i - 1 LOOP
+            IF all_ids[j] = all_ids[i] AND places[j] IS NOT NULL AND all_flags[j] & 2 = 0 THEN
+              repeated := places[j];
+              EXIT;
+            END IF;
+          END LOOP;
+        END IF;
+      END IF;
+      IF repeated IS NOT NULL OR is_ended THEN
+        IF first_place IS NOT NULL THEN
+          outcomes := outcomes || 'S' || first_place || '*' || next_place - first_place + 1 || ' ';
+          first_place := NULL;
+        END IF;
+        outcomes := outcomes || CASE WHEN is_ended THEN 'E ' ELSE 'R' || repeated || ' ' END;
+        CONTINUE;
+      END IF;
+      IF next_place IS NULL THEN
+        SELECT * INTO at_head FROM head(read_to, entries);
+        next_place := at_head.base;
+      END IF;
+      next_place := next_place + 1;
+      first_place := coalesce(first_place, next_place);
+      places[i] := next_place;
+      IF conditions[i] = 1 THEN
+        INSERT INTO subscriptions VALUES (next_place, of_member, names[i], all_topics[i]::text[],
+          all_flags[i] & 1 <> 0, all_types[i], all_data[i]);
+      ELSIF conditions[i] = 3 THEN
+        INSERT INTO once AS o VALUES (keys[i], next_place, now_at + details[i] * interval '1 ms')
+          ON CONFLICT ON CONSTRAINT once_pkey DO UPDATE SET position = EXCLUDED.position, until = EXCLUDED.until;
+      END IF;
+    END LOOP;
+    IF first_place IS NOT NULL THEN
+      outcomes := outcomes || 'S' || first_place || '*' || next_place - first_place + 1;
+    END IF;
+  END IF;
+
+  IF conditions IS NULL OR next_place IS NOT NULL THEN
+    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
+        topics, id, type, trace, data, bytes)
+      SELECT e.place,
+        CASE WHEN e.condition = 4 THEN least(to_timestamp(e.detail / 1000.0), now_at) ELSE now_at END,
+        at_head.updates + count(*) FILTER (WHERE e.flags & 2 = 0) OVER w,
+        at_head.events + count(*) FILTER (WHERE e.flags & 2 <> 0) OVER w,
+        of_number, of_member, e.n - 1, e.flags & 1 <> 0, e.flags & 2 <> 0, e.flags & 4 <> 0,
+        CASE WHEN at_head.begins_run AND e.place = at_head.base + 1 THEN at_head.last END,
+        e.retry::numeric, e.topics::text[], e.id, e.type, e.trace, e.data, e.bytes
+      FROM (
+        SELECT u.*, CASE WHEN conditions IS NULL THEN at_head.base + u.n ELSE u.stored_at END AS place
+        FROM unnest(all_topics, all_data, all_flags, all_ids, all_types, all_retries, all_traces, all_bytes,
+            places, conditions, details) WITH ORDINALITY
+          AS u (topics, data, flags, id, type, retry, trace, bytes, stored_at, condition, detail, n)
+      ) e
+      WHERE e.place IS NOT NULL
+      WINDOW w AS (ORDER BY e.n ROWS UNBOUNDED PRECEDING);
+  END IF;
+  INSERT INTO batches VALUES (of_member, of_number, outcomes);
+  RETURN 'ok ' || outcomes;
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.settle(of_tag bigint, of_member uuid, of_number bigint)
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_variable
+DECLARE
+  known record;
+BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT s.tag INTO known FROM state s FOR UPDATE;
+  -- What is answered holds on all copies that may be promoted, because the commit waits for them.
+  PERFORM pg_logical_emit_message(true, 'talaria', '');
+  IF known.tag IS DISTINCT FROM of_tag THEN
+    RETURN 'nolog';
+  END IF;
+  SELECT b.number, b.outcomes INTO known
+    FROM members m LEFT JOIN LATERAL (
+      SELECT * FROM batches b WHERE b.member = of_member ORDER BY b.number DESC LIMIT 1) b ON true
+    WHERE m.member = of_member;
+  IF NOT FOUND THEN
+    RETURN 'nomember';
+  END IF;
+  IF known.number = of_number AND known.outcomes <> 'N' THEN
+    RETURN 'ok ' || known.outcomes;
+  END IF;
+  IF known.number > of_number THEN
+    RETURN 'order';
+  END IF;
+  INSERT INTO batches VALUES (of_member, of_number, 'N') ON CONFLICT DO NOTHING;
+  RETURN 'never';
+END
+$talaria$;
+
+-- Records after a position, at most so many and about so many bytes. The first row says what is known of the log.
+CREATE FUNCTION {schema}.read(after bigint, up_to bigint, most_records integer, most_bytes bigint, backwards boolean)
+RETURNS TABLE (tag bigint, floor bigint, is_standby boolean, backend integer,
+  "position" bigint, at timestamptz, run_before bigint, node uuid, batch bigint, entry integer,
+  private boolean, by_hub boolean, retry text, topics text[], id text, type text, trace text, data text, bytes bytea)
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+BEGIN
+  SELECT s.tag, s.floor INTO read.tag, read.floor FROM state s;
+  read.is_standby := pg_is_in_recovery();
+  read.backend := pg_backend_pid();
+  RETURN NEXT;
+  IF backwards THEN
+    RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
+        p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
+      FROM (
+        SELECT *, sum(coalesce(octet_length(l.data), octet_length(l.bytes), 0) + 200)
+          OVER (ORDER BY l.position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
+          ORDER BY o.position DESC LIMIT most_records) l
+      ) p WHERE coalesce(p.before, 0) < most_bytes;
+  ELSE
+    RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
+        p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
+      FROM (
+        SELECT *, sum(coalesce(octet_length(l.data), octet_length(l.bytes), 0) + 200)
+          OVER (ORDER BY l.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
+          ORDER BY o.position LIMIT most_records) l
+      ) p WHERE coalesce(p.before, 0) < most_bytes;
+  END IF;
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.find(of_id text, OUT tag bigint, OUT place bigint, OUT is_synchronous boolean)
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+BEGIN
+  SELECT s.tag INTO tag FROM state s;
+  SELECT l.position INTO place FROM log l
+    WHERE hashtextextended(l.id, 0) = hashtextextended(of_id, 0) AND l.id = of_id AND l.id IS NOT NULL AND NOT l.by_hub
+    ORDER BY l.position LIMIT 1;
+  is_synchronous := current_setting('synchronous_standby_names') <> '';
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.beat(of_tag bigint, of_member uuid, OUT word text, OUT head bigint, OUT floor bigint,
+  OUT members uuid[], OUT counters bigint[], OUT buried uuid[], OUT bytes bigint, OUT is_waiting boolean)
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+DECLARE
+  known state%ROWTYPE;
+  waits boolean := current_setting('synchronous_standby_names') <> ''
+    AND current_setting('synchronous_commit') NOT IN ('off', 'local');
+BEGIN
+  -- A beat that waited for a standby would leave a connection behind each time.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT * INTO known FROM state;
+  IF known.tag IS DISTINCT FROM of_tag THEN
+    word := 'nolog';
+    RETURN;
+  END IF;
+  UPDATE members m SET counter = m.counter + 1 WHERE m.member = of_member AND m.buried IS NULL;
+  IF NOT FOUND THEN
+    word := 'nomember';
+    RETURN;
+  END IF;
+  SELECT s.floor, coalesce((SELECT max(l.position) FROM log l WHERE l.position > s.floor), s.floor)
+    INTO beat.floor, beat.head FROM state s;
+  SELECT array_agg(m.member), array_agg(m.counter) INTO beat.members, beat.counters FROM members m
+    WHERE m.buried IS NULL;
+  SELECT coalesce(array_agg(m.member), '{}') INTO beat.buried FROM members m
+    WHERE m.buried IS NOT NULL AND EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
+  beat.bytes := pg_total_relation_size('log');
+  is_waiting := waits AND (NOT EXISTS (SELECT FROM pg_stat_replication)
+    OR EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
+      AND a.wait_event = 'SyncRep' AND a.query_start < clock_timestamp() - interval '1 second'));
+  word := 'ok';
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.bury(of_tag bigint, of_member uuid, of_counter bigint)
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+DECLARE
+  known state%ROWTYPE;
+BEGIN
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT * INTO known FROM state FOR UPDATE;
+  IF known.tag IS DISTINCT FROM of_tag THEN
+    PERFORM pg_logical_emit_message(true, 'talaria', '');
+    RETURN 'nolog';
+  END IF;
+  UPDATE members m SET buried = clock_timestamp() WHERE m.member = of_member AND m.buried IS NULL
+    AND (of_counter IS NULL OR m.counter = of_counter);
+  RETURN CASE WHEN FOUND THEN 'ok' ELSE 'not' END;
+END
+$talaria$;
+
+CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most integer, most_bytes bigint)
+RETURNS TABLE (tag bigint, "position" bigint, topics text[], private boolean, type text, data text)
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT s.tag, NULL::bigint, NULL::text[], NULL::boolean, NULL::text, NULL::text FROM state s;
+  RETURN QUERY SELECT NULL::bigint, p.position, p.topics, p.private, p.type, p.data FROM (
+      SELECT *, sum(octet_length(s.data) + octet_length(s.topic) + 200)
+        OVER (ORDER BY s.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM (SELECT * FROM subscriptions o WHERE o.position > after AND (of_member IS NULL OR o.member = of_member)
+        ORDER BY o.position LIMIT most) s
+    ) p WHERE coalesce(p.before, 0) < most_bytes;
+END
+$talaria$;
+
+-- Deletes a slice of what is too old or too much. Returns how many updates and events that were.
+CREATE FUNCTION {schema}.retain(of_tag bigint, most_updates bigint, max_age_ms bigint, most_events bigint, slice integer)
+RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+DECLARE
+  known state%ROWTYPE;
+  newest record;
+  now_at timestamptz := clock_timestamp();
+  up_to bigint;
+  removed integer := 0;
+  more integer;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM set_config('lock_timeout', '2s', true);
+  SELECT * INTO known FROM state;
+  IF known.tag IS DISTINCT FROM of_tag OR NOT pg_try_advisory_xact_lock(2053, 'log'::regclass::oid::integer) THEN
+    RETURN 0;
+  END IF;
+  SELECT l.updates, l.events INTO newest FROM log l WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
+  IF most_updates > 0 OR max_age_ms > 0 THEN
+    WITH oldest AS (
+      SELECT l.position, (most_updates > 0 AND (l.updates < newest.updates - most_updates
+          OR (NOT l.by_hub AND l.updates <= newest.updates - most_updates)))
+        -- The time of a clock that was ahead would keep what is behind it, too.
+        OR (max_age_ms > 0 AND (l.at < now_at - max_age_ms * interval '1 ms'
+          OR l.at > now_at + greatest(max_age_ms, 3600000) * interval '1 ms')) AS is_due
+      FROM log l WHERE l.position > known.floor ORDER BY l.position LIMIT slice)
+    SELECT max(o.position) INTO up_to FROM oldest o
+      WHERE o.position < coalesce((SELECT min(k.position) FROM oldest k WHERE NOT k.is_due), 9223372036854775807);
+    IF up_to IS NOT NULL THEN
+      DELETE FROM log l WHERE l.position > known.floor AND l.position <= up_to;
+      GET DIAGNOSTICS removed = ROW_COUNT;
+    END IF;
+  END IF;
+  IF newest.events > most_events THEN
+    -- The first record of a run says where the run before ended, so it stays.
+    DELETE FROM log l WHERE l.position IN (
+      SELECT e.position FROM log e WHERE e.by_hub AND e.run_before IS NULL AND e.events <= newest.events - most_events
+        AND e.position > known.floor
+      ORDER BY e.position LIMIT slice);
+    GET DIAGNOSTICS more = ROW_COUNT;
+    removed := removed + more;
+  END IF;
+  DELETE FROM once o WHERE o.key IN (SELECT p.key FROM once p WHERE p.until < now_at ORDER BY p.until LIMIT slice);
+  DELETE FROM batches b WHERE (b.member, b.number) IN (
+    SELECT old.member, old.number FROM (
+      SELECT m.member, (SELECT max(n.number) FROM batches n WHERE n.member = m.member) AS last FROM members m) m
+    CROSS JOIN LATERAL (SELECT o.member, o.number FROM batches o WHERE o.member = m.member AND o.number < m.last
+      ORDER BY o.number LIMIT slice) old);
+  DELETE FROM members m WHERE m.buried < now_at - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
+  DELETE FROM batches b WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = b.member);
+  IF up_to IS NOT NULL THEN
+    -- The last step, because those that append wait for this row.
+    UPDATE state SET floor = up_to WHERE floor < up_to;
+  END IF;
+  RETURN removed;
+END
+$talaria$;
+
+-- Rings at the other nodes: there is something new in the log. It does not wait for the disk or a standby.
+CREATE FUNCTION {schema}.ring() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM pg_notify('talaria_' || 'log'::regclass::oid, '');
+END
+$talaria$;
+
+-- Moves updates that applications have published from the outbox to the log, in the order of `k`; those of `bad` are
+-- rejected for the reason with the same index. Returns how many the log got, or null if another node is at it.
+CREATE FUNCTION {schema}.move(of_tag bigint, read_to bigint, good bigint[], bad bigint[], reasons text[])
+RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+DECLARE
+  at_head record;
+  moved integer := 0;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
+    RETURN NULL;
+  END IF;
+  PERFORM set_config('lock_timeout', '2s', true);
+  PERFORM FROM state s WHERE s.tag = of_tag FOR UPDATE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  WITH gone AS (
+    DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
+  INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
+    SELECT g.k, g.reason, g.at, g.private, g.retry, g.topics, g.id, g.type, g.data FROM gone g;
+  -- Another node may have moved some of them since they were looked at.
+  IF NOT EXISTS (SELECT FROM outbox o WHERE o.k = ANY (good)) THEN
+    RETURN 0;
+  END IF;
+  SELECT * INTO at_head FROM head(read_to, cardinality(good));
+  WITH gone AS (DELETE FROM outbox o WHERE o.k = ANY (good) RETURNING o.*)
+  INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
+      topics, id, type, data)
+    SELECT at_head.base + g.n, clock_timestamp(), at_head.updates + g.n, at_head.events, g.k,
+      '00000000-0000-0000-0000-000000000000', 0, g.private, false,
+      (SELECT max(octet_length(t)) <= 2000 FROM unnest(g.topics) t),
+      CASE WHEN at_head.begins_run AND g.n = 1 THEN at_head.last END, g.retry, g.topics, g.id, g.type, g.data
+    FROM (SELECT *, row_number() OVER (ORDER BY k) AS n FROM gone) g;
+  GET DIAGNOSTICS moved = ROW_COUNT;
+  RETURN moved;
+END
+$talaria$;
+
+-- What there is to move: all that a hub has to know of a row to judge it.
+CREATE FUNCTION {schema}.waiting(most integer)
+RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer,
+  is_list boolean)
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_column
+BEGIN
+  -- Another node that moves them now is to get on with it.
+  IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT o.k, CASE WHEN o.is_list THEN o.topics ELSE '{}' END, o.private, o.id, o.type, o.retry, o.bytes,
+      o.is_list
+    FROM (
+      SELECT w.*, octet_length(w.data) AS bytes,
+        CASE WHEN coalesce(array_ndims(w.topics), 1) = 1 THEN array_position(w.topics, NULL) IS NULL ELSE false END
+          AS is_list
+      FROM outbox w ORDER BY w.k LIMIT most
+    ) o;
+END
+$talaria$;
+
+-- Publishes an update within the caller's transaction: hubs send it once that is committed. Returns the id that the
+-- update will have.
+CREATE FUNCTION {schema}.publish(topics text[], data text DEFAULT '', private boolean DEFAULT false,
+  id text DEFAULT NULL, type text DEFAULT NULL, retry bigint DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO {schema}, pg_temp AS $talaria$
+#variable_conflict use_variable
+BEGIN
+  id := coalesce(nullif(id, ''), 'urn:uuid:' || gen_random_uuid());
+  INSERT INTO outbox (topics, data, private, id, type, retry)
+    VALUES (topics, coalesce(data, ''), coalesce(private, false), id, type, retry);
+  RETURN id;
+END
+$talaria$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;

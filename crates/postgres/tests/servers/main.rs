@@ -1,0 +1,21 @@
+//! The backend against real servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a failed step must stop the test, at a deadline of the real clock"
+)]
+
+mod basics;
+mod conditions;
+mod hostile;
+mod members;
+mod outages;
+mod outbox;
+mod retention;
+mod runs;
+mod server;
+mod site;
+mod standbys;
+mod support;
+mod survey;

@@ -1,0 +1,99 @@
+//! Publishing by SQL.
+
+use talaria_transport::Position;
+use talaria_transport::shared::Backend as _;
+use talaria_transport::shared::backend::{Member, Origin};
+
+use crate::site::{Kind, Site};
+use crate::support::{Node, contents, on, on_each, until};
+
+on_each!(
+    an_update_is_sent_if_its_transaction_commits,
+    an_open_transaction_does_not_delay_others,
+    what_the_rules_refuse_is_rejected,
+    several_nodes_move_each_update_once,
+);
+
+async fn an_update_is_sent_if_its_transaction_commits(kind: Kind) {
+    let server = Site::start(kind);
+    let mut node = Node::enter(on(&server), 1).await;
+    server.ask("BEGIN; SELECT talaria.publish('{https://example.com/a}', 'undone'); ROLLBACK");
+    let id = server.ask(
+        "SELECT talaria.publish(topics => '{https://example.com/a,/b}', data => 'ä', private => true, \
+         type => 't', retry => 7)",
+    );
+    assert!(id.starts_with("urn:uuid:"), "{id}");
+    let chosen = server.ask("SELECT talaria.publish('{/c}', id => 'chosen')");
+    assert_eq!(chosen, "chosen");
+    let records = node.tail(2).await;
+    let first = &records[0].update;
+    assert_eq!(first.topics, ["https://example.com/a", "/b"]);
+    assert_eq!(
+        (&*first.data, first.private, first.retry),
+        ("ä", true, Some(7))
+    );
+    assert_eq!(first.event_type.as_deref(), Some("t"));
+    assert_eq!(first.id.as_deref(), Some(&*id));
+    assert_eq!(records[0].run_before, Some(Position::ORIGIN));
+    assert_eq!(records[1].update.id.as_deref(), Some("chosen"));
+    assert_eq!(records[1].position, records[0].position.next());
+    assert_eq!(records[0].origin.member, Member(0));
+    assert_eq!(
+        node.backend.find("chosen").await,
+        Ok(Some(records[1].position))
+    );
+    // Numbers of the log are dense, by whatever way updates come.
+    assert_eq!(node.publish(&["d"]).await[0], records[1].position.next());
+    assert_eq!(server.ask("SELECT count(*) FROM talaria.outbox"), "0");
+}
+
+async fn an_open_transaction_does_not_delay_others(kind: Kind) {
+    let server = Site::start(kind);
+    let mut node = Node::enter(on(&server), 1).await;
+    let open = server.hold("SELECT talaria.publish('{/a}', 'open')");
+    server.ask("SELECT talaria.publish('{/a}', 'later')");
+    assert_eq!(contents(&node.tail(1).await), ["later"]);
+    open.commit();
+    assert_eq!(contents(&node.tail(1).await), ["open"]);
+}
+
+async fn what_the_rules_refuse_is_rejected(kind: Kind) {
+    let server = Site::start(kind);
+    let mut options = on(&server);
+    options.rules.update_bytes = 10_000;
+    let mut node = Node::enter(options, 1).await;
+    server.ask(
+        "SELECT talaria.publish('{/.well-known/mercure/subscriptions/x}', 'reserved');
+         SELECT talaria.publish('{}', 'no topic');
+         SELECT talaria.publish('{NULL}', 'null topic');
+         SELECT talaria.publish('{/a}', 'id', id => '#x');
+         SELECT talaria.publish('{/a}', 'retry', retry => -1);
+         SELECT talaria.publish(ARRAY[repeat('x', 5000)], 'long topic');
+         SELECT talaria.publish('{/a}', repeat('x', 10001));
+         SELECT talaria.publish('{{/a,/b},{/c,/d}}', 'nested');
+         SELECT talaria.publish('{/a}', 'good')",
+    );
+    assert_eq!(contents(&node.tail(1).await), ["good"]);
+    let count = || async { server.ask("SELECT count(*) FROM talaria.rejected") };
+    until("they are rejected", count, |count| count == "8").await;
+    let reason = server.ask("SELECT reason FROM talaria.rejected WHERE data = 'reserved'");
+    assert!(reason.contains("reserved for the hub"), "{reason}");
+    assert_eq!(server.ask("SELECT count(*) FROM talaria.outbox"), "0");
+}
+
+async fn several_nodes_move_each_update_once(kind: Kind) {
+    let server = Site::start(kind);
+    let mut nodes = Vec::new();
+    for member in 1..=3 {
+        nodes.push(Node::enter(on(&server), member).await);
+    }
+    server.ask("SELECT talaria.publish('{/a}', n::text) FROM generate_series(1, 5000) n");
+    let expected: Vec<String> = (1..=5_000).map(|each: u32| each.to_string()).collect();
+    let mut origins: Option<Vec<Origin>> = None;
+    for node in &mut nodes {
+        let records = node.tail(5_000).await;
+        assert_eq!(contents(&records), expected);
+        let found: Vec<Origin> = records.iter().map(|record| record.origin).collect();
+        assert_eq!(origins.get_or_insert(found.clone()), &found);
+    }
+}

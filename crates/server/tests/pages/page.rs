@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command as Process;
 
 use regex::Regex;
+use talaria_conformance::servers::{Postgres, Postgresql};
 
 use crate::blocks::{Block, blocks};
 use crate::commands::{Command, Step, steps};
@@ -63,10 +64,12 @@ pub fn run(name: &str, text: &str) -> Report {
         .collect();
     let ports = Ports::of(texts.iter().map(String::as_str));
     let folder = tempfile::tempdir().unwrap();
+    let needs_database = texts.iter().any(|text| text.contains("$ createdb "));
+    let database = needs_database.then(|| Postgres::start(Postgresql::V15));
     let mut page = Page {
         name,
         report: Report::default(),
-        shell: Shell::start(folder.path(), &ports),
+        shell: Shell::start(folder.path(), &ports, database.as_ref()),
         ports,
         seen: Seen::default(),
         open: Vec::new(),

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use talaria_conformance::servers::{Postgres, Postgresql};
+
 use crate::ports::Ports;
 
 /// What the shell finds beside `talaria`.
@@ -86,7 +88,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// What it finds if it is installed. Commands that begin with another one are skipped.
-pub const OPTIONAL: [&str; 4] = ["node", "php", "python3", "redis-server"];
+pub const OPTIONAL: [&str; 6] = ["createdb", "node", "php", "psql", "python3", "redis-server"];
 
 /// How long a command, the start of a server, and what a stream prints may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,6 +103,10 @@ pub fn find(name: &str) -> Option<PathBuf> {
             .output()
             .ok()?;
         return Some(PathBuf::from(String::from_utf8(said.stdout).ok()?.trim()));
+    }
+    if matches!(name, "createdb" | "psql") {
+        // What is on the path is a script that needs Perl.
+        return Some(Postgresql::V15.bin().join(name)).filter(|path| path.is_file());
     }
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
@@ -136,8 +142,8 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// Starts it. `folder` is empty.
-    pub fn start(folder: &Path, ports: &Ports) -> Self {
+    /// Starts it. `folder` is empty; `database` is a server of PostgreSQL for its commands.
+    pub fn start(folder: &Path, ports: &Ports, database: Option<&Postgres>) -> Self {
         let (programs, home, records) = (
             folder.join("bin"),
             folder.join("home"),
@@ -161,6 +167,12 @@ impl Shell {
             // As on the reader's terminal.
             .env("TALARIA_LOG_FORMAT", "console")
             .env("CADDY_ADMIN", format!("localhost:{}", ports.free(2019)))
+            .envs(database.into_iter().flat_map(|server| {
+                let port = server.port().to_string();
+                let known = [("PGHOST", "127.0.0.1"), ("PGUSER", "postgres")];
+                let known = known.map(|(name, value)| (name, value.to_owned()));
+                known.into_iter().chain([("PGPORT", port)])
+            }))
             .current_dir(&home)
             .process_group(0)
             .stdin(Stdio::piped())

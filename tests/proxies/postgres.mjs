@@ -69,7 +69,7 @@ export class Server {
       writeFileSync(password, this.environment.POSTGRES_PASSWORD);
       this.run("initdb", "--username", "postgres", "--auth-local", "trust", "--pwfile", password, "--encoding", "UTF8", "--no-sync");
       appendFileSync(join(this.data, "pg_hba.conf"), "host all all all scram-sha-256\n");
-      // As the image does: the scripts run before anybody else may connect.
+      // As the image does: the scripts run before other machines may connect.
       await this.#serve("exec postgres", "");
       this.run("sh", "-c", this.roles);
       await this.program.stop();

@@ -14,6 +14,7 @@ mod marks;
 mod mistakes;
 mod postgres;
 mod postgres_mistakes;
+mod postgres_shown;
 mod redis;
 mod redis_mistakes;
 mod sites;

@@ -2,7 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a failed step must stop the test, and a server is waited for by the real clock"
+    reason = "a failed step must stop the test, and a test waits for a server by the real clock"
 )]
 
 use std::time::{Duration, Instant};

@@ -282,7 +282,10 @@ async fn the_site_of_the_corpus_serves() {
         .published(&[("topic", "a"), ("data", "1")])
         .await;
     assert_eq!(stream.data().await, "1");
-    assert_eq!(server.ask("SELECT data FROM news.log WHERE NOT by_hub"), "1");
+    assert_eq!(
+        server.ask("SELECT data FROM news.log WHERE NOT by_hub"),
+        "1"
+    );
 }
 
 /// An export goes into the database with its ids, once however often it is imported, and clients keep their place.

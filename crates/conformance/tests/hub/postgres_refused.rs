@@ -67,7 +67,7 @@ fn mistakes_of_the_configuration() {
     }
 }
 
-/// What is wrong with the server, the role or the schema is told with the server's address.
+/// What is wrong with the server or the role is told with the server's address.
 #[test]
 fn mistakes_of_the_server() {
     let server = Postgres::start(Postgresql::V15);
@@ -90,10 +90,10 @@ fn mistakes_of_the_server() {
     );
     refused(&by("hub", "postgres", ""), &[&cannot, "password"]);
     refused(
-        &by("nobody", "postgres", ""),
+        &by("stranger", "postgres", ""),
         &[
             &cannot,
-            "role \"nobody\" does not exist",
+            "role \"stranger\" does not exist",
             "set a role that may log in",
         ],
     );
@@ -109,10 +109,22 @@ fn mistakes_of_the_server() {
             "`talaria postgres schema`",
         ],
     );
+}
+
+/// So is what is wrong with the schema.
+#[test]
+fn mistakes_of_the_schema() {
+    let server = Postgres::start(Postgresql::V18);
+    let cannot = format!("the server {} cannot keep the log", server.address());
+    make_role(&server);
     server.run_sql(&schema(&["--schema", "less", "hub"]));
     server.run_sql("REVOKE INSERT ON less.log FROM hub");
+    let less = format!(
+        "anonymous\ntransport postgres {{\nurl postgres://hub:{PASSWORD}@{}/postgres\nschema less\n}}",
+        server.address()
+    );
     refused(
-        &by(&hub, "postgres", "schema less"),
+        &less,
         &[
             &cannot,
             "lacks a privilege: INSERT on \"less\".log",

@@ -10,6 +10,7 @@
 //! it holds less than a burst, so that readers go on from the history. On a shared log there are two
 //! hubs, and readers resume at either.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ use talaria_conformance::client::Client;
 use talaria_conformance::count;
 use talaria_conformance::hub::Hub;
 use talaria_conformance::kernel::connections;
-use talaria_conformance::servers::{Program, Redis};
+use talaria_conformance::servers::{PgBouncer, Postgres, Postgresql, Program, Redis};
 use talaria_conformance::stream::EventStream;
 use talaria_conformance::token::{Matcher, exact, pattern};
 
@@ -343,4 +344,22 @@ fn delivery_from_shared_logs() {
         ));
         delivery_is_the_naive_predicate(&hubs, 8);
     }
+}
+
+#[test]
+fn delivery_from_databases() {
+    let hubs = |address: SocketAddr| {
+        hubs::<2>(&format!(
+            "postgres {{\nurl postgres://postgres@{address}/postgres\nring_bytes 64KiB\n}}"
+        ))
+    };
+    for program in Postgresql::ALL {
+        println!("predicate: {program:?}");
+        let server = Postgres::start(program);
+        delivery_is_the_naive_predicate(&hubs(server.address()), 4);
+    }
+    println!("predicate: PgBouncer");
+    let server = Postgres::start(Postgresql::V15);
+    let pooler = PgBouncer::start(&server, &["postgres"], 20);
+    delivery_is_the_naive_predicate(&hubs(pooler.address()), 4);
 }

@@ -1,17 +1,21 @@
--- What the hubs do with the log. Each function is one transaction; who changes the log locks `state` first, so that of
+-- What the hubs do with the log. Plans are made once in a session, because making one takes longer than most of them
+-- take; and none is compiled. Each function is one transaction; who changes the log locks `state` first, so that of
 -- the commits that wait for a standby there is one at most.
 
--- The server process that holds the log: one more start, promotion or restored backup is another one.
-CREATE FUNCTION {schema}.server() RETURNS text LANGUAGE sql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
-  SELECT system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' '
-    || extract(epoch FROM pg_postmaster_start_time())
-  FROM pg_control_system()
+-- The server process that holds the log: after a start, a promotion or the restore of a backup it is another one. The
+-- time of its start has microseconds, so the identifier of the system, which costs a file read, tells no more.
+CREATE FUNCTION {schema}.server() RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+BEGIN
+  RETURN left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
+END
 $talaria$;
 
 -- Where the log ends, and what follows: `base` is the position before the next one. The caller has locked `state`.
 CREATE FUNCTION {schema}.head(read_to bigint, entries integer,
   OUT last bigint, OUT updates bigint, OUT events bigint, OUT base bigint, OUT begins_run boolean, OUT server text)
-LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
@@ -35,7 +39,8 @@ END
 $talaria$;
 
 -- Has the transaction wait for the standbys although it changes nothing: a server that was cut off must not answer.
-CREATE FUNCTION {schema}.confirm() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+CREATE FUNCTION {schema}.confirm() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 BEGIN
   PERFORM set_config('lock_timeout', '2s', true);
   PERFORM FROM state FOR UPDATE;
@@ -45,7 +50,8 @@ $talaria$;
 
 CREATE FUNCTION {schema}.attach(of_member uuid, new_tag bigint, new_key bytea, read_to bigint,
   OUT word text, OUT tag bigint, OUT key bytea, OUT head bigint, OUT floor bigint, OUT is_new boolean)
-LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
@@ -75,7 +81,8 @@ $talaria$;
 CREATE FUNCTION {schema}.append(of_tag bigint, of_member uuid, of_number bigint, read_to bigint,
   all_topics text[], all_data text[], all_flags smallint[], all_ids text[], all_types text[], all_retries text[],
   all_traces text[], all_bytes bytea[], conditions smallint[], names text[], keys bytea[], details bigint[])
-RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_variable
 DECLARE
   now_at timestamptz;
@@ -205,7 +212,8 @@ END
 $talaria$;
 
 CREATE FUNCTION {schema}.settle(of_tag bigint, of_member uuid, of_number bigint)
-RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_variable
 DECLARE
   known record;
@@ -240,7 +248,9 @@ CREATE FUNCTION {schema}.read(after bigint, up_to bigint, most_records integer, 
 RETURNS TABLE (tag bigint, floor bigint, is_standby boolean, backend integer,
   "position" bigint, at timestamptz, run_before bigint, node uuid, batch bigint, entry integer,
   private boolean, by_hub boolean, retry text, topics text[], id text, type text, trace text, data text, bytes bytea)
-LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off
+  SET enable_sort TO off SET enable_bitmapscan TO off AS $talaria$
 #variable_conflict use_column
 BEGIN
   SELECT s.tag, s.floor INTO read.tag, read.floor FROM state s;
@@ -270,7 +280,8 @@ END
 $talaria$;
 
 CREATE FUNCTION {schema}.find(of_id text, OUT tag bigint, OUT place bigint, OUT is_synchronous boolean)
-LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 BEGIN
   SELECT s.tag INTO tag FROM state s;
   SELECT l.position INTO place FROM log l
@@ -282,7 +293,8 @@ $talaria$;
 
 CREATE FUNCTION {schema}.beat(of_tag bigint, of_member uuid, OUT word text, OUT head bigint, OUT floor bigint,
   OUT members uuid[], OUT counters bigint[], OUT buried uuid[], OUT bytes bigint, OUT is_waiting boolean)
-LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
@@ -317,7 +329,8 @@ END
 $talaria$;
 
 CREATE FUNCTION {schema}.bury(of_tag bigint, of_member uuid, of_counter bigint)
-RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 DECLARE
   known state%ROWTYPE;
 BEGIN
@@ -335,7 +348,8 @@ $talaria$;
 
 CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most integer, most_bytes bigint)
 RETURNS TABLE (tag bigint, "position" bigint, topics text[], private boolean, type text, data text)
-LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY SELECT s.tag, NULL::bigint, NULL::text[], NULL::boolean, NULL::text, NULL::text FROM state s;
@@ -350,7 +364,8 @@ $talaria$;
 
 -- Deletes a slice of what is too old or too much. Returns how many updates and events that were.
 CREATE FUNCTION {schema}.retain(of_tag bigint, most_updates bigint, max_age_ms bigint, most_events bigint, slice integer)
-RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
@@ -409,7 +424,8 @@ END
 $talaria$;
 
 -- Rings at the other nodes: there is something new in the log. It does not wait for the disk or a standby.
-CREATE FUNCTION {schema}.ring() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+CREATE FUNCTION {schema}.ring() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   PERFORM pg_notify('talaria_' || 'log'::regclass::oid, '');
@@ -419,7 +435,8 @@ $talaria$;
 -- Moves updates that applications have published from the outbox to the log, in the order of `k`; those of `bad` are
 -- rejected for the reason with the same index. Returns how many the log got, or null if another node is at it.
 CREATE FUNCTION {schema}.move(of_tag bigint, read_to bigint, good bigint[], bad bigint[], reasons text[])
-RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   at_head record;
@@ -459,7 +476,8 @@ $talaria$;
 CREATE FUNCTION {schema}.waiting(most integer)
 RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer,
   is_list boolean)
-LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp AS $talaria$
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
 BEGIN
   -- Another node that moves them now is to get on with it.
@@ -481,7 +499,8 @@ $talaria$;
 -- update will have.
 CREATE FUNCTION {schema}.publish(topics text[], data text DEFAULT '', private boolean DEFAULT false,
   id text DEFAULT NULL, type text DEFAULT NULL, retry bigint DEFAULT NULL)
-RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO {schema}, pg_temp AS $talaria$
+RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO {schema}, pg_temp
+  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_variable
 BEGIN
   id := coalesce(nullif(id, ''), 'urn:uuid:' || gen_random_uuid());

@@ -101,8 +101,12 @@ async fn beating<B: Backend, T>(
     loop {
         match timeout(lease / 3, work.as_mut()).await {
             Ok(done) => return done,
-            // If it fails, the work does too.
-            Err(_) => _ = backend.beat(member).await,
+            // The work goes on: the beat may wait for a connection that the work makes. If the beat fails, the work
+            // does too.
+            Err(_) => tokio::select! {
+                done = work.as_mut() => return done,
+                _ = backend.beat(member) => {}
+            },
         }
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn warnings(survey: &Survey) -> Vec<String> {
     }
     if !survey.synchronous_standby_names.is_empty() && survey.synchronous_commit == LOCAL {
         said.push(
-            "`synchronous_commit` is local, so no standby is waited for; set it to on for the hub's role"
+            "`synchronous_commit` is local, so commits wait for no standby; set it to on for the hub's role"
                 .to_owned(),
         );
     }
@@ -141,10 +141,9 @@ mod tests {
         survey
     }
 
-    /// Each combination of settings has a sentence, and what is weak has a warning with its remedy.
-    #[test]
-    fn what_updates_survive_follows_from_the_settings() {
-        for (found, expected, warned) in [
+    /// Settings, a part of the sentence about them, and a part of the warning.
+    fn cases() -> Vec<(Survey, &'static str, Option<&'static str>)> {
+        vec![
             (
                 survey(true, "on", "", 0),
                 "of its machine loses no acknowledged update; there is no standby",
@@ -195,27 +194,32 @@ mod tests {
                 "may damage the whole database",
                 Some("`fsync = on`"),
             ),
-        ] {
+        ]
+    }
+
+    /// Each combination of settings has a sentence, and what is weak has a warning with its remedy.
+    #[test]
+    fn what_updates_survive_follows_from_the_settings() {
+        for (found, expected, warned) in cases() {
             let said = lines(&found, 1).join("\n");
             assert!(said.contains(expected), "{expected}: {said}");
             assert!(said.contains("PostgreSQL 15.14, primary db:5432"), "{said}");
             let warnings = warnings(&found);
             match warned {
                 None => assert_eq!(warnings.len(), 0, "{warnings:?}"),
-                Some(words) => assert!(
-                    warnings.len() == 1 && warnings[0].contains(words),
-                    "{warnings:?}"
-                ),
+                Some(words) => {
+                    assert!(
+                        warnings.len() == 1 && warnings[0].contains(words),
+                        "{warnings:?}"
+                    );
+                }
             }
         }
         let mut torn = survey(true, "on", "", 0);
         torn.full_page_writes = false;
         assert_eq!(warnings(&torn).len(), 1);
         torn.is_pooled = true;
-        assert!(
-            lines(&torn, 3)
-                .join("\n")
-                .contains("2 other nodes, behind a pooler")
-        );
+        let said = lines(&torn, 3).join("\n");
+        assert!(said.contains("2 other nodes, behind a pooler"), "{said}");
     }
 }

@@ -54,6 +54,7 @@ const MODULES: &[&str] = &[
     "http.mercure.bolt",
     "http.mercure.local",
     "http.mercure.memory",
+    "http.mercure.redis",
     "pki",
     "tls",
     "tls.issuance.internal",

@@ -245,6 +245,12 @@ impl<B: Backend> Node<B> {
         Ok(next)
     }
 
+    /// Notes the subscriptions that were read.
+    pub(super) fn knows(&self, begun: &[Update]) {
+        self.knows_subscriptions
+            .store(!begun.is_empty(), Ordering::Release);
+    }
+
     /// Nothing is stored any more: a task of the node has ended unexpectedly.
     pub(super) fn fail(&self) {
         self.contact.fail();

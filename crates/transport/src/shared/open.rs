@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use talaria_protocol::Update;
@@ -63,8 +62,7 @@ pub(super) async fn open<B: Backend>(
         (member, &attached),
         seed,
     );
-    node.knows_subscriptions
-        .store(!begun.is_empty(), Ordering::Release);
+    node.knows(&begun);
     node.begun.set(begun);
     note(&node, &beat);
     let warm = passed(&node.identity(), newest.records);

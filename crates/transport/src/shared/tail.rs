@@ -52,8 +52,7 @@ async fn restore<B: Backend>(node: &Node<B>, route: &dyn Route) {
     loop {
         match subscriptions(&*node.backend).await {
             Ok(begun) => {
-                node.knows_subscriptions
-                    .store(!begun.is_empty(), Ordering::Release);
+                node.knows(&begun);
                 return route.restore(&begun);
             }
             Err(error) => {

@@ -77,6 +77,10 @@ const MOVES: [&str; 6] = [
 /// puts all that it wrote into one transaction of the append-only file and of its replicas. What is left is what a batch
 /// meets half-way: permissions of the user that were taken away, keys that another program has put there, and ids
 /// that it has added to the log.
+///
+/// A subscription event is not stored then without its change, because the script tries that first (`check` in
+/// `append.lua`). An update may be: without the key that finds a repeated one, without its id in the index, or, of an
+/// event, without its place in the list by which old ones are deleted. Its batch is settled as one that failed half-way.
 const HALF_WAY: [&str; 2] = ["NOPERM", "WRONGTYPE"];
 
 /// What to do if a command is not permitted.

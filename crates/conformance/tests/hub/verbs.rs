@@ -292,6 +292,7 @@ fn informing() {
     let home = Home::new();
     for (arguments, says) in [
         (&["list-modules"][..], "http.handlers.mercure\n"),
+        (&["list-modules", "-s"], "http.mercure.redis\n"),
         (&["list-modules", "--versions"], "http.handlers.mercure 0."),
         (&["build-info"], "talaria"),
         (&["version"], "Talaria 0."),

@@ -22,6 +22,7 @@ mod due;
 mod effort;
 mod group;
 mod measures;
+mod passing;
 mod search;
 mod turnstile;
 
@@ -286,13 +287,7 @@ impl Route for Router {
     }
 
     fn pass_over(&self, up_to: Position) {
-        let state = self.state.urgent();
-        let interests: Vec<_> = state.index.all().cloned().collect();
-        // Who sees the new `visible` must not find a lane that seems to hold everything up to there.
-        interests.iter().for_each(|each| each.lane.skip(up_to));
-        self.visible.store(up_to.0, Ordering::Release);
-        drop(state);
-        interests.iter().for_each(|each| each.lane.ring());
+        self.pass_over_in_parts(up_to, &mut || {});
     }
 }
 

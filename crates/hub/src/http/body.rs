@@ -18,6 +18,11 @@ use crate::limits::BodyCharge;
 /// How long a request body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The capacity of the pieces of a body whose length is not declared.
+const PIECE_BYTES: usize = 32 * 1024;
+/// The most bytes that are reserved at once because a body declares them.
+const MOST_RESERVED: usize = 64 << 20;
+
 /// The most bytes that are read of a body that is not needed.
 const UNWANTED_BYTES: usize = 64 * 1024;
 /// How long such a body is read.
@@ -79,36 +84,89 @@ pub(crate) async fn read_body(
     }
 }
 
-/// Copies a body into one buffer: pieces of one byte, kept as they came, would take a hundred times what
-/// they hold. The buffer doubles as the body comes, so that a body that is only declared takes no memory,
-/// and it never exceeds what is declared and what is charged. Returns `None` if the body is longer than
-/// `max_bytes`.
+/// Copies a body into one buffer: the pieces that came, kept as they are, could take a hundred times their bytes.
+/// Returns `None` if the body is longer than `max_bytes`.
 async fn collect(
     body: &mut Body,
     declared: Option<u64>,
     max_bytes: usize,
     charge: &mut BodyCharge<'_>,
 ) -> Result<Option<Bytes>, Refused> {
-    let most = declared.map_or(max_bytes, |declared| {
-        usize::try_from(declared).map_or(max_bytes, |declared| declared.min(max_bytes))
-    });
-    let mut collected = Vec::new();
+    let mut gathered = Gathered::new(declared);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refused::BodyBroken)?.into_data() else {
+        let Ok(mut data) = frame.map_err(|_| Refused::BodyBroken)?.into_data() else {
             continue;
         };
-        if data.len() > max_bytes - collected.len() {
+        if data.len() > max_bytes - gathered.bytes {
             return Ok(None);
         }
-        let needed = collected.len() + data.len();
-        if needed > collected.capacity() {
-            let capacity = (2 * collected.capacity()).min(most).max(needed);
-            charge.grow_to(capacity as u64)?;
-            collected.reserve_exact(capacity - collected.len());
+        while !data.is_empty() {
+            if gathered.room() == 0 {
+                let capacity = gathered.next_capacity(data.len());
+                charge.grow_to((gathered.bytes + capacity) as u64)?;
+                gathered.pieces.push(Vec::with_capacity(capacity));
+            }
+            gathered.take(&mut data);
         }
-        collected.extend_from_slice(&data);
     }
-    Ok(Some(collected.into()))
+    Ok(Some(gathered.join()))
+}
+
+/// What has come of a body. No piece grows once it is there: a buffer that grows leaves its smaller ones to the
+/// allocator, which keeps them for a second, so that bodies would take twice what they are charged.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+    /// The bytes to reserve at once for a body of a declared length. It is charged for them already, and they take
+    /// no memory before they are written.
+    declared: usize,
+}
+
+impl Gathered {
+    fn new(declared: Option<u64>) -> Self {
+        let declared = usize::try_from(declared.unwrap_or(0)).unwrap_or(usize::MAX);
+        Self {
+            declared: declared.min(MOST_RESERVED),
+            ..Self::default()
+        }
+    }
+
+    /// The bytes that the last piece still takes.
+    fn room(&self) -> usize {
+        let last = self.pieces.last();
+        last.map_or(0, |piece| piece.capacity() - piece.len())
+    }
+
+    /// The capacity of the next piece: what is declared, else as much as there is already, within bounds.
+    fn next_capacity(&self, needed: usize) -> usize {
+        match self.bytes < self.declared {
+            true => self.declared - self.bytes,
+            false => self.bytes.max(needed).min(PIECE_BYTES),
+        }
+    }
+
+    /// Moves what the last piece has room for out of `data`.
+    fn take(&mut self, data: &mut Bytes) {
+        let count = self.room().min(data.len());
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.extend_from_slice(&data.split_to(count));
+            self.bytes += count;
+        }
+    }
+
+    /// One buffer of all pieces. Each is freed when it is copied, and what is not written yet takes no memory, so
+    /// this takes a piece more than the body at a time.
+    fn join(mut self) -> Bytes {
+        if self.pieces.len() <= 1 {
+            return self.pieces.pop().unwrap_or_default().into();
+        }
+        let mut whole = Vec::with_capacity(self.bytes);
+        for piece in self.pieces {
+            whole.extend_from_slice(&piece);
+        }
+        whole.into()
+    }
 }
 
 /// Reads the rest of the body of a refused request, if that is short: some clients (curl, and so PHP)

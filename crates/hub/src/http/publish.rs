@@ -72,7 +72,7 @@ pub(crate) async fn publish(
     };
     let body = read_body(body, bound, &mut charge).await?;
     if is_batch {
-        let charged = (&body, charge);
+        let charged = (body, charge);
         return batch::publish(hub, request, (&publisher, &client), charged, arrival).await;
     }
     let pairs = form::parse(&body, &hub.options.limits)?;
@@ -81,6 +81,9 @@ pub(crate) async fn publish(
     note_topics(parts, update.topics.iter());
     publisher.check_topics(hub, &update)?;
     traced::one(request, &mut update);
+    // The update has what it needs of the body, and the charge is for one of them.
+    drop(pairs);
+    drop(body);
     let ids = store(hub, &publisher, vec![update], arrival).await?;
     traced::stored(request, &ids);
     Ok(respond::plain(StatusCode::OK, ids.concat()))

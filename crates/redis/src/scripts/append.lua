@@ -101,6 +101,12 @@ local function store(from, to, index, flags, at_time)
   return id
 end
 
+-- Whether the user may take a field of a hash: a command that is refused after its entry is stored would leave an event
+-- without its change, and the subscription would end twice. It changes nothing, since no subscription has this name.
+local function check(hash)
+  redis.call('HDEL', hash, '')
+end
+
 local at, index = 11, 0
 while ARGV[at] do
   local condition, key, detail, flags = 'always', '', '', ''
@@ -116,6 +122,7 @@ while ARGV[at] do
   if condition == 'ends' then
     local owner = owner_of(key)
     if owner then
+      check(owner)
       id = store(from, to, index, flags)
       redis.call('HDEL', owner, key)
     else
@@ -147,6 +154,7 @@ while ARGV[at] do
     else
       -- It was this node's before it was taken for dead: it goes on, and is not ended any more.
       local owner = owner_of(key)
+      check(owner or own)
       id = store(from, to, index, flags)
       redis.call('HSET', own, key, id .. ' ' .. detail)
       if owner then redis.call('HDEL', owner, key) end

@@ -88,13 +88,15 @@ local function forget_events(events, floor)
   redis.call('LPOP', events, gone)
 end
 
--- The newest `most` events stay. The first entry of a run stays too, because it says where the run before ended.
+-- The newest `most` events stay. An entry that says where the run before it ended stays too: the first one of its run,
+-- or a later one if the first failed.
 local function trim_events(log, meta, events, most)
   local over = redis.call('LLEN', events) - most
   if over <= 0 then return end
   local old, stay = {}, {}
   for _, id in ipairs(redis.call('LPOP', events, math.min(over, SLICE))) do
-    if string.match(id, '%-1$') then table.insert(stay, 1, id) else old[#old + 1] = id end
+    local entry = redis.call('XRANGE', log, id, id)[1]
+    if entry and read(entry).before then table.insert(stay, 1, id) else old[#old + 1] = id end
   end
   if #stay > 0 then redis.call('LPUSH', events, unpack(stay)) end
   if #old == 0 then return end

@@ -21,6 +21,7 @@ on_each!(
     a_batch_that_failed_half_way_leaves_no_number_for_others,
     a_batch_that_failed_before_it_wrote_is_not_stored,
     a_run_whose_first_entry_failed_says_where_the_one_before_ended,
+    an_event_is_stored_only_with_its_change,
     a_script_that_fills_the_memory_comes_to_its_end,
 );
 
@@ -246,6 +247,45 @@ async fn a_run_whose_first_entry_failed_says_where_the_one_before_ended(program:
     let records = page.expect("it is read").records;
     assert_eq!(contents(&records), ["a", "c"]);
     assert_eq!(records[1].run_before, Some(before));
+}
+
+/// A permission that was taken away is noticed before an event is stored whose subscription could not follow.
+async fn an_event_is_stored_only_with_its_change(program: Program) {
+    let server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    node.append(vec![begins(ALICE)]).await;
+    let own = format!("{{hub}}:subs:{}", node.member);
+    for (taken, given, entry) in [
+        (vec!["-hdel"], vec!["+hdel"], ends(ALICE)),
+        (vec!["-hset"], vec!["+hset"], begins(BOB)),
+        // All keys may be written but those of subscriptions.
+        (
+            vec![
+                "resetkeys",
+                "%R~*",
+                "~{hub}:log",
+                "~{hub}:meta",
+                "~{hub}:ids",
+                "~{hub}:events",
+            ],
+            vec!["~*"],
+            begins(BOB),
+        ),
+    ] {
+        server.ask(&[&["ACL", "SETUSER", "default"], &taken[..]].concat());
+        let failed = node.try_append(vec![entry]).await;
+        assert!(matches!(failed, Err(BackendError::Away(_))), "{failed:?}");
+        server.ask(&[&["ACL", "SETUSER", "default"], &given[..]].concat());
+        let settled = node.backend.settle(node.member, node.number).await;
+        assert_eq!(settled, Ok(Settled::Never), "{taken:?}");
+    }
+    assert_eq!(server.ask(&["HLEN", &own]).text(), "1");
+    let outcomes = node.append(vec![ends(ALICE), begins(BOB)]).await;
+    assert!(
+        matches!(outcomes[..], [Outcome::Stored(_), Outcome::Stored(_)]),
+        "{outcomes:?}"
+    );
+    assert_eq!(node.kept().await, ["begun", "ended", "begun"]);
 }
 
 async fn a_batch_that_failed_before_it_wrote_is_not_stored(program: Program) {

@@ -1,6 +1,7 @@
 //! What is shown only once replicas have it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use talaria_conformance::servers::{Program, Proxy, Redis as Server, Way};
 use talaria_conformance::within;
@@ -20,6 +21,8 @@ on_each!(
     a_primary_without_its_replica_does_not_say_who_is_a_member,
     what_waited_for_a_replica_is_gone_with_its_log,
     many_finds_wait_for_replicas_together,
+    a_server_that_forgets_its_scripts_confirms,
+    a_server_that_forgets_its_scripts_under_load_shows_all_once,
 );
 
 fn confirmed(mut options: RedisOptions) -> RedisOptions {
@@ -186,4 +189,66 @@ async fn many_finds_wait_for_replicas_together(program: Program) {
     let found = within("the finds end", finds.join_all()).await;
     assert_eq!(found, vec![Err(BackendError::NotDurable); 50]);
     replica.resume();
+}
+
+/// The tail that has just read records asks for the confirmation in the same breath, by a script that the server may not
+/// know any more.
+async fn a_server_that_forgets_its_scripts_confirms(program: Program) {
+    let server = Server::start(program);
+    let replica = server.replica(&[]);
+    let mut node = Node::enter(confirmed(on(&server)), 1).await;
+    node.publish(&["a"]).await;
+    assert_eq!(contents(&node.tail(1).await), ["a"]);
+
+    let place = node.publish(&["b"]).await[0];
+    server.ask(&["SCRIPT", "FLUSH"]);
+    let read = within("the tail answers", node.backend.tail(node.read)).await;
+    assert_eq!(contents(&read.expect("it is confirmed")), ["b"]);
+    node.read = place;
+
+    replica.suspend();
+    node.publish(&["c"]).await;
+    server.ask(&["SCRIPT", "FLUSH"]);
+    let waiting = within("the tail answers", node.backend.tail(node.read)).await;
+    assert_eq!(waiting, Err(BackendError::NotDurable));
+    replica.resume();
+    let records = until(
+        "the replica confirms",
+        || node.backend.tail(node.read),
+        |read| *read != Err(BackendError::NotDurable),
+    )
+    .await;
+    assert_eq!(contents(&records.expect("it is confirmed")), ["c"]);
+}
+
+async fn a_server_that_forgets_its_scripts_under_load_shows_all_once(program: Program) {
+    const UPDATES: usize = 300;
+    let server = Arc::new(Server::start(program));
+    let _replica = server.replica(&[]);
+    let mut publisher = Node::enter(confirmed(on(&server)), 1).await;
+    let mut reader = Node::enter(confirmed(on(&server)), 2).await;
+    let (own, ended) = (Arc::clone(&server), Arc::new(AtomicBool::new(false)));
+    let is_over = Arc::clone(&ended);
+    let forgetting = tokio::task::spawn_blocking(move || {
+        let mut count = 0;
+        while !is_over.load(Ordering::Acquire) {
+            own.ask(&["SCRIPT", "FLUSH"]);
+            count += 1;
+        }
+        count
+    });
+    let publishing = tokio::spawn(async move {
+        for number in 0..UPDATES {
+            publisher.publish(&[number]).await;
+        }
+    });
+    let read = contents(&reader.tail(UPDATES).await);
+    ended.store(true, Ordering::Release);
+    within("all are published", publishing)
+        .await
+        .expect("no panic");
+    let all: Vec<_> = (0..UPDATES).map(|number| number.to_string()).collect();
+    assert_eq!(read, all);
+    let count = within("it ends", forgetting).await.expect("no panic");
+    assert!(count > 10, "{count}");
 }

@@ -14,6 +14,7 @@ on_each!(
     the_newest_updates_are_kept,
     old_updates_are_deleted,
     events_do_not_displace_updates,
+    an_event_that_says_where_a_run_ended_stays,
     an_id_leaves_with_its_update,
     retention_works_in_slices,
     the_floor_before_a_run_is_the_end_of_the_last_one,
@@ -107,6 +108,35 @@ async fn events_do_not_displace_updates(program: Program) {
     assert_eq!(node.kept().await, ["d", "e", "f"]);
     assert_eq!(number(last[0]), number(third) + 1);
     assert_eq!(server.ask(&["LLEN", "{hub}:events"]).text(), "0");
+}
+
+/// The first entry of a run may fail. The one that says instead where the run before ended stays as that would.
+async fn an_event_that_says_where_a_run_ended_stays(program: Program) {
+    let mut server = Server::start(program);
+    let mut node = Node::enter(on(&server), 1).await;
+    let before = node.publish(&["a"]).await[0];
+    server.kill();
+    server.restart();
+    let again = || node.backend.beat(node.member);
+    let beat = until("the server answers again", again, Result::is_ok).await;
+    beat.expect("it does");
+    server.ask(&["ACL", "SETUSER", "default", "-xadd"]);
+    let failed = node.try_append(vec![always(update("b"))]).await;
+    assert!(failed.is_err(), "{failed:?}");
+    server.ask(&["ACL", "SETUSER", "default", "+xadd"]);
+    let says = node.append(vec![always(event("/s", "says"))]).await[0];
+    assert_eq!(number(position(says)), 2);
+    for part in 0..51 {
+        let events = (0..1_000).map(|each| always(event("/s", &format!("{part}-{each}"))));
+        node.append(events.collect()).await;
+    }
+    // Another slice.
+    node.publish(&["c"]).await;
+    assert_eq!(server.ask(&["LLEN", "{hub}:events"]).text(), "50001");
+    let page = node.backend.page(Position::ORIGIN, LAST, 3, 1 << 20).await;
+    let records = page.expect("a page").records;
+    assert_eq!(contents(&records), ["a", "says", "1-0"]);
+    assert_eq!(records[1].run_before, Some(before));
 }
 
 async fn an_id_leaves_with_its_update(program: Program) {

@@ -185,7 +185,8 @@ pub enum Settled {
 pub struct Record {
     /// Its place.
     pub position: Position,
-    /// Where the run before ended, if this is the first record of a run; the origin in a new log.
+    /// Where the run before ended, if this is the first record of a run. The origin if this copy of
+    /// the log never had a record before, nor a subscription beside it, and only then.
     pub run_before: Option<Position>,
     /// Who appended it, with which batch, and the place of the entry in it.
     pub origin: Origin,

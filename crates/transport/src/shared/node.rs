@@ -43,6 +43,8 @@ pub(super) struct Node<B> {
     pub(super) beat_now: Notify,
     /// Whether the log was replaced, so that what is known of subscriptions is to be read anew.
     pub(super) must_restore: AtomicBool,
+    /// Whether any subscription was open when that was read last.
+    pub(super) knows_subscriptions: AtomicBool,
     pub(super) place: Mutex<Place>,
     pub(super) pages: Pages,
     /// Bounds how many ids are looked up at a time.
@@ -162,6 +164,7 @@ impl<B: Backend> Node<B> {
             member: AsyncMutex::new(member),
             beat_now: Notify::new(),
             must_restore: AtomicBool::new(false),
+            knows_subscriptions: AtomicBool::new(false),
             place: Mutex::new(place),
             pages,
             finds: Semaphore::new(FINDS),
@@ -240,6 +243,12 @@ impl<B: Backend> Node<B> {
         );
         *member = next;
         Ok(next)
+    }
+
+    /// Notes the subscriptions that were read.
+    pub(super) fn knows(&self, begun: &[Update]) {
+        self.knows_subscriptions
+            .store(!begun.is_empty(), Ordering::Release);
     }
 
     /// Nothing is stored any more: a task of the node has ended unexpectedly.

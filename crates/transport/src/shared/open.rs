@@ -62,6 +62,7 @@ pub(super) async fn open<B: Backend>(
         (member, &attached),
         seed,
     );
+    node.knows(&begun);
     node.begun.set(begun);
     note(&node, &beat);
     let warm = passed(&node.identity(), newest.records);

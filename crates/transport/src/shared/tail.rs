@@ -51,7 +51,10 @@ async fn restore<B: Backend>(node: &Node<B>, route: &dyn Route) {
     let mut backoff = node.backoff();
     loop {
         match subscriptions(&*node.backend).await {
-            Ok(begun) => return route.restore(&begun),
+            Ok(begun) => {
+                node.knows(&begun);
+                return route.restore(&begun);
+            }
             Err(error) => {
                 node.contact.fails(Part::Tail, &error);
                 node.beat_now.notify_one();
@@ -82,7 +85,7 @@ async fn pass<B: Backend>(
             if !follows {
                 bridge(node, route, identity, before, &record).await;
             }
-            if record.run_before.is_some() {
+            if record.run_before.is_some() && !is_first(node, before, &record) {
                 // What was read of stored subscriptions may have been ahead of what is shown, and lost.
                 node.must_restore.store(true, Ordering::Release);
             }
@@ -94,6 +97,15 @@ async fn pass<B: Backend>(
         part.push(record);
     }
     show(node, route, identity, part);
+}
+
+/// Whether a record is the first of its log, and nothing was known of subscriptions before it. Whatever the log lost
+/// before it, this node had neither shown it nor read which subscriptions it began, so what it knows, nothing, is how the
+/// log begins.
+fn is_first<B: Backend>(node: &Node<B>, before: Position, record: &Record) -> bool {
+    before == Position::ORIGIN
+        && record.run_before == Some(Position::ORIGIN)
+        && !node.knows_subscriptions.load(Ordering::Acquire)
 }
 
 /// Deals with a record that does not follow the one before: the log has lost what was shown, or retention was faster

@@ -5,6 +5,7 @@ mod failures;
 mod members;
 mod reads;
 mod runs;
+mod starts;
 
 use std::time::Duration;
 

@@ -153,11 +153,6 @@ impl Index {
     pub(crate) fn part(&self, part: usize) -> impl Iterator<Item = &Arc<Interest>> {
         self.interests.shard(part)
     }
-
-    /// All interests.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Interest>> {
-        (0..Self::PARTS).flat_map(|part| self.part(part))
-    }
 }
 
 /// The interests by one of the two conditions on an update.

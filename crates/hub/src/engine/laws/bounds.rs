@@ -248,3 +248,35 @@ fn an_honest_update_is_judged_at_once() {
     let told = readers.iter().filter(|reader| is_told(reader, Position(0)));
     assert_eq!(told.count(), 10_000);
 }
+
+/// While the log passes this node, readers come and go between the lanes. Those that are not beyond what is passed over
+/// must read the log, whenever they came, and no lane misses what follows.
+#[test]
+fn lanes_are_passed_over_one_after_the_other() {
+    let router = router(Effort::new(64));
+    let asked = |n: usize| selection([url(&format!("https://a.example/:id{n}"))]);
+    let mut readers: Vec<_> = (0..200).map(|n| router.join(asked(n), 0)).collect();
+    router.ring().restart(Position(5));
+    let (mut parts, mut early) = (0, 0);
+    router.pass_over_in_parts(Position(5), &mut || {
+        // The mutex is free, else this would wait for ever.
+        readers.push(router.join(asked(1_000 + parts), 0));
+        readers.push(router.join(asked(parts), 0));
+        drop(readers.swap_remove(parts));
+        let told = readers.iter().filter(|reader| is_told(reader, Position(0)));
+        early += usize::from(told.count() > 0);
+        parts += 1;
+    });
+    assert!(parts > 10, "{parts} parts");
+    assert!(early > 0, "some lanes were passed over later");
+    assert_eq!(router.visible(), Position(5));
+    let is_behind = |reader: &Membership| !is_told(reader, Position(0));
+    assert!(readers.iter().all(is_behind));
+    publish(&router, [vec!["https://a.example/1".to_owned()]], false);
+    let mut found = Vec::new();
+    for reader in &readers {
+        let look = reader.look(Position(5), Position(6), &mut found);
+        assert_eq!(look, Look::Complete);
+    }
+    assert_eq!(found, vec![Position(6); readers.len()]);
+}

@@ -125,3 +125,31 @@ fn loom_a_reader_that_the_log_has_passed_ends() {
         tail.join().expect("the tail ends");
     });
 }
+
+/// A reader that comes while the log passes this node ends, too, unless it begins after what was passed over.
+#[test]
+fn loom_a_reader_that_comes_while_the_log_passes_ends() {
+    let now = SystemClock.now();
+    explore(move || {
+        let router = router(1 << 20);
+        let tail = follow(&router, |router| {
+            router.ring().restart(Position(5));
+            router.pass_over(Position(5));
+            route(router, &[6]);
+        });
+        let mut cursor = join(&router, None);
+        match cursor.position() {
+            Position(6) => {}
+            from => {
+                let (delivered, end) = read(&router, &mut cursor, now, 6);
+                let is_passed = from == Position(0) && delivered.is_empty();
+                let is_told = from == Position(5) && delivered == [6];
+                match end {
+                    Some(end) => assert!(is_passed && end == End::Passed, "{from:?}: {end:?}"),
+                    None => assert!(is_told, "{from:?}: {delivered:?}"),
+                }
+            }
+        }
+        tail.join().expect("the tail ends");
+    });
+}

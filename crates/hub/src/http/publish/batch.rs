@@ -39,7 +39,7 @@ pub(super) async fn publish(
     hub: &Shared,
     request: &Incoming<'_>,
     (publisher, client): (&Publisher, &Client),
-    (body, mut charge): (&Bytes, BodyCharge<'_>),
+    (body, mut charge): (Bytes, BodyCharge<'_>),
     arrival: Arrival,
 ) -> Result<Response<Body>, Refused> {
     let mut turn = Turn::default();
@@ -77,6 +77,7 @@ pub(super) async fn publish(
             }
         }
     }
+    drop(body);
     note_topics(
         request.parts,
         updates.iter().flat_map(|update| &update.topics),

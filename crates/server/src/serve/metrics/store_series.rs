@@ -1,8 +1,8 @@
 //! What the logs of the hubs hold, and what is in memory because of them.
 
 use talaria_hub::{Hub, HubFigures};
-use talaria_transport::Health;
 use talaria_transport::measures::SharedFigures;
+use talaria_transport::{Health, Position};
 
 use super::families::{Page, Value};
 use super::names::by_name;
@@ -73,16 +73,22 @@ fn shared<T: Into<Value>>(hub: &HubFigures, value: fn(&SharedFigures) -> T) -> O
     hub.log.shared.as_deref().map(|shared| value(shared).into())
 }
 
+/// A position in the log of one process. One in a shared log counts runs in its upper half, so it says nothing of how
+/// much there is, and is more than a number of this page holds exactly.
+fn alone(hub: &HubFigures, position: Position) -> Option<Value> {
+    hub.log.shared.is_none().then(|| position.0.into())
+}
+
 const OF_HUBS: &[OfHub] = &[
     gauge(
         "talaria_history_newest_position",
         "Position of the newest update; it grows by one with each update and subscription event.",
-        |hub| Some(hub.bounds.head.0.into()),
+        |hub| alone(hub, hub.bounds.head),
     ),
     gauge(
         "talaria_history_floor_position",
         "Position up to which updates are no longer kept.",
-        |hub| Some(hub.bounds.floor.0.into()),
+        |hub| alone(hub, hub.bounds.floor),
     ),
     gauge(
         "talaria_history_bytes",

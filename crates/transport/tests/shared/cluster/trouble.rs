@@ -118,11 +118,13 @@ fn troubles(plan: &Plan) -> Vec<Trouble> {
 
 pub async fn of_servers(site: Arc<Site>, mut random: Random) {
     let troubles = troubles(&site.plan);
+    // The log that the nodes have just created has a run, too.
+    sleep(random.time(15_000).max(APART)).await;
     loop {
-        sleep(random.time(15_000)).await;
         let trouble = *random.pick(&troubles);
         happens(&site, trouble, &mut random).await;
         sleep(APART).await;
+        sleep(random.time(15_000)).await;
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const SUPERUSER: &str = "postgres";
 const ACCOUNT: &str = "talaria-test";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// The programs of Debian's version; `POSTGRES_BIN` names those of another one.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// The user that servers run as, if the tests run as root.
@@ -54,7 +55,8 @@ pub(crate) fn account() -> Option<(u32, u32)> {
 }
 
 fn command(program: &str) -> Command {
-    let mut command = Command::new(Path::new(BIN).join(program));
+    let folder = std::env::var_os("POSTGRES_BIN").unwrap_or_else(|| BIN.into());
+    let mut command = Command::new(Path::new(&folder).join(program));
     if let Some((user, group)) = account() {
         command.uid(user).gid(group);
     }

@@ -411,7 +411,7 @@ BEGIN
     SELECT old.member, old.number FROM (
       SELECT m.member, (SELECT max(n.number) FROM batches n WHERE n.member = m.member) AS last FROM members m) m
     CROSS JOIN LATERAL (SELECT o.member, o.number FROM batches o WHERE o.member = m.member AND o.number < m.last
-      ORDER BY o.number LIMIT slice) old);
+      ORDER BY o.number LIMIT 10 * slice) old);
   DELETE FROM members m WHERE m.buried < now_at - interval '1 hour'
     AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
   DELETE FROM batches b WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = b.member);

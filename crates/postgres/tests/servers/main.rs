@@ -19,3 +19,4 @@ mod site;
 mod standbys;
 mod support;
 mod survey;
+mod tls;

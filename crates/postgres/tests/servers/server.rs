@@ -18,6 +18,7 @@ pub(crate) const SUPERUSER: &str = "postgres";
 const ACCOUNT: &str = "talaria-test";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// The programs of Debian's version; `POSTGRES_BIN` names those of another one.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// The user that servers run as, if the tests run as root.
@@ -54,7 +55,8 @@ pub(crate) fn account() -> Option<(u32, u32)> {
 }
 
 fn command(program: &str) -> Command {
-    let mut command = Command::new(Path::new(BIN).join(program));
+    let folder = std::env::var_os("POSTGRES_BIN").unwrap_or_else(|| BIN.into());
+    let mut command = Command::new(Path::new(&folder).join(program));
     if let Some((user, group)) = account() {
         command.uid(user).gid(group);
     }
@@ -171,26 +173,15 @@ impl Server {
 
     /// Asks as another role.
     pub(crate) fn ask_as(&self, role: &str, sql: &str) -> Result<String, String> {
+        self.ask_at("127.0.0.1", role, sql)
+    }
+
+    fn ask_at(&self, host: &str, role: &str, sql: &str) -> Result<String, String> {
         let mut ask = command("psql");
+        let port = self.port.to_string();
+        ask.args(["-w", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
         ask.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            "127.0.0.1",
-        ]);
-        ask.args([
-            "-p",
-            &self.port.to_string(),
-            "-U",
-            role,
-            "-d",
-            SUPERUSER,
-            "-c",
-            sql,
+            "-h", host, "-p", &port, "-U", role, "-d", SUPERUSER, "-c", sql,
         ]);
         output(ask)
     }
@@ -226,17 +217,36 @@ impl Server {
 
     /// Has this role log in with its password.
     pub(crate) fn demand_passwords(&self, role: &str) {
-        let file = self.data().join("pg_hba.conf");
-        let rules = fs::read_to_string(&file).expect("it is there");
-        let rules = format!("host all {role} 127.0.0.1/32 scram-sha-256\n{rules}");
-        fs::write(&file, rules).expect("it can be written");
-        self.ask("SELECT pg_reload_conf()");
+        let rules = fs::read_to_string(self.data().join("pg_hba.conf")).expect("it is there");
+        self.permit(&format!(
+            "host all {role} 127.0.0.1/32 scram-sha-256\n{rules}"
+        ));
+    }
+
+    /// Has these rules say who may log in, and how.
+    pub(crate) fn permit(&self, rules: &str) {
+        let loaded = "SELECT pg_conf_load_time()";
+        let before = self.ask_locally(loaded);
+        fs::write(self.data().join("pg_hba.conf"), rules).expect("it can be written");
+        self.ask_locally("SELECT pg_reload_conf()");
         let deadline = Instant::now() + PATIENCE;
-        let count =
-            format!("SELECT count(*) FROM pg_hba_file_rules WHERE user_name = '{{{role}}}'");
-        while self.ask(&count) == "0" || self.ask_as(role, "SELECT 1").is_ok() {
-            assert!(Instant::now() < deadline, "the rule is not in force");
+        while self.ask_locally(loaded) == before {
+            assert!(Instant::now() < deadline, "the rules are not in force");
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Asks by the Unix socket.
+    pub(crate) fn ask_locally(&self, sql: &str) -> String {
+        let folder = self.folder().to_string_lossy().into_owned();
+        let answer = self.ask_at(&folder, SUPERUSER, sql);
+        answer.unwrap_or_else(|said| panic!("{sql}: {said}"))
+    }
+
+    /// Gives a file to the user that the server runs as.
+    pub(crate) fn give(&self, path: &Path) {
+        if let Some((user, group)) = account() {
+            chown(path, Some(user), Some(group)).expect("root may give it");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use talaria_hub::{Hub, HubFigures};
 use talaria_transport::Health;
-use talaria_transport::measures::SharedFigures;
+use talaria_transport::measures::{SharedFigures, Survives};
 
 use super::families::{Page, Value};
 use super::names::by_name;
@@ -71,6 +71,11 @@ const fn counter(
 /// What is known of a log that several nodes share.
 fn shared<T: Into<Value>>(hub: &HubFigures, value: fn(&SharedFigures) -> T) -> Option<Value> {
     hub.log.shared.as_deref().map(|shared| value(shared).into())
+}
+
+fn survives(hub: &HubFigures, value: fn(Survives) -> Option<bool>) -> Option<Value> {
+    let shared = hub.log.shared.as_deref()?;
+    value(shared.survives).map(|survives| u64::from(survives).into())
 }
 
 const OF_HUBS: &[OfHub] = &[
@@ -176,6 +181,21 @@ const OF_HUBS: &[OfHub] = &[
         "talaria_cluster_log_bytes",
         "Bytes that the shared log takes at its server.",
         |hub| hub.log.shared.as_ref()?.bytes.map(Value::from),
+    ),
+    gauge(
+        "talaria_cluster_survives_server_crash",
+        "Whether acknowledged updates survive a crash of the shared log's server.",
+        |hub| survives(hub, |survives| survives.server),
+    ),
+    gauge(
+        "talaria_cluster_survives_machine_crash",
+        "Whether acknowledged updates survive a crash of the machine of the shared log's server.",
+        |hub| survives(hub, |survives| survives.machine),
+    ),
+    gauge(
+        "talaria_cluster_survives_failover",
+        "Whether acknowledged updates survive that another server takes the place of the shared log's.",
+        |hub| survives(hub, |survives| survives.failover),
     ),
     counter(
         "talaria_cluster_pages_read",

@@ -5,7 +5,7 @@ mod figures;
 mod histogram;
 
 pub use self::counter::Counter;
-pub use self::figures::{Figures, SharedFigures};
+pub use self::figures::{Figures, SharedFigures, Survives};
 pub use self::histogram::{Distribution, Histogram};
 
 /// Bounds of times, in nanoseconds: from a tenth of a millisecond to ten seconds.

@@ -245,7 +245,9 @@ impl<B: Backend> Transport for Shared<B> {
         Figures {
             waiting: waiting as u64,
             waiting_bytes: waiting_bytes as u64,
-            shared: Some(Box::new(self.node.measures.read())),
+            shared: Some(Box::new(
+                self.node.measures.read(self.node.options.survives),
+            )),
             ..Figures::default()
         }
     }

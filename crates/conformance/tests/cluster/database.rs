@@ -25,7 +25,7 @@ fn change(server: &Postgres, statement: &str) {
     ));
 }
 
-on_servers!(streams_outlive_a_database_that_refuses: postgres15, postgres18);
+on_servers!(streams_outlive_a_database_that_refuses: postgres18);
 
 /// The server takes no writes, has no connection for the role, and knows another password.
 async fn streams_outlive_a_database_that_refuses(kind: Kind) {

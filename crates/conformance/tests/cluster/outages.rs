@@ -114,7 +114,7 @@ impl Scene {
     }
 }
 
-on_servers!(streams_outlive_a_server_that_is_away: redis7, postgres15, postgres18);
+on_servers!(streams_outlive_a_server_that_is_away: redis7, postgres15);
 
 /// The server is stopped, is killed and started again, and cannot be reached in four ways.
 async fn streams_outlive_a_server_that_is_away(kind: Kind) {
@@ -194,7 +194,7 @@ async fn streams_outlive_a_server_that_refuses(kind: Kind) {
     assert!(counts.refused > 0, "nothing was refused");
 }
 
-on_servers!(streams_outlive_a_full_disk: redis7, valkey, postgres15, postgres18);
+on_servers!(streams_outlive_a_full_disk: redis7, valkey, postgres15);
 
 /// The disk of the server is full, so that it refuses all writes. What Redis has executed stays in its memory, and goes
 /// to the disk when there is space again.

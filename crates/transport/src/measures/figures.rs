@@ -46,4 +46,17 @@ pub struct SharedFigures {
     pub bytes: Option<u64>,
     /// How many positions this node was behind the server at its last beat.
     pub lag: u64,
+    /// What acknowledged updates survive.
+    pub survives: Survives,
+}
+
+/// Whether each acknowledged update survives what happens to the server of its log; `None` if that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Survives {
+    /// The server is killed, and starts again.
+    pub server: Option<bool>,
+    /// Its machine loses power, and starts again.
+    pub machine: Option<bool>,
+    /// Another server takes its place.
+    pub failover: Option<bool>,
 }

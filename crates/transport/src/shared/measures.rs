@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::measures::{Counter, Histogram, NANOSECONDS, SharedFigures, TIMES};
+use crate::measures::{Counter, Histogram, NANOSECONDS, SharedFigures, Survives, TIMES};
 
 /// Bounds of the number of updates in a batch.
 const SIZES: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
@@ -52,7 +52,7 @@ impl Measures {
         self.tails.observe(nanoseconds(took));
     }
 
-    pub(super) fn read(&self) -> SharedFigures {
+    pub(super) fn read(&self, survives: Survives) -> SharedFigures {
         SharedFigures {
             appends: self.appends.read(),
             tails: self.tails.read(),
@@ -65,6 +65,7 @@ impl Measures {
             members: self.members.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             bytes: Some(self.bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0),
+            survives,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::EventBounds;
+use crate::measures::Survives;
 
 /// How a node uses a shared log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct SharedOptions {
     pub lease: Duration,
     /// How many subscription events each node holds in memory.
     pub events: EventBounds,
+    /// What acknowledged updates survive, as the server's settings said at the start; for the figures.
+    pub survives: Survives,
     /// Where the random numbers of the node begin; the system's, if not set. For tests that repeat what happened.
     #[doc(hidden)]
     pub seed: Option<u64>,
@@ -29,6 +32,7 @@ impl Default for SharedOptions {
             publish_timeout: Duration::from_secs(10),
             lease: Duration::from_secs(15),
             events: EventBounds::default(),
+            survives: Survives::default(),
             seed: None,
         }
     }

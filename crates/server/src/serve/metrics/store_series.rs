@@ -1,7 +1,7 @@
 //! What the logs of the hubs hold, and what is in memory because of them.
 
 use talaria_hub::{Hub, HubFigures};
-use talaria_transport::measures::SharedFigures;
+use talaria_transport::measures::{SharedFigures, Survives};
 use talaria_transport::{Health, Position};
 
 use super::families::{Page, Value};
@@ -77,6 +77,11 @@ fn shared<T: Into<Value>>(hub: &HubFigures, value: fn(&SharedFigures) -> T) -> O
 /// much there is, and is more than a number of this page holds exactly.
 fn alone(hub: &HubFigures, position: Position) -> Option<Value> {
     hub.log.shared.is_none().then(|| position.0.into())
+}
+
+fn survives(hub: &HubFigures, value: fn(Survives) -> Option<bool>) -> Option<Value> {
+    let shared = hub.log.shared.as_deref()?;
+    value(shared.survives).map(|survives| u64::from(survives).into())
 }
 
 const OF_HUBS: &[OfHub] = &[
@@ -182,6 +187,21 @@ const OF_HUBS: &[OfHub] = &[
         "talaria_cluster_log_bytes",
         "Bytes that the shared log takes at its server.",
         |hub| hub.log.shared.as_ref()?.bytes.map(Value::from),
+    ),
+    gauge(
+        "talaria_cluster_survives_server_crash",
+        "Whether acknowledged updates survive a crash of the shared log's server.",
+        |hub| survives(hub, |survives| survives.server),
+    ),
+    gauge(
+        "talaria_cluster_survives_machine_crash",
+        "Whether acknowledged updates survive a crash of the machine of the shared log's server.",
+        |hub| survives(hub, |survives| survives.machine),
+    ),
+    gauge(
+        "talaria_cluster_survives_failover",
+        "Whether acknowledged updates survive that another server takes the place of the shared log's.",
+        |hub| survives(hub, |survives| survives.failover),
     ),
     counter(
         "talaria_cluster_pages_read",

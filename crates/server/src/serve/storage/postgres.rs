@@ -7,6 +7,7 @@ use talaria_config::settings::{
     PostgresHost, PostgresServer, PostgresSettings, PostgresTlsMode, PostgresTlsSettings,
 };
 use talaria_postgres::{Encryption, Host, Mode, Postgres, PostgresOptions, Survey};
+use talaria_transport::measures::Survives;
 use talaria_transport::shared::SharedOptions;
 use talaria_transport::shared::backend::BackendError;
 
@@ -59,6 +60,10 @@ impl Log for PostgresSettings {
             durability::lines(survey, members),
             durability::warnings(survey),
         )
+    }
+
+    fn survives(&self, survey: &Survey) -> Survives {
+        durability::survives(survey)
     }
 }
 

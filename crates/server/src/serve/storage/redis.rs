@@ -7,6 +7,7 @@ use talaria_config::settings::{
     RedisAddress, RedisCredentials, RedisPlace, RedisSettings, RedisTlsSettings,
 };
 use talaria_redis::{Place, Redis, RedisOptions, RedisTls, Survey};
+use talaria_transport::measures::Survives;
 use talaria_transport::shared::SharedOptions;
 use talaria_transport::shared::backend::BackendError;
 
@@ -51,6 +52,10 @@ impl Log for RedisSettings {
             durability::lines(self, survey, members),
             durability::warnings(self, survey),
         )
+    }
+
+    fn survives(&self, survey: &Survey) -> Survives {
+        durability::survives(self, survey)
     }
 }
 

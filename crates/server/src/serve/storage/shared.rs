@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use talaria_config::Error;
 use talaria_config::folders::{KEY_BYTES, read};
+use talaria_transport::measures::Survives;
 use talaria_transport::shared::backend::BackendError;
 use talaria_transport::shared::{Backend, Shared, SharedOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -53,6 +54,9 @@ pub(crate) trait Log: Send + Sync {
         survey: &<Self::Server as Server>::Survey,
         members: u64,
     ) -> (Vec<String>, Vec<String>);
+
+    /// The same as figures.
+    fn survives(&self, survey: &<Self::Server as Server>::Survey) -> Survives;
 }
 
 /// Enters the log. Waits as long as the server is away or refuses, at most for `patience` if it is given.
@@ -68,7 +72,7 @@ pub(super) async fn open<L: Log>(
     let deadline = Instant::now() + patience.unwrap_or(EVER);
     let mut waiting = Waiting::new(&place);
     loop {
-        let attempt = timeout_at(deadline, enter(&server, log.options())).await;
+        let attempt = timeout_at(deadline, enter(&server, log)).await;
         let error = match attempt {
             Ok(Ok((survey, shared))) => {
                 report(log, &survey, shared.members());
@@ -122,6 +126,12 @@ pub(crate) async fn backend<L: Log>(log: &L) -> Result<L::Server, Error> {
     }
 }
 
+/// What the server of a log said, and the log.
+type Entered<L> = (
+    <<L as Log>::Server as Server>::Survey,
+    Shared<<L as Log>::Server>,
+);
+
 /// Logs what the hub waits for, and spaces the attempts.
 struct Waiting<'a> {
     place: &'a str,
@@ -154,11 +164,10 @@ impl<'a> Waiting<'a> {
     }
 }
 
-async fn enter<S: Server>(
-    server: &Arc<S>,
-    options: SharedOptions,
-) -> Result<(S::Survey, Shared<S>), BackendError> {
+async fn enter<L: Log>(server: &Arc<L::Server>, log: &L) -> Result<Entered<L>, BackendError> {
     let survey = server.ask().await?;
+    let mut options = log.options();
+    options.survives = log.survives(&survey);
     let shared = Shared::open(Arc::clone(server), options).await?;
     Ok((survey, shared))
 }

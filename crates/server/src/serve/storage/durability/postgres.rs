@@ -1,6 +1,7 @@
 //! What an acknowledged update survives with the settings of PostgreSQL.
 
 use talaria_postgres::Survey;
+use talaria_transport::measures::Survives;
 
 use super::others::others;
 
@@ -66,6 +67,16 @@ fn crash(survey: &Survey) -> &'static str {
 fn waits(survey: &Survey) -> bool {
     !survey.synchronous_standby_names.is_empty()
         && !matches!(survey.synchronous_commit.as_str(), OFF | LOCAL)
+}
+
+/// The same as figures.
+pub(crate) fn survives(survey: &Survey) -> Survives {
+    let is_flushed = survey.synchronous_commit != OFF;
+    Survives {
+        server: Some(is_flushed),
+        machine: Some(is_flushed && survey.fsync),
+        failover: Some(waits(survey)),
+    }
 }
 
 /// What it costs that a standby takes the place of the primary.
@@ -204,6 +215,18 @@ mod tests {
             let said = lines(&found, 1).join("\n");
             assert!(said.contains(expected), "{expected}: {said}");
             assert!(said.contains("PostgreSQL 15.14, primary db:5432"), "{said}");
+            let figures = survives(&found);
+            let is_said = |words| Some(said.contains(words));
+            assert_eq!(
+                figures.machine,
+                is_said("or of its machine loses no"),
+                "{said}"
+            );
+            assert_eq!(
+                figures.failover,
+                is_said("a synchronous standby has"),
+                "{said}"
+            );
             let warnings = warnings(&found);
             match warned {
                 None => assert_eq!(warnings.len(), 0, "{warnings:?}"),

@@ -2,6 +2,7 @@
 
 use talaria_config::settings::{RedisPlace, RedisSettings};
 use talaria_redis::Survey;
+use talaria_transport::measures::Survives;
 
 use super::others::others;
 
@@ -74,6 +75,21 @@ fn crash(survey: &Survey) -> &'static str {
         (None, _) => {
             "what a crash of the server loses depends on `appendonly` and `appendfsync`, which this user may not read"
         }
+    }
+}
+
+/// The same as figures.
+pub(crate) fn survives(settings: &RedisSettings, survey: &Survey) -> Survives {
+    let fsync = survey.append_fsync.as_deref();
+    let is_kept = |kept: fn(&str) -> bool| match survey.append_only {
+        Some(true) => fsync.map(kept),
+        Some(false) => Some(false),
+        None => None,
+    };
+    Survives {
+        server: is_kept(|fsync| fsync != "everysec"),
+        machine: is_kept(|fsync| fsync == "always"),
+        failover: Some(settings.replicas > 0),
     }
 }
 
@@ -224,6 +240,16 @@ mod tests {
             let said = lines(&settings, &found, 1).join("\n");
             assert!(said.contains(expected), "{expected}: {said}");
             assert!(said.contains("Redis 7.0.15, primary cache:6379"), "{said}");
+            let figures = survives(&settings, &found);
+            let is_said = |words| Some(said.contains(words));
+            assert_eq!(figures.failover, is_said("a failover loses none"), "{said}");
+            if let Some(machine) = figures.machine {
+                assert_eq!(
+                    machine,
+                    said.contains("or of its machine loses no"),
+                    "{said}"
+                );
+            }
             let warnings = warnings(&settings, &found);
             assert_eq!(warnings.len(), warned, "{warnings:?}");
         }

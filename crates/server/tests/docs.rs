@@ -96,6 +96,7 @@ fn configurations_are_valid() {
                     .map(|role| (format!("{role}_KEY"), SECRET)),
                 )
                 .env("REDIS_PASSWORD", SECRET)
+                .env("POSTGRES_PASSWORD", SECRET)
                 .stdin(Stdio::piped())
                 .stderr(Stdio::piped())
                 .stdout(Stdio::null())
@@ -137,7 +138,7 @@ fn commands_have_the_options_that_they_use() {
                 let mut verbs: Vec<String> = verbs.map(|verb| (*verb).to_owned()).collect();
                 if !matches!(
                     verbs.first().map(String::as_str),
-                    Some("token" | "history" | "bench")
+                    Some("token" | "history" | "bench" | "postgres")
                 ) {
                     verbs.truncate(1);
                 }

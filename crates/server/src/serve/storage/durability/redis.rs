@@ -180,6 +180,19 @@ mod tests {
         survey
     }
 
+    /// Checks that the figures say what the sentences do.
+    fn agrees(figures: Survives, said: &str) {
+        let failover = said.contains("a failover loses none");
+        assert_eq!(figures.failover, Some(failover), "{said}");
+        if let Some(machine) = figures.machine {
+            assert_eq!(
+                machine,
+                said.contains("or of its machine loses no"),
+                "{said}"
+            );
+        }
+    }
+
     /// Each combination of settings has a sentence, and what is weak has a warning with its remedy.
     #[test]
     fn what_updates_survive_follows_from_the_settings() {
@@ -240,16 +253,7 @@ mod tests {
             let said = lines(&settings, &found, 1).join("\n");
             assert!(said.contains(expected), "{expected}: {said}");
             assert!(said.contains("Redis 7.0.15, primary cache:6379"), "{said}");
-            let figures = survives(&settings, &found);
-            let is_said = |words| Some(said.contains(words));
-            assert_eq!(figures.failover, is_said("a failover loses none"), "{said}");
-            if let Some(machine) = figures.machine {
-                assert_eq!(
-                    machine,
-                    said.contains("or of its machine loses no"),
-                    "{said}"
-                );
-            }
+            agrees(survives(&settings, &found), &said);
             let warnings = warnings(&settings, &found);
             assert_eq!(warnings.len(), warned, "{warnings:?}");
         }

@@ -31,7 +31,7 @@ pub(super) const OPTIONS: &[Row] = &[
         "topic_index",
         "on|off",
         Setter::Read(|storage, line, _| storage.postgres.topic_index(line)),
-        "whether the server has an index of topics. With it a client that comes back for rare topics is quick; \
+        "whether the table has an index of topics, when a node makes it. With it your own queries by topic are quick; \
          without it a busy node publishes 15 to 20 % more.",
     )
     .said("on"),

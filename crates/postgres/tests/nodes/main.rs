@@ -9,6 +9,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use talaria_conformance::servers::{Postgres as Server, Postgresql};
 use talaria_conformance::{within, within_time};
 use talaria_postgres::{Encryption, Host, Mode, Postgres, PostgresOptions};
 use talaria_protocol::Update;
@@ -16,11 +17,8 @@ use talaria_transport::shared::{Shared, SharedOptions};
 use talaria_transport::{AppendError, Frame, Health, Ring, Route, Transport};
 use tokio::sync::watch;
 
-#[path = "../servers/server.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod server;
-
-use server::{SUPERUSER, Server};
+/// The role that may do everything, and its database.
+const SUPERUSER: &str = "postgres";
 
 /// Puts updates where readers look, and remembers them.
 struct Shown {
@@ -95,7 +93,7 @@ fn update(data: usize) -> Update {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_show_one_order() {
-    let server = Server::start();
+    let server = Server::start(Postgresql::V15);
     let nodes = [Node::open(&server).await, Node::open(&server).await];
     let mut appends = Vec::new();
     for number in 0..1_000 {
@@ -119,7 +117,7 @@ async fn nodes_show_one_order() {
 /// While the server is gone, publishes are refused; then both nodes go on, in a new run.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_may_restart() {
-    let mut server = Server::start();
+    let mut server = Server::start(Postgresql::V15);
     let nodes = [Node::open(&server).await, Node::open(&server).await];
     let first = within("an answer", nodes[0].log.append(update(1))).await;
     let first = first.expect("stored");
@@ -151,13 +149,13 @@ async fn a_server_may_restart() {
 /// One update by HTTP's way and one by SQL's, alternately, from several nodes: each is shown once, in one order.
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_by_sql_are_shown_by_all_nodes() {
-    let server = Server::start();
+    let server = Server::start(Postgresql::V15);
     let nodes = [Node::open(&server).await, Node::open(&server).await];
     let mut appends = Vec::new();
     for number in 0..200 {
         appends.push(tokio::spawn(nodes[number % 2].log.append(update(number))));
         if number % 20 == 0 {
-            server.ask("SELECT talaria.publish('{https://example.com/t}', n::text) FROM generate_series(1, 20) n");
+            server.run_sql("SELECT talaria.publish('{https://example.com/t}', n::text) FROM generate_series(1, 20) n");
         }
     }
     for append in appends {

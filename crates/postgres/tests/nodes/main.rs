@@ -11,6 +11,7 @@ mod session;
 
 mod node;
 mod order;
+mod outbox;
 
 use std::time::Duration;
 

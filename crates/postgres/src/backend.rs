@@ -9,10 +9,10 @@ use talaria_transport::shared::backend::{
     Attached, BackendError, Batch, Beat, Continue, Member, Outcome, Record, Records, Settled,
     Subscriptions,
 };
+use talaria_transport::shared::flight::Flight;
 use tokio::task::JoinHandle;
 
 use crate::fault::Fault;
-use crate::flight::Flight;
 use crate::link::Link;
 use crate::options::PostgresOptions;
 use crate::primary::Finder;

@@ -26,6 +26,7 @@ pub(crate) struct Entries<'a> {
     pub(crate) traces: Column<String>,
     /// The data that does not fit the type `text`.
     pub(crate) bytes: Column<&'a [u8]>,
+    /// None if all are updates without a condition.
     pub(crate) conditions: Option<Vec<i16>>,
     pub(crate) names: Column<&'a str>,
     pub(crate) keys: Column<Vec<u8>>,
@@ -107,7 +108,8 @@ impl<'a> Entries<'a> {
         is_text: bool,
     ) -> Result<(), BackendError> {
         let kind = match entry.condition {
-            Condition::Always => return Ok(()),
+            Condition::Always if !entry.update.by_hub => return Ok(()),
+            Condition::Always => 0,
             Condition::Begins if !is_text => {
                 return Err(BackendError::Refusing(
                     "a subscription event has a zero character",
@@ -126,7 +128,7 @@ impl<'a> Entries<'a> {
                 4
             }
         };
-        if kind < 3 {
+        if kind == 1 || kind == 2 {
             let topic = entry.update.topics.first();
             put(&mut self.names, count, at, topic.map_or("", String::as_str));
         }

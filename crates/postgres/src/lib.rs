@@ -8,7 +8,7 @@
 //! | `state` | one row: format, tag and key of the log; `server`, the process that began the newest run; `floor`, the position up to which retention has deleted. Who changes the log locks it first |
 //! | `log` | the updates and subscription events by `position` (run in the upper 32 bits, number in the lower). `updates` and `events` count both from the beginning, so that retention need not. `node`, `batch`, `entry` say who appended it; for one that was published by SQL `node` is zero and `batch` its `k`. `run_before`: where the run before ended, in the first row of a run. `data` is null if the content has a zero character; then `bytes` has it. `is_indexed`: all topics are short enough for the index `log_topics`, which is used by queries that say `is_indexed AND topics @> …` |
 //! | `members` | the nodes: a counter of beats, and since when one is `buried` |
-//! | `batches` | what became of the last batches of each member (`outcomes.rs`) |
+//! | `batches` | what became of the last batches of each member (`talaria_transport::shared::outcomes`; `N` for a number that is used up without a batch) |
 //! | `subscriptions` | the active subscriptions: position, topic and document of the event that began each |
 //! | `once` | positions of updates that must not be repeated, until when |
 //! | `outbox` | what applications have published by the function `publish`, in the order of `k`, until it is moved |
@@ -33,13 +33,11 @@ mod chores;
 mod connection;
 mod entries;
 mod fault;
-mod flight;
 mod link;
 mod members;
 mod names;
 mod options;
 mod outbox;
-mod outcomes;
 mod pages;
 mod primary;
 mod record;

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use talaria_transport::shared::flight::Flight;
+
 use crate::connection::Connection;
 use crate::fault::Fault;
-use crate::flight::Flight;
 use crate::primary::{Finder, Primary};
 
 /// What a shared connection is for: what waits does not hold up what others ask.

@@ -2,10 +2,10 @@
 
 use talaria_transport::Position;
 use talaria_transport::shared::backend::{BackendError, Record, Records};
+use talaria_transport::shared::flight::Flight;
 use tokio_postgres::types::Type;
 
 use crate::fault::Fault;
-use crate::flight::Flight;
 use crate::link::{Held, Purpose};
 use crate::record::{Part, Wanted, part};
 use crate::row::{position, read};

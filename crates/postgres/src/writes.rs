@@ -1,6 +1,7 @@
 //! Entering the log, and appending to it.
 
 use talaria_transport::shared::backend::{Attached, BackendError, Batch, Member, Outcome, Settled};
+use talaria_transport::shared::outcomes;
 use talaria_transport::{Bounds, Position};
 use tokio_postgres::types::Type;
 
@@ -8,8 +9,8 @@ use crate::entries::Entries;
 use crate::fault::Fault;
 use crate::link::Purpose;
 use crate::row::{Id, number, position, read};
+use crate::schema;
 use crate::store::{Store, refused};
-use crate::{outcomes, schema};
 
 /// Bits of a log's tag.
 const TAG_BITS: u32 = 58;
@@ -140,7 +141,11 @@ pub(crate) fn said(rows: &[tokio_postgres::Row]) -> Result<&str, BackendError> {
 fn stored(rows: &[tokio_postgres::Row]) -> Result<Vec<Outcome>, BackendError> {
     let said = said(rows)?;
     match said.strip_prefix("ok ") {
-        Some(stored) => outcomes::parse(stored).map_err(Fault::later),
+        Some(stored) => {
+            let position = |place: &str| place.parse().ok().map(Position);
+            let outcomes = outcomes::parse(stored, position);
+            outcomes.ok_or_else(|| Fault::Unexpected("the outcomes of a batch").later())
+        }
         None if said == "ok" => Ok(Vec::new()),
         None => Err(refused(said)),
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, Value};
 use talaria_transport::shared::backend::BackendError;
+use talaria_transport::shared::flight::Flight;
 use tokio::task::JoinHandle;
 
 use crate::fault::Fault;
-use crate::flight::Flight;
 use crate::stream::{Meter, Stream};
 
 /// How long an answer may take. Blocking reads and waits for replicas end before.

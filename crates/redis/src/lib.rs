@@ -21,12 +21,10 @@
 mod backend;
 mod connection;
 mod fault;
-mod flight;
 mod keys;
 mod link;
 mod members;
 mod options;
-mod outcomes;
 mod pace;
 mod pages;
 mod primary;

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use talaria_transport::shared::flight::Flight;
+
 use crate::connection::Connection;
 use crate::fault::Fault;
-use crate::flight::Flight;
 use crate::primary::{Address, Finder, Named, Primary};
 
 /// What a shared connection is for. Large reads do not hold up writes, and waiting for replicas does not hold up reads.

@@ -5,13 +5,14 @@ use talaria_transport::Position;
 use talaria_transport::shared::backend::{
     Attached, BackendError, Batch, Condition, Entry, Member, Outcome, Settled,
 };
+use talaria_transport::shared::outcomes;
 
 use crate::fault::Fault;
 use crate::scripts::{APPEND, ATTACH, SETTLE};
 use crate::store::{Store, bounds};
 use crate::stream::LARGEST_UPDATE;
 use crate::survey::{self, FORMAT};
-use crate::{outcomes, record, reply};
+use crate::{record, reply};
 
 /// The condition that the script takes an entry to have which names none.
 const ALWAYS: &str = "always";
@@ -94,7 +95,7 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
         .await
         .map_err(Fault::half_way)?;
     let [stored] = said.ok()?;
-    let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
+    let outcomes = reply::text(stored).and_then(|stored| outcomes(&stored));
     let outcomes = outcomes.map_err(Fault::later)?;
     if outcomes.len() != batch.entries.len() {
         return Err(Fault::Unexpected("one outcome for each entry").later());
@@ -126,8 +127,15 @@ pub(crate) async fn settle(
     }
     store.confirm_refusal(&said).await?;
     let [stored] = said.ok()?;
-    let outcomes = reply::text(stored).and_then(|stored| outcomes::parse(&stored));
+    let outcomes = reply::text(stored).and_then(|stored| outcomes(&stored));
     outcomes.map(Settled::Stored).map_err(Fault::later)
+}
+
+/// Reads what became of the entries of a batch. In its place the log has `N` for a number that is used up without a batch,
+/// and `P` for a batch that began and did not come to its end.
+fn outcomes(text: &str) -> Result<Vec<Outcome>, Fault> {
+    let outcomes = outcomes::parse(text, |id| reply::position(id).ok());
+    outcomes.ok_or(Fault::Unexpected("the outcomes of a batch"))
 }
 
 /// An entry as the script takes it.

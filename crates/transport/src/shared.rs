@@ -9,6 +9,7 @@
 pub mod backend;
 mod contact;
 mod driver;
+pub mod flight;
 mod identity;
 mod import;
 mod ledger;
@@ -17,6 +18,7 @@ mod members;
 mod node;
 mod open;
 mod options;
+pub mod outcomes;
 mod pages;
 mod passed;
 mod read;

@@ -1,40 +1,23 @@
 -- What the hubs do with the log. Plans are made once in a session, because making one takes longer than most of them
--- take; and none is compiled. Each function is one transaction; who changes the log locks `state` first, so that of
+-- take; and none is compiled. A plan that was made while a table was empty must not read all of it later: hence
+-- `enable_seqscan` and the like. Each function is one transaction; who changes the log locks `state` first, so that of
 -- the commits that wait for a standby there is one at most.
 
--- The server process that holds the log: after a start, a promotion or the restore of a backup it is another one. The
--- time of its start has microseconds, so the identifier of the system, which costs a file read, tells no more.
-CREATE FUNCTION {schema}.server() RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
-BEGIN
-  RETURN left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
-END
-$talaria$;
-
--- Where the log ends, and what follows: `base` is the position before the next one. The caller has locked `state`.
-CREATE FUNCTION {schema}.head(read_to bigint, entries integer,
-  OUT last bigint, OUT updates bigint, OUT events bigint, OUT base bigint, OUT begins_run boolean, OUT server text)
-LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
-#variable_conflict use_column
+-- The position before the next one: `last`, the end of the log, unless a run begins. The caller has locked `state`,
+-- and read `known_server` and `known_run` there; it has set the search path.
+CREATE FUNCTION {schema}.base(last bigint, known_server text, known_run bigint, read_to bigint, entries integer)
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $talaria$
 DECLARE
-  known state%ROWTYPE;
-  newest record;
+  -- The server process that holds the log: after a start, a promotion or the restore of a backup it is another one. The
+  -- time of its start has microseconds, so the identifier of the system, which costs a file read, tells no more.
+  here text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
 BEGIN
-  SELECT * INTO known FROM state;
-  SELECT l.position, l.updates, l.events INTO newest FROM log l
-    WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
-  last := coalesce(newest.position, known.floor);
-  updates := coalesce(newest.updates, 0);
-  events := coalesce(newest.events, 0);
-  server := server();
-  base := last;
-  begins_run := known.server IS DISTINCT FROM server OR last < read_to OR (last & 4294967295) + entries > 4294967295;
-  IF begins_run THEN
-    base := greatest((last >> 32) + 1, known.run + 1, (read_to >> 32) + 1,
-      extract(epoch FROM clock_timestamp())::bigint - 1735689600) << 32;
-    UPDATE state SET server = head.server;
+  IF known_server = here AND last >= read_to AND (last & 4294967295) + entries <= 4294967295 THEN
+    RETURN last;
   END IF;
+  UPDATE state SET server = here;
+  RETURN greatest((last >> 32) + 1, known_run + 1, (read_to >> 32) + 1,
+    extract(epoch FROM clock_timestamp())::bigint - 1735689600) << 32;
 END
 $talaria$;
 
@@ -77,7 +60,8 @@ END
 $talaria$;
 
 -- Appends a batch. The arrays have an element for each entry; one of which all elements are null is null itself.
--- flags: 1 private, 2 by the hub, 4 indexed. conditions: 0 always, 1 begins, 2 ends, 3 once, 4 imported.
+-- flags: 1 private, 2 by the hub, 4 indexed. conditions: 0 always, 1 begins, 2 ends, 3 once, 4 imported; the array is
+-- null if all are 0 and none is by the hub.
 CREATE FUNCTION {schema}.append(of_tag bigint, of_member uuid, of_number bigint, read_to bigint,
   all_topics text[], all_data text[], all_flags smallint[], all_ids text[], all_types text[], all_retries text[],
   all_traces text[], all_bytes bytea[], conditions smallint[], names text[], keys bytea[], details bigint[])
@@ -87,7 +71,10 @@ RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
 DECLARE
   now_at timestamptz;
   known record;
-  at_head record;
+  newest record;
+  base bigint;
+  last bigint;
+  setting text;
   entries integer := cardinality(all_topics);
   places bigint[];
   next_place bigint;
@@ -96,32 +83,42 @@ DECLARE
   first_place bigint;
   outcomes text;
 BEGIN
-  PERFORM set_config('lock_timeout', '2s', true);
-  SELECT s.tag INTO known FROM state s FOR UPDATE;
+  -- An assignment costs less than a statement.
+  setting := set_config('lock_timeout', '2s', true);
+  SELECT s.tag, s.server, s.run, s.floor INTO known FROM state s FOR UPDATE;
   IF known.tag IS DISTINCT FROM of_tag THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
     RETURN 'nolog';
   END IF;
-  SELECT b.number, b.outcomes INTO known
-    FROM members m LEFT JOIN LATERAL (
-      SELECT * FROM batches b WHERE b.member = of_member ORDER BY b.number DESC LIMIT 1) b ON true
+  SELECT b.number, b.outcomes, l.position, coalesce(l.updates, 0) AS updates, coalesce(l.events, 0) AS events INTO newest
+    FROM members m
+    LEFT JOIN LATERAL (SELECT * FROM batches o WHERE o.member = of_member ORDER BY o.number DESC LIMIT 1) b ON true
+    LEFT JOIN LATERAL (SELECT * FROM log n WHERE n.position > known.floor ORDER BY n.position DESC LIMIT 1) l ON true
     WHERE m.member = of_member AND m.buried IS NULL;
   IF NOT FOUND THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
     RETURN 'nomember';
   END IF;
-  IF known.number = of_number AND known.outcomes <> 'N' THEN
-    RETURN 'ok ' || known.outcomes;
+  IF newest.number = of_number AND newest.outcomes <> 'N' THEN
+    RETURN 'ok ' || newest.outcomes;
   END IF;
-  IF coalesce(known.number, 0) + 1 <> of_number THEN
+  IF coalesce(newest.number, 0) + 1 <> of_number THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
     RETURN 'order';
   END IF;
 
   now_at := clock_timestamp();
+  last := coalesce(newest.position, known.floor);
   IF conditions IS NULL THEN
-    SELECT * INTO at_head FROM head(read_to, entries);
-    outcomes := 'S' || at_head.base + 1 || '*' || entries;
+    base := base(last, known.server, known.run, read_to, entries);
+    outcomes := 'S' || base + 1 || '*' || entries;
+    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
+        topics, id, type, trace, data, bytes)
+      SELECT base + e.n, now_at, newest.updates + e.n, newest.events, of_number, of_member, e.n - 1,
+        all_flags[e.n] & 1 <> 0, false, all_flags[e.n] & 4 <> 0, CASE WHEN base <> last AND e.n = 1 THEN last END,
+        all_retries[e.n]::numeric, all_topics[e.n]::text[], all_ids[e.n], all_types[e.n], all_traces[e.n],
+        all_data[e.n], all_bytes[e.n]
+      FROM (SELECT generate_series(1, entries) AS n) e;
   ELSE
     -- The run is known once an entry is stored: a batch of which none is begins none.
     places := array_fill(NULL::bigint, ARRAY[entries]);
@@ -168,8 +165,8 @@ BEGIN
         CONTINUE;
       END IF;
       IF next_place IS NULL THEN
-        SELECT * INTO at_head FROM head(read_to, entries);
-        next_place := at_head.base;
+        base := base(last, known.server, known.run, read_to, entries);
+        next_place := base;
       END IF;
       next_place := next_place + 1;
       first_place := coalesce(first_place, next_place);
@@ -187,22 +184,19 @@ BEGIN
     END IF;
   END IF;
 
-  IF conditions IS NULL OR next_place IS NOT NULL THEN
+  IF next_place IS NOT NULL THEN
     INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
         topics, id, type, trace, data, bytes)
       SELECT e.place,
         CASE WHEN e.condition = 4 THEN least(to_timestamp(e.detail / 1000.0), now_at) ELSE now_at END,
-        at_head.updates + count(*) FILTER (WHERE e.flags & 2 = 0) OVER w,
-        at_head.events + count(*) FILTER (WHERE e.flags & 2 <> 0) OVER w,
+        newest.updates + count(*) FILTER (WHERE e.flags & 2 = 0) OVER w,
+        newest.events + count(*) FILTER (WHERE e.flags & 2 <> 0) OVER w,
         of_number, of_member, e.n - 1, e.flags & 1 <> 0, e.flags & 2 <> 0, e.flags & 4 <> 0,
-        CASE WHEN at_head.begins_run AND e.place = at_head.base + 1 THEN at_head.last END,
+        CASE WHEN base <> last AND e.place = base + 1 THEN last END,
         e.retry::numeric, e.topics::text[], e.id, e.type, e.trace, e.data, e.bytes
-      FROM (
-        SELECT u.*, CASE WHEN conditions IS NULL THEN at_head.base + u.n ELSE u.stored_at END AS place
-        FROM unnest(all_topics, all_data, all_flags, all_ids, all_types, all_retries, all_traces, all_bytes,
-            places, conditions, details) WITH ORDINALITY
-          AS u (topics, data, flags, id, type, retry, trace, bytes, stored_at, condition, detail, n)
-      ) e
+      FROM unnest(all_topics, all_data, all_flags, all_ids, all_types, all_retries, all_traces, all_bytes, places,
+          conditions, details) WITH ORDINALITY
+        AS e (topics, data, flags, id, type, retry, trace, bytes, place, condition, detail, n)
       WHERE e.place IS NOT NULL
       WINDOW w AS (ORDER BY e.n ROWS UNBOUNDED PRECEDING);
   END IF;
@@ -349,7 +343,7 @@ $talaria$;
 CREATE FUNCTION {schema}.subscriptions(of_member uuid, after bigint, most integer, most_bytes bigint)
 RETURNS TABLE (tag bigint, "position" bigint, topics text[], private boolean, type text, data text)
 LANGUAGE plpgsql STABLE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+  SET plan_cache_mode TO force_generic_plan SET jit TO off SET enable_seqscan TO off SET enable_sort TO off AS $talaria$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY SELECT s.tag, NULL::bigint, NULL::text[], NULL::boolean, NULL::text, NULL::text FROM state s;
@@ -365,7 +359,7 @@ $talaria$;
 -- Deletes a slice of what is too old or too much. Returns how many updates and events that were.
 CREATE FUNCTION {schema}.retain(of_tag bigint, most_updates bigint, max_age_ms bigint, most_events bigint, slice integer)
 RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+  SET plan_cache_mode TO force_generic_plan SET jit TO off SET enable_seqscan TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
   known state%ROWTYPE;
@@ -436,36 +430,45 @@ $talaria$;
 -- rejected for the reason with the same index. Returns how many the log got, or null if another node is at it.
 CREATE FUNCTION {schema}.move(of_tag bigint, read_to bigint, good bigint[], bad bigint[], reasons text[])
 RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+  SET plan_cache_mode TO force_generic_plan SET jit TO off SET enable_seqscan TO off AS $talaria$
 #variable_conflict use_column
 DECLARE
-  at_head record;
+  known record;
+  newest record;
+  last bigint;
+  base bigint;
   moved integer := 0;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
     RETURN NULL;
   END IF;
   PERFORM set_config('lock_timeout', '2s', true);
-  PERFORM FROM state s WHERE s.tag = of_tag FOR UPDATE;
+  SELECT s.server, s.run, s.floor INTO known FROM state s WHERE s.tag = of_tag FOR UPDATE;
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  WITH gone AS (
-    DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
-  INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
-    SELECT g.k, g.reason, g.at, g.private, g.retry, g.topics, g.id, g.type, g.data FROM gone g;
+  IF cardinality(bad) > 0 THEN
+    WITH gone AS (
+      DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
+    INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
+      SELECT g.k, g.reason, g.at, g.private, g.retry, g.topics, g.id, g.type, g.data FROM gone g;
+  END IF;
   -- Another node may have moved some of them since they were looked at.
   IF NOT EXISTS (SELECT FROM outbox o WHERE o.k = ANY (good)) THEN
     RETURN 0;
   END IF;
-  SELECT * INTO at_head FROM head(read_to, cardinality(good));
+  SELECT l.position, l.updates, l.events INTO newest FROM log l
+    WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
+  last := coalesce(newest.position, known.floor);
+  base := base(last, known.server, known.run, read_to, cardinality(good));
   WITH gone AS (DELETE FROM outbox o WHERE o.k = ANY (good) RETURNING o.*)
   INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
       topics, id, type, data)
-    SELECT at_head.base + g.n, clock_timestamp(), at_head.updates + g.n, at_head.events, g.k,
+    SELECT base + g.n, clock_timestamp(), coalesce(newest.updates, 0) + g.n, coalesce(newest.events, 0), g.k,
       '00000000-0000-0000-0000-000000000000', 0, g.private, false,
-      (SELECT max(octet_length(t)) <= 2000 FROM unnest(g.topics) t),
-      CASE WHEN at_head.begins_run AND g.n = 1 THEN at_head.last END, g.retry, g.topics, g.id, g.type, g.data
+      octet_length(array_to_string(g.topics, '')) <= 2000
+        OR (SELECT max(octet_length(t)) <= 2000 FROM unnest(g.topics) t),
+      CASE WHEN base <> last AND g.n = 1 THEN last END, g.retry, g.topics, g.id, g.type, g.data
     FROM (SELECT *, row_number() OVER (ORDER BY k) AS n FROM gone) g;
   GET DIAGNOSTICS moved = ROW_COUNT;
   RETURN moved;
@@ -477,7 +480,7 @@ CREATE FUNCTION {schema}.waiting(most integer)
 RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer,
   is_list boolean)
 LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+  SET plan_cache_mode TO force_generic_plan SET jit TO off SET enable_seqscan TO off AS $talaria$
 #variable_conflict use_column
 BEGIN
   -- Another node that moves them now is to get on with it.

@@ -7,15 +7,26 @@ use talaria_transport::shared::backend::{BackendError, Member, Origin, Outcome, 
 use talaria_transport::{Bounds, Position};
 
 use crate::site::{Kind, Site};
-use crate::support::{LAST, Node, always, contents, number, on, on_each, position, run, update};
+use crate::support::{LAST, Node, always, contents, number, on, position, run, tests_on, update};
 
-on_each!(
+tests_on!(Direct:
     an_update_is_read_as_it_was_published,
     pages_are_bounded_and_go_on,
     a_batch_is_stored_once,
     the_first_node_creates_the_log,
     large_updates_are_read_one_by_one,
     an_update_that_no_answer_may_have_is_refused,
+);
+tests_on!(Pooled:
+    an_update_is_read_as_it_was_published,
+    a_batch_is_stored_once,
+    the_first_node_creates_the_log,
+);
+tests_on!(Newest:
+    an_update_is_read_as_it_was_published,
+    pages_are_bounded_and_go_on,
+    a_batch_is_stored_once,
+    the_first_node_creates_the_log,
 );
 
 async fn an_update_is_read_as_it_was_published(kind: Kind) {
@@ -219,7 +230,7 @@ async fn the_first_node_creates_the_log(kind: Kind) {
     assert!(beat.bytes.is_some_and(|bytes| bytes > 0));
 
     // A log that is gone is another one, even if a node makes one again.
-    server.ask("DROP SCHEMA talaria CASCADE");
+    server.run_sql("DROP SCHEMA talaria CASCADE");
     let page = node.backend.page(Position::ORIGIN, LAST, 10, 1 << 20).await;
     assert_eq!(page, Err(BackendError::NoLog));
     assert_eq!(

@@ -7,15 +7,22 @@ use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{Batch, Condition, Continue, Entry, Member, Outcome};
 
 use crate::site::{Kind, Site};
-use crate::support::{Node, always, contents, event, on, on_each, position, until, update, with};
+use crate::support::{Node, always, contents, event, on, position, tests_on, until, update, with};
 
-on_each!(
+tests_on!(Direct:
     a_subscription_ends_once,
     a_survivor_ends_what_a_dead_member_began,
     an_update_with_a_key_is_stored_once_within_its_window,
     stored_subscriptions_are_read_in_parts,
     an_imported_update_is_stored_once,
     a_batch_of_which_nothing_is_stored_changes_nothing,
+);
+tests_on!(Pooled:
+    a_survivor_ends_what_a_dead_member_began,
+);
+tests_on!(Newest:
+    a_subscription_ends_once,
+    an_imported_update_is_stored_once,
 );
 
 const ALICE: &str = "/.well-known/mercure/subscriptions/alice";

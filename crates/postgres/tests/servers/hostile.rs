@@ -13,11 +13,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::site::{Kind, Site};
-use crate::support::{LAST, Node, always, at, contents, on, on_each, run, update};
+use crate::support::{LAST, Node, always, at, contents, on, run, tests_on, update};
 
-on_each!(
+tests_on!(Direct:
     texts_of_all_kinds_are_kept,
     what_cannot_be_read_is_left_out,
+    an_id_that_many_updates_have_is_found_soon,
+);
+tests_on!(Pooled:
+    what_cannot_be_read_is_left_out,
+);
+tests_on!(Newest:
+    texts_of_all_kinds_are_kept,
     an_id_that_many_updates_have_is_found_soon,
 );
 
@@ -74,7 +81,7 @@ async fn what_cannot_be_read_is_left_out(kind: Kind) {
     let server = Site::start(kind);
     let mut node = Node::enter(on(&server), 1).await;
     let place = node.publish(&["a"]).await[0];
-    server.ask(&format!(
+    server.run_sql(&format!(
         "INSERT INTO talaria.log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, topics, bytes)
          SELECT {}::bigint + n, now(), 1, 0, 1, gen_random_uuid(), 0, false, false, false, '{{a}}', '\\xff'
          FROM generate_series(1, 200) n",
@@ -104,7 +111,7 @@ async fn an_id_that_many_updates_have_is_found_soon(kind: Kind) {
     }
     let place = node.backend.find("same").await;
     assert_eq!(place, Ok(Some(crate::support::position(first))));
-    server.ask("ANALYZE talaria.log");
+    server.run_sql("ANALYZE talaria.log");
     let plan = server.ask(
         "EXPLAIN SELECT position FROM talaria.log WHERE hashtextextended(id, 0) = hashtextextended('same', 0) \
          AND id = 'same' AND id IS NOT NULL AND NOT by_hub ORDER BY position LIMIT 1",

@@ -14,7 +14,8 @@ mod outages;
 mod outbox;
 mod retention;
 mod runs;
-mod server;
+#[path = "../common/session.rs"]
+mod session;
 mod site;
 mod standbys;
 mod support;

@@ -4,12 +4,18 @@ use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member, Settled};
 
 use crate::site::{Kind, Site};
-use crate::support::{Node, always, on, on_each, until, update};
+use crate::support::{Node, always, on, tests_on, until, update};
 
-on_each!(
+tests_on!(Direct:
     a_member_that_was_buried_is_out,
     a_member_leaves,
-    a_buried_members_number_is_remembered
+    a_buried_members_number_is_remembered,
+);
+tests_on!(Pooled:
+    a_member_that_was_buried_is_out,
+);
+tests_on!(Newest:
+    a_member_that_was_buried_is_out,
 );
 
 async fn a_member_that_was_buried_is_out(kind: Kind) {
@@ -72,7 +78,7 @@ async fn a_buried_members_number_is_remembered(kind: Kind) {
     // After an hour it is forgotten.
     let count = "SELECT count(*) FROM talaria.members";
     assert_eq!(server.ask(count), "2");
-    server.ask("UPDATE talaria.members SET buried = buried - interval '61 minutes'");
+    server.run_sql("UPDATE talaria.members SET buried = buried - interval '61 minutes'");
     until(
         "it is forgotten",
         || async { server.ask(count) },

@@ -10,16 +10,25 @@ use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Settled};
 use tokio::task::JoinSet;
 
-use crate::server::Server;
 use crate::site::{Kind, Site};
-use crate::support::{LAST, Node, always, at, contents, on, on_each, position, until, update};
+use crate::support::{LAST, Node, always, at, contents, on, position, tests_on, until, update};
 
-on_each!(
+tests_on!(Direct:
     a_lost_answer_is_settled,
     a_batch_that_did_not_arrive_never_will,
     a_cut_connection_is_made_again,
     a_stopped_server_is_away_and_comes_back,
     a_dropped_call_leaves_no_answer_behind,
+);
+tests_on!(Pooled:
+    a_lost_answer_is_settled,
+    a_batch_that_did_not_arrive_never_will,
+    a_cut_connection_is_made_again,
+    a_stopped_server_is_away_and_comes_back,
+    a_dropped_call_leaves_no_answer_behind,
+);
+tests_on!(Newest:
+    a_lost_answer_is_settled,
 );
 
 async fn a_lost_answer_is_settled(kind: Kind) {
@@ -135,12 +144,12 @@ async fn a_dropped_call_leaves_no_answer_behind(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_calls_share_a_new_connection() {
-    let server = Site::of(Server::start(), Kind::Direct);
+    let server = Site::start(Kind::Direct);
     let node = Node::enter(on(&server), 1).await;
     let backend = Arc::new(node.backend);
     assert_eq!(backend.find("nothing").await, Ok(None));
     let others = "FROM pg_stat_activity WHERE application_name = 'talaria'";
-    server.ask(&format!("SELECT pg_terminate_backend(pid) {others}"));
+    server.run_sql(&format!("SELECT pg_terminate_backend(pid) {others}"));
     let mut finds = JoinSet::new();
     for _ in 0..500 {
         let backend = Arc::clone(&backend);
@@ -160,7 +169,7 @@ async fn a_log_without_its_tables_is_gone() {
     let server = Site::start(Kind::Direct);
     let mut node = Node::enter(on(&server), 1).await;
     node.publish(&["a"]).await;
-    server.ask("DROP TABLE talaria.log");
+    server.run_sql("DROP TABLE talaria.log");
     let gone = node.try_append(vec![always(update("b"))]).await;
     assert_eq!(gone, Err(BackendError::NoLog));
     let again = node.backend.attach(node.member, node.read).await;
@@ -168,7 +177,7 @@ async fn a_log_without_its_tables_is_gone() {
         matches!(again, Err(BackendError::Fatal { .. })),
         "{again:?}"
     );
-    server.ask("DROP SCHEMA talaria CASCADE");
+    server.run_sql("DROP SCHEMA talaria CASCADE");
     let again = node.backend.attach(node.member, node.read).await;
     assert!(again.is_ok_and(|attached| attached.is_new));
 }
@@ -178,7 +187,9 @@ async fn a_transaction_that_holds_the_log_delays_only_publishes() {
     let server = Site::start(Kind::Direct);
     let mut node = Node::enter(on(&server), 1).await;
     let first = node.publish(&["a"]).await[0];
-    let held = server.hold("SELECT FROM talaria.state FOR UPDATE");
+    let held = server.session().await;
+    held.run("BEGIN; SELECT FROM talaria.state FOR UPDATE")
+        .await;
     let refused = node
         .backend
         .append(&node.refused_batch(vec![always(update("b"))]))

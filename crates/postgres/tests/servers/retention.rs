@@ -7,10 +7,10 @@ use talaria_transport::shared::Backend as _;
 
 use crate::site::{Kind, Site};
 use crate::support::{
-    LAST, Node, always, contents, event, number, on, on_each, position, until, update,
+    LAST, Node, always, contents, event, number, on, position, tests_on, until, update,
 };
 
-on_each!(
+tests_on!(Direct:
     the_newest_updates_are_kept,
     old_updates_are_deleted,
     events_do_not_displace_updates,
@@ -18,6 +18,12 @@ on_each!(
     much_is_deleted_in_slices,
     the_floor_before_a_run_is_the_end_of_the_last_one,
     a_time_that_is_far_ahead_keeps_nothing,
+);
+tests_on!(Pooled:
+    the_newest_updates_are_kept,
+);
+tests_on!(Newest:
+    the_newest_updates_are_kept,
 );
 
 async fn the_newest_updates_are_kept(kind: Kind) {
@@ -172,7 +178,7 @@ async fn a_time_that_is_far_ahead_keeps_nothing(kind: Kind) {
     options.max_age = Some(Duration::from_millis(300));
     let mut node = Node::enter(options, 1).await;
     node.publish(&["a"]).await;
-    server.ask("UPDATE talaria.log SET at = '2255-01-01'");
+    server.run_sql("UPDATE talaria.log SET at = '2255-01-01'");
     let last = node.publish(&["b"]).await[0];
     let beat = until(
         "both are deleted",

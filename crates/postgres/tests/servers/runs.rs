@@ -4,13 +4,21 @@ use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 
 use crate::site::{Kind, Site};
-use crate::support::{LAST, Node, always, contents, number, on, on_each, run, until, update};
+use crate::support::{LAST, Node, always, contents, number, on, run, tests_on, until, update};
 
-on_each!(
+tests_on!(Direct:
     a_restart_begins_a_run,
     a_promoted_standby_begins_a_run,
     a_run_whose_numbers_are_used_up_is_followed,
     a_log_that_lost_updates_begins_a_run,
+);
+tests_on!(Pooled:
+    a_restart_begins_a_run,
+    a_promoted_standby_begins_a_run,
+);
+tests_on!(Newest:
+    a_restart_begins_a_run,
+    a_promoted_standby_begins_a_run,
 );
 
 async fn a_restart_begins_a_run(kind: Kind) {
@@ -74,7 +82,7 @@ async fn a_run_whose_numbers_are_used_up_is_followed(kind: Kind) {
     let server = Site::start(kind);
     let mut node = Node::enter(on(&server), 1).await;
     let first = node.publish(&["a"]).await[0];
-    server.ask("UPDATE talaria.log SET position = position + 4294967293");
+    server.run_sql("UPDATE talaria.log SET position = position + 4294967293");
     let last = node.publish(&["b"]).await[0];
     assert_eq!(last, Position(first.0 | 0xFFFF_FFFF));
     let positions = node.publish(&["c", "d"]).await;
@@ -89,7 +97,7 @@ async fn a_log_that_lost_updates_begins_a_run(kind: Kind) {
     let server = Site::start(kind);
     let mut node = Node::enter(on(&server), 1).await;
     let positions = node.publish(&["a", "b", "c"]).await;
-    server.ask(&format!(
+    server.run_sql(&format!(
         "DELETE FROM talaria.log WHERE position > {}",
         positions[0].0
     ));

@@ -8,12 +8,19 @@ use talaria_transport::shared::backend::{BackendError, Settled};
 
 use crate::site::{Kind, Site};
 use crate::support::{
-    ELECTION, Node, always, at_each, contents, on, on_each, position, run, until, update,
+    ELECTION, Node, always, at_each, contents, on, position, run, tests_on, until, update,
 };
 
-on_each!(
+tests_on!(Direct:
     nothing_is_shown_that_no_standby_has,
-    a_cancelled_wait_is_unknown
+    a_cancelled_wait_is_unknown,
+);
+tests_on!(Pooled:
+    nothing_is_shown_that_no_standby_has,
+    a_cancelled_wait_is_unknown,
+);
+tests_on!(Newest:
+    nothing_is_shown_that_no_standby_has,
 );
 
 async fn nothing_is_shown_that_no_standby_has(kind: Kind) {
@@ -79,7 +86,7 @@ async fn a_cancelled_wait_is_unknown(kind: Kind) {
             |count| count == "1",
         )
         .await;
-        server.ask(
+        server.run_sql(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
         );
     };
@@ -112,8 +119,8 @@ async fn a_promoted_standby_has_all() {
     }
     server.kill();
     standby.promote();
-    standby.ask("ALTER SYSTEM SET synchronous_standby_names = ''");
-    standby.ask("SELECT pg_reload_conf()");
+    standby.run_sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+    standby.run_sql("SELECT pg_reload_conf()");
     let after = node.publish_at_last("after").await;
     let last = stored[49];
     assert!(run(after) > run(last));
@@ -135,8 +142,8 @@ async fn a_primary_that_has_lost_its_standby_is_left_for_it() {
     node.publish(&["a"]).await;
     node.tail(1).await;
     standby.promote();
-    standby.ask("ALTER SYSTEM SET synchronous_standby_names = ''");
-    standby.ask("SELECT pg_reload_conf()");
+    standby.run_sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+    standby.run_sql("SELECT pg_reload_conf()");
     let mut other = Node::enter(at_each(&[standby.address()]), 2).await;
     other.publish(&["b"]).await;
     let member = node.member;

@@ -13,7 +13,7 @@ use talaria_transport::shared::backend::{
     BackendError, Batch, Condition, Entry, Member, Outcome, Record,
 };
 
-use crate::server::SUPERUSER;
+use crate::session::SUPERUSER;
 use crate::site::Site;
 
 /// What an election of a new primary may take.
@@ -251,13 +251,15 @@ pub(crate) async fn until<T, F: Future<Output = T>>(
     .await
 }
 
-/// Makes each of these functions of a way to the server one test for each way.
-macro_rules! on_each {
-    ($($name:ident),+ $(,)?) => {
-        mod direct { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::site::Kind::Direct).await; })+ }
-        mod pooled { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::site::Kind::Pooled).await; })+ }
+/// Makes each of these functions of a [`Kind`](crate::site::Kind) a test of that kind. All are tests of `Direct`, and
+/// the other kinds have those in which they may differ.
+macro_rules! tests_on {
+    (Direct: $($name:ident),+ $(,)?) => { tests_on!(direct, Direct: $($name),+); };
+    (Pooled: $($name:ident),+ $(,)?) => { tests_on!(pooled, Pooled: $($name),+); };
+    (Newest: $($name:ident),+ $(,)?) => { tests_on!(newest, Newest: $($name),+); };
+    ($module:ident, $kind:ident: $($name:ident),+) => {
+        mod $module { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(crate::site::Kind::$kind).await; })+ }
     };
 }
-pub(crate) use on_each;
+pub(crate) use tests_on;

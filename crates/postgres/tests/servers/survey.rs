@@ -1,15 +1,16 @@
 //! What the start reports, and refuses.
 
+use talaria_conformance::servers::WITH_PASSWORD;
 use talaria_postgres::{Host, Postgres, PostgresOptions, Survey, schema_sql};
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{BackendError, Member};
 
-use crate::server::{SUPERUSER, Server};
+use crate::session::SUPERUSER;
 use crate::site::{Kind, Site};
-use crate::support::{Node, at, at_each, contents, event, on, on_each, position, until, with};
+use crate::support::{Node, at, at_each, contents, event, on, position, tests_on, until, with};
 
-on_each!(
+tests_on!(Direct:
     the_survey_says_what_the_server_is,
     a_role_has_what_the_schema_grants,
     a_missing_privilege_is_named,
@@ -17,6 +18,14 @@ on_each!(
     tables_that_are_not_ours_are_fatal,
     a_newer_format_is_fatal,
     an_odd_name_of_a_schema_is_quoted,
+);
+tests_on!(Pooled:
+    the_survey_says_what_the_server_is,
+    a_role_has_what_the_schema_grants,
+);
+tests_on!(Newest:
+    the_survey_says_what_the_server_is,
+    a_role_has_what_the_schema_grants,
 );
 
 async fn survey(options: PostgresOptions) -> Result<Survey, BackendError> {
@@ -46,7 +55,7 @@ fn names(said: &(String, String), problem: &str, remedy: &str) {
 
 /// The options of a role that may do nothing but log in.
 fn as_hub(site: &Site) -> PostgresOptions {
-    site.ask("CREATE ROLE hub LOGIN");
+    site.run_sql("CREATE ROLE hub LOGIN");
     let mut options = on(site);
     options.user = "hub".to_owned();
     options
@@ -70,9 +79,11 @@ async fn the_survey_says_what_the_server_is(kind: Kind) {
     );
     assert_eq!(found.standbys, 0);
     let _standby = server.standby();
-    server.set("fsync", "off");
-    server.set("synchronous_standby_names", "*");
-    server.set("synchronous_commit", "remote_apply");
+    server.set_at_last("fsync", "off").await;
+    server.set_at_last("synchronous_standby_names", "*").await;
+    server
+        .set_at_last("synchronous_commit", "remote_apply")
+        .await;
     Node::enter(on(&server), 1).await;
     let found = until(
         "the standby is connected",
@@ -82,7 +93,7 @@ async fn the_survey_says_what_the_server_is(kind: Kind) {
     let found = found.await.expect("a survey");
     assert!(!found.fsync && found.bytes.is_some_and(|bytes| bytes > 0));
     assert_eq!(found.synchronous_standby_names, "*");
-    if kind == Kind::Direct {
+    if kind != Kind::Pooled {
         assert_eq!(found.synchronous_commit, "remote_apply");
         assert!(!found.is_pooled);
     }
@@ -91,11 +102,7 @@ async fn the_survey_says_what_the_server_is(kind: Kind) {
 async fn a_role_has_what_the_schema_grants(kind: Kind) {
     let server = Site::start(kind);
     let mut options = as_hub(&server);
-    server.ask(&schema_sql(&options, "hub"));
-    if kind == Kind::Pooled {
-        // The pooler of the tests logs in as the role that may do everything.
-        options.user = SUPERUSER.to_owned();
-    }
+    server.run_sql(&schema_sql(&options, "hub"));
     options.size = 2;
     survey(options.clone()).await.expect("a survey");
     let mut node = Node::enter(options, 1).await;
@@ -107,8 +114,8 @@ async fn a_role_has_what_the_schema_grants(kind: Kind) {
         event("/s", "{}"),
     );
     let begun = node.append(vec![subscription]).await;
-    server.ask("SELECT talaria.publish('{https://example.com/sql}', 'by sql')");
-    server.ask("SELECT talaria.publish('{https://example.com/.well-known/mercure/x}')");
+    server.run_sql("SELECT talaria.publish('{https://example.com/sql}', 'by sql')");
+    server.run_sql("SELECT talaria.publish('{https://example.com/.well-known/mercure/x}')");
     let records = node.tail(2).await;
     assert_eq!(records[0].position, position(begun[0]));
     assert_eq!(contents(&records[1..]), ["by sql"]);
@@ -121,38 +128,35 @@ async fn a_role_has_what_the_schema_grants(kind: Kind) {
     assert_eq!(node.backend.bury(Member(9), 0).await, Ok(false));
     node.backend.leave(node.member).await.expect("it leaves");
     // Who may publish is who may execute the function.
-    server.ask("CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA talaria TO app");
+    server.run_sql("CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA talaria TO app");
     let publish = "SELECT talaria.publish('{https://example.com/sql}', 'again')";
-    let refused = server.ask_as("app", publish);
+    let refused = server.ask_as("app", SUPERUSER, publish);
     assert!(refused.is_err_and(|said| said.contains("permission denied")));
-    server.ask("GRANT EXECUTE ON FUNCTION talaria.publish TO app");
-    assert!(server.ask_as("app", publish).is_ok());
-    let refused = server.ask_as("app", "DELETE FROM talaria.outbox");
+    server.run_sql("GRANT EXECUTE ON FUNCTION talaria.publish TO app");
+    assert!(server.ask_as("app", SUPERUSER, publish).is_ok());
+    let refused = server.ask_as("app", SUPERUSER, "DELETE FROM talaria.outbox");
     assert!(refused.is_err_and(|said| said.contains("permission denied")));
 }
 
 async fn a_missing_privilege_is_named(kind: Kind) {
-    if kind == Kind::Pooled {
-        return;
-    }
     let server = Site::start(kind);
     let options = as_hub(&server);
-    server.ask(&schema_sql(&options, "hub"));
-    server.ask("REVOKE DELETE ON talaria.log FROM hub");
+    server.run_sql(&schema_sql(&options, "hub"));
+    server.run_sql("REVOKE DELETE ON talaria.log FROM hub");
     let said = fatal(options.clone()).await;
     names(
         &said,
         "DELETE",
         "GRANT DELETE ON \"talaria\".log TO \"hub\"",
     );
-    server.ask("GRANT DELETE ON talaria.log TO hub; REVOKE USAGE ON SCHEMA talaria FROM hub");
+    server.run_sql("GRANT DELETE ON talaria.log TO hub; REVOKE USAGE ON SCHEMA talaria FROM hub");
     let said = fatal(options.clone()).await;
     names(
         &said,
         "USAGE",
         "GRANT USAGE ON SCHEMA \"talaria\" TO \"hub\"",
     );
-    server.ask(
+    server.run_sql(
         "GRANT USAGE ON SCHEMA talaria TO hub; REVOKE EXECUTE ON FUNCTION talaria.append FROM hub",
     );
     let said = fatal(options).await;
@@ -160,9 +164,6 @@ async fn a_missing_privilege_is_named(kind: Kind) {
 }
 
 async fn a_role_that_may_not_create_is_told_so(kind: Kind) {
-    if kind == Kind::Pooled {
-        return;
-    }
     let server = Site::start(kind);
     let options = as_hub(&server);
     let said = fatal(options.clone()).await;
@@ -171,16 +172,16 @@ async fn a_role_that_may_not_create_is_told_so(kind: Kind) {
         "\"hub\" cannot create the schema",
         "talaria postgres schema",
     );
-    server.ask("CREATE SCHEMA talaria AUTHORIZATION hub");
+    server.run_sql("CREATE SCHEMA talaria AUTHORIZATION hub");
     let node = Node::enter(options, 1).await;
     assert_eq!(node.read, Position::ORIGIN);
 }
 
 async fn tables_that_are_not_ours_are_fatal(kind: Kind) {
     let server = Site::start(kind);
-    server.ask("CREATE SCHEMA talaria; CREATE TABLE talaria.state (a integer)");
+    server.run_sql("CREATE SCHEMA talaria; CREATE TABLE talaria.state (a integer)");
     names(&fatal(on(&server)).await, "\"state\"", "`schema`");
-    server.ask("DROP TABLE talaria.state; CREATE TABLE talaria.log (a integer)");
+    server.run_sql("DROP TABLE talaria.state; CREATE TABLE talaria.log (a integer)");
     names(&fatal(on(&server)).await, "\"log\"", "`schema`");
     // What is there is left as it is.
     assert_eq!(server.ask("SELECT count(*) FROM talaria.log"), "0");
@@ -189,7 +190,7 @@ async fn tables_that_are_not_ours_are_fatal(kind: Kind) {
 async fn a_newer_format_is_fatal(kind: Kind) {
     let server = Site::start(kind);
     Node::enter(on(&server), 1).await;
-    server.ask("UPDATE talaria.state SET format = 2");
+    server.run_sql("UPDATE talaria.state SET format = 2");
     names(&fatal(on(&server)).await, "the format 2", "newer");
 }
 
@@ -225,7 +226,7 @@ async fn several_nodes_create_one_schema() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_mend_itself_is_fatal() {
-    let server = Site::of(Server::start(), Kind::Direct);
+    let server = Site::start(Kind::Direct);
     let mut options = on(&server);
     options.database = "nowhere".to_owned();
     names(&fatal(options).await, "nowhere", "create the database");
@@ -233,8 +234,9 @@ async fn what_does_not_mend_itself_is_fatal() {
     options.user = "stranger".to_owned();
     names(&fatal(options).await, "stranger", "role");
 
-    server.ask("CREATE ROLE secret LOGIN PASSWORD 'right'");
-    server.demand_passwords("secret");
+    server.run_sql(&format!(
+        "CREATE ROLE {WITH_PASSWORD}; CREATE ROLE secret LOGIN PASSWORD 'right' IN ROLE {WITH_PASSWORD}"
+    ));
     let mut options = on(&server);
     options.user = "secret".to_owned();
     names(
@@ -250,10 +252,10 @@ async fn what_does_not_mend_itself_is_fatal() {
     let said = fatal(options).await;
     names(&said, "cannot create the schema", "talaria postgres schema");
 
-    server.ask("ALTER ROLE postgres SET default_transaction_isolation = 'serializable'");
+    server.run_sql("ALTER ROLE postgres SET default_transaction_isolation = 'serializable'");
     names(&fatal(on(&server)).await, "serializable", "ALTER ROLE");
-    server.ask("ALTER ROLE postgres RESET default_transaction_isolation");
-    server.ask("CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'");
+    server.run_sql("ALTER ROLE postgres RESET default_transaction_isolation");
+    server.run_sql("CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'");
     let mut options = on(&server);
     options.database = "latin".to_owned();
     names(&fatal(options).await, "LATIN1", "UTF8");

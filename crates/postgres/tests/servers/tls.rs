@@ -10,9 +10,12 @@ use talaria_postgres::{Encryption, Host, Mode, Postgres, PostgresOptions};
 use talaria_transport::shared::backend::BackendError;
 use tempfile::TempDir;
 
-use crate::server::Server;
+use crate::session::SUPERUSER;
 use crate::site::{Kind, Site};
-use crate::support::{Node, contents, on};
+use crate::support::{Node, contents, on, until};
+
+/// The role that may log in without encryption.
+const WATCHER: &str = "watcher";
 
 /// An authority, a server's certificate for `localhost`, and a client's.
 struct Certificates(TempDir);
@@ -122,9 +125,9 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 }
 
 /// A server that offers encryption, and the certificates. With `demands`, it takes no other connections by TCP.
-fn encrypted(demands: &str) -> (Site, Certificates) {
+async fn encrypted(demands: &str) -> (Site, Certificates) {
     let made = Certificates::make();
-    let server = Server::start();
+    let server = Site::start(Kind::Direct);
     let folder = server.folder();
     for name in ["server.crt", "server.key", "ca.crt"] {
         let path = folder.join(name);
@@ -138,11 +141,19 @@ fn encrypted(demands: &str) -> (Site, Certificates) {
         ("ssl_key_file", "server.key"),
         ("ssl_ca_file", "ca.crt"),
     ] {
-        server.set(setting, &folder.join(name).to_string_lossy());
+        let path = folder.join(name);
+        server.set_at_last(setting, &path.to_string_lossy()).await;
     }
-    server.set("ssl", "on");
-    server.permit(&format!("{demands}\nlocal all all trust\n"));
-    (Site::of(server, Kind::Direct), made)
+    server.set_at_last("ssl", "on").await;
+    server.run_sql(&format!("CREATE ROLE {WATCHER} SUPERUSER LOGIN"));
+    let loaded = || async { server.ask_as(WATCHER, SUPERUSER, "SELECT pg_conf_load_time()") };
+    let before = loaded().await;
+    let rules = format!("host all {WATCHER} 127.0.0.1/32 trust\n{demands}\n");
+    std::fs::write(folder.join("data/pg_hba.conf"), rules).expect("it can be written");
+    server.run_sql("SELECT pg_reload_conf()");
+    let now = until("the rules are in force", loaded, |now| *now != before).await;
+    assert!(now.is_ok(), "{now:?}");
+    (server, made)
 }
 
 fn options(server: &Site, host: &str, mode: Mode, ca: Option<Vec<u8>>) -> PostgresOptions {
@@ -168,7 +179,7 @@ fn is_fatal(found: &Result<(), BackendError>, problem: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn modes_demand_what_libpq_demands() {
-    let (server, made) = encrypted("hostssl all all 127.0.0.1/32 trust");
+    let (server, made) = encrypted("hostssl all all 127.0.0.1/32 trust").await;
     let (ca, other) = (Some(made.bytes("ca.crt")), Some(made.bytes("other.crt")));
     let local = "127.0.0.1";
     for (host, mode, ca) in [
@@ -199,7 +210,7 @@ async fn modes_demand_what_libpq_demands() {
     assert_eq!(contents(&node.tail(1).await), ["a"]);
     let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
         WHERE application_name = 'talaria' AND NOT ssl";
-    assert_eq!(server.ask_locally(plain), "0");
+    assert_eq!(server.ask_as(WATCHER, SUPERUSER, plain), Ok("0".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +224,7 @@ async fn a_server_without_encryption_is_refused_if_it_is_demanded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_shows_its_certificate_which_may_be_renewed() {
-    let (server, made) = encrypted("hostssl all all 127.0.0.1/32 trust clientcert=verify-ca");
+    let (server, made) = encrypted("hostssl all all 127.0.0.1/32 trust clientcert=verify-ca").await;
     let mut options = options(&server, "127.0.0.1", Mode::Require, None);
     assert!(survey(options.clone()).await.is_err());
     let pair = (made.bytes("client.crt"), made.bytes("client.key"));

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 
 /// Does work for all callers that wait for it, one piece of work at a time.
 #[derive(Debug)]
-pub(crate) struct Flight<T> {
+pub struct Flight<T> {
     begun: AtomicU64,
     ended: AtomicU64,
     /// The result of the last piece of work, and its number. Locked while there is work.
@@ -25,12 +25,12 @@ impl<T> Default for Flight<T> {
 
 impl<T: Clone> Flight<T> {
     /// The result of work that ends after this call. Other callers share it.
-    pub(crate) async fn join(&self, work: impl Future<Output = T>) -> T {
+    pub async fn join(&self, work: impl Future<Output = T>) -> T {
         self.after(self.ended.load(Ordering::Acquire), work).await
     }
 
     /// The result of work that begins after this call. Other callers share it.
-    pub(crate) async fn join_next(&self, work: impl Future<Output = T>) -> T {
+    pub async fn join_next(&self, work: impl Future<Output = T>) -> T {
         self.after(self.begun.load(Ordering::Acquire), work).await
     }
 

@@ -1,8 +1,9 @@
 //! What a node does beside: it rings at the others, moves what was published by SQL, and deletes what is old.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 
 use crate::fault::Fault;
@@ -31,6 +32,46 @@ const VACUUM_PART: u64 = 5;
 /// How long a vacuum may take.
 const VACUUM_TIME: Duration = Duration::from_secs(600);
 
+/// How long something fails before that is logged, and how often then.
+const PATIENCE: Duration = Duration::from_secs(5);
+const TOLD: Duration = Duration::from_secs(60);
+
+/// Logs what goes on failing.
+struct Complaint {
+    what: &'static str,
+    since: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Complaint {
+    fn of(what: &'static str) -> Self {
+        Self {
+            what,
+            since: None,
+            told: None,
+        }
+    }
+
+    fn works(&mut self) {
+        self.since = None;
+    }
+
+    fn fails(&mut self, error: &impl Display) {
+        let lasts = self.since.get_or_insert_with(Instant::now).elapsed();
+        let is_told = self.told.is_some_and(|told| told.elapsed() < TOLD);
+        if lasts < PATIENCE || is_told {
+            return;
+        }
+        self.told = Some(Instant::now());
+        tracing::warn!(
+            name: "log_chore_failing",
+            chore = self.what,
+            %error,
+            "what is done beside the log goes on failing; it is tried again"
+        );
+    }
+}
+
 /// Does all of it until it is aborted.
 pub(crate) async fn run(store: &Store) {
     tokio::join!(ring(store), empty_outbox(store), retain(store));
@@ -46,19 +87,23 @@ async fn ring(store: &Store) {
 }
 
 async fn empty_outbox(store: &Store) {
+    let mut complaint = Complaint::of("outbox");
     loop {
-        let pause = match outbox::move_some(store).await {
-            Ok(Moved {
-                all: true,
-                count: 0,
-            }) => IDLE,
-            Ok(Moved { all: true, .. }) => BUSY,
+        let begun = Instant::now();
+        let moved = outbox::move_some(store).await;
+        let pause = match moved {
             Ok(Moved { all: false, .. }) => Duration::ZERO,
-            Err(error) => {
-                tracing::debug!(%error, "the outbox of the log cannot be emptied");
+            // A look that takes long, behind a transaction that stays open, must not fill the server's time.
+            Ok(Moved { count: 0, .. }) => IDLE.max(begun.elapsed() * 2),
+            Ok(Moved { .. }) => BUSY,
+            Err(ref error) => {
+                complaint.fails(error);
                 FAILED
             }
         };
+        if moved.is_ok() {
+            complaint.works();
+        }
         if pause.is_zero() {
             tokio::task::yield_now().await;
         } else {
@@ -69,11 +114,15 @@ async fn empty_outbox(store: &Store) {
 
 async fn retain(store: &Store) {
     let mut removed = 0;
+    let mut complaint = Complaint::of("retention");
     loop {
         let slice = match retain_slice(store).await {
-            Ok(slice) => slice,
-            Err(error) => {
-                tracing::debug!(?error, "the log cannot be shortened");
+            Ok(slice) => {
+                complaint.works();
+                slice
+            }
+            Err(fault) => {
+                complaint.fails(&fault.later());
                 0
             }
         };

@@ -18,6 +18,12 @@ pub(crate) fn quoted(name: &str) -> String {
 /// [`BackendError::Fatal`] if it is such a name.
 pub(crate) fn check_name(name: &str) -> Result<(), BackendError> {
     let is_odd = name.contains(|c: char| c.is_control() || c == '$' || c == '{');
+    if matches!(name, "public" | "information_schema") {
+        return Err(fatal(
+            format!("the log cannot be in the schema \"{name}\", which others use too"),
+            "set a name that no other program uses",
+        ));
+    }
     if name.is_empty() || name.len() > LONGEST_NAME || name.starts_with("pg_") || is_odd {
         return Err(fatal(
             format!("the name of the schema is \"{name}\""),
@@ -33,7 +39,7 @@ mod tests {
 
     #[test]
     fn names_that_end_a_function_are_refused() {
-        for name in ["", "a$talaria$", "pg_a", "a\n", &"x".repeat(64)] {
+        for name in ["", "public", "a$talaria$", "pg_a", "a\n", &"x".repeat(64)] {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name("Änderungen \"1\"").is_ok());

@@ -14,6 +14,8 @@ use crate::store::Store;
 
 /// The newest form of a log that this version reads.
 const FORMAT: i32 = 1;
+/// Which functions these are; counted up with each release that changes them. Nodes of older versions work with them.
+const REVISION: i32 = 1;
 /// How long the creation of the tables may take.
 const CREATION: Duration = Duration::from_secs(10);
 
@@ -29,8 +31,7 @@ GRANT SELECT, UPDATE ON {schema}.state TO {role};
 GRANT SELECT, INSERT, DELETE ON {schema}.log, {schema}.batches, {schema}.subscriptions TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.members, {schema}.once TO {role};
 GRANT SELECT, DELETE ON {schema}.outbox TO {role};
-GRANT INSERT ON {schema}.rejected TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
+GRANT SELECT, INSERT, DELETE ON {schema}.rejected TO {role};
 ";
 
 /// What `GRANTS` grants of tables, so that what lacks is named.
@@ -42,24 +43,60 @@ const TABLE_PRIVILEGES: [(&str, &[&str]); 8] = [
     ("members", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("once", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("outbox", &["SELECT", "DELETE"]),
-    ("rejected", &["INSERT"]),
+    ("rejected", &["SELECT", "INSERT", "DELETE"]),
 ];
 
-/// All SQL that creates a log, and the least privileges that `role` needs to use it.
+/// All SQL that creates a log, or brings one to this version, and the least privileges that `role` needs to use it.
 #[must_use]
 pub fn schema_sql(options: &PostgresOptions, role: &str) -> String {
     let (schema, role) = (quoted(&options.schema), quoted(role));
     let grants = GRANTS.replace("{schema}", &schema).replace("{role}", &role);
+    let functions = listed(&schema, &function_names());
     format!(
-        "BEGIN;\nCREATE SCHEMA IF NOT EXISTS {schema};\n{}{grants}COMMIT;\n",
-        definition(options)
+        "BEGIN;\nCREATE SCHEMA IF NOT EXISTS {schema};\n{}{}{grants}GRANT EXECUTE ON FUNCTION {functions} TO {role};\nCOMMIT;\n",
+        repeatable(&definition(options)),
+        note_revision(&schema),
     )
 }
 
+/// The tables, the functions, and that not everybody may call them.
 fn definition(options: &PostgresOptions) -> String {
     let index = if options.topic_index { TOPIC_INDEX } else { "" };
-    let definition = [TABLES, index, FUNCTIONS].concat();
-    definition.replace("{schema}", &quoted(&options.schema))
+    let definition = [TABLES, index].concat();
+    let definition = definition.replace("{revision}", &REVISION.to_string());
+    definition.replace("{schema}", &quoted(&options.schema)) + &functions(options)
+}
+
+fn functions(options: &PostgresOptions) -> String {
+    let schema = quoted(&options.schema);
+    let all = listed(&schema, &function_names());
+    let publish = listed(&schema, &["publish"]);
+    let functions = FUNCTIONS.replace("{schema}", &schema);
+    format!("{functions}\nREVOKE ALL ON FUNCTION {all}, {publish} FROM PUBLIC;\n")
+}
+
+fn note_revision(schema: &str) -> String {
+    format!("UPDATE {schema}.state SET revision = {REVISION} WHERE revision < {REVISION};\n")
+}
+
+/// The same, for a database that may have some of it.
+fn repeatable(definition: &str) -> String {
+    definition
+        .replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ")
+        .replace("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ")
+        .replace("CREATE FUNCTION ", "CREATE OR REPLACE FUNCTION ")
+}
+
+/// The functions that nodes call.
+fn function_names() -> Vec<&'static str> {
+    let created = FUNCTIONS.split("CREATE FUNCTION {schema}.").skip(1);
+    let names = created.filter_map(|rest| rest.split('(').next());
+    names.filter(|name| *name != "publish").collect()
+}
+
+fn listed(schema: &str, functions: &[&str]) -> String {
+    let names = functions.iter().map(|name| format!("{schema}.{name}"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Makes sure that the tables are there and that the role may use them; creates them if there are none.
@@ -107,23 +144,10 @@ pub(crate) async fn look(store: &Store, held: &Held) -> Result<Found, Fault> {
 
 async fn create(store: &Store, held: &Held, before: &str) -> Result<(), BackendError> {
     let options = &store.options;
-    let lock = format!(
-        "SELECT pg_advisory_xact_lock(hashtextextended('talaria schema {}', 0));\n",
-        options.schema.replace('\'', "''")
-    );
-    let statements = format!(
-        "BEGIN;\nSET LOCAL lock_timeout = '5s';\n{lock}{before}{}COMMIT;\n",
-        definition(options)
-    );
-    let created = held.connection.run(CREATION, &statements).await;
-    let Err(fault) = store.link.judge(held, created) else {
+    let statements = format!("{before}{}", definition(options));
+    let Err(fault) = change(store, held, &statements).await? else {
         return Ok(());
     };
-    if !matches!(fault, Fault::Server { .. }) {
-        return Err(fault.at_start());
-    }
-    let undone = held.connection.run(CREATION, "ROLLBACK").await;
-    store.link.judge(held, undone).map_err(Fault::at_start)?;
     // Another node may have been faster.
     if look(store, held).await.map_err(Fault::at_start)? == Found::Log {
         return check(store, held).await;
@@ -145,6 +169,50 @@ async fn create(store: &Store, held: &Held, before: &str) -> Result<(), BackendE
     })
 }
 
+/// Changes the schema in one transaction, while no other node does.
+async fn change(
+    store: &Store,
+    held: &Held,
+    statements: &str,
+) -> Result<Result<(), Fault>, BackendError> {
+    let lock = format!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('talaria schema {}', 0));\n",
+        store.options.schema.replace('\'', "''")
+    );
+    let statements = format!("BEGIN;\nSET LOCAL lock_timeout = '5s';\n{lock}{statements}COMMIT;\n");
+    let changed = held.connection.run(CREATION, &statements).await;
+    let Err(fault) = store.link.judge(held, changed) else {
+        return Ok(Ok(()));
+    };
+    if !matches!(fault, Fault::Server { .. }) {
+        return Err(fault.at_start());
+    }
+    let undone = held.connection.run(CREATION, "ROLLBACK").await;
+    store.link.judge(held, undone).map_err(Fault::at_start)?;
+    Ok(Err(fault))
+}
+
+/// Replaces the functions of an older version.
+async fn update(store: &Store, held: &Held) -> Result<(), BackendError> {
+    let statements = format!(
+        "{}{}",
+        repeatable(&functions(&store.options)),
+        note_revision(&quoted(&store.options.schema))
+    );
+    let Err(fault) = change(store, held, &statements).await? else {
+        return Ok(());
+    };
+    Err(match fault {
+        Fault::Server { code, text } if code == "42501" => fatal(
+            format!(
+                "the functions of the log are those of an older version of the hub, and its role may not replace them: {text}"
+            ),
+            PERMIT,
+        ),
+        fault => fault.at_start(),
+    })
+}
+
 /// Checks that a schema is of this format, and what the role may do there.
 ///
 /// # Errors
@@ -161,7 +229,7 @@ pub(crate) async fn check(store: &Store, held: &Held) -> Result<(), BackendError
             "set another `schema`, or remove what is there",
         )
     };
-    let statement = format!("SELECT format, tag FROM {}", store.table("state"));
+    let statement = format!("SELECT format, revision FROM {}", store.table("state"));
     let rows = store
         .link
         .judge(held, held.connection.ask(&statement, &[]).await);
@@ -169,10 +237,16 @@ pub(crate) async fn check(store: &Store, held: &Held) -> Result<(), BackendError
         Err(fault) if fault.is("42703") || fault.is("42809") => return Err(foreign()),
         rows => rows.map_err(Fault::at_start)?,
     };
-    let format = rows.first().map(|row| read::<i32>(row, 0));
-    match format {
-        Some(Ok(FORMAT)) => Ok(()),
-        Some(Ok(format)) if format > FORMAT => Err(fatal(
+    let known = rows
+        .first()
+        .map(|row| (read::<i32>(row, 0), read::<i32>(row, 1)));
+    match known.unzip() {
+        (Some(Ok(FORMAT)), Some(Ok(REVISION..))) => check_functions(store, held).await,
+        (Some(Ok(FORMAT)), Some(Ok(_))) => {
+            update(store, held).await?;
+            check_functions(store, held).await
+        }
+        (Some(Ok(format)), _) if format > FORMAT => Err(fatal(
             format!(
                 "the log in the schema \"{}\" has the format {format}, and this version of the hub reads {FORMAT}",
                 options.schema
@@ -215,24 +289,28 @@ async fn check_privileges(store: &Store, held: &Held) -> Result<(), BackendError
             return Err(lacks(store, privilege, &on));
         }
     }
-    check_functions(store, held).await
+    Ok(())
 }
 
 async fn check_functions(store: &Store, held: &Held) -> Result<(), BackendError> {
-    let statement = "SELECT p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
-        WHERE n.nspname = $1 AND p.proname <> 'publish' AND NOT has_function_privilege(p.oid, 'EXECUTE') LIMIT 1";
-    let parameters = [(&store.options.schema as _, Type::TEXT)];
+    let statement = "SELECT w.name, bool_and(has_function_privilege(p.oid, 'EXECUTE')) FROM unnest($2) AS w (name) \
+        LEFT JOIN (pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = $1) ON p.proname = w.name \
+        GROUP BY w.name HAVING bool_and(has_function_privilege(p.oid, 'EXECUTE')) IS NOT TRUE LIMIT 1";
+    let names = function_names();
+    let parameters = [
+        (&store.options.schema as _, Type::TEXT),
+        (&names as _, Type::TEXT_ARRAY),
+    ];
     let rows = held.connection.ask(statement, &parameters).await;
     let rows = store.link.judge(held, rows).map_err(Fault::at_start)?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
-    let name: &str = read(row, 0).map_err(Fault::at_start)?;
-    Err(lacks(
-        store,
-        "EXECUTE",
-        &format!("FUNCTION {}", store.table(name)),
-    ))
+    let function = store.table(read(row, 0).map_err(Fault::at_start)?);
+    match read::<Option<bool>>(row, 1).map_err(Fault::at_start)? {
+        Some(_) => Err(lacks(store, "EXECUTE", &format!("FUNCTION {function}"))),
+        None => Err(fatal(format!("the log has no function {function}"), PERMIT)),
+    }
 }
 
 fn lacks(store: &Store, privilege: &str, on: &str) -> BackendError {

@@ -9,8 +9,10 @@ CREATE FUNCTION {schema}.base(last bigint, known_server text, known_run bigint, 
 RETURNS bigint LANGUAGE plpgsql VOLATILE AS $talaria$
 DECLARE
   -- The server process that holds the log: after a start, a promotion or the restore of a backup it is another one. The
-  -- time of its start has microseconds, so the identifier of the system, which costs a file read, tells no more.
-  here text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
+  -- time of its start has microseconds, so the identifier of the system, which costs a file read, tells no more. A dump
+  -- that is loaded into the same process has another file.
+  here text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time())
+    || ' ' || pg_relation_filenode('log');
 BEGIN
   IF known_server = here AND last >= read_to AND (last & 4294967295) + entries <= 4294967295 THEN
     RETURN last;
@@ -112,10 +114,12 @@ BEGIN
   IF conditions IS NULL THEN
     base := base(last, known.server, known.run, read_to, entries);
     outcomes := 'S' || base + 1 || '*' || entries;
-    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
-        topics, id, type, trace, data, bytes)
+    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, size,
+        retry, topics, id, type, trace, data, bytes)
       SELECT base + e.n, now_at, newest.updates + e.n, newest.events, of_number, of_member, e.n - 1,
         all_flags[e.n] & 1 <> 0, false, all_flags[e.n] & 4 <> 0, CASE WHEN base <> last AND e.n = 1 THEN last END,
+        200 + octet_length(all_topics[e.n]) + coalesce(octet_length(all_data[e.n]), octet_length(all_bytes[e.n]), 0)
+          + coalesce(octet_length(all_ids[e.n]), 0) + coalesce(octet_length(all_types[e.n]), 0),
         all_retries[e.n]::numeric, all_topics[e.n]::text[], all_ids[e.n], all_types[e.n], all_traces[e.n],
         all_data[e.n], all_bytes[e.n]
       FROM (SELECT generate_series(1, entries) AS n) e;
@@ -185,14 +189,16 @@ BEGIN
   END IF;
 
   IF next_place IS NOT NULL THEN
-    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
-        topics, id, type, trace, data, bytes)
+    INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, size,
+        retry, topics, id, type, trace, data, bytes)
       SELECT e.place,
         CASE WHEN e.condition = 4 THEN least(to_timestamp(e.detail / 1000.0), now_at) ELSE now_at END,
         newest.updates + count(*) FILTER (WHERE e.flags & 2 = 0) OVER w,
         newest.events + count(*) FILTER (WHERE e.flags & 2 <> 0) OVER w,
         of_number, of_member, e.n - 1, e.flags & 1 <> 0, e.flags & 2 <> 0, e.flags & 4 <> 0,
         CASE WHEN base <> last AND e.place = base + 1 THEN last END,
+        200 + octet_length(e.topics) + coalesce(octet_length(e.data), octet_length(e.bytes), 0)
+          + coalesce(octet_length(e.id), 0) + coalesce(octet_length(e.type), 0),
         e.retry::numeric, e.topics::text[], e.id, e.type, e.trace, e.data, e.bytes
       FROM unnest(all_topics, all_data, all_flags, all_ids, all_types, all_retries, all_traces, all_bytes, places,
           conditions, details) WITH ORDINALITY
@@ -406,6 +412,8 @@ BEGIN
       SELECT m.member, (SELECT max(n.number) FROM batches n WHERE n.member = m.member) AS last FROM members m) m
     CROSS JOIN LATERAL (SELECT o.member, o.number FROM batches o WHERE o.member = m.member AND o.number < m.last
       ORDER BY o.number LIMIT 10 * slice) old);
+  DELETE FROM rejected r WHERE r.number IN (SELECT o.number FROM rejected o ORDER BY o.number LIMIT slice)
+    AND (r.rejected_at < now_at - interval '7 days' OR r.number <= (SELECT max(n.number) FROM rejected n) - 10000);
   DELETE FROM members m WHERE m.buried < now_at - interval '1 hour'
     AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
   DELETE FROM batches b WHERE NOT EXISTS (SELECT FROM members m WHERE m.member = b.member);
@@ -442,16 +450,22 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
     RETURN NULL;
   END IF;
+  IF NOT EXISTS (SELECT FROM state s WHERE s.tag = of_tag) THEN
+    RETURN NULL;
+  END IF;
+  IF cardinality(bad) > 0 THEN
+    -- Before the lock, because publishers would wait for what is large; and of that only the beginning.
+    WITH gone AS (
+      DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
+    INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
+      SELECT g.k, g.reason, g.at, g.private, g.retry,
+        CASE WHEN g.size <= 65536 THEN g.topics ELSE ARRAY[left(array_to_string(g.topics, ' '), 4096)] END,
+        left(g.id, 4096), left(g.type, 4096), left(g.data, 65536) FROM gone g;
+  END IF;
   PERFORM set_config('lock_timeout', '2s', true);
   SELECT s.server, s.run, s.floor INTO known FROM state s WHERE s.tag = of_tag FOR UPDATE;
   IF NOT FOUND THEN
     RETURN NULL;
-  END IF;
-  IF cardinality(bad) > 0 THEN
-    WITH gone AS (
-      DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
-    INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
-      SELECT g.k, g.reason, g.at, g.private, g.retry, g.topics, g.id, g.type, g.data FROM gone g;
   END IF;
   -- Another node may have moved some of them since they were looked at.
   IF NOT EXISTS (SELECT FROM outbox o WHERE o.k = ANY (good)) THEN
@@ -462,13 +476,13 @@ BEGIN
   last := coalesce(newest.position, known.floor);
   base := base(last, known.server, known.run, read_to, cardinality(good));
   WITH gone AS (DELETE FROM outbox o WHERE o.k = ANY (good) RETURNING o.*)
-  INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, retry,
-      topics, id, type, data)
+  INSERT INTO log (position, at, updates, events, batch, node, entry, private, by_hub, is_indexed, run_before, size,
+      retry, topics, id, type, data)
     SELECT base + g.n, clock_timestamp(), coalesce(newest.updates, 0) + g.n, coalesce(newest.events, 0), g.k,
       '00000000-0000-0000-0000-000000000000', 0, g.private, false,
       octet_length(array_to_string(g.topics, '')) <= 2000
         OR (SELECT max(octet_length(t)) <= 2000 FROM unnest(g.topics) t),
-      CASE WHEN base <> last AND g.n = 1 THEN last END, g.retry, g.topics, g.id, g.type, g.data
+      CASE WHEN base <> last AND g.n = 1 THEN last END, g.size, g.retry, g.topics, g.id, g.type, g.data
     FROM (SELECT *, row_number() OVER (ORDER BY k) AS n FROM gone) g;
   GET DIAGNOSTICS moved = ROW_COUNT;
   RETURN moved;
@@ -499,18 +513,19 @@ END
 $talaria$;
 
 -- Publishes an update within the caller's transaction: hubs send it once that is committed. Returns the id that the
--- update will have.
+-- update will have. It runs with the rights of its owner, so it finds nothing in a schema in which others may create.
 CREATE FUNCTION {schema}.publish(topics text[], data text DEFAULT '', private boolean DEFAULT false,
   id text DEFAULT NULL, type text DEFAULT NULL, retry bigint DEFAULT NULL)
-RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO {schema}, pg_temp
+RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
   SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_variable
 BEGIN
   id := coalesce(nullif(id, ''), 'urn:uuid:' || gen_random_uuid());
-  INSERT INTO outbox (topics, data, private, id, type, retry)
-    VALUES (topics, coalesce(data, ''), coalesce(private, false), id, type, retry);
+  type := nullif(type, '');
+  data := coalesce(data, '');
+  INSERT INTO {schema}.outbox (topics, data, private, id, type, retry, size)
+    VALUES (topics, data, coalesce(private, false), id, type, retry, 200::bigint + octet_length(data) + octet_length(id)
+      + coalesce(octet_length(type), 0) + octet_length(array_to_string(topics, ' ')));
   RETURN id;
 END
 $talaria$;
-
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;

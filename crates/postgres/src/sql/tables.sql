@@ -4,13 +4,15 @@
 CREATE TABLE {schema}.state (
   is_state boolean PRIMARY KEY DEFAULT true CHECK (is_state),
   format integer NOT NULL,
+  -- Which functions are there; a newer version of the hub replaces them.
+  revision integer NOT NULL,
   tag bigint,
   key bytea,
   run bigint NOT NULL DEFAULT 0,
   server text,
   floor bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
-INSERT INTO {schema}.state (format) VALUES (1);
+INSERT INTO {schema}.state (format, revision) VALUES (1, {revision}) ON CONFLICT DO NOTHING;
 
 CREATE TABLE {schema}.log (
   position bigint PRIMARY KEY,
@@ -23,6 +25,8 @@ CREATE TABLE {schema}.log (
   private boolean NOT NULL,
   by_hub boolean NOT NULL,
   is_indexed boolean NOT NULL,
+  -- About how many bytes its texts have, so that a reader need not look at them.
+  size integer NOT NULL DEFAULT 200,
   run_before bigint,
   retry numeric(20),
   topics text[] NOT NULL,
@@ -73,6 +77,8 @@ CREATE TABLE {schema}.outbox (
   at timestamptz NOT NULL DEFAULT now(),
   private boolean NOT NULL DEFAULT false,
   retry bigint,
+  -- As in `log`.
+  size bigint NOT NULL,
   topics text[] NOT NULL,
   id text NOT NULL,
   type text,
@@ -80,7 +86,8 @@ CREATE TABLE {schema}.outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE {schema}.rejected (
-  k bigint PRIMARY KEY,
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  k bigint NOT NULL,
   rejected_at timestamptz NOT NULL DEFAULT now(),
   reason text NOT NULL,
   at timestamptz NOT NULL,

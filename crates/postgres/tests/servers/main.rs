@@ -14,6 +14,7 @@ mod outages;
 mod outbox;
 mod retention;
 mod runs;
+mod schema;
 #[path = "../common/session.rs"]
 mod session;
 mod site;

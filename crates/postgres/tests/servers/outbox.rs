@@ -11,6 +11,7 @@ tests_on!(Direct:
     an_update_is_sent_if_its_transaction_commits,
     an_open_transaction_does_not_delay_others,
     what_the_rules_refuse_is_rejected,
+    what_is_large_holds_up_nothing,
     several_nodes_move_each_update_once,
 );
 tests_on!(Pooled:
@@ -90,6 +91,27 @@ async fn what_the_rules_refuse_is_rejected(kind: Kind) {
     let reason = server.ask("SELECT reason FROM talaria.rejected WHERE data = 'reserved'");
     assert!(reason.contains("reserved for the hub"), "{reason}");
     assert_eq!(server.ask("SELECT count(*) FROM talaria.outbox"), "0");
+}
+
+async fn what_is_large_holds_up_nothing(kind: Kind) {
+    let server = Site::start(kind);
+    let mut node = Node::enter(on(&server), 1).await;
+    // A number that a test cleaner begins anew.
+    let insert = "INSERT INTO talaria.rejected (k, reason, at, private, topics, id, data) \
+                  VALUES (1, 'x', now(), false, '{}', '', '')";
+    server.run_sql(insert);
+    server.run_sql(
+        "SELECT talaria.publish('{/a}', 'type', type => repeat('x', 40000000));
+         SELECT talaria.publish('{/a}', repeat('x', 40000000));
+         SELECT talaria.publish(array_fill(repeat('x', 4000), ARRAY[10000]), 'topics');
+         SELECT talaria.publish('{/a}', 'good', type => '')",
+    );
+    let records = node.tail(1).await;
+    assert_eq!(contents(&records), ["good"]);
+    assert_eq!(records[0].update.event_type, None);
+    let longest = "SELECT count(*), max(octet_length(data) + octet_length(topics::text) + \
+                   coalesce(octet_length(type), 0)) < 100000 FROM talaria.rejected WHERE reason <> 'x'";
+    assert_eq!(server.ask(longest), "3|t");
 }
 
 async fn several_nodes_move_each_update_once(kind: Kind) {

@@ -376,7 +376,8 @@ BEGIN
     RETURN 0;
   END IF;
   SELECT l.updates, l.events INTO newest FROM log l WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
-  IF most_updates > 0 OR max_age_ms > 0 THEN
+  -- If there was none, there may be some now, which could be compared with none.
+  IF FOUND AND (most_updates > 0 OR max_age_ms > 0) THEN
     WITH oldest AS (
       SELECT l.position, (most_updates > 0 AND (l.updates < newest.updates - most_updates
           OR (NOT l.by_hub AND l.updates <= newest.updates - most_updates)))
@@ -385,7 +386,7 @@ BEGIN
           OR l.at > now_at + greatest(max_age_ms, 3600000) * interval '1 ms')) AS is_due
       FROM log l WHERE l.position > known.floor ORDER BY l.position LIMIT slice)
     SELECT max(o.position) INTO up_to FROM oldest o
-      WHERE o.position < coalesce((SELECT min(k.position) FROM oldest k WHERE NOT k.is_due), 9223372036854775807);
+      WHERE o.position < coalesce((SELECT min(k.position) FROM oldest k WHERE k.is_due IS NOT TRUE), 9223372036854775807);
     IF up_to IS NOT NULL THEN
       DELETE FROM log l WHERE l.position > known.floor AND l.position <= up_to;
       GET DIAGNOSTICS removed = ROW_COUNT;

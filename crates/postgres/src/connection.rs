@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Row};
 
 use crate::fault::Fault;
-use crate::stream::Stream;
+use crate::stream::{Meter, Stream};
 use crate::tls::Encrypt;
 
 /// How long an answer may take. Waits for a lock end before.
@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     client: Arc<Client>,
     driver: Arc<Driver>,
     heard: Arc<Heard>,
+    meter: Meter,
 }
 
 /// The task that reads and writes.
@@ -58,6 +59,8 @@ impl Connection {
         stream: Stream,
         encrypt: Encrypt,
     ) -> Result<Self, Fault> {
+        let meter = Meter::default();
+        let stream = stream.measured(meter.clone());
         let connected = config.connect_raw(stream, encrypt).await;
         let (client, mut connection) = connected.map_err(|error| Fault::of(&error))?;
         let heard = Arc::new(Heard::default());
@@ -78,6 +81,7 @@ impl Connection {
             client: Arc::new(client),
             driver: Arc::new(Driver(driver)),
             heard,
+            meter,
         })
     }
 
@@ -116,12 +120,14 @@ impl Connection {
     ) -> Result<Vec<Row>, Fault> {
         let unconfirmed = || self.heard.unconfirmed.load(Ordering::Acquire);
         let before = unconfirmed();
+        self.meter.restart();
         // Without a name, so that a pooler may give each transaction another connection.
         let asked = self.client.query_typed(statement, parameters);
         let answer = match timeout(time, asked).await {
             Ok(answer) => answer.map_err(|error| self.broken(&error)),
             Err(_) => Err(Fault::Broken("no answer in time".to_owned())),
         };
+        self.meter.restart();
         let rows = answer?;
         if unconfirmed() != before {
             return Err(Fault::Unconfirmed);
@@ -134,6 +140,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::ask`].
     pub(crate) async fn run(&self, time: Duration, statements: &str) -> Result<(), Fault> {
+        self.meter.restart();
         match timeout(time, self.client.batch_execute(statements)).await {
             Ok(ran) => ran.map_err(|error| self.broken(&error)),
             Err(_) => Err(Fault::Broken("no answer in time".to_owned())),

@@ -11,6 +11,7 @@ use crate::link::Purpose;
 use crate::options::Rules;
 use crate::row::{number, read};
 use crate::store::Store;
+use crate::stream::LARGEST_UPDATE;
 
 /// The most updates, and about the most bytes of them, that are moved at a time.
 const MOST: i32 = 1_000;
@@ -35,7 +36,11 @@ pub(crate) async fn move_some(store: &Store) -> Result<Moved, BackendError> {
         });
     }
     let rows = store
-        .ask(Purpose::Chores, "waiting($1)", &[(&MOST, Type::INT4)])
+        .ask(
+            Purpose::Chores,
+            "waiting($1, $2)",
+            &[(&MOST, Type::INT4), (&(MOST_BYTES as i64), Type::INT8)],
+        )
         .await
         .map_err(Fault::later)?;
     let mut batch = Batch::default();
@@ -91,7 +96,7 @@ impl Batch {
     /// Judges an update; returns how many bytes it has.
     fn add(&mut self, row: &Row, rules: &Rules) -> Result<usize, Fault> {
         let k: i64 = read(row, 0)?;
-        let bytes: i32 = read(row, 6)?;
+        let bytes: i64 = read(row, 6)?;
         let bytes = usize::try_from(bytes).unwrap_or(0);
         match check(row, bytes, rules)? {
             Ok(()) => self.good.push(k),
@@ -126,8 +131,8 @@ fn check(row: &Row, bytes: usize, rules: &Rules) -> Result<Result<(), ProtocolEr
         pairs.push(("private".into(), "on".into()));
     }
     let all: usize = pairs.iter().map(|(_, value)| value.len()).sum::<usize>() + bytes;
-    if all > rules.update_bytes {
-        let most = rules.update_bytes;
+    let most = rules.update_bytes.min(LARGEST_UPDATE);
+    if all > most {
         let problem = format!("{all} bytes are more than the {most} of one publish; shorten it");
         return Ok(Err(ProtocolError::too_large("update", problem)));
     }

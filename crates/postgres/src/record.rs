@@ -14,8 +14,8 @@ use crate::link::Held;
 use crate::row::{Id, number, position, read};
 use crate::store::Store;
 
-/// What an entry is taken to have besides its data, in bytes, as the function `read` does.
-pub(crate) const OVERHEAD: usize = 200;
+/// What an entry is taken to have besides its texts, in bytes, as the function `read` does.
+const OVERHEAD: usize = 200;
 
 /// What to read.
 pub(crate) struct Wanted {
@@ -84,7 +84,7 @@ pub(crate) async fn part(
         part.end = Some(place);
         match record(row, place) {
             Ok(record) => {
-                part.bytes += record.update.data.len() + OVERHEAD;
+                part.bytes += size(&record.update);
                 part.records.push(record);
             }
             Err(_) => tracing::warn!(
@@ -96,6 +96,12 @@ pub(crate) async fn part(
         }
     }
     Ok(part)
+}
+
+fn size(update: &Update) -> usize {
+    let texts = update.topics.iter().chain(&update.id);
+    let texts = texts.chain(&update.event_type).map(String::len);
+    OVERHEAD + update.data.len() + texts.sum::<usize>()
 }
 
 fn record(row: &Row, position: Position) -> Result<Record, Fault> {

@@ -11,11 +11,10 @@ use crate::link::Purpose;
 use crate::row::{Id, number, position, read};
 use crate::schema;
 use crate::store::{Store, refused};
+use crate::stream::LARGEST_UPDATE;
 
 /// Bits of a log's tag.
 const TAG_BITS: u32 = 58;
-/// The largest update that is stored, in bytes.
-const LARGEST_UPDATE: usize = 32 << 20;
 
 /// See [`Backend::attach`](talaria_transport::shared::Backend::attach).
 pub(crate) async fn attach(

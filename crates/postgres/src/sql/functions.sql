@@ -261,7 +261,8 @@ BEGIN
     RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
         p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
       FROM (
-        SELECT *, sum(coalesce(octet_length(l.data), octet_length(l.bytes), 0) + 200)
+        SELECT *, sum(200 + coalesce(octet_length(l.data), octet_length(l.bytes), 0)
+            + octet_length(array_to_string(l.topics, '')) + coalesce(octet_length(l.id), 0) + coalesce(octet_length(l.type), 0))
           OVER (ORDER BY l.position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
           ORDER BY o.position DESC LIMIT most_records) l
@@ -270,7 +271,8 @@ BEGIN
     RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
         p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
       FROM (
-        SELECT *, sum(coalesce(octet_length(l.data), octet_length(l.bytes), 0) + 200)
+        SELECT *, sum(200 + coalesce(octet_length(l.data), octet_length(l.bytes), 0)
+            + octet_length(array_to_string(l.topics, '')) + coalesce(octet_length(l.id), 0) + coalesce(octet_length(l.type), 0))
           OVER (ORDER BY l.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
           ORDER BY o.position LIMIT most_records) l
@@ -382,7 +384,8 @@ BEGIN
     RETURN 0;
   END IF;
   SELECT l.updates, l.events INTO newest FROM log l WHERE l.position > known.floor ORDER BY l.position DESC LIMIT 1;
-  IF most_updates > 0 OR max_age_ms > 0 THEN
+  -- If there was none, there may be some now, which could be compared with none.
+  IF FOUND AND (most_updates > 0 OR max_age_ms > 0) THEN
     WITH oldest AS (
       SELECT l.position, (most_updates > 0 AND (l.updates < newest.updates - most_updates
           OR (NOT l.by_hub AND l.updates <= newest.updates - most_updates)))
@@ -391,7 +394,7 @@ BEGIN
           OR l.at > now_at + greatest(max_age_ms, 3600000) * interval '1 ms')) AS is_due
       FROM log l WHERE l.position > known.floor ORDER BY l.position LIMIT slice)
     SELECT max(o.position) INTO up_to FROM oldest o
-      WHERE o.position < coalesce((SELECT min(k.position) FROM oldest k WHERE NOT k.is_due), 9223372036854775807);
+      WHERE o.position < coalesce((SELECT min(k.position) FROM oldest k WHERE k.is_due IS NOT TRUE), 9223372036854775807);
     IF up_to IS NOT NULL THEN
       DELETE FROM log l WHERE l.position > known.floor AND l.position <= up_to;
       GET DIAGNOSTICS removed = ROW_COUNT;
@@ -489,9 +492,10 @@ BEGIN
 END
 $talaria$;
 
--- What there is to move: all that a hub has to know of a row to judge it.
-CREATE FUNCTION {schema}.waiting(most integer)
-RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes integer,
+-- What there is to move: all that a hub has to know of a row to judge it. Texts of more than `most_bytes` are left out,
+-- and counted as data: no hub takes them.
+CREATE FUNCTION {schema}.waiting(most integer, most_bytes bigint)
+RETURNS TABLE (k bigint, topics text[], private boolean, id text, type text, retry bigint, bytes bigint,
   is_list boolean)
 LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
   SET plan_cache_mode TO force_generic_plan SET jit TO off SET enable_seqscan TO off AS $talaria$
@@ -501,14 +505,20 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
     RETURN;
   END IF;
-  RETURN QUERY SELECT o.k, CASE WHEN o.is_list THEN o.topics ELSE '{}' END, o.private, o.id, o.type, o.retry, o.bytes,
-      o.is_list
+  RETURN QUERY SELECT o.k, CASE WHEN o.is_list AND NOT o.is_long THEN o.topics ELSE '{}' END, o.private,
+      CASE WHEN o.is_long THEN '' ELSE o.id END, CASE WHEN o.is_long THEN NULL ELSE o.type END, o.retry,
+      octet_length(o.data) + CASE WHEN o.is_long THEN o.texts ELSE 0 END, o.is_list OR o.is_long
     FROM (
-      SELECT w.*, octet_length(w.data) AS bytes,
+      SELECT w.*, w.texts > most_bytes AS is_long,
         CASE WHEN coalesce(array_ndims(w.topics), 1) = 1 THEN array_position(w.topics, NULL) IS NULL ELSE false END
-          AS is_list
-      FROM outbox w ORDER BY w.k LIMIT most
-    ) o;
+          AS is_list,
+        sum(least(w.texts, most_bytes)) OVER (ORDER BY w.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM (
+        SELECT *, octet_length(array_to_string(topics, ''))::bigint + octet_length(id) + coalesce(octet_length(type), 0)
+          AS texts
+        FROM outbox ORDER BY k LIMIT most
+      ) w
+    ) o WHERE coalesce(o.before, 0) < most_bytes;
 END
 $talaria$;
 

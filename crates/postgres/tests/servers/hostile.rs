@@ -152,9 +152,27 @@ impl Hostile {
     }
 }
 
+const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_end_is_an_error() {
+    // A row, of which about a gigabyte is announced and 300 MiB come.
+    let mut endless = WELCOME.to_vec();
+    endless.extend(b"D\x3f\xff\xff\xff");
+    endless.resize(300 << 20, b'x');
+    let server = Hostile::start(Box::leak(endless.into_boxed_slice())).await;
+    let mut options = at(server.address);
+    options.connect_timeout = std::time::Duration::from_secs(60);
+    let backend = Postgres::new(options).expect("it can be used");
+    let found = within("the answer is given up", backend.find("a")).await;
+    assert!(
+        matches!(&found, Err(BackendError::Away(said)) if said.contains("too large")),
+        "{found:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_another_form_are_errors() {
-    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
     let answers: [&'static [u8]; 8] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"N",

@@ -82,12 +82,13 @@ async fn what_the_rules_refuse_is_rejected(kind: Kind) {
          SELECT talaria.publish('{/a}', 'retry', retry => -1);
          SELECT talaria.publish(ARRAY[repeat('x', 5000)], 'long topic');
          SELECT talaria.publish('{/a}', repeat('x', 10001));
+         SELECT talaria.publish(ARRAY[repeat('x', 80000000)], 'longer than any answer');
          SELECT talaria.publish('{{/a,/b},{/c,/d}}', 'nested');
          SELECT talaria.publish('{/a}', 'good')",
     );
     assert_eq!(contents(&node.tail(1).await), ["good"]);
     let count = || async { server.ask("SELECT count(*) FROM talaria.rejected") };
-    until("they are rejected", count, |count| count == "8").await;
+    until("they are rejected", count, |count| count == "9").await;
     let reason = server.ask("SELECT reason FROM talaria.rejected WHERE data = 'reserved'");
     assert!(reason.contains("reserved for the hub"), "{reason}");
     assert_eq!(server.ask("SELECT count(*) FROM talaria.outbox"), "0");

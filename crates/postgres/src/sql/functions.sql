@@ -261,8 +261,7 @@ BEGIN
     RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
         p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
       FROM (
-        SELECT *, sum(200 + coalesce(octet_length(l.data), octet_length(l.bytes), 0)
-            + octet_length(array_to_string(l.topics, '')) + coalesce(octet_length(l.id), 0) + coalesce(octet_length(l.type), 0))
+        SELECT *, sum(l.size)
           OVER (ORDER BY l.position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
           ORDER BY o.position DESC LIMIT most_records) l
@@ -271,8 +270,7 @@ BEGIN
     RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::boolean, NULL::integer, p.position, p.at, p.run_before,
         p.node, p.batch, p.entry, p.private, p.by_hub, p.retry::text, p.topics, p.id, p.type, p.trace, p.data, p.bytes
       FROM (
-        SELECT *, sum(200 + coalesce(octet_length(l.data), octet_length(l.bytes), 0)
-            + octet_length(array_to_string(l.topics, '')) + coalesce(octet_length(l.id), 0) + coalesce(octet_length(l.type), 0))
+        SELECT *, sum(l.size)
           OVER (ORDER BY l.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (SELECT * FROM log o WHERE o.position > after AND o.position <= up_to
           ORDER BY o.position LIMIT most_records) l
@@ -505,20 +503,20 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(2054, 'log'::regclass::oid::integer) THEN
     RETURN;
   END IF;
-  RETURN QUERY SELECT o.k, CASE WHEN o.is_list AND NOT o.is_long THEN o.topics ELSE '{}' END, o.private,
-      CASE WHEN o.is_long THEN '' ELSE o.id END, CASE WHEN o.is_long THEN NULL ELSE o.type END, o.retry,
-      octet_length(o.data) + CASE WHEN o.is_long THEN o.texts ELSE 0 END, o.is_list OR o.is_long
+  RETURN QUERY SELECT p.k, CASE WHEN p.is_list THEN p.topics ELSE '{}' END, p.private,
+      CASE WHEN p.is_long THEN '' ELSE p.id END, CASE WHEN p.is_long THEN NULL ELSE p.type END, p.retry,
+      octet_length(p.data) + CASE WHEN p.is_long THEN p.texts ELSE 0 END, p.is_list OR p.is_long
     FROM (
-      SELECT w.*, w.texts > most_bytes AS is_long,
-        CASE WHEN coalesce(array_ndims(w.topics), 1) = 1 THEN array_position(w.topics, NULL) IS NULL ELSE false END
-          AS is_list,
-        sum(least(w.texts, most_bytes)) OVER (ORDER BY w.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      -- Only of what is returned are the topics looked at: a thousand rows may have gigabytes.
+      SELECT o.*, CASE WHEN o.is_long THEN false
+          WHEN coalesce(array_ndims(o.topics), 1) = 1 THEN array_position(o.topics, NULL) IS NULL
+          ELSE false END AS is_list
       FROM (
-        SELECT *, octet_length(array_to_string(topics, ''))::bigint + octet_length(id) + coalesce(octet_length(type), 0)
-          AS texts
-        FROM outbox ORDER BY k LIMIT most
-      ) w
-    ) o WHERE coalesce(o.before, 0) < most_bytes;
+        SELECT w.*, w.texts > most_bytes AS is_long,
+          sum(least(w.texts, most_bytes)) OVER (ORDER BY w.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (SELECT *, size - 200 - octet_length(data) AS texts FROM outbox ORDER BY k LIMIT most) w
+      ) o WHERE coalesce(o.before, 0) < most_bytes
+    ) p;
 END
 $talaria$;
 

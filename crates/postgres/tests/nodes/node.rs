@@ -105,7 +105,7 @@ impl Node {
     }
 }
 
-pub(crate) fn update(data: impl ToString) -> Update {
+pub(crate) fn update(data: &impl ToString) -> Update {
     Update {
         topics: vec!["https://example.com/t".to_owned()],
         data: data.to_string(),

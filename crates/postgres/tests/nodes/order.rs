@@ -64,7 +64,7 @@ impl Site {
         for _ in 0..3 {
             nodes.push(Arc::new(Node::open(&server).await));
         }
-        nodes[0].log.append(update("first")).await.expect("stored");
+        nodes[0].log.append(update(&"first")).await.expect("stored");
         Self { server, nodes }
     }
 
@@ -92,7 +92,7 @@ impl Site {
                 tasks.spawn(async move {
                     let (mut done, mut acknowledged) = (0, 0);
                     while goes_on(done) {
-                        let stored = node.log.append(update(done)).await;
+                        let stored = node.log.append(update(&done)).await;
                         acknowledged += usize::from(stored.is_ok());
                         done += 1;
                     }
@@ -115,7 +115,7 @@ impl Site {
         })
         .await;
         // What comes last is seen by all.
-        let last = self.nodes[0].log.append(update("last")).await;
+        let last = self.nodes[0].log.append(update(&"last")).await;
         let last = last.expect("stored").position.0;
         let positions = self
             .server

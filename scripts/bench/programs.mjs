@@ -59,7 +59,7 @@ export const run = async (program, args, options = {}) => {
     child.stderr.on('data', (data) => { said += data; });
     child.stdin?.end(options.input);
     const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`${program} ${args.join(' ')}: exit code ${code}: ${said}`);
+    if (code !== 0) throw new Error(`${program} ${args.join(' ')}: exit code ${code}: ${said.slice(0, 1_000)}`);
     return text;
 };
 

@@ -2,7 +2,7 @@
 // What a log on PostgreSQL reaches, beside what pgbench reaches with single-row inserts in the same run; and what
 // publishing by SQL costs an application.
 //
-//   scripts/postgres-bench.mjs                          five rounds of the release build: five minutes
+//   scripts/postgres-bench.mjs                          five rounds of the release build: six minutes
 //   scripts/postgres-bench.mjs --rounds 1 --seconds 1   a look
 //   TALARIA_BIN=… scripts/postgres-bench.mjs            another build
 //   POSTGRES_BIN=… scripts/postgres-bench.mjs           the folder of another server than the installed one
@@ -24,6 +24,8 @@ const seconds = Number(options.seconds);
 const CLIENTS = 64;
 /** How much longer the outbox is filled while hubs empty it, so that a backlog would show. */
 const LONGER = 5;
+/** How many seconds nodes take to know of each other: a third of a lease, and some more. */
+const KNOWN = 6;
 
 const DATA = 'x'.repeat(100);
 const TOPIC = 'https://example.com/topics/1';
@@ -41,7 +43,7 @@ const TABLES = `
 `;
 
 const server = () => postgres({ max_connections: 200, shared_buffers: '256MB', max_wal_size: '4GB' });
-const bench = async (url, ...args) => {
+const bench = async (url, seconds, ...args) => {
     const all = ['bench', 'transport', '--json', '--postgres', url, '--seconds', seconds, ...args];
     return JSON.parse(await run(talaria, all));
 };
@@ -49,7 +51,7 @@ const bench = async (url, ...args) => {
 /** The rates of publishers of a number of nodes. */
 const rates = async (figures, { url }, bare) => {
     for (const [nodes, publishers] of [[1, '1,64,256'], [3, '64']]) {
-        const measured = await bench(url, '--nodes', nodes, '--publishers', publishers, '--rate', 0);
+        const measured = await bench(url, seconds, '--nodes', nodes, '--publishers', publishers, '--rate', 0);
         for (const rate of measured.rates) {
             figures.note(`${nodes} nodes, ${rate.publishers}`, rate.updates_per_s);
             figures.note(`${nodes} nodes, ${rate.publishers}, ms`, rate.acknowledged_p50_ms);
@@ -74,7 +76,7 @@ const overHttp = async (figures, { url }) => {
 };
 
 const latency = async (figures, { url }) => {
-    const { latency } = await bench(url, '--nodes', 2, '--publishers', 1);
+    const { latency } = await bench(url, Math.max(seconds, KNOWN), '--nodes', 2, '--publishers', 1);
     figures.note('bare ms', latency.bare.p50_ms);
     figures.note('acknowledged ms', latency.acknowledged.p50_ms);
     figures.note('received ms', latency.received.p50_ms);

@@ -28,7 +28,9 @@ pub(crate) fn main(args: &TransportArgs) -> Result<(), Problem> {
         .map_err(Problem::Runtime)?;
     runtime.block_on(async {
         match (&args.server.redis, &args.server.postgres) {
-            (Some(url), _) => measure(args, redis::Database::connect(url, args.replicas).await?).await,
+            (Some(url), _) => {
+                measure(args, redis::Database::connect(url, args.replicas).await?).await
+            }
             (_, Some(url)) => measure(args, postgres::Database::connect(url).await?).await,
             (None, None) => Err(Problem::NoServer),
         }

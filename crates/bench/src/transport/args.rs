@@ -14,7 +14,12 @@ pub(crate) struct TransportArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) nodes: usize,
     /// How many replicas of Redis must have an update before it is acknowledged.
-    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "postgres")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        conflicts_with = "postgres"
+    )]
     pub(crate) replicas: u32,
     /// How many publishers publish concurrently, in turn.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 256], value_name = "N")]

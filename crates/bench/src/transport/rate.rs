@@ -9,8 +9,8 @@ use talaria_transport::Transport as _;
 use tokio::task::JoinSet;
 
 use super::args::TransportArgs;
-use super::server::Server;
 use super::node::{Node, update};
+use super::server::Server;
 use crate::clock::{now_ns, per_second};
 use crate::error::Problem;
 use crate::histogram::Histogram;

@@ -28,7 +28,7 @@ const CRATES = {
   "talaria-postgres": ["talaria-transport", "talaria-protocol"],
   "talaria-hub": ["talaria-transport", "talaria-protocol"],
   "talaria-config": ["talaria-hub", "talaria-transport", "talaria-protocol"],
-  "talaria-bench": ["talaria-hub", "talaria-redis", "talaria-transport", "talaria-protocol"],
+  "talaria-bench": ["talaria-hub", "talaria-postgres", "talaria-redis", "talaria-transport", "talaria-protocol"],
   "talaria-server": [
     "talaria-config", "talaria-bench", "talaria-hub", "talaria-boltdb", "talaria-postgres", "talaria-redis",
     "talaria-transport", "talaria-protocol",

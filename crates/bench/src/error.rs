@@ -143,6 +143,16 @@ pub(crate) enum Problem {
         problem: String,
         error: Option<redis::RedisError>,
     },
+    #[error(
+        "--postgres: {problem}{}\n  give the URL of a server, such as postgres://user@127.0.0.1:5432/database",
+        .error.as_ref().map(told).unwrap_or_default()
+    )]
+    Postgres {
+        problem: String,
+        error: Option<tokio_postgres::Error>,
+    },
+    #[error("no server is named\n  give --redis or --postgres")]
+    NoServer,
     #[error("the log: {0}")]
     Log(Box<dyn StdError + Send + Sync>),
 }
@@ -156,6 +166,14 @@ impl Problem {
     /// An error of a log that nodes share.
     pub(crate) fn log(error: impl StdError + Send + Sync + 'static) -> Self {
         Self::Log(Box::new(error))
+    }
+}
+
+/// What a server of PostgreSQL said, or why it could not be asked.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(cause) => format!(": {error}: {cause}"),
+        None => format!(": {error}"),
     }
 }
 

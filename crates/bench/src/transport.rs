@@ -2,15 +2,17 @@
 //! long an update takes to be acknowledged and to reach another node, beside a bare append.
 
 pub(crate) mod args;
-mod bare;
 mod latency;
 mod node;
+mod postgres;
 mod rate;
+mod redis;
+mod server;
 
 use serde_json::json;
 
 use self::args::TransportArgs;
-use self::bare::Server;
+use self::server::Server;
 use crate::error::Problem;
 use crate::print;
 
@@ -25,15 +27,24 @@ pub(crate) fn main(args: &TransportArgs) -> Result<(), Problem> {
         .build()
         .map_err(Problem::Runtime)?;
     runtime.block_on(async {
-        let server = Server::connect(args).await?;
-        let measured = measure(args, &server).await;
-        // Also what a measurement that failed has stored.
-        server.remove().await?;
-        measured
+        match (&args.server.redis, &args.server.postgres) {
+            (Some(url), _) => {
+                measure(args, redis::Database::connect(url, args.replicas).await?).await
+            }
+            (_, Some(url)) => measure(args, postgres::Database::connect(url).await?).await,
+            (None, None) => Err(Problem::NoServer),
+        }
     })
 }
 
-async fn measure(args: &TransportArgs, server: &Server) -> Result<(), Problem> {
+async fn measure(args: &TransportArgs, server: impl Server) -> Result<(), Problem> {
+    let measured = measure_all(args, &server).await;
+    // Also what a measurement that failed has stored.
+    server.remove().await?;
+    measured
+}
+
+async fn measure_all(args: &TransportArgs, server: &impl Server) -> Result<(), Problem> {
     let mut rates = Vec::new();
     say(args, format_args!("{}", rate::HEAD))?;
     for publishers in args.publishers.iter().copied() {

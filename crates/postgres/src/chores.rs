@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::types::Type;
 
 use crate::fault::Fault;
@@ -12,8 +12,9 @@ use crate::outbox::{self, Moved};
 use crate::row::read;
 use crate::store::Store;
 
-/// The least time between two rings.
-const RING: Duration = Duration::from_millis(5);
+/// The least time between the beginnings of two rings. With 5 ms after each one's end, other nodes had updates at 200 a
+/// second after 7 times the time of a bare insert instead of 3.
+const RING: Duration = Duration::from_millis(2);
 /// How often to look into the outbox while there is much in it.
 const BUSY: Duration = Duration::from_millis(5);
 /// How often to look if there was nothing.
@@ -80,9 +81,10 @@ pub(crate) async fn run(store: &Store) {
 async fn ring(store: &Store) {
     loop {
         store.rings.notified().await;
+        let next = Instant::now() + RING;
         // Those who are not rung at look by themselves.
         _ = store.ask(Purpose::Chores, "ring()", &[]).await;
-        sleep(RING).await;
+        sleep_until(next).await;
     }
 }
 

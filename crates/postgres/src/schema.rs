@@ -59,7 +59,7 @@ pub fn schema_sql(options: &PostgresOptions, role: &str) -> String {
     )
 }
 
-/// The tables, the functions, and that not everybody may call them.
+/// The tables, the functions, and who may call them.
 fn definition(options: &PostgresOptions) -> String {
     let index = if options.topic_index { TOPIC_INDEX } else { "" };
     let definition = [TABLES, index].concat();

@@ -7,15 +7,19 @@ use crate::error::Problem;
 /// Which log is measured, and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TransportArgs {
-    /// The server that keeps the log, Redis or Valkey: redis://[<user>:<password>@]<host>[:<port>][/<database>].
-    /// The bench stores under `{talaria-bench}` and removes it at the end.
-    #[arg(long, value_name = "URL")]
-    pub(crate) redis: String,
+    /// Which server keeps the log.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// How many nodes share the log. The publishers are distributed over them.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) nodes: usize,
-    /// How many replicas must have an update before it is acknowledged.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    /// How many replicas of Redis must have an update before it is acknowledged.
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        conflicts_with = "postgres"
+    )]
     pub(crate) replicas: u32,
     /// How many publishers publish concurrently, in turn.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 256], value_name = "N")]
@@ -32,6 +36,20 @@ pub(crate) struct TransportArgs {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The server that keeps the log.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ServerArgs {
+    /// Redis or Valkey: redis://[<user>:<password>@]<host>[:<port>][/<database>].
+    /// The bench stores under `{talaria-bench}` and removes it at the end.
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
+    /// PostgreSQL: postgres://<user>[:<password>]@<host>[:<port>]/<database>, or as key=value pairs.
+    /// The bench creates the schema `talaria_bench` and removes it at the end.
+    #[arg(long, value_name = "URL")]
+    pub(crate) postgres: Option<String>,
 }
 
 impl TransportArgs {

@@ -7,8 +7,8 @@ use talaria_transport::Transport as _;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::args::TransportArgs;
-use super::bare::Server;
 use super::node::{Node, update};
+use super::server::Server;
 use crate::clock::now_ns;
 use crate::error::Problem;
 use crate::histogram::Histogram;
@@ -63,7 +63,10 @@ impl Latency {
 ///
 /// # Errors
 /// If an update is not stored.
-pub(crate) async fn measure(args: &TransportArgs, server: &Server) -> Result<Latency, Problem> {
+pub(crate) async fn measure(
+    args: &TransportArgs,
+    server: &impl Server,
+) -> Result<Latency, Problem> {
     let nodes = Node::enter_all(server, args.nodes).await?;
     let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else {
         return Err(Problem::Zero { option: "--nodes" });

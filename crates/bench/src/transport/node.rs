@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, spawn};
 
 use talaria_protocol::Update;
-use talaria_redis::Redis;
-use talaria_transport::shared::{Shared, SharedOptions};
+use talaria_transport::shared::{Backend, Shared, SharedOptions};
 use talaria_transport::{Frame, Ring, Route, Transport as _};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
-use super::bare::Server;
+use super::server::Server;
 use crate::clock::now_ns;
 use crate::error::Problem;
 use crate::histogram::Histogram;
@@ -84,9 +83,9 @@ struct Thread {
 }
 
 /// A node of the log.
-pub(crate) struct Node {
+pub(crate) struct Node<B: Backend> {
     /// The log, as a hub has it.
-    pub(crate) log: Arc<Shared<Redis>>,
+    pub(crate) log: Arc<Shared<B>>,
     /// What has arrived at this node.
     pub(crate) arrivals: Arc<Arrivals>,
     /// Where its tasks and those of its publishers run.
@@ -94,13 +93,13 @@ pub(crate) struct Node {
     thread: Thread,
 }
 
-impl Node {
+impl<B: Backend> Node<B> {
     /// Enters the log.
     ///
     /// # Errors
     /// If it cannot be used.
-    pub(crate) async fn enter(server: &Server) -> Result<Self, Problem> {
-        let redis = Arc::new(Redis::new(server.options()).map_err(Problem::log)?);
+    pub(crate) async fn enter(server: &impl Server<Log = B>) -> Result<Self, Problem> {
+        let backend = Arc::new(server.log()?);
         let own = Builder::new_current_thread().enable_all().build();
         let own = own.map_err(Problem::Runtime)?;
         let runtime = own.handle().clone();
@@ -108,7 +107,7 @@ impl Node {
         // It ends with the node: an error says that the sender is dropped.
         let ended = spawn(move || _ = own.block_on(ended));
         let opened = runtime
-            .spawn(async move { Shared::open(redis, SharedOptions::default()).await })
+            .spawn(async move { Shared::open(backend, SharedOptions::default()).await })
             .await;
         let shared = opened.map_err(|_| Problem::Panicked)?;
         let log = Arc::new(shared.map_err(Problem::log)?);
@@ -132,7 +131,10 @@ impl Node {
     ///
     /// # Errors
     /// If it cannot be used.
-    pub(crate) async fn enter_all(server: &Server, nodes: usize) -> Result<Vec<Self>, Problem> {
+    pub(crate) async fn enter_all(
+        server: &impl Server<Log = B>,
+        nodes: usize,
+    ) -> Result<Vec<Self>, Problem> {
         server.remove().await?;
         let mut all = Vec::new();
         for _ in 0..nodes {

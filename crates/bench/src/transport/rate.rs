@@ -9,8 +9,8 @@ use talaria_transport::Transport as _;
 use tokio::task::JoinSet;
 
 use super::args::TransportArgs;
-use super::bare::Server;
 use super::node::{Node, update};
+use super::server::Server;
 use crate::clock::{now_ns, per_second};
 use crate::error::Problem;
 use crate::histogram::Histogram;
@@ -58,7 +58,7 @@ impl Rate {
 /// If an update is not stored.
 pub(crate) async fn measure(
     args: &TransportArgs,
-    server: &Server,
+    server: &impl Server,
     publishers: usize,
 ) -> Result<Rate, Problem> {
     let nodes = Node::enter_all(server, args.nodes).await?;

@@ -1,10 +1,10 @@
-//! The server without the engine: bare appends, and removing what was stored.
+//! Redis and Valkey, and a plain connection to one.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, RedisError};
-use talaria_redis::{Place, RedisOptions};
+use talaria_redis::{Place, Redis, RedisOptions};
 
-use super::args::TransportArgs;
+use super::server::Server;
 use crate::error::Problem;
 
 /// The log that is measured.
@@ -12,19 +12,19 @@ const LOG: &str = "talaria-bench";
 /// The stream of the bare appends.
 const BARE: &str = "{talaria-bench}:bare";
 
-/// A plain connection to the server.
-pub(crate) struct Server {
+/// A server, and a plain connection to it.
+pub(crate) struct Database {
     connection: MultiplexedConnection,
     options: RedisOptions,
 }
 
-impl Server {
+impl Database {
     /// Connects, and removes what an earlier bench has left.
     ///
     /// # Errors
     /// If the URL cannot be used, or the server does not answer.
-    pub(crate) async fn connect(args: &TransportArgs) -> Result<Self, Problem> {
-        let client = Client::open(&*args.redis).map_err(|error| Problem::Redis {
+    pub(crate) async fn connect(url: &str, replicas: u32) -> Result<Self, Problem> {
+        let client = Client::open(url).map_err(|error| Problem::Redis {
             problem: "not the URL of a Redis server".to_owned(),
             error: Some(error),
         })?;
@@ -47,7 +47,7 @@ impl Server {
         options.username = login.username().map(str::to_owned);
         options.password = login.password().map(str::to_owned);
         options.database = u32::try_from(login.db()).unwrap_or_default();
-        options.replicas = args.replicas;
+        options.replicas = replicas;
         let connection = client.get_multiplexed_async_connection().await;
         let connection = connection.map_err(|error| Problem::Redis {
             problem: "the server cannot be used".to_owned(),
@@ -60,17 +60,16 @@ impl Server {
         server.remove().await?;
         Ok(server)
     }
+}
 
-    /// How a node uses the log.
-    pub(crate) fn options(&self) -> RedisOptions {
-        self.options.clone()
+impl Server for Database {
+    type Log = Redis;
+
+    fn log(&self) -> Result<Redis, Problem> {
+        Redis::new(self.options.clone()).map_err(Problem::log)
     }
 
-    /// Appends to a stream, as simply as the server permits.
-    ///
-    /// # Errors
-    /// If the server refuses it.
-    pub(crate) async fn append(&self, data: &str) -> Result<(), Problem> {
+    async fn append(&self, data: &str) -> Result<(), Problem> {
         let mut command = redis::cmd("XADD");
         command.arg(BARE).arg("*").arg("data").arg(data);
         let mut connection = self.connection.clone();
@@ -81,11 +80,7 @@ impl Server {
             .map_err(refused)
     }
 
-    /// Removes everything that the bench stores.
-    ///
-    /// # Errors
-    /// If the server refuses it.
-    pub(crate) async fn remove(&self) -> Result<(), Problem> {
+    async fn remove(&self) -> Result<(), Problem> {
         let mut connection = self.connection.clone();
         let mut cursor = 0_u64;
         loop {

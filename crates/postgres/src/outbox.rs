@@ -38,13 +38,14 @@ pub(crate) async fn move_some(store: &Store) -> Result<Moved, BackendError> {
         .ask(Purpose::Chores, "waiting($1)", &[(&MOST, Type::INT4)])
         .await
         .map_err(Fault::later)?;
+    let rules = store.options.rules.borrow().clone();
     let mut batch = Batch::default();
     let mut bytes = 0;
     for row in &rows {
         if bytes >= MOST_BYTES {
             break;
         }
-        bytes += batch.add(row, &store.options.rules).map_err(Fault::later)?;
+        bytes += batch.add(row, &rules).map_err(Fault::later)?;
     }
     let count = batch.good.len() + batch.bad.len();
     if count == 0 {

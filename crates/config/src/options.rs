@@ -25,6 +25,7 @@ mod tests;
 mod transport_url;
 mod transports;
 
+pub use crate::postgres::check_schema;
 pub use crate::storage::default_path;
 pub(crate) use issuers::{PUBLISHER, SUBSCRIBER, TRUSTED_ISSUERS};
 pub(crate) use process::{DEFAULT_ADDRESS, EXTRA_DIRECTIVES, SERVER_NAME};

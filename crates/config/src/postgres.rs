@@ -120,16 +120,8 @@ impl PostgresDraft {
     pub(crate) fn schema(&mut self, line: &Line) -> Done {
         let word = line.without_block()?.one("a name")?;
         let name = word.text.as_str();
-        let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
-        let is_plain = name.starts_with(is_letter)
-            && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
-            && name.len() <= NAME_BYTES;
-        if !is_plain || name.starts_with("pg_") {
-            let problem = format!("{} cannot name the schema of a log", show(name));
-            return Err(word.error(problem).remedy(format!(
-                "write at most {NAME_BYTES} lowercase letters, digits and underscores, not `pg_` at the beginning, for example `schema talaria`"
-            )));
-        }
+        check_schema(name, "schema")
+            .map_err(|(problem, remedy)| word.error(problem).remedy(remedy))?;
         self.settings.schema = name.to_owned();
         Ok(())
     }
@@ -244,6 +236,34 @@ impl PostgresDraft {
         }
         Ok(())
     }
+}
+
+/// Checks the name of a log's schema, which is written behind `option`.
+///
+/// # Errors
+///
+/// The problem and its remedy: no log can have that schema, or other things are there.
+pub fn check_schema(name: &str, option: &str) -> Result<(), (String, String)> {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_plain = name.starts_with(is_letter)
+        && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
+        && name.len() <= NAME_BYTES;
+    let problem = format!("{} cannot name the schema of a log", show(name));
+    if !is_plain || name.starts_with("pg_") {
+        let remedy = format!(
+            "write at most {NAME_BYTES} lowercase letters, digits and underscores, not `pg_` at the beginning, for example `{option} talaria`"
+        );
+        return Err((problem, remedy));
+    }
+    let owner = match name {
+        "public" => "applications have",
+        "information_schema" => "the server has",
+        _ => return Ok(()),
+    };
+    Err((
+        format!("{problem}: {owner} tables and functions there"),
+        format!("choose another name, for example `{option} talaria`"),
+    ))
 }
 
 fn seconds(text: &str, place: &Place) -> Result<Duration, Error> {

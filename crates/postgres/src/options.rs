@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talaria_protocol::{Base, Generation, Limits};
+use tokio::sync::watch;
 
 /// Where a log is kept in PostgreSQL, and how.
 #[derive(Clone)]
@@ -38,8 +39,8 @@ pub struct PostgresOptions {
     pub max_age: Option<Duration>,
     /// Whether a new log gets an index of topics.
     pub topic_index: bool,
-    /// By which rules what is published by SQL is judged.
-    pub rules: Rules,
+    /// By which rules what is published by SQL is judged. They may change while the log is open.
+    pub rules: watch::Receiver<Rules>,
 }
 
 impl PostgresOptions {
@@ -60,7 +61,7 @@ impl PostgresOptions {
             size: 0,
             max_age: None,
             topic_index: true,
-            rules: Rules::default(),
+            rules: watch::channel(Rules::default()).1,
         }
     }
 }

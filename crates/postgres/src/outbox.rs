@@ -43,13 +43,14 @@ pub(crate) async fn move_some(store: &Store) -> Result<Moved, BackendError> {
         )
         .await
         .map_err(Fault::later)?;
+    let rules = store.options.rules.borrow().clone();
     let mut batch = Batch::default();
     let mut bytes = 0;
     for row in &rows {
         if bytes >= MOST_BYTES {
             break;
         }
-        bytes += batch.add(row, &store.options.rules).map_err(Fault::later)?;
+        bytes += batch.add(row, &rules).map_err(Fault::later)?;
     }
     let count = batch.good.len() + batch.bad.len();
     if count == 0 {

@@ -56,6 +56,16 @@ const OPTIONS: &[(&str, &str, &str)] = &[
         "for example `schema talaria`",
     ),
     (
+        "url postgres://u@h\nschema public",
+        "line 3, column 8",
+        "applications have tables and functions there",
+    ),
+    (
+        "url postgres://u@h\nschema information_schema",
+        "line 3, column 8",
+        "choose another name, for example `schema talaria`",
+    ),
+    (
         "url postgres://u@h\nschema 1x",
         "line 3, column 8",
         "lowercase letters",

@@ -67,6 +67,7 @@ mod moving;
 mod nginx;
 mod postgres;
 mod postgres_refused;
+mod postgres_rules;
 mod predicate;
 mod presence;
 mod presence_documents;

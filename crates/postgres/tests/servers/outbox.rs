@@ -1,8 +1,10 @@
 //! Publishing by SQL.
 
+use talaria_postgres::Rules;
 use talaria_transport::Position;
 use talaria_transport::shared::Backend as _;
 use talaria_transport::shared::backend::{Member, Origin};
+use tokio::sync::watch;
 
 use crate::site::{Kind, Site};
 use crate::support::{Node, contents, on, tests_on, until};
@@ -72,7 +74,11 @@ async fn an_open_transaction_does_not_delay_others(kind: Kind) {
 async fn what_the_rules_refuse_is_rejected(kind: Kind) {
     let server = Site::start(kind);
     let mut options = on(&server);
-    options.rules.update_bytes = 10_000;
+    let rules = Rules {
+        update_bytes: 10_000,
+        ..Rules::default()
+    };
+    options.rules = watch::channel(rules).1;
     let mut node = Node::enter(options, 1).await;
     server.run_sql(
         "SELECT talaria.publish('{/.well-known/mercure/subscriptions/x}', 'reserved');

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+use talaria_config::Error;
+use talaria_config::options::check_schema;
 use talaria_postgres::{PostgresOptions, schema_sql};
 
 use super::output;
@@ -60,6 +62,9 @@ enum Switch {
 /// Runs a verb of `postgres`.
 pub(super) fn main(args: &Args) -> ExitCode {
     let Action::Schema(schema) = &args.action;
+    if let Err((problem, remedy)) = check_schema(&schema.schema, "--schema") {
+        return output::failure(Error::new(problem).remedy(remedy));
+    }
     let mut options = PostgresOptions::new(Vec::new(), schema.role.as_str(), "");
     options.schema.clone_from(&schema.schema);
     options.topic_index = schema.topic_index == Switch::On;

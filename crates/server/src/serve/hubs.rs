@@ -1,46 +1,30 @@
 //! The hubs of the program, and the stores that they have or share (B-254, B-1021).
 
 mod faces;
+mod stores;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use talaria_config::Error;
-use talaria_config::settings::{HubSettings, TransportSettings};
+use talaria_config::settings::HubSettings;
 use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::UnixTime;
 use talaria_hub::statistics::Statistics;
 use talaria_hub::{Hub, HubBuilder, HubOptions};
-use tokio::task::{JoinSet, spawn_blocking};
+use talaria_postgres::Rules;
 use tokio::time::timeout;
 
 use self::faces::{Face, successors};
+use self::stores::close;
+pub(crate) use self::stores::{Store, Wanted, open, wanted};
 use crate::serve::changes::{Change, Unstored};
 use crate::serve::lock::lock;
-use crate::serve::revocations::{Kept, RevocationFile, refuse};
-use crate::serve::storage::{self, Storage};
+use crate::serve::revocations::{RevocationFile, refuse};
 
 /// The name of a hub that has none.
 const UNNAMED: &str = "default";
-
-/// A store that is open.
-pub(crate) struct Store {
-    /// The name of its hubs.
-    name: Option<String>,
-    /// How it is configured.
-    settings: TransportSettings,
-    storage: Storage,
-    /// The tokens that its hubs refuse.
-    revoked: Kept,
-}
-
-/// A store of a configuration: the name of its hubs, and how it is configured.
-#[derive(Clone)]
-pub(crate) struct Wanted {
-    name: Option<String>,
-    settings: TransportSettings,
-}
 
 /// The hubs, in the order of the configuration.
 pub(crate) struct Hubs {
@@ -63,6 +47,8 @@ enum Origin {
 pub(crate) struct Prepared {
     hubs: Vec<(Face, Next)>,
     stores: Vec<Origin>,
+    /// Of each store, by which it takes what is published by SQL.
+    rules: Vec<Rules>,
 }
 
 /// A hub of another configuration.
@@ -79,41 +65,6 @@ pub(crate) struct Gone {
     stores: Vec<Store>,
     /// The revocations that hubs of the same names have taken over, which their files may lack.
     carried: Vec<Unstored>,
-}
-
-/// The stores of a configuration, in its order.
-pub(crate) fn wanted(hubs: &[HubSettings], stores: &[TransportSettings]) -> Vec<Wanted> {
-    let each = stores.iter().enumerate().map(|(place, settings)| {
-        let own = hubs.iter().find(|hub| hub.store == place);
-        Wanted {
-            name: own.and_then(|hub| hub.name.clone()),
-            settings: settings.clone(),
-        }
-    });
-    each.collect()
-}
-
-/// Opens stores; waits for the server of each at most for `patience`, if it is given.
-///
-/// # Errors
-/// As [`storage::open`], for the first that cannot be opened.
-pub(crate) async fn open(
-    stores: Vec<Wanted>,
-    patience: Option<Duration>,
-) -> Result<Vec<Store>, Error> {
-    let mut opened = Vec::new();
-    for Wanted { name, settings } in stores {
-        let storage = storage::open(settings.clone(), patience).await?;
-        let file = RevocationFile::of(&settings, name.as_deref());
-        let revoked = spawn_blocking(move || Kept::read(file));
-        opened.push(Store {
-            name,
-            settings,
-            storage,
-            revoked: revoked.await.map_err(Error::from_cause)??,
-        });
-    }
-    Ok(opened)
 }
 
 impl Hubs {
@@ -254,6 +205,7 @@ impl Hubs {
         Ok(Prepared {
             hubs,
             stores: origins,
+            rules: stores.iter().map(|store| store.rules.clone()).collect(),
         })
     }
 
@@ -306,9 +258,14 @@ impl Hubs {
         self.stores = prepared
             .stores
             .into_iter()
-            .filter_map(|origin| match origin {
-                Origin::Opened(store) => Some(*store),
-                Origin::Kept(place) => open.get_mut(place)?.take(),
+            .zip(prepared.rules)
+            .filter_map(|(origin, rules)| {
+                let store = match origin {
+                    Origin::Opened(store) => *store,
+                    Origin::Kept(place) => open.get_mut(place)?.take()?,
+                };
+                store.storage.judge_by(rules);
+                Some(store)
             })
             .collect();
         self.hubs = hubs.into();
@@ -385,13 +342,4 @@ impl Gone {
         drop(self.hubs);
         close(self.stores).await;
     }
-}
-
-async fn close(stores: Vec<Store>) {
-    // Together, so that servers that are away do not add up.
-    let mut closing = JoinSet::new();
-    for Store { storage, .. } in stores {
-        closing.spawn(storage.close());
-    }
-    while closing.join_next().await.is_some() {}
 }

@@ -14,12 +14,15 @@ use std::time::Duration;
 use talaria_boltdb::Source;
 use talaria_config::Error;
 use talaria_config::settings::{HistorySettings, TransportSettings, directory_of};
+use talaria_postgres::Rules;
 use talaria_transport::history::{Directory, Disk, History, HistoryOptions, Imported, Imports};
 use talaria_transport::shared::backend::BackendError;
 use talaria_transport::shared::{Backend, Shared};
 use talaria_transport::{Memory, Transport};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use self::postgres::PostgresLog;
 use super::progress::Watched;
 
 /// How long closing may take: a disk that does not answer must not keep the process alive.
@@ -31,6 +34,8 @@ pub(crate) struct Storage {
     pub transport: Arc<dyn Transport>,
     /// How it is left, if other nodes share it.
     leaving: Option<Leaving>,
+    /// By which rules it takes what is published by SQL, if it does.
+    rules: Option<watch::Sender<Rules>>,
     closed: Closed,
 }
 
@@ -45,6 +50,13 @@ type Left = Pin<Box<dyn Future<Output = Result<(), BackendError>> + Send>>;
 struct Closed(Receiver<()>);
 
 impl Storage {
+    /// Has what is published by SQL judged by these rules from now on.
+    pub(crate) fn judge_by(&self, rules: Rules) {
+        if let Some(of_log) = &self.rules {
+            of_log.send_replace(rules);
+        }
+    }
+
     /// Closes the log, so that the next opening need not recover it. Gives up after a second: what was
     /// acknowledged is as durable as `sync` says without it. A shared log is left, so that the other nodes need not
     /// wait for the end of a lease.
@@ -71,17 +83,19 @@ async fn close<T: Send + 'static>(transport: T, Closed(closed): Closed) {
 }
 
 /// Opens the storage. The history waits for another process to let go of it, recovers, and imports; a shared log
-/// waits for its server, at most for `patience` if it is given.
+/// waits for its server, at most for `patience` if it is given. What is published by SQL is judged by `rules`.
 ///
 /// # Errors
 ///
 /// The history or the database cannot be opened, or the server cannot be used.
 pub(crate) async fn open(
     settings: TransportSettings,
+    rules: Rules,
     patience: Option<Duration>,
 ) -> Result<Storage, Error> {
     let (held, closed) = channel();
     let mut leaving: Option<Leaving> = None;
+    let mut of_log = None;
     let transport: Arc<dyn Transport> = match settings {
         TransportSettings::History(settings) => {
             let opening = spawn_blocking(move || open_history(&settings, held));
@@ -96,7 +110,9 @@ pub(crate) async fn open(
             opened
         }
         TransportSettings::Postgres(settings) => {
-            let opened = Arc::new(shared::open(&*settings, patience).await?);
+            let log = PostgresLog::new(*settings, rules);
+            let opened = Arc::new(shared::open(&log, patience).await?);
+            of_log = Some(log.rules());
             leaving = Some(left(&opened));
             opened
         }
@@ -104,6 +120,7 @@ pub(crate) async fn open(
     Ok(Storage {
         transport,
         leaving,
+        rules: of_log,
         closed: Closed(closed),
     })
 }

@@ -6,10 +6,11 @@ use talaria_config::Error;
 use talaria_config::settings::{
     PostgresHost, PostgresServer, PostgresSettings, PostgresTlsMode, PostgresTlsSettings,
 };
-use talaria_postgres::{Encryption, Host, Mode, Postgres, PostgresOptions, Survey};
+use talaria_postgres::{Encryption, Host, Mode, Postgres, PostgresOptions, Rules, Survey};
 use talaria_transport::measures::Survives;
 use talaria_transport::shared::SharedOptions;
 use talaria_transport::shared::backend::BackendError;
+use tokio::sync::watch;
 
 use super::durability::postgres as durability;
 use super::shared::{Log, Server, content, failed};
@@ -22,37 +23,59 @@ impl Server for Postgres {
     }
 }
 
-impl Log for PostgresSettings {
+/// The log that a configuration names.
+pub(crate) struct PostgresLog {
+    settings: PostgresSettings,
+    rules: watch::Sender<Rules>,
+}
+
+impl PostgresLog {
+    /// A log in which what is published by SQL is judged by `rules`.
+    pub(crate) fn new(settings: PostgresSettings, rules: Rules) -> Self {
+        Self {
+            settings,
+            rules: watch::Sender::new(rules),
+        }
+    }
+
+    /// Changes the rules, also of what is open already.
+    pub(super) fn rules(&self) -> watch::Sender<Rules> {
+        self.rules.clone()
+    }
+}
+
+impl Log for PostgresLog {
     type Server = Postgres;
 
     const TRANSPORT: &'static str = "postgres";
 
     fn place(&self) -> String {
-        Self::place(self)
+        self.settings.place()
     }
 
     fn name(&self) -> &str {
-        &self.schema
+        &self.settings.schema
     }
 
     fn options(&self) -> SharedOptions {
         let mut options = SharedOptions::default();
-        options.ring_bytes = self.ring_bytes;
-        options.publish_timeout = self.publish_timeout;
-        options.lease = self.lease;
+        options.ring_bytes = self.settings.ring_bytes;
+        options.publish_timeout = self.settings.publish_timeout;
+        options.lease = self.settings.lease;
         options
     }
 
     async fn server(&self) -> Result<Postgres, Error> {
-        let mut options = options(self);
-        let tls = self.tls.clone();
+        let mut options = options(&self.settings);
+        options.rules = self.rules.subscribe();
+        let tls = self.settings.tls.clone();
         let first = tokio::task::spawn_blocking(move || files(&tls));
         options.encryption = first.await.map_err(Error::from_cause)??;
-        let again = self.tls.clone();
+        let again = self.settings.tls.clone();
         options.encryption_again = Some(Arc::new(move || {
             files(&again).map_err(|error| error.to_string())
         }));
-        Postgres::new(options).map_err(|error| failed(&Self::place(self), &error))
+        Postgres::new(options).map_err(|error| failed(&self.settings.place(), &error))
     }
 
     fn durability(&self, survey: &Survey, members: u64) -> (Vec<String>, Vec<String>) {
@@ -67,8 +90,8 @@ impl Log for PostgresSettings {
     }
 }
 
-/// The options of the log; how connections are encrypted is not among them yet.
-pub(crate) fn options(settings: &PostgresSettings) -> PostgresOptions {
+/// The options of the log; how connections are encrypted, and the rules, are not among them yet.
+fn options(settings: &PostgresSettings) -> PostgresOptions {
     let servers = settings.servers.iter().map(server).collect();
     let (user, database) = (settings.user.as_str(), settings.database.as_str());
     let mut options = PostgresOptions::new(servers, user, database);

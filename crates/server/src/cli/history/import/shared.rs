@@ -7,6 +7,7 @@ use std::sync::Arc;
 use talaria_boltdb::Source;
 use talaria_config::settings::unix_milliseconds;
 use talaria_config::{Error, options};
+use talaria_postgres::Rules;
 use talaria_protocol::event;
 use talaria_transport::history::inspect::{self, Exported, Fault};
 use talaria_transport::shared::backend::BackendError;
@@ -21,6 +22,7 @@ use crate::cli::output;
 use crate::cli::runtime::block_on;
 use crate::serve::progress::{Progress, Watched};
 use crate::serve::storage;
+use crate::serve::storage::postgres::PostgresLog;
 use crate::serve::storage::shared::Log;
 
 /// The most updates of a batch, and the bytes after which it takes no more.
@@ -146,7 +148,8 @@ fn run<T: Send + 'static>(
         Target::Postgres(url) => {
             let (settings, notices) = options::postgres_of_flag("--postgres", url, &environment)?;
             output::warn(&notices);
-            into(&settings, feed)
+            // An import leaves to the nodes what is published by SQL.
+            into(&PostgresLog::new(settings, Rules::default()), feed)
         }
     }
 }

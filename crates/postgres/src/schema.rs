@@ -333,7 +333,7 @@ mod tests {
         let mut options = PostgresOptions::new(Vec::new(), "u", "d");
         options.schema = "a\"b; --".to_owned();
         let sql = schema_sql(&options, "c\"d");
-        assert!(sql.contains("CREATE TABLE \"a\"\"b; --\".log"));
+        assert!(sql.contains("CREATE TABLE IF NOT EXISTS \"a\"\"b; --\".log"));
         assert!(sql.contains("TO \"c\"\"d\";"));
         assert!(!sql.contains("{schema}") && !sql.contains("{role}"));
     }

@@ -4,11 +4,11 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use talaria_conformance::PATIENCE;
 use talaria_conformance::hub::{Home, Hub, PUBLISHER_KEY};
 use talaria_conformance::log::Log;
 use talaria_conformance::servers::{Program, Redis};
 use talaria_conformance::token::exact;
+use talaria_conformance::{PATIENCE, within};
 
 use crate::history::{FIELD, publish, resume};
 use crate::running::{Running, caddyfile};
@@ -308,5 +308,10 @@ async fn the_site_of_the_corpus_serves() {
         .published(&[("topic", "a"), ("data", "1")])
         .await;
     assert_eq!(stream.data().await, "1");
-    assert!(replica.info("keyspace").contains("db0"));
+    let replicated = async {
+        while !replica.info("keyspace").contains("db0") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the replica has the log", replicated).await;
 }

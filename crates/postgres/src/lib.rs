@@ -5,14 +5,14 @@
 //!
 //! | Table | Holds |
 //! |---|---|
-//! | `state` | one row: format, tag and key of the log; `server`, the process that began the newest run; `floor`, the position up to which retention has deleted. Who changes the log locks it first |
+//! | `state` | one row: format, tag and key of the log; `server`, the process that began the newest run; `revision`, which functions are there; `floor`, the position up to which retention has deleted. Who changes the log locks it first |
 //! | `log` | the updates and subscription events by `position` (run in the upper 32 bits, number in the lower). `updates` and `events` count both from the beginning, so that retention need not. `node`, `batch`, `entry` say who appended it; for one that was published by SQL `node` is zero and `batch` its `k`. `run_before`: where the run before ended, in the first row of a run. `data` is null if the content has a zero character; then `bytes` has it. `is_indexed`: all topics are short enough for the index `log_topics`, which is used by queries that say `is_indexed AND topics @> …` |
 //! | `members` | the nodes: a counter of beats, and since when one is `buried` |
 //! | `batches` | what became of the last batches of each member (`talaria_transport::shared::outcomes`; `N` for a number that is used up without a batch) |
 //! | `subscriptions` | the active subscriptions: position, topic and document of the event that began each |
 //! | `once` | positions of updates that must not be repeated, until when |
 //! | `outbox` | what applications have published by the function `publish`, in the order of `k`, until it is moved |
-//! | `rejected` | what the hub's rules refused of that, with the reason |
+//! | `rejected` | what the hub's rules refused of that, with the reason: the newest 10,000, for 7 days, long texts shortened |
 //!
 //! Each call is one function and so one transaction, in statements without a name, and no session has a state: a pooler
 //! may give each transaction another connection. Where it does, nothing rings, and the tail looks more often.
@@ -52,6 +52,7 @@ mod verify;
 mod writes;
 
 pub use backend::Postgres;
+pub use names::quoted;
 pub use options::{Encryption, Host, Mode, PostgresOptions, ReadEncryption, Rules, Server};
 pub use schema::schema_sql;
 pub use survey::Survey;

@@ -8,7 +8,8 @@ use crate::fault::fatal;
 const LONGEST_NAME: usize = 63;
 
 /// A name as SQL quotes it.
-pub(crate) fn quoted(name: &str) -> String {
+#[must_use]
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -243,7 +243,7 @@ BEGIN
 END
 $talaria$;
 
--- Records after a position, at most so many and about so many bytes. The first row says what is known of the log.
+-- Records after a position, at most `most_records` and about `most_bytes` of them. The first row says what is known of the log.
 CREATE FUNCTION {schema}.read(after bigint, up_to bigint, most_records integer, most_bytes bigint, backwards boolean)
 RETURNS TABLE (tag bigint, floor bigint, is_standby boolean, backend integer,
   "position" bigint, at timestamptz, run_before bigint, node uuid, batch bigint, entry integer,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use talaria_config::Error;
 use talaria_config::options::check_schema;
-use talaria_postgres::{PostgresOptions, schema_sql};
+use talaria_postgres::{PostgresOptions, quoted, schema_sql};
 
 use super::output;
 
@@ -77,9 +77,4 @@ pub(super) fn main(args: &Args) -> ExitCode {
         ));
     }
     output::print(&sql)
-}
-
-/// A name as SQL quotes it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

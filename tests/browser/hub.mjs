@@ -47,8 +47,7 @@ export class Hub {
   }
 
   /** Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. */
-  static async start(t, port, directives, serverName = `http://127.0.0.1:${port}`) {
-    const folder = mkdtempSync(join(tmpdir(), "talaria-browser-"));
+  static async start(t, port, directives, serverName = `http://127.0.0.1:${port}`, folder = temporary()) {
     const child = spawn(program, ["run"], {
       cwd: folder,
       env: {
@@ -117,6 +116,11 @@ export class Hub {
     return text;
   }
 
+  /** Starts the hub again after it ended, with the history that it left. */
+  again(t, directives) {
+    return Hub.start(t, this.port, directives, undefined, this.folder);
+  }
+
   /** Stops the hub as an orchestrator would, and returns its exit code. */
   async stop() {
     this.child.kill("SIGTERM");
@@ -125,7 +129,9 @@ export class Hub {
   }
 }
 
-export function sign({ aud, actions, match }, key) {
+const temporary = () => mkdtempSync(join(tmpdir(), "talaria-browser-"));
+
+export function sign({ aud, actions, match, seconds = 3600 }, key) {
   const now = Math.floor(Date.now() / 1000);
   const claims = {
     iss: "https://localhost",
@@ -133,7 +139,7 @@ export function sign({ aud, actions, match }, key) {
     sub: "browser tests",
     client_id: "browser tests",
     iat: now,
-    exp: now + 3600,
+    exp: now + seconds,
     jti: `urn:uuid:${randomUUID()}`,
     authorization_details: [
       { type: "https://mercure.rocks/authorization-detail", actions, topics: [{ match }] },

@@ -178,6 +178,42 @@ for (const way of SHARED) {
   });
 }
 
+test("topics that the others gave up meanwhile are not missed by a tab that comes back", LIMIT, async (t) => {
+  const hub = await start(t);
+  const context = await contextOf(t, browser);
+  const stays = await tab(context, app.origin, setUp(hub));
+  const leaves = await tab(context, app.origin, setUp(hub, { topics: [OTHER] }));
+  await publish(hub, 1, 1, OTHER);
+  for (const page of [stays, leaves]) await received(page, "1");
+  const url = leaves.url();
+  await leaves.goto(`${app.origin}/empty`);
+  while ((await streams(hub, OTHER)) !== 0) await stays.waitForTimeout(20);
+  await publish(hub, 2, 3, OTHER);
+  await publish(hub, 4, 4);
+  await received(stays, "4");
+  await leaves.goto(url);
+  await received(leaves, "3");
+  await publish(hub, 5, 5, OTHER);
+  assert.deepEqual(await received(stays, "5"), ["1", "4", "5"]);
+  assert.deepEqual((await received(leaves, "5")).filter((data) => data !== "4"), ["1", "2", "3", "5"]);
+});
+
+test("a function that throws keeps no other from its updates", LIMIT, async (t) => {
+  const hub = await start(t);
+  const page = await tab(await contextOf(t, browser), app.origin, setUp(hub, { topics: [] }), false);
+  await page.waitForFunction(() => window.hub);
+  await page.evaluate((topic) => {
+    window.reported = [];
+    window.addEventListener("error", ({ message }) => window.reported.push(message));
+    window.hub.subscribe(topic, () => JSON.parse("{"));
+    window.hub.subscribe(topic, window.record);
+  }, TOPIC);
+  await page.waitForFunction(() => window.hub.state === "open");
+  await publish(hub, 1, 2);
+  assert.deepEqual(await received(page, "2"), ["1", "2"]);
+  assert.equal(await page.evaluate(() => window.reported.length), 2);
+});
+
 test("a stream without a first update changes its topics and loses nothing", LIMIT, async (t) => {
   const hub = await start(t);
   const page = await tab(await contextOf(t, browser), app.origin, setUp(hub));

@@ -52,7 +52,6 @@ export async function contextOf(t, browser, way = "SharedWorker") {
 /** Opens a tab with this set-up, and waits until its stream is open. */
 export async function tab(context, origin, setUp, ready = true) {
   const page = await context.newPage();
-  page.on("pageerror", (error) => console.error(error));
   await page.goto(`${origin}/#${encodeURIComponent(JSON.stringify(setUp))}`);
   if (ready) await open(page);
   return page;

@@ -32,6 +32,12 @@ async function publish(hub, from, to, topic = TOPIC) {
   for (const number of numbers(from, to)) await hub.publish(topic, number);
 }
 
+/** Kills the process of a tab. */
+async function crash(page) {
+  const control = await page.context().newCDPSession(page);
+  await Promise.race([control.send("Page.crash").catch(() => {}), page.waitForEvent("crash")]);
+}
+
 test("without the module the seventh tab hangs over HTTP/1.1", LIMIT, async (t) => {
   const hub = await start(t);
   const context = await contextOf(t, browser);
@@ -125,12 +131,17 @@ for (const way of SHARED) {
     await publish(hub, 1, 1);
     for (const page of pages) await received(page, "1");
     const publishing = publish(hub, 2, 150);
-    const control = await context.newCDPSession(pages[0]);
-    await Promise.race([control.send("Page.crash").catch(() => {}), pages[0].waitForEvent("crash")]);
+    await crash(pages[0]);
     await pages[1].close();
     await publishing;
     for (const page of pages.slice(2)) assert.deepEqual(await received(page, "150"), numbers(1, 150));
     while ((await streams(hub, TOPIC)) !== 1) await pages[2].waitForTimeout(20);
+    // The topics of a tab that dies go with it.
+    const other = await tab(context, app.origin, setUp(hub, { topics: [OTHER] }));
+    assert.equal(await streams(hub, OTHER), 1);
+    await crash(other);
+    while ((await streams(hub, OTHER)) !== 0) await pages[2].waitForTimeout(20);
+    assert.equal(await streams(hub, TOPIC), 1);
   });
 
   for (const signal of ["SIGTERM", "SIGKILL"]) {

@@ -43,7 +43,7 @@ export const WAYS = {
 /** A window without other tabs for the test `t`, whose tabs share in this way. */
 export async function contextOf(t, browser, way = "SharedWorker") {
   const context = await browser.newContext();
-  context.setDefaultTimeout(Number(process.env.PATIENCE ?? 100_000));
+  context.setDefaultTimeout(100_000);
   t.after(() => context.close());
   if (WAYS[way]) await context.addInitScript(WAYS[way]);
   return context;

@@ -10,8 +10,9 @@ mod step;
 mod tally;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use crate::engine::lane::Look;
 use crate::engine::permit::Share;
 use crate::engine::retry::come_back;
 use crate::engine::router::Membership;
+use crate::limits::{Turn, Waiting};
 
 /// The most frames that are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
@@ -58,6 +60,8 @@ pub struct Cursor {
     progress: Progress,
     /// The steps that judging may still take before other tasks have their turn.
     turn: Allowance,
+    /// The turn in which it goes on, while there is more to judge.
+    waiting: Option<Box<Waiting>>,
     ended: Option<End>,
     tally: Option<Box<Tally>>,
 }
@@ -103,6 +107,7 @@ impl Cursor {
             sent_at: None,
             page: None,
             reading: None,
+            waiting: None,
             ended: None,
             tally: None,
         }
@@ -140,6 +145,9 @@ impl Cursor {
             // The comment lets the client's `open` event happen before any update (B-354).
             return self.say(now, Bytes::from_static(event::COMMENT));
         }
+        let Poll::Ready(_turn) = self.poll_turn(bell) else {
+            return self.idle(now);
+        };
         match self.page.take() {
             Some(Ok(page)) => {
                 self.position = self.position.max(page.looked_up_to);
@@ -184,10 +192,25 @@ impl Cursor {
         self.idle(now)
     }
 
-    /// Lets other tasks have their turn before the cursor goes on.
+    /// Lets other clients have their turn before the cursor goes on.
     fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
-        bell.wake_by_ref();
+        let turns = self.membership.router().turns();
+        self.waiting = Some(Box::new(turns.turn_of(self.membership.client())));
+        // It is not there yet: a turn never comes at once.
+        _ = self.poll_turn(bell);
         self.idle(now)
+    }
+
+    /// Ready if the cursor need not wait for its turn, with that turn if it waited.
+    fn poll_turn(&mut self, bell: &Waker) -> Poll<Option<Turn>> {
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(None);
+        };
+        // What ends the stream must reach it meanwhile.
+        self.membership.register(bell);
+        let turn = ready!(Pin::new(waiting).poll(&mut Context::from_waker(bell)));
+        self.waiting = None;
+        Poll::Ready(Some(turn))
     }
 
     fn begin_turn(&mut self) {

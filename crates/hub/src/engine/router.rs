@@ -47,6 +47,7 @@ use crate::engine::active::{Document, Elsewhere, Serial, Snapshot, Stored, Table
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
 use crate::engine::seats::Seat;
+use crate::limits::Turns;
 
 /// The router. It routes committed updates to the interests that may receive them.
 pub(crate) struct Router {
@@ -58,6 +59,7 @@ pub(crate) struct Router {
     /// Held while a group is routed, one after the other.
     cards: Mutex<Cards>,
     measures: Option<Measures>,
+    turns: Arc<Turns>,
 }
 
 struct State {
@@ -108,6 +110,7 @@ impl Router {
             cards: Mutex::new(Cards::new(effort.card_bytes, base)),
             effort,
             measures: None,
+            turns: Arc::default(),
         }
     }
 
@@ -163,6 +166,11 @@ impl Router {
 
     pub(crate) fn effort(&self) -> &Effort {
         &self.effort
+    }
+
+    /// Whose costly work is next.
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// Enters a reader of a client. Its starting position is resolved afterwards.

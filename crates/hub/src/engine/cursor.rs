@@ -36,8 +36,10 @@ use crate::limits::{Turn, Waiting};
 const PAGE_FRAMES: usize = 256;
 /// How long a slow reader may take to accept the end of its stream.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-/// The most pages without a hit that are scanned before other tasks have their turn.
+/// The most pages without a hit that are scanned in a turn.
 const PAGES_PER_TURN: usize = 16;
+/// The most pages without a hit that are scanned before the cursor waits for its turn.
+const PAGES_AT_ONCE: usize = 1;
 
 /// A subscriber's place in the log.
 pub struct Cursor {
@@ -145,8 +147,12 @@ impl Cursor {
             // The comment lets the client's `open` event happen before any update (B-354).
             return self.say(now, Bytes::from_static(event::COMMENT));
         }
-        let Poll::Ready(_turn) = self.poll_turn(bell) else {
+        let Poll::Ready(turn) = self.poll_turn(bell) else {
             return self.idle(now);
+        };
+        let pages = match turn {
+            Some(_) => PAGES_PER_TURN,
+            None => PAGES_AT_ONCE,
         };
         match self.page.take() {
             Some(Ok(page)) => {
@@ -176,7 +182,7 @@ impl Cursor {
                     return self.end(now, end);
                 }
             }
-            match self.look() {
+            match self.look(pages) {
                 Found::Updates(frames) => return self.send(now, Output::Updates(frames)),
                 Found::NeedPage { up_to } => {
                     self.reading = Some(self.page_filter());
@@ -237,7 +243,7 @@ impl Cursor {
         if first
             && end != End::TokenExpired
             && self.sent_at.is_some()
-            && let Found::Updates(frames) = self.look()
+            && let Found::Updates(frames) = self.look(PAGES_PER_TURN)
         {
             return self.send(now, Output::Updates(frames));
         }
@@ -340,10 +346,10 @@ impl Cursor {
         Step::Send(output)
     }
 
-    /// Looks for what comes after the position, up to what is visible now.
-    fn look(&mut self) -> Found {
+    /// Looks for what comes after the position, up to what is visible now, in at most so many pages of the ring.
+    fn look(&mut self, most_pages: usize) -> Found {
         let visible = self.membership.router().visible();
-        for _ in 0..PAGES_PER_TURN {
+        for _ in 0..most_pages {
             let mut positions = Vec::new();
             match self.membership.look(self.position, visible, &mut positions) {
                 Look::Complete => return self.take(&positions, visible),

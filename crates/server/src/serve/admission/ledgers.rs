@@ -30,7 +30,7 @@ pub(crate) enum Holder {
 }
 
 /// The connections that begin at a time, for each processor.
-const BEGINNING: usize = 4;
+const BEGINNING: usize = 1;
 
 /// The totals of all connections, handshakes and heads, and how fast connections come.
 pub(crate) struct Ledgers {

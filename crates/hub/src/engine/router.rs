@@ -77,23 +77,8 @@ struct State {
 }
 
 impl Router {
-    /// A router in front of a log whose newest committed update is at `head`.
-    pub(crate) fn new(
-        ring: Arc<Ring>,
-        base: Arc<Base>,
-        lane_positions: usize,
-        head: Position,
-    ) -> Self {
-        Self::with_effort(ring, base, Effort::new(lane_positions), head)
-    }
-
-    /// A router that may do this much work at a time.
-    pub(crate) fn with_effort(
-        ring: Arc<Ring>,
-        base: Arc<Base>,
-        effort: Effort,
-        head: Position,
-    ) -> Self {
+    /// A router in front of a log whose newest committed update is at `head`. It may do this much work at a time.
+    pub(crate) fn new(ring: Arc<Ring>, base: Arc<Base>, effort: Effort, head: Position) -> Self {
         let state = State {
             index: Index::default(),
             base: Arc::clone(&base),
@@ -108,9 +93,9 @@ impl Router {
             visible: AtomicU64::new(head.0),
             state: Turnstile::new(state),
             cards: Mutex::new(Cards::new(effort.card_bytes, base)),
+            turns: Arc::new(Turns::of(effort.turns)),
             effort,
             measures: None,
-            turns: Arc::default(),
         }
     }
 

@@ -52,14 +52,12 @@ struct Ticket {
     due_since: Option<Instant>,
 }
 
-impl Default for Turns {
-    /// Turns for half of the processors; the others are for what is cheap.
-    fn default() -> Self {
-        Self::of(available_parallelism().map_or(1, usize::from).div_ceil(2))
-    }
-}
-
 impl Turns {
+    /// Half of the processors; the others are for what is cheap.
+    pub(crate) fn usual() -> usize {
+        available_parallelism().map_or(1, usize::from).div_ceil(2)
+    }
+
     /// Turns of which `most` are under way at a time.
     pub fn of(most: usize) -> Self {
         Self(Mutex::new(Queue {
@@ -253,5 +251,129 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.turns.end();
+    }
+}
+
+#[cfg(not(talaria_loom))]
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Work that waits, and its waker.
+    struct Work(Pin<Box<Waiting>>, Arc<Woken>);
+
+    impl Work {
+        fn of(turns: &Arc<Turns>, client: u64) -> Self {
+            let mut work = Self(Box::pin(turns.turn_of(client)), Arc::default());
+            assert!(work.turn().is_none(), "a turn never comes at once");
+            work
+        }
+
+        fn turn(&mut self) -> Option<Turn> {
+            let waker = Arc::clone(&self.1).into();
+            match self.0.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(turn) => Some(turn),
+                Poll::Pending => None,
+            }
+        }
+
+        fn is_woken(&self) -> bool {
+            self.1.0.load(Ordering::SeqCst) > 0
+        }
+    }
+
+    /// A client with one piece of work waits for one of each other client, not for all of them.
+    #[test]
+    fn clients_take_turns() {
+        let turns = Arc::new(Turns::of(1));
+        let mut work: Vec<(u64, Work)> = (0..100)
+            .map(|number| number % 2)
+            .chain([2])
+            .map(|client| (client, Work::of(&turns, client)))
+            .collect();
+        let mut order = Vec::new();
+        while let Some(next) = work.iter().position(|(_, work)| work.is_woken()) {
+            let (client, mut next) = work.remove(next);
+            assert!(
+                work.iter().all(|(_, work)| !work.is_woken()),
+                "one at a time"
+            );
+            order.push(client);
+            drop(next.turn().expect("its turn has come"));
+        }
+        assert_eq!(order.len(), 101);
+        assert_eq!(order[..6], [0, 1, 0, 2, 1, 0]);
+    }
+
+    /// Work that is given up, before its turn or in it, does not hold up others.
+    #[test]
+    fn work_may_be_given_up() {
+        let turns = Arc::new(Turns::of(1));
+        let [first, second, mut third] = [1, 2, 3].map(|client| Work::of(&turns, client));
+        assert!(first.is_woken());
+        drop(second);
+        assert!(!third.is_woken());
+        drop(first);
+        assert!(third.is_woken());
+        let turn = third.turn();
+        let mut fourth = Work::of(&turns, 4);
+        assert!(!fourth.is_woken());
+        drop(turn);
+        assert!(fourth.turn().is_some());
+        assert!(turns.0.lock().tickets.is_empty());
+    }
+
+    /// Work that does not take its turn is passed over, and may take it later.
+    #[test]
+    fn what_is_stuck_holds_up_others_for_a_while() {
+        let turns = Arc::new(Turns::of(1));
+        let mut stuck = Work::of(&turns, 1);
+        let long_ago = Instant::now().checked_sub(2 * PATIENCE);
+        for ticket in turns.0.lock().tickets.values_mut() {
+            ticket.due_since = long_ago;
+        }
+        let mut other = Work::of(&turns, 2);
+        assert!(other.is_woken());
+        drop(other.turn());
+        drop(stuck.turn().expect("its turn"));
+        assert_eq!(turns.0.lock().under_way, 0);
+    }
+
+    /// A turn that has taken long enough is given to the next.
+    #[tokio::test]
+    async fn long_work_rests() {
+        let turns = Arc::new(Turns::of(1));
+        let mut turn = turns.turn_of(1).await;
+        let mut other = pin!(turns.turn_of(2));
+        let waker = Waker::noop();
+        assert!(
+            other
+                .as_mut()
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+        );
+        turn.began -= SLICE;
+        let mut rest = pin!(turn.rest());
+        assert!(
+            rest.as_mut()
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+        );
+        drop(other.await);
+        assert_eq!(rest.await.client, 1);
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Agenda {
     order: Order,
     /// Whether the last event was an end.
     was_end: bool,
+    /// Whether the log did not store the last end.
+    is_end_missing: bool,
     ends: BTreeMap<Serial, End>,
     in_flight: HashMap<Serial, InFlight>,
     in_flight_bytes: usize,
@@ -227,14 +229,16 @@ impl Agenda {
         self.beginnings.insert(serial, beginning);
     }
 
-    /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. At least every second
-    /// event is an end: an end removes an entry, so the agenda does not grow if the log stores only beginnings.
+    /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. Ends and
+    /// beginnings take turns, but no beginning passes an end that the log did not store: an end removes an entry, so
+    /// the agenda does not grow if the log stores only beginnings.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
         while let Some((first, documents)) = self.rate.next(now) {
             self.begin(first, &documents, None);
         }
         while self.in_flight.len() < IN_FLIGHT && self.in_flight_bytes < IN_FLIGHT_BYTES {
-            let is_turn_of_ends = !self.was_end || self.beginnings.is_empty();
+            let is_turn_of_ends =
+                self.is_end_missing || !self.was_end || self.beginnings.is_empty();
             let end = is_turn_of_ends.then(|| self.ends.pop_first()).flatten();
             self.was_end = end.is_some();
             let (serial, append) = if let Some((serial, end)) = end {
@@ -301,6 +305,9 @@ impl Agenda {
             ..
         } = self.in_flight.remove(&serial)?;
         self.in_flight_bytes -= document.event_bytes();
+        if !active {
+            self.is_end_missing = outcome.is_err();
+        }
         let in_doubt = match outcome {
             Ok(_) => {
                 document.acknowledge(active);

@@ -25,7 +25,7 @@ pub(super) struct Order {
 
 impl Order {
     /// Adds a subscription. It waits for one round longer than the one before it of the same visitor. `None` stands
-    /// for all those for which nobody waits.
+    /// for all those for which no head waits.
     pub(super) fn add(&mut self, visitor: Option<Visitor>, serial: Serial) -> Round {
         if self.last.len() >= self.forget_at.max(MANY) {
             self.last.retain(|_, round| *round > self.now);

@@ -8,6 +8,7 @@ mod ledger;
 mod limiter;
 mod paced;
 mod rate;
+mod turns;
 mod usage;
 
 pub use self::address::ClientAddress;
@@ -19,4 +20,5 @@ pub use self::ledger::{Charge, Exhausted, Ledger};
 pub use self::limiter::{Limiter, RateOf, TooFast};
 pub use self::paced::RateBounds;
 pub use self::rate::Rate;
+pub use self::turns::{Turn, Turns, Waiting};
 pub use self::usage::Usage;

@@ -13,6 +13,7 @@ mod ends;
 #[cfg(test)]
 mod laws;
 mod options;
+mod order;
 mod orphans;
 mod pause;
 mod rate;

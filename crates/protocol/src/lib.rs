@@ -106,7 +106,7 @@ pub use error::{Blame, ProtocolError};
 pub use generation::{Generation, Rule};
 pub use limits::Limits;
 pub use matcher::{Matcher, MatcherSet, MatcherType};
-pub use subscription::{EARLIEST, LastEventId, SubscribeRequest, Subscription};
+pub use subscription::{EARLIEST, LastEventId, Reading, SubscribeRequest, Subscription};
 pub use topic::{Topic, TopicUrl};
 pub use trace::TraceContext;
 pub use update::Update;

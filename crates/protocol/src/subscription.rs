@@ -61,6 +61,37 @@ impl SubscribeRequest {
         base: &Base,
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
+        let mut reading = Reading::begin(pairs, rule, base, limits)?;
+        while reading.next()? {}
+        Ok(reading.end())
+    }
+}
+
+/// A request that is read matcher by matcher, because a pattern costs much to read, and a request may have
+/// hundreds.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    parameters: Parameters<'a>,
+    rule: Rule,
+    base: &'a Base,
+    limits: &'a Limits,
+    /// The matchers of the first parameters.
+    matchers: Vec<Matcher>,
+    states: usize,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads everything but the matchers; see [`SubscribeRequest::from_pairs`].
+    ///
+    /// # Errors
+    /// [`Blame::Malformed`](crate::Blame::Malformed) for no matcher, too many of them, or a name in the
+    /// reserved `match` namespace.
+    pub fn begin(
+        pairs: &'a [Pair<'_>],
+        rule: Rule,
+        base: &'a Base,
+        limits: &'a Limits,
+    ) -> Result<Self, ProtocolError> {
         let parameters = Parameters::collect(pairs, rule);
         parameters.check_names(rule)?;
         if parameters.asked.is_empty() {
@@ -68,19 +99,60 @@ impl SubscribeRequest {
         }
         parameters.check_counts(limits)?;
         Ok(Self {
-            matchers: parameters.matchers(rule, base, limits)?,
-            last_event_id: parameters.last_event_id(),
-            subscriptions: parameters
-                .asked
-                .into_iter()
-                .map(|(_, subscription)| subscription)
-                .collect(),
+            matchers: Vec::with_capacity(parameters.asked.len()),
+            parameters,
+            rule,
+            base,
+            limits,
+            states: 0,
         })
+    }
+
+    /// Whether some matchers must be compiled, which costs much more than the rest of a request.
+    pub fn is_costly(&self) -> bool {
+        let asked = &self.parameters.asked;
+        let is_compiled = |asked: &Subscription| match asked.matcher_type {
+            MatcherType::Exact => false,
+            MatcherType::Selector => asked.text.contains('{'),
+            MatcherType::UrlPattern => true,
+        };
+        asked.iter().any(|(_, asked)| is_compiled(asked))
+    }
+
+    /// Reads the next matcher. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`Blame::Malformed`](crate::Blame::Malformed) for a bad one, or if the patterns are too complex
+    /// together.
+    pub fn next(&mut self) -> Result<bool, ProtocolError> {
+        let Some((name, asked)) = self.parameters.asked.get(self.matchers.len()) else {
+            return Ok(false);
+        };
+        let text = &asked.text;
+        if asked.matcher_type == MatcherType::Selector {
+            check_characters(name, text, self.rule.checks(Generation::V0))?;
+        }
+        let matcher = Matcher::parse(asked.matcher_type, text, name, self.base, self.limits)?;
+        self.states += matcher.states();
+        check_states(name, self.states, self.limits)?;
+        self.matchers.push(matcher);
+        Ok(true)
+    }
+
+    /// The request, once all its matchers are read.
+    pub fn end(self) -> SubscribeRequest {
+        let last_event_id = self.parameters.last_event_id();
+        let asked = self.parameters.asked.into_iter();
+        SubscribeRequest {
+            matchers: self.matchers.into_iter().collect(),
+            last_event_id,
+            subscriptions: asked.map(|(_, subscription)| subscription).collect(),
+        }
     }
 }
 
 /// The parameters of a request that mean something to the hub, before any check.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Parameters<'a> {
     /// Each matcher with the name of its parameter.
     asked: Vec<(&'a str, Subscription)>,
@@ -157,26 +229,6 @@ impl<'a> Parameters<'a> {
             return too_many("match", matchers, "matchers", limits.matchers);
         }
         Ok(())
-    }
-
-    fn matchers(
-        &self,
-        rule: Rule,
-        base: &Base,
-        limits: &Limits,
-    ) -> Result<MatcherSet, ProtocolError> {
-        let mut states = 0;
-        let parse = |(name, asked): &(&str, Subscription)| {
-            let text = &asked.text;
-            if asked.matcher_type == MatcherType::Selector {
-                check_characters(name, text, rule.checks(Generation::V0))?;
-            }
-            let matcher = Matcher::parse(asked.matcher_type, text, name, base, limits)?;
-            states += matcher.states();
-            check_states(name, states, limits)?;
-            Ok(matcher)
-        };
-        self.asked.iter().map(parse).collect()
     }
 
     /// The cursor of 1.0 unless it is absent or empty, else that of 0.x, else the empty one of 1.0.

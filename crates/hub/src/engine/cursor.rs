@@ -10,8 +10,9 @@ mod step;
 mod tally;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,13 +30,16 @@ use crate::engine::lane::Look;
 use crate::engine::permit::Share;
 use crate::engine::retry::come_back;
 use crate::engine::router::Membership;
+use crate::limits::{Turn, Waiting};
 
 /// The most frames that are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
 /// How long a slow reader may take to accept the end of its stream.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-/// The most pages without a hit that are scanned before other tasks have their turn.
+/// The most pages without a hit that are scanned in a turn.
 const PAGES_PER_TURN: usize = 16;
+/// The most pages without a hit that are scanned before the cursor waits for its turn.
+const PAGES_AT_ONCE: usize = 1;
 
 /// A subscriber's place in the log.
 pub struct Cursor {
@@ -58,6 +62,8 @@ pub struct Cursor {
     progress: Progress,
     /// The steps that judging may still take before other tasks have their turn.
     turn: Allowance,
+    /// The turn in which it goes on, while there is more to judge.
+    waiting: Option<Box<Waiting>>,
     ended: Option<End>,
     tally: Option<Box<Tally>>,
 }
@@ -103,6 +109,7 @@ impl Cursor {
             sent_at: None,
             page: None,
             reading: None,
+            waiting: None,
             ended: None,
             tally: None,
         }
@@ -140,6 +147,13 @@ impl Cursor {
             // The comment lets the client's `open` event happen before any update (B-354).
             return self.say(now, Bytes::from_static(event::COMMENT));
         }
+        let Poll::Ready(turn) = self.poll_turn(bell) else {
+            return self.idle(now);
+        };
+        let pages = match turn {
+            Some(_) => PAGES_PER_TURN,
+            None => PAGES_AT_ONCE,
+        };
         match self.page.take() {
             Some(Ok(page)) => {
                 self.position = self.position.max(page.looked_up_to);
@@ -168,7 +182,7 @@ impl Cursor {
                     return self.end(now, end);
                 }
             }
-            match self.look() {
+            match self.look(pages) {
                 Found::Updates(frames) => return self.send(now, Output::Updates(frames)),
                 Found::NeedPage { up_to } => {
                     self.reading = Some(self.page_filter());
@@ -184,10 +198,25 @@ impl Cursor {
         self.idle(now)
     }
 
-    /// Lets other tasks have their turn before the cursor goes on.
+    /// Lets other clients have their turn before the cursor goes on.
     fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
-        bell.wake_by_ref();
+        let turns = self.membership.router().turns();
+        self.waiting = Some(Box::new(turns.turn_of(self.membership.client())));
+        // It is not there yet: a turn never comes at once.
+        _ = self.poll_turn(bell);
         self.idle(now)
+    }
+
+    /// Ready if the cursor need not wait for its turn, with that turn if it waited.
+    fn poll_turn(&mut self, bell: &Waker) -> Poll<Option<Turn>> {
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(None);
+        };
+        // What ends the stream must reach it meanwhile.
+        self.membership.register(bell);
+        let turn = ready!(Pin::new(waiting).poll(&mut Context::from_waker(bell)));
+        self.waiting = None;
+        Poll::Ready(Some(turn))
     }
 
     fn begin_turn(&mut self) {
@@ -214,7 +243,7 @@ impl Cursor {
         if first
             && end != End::TokenExpired
             && self.sent_at.is_some()
-            && let Found::Updates(frames) = self.look()
+            && let Found::Updates(frames) = self.look(PAGES_PER_TURN)
         {
             return self.send(now, Output::Updates(frames));
         }
@@ -317,10 +346,10 @@ impl Cursor {
         Step::Send(output)
     }
 
-    /// Looks for what comes after the position, up to what is visible now.
-    fn look(&mut self) -> Found {
+    /// Looks for what comes after the position, up to what is visible now, in at most so many pages of the ring.
+    fn look(&mut self, most_pages: usize) -> Found {
         let visible = self.membership.router().visible();
-        for _ in 0..PAGES_PER_TURN {
+        for _ in 0..most_pages {
             let mut positions = Vec::new();
             match self.membership.look(self.position, visible, &mut positions) {
                 Look::Complete => return self.take(&positions, visible),

@@ -23,6 +23,7 @@ use crate::engine::router::Effort;
 /// `lane_positions` positions.
 fn tiny_effort(lane_positions: usize) -> Effort {
     Effort {
+        turns: usize::MAX,
         lane_positions,
         update_steps: 1,
         further_update_steps: 0,

@@ -37,7 +37,7 @@ fn router(ring_bytes: usize) -> Arc<Router> {
     Arc::new(Router::new(
         ring,
         Arc::new(Base::synthetic()),
-        1,
+        Effort::new(1),
         Position::ORIGIN,
     ))
 }
@@ -50,7 +50,7 @@ fn router_within(update_steps: u64) -> Arc<Router> {
         ..Effort::new(1)
     };
     let base = Arc::new(Base::synthetic());
-    let router = Router::with_effort(ring, base, effort, Position::ORIGIN);
+    let router = Router::new(ring, base, effort, Position::ORIGIN);
     Arc::new(router)
 }
 

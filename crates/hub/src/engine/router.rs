@@ -47,6 +47,7 @@ use crate::engine::active::{Document, Elsewhere, Serial, Snapshot, Stored, Table
 use crate::engine::interests::{Hashing, Index, Interest, Keys, Selection};
 use crate::engine::lane::{Lane, Look};
 use crate::engine::seats::Seat;
+use crate::limits::Turns;
 
 /// The router. It routes committed updates to the interests that may receive them.
 pub(crate) struct Router {
@@ -58,6 +59,7 @@ pub(crate) struct Router {
     /// Held while a group is routed, one after the other.
     cards: Mutex<Cards>,
     measures: Option<Measures>,
+    turns: Arc<Turns>,
 }
 
 struct State {
@@ -75,23 +77,8 @@ struct State {
 }
 
 impl Router {
-    /// A router in front of a log whose newest committed update is at `head`.
-    pub(crate) fn new(
-        ring: Arc<Ring>,
-        base: Arc<Base>,
-        lane_positions: usize,
-        head: Position,
-    ) -> Self {
-        Self::with_effort(ring, base, Effort::new(lane_positions), head)
-    }
-
-    /// A router that may do this much work at a time.
-    pub(crate) fn with_effort(
-        ring: Arc<Ring>,
-        base: Arc<Base>,
-        effort: Effort,
-        head: Position,
-    ) -> Self {
+    /// A router in front of a log whose newest committed update is at `head`. It may do this much work at a time.
+    pub(crate) fn new(ring: Arc<Ring>, base: Arc<Base>, effort: Effort, head: Position) -> Self {
         let state = State {
             index: Index::default(),
             base: Arc::clone(&base),
@@ -106,6 +93,7 @@ impl Router {
             visible: AtomicU64::new(head.0),
             state: Turnstile::new(state),
             cards: Mutex::new(Cards::new(effort.card_bytes, base)),
+            turns: Arc::new(Turns::of(effort.turns)),
             effort,
             measures: None,
         }
@@ -163,6 +151,11 @@ impl Router {
 
     pub(crate) fn effort(&self) -> &Effort {
         &self.effort
+    }
+
+    /// Whose costly work is next.
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// Enters a reader of a client. Its starting position is resolved afterwards.

@@ -21,6 +21,9 @@ use crate::http::respond::{self, FORM, Refused};
 use crate::http::shared::Shared;
 use crate::statistics::Protocol;
 
+/// A body of more bytes than this waits for its turn to be read: it may have a thousand topics.
+const LONG: usize = 16 * 1024;
+
 /// Answers `POST` on the hub's path (specification, "Publication"). A refused client learns of the first
 /// fault only, and the body is read last, so that only authorised clients make the hub hold one.
 pub(crate) async fn publish(
@@ -75,6 +78,10 @@ pub(crate) async fn publish(
         let charged = (body, charge);
         return batch::publish(hub, request, (&publisher, &client), charged, arrival).await;
     }
+    let turn = match body.len() > LONG {
+        true => Some(hub.router.turns().turn_of(client.number()).await),
+        false => None,
+    };
     let pairs = form::parse(&body, &hub.options.limits)?;
     let checks = publisher.checks(hub);
     let mut update = Update::from_form(&pairs, checks, &hub.base, &hub.options.limits)?;
@@ -83,7 +90,7 @@ pub(crate) async fn publish(
     traced::one(request, &mut update);
     // The update has what it needs of the body, and the charge is for one of them.
     drop(pairs);
-    drop(body);
+    drop((body, turn));
     let ids = store(hub, &publisher, vec![update], arrival).await?;
     traced::stored(request, &ids);
     Ok(respond::plain(StatusCode::OK, ids.concat()))

@@ -10,11 +10,11 @@ use crate::access::{Denied, OLDER_COOKIE, Verifier, cookie_names};
 use crate::clock::Clock;
 use crate::engine::drain::Drain;
 use crate::engine::lane::LANE_POSITIONS;
-use crate::engine::router::Router;
+use crate::engine::router::{Effort, Router};
 use crate::http::cors::Cors;
 use crate::http::permits::Permits;
 use crate::http::repeats::Repeats;
-use crate::limits::Budgets;
+use crate::limits::{Budgets, Turns};
 use crate::options::HubOptions;
 use crate::presence::Reconciler;
 
@@ -70,7 +70,11 @@ impl Shared {
         let options = Arc::new(options);
         let ring = Arc::clone(transport.ring());
         let head = transport.bounds().head;
-        let router = Router::new(ring, Arc::clone(&base), LANE_POSITIONS, head);
+        let effort = Effort {
+            turns: Turns::usual(),
+            ..Effort::new(LANE_POSITIONS)
+        };
+        let router = Router::new(ring, Arc::clone(&base), effort, head);
         let router = Arc::new(router.measured_by(Arc::clone(&clock)));
         if transport.nodes().is_some() {
             router.follow_others();

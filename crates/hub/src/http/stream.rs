@@ -149,7 +149,7 @@ mod tests {
         };
         let ring = Arc::new(Ring::new(32 << 20, Position::ORIGIN));
         let origin = Position::ORIGIN;
-        let router = Arc::new(Router::with_effort(ring, Arc::clone(&base), effort, origin));
+        let router = Arc::new(Router::new(ring, Arc::clone(&base), effort, origin));
         let topics = (0..50).map(|n| format!("urn:{n}"));
         let update = Update {
             topics: topics.chain(["own:1".to_owned()]).collect(),

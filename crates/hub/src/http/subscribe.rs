@@ -14,7 +14,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use talaria_protocol::{
-    EARLIEST, Generation, MatcherSet, ProtocolError, SubscribeRequest, Subscription, form,
+    EARLIEST, Generation, MatcherSet, ProtocolError, Reading, SubscribeRequest, Subscription, form,
 };
 use talaria_transport::{Lookup, Position, Unavailable};
 use tokio::time::timeout;
@@ -45,6 +45,8 @@ use crate::trace::Deliveries;
 
 /// How long the head of a stream waits for the look-up of its last event id.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A query and a body of more bytes than this wait for their turn to be read.
+const LONG: usize = 1024;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
 
@@ -165,10 +167,25 @@ async fn read_request(
     }
     let options = &hub.options;
     let query = parts.uri.query().unwrap_or_default();
+    let is_long = query.len() + body.len() > LONG;
+    let mut turn = match is_long {
+        true => Some(hub.router.turns().turn_of(client.number()).await),
+        false => None,
+    };
     let parse = |input| form::parse(input, &options.limits).map_err(ProtocolError::in_subscription);
     let mut pairs = parse(query.as_bytes())?;
     pairs.extend(parse(&body)?);
-    let asked = SubscribeRequest::from_pairs(&pairs, options.rule, &hub.base, &options.limits)?;
+    let mut reading = Reading::begin(&pairs, options.rule, &hub.base, &options.limits)?;
+    if turn.is_none() && reading.is_costly() {
+        turn = Some(hub.router.turns().turn_of(client.number()).await);
+    }
+    while reading.next()? {
+        turn = match turn {
+            Some(turn) => Some(turn.rest().await),
+            None => None,
+        };
+    }
+    let asked = reading.end();
     traced::asked(request, &asked);
     Ok(asked)
 }

@@ -17,6 +17,7 @@ use talaria_transport::{AppendError, Appended};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::order::{Order, Round};
 use super::rate::Rate;
 use super::visit::{Visit, Visitor};
 use crate::engine::active::{Document, Serial};
@@ -29,13 +30,18 @@ pub(crate) const IN_FLIGHT: usize = 2_048;
 /// The bytes of the events in flight, as payloads may be large. One more event may exceed them.
 pub(crate) const IN_FLIGHT_BYTES: usize = 8 << 20;
 
-/// The events to be appended, oldest subscription first.
+/// The events to be appended: ends and beginnings in turn, the oldest end first, and visitors in turn.
 #[derive(Default)]
 pub(crate) struct Agenda {
     next: Serial,
     /// Holds back visits that come faster than their client may announce.
     rate: Rate,
-    beginnings: BTreeMap<Serial, Beginning>,
+    beginnings: HashMap<Serial, Beginning>,
+    order: Order,
+    /// Whether the last event was an end.
+    was_end: bool,
+    /// Whether the log did not store the last end.
+    is_end_missing: bool,
     ends: BTreeMap<Serial, End>,
     in_flight: HashMap<Serial, InFlight>,
     in_flight_bytes: usize,
@@ -57,6 +63,7 @@ pub(crate) struct Entered {
 struct Beginning {
     document: Arc<Document>,
     waiting: Option<Waiting>,
+    round: Round,
     /// Whether an append was tried whose outcome is unknown.
     in_doubt: bool,
 }
@@ -130,7 +137,7 @@ impl Agenda {
         let begun = (first, Arc::clone(&documents));
         let is_held_back = !self.rate.enter(visit, begun, now);
         if !is_held_back {
-            self.begin(first, &documents, Some(waiting));
+            self.begin(first, &documents, Some((visit.visitor, waiting)));
         }
         Entered {
             visitor: visit.visitor,
@@ -140,11 +147,17 @@ impl Agenda {
         }
     }
 
-    fn begin(&mut self, first: Serial, documents: &[Arc<Document>], waiting: Option<&Waiting>) {
+    fn begin(
+        &mut self,
+        first: Serial,
+        documents: &[Arc<Document>],
+        waiting: Option<(Visitor, &Waiting)>,
+    ) {
         for (serial, document) in (first..).zip(documents) {
             let beginning = Beginning {
                 document: Arc::clone(document),
-                waiting: waiting.cloned(),
+                round: self.order.add(waiting.map(|(visitor, _)| visitor), serial),
+                waiting: waiting.map(|(_, waiting)| waiting.clone()),
                 in_doubt: false,
             };
             self.beginnings.insert(serial, beginning);
@@ -179,6 +192,9 @@ impl Agenda {
             return true;
         }
         let beginning = self.beginnings.remove(&serial);
+        if let Some(beginning) = &beginning {
+            self.order.remove(beginning.round, serial);
+        }
         let in_doubt = beginning.is_some_and(|beginning| beginning.in_doubt);
         if !in_doubt && !document.is_begun() {
             return false;
@@ -198,21 +214,34 @@ impl Agenda {
         if document.is_gone() || document.is_begun() || self.in_flight.contains_key(&serial) {
             return;
         }
-        self.beginnings.entry(serial).or_insert(Beginning {
-            document,
-            waiting: None,
-            in_doubt: false,
-        });
+        if !self.beginnings.contains_key(&serial) {
+            self.begin_again(serial, document, false);
+        }
     }
 
-    /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. Ends come
-    /// first: an end removes an entry, so the agenda does not grow if the log stores only beginnings.
+    fn begin_again(&mut self, serial: Serial, document: Arc<Document>, in_doubt: bool) {
+        let beginning = Beginning {
+            document,
+            waiting: None,
+            round: self.order.add_again(serial),
+            in_doubt,
+        };
+        self.beginnings.insert(serial, beginning);
+    }
+
+    /// What is due next; `None` if nothing is due, or if [`IN_FLIGHT`] appends are in flight. Ends and
+    /// beginnings take turns, but no beginning passes an end that the log did not store: an end removes an entry, so
+    /// the agenda does not grow if the log stores only beginnings.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
         while let Some((first, documents)) = self.rate.next(now) {
             self.begin(first, &documents, None);
         }
         while self.in_flight.len() < IN_FLIGHT && self.in_flight_bytes < IN_FLIGHT_BYTES {
-            let (serial, append) = if let Some((serial, end)) = self.ends.pop_first() {
+            let is_turn_of_ends =
+                self.is_end_missing || !self.was_end || self.beginnings.is_empty();
+            let end = is_turn_of_ends.then(|| self.ends.pop_first()).flatten();
+            self.was_end = end.is_some();
+            let (serial, append) = if let Some((serial, end)) = end {
                 // An append of unknown outcome may have been routed since. On a log of several processes a
                 // beginning may be stored later still; there its end is stored after it, or not at all.
                 let may_be_begun = end.in_doubt && self.is_shared;
@@ -228,7 +257,10 @@ impl Agenda {
                 };
                 (serial, append)
             } else {
-                let (serial, beginning) = self.beginnings.pop_first()?;
+                let serial = self.order.next()?;
+                let Some(beginning) = self.beginnings.remove(&serial) else {
+                    continue;
+                };
                 if beginning.document.is_begun() {
                     continue;
                 }
@@ -273,6 +305,9 @@ impl Agenda {
             ..
         } = self.in_flight.remove(&serial)?;
         self.in_flight_bytes -= document.event_bytes();
+        if !active {
+            self.is_end_missing = outcome.is_err();
+        }
         let in_doubt = match outcome {
             Ok(_) => {
                 document.acknowledge(active);
@@ -284,12 +319,7 @@ impl Agenda {
         match gone {
             None if document.is_begun() => None,
             None => {
-                let beginning = Beginning {
-                    document,
-                    waiting: None,
-                    in_doubt,
-                };
-                self.beginnings.insert(serial, beginning);
+                self.begin_again(serial, document, in_doubt);
                 None
             }
             Some(share) if in_doubt || document.is_begun() => {

@@ -5,8 +5,10 @@ mod driver;
 mod preface;
 mod refusals;
 
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -94,11 +96,30 @@ pub(crate) async fn serve_guest(
 /// Serves a connection until it ends. Its beginning is boxed, and dropped before the connection is driven,
 /// because it holds more than an idle connection does.
 fn run(accepted: Accepted, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
-    let begun = Box::pin(begin(accepted, stream));
+    let place = accepted.place.clone();
+    let begun = Box::pin(async move {
+        let driven = begin(accepted, stream).await?;
+        in_turn(place.as_ref(), driven).await.err()
+    });
     async move {
         if let Some(driven) = begun.await {
             driven.await;
         }
+    }
+}
+
+/// Begins something costly when it is the client's turn, so that those who do much of it do not delay all others.
+/// Returns its result, or what is left of it.
+async fn in_turn<F: Future + Unpin>(place: Option<&Place>, mut work: F) -> Result<F::Output, F> {
+    let turn = match place {
+        Some(place) => Some(place.turn().await),
+        None => None,
+    };
+    let begun = poll_fn(|context| Poll::Ready(Pin::new(&mut work).poll(context))).await;
+    drop(turn);
+    match begun {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => Err(work),
     }
 }
 
@@ -139,8 +160,19 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         Ok(Ok(1)) => return not_encrypted(accepted, stream).await,
         _ => return None,
     }
+    let handshake = async {
+        match in_turn(
+            accepted.place.as_ref(),
+            acceptor.accept(Counted::from(stream)),
+        )
+        .await
+        {
+            Ok(done) => done,
+            Err(left) => left.await,
+        }
+    };
     let handshake = tokio::select! {
-        handshake = timeout_at(deadline, acceptor.accept(Counted::from(stream))) => handshake,
+        handshake = timeout_at(deadline, handshake) => handshake,
         () = needed(accepted.place.as_ref()) => return None,
         () = accepted.ending.cancelled() => return None,
     };

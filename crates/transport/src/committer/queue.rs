@@ -14,9 +14,16 @@ const MAX_WAITING: usize = 65_536;
 /// The bytes of the updates that may wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
+/// Updates that joined at once and are more than this wait by themselves, so that others overtake them.
+const MANY: usize = 64;
+
 /// The updates that wait, each with a note of the log's, and what commits them.
 pub(crate) struct Queue<N = ()> {
     waiting: VecDeque<Waiting<N>>,
+    /// The updates of large batches.
+    batches: VecDeque<Waiting<N>>,
+    /// Whether the next group is a batch, because the last was not and one waits.
+    is_turn_of_batches: bool,
     bytes: usize,
     pub(super) committing: Committing,
     /// Why no update is taken any more.
@@ -27,6 +34,8 @@ impl<N> Default for Queue<N> {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
+            batches: VecDeque::new(),
+            is_turn_of_batches: false,
             bytes: 0,
             committing: Committing::default(),
             closed: None,
@@ -64,16 +73,17 @@ impl Queue {
 impl<N> Queue<N> {
     /// The updates that wait, and their bytes.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.waiting.len(), self.bytes)
+        (self.waiting.len() + self.batches.len(), self.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.batches.is_empty()
     }
 
     /// Drops what waits, so that its publishers learn that the outcome is unknown.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
+        self.batches.clear();
     }
 
     /// Adds an update.
@@ -82,7 +92,7 @@ impl<N> Queue<N> {
         (update, note): (Update, N),
     ) -> Result<oneshot::Receiver<Answer>, AppendError> {
         self.check_room(1, size(&update))?;
-        Ok(self.push(update, note, false))
+        Ok(self.push(update, note, [false, false]))
     }
 
     /// Adds all updates, which will be one group, or none.
@@ -99,8 +109,10 @@ impl<N> Queue<N> {
             .iter_mut()
             .for_each(|(update, _)| update.by_hub = are_events);
         let last = updates.len().saturating_sub(1);
+        let is_batch = updates.len() > MANY;
         let updates = updates.into_iter().enumerate();
-        let joined = updates.map(|(index, (update, note))| self.push(update, note, index < last));
+        let joined = updates
+            .map(|(index, (update, note))| self.push(update, note, [index < last, is_batch]));
         Ok(joined.collect())
     }
 
@@ -110,8 +122,9 @@ impl<N> Queue<N> {
             return Err(AppendError::Refused(reason));
         }
         // An empty queue takes updates of any size; else a large one would be refused for ever.
-        let is_full = !self.waiting.is_empty()
-            && (self.waiting.len() + count > MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES);
+        let (waiting, waiting_bytes) = self.waiting();
+        let is_full = waiting > 0
+            && (waiting + count > MAX_WAITING || waiting_bytes + bytes > MAX_WAITING_BYTES);
         if is_full {
             return Err(AppendError::Refused("too many updates wait to be stored"));
         }
@@ -122,14 +135,18 @@ impl<N> Queue<N> {
         &mut self,
         mut update: Update,
         note: N,
-        goes_with_next: bool,
+        [goes_with_next, is_of_batch]: [bool; 2],
     ) -> oneshot::Receiver<Answer> {
         let (acknowledge, acknowledged) = oneshot::channel();
         // The log makes the id of an event, so that subscribers can resume from an event that is not
         // stored.
         update.by_hub &= update.id.is_none();
         self.bytes += size(&update);
-        self.waiting.push_back(Waiting {
+        let line = match is_of_batch {
+            true => &mut self.batches,
+            false => &mut self.waiting,
+        };
+        line.push_back(Waiting {
             update,
             note,
             acknowledge,
@@ -141,9 +158,11 @@ impl<N> Queue<N> {
     /// Takes the updates from the front for which `is_over` holds.
     pub(crate) fn take_while(&mut self, is_over: impl Fn(&N) -> bool) -> Vec<Waiting<N>> {
         let mut taken = Vec::new();
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| is_over(&waiting.note)) {
-            self.bytes -= size(&waiting.update);
-            taken.push(waiting);
+        for line in [&mut self.waiting, &mut self.batches] {
+            while let Some(waiting) = line.pop_front_if(|waiting| is_over(&waiting.note)) {
+                self.bytes -= size(&waiting.update);
+                taken.push(waiting);
+            }
         }
         taken
     }
@@ -151,12 +170,21 @@ impl<N> Queue<N> {
     /// Takes the updates that fit into a group of at most `most` bytes; `None` if nothing waits or fits.
     /// `before` is what the group has already: its bytes, and whether it consists of events. Updates
     /// that joined at once stay together. Events and updates are never in one group, because they are
-    /// stored apart.
+    /// stored apart. A large batch is a group by itself, and what else waits has every second group, so that it
+    /// waits for one batch however many there are.
     pub(crate) fn take_group(
         &mut self,
         most: usize,
         before: Option<(usize, bool)>,
     ) -> Option<Vec<Waiting<N>>> {
+        let is_first = before.is_none();
+        if is_first && (self.is_turn_of_batches || self.waiting.is_empty()) {
+            self.is_turn_of_batches = false;
+            let batch = self.take_batch();
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+        }
         let (mut bytes, mut kind) =
             before.map_or((0, None), |(bytes, by_hub)| (bytes, Some(by_hub)));
         let mut group: Vec<Waiting<N>> = Vec::new();
@@ -173,6 +201,19 @@ impl<N> Queue<N> {
             self.bytes -= next_bytes;
             group.extend(self.waiting.pop_front());
         }
+        self.is_turn_of_batches |= is_first && !self.batches.is_empty();
         Some(group).filter(|group| !group.is_empty())
+    }
+
+    /// Takes the batch that waits for longest.
+    fn take_batch(&mut self) -> Vec<Waiting<N>> {
+        let mut batch: Vec<Waiting<N>> = Vec::new();
+        while batch.last().is_none_or(|last| last.goes_with_next)
+            && let Some(next) = self.batches.pop_front()
+        {
+            self.bytes -= size(&next.update);
+            batch.push(next);
+        }
+        batch
     }
 }

@@ -42,6 +42,19 @@ impl Kind {
     }
 }
 
+/// How much the threads give way to those that serve what is live.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
+/// Lets the other threads of the process go first.
+fn give_way() {
+    // It counts for this thread alone on Linux only; elsewhere it would slow the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "a thread for readers has the priority of the others");
+    }
+}
+
 /// The threads, and their jobs.
 pub(super) struct Readers {
     shared: Arc<Queue>,
@@ -129,7 +142,10 @@ impl Readers {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("talaria-read".to_owned())
-                .spawn(move || work(&shared))
+                .spawn(move || {
+                    give_way();
+                    work(&shared);
+                })
         });
         let threads = threads.collect::<Result<_, _>>()?;
         Ok(Self { shared, threads })

@@ -40,7 +40,7 @@ fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
     let first = transport.append(update(None, "first"));
     recorder.wait_until_entered(1);
     // Enough updates that another thread syncs them, and no room in their group for another one.
-    let together = (0..100).map(|_| update(None, &"x".repeat(200)));
+    let together = (0..50).map(|_| update(None, &"x".repeat(400)));
     let together = transport.append_all(together.collect());
     let behind = transport.append(update(Some("behind"), "behind"));
     model.hold_next_sync();
@@ -74,4 +74,31 @@ fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
     model.crash(Crash::PowerLoss);
     drop(transport);
     check(&(Arc::new(History::open(model.mount(), options).expect("it opens")) as _));
+}
+
+/// A large batch that waits is overtaken by what others publish, and every second group is one of the batches, so
+/// that it does not wait for ever either.
+#[test]
+fn large_batches_are_overtaken() {
+    let options = HistoryOptions::new(Arc::new(|| 1_000));
+    let history = History::open(Model::new(1).mount(), options).expect("it opens");
+    let transport: Arc<dyn Transport> = Arc::new(history);
+    let recorder = start(&transport);
+    recorder.shut();
+    let first = transport.append(update(None, "first"));
+    recorder.wait_until_entered(1);
+    let batch = || (0..100).map(|_| update(None, "of many")).collect();
+    let batches = [(); 2].map(|()| transport.append_all(batch()));
+    let single = transport.append(update(None, "single"));
+    recorder.open();
+    block_on(first).expect("stored");
+    let single = block_on(single).expect("stored").position;
+    let ends = batches.map(|batch| {
+        let stored = block_on(batch).expect("stored");
+        stored.last().expect("some").position
+    });
+    assert!(
+        single < ends[1],
+        "{single:?} came after both batches, at {ends:?}"
+    );
 }

@@ -20,7 +20,7 @@ const REJECTED: u64 = 20_000;
 
 fn router(effort: Effort) -> Arc<Router> {
     let ring = Arc::new(Ring::new(32 << 20, Position::ORIGIN));
-    Arc::new(Router::with_effort(ring, base(), effort, Position::ORIGIN))
+    Arc::new(Router::new(ring, base(), effort, Position::ORIGIN))
 }
 
 fn url(text: &str) -> Matcher {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::cursor::{Cursor, Deadlines, Step};
 use crate::engine::interests::Selection;
 use crate::engine::lane::Look;
-use crate::engine::router::{Membership, Router};
+use crate::engine::router::{Effort, Membership, Router};
 
 /// The most that one evaluation costs in these tests.
 const COSTLY: u64 = 60_000;
@@ -22,7 +22,7 @@ fn router() -> Arc<Router> {
 }
 
 fn router_with(ring: Ring) -> Arc<Router> {
-    let router = Router::new(Arc::new(ring), base(), 64, Position::ORIGIN);
+    let router = Router::new(Arc::new(ring), base(), Effort::new(64), Position::ORIGIN);
     Arc::new(router)
 }
 

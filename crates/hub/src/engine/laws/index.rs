@@ -75,7 +75,7 @@ struct Told {
 
 fn check(effort: Effort, operations: &[Operation]) -> Result<Told, TestCaseError> {
     let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
-    let router = Arc::new(Router::with_effort(ring, base(), effort, Position::ORIGIN));
+    let router = Arc::new(Router::new(ring, base(), effort, Position::ORIGIN));
     let mut told = Told::default();
     let mut readers = Readers::default();
     for operation in operations {

@@ -10,7 +10,7 @@ use talaria_transport::{Frame, Position, Ring, Route};
 use super::alphabet::base;
 use super::config;
 use crate::engine::active::{Document, Snapshot};
-use crate::engine::router::Router;
+use crate::engine::router::{Effort, Router};
 
 const SUBSCRIPTIONS: usize = 4;
 
@@ -93,7 +93,7 @@ proptest! {
         operations in vec((0..SUBSCRIPTIONS, operation()), 1..40),
     ) {
         let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
-        let router = Router::new(ring, base(), 1, Position::ORIGIN);
+        let router = Router::new(ring, base(), Effort::new(1), Position::ORIGIN);
         let documents: Vec<_> = (0..SUBSCRIPTIONS).map(|number| {
             let subscription = Subscription {
                 matcher_type: MatcherType::Exact,

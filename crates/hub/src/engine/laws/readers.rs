@@ -42,7 +42,7 @@ impl World {
     pub(super) fn with_effort(ring_bytes: usize, effort: Effort) -> Self {
         let ring = Arc::new(Ring::new(ring_bytes, Position::ORIGIN));
         Self {
-            router: Arc::new(Router::with_effort(ring, base(), effort, Position::ORIGIN)),
+            router: Arc::new(Router::new(ring, base(), effort, Position::ORIGIN)),
             published: Vec::new(),
             history: Vec::new(),
             now: SystemClock.now(),

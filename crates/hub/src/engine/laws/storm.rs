@@ -64,7 +64,7 @@ struct World {
 impl World {
     fn new(ring_bytes: usize, effort: Effort) -> Self {
         let ring = Arc::new(Ring::new(ring_bytes, Position::ORIGIN));
-        let router = Router::with_effort(ring, base(), effort, Position::ORIGIN);
+        let router = Router::new(ring, base(), effort, Position::ORIGIN);
         Self {
             router: Arc::new(router),
             log: Mutex::new(Vec::new()),

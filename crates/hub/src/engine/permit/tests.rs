@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::cursor::{Cursor, Deadlines, End, Step};
 use crate::engine::interests::Selection;
 use crate::engine::laws::Bell;
-use crate::engine::router::Router;
+use crate::engine::router::{Effort, Router};
 
 /// A stream of a permit, and its bell.
 struct Stream {
@@ -67,7 +67,7 @@ fn selection() -> Selection {
 fn router() -> Arc<Router> {
     let ring = Arc::new(Ring::new(1 << 20, Position::ORIGIN));
     let base = Arc::new(Base::synthetic());
-    Arc::new(Router::new(ring, base, 64, Position::ORIGIN))
+    Arc::new(Router::new(ring, base, Effort::new(64), Position::ORIGIN))
 }
 
 fn now() -> Instant {

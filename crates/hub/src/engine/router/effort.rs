@@ -12,6 +12,8 @@ pub(crate) struct Effort {
     pub(crate) further_update_steps: u64,
     /// The most steps that judging patterns may take for a group, however many updates it has.
     pub(crate) most_group_steps: u64,
+    /// The turns of clients that are under way at a time.
+    pub(crate) turns: usize,
     /// The steps that a turn of a cursor may take.
     pub(crate) turn_steps: u64,
     /// The steps that judging one page of the history may take.
@@ -25,12 +27,14 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
+    /// The usual effort, with as many turns at a time as there are clients.
     pub(crate) fn new(lane_positions: usize) -> Self {
         Self {
             lane_positions,
             update_steps: 300_000,
             further_update_steps: 3_000,
             most_group_steps: 3_000_000,
+            turns: usize::MAX,
             turn_steps: 100_000,
             page_steps: 150_000,
             hold: 2048,

@@ -30,8 +30,6 @@ const MOST: usize = 10_000;
 const LINE_BYTES: usize = 256;
 /// What a topic is charged besides its bytes, for its string and the allocation that holds it.
 const TOPIC_BYTES: usize = 48;
-/// What reading a line costs besides its bytes, as the number of bytes that cost as much.
-const LINE_COST: usize = 512;
 
 /// Publishes the valid updates with one commit. The answer has a result for each line: `status` and `id`,
 /// or `error`. A line is as in [`Update::from_json`]; empty lines do not count.
@@ -42,10 +40,10 @@ pub(super) async fn publish(
     (body, mut charge): (Bytes, BodyCharge<'_>),
     arrival: Arrival,
 ) -> Result<Response<Body>, Refused> {
-    let mut turn = Turn::default();
+    let mut turn = hub.router.turns().turn_of(client.number()).await;
     let mut count = 0;
     for line in body.split(|byte| *byte == b'\n') {
-        turn.spend(line.len()).await;
+        turn = turn.rest().await;
         count += usize::from(!line.trim_ascii().is_empty());
     }
     if count > MOST {
@@ -59,11 +57,10 @@ pub(super) async fn publish(
     let mut updates = Vec::new();
     let mut results: Vec<Option<Value>> = Vec::with_capacity(count);
     for line in body.split(|byte| *byte == b'\n') {
-        turn.spend(line.len()).await;
+        turn = turn.rest().await;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        turn.spend(LINE_COST).await;
         match judge(hub, publisher, line) {
             Ok(update) => {
                 held += update.topics.len() * TOPIC_BYTES;
@@ -77,7 +74,7 @@ pub(super) async fn publish(
             }
         }
     }
-    drop(body);
+    drop((body, turn));
     note_topics(
         request.parts,
         updates.iter().flat_map(|update| &update.topics),
@@ -85,12 +82,14 @@ pub(super) async fn publish(
     traced::several(request, &mut updates);
     let mut ids = store(hub, publisher, updates, arrival).await?.into_iter();
     let mut text = String::new();
+    let mut turn = hub.router.turns().turn_of(client.number()).await;
     for result in results {
-        turn.spend(LINE_COST).await;
+        turn = turn.rest().await;
         let stored = || json!({ "status": StatusCode::OK.as_u16(), "id": ids.next() });
         text.push_str(&result.unwrap_or_else(stored).to_string());
         text.push('\n');
     }
+    drop(turn);
     let results = Results {
         text: Full::from(text),
         _held: charge.into(),
@@ -99,26 +98,6 @@ pub(super) async fn publish(
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(response)
-}
-
-/// The work of a batch, in bytes, since other tasks last ran on this thread.
-#[derive(Default)]
-struct Turn {
-    spent: usize,
-}
-
-impl Turn {
-    /// Counts the work that comes next, and lets other tasks run first if enough was done. A line counts
-    /// at least one byte.
-    async fn spend(&mut self, bytes: usize) {
-        /// About a tenth of a millisecond.
-        const MOST: usize = 64 * 1024;
-        self.spent += bytes + 1;
-        if self.spent > MOST {
-            self.spent = 0;
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 /// The results of a request. They are charged to the publisher until they are sent, because it may be slow

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::available_parallelism;
 
 use arc_swap::ArcSwap;
 use talaria_config::settings::ConnectionSettings;
 use talaria_hub::limits::{
-    Charge, ClientAddress, Exhausted, Ledger, Limiter, RateOf, TooFast, Usage,
+    Charge, ClientAddress, Exhausted, Ledger, Limiter, RateOf, TooFast, Turns, Usage, Waiting,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -28,12 +29,16 @@ pub(crate) enum Holder {
     Proxied(u64),
 }
 
+/// The connections that begin at a time, for each processor.
+const BEGINNING: usize = 1;
+
 /// The totals of all connections, handshakes and heads, and how fast connections come.
 pub(crate) struct Ledgers {
     bounded: ArcSwap<Bounded>,
     leaving: Arc<Semaphore>,
     proxies: ArcSwap<Proxies>,
     proxied: AtomicU64,
+    turns: Arc<Turns>,
 }
 
 /// What is counted, with the bounds of a configuration.
@@ -98,11 +103,13 @@ impl Ledgers {
             heads: Arc::new(Ledger::new(settings.head_memory, None)),
             rate: Limiter::new(settings.rate, settings.rate_of_address),
         };
+        let processors = available_parallelism().map_or(1, usize::from);
         Self {
             bounded: ArcSwap::from_pointee(bounded),
             leaving: Arc::new(Semaphore::new(LEAVING)),
             proxies: ArcSwap::from_pointee(proxies),
             proxied: AtomicU64::new(0),
+            turns: Arc::new(Turns::of(BEGINNING * processors)),
         }
     }
 
@@ -202,6 +209,11 @@ impl Ledgers {
         } else {
             Holder::Address(peer.ip().into())
         }
+    }
+
+    /// The turn of a connection that begins.
+    pub(crate) fn turn(&self, holder: Holder) -> Waiting {
+        self.turns.turn(&holder)
     }
 
     /// Counts a handshake.

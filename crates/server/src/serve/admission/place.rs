@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use talaria_hub::Outflow;
-use talaria_hub::limits::{Charge, Exhausted};
+use talaria_hub::limits::{Charge, Exhausted, Waiting};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
@@ -188,6 +188,11 @@ impl Place {
     /// Too many are under way, in all or of this address.
     pub(crate) fn handshake(&self) -> Result<impl Sized + Send + 'static + use<>, Exhausted> {
         self.0.ledgers.handshake(self.0.holder)
+    }
+
+    /// When it may begin: those who have many connections wait longer.
+    pub(crate) fn turn(&self) -> Waiting {
+        self.0.ledgers.turn(self.0.holder)
     }
 
     /// Counts the memory of a head, if it is not small.

@@ -27,6 +27,7 @@ impl Random {
 
     pub(super) fn effort(&mut self) -> Effort {
         Effort {
+            turns: usize::MAX,
             lane_positions: self.pick(&[1, 2, 3, 64]) as usize,
             update_steps: self.pick(&[1, 100, 500, 2000, 1_000_000]),
             further_update_steps: self.pick(&[0, 50]),

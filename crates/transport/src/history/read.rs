@@ -1,8 +1,11 @@
 //! Reads pages of the log: by postings for readers that name their topics, else update by update.
 
+mod ahead;
+
 use std::io;
 use std::sync::Arc;
 
+use self::ahead::{Ahead, Skipped};
 use super::format::Content;
 use super::scan::{Entry, Scanner};
 use super::segment::{Segment, read_frame};
@@ -38,6 +41,8 @@ struct Reader<'a> {
     up_to: Position,
     limit: usize,
     looked_up_to: Position,
+    /// What tiers say of the next segments.
+    ahead: Ahead,
     frames: Vec<Arc<Frame>>,
     bytes: usize,
     /// The cost of the page so far, in bytes.
@@ -46,6 +51,11 @@ struct Reader<'a> {
     looks: usize,
     /// Whether its reader has left.
     is_gone: &'a dyn Fn() -> bool,
+}
+
+/// The postings that are fetched at a time of each of these topics.
+fn most_of(topics: &[u64]) -> usize {
+    (LOOKS / topics.len().max(1)).clamp(LEAST_POSTINGS, POSTINGS)
 }
 
 /// How reading a segment ended.
@@ -83,6 +93,7 @@ pub(super) fn page(
         up_to,
         limit,
         looked_up_to: from,
+        ahead: Ahead::default(),
         frames: Vec::new(),
         bytes: 0,
         looked_at: 0,
@@ -112,11 +123,32 @@ impl Reader<'_> {
         if self.looked_up_to < self.up_to && segments.get(start).is_some_and(deleted) {
             return Err(ReadError::Passed(self.looked_up_to));
         }
-        for segment in segments[start..].iter().take(SEGMENTS) {
-            if self.looked_up_to >= self.up_to || self.is_over() {
+        let (mut next, mut opened) = (start, 0);
+        while let Some(segment) = segments.get(next) {
+            if self.looked_up_to >= self.up_to || self.is_over() || opened == SEGMENTS {
                 break;
             }
-            let looked = self.look_into(segment).and_then(|looked| {
+            match self.skip(&segments, next) {
+                Skipped::To(later) if later == next => {}
+                Skipped::To(later) => {
+                    next = later;
+                    continue;
+                }
+                Skipped::Enough => break,
+            }
+            next += 1;
+            let found = self.found_in(segment);
+            opened += usize::from(found.is_none());
+            let looked = match found {
+                Some(found) => self.take_found(segment, found),
+                None => Ok(None),
+            };
+            let looked = match looked {
+                Ok(None) => self.look_into(segment),
+                Ok(Some(looked)) => Ok(looked),
+                Err(error) => Err(error),
+            };
+            let looked = looked.and_then(|looked| {
                 if looked == Looked::Damage {
                     damage::report(self.shared, segment, self.looked_up_to.next())?;
                 }
@@ -196,7 +228,7 @@ impl Reader<'_> {
         let (last, end) = (segment.last(), segment.end());
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
-        let most = (LOOKS / topics.len().max(1)).clamp(LEAST_POSTINGS, POSTINGS);
+        let most = most_of(topics);
         for topic in topics {
             let postings = segment.topic(*topic, start, most, files)?;
             if postings.len() == most {
@@ -218,10 +250,25 @@ impl Reader<'_> {
         if truncated && (complete_to - start) / (found.len() as u32) < DENSE {
             return Ok(None);
         }
-        let file = segment.file(files)?;
+        match self.take_at(segment, &found, end)? {
+            Some(Looked::Through) if truncated || !self.take_events(last.min(self.up_to)) => {
+                Ok(Some(Looked::Enough))
+            }
+            looked => Ok(looked),
+        }
+    }
+
+    /// Takes the updates at some offsets, in order; `None` if one is not readable. Reading every update
+    /// finds out where the damage begins.
+    fn take_at(
+        &mut self,
+        segment: &Arc<Segment>,
+        found: &[u32],
+        end: u64,
+    ) -> io::Result<Option<Looked>> {
+        let file = segment.file(&self.shared.files)?;
         for at in found {
-            let Some(frame) = read_frame(&*file, at.into(), end.max(segment.end()))? else {
-                // Reading every update finds out where the damage begins.
+            let Some(frame) = read_frame(&*file, u64::from(*at), end.max(segment.end()))? else {
                 return Ok(None);
             };
             let before = frame.position.back(1).min(self.up_to);
@@ -232,9 +279,6 @@ impl Reader<'_> {
             if !goes_on {
                 return Ok(Some(Looked::Enough));
             }
-        }
-        if truncated || !self.take_events(last.min(self.up_to)) {
-            return Ok(Some(Looked::Enough));
         }
         Ok(Some(Looked::Through))
     }

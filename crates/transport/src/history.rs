@@ -66,10 +66,10 @@ pub use self::import::{ImportFrom, Imported, Imports};
 use self::log::Log;
 use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
-#[doc(hidden)]
-pub use self::simulated::Simulated;
 use self::readers::{Kind, Readers};
 use self::shared::Shared;
+#[doc(hidden)]
+pub use self::simulated::Simulated;
 use self::summaries::Summaries;
 use self::tier::Keeper;
 use crate::committer::{Committer, pipeline};

@@ -208,11 +208,7 @@ async fn resume(history: &History) -> Result<u64, Problem> {
 }
 
 /// The processor time of the same resumes in a history that holds nothing else.
-async fn small(
-    args: &HistoryArgs,
-    scratch: &Scratch,
-    updates: u64,
-) -> Result<(f64, f64), Problem> {
+async fn small(args: &HistoryArgs, scratch: &Scratch, updates: u64) -> Result<(f64, f64), Problem> {
     let path = scratch.join("rare");
     let history = open(&path, options())?;
     start(&history);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::segment::{Chosen, Segment, read_frame};
 use super::shared::Shared;
-use super::tier::{Tier, covering};
+use super::tier::{Tier, covering, give_up};
 use super::{damage, unreadable};
 use crate::{Lookup, Position, Unavailable};
 
@@ -115,7 +115,7 @@ impl Search<'_> {
             let hits = match tier.chosen(self.hash, from, HITS) {
                 Ok(hits) => hits,
                 Err(error) => {
-                    self.shared.tiers.give_up(self.shared, tier, &error);
+                    give_up(self.shared, tier, &error);
                     return Ok(Found::Unreadable);
                 }
             };

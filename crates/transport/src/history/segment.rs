@@ -121,7 +121,8 @@ impl Segment {
     pub(super) fn is_summarized(&self) -> bool {
         match &self.source {
             Source::Active { .. } => true,
-            Source::Sealed(sealed) => sealed.is_summarized(true),
+            // A tier has what a summary would say.
+            Source::Sealed(sealed) => sealed.is_covered() || sealed.is_summarized(true),
         }
     }
 

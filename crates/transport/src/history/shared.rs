@@ -82,6 +82,16 @@ impl Shared {
         *self.segments.write() = segments.into();
     }
 
+    /// Calls a function with each listed segment between two numbers.
+    pub(super) fn each_of(&self, first: u64, last: u64, each: impl FnMut(&Arc<Segment>)) {
+        let segments = self.segments();
+        let start = segments.partition_point(|segment| segment.number < first);
+        let within = segments[start..].iter();
+        within
+            .take_while(|segment| segment.number <= last)
+            .for_each(each);
+    }
+
     pub(super) fn newest(&self) -> Newest {
         self.newest.lock().clone()
     }

@@ -67,7 +67,10 @@ impl Simulated {
             });
             self.write_segment(disk, &header(number, Position(first)), frames, &hashes)?;
         }
-        let last = header(self.segments + 1, Position(self.segments * self.updates + 1));
+        let last = header(
+            self.segments + 1,
+            Position(self.segments * self.updates + 1),
+        );
         create_segment(disk, &last)?;
         let manifest = Manifest {
             key,

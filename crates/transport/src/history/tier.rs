@@ -8,11 +8,13 @@
 mod blocks;
 mod entry;
 mod file;
+mod give_up;
 mod keeper;
 mod list;
 mod plan;
 mod write;
 
 pub(super) use self::file::{Row, Tier, is_whole};
+pub(super) use self::give_up::give_up;
 pub(super) use self::keeper::Keeper;
 pub(super) use self::list::{Tiers, covering};

@@ -204,7 +204,10 @@ fn a_segment_is_begun_with_descriptors_of_readers() {
         find_all(&history);
         let segments = || {
             let names = names(&*disk.disk).expect("a list");
-            names.iter().filter(|name| name.ends_with(".segment")).count()
+            names
+                .iter()
+                .filter(|name| name.ends_with(".segment"))
+                .count()
         };
         let before = segments();
         disk.set_limit(disk.taken());

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use talaria_transport::history::{Disk, File, Space};
 use crate::watched::names;
+use talaria_transport::history::{Disk, File, Space};
 
 #[derive(Default)]
 struct State {

@@ -45,6 +45,12 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
             lost: None,
         });
     }
+    for (first, last) in &survey.bad_tiers {
+        steps.push(Step {
+            what: format!("make the index over segments {first} to {last} again"),
+            lost: None,
+        });
+    }
     if !apply || steps.is_empty() {
         return Ok(steps);
     }

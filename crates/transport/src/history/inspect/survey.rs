@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub(super) faults: Vec<Fault>,
     /// The segments that are missing.
     pub(super) missing: Vec<Hole>,
+    /// The numbers of the first and the last segment of each damaged tier.
+    pub(super) bad_tiers: Vec<(u64, u64)>,
 }
 
 /// Missing segments before a segment, and their positions.
@@ -64,6 +66,7 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
         head: Position::ORIGIN,
         faults: Vec::new(),
         missing: Vec::new(),
+        bad_tiers: Vec::new(),
     };
     survey.read_manifest(disk)?;
     let firsts: Vec<Position> = found.segments.values().copied().collect();
@@ -328,9 +331,11 @@ impl Survey {
                 self.faults.push(Fault {
                     path: disk.path(&name),
                     offset: 0,
-                    what: "it is not readable and is made again when the hub runs".to_owned(),
+                    what: "it is not readable and is made again when a reader finds that, or after a repair"
+                        .to_owned(),
                     lost: None,
                 });
+                self.bad_tiers.push((first, last));
             }
         }
         Ok(())

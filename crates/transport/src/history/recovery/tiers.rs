@@ -31,7 +31,10 @@ impl Usable {
         ranges.sort_unstable_by_key(|(first, last)| (*first, u64::MAX - last));
         let oldest = found.segments.keys().next().copied().unwrap_or_default();
         for (first, last) in ranges {
-            let is_replaced = usable.tiers.last().is_some_and(|(tier, _)| first <= tier.last());
+            let is_replaced = usable
+                .tiers
+                .last()
+                .is_some_and(|(tier, _)| first <= tier.last());
             let is_over = last < oldest;
             if is_replaced || is_over || first > last {
                 usable.unfit.push(names::tier(first, last));

@@ -16,7 +16,10 @@ use crate::sync::{Mutex, RwLock};
 /// A segment that has a successor.
 pub(super) struct Sealed {
     pub(super) subject: Subject,
+    /// Locked for moments only, because whoever lacks a descriptor closes the files of others.
     opened: Mutex<Opened>,
+    /// Locked while files are opened or an index is made.
+    loading: Mutex<()>,
     /// Whether this process has checked the index file; later openings skip the check.
     is_checked: AtomicBool,
     cover: AtomicU8,
@@ -103,6 +106,7 @@ impl Sealed {
         Self {
             subject,
             opened: Mutex::default(),
+            loading: Mutex::default(),
             is_checked: AtomicBool::new(false),
             cover: AtomicU8::new(0),
             summary: RwLock::new(None),
@@ -119,7 +123,8 @@ impl Sealed {
         }
     }
 
-    fn is_covered(&self) -> bool {
+    /// Whether a tier covers the segment.
+    pub(super) fn is_covered(&self) -> bool {
         self.cover.load(Ordering::Acquire) & Cover::COVERED != 0
     }
 
@@ -142,49 +147,51 @@ impl Sealed {
         if self.is_summarized(with_chosen) {
             return Ok(());
         }
-        let opened = self.opened.lock();
+        let _loading = self.loading.lock();
         if !self.is_summarized(with_chosen) {
-            files.retry(1, || self.load(files, opened.file.clone(), with_chosen))?;
+            files.retry(1, || self.load(files, with_chosen))?;
         }
         Ok(())
     }
 
     /// The segment's file; opens it if necessary.
     pub(super) fn file(self: &Arc<Self>, files: &Files) -> io::Result<Arc<dyn File>> {
-        let mut opened = self.opened.lock();
-        if let Some(file) = &opened.file {
-            return Ok(Arc::clone(file));
+        let opened = || self.opened.lock().file.clone();
+        if let Some(file) = opened() {
+            return Ok(file);
+        }
+        let _loading = self.loading.lock();
+        if let Some(file) = opened() {
+            return Ok(file);
         }
         let file = files.retry(1, || self.open_file(files))?;
-        let is_first = opened.finder.is_none();
-        opened.file = Some(Arc::clone(&file));
-        drop(opened);
-        self.count(files, is_first);
+        self.keep_open(files, |opened| opened.file = Some(Arc::clone(&file)));
         Ok(file)
     }
 
     /// What finds the updates; opens the index if necessary.
     pub(super) fn finder(self: &Arc<Self>, files: &Files) -> io::Result<Arc<Finder>> {
-        let mut opened = self.opened.lock();
-        if let Some(finder) = &opened.finder {
-            return Ok(Arc::clone(finder));
+        let opened = || self.opened.lock().finder.clone();
+        if let Some(finder) = opened() {
+            return Ok(finder);
+        }
+        let _loading = self.loading.lock();
+        if let Some(finder) = opened() {
+            return Ok(finder);
         }
         let with_chosen = !self.is_covered();
-        let (file, finder) =
-            files.retry(1, || self.load(files, opened.file.clone(), with_chosen))?;
-        let finder = Arc::new(finder);
-        let is_first = opened.file.is_none();
-        *opened = Opened {
-            file,
-            finder: Some(Arc::clone(&finder)),
-        };
-        drop(opened);
-        self.count(files, is_first);
+        let finder = Arc::new(files.retry(1, || self.load(files, with_chosen))?);
+        self.keep_open(files, |opened| opened.finder = Some(Arc::clone(&finder)));
         Ok(finder)
     }
 
-    fn count(self: &Arc<Self>, files: &Files, is_first: bool) {
-        if is_first {
+    /// Keeps a file open, and counts the segment as open unless it is.
+    fn keep_open(self: &Arc<Self>, files: &Files, keep: impl FnOnce(&mut Opened)) {
+        let mut opened = self.opened.lock();
+        let was_open = opened.file.is_some() || opened.finder.is_some();
+        keep(&mut opened);
+        drop(opened);
+        if !was_open {
             let this: Weak<Self> = Arc::downgrade(self);
             files.opened(this);
         }
@@ -216,21 +223,16 @@ impl Sealed {
         if let Some(index) = files.retry(1, open)? {
             return Ok(index);
         }
-        let opened = self.opened.lock();
-        files.retry(1, || self.load(files, opened.file.clone(), false))?;
-        drop(opened);
+        let loading = self.loading.lock();
+        files.retry(1, || self.load(files, false))?;
+        drop(loading);
         let unwritten = || io::Error::other("the index of a segment could not be written");
         files.retry(1, open)?.ok_or_else(unwritten)
     }
 
     /// Opens the index, rebuilds it if it is damaged or missing, and keeps a summary of it unless that is
-    /// known. Also returns the segment's file, if it was open or had to be opened.
-    fn load(
-        &self,
-        files: &Files,
-        file: Option<Arc<dyn File>>,
-        with_chosen: bool,
-    ) -> io::Result<(Option<Arc<dyn File>>, Finder)> {
+    /// known.
+    fn load(&self, files: &Files, with_chosen: bool) -> io::Result<Finder> {
         let subject = self.subject;
         let name = names::index(subject.number, subject.first);
         let expected = |found: &Subject| *found == subject;
@@ -239,30 +241,27 @@ impl Sealed {
         } else {
             IndexFile::open(&*files.disk, &name, expected)?
         };
-        let (file, finder) = match index {
+        let finder = match index {
             Some(index) => {
                 if !self.is_summarized(with_chosen) {
                     *self.summary.write() = Some(Box::new(index.summary(with_chosen)?));
                 }
-                (file, Finder::File(index))
+                Finder::File(index)
             }
             None => {
-                let file = match file {
-                    Some(file) => file,
-                    None => self.open_file(files)?,
-                };
+                let file = self.open_file(files)?;
                 let (finder, mut made) = rebuild(files, &*file, &name, subject)?;
                 if !with_chosen {
                     made.chosen = None;
                 }
                 // More may be lost now than when the segment was summarized.
                 *self.summary.write() = Some(Box::new(made));
-                (Some(file), finder)
+                finder
             }
         };
         self.is_checked
             .store(matches!(finder, Finder::File(_)), Ordering::Release);
-        Ok((file, finder))
+        Ok(finder)
     }
 }
 

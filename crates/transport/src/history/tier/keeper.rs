@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::file::{Row, Tier};
+use super::give_up::give_up;
 use super::plan::Missing;
 use crate::history::log::is_almost_full;
 use crate::history::segment::Cover;
@@ -98,7 +99,7 @@ fn report(shared: &Shared, missing: &Missing, error: &io::Error) {
     {
         // It is not known which one is damaged; all are made again from the indexes.
         for tier in tiers {
-            shared.tiers.give_up(shared, tier, error);
+            give_up(shared, tier, error);
         }
         return;
     }

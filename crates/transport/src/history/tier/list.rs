@@ -1,12 +1,8 @@
 //! The tiers of a log that can be used.
 
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::file::Tier;
-use crate::history::names;
-use crate::history::segment::{Cover, Segment};
-use crate::history::shared::Shared;
 use crate::sync::RwLock;
 
 /// The tiers of a log, and the bell of the thread that adds to them.
@@ -45,9 +41,7 @@ impl Tiers {
     /// Adds a tier in place of those with the same segments; returns these.
     pub(super) fn add(&self, tier: Arc<Tier>) -> Vec<Arc<Tier>> {
         let mut list = self.list.write();
-        let is_within = |other: &&Arc<Tier>| {
-            (tier.first()..=tier.last()).contains(&other.first())
-        };
+        let is_within = |other: &&Arc<Tier>| (tier.first()..=tier.last()).contains(&other.first());
         let (replaced, mut kept): (Vec<_>, Vec<_>) =
             list.iter().cloned().partition(|other| is_within(&other));
         let place = kept.partition_point(|other| other.first() < tier.first());
@@ -68,32 +62,14 @@ impl Tiers {
         names
     }
 
-    /// Takes a tier out that cannot be read, so that the indexes of its segments are used instead.
-    pub(in crate::history) fn give_up(&self, shared: &Shared, tier: &Arc<Tier>, error: &io::Error) {
+    /// Takes a tier out of the list; returns whether it was there.
+    pub(super) fn take_out(&self, tier: &Arc<Tier>) -> bool {
         let mut list = self.list.write();
-        let kept: Vec<_> = list
-            .iter()
-            .filter(|other| !Arc::ptr_eq(other, tier))
-            .cloned()
-            .collect();
-        let is_news = kept.len() < list.len();
+        let others = list.iter().filter(|other| !Arc::ptr_eq(other, tier));
+        let kept: Vec<_> = others.cloned().collect();
+        let was_there = kept.len() < list.len();
         *list = kept.into();
-        drop(list);
-        if !is_news {
-            return;
-        }
-        shared.each_of(tier.first(), tier.last(), |segment| segment.cover(Cover::NONE));
-        let disk = &*shared.files.disk;
-        tracing::warn!(
-            name: "tier_given_up",
-            %error,
-            tier = disk.path(&tier.name()),
-            "an index over many segments is not readable; the indexes of its segments are used until it is made again"
-        );
-        if error.kind() == io::ErrorKind::InvalidData {
-            // The next start need not find that out again; if this fails, it does.
-            drop(disk.remove(&names::tier(tier.first(), tier.last())));
-        }
+        was_there
     }
 
     fn bell(&self) -> MutexGuard<'_, Bell> {
@@ -123,17 +99,5 @@ impl Tiers {
         let mut bell = waited.unwrap_or_else(PoisonError::into_inner);
         bell.is_rung = false;
         !bell.is_ended
-    }
-}
-
-impl Shared {
-    /// Calls a function with each listed segment between two numbers.
-    pub(super) fn each_of(&self, first: u64, last: u64, mut each: impl FnMut(&Arc<Segment>)) {
-        let segments = self.segments();
-        let start = segments.partition_point(|segment| segment.number < first);
-        let within = segments[start..].iter();
-        within
-            .take_while(|segment| segment.number <= last)
-            .for_each(&mut each);
     }
 }

@@ -42,7 +42,10 @@ impl Missing {
             let after = segments.partition_point(|other| other.number <= end);
             let is_covered = |other: &Arc<Segment>| covering(&tiers, other.number).is_some();
             let run = segments[next..after].iter();
-            let run: Vec<_> = run.take_while(|other| !is_covered(other)).cloned().collect();
+            let run: Vec<_> = run
+                .take_while(|other| !is_covered(other))
+                .cloned()
+                .collect();
             if !run.is_empty() && !failed.contains(&segment.number) {
                 return Some(Self::Small(run));
             }

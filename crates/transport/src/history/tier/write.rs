@@ -203,7 +203,11 @@ impl Draft {
             entry.encode(&mut bytes);
             entries.write(&bytes)?;
             written += 1;
-            heap.extend(streams[number].next()?.map(|entry| Reverse((entry, number))));
+            heap.extend(
+                streams[number]
+                    .next()?
+                    .map(|entry| Reverse((entry, number))),
+            );
         }
         while next_bucket <= buckets {
             starts.write(&written.to_le_bytes())?;

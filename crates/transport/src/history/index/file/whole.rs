@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::{IndexFile, Table};
 use super::layout::{CHUNK, ENTRY, WORD};
+use super::{IndexFile, Table};
 use crate::Position;
 use crate::history::format::Fields;
 use crate::history::index::filter::Filter;
@@ -61,10 +61,7 @@ impl IndexFile {
         let table = self.table(of_topics);
         let count = count.min(table.entries.saturating_sub(from));
         let mut bytes = vec![0; count as usize * ENTRY as usize];
-        self.read(
-            &mut bytes,
-            table.entries_at() + u64::from(from) * ENTRY,
-        )?;
+        self.read(&mut bytes, table.entries_at() + u64::from(from) * ENTRY)?;
         let entries = bytes.chunks_exact(ENTRY as usize).filter_map(|entry| {
             let mut fields = Fields(entry);
             let (hash, start, count) = (fields.u64()?, fields.u32()?, fields.u32()?);

@@ -16,7 +16,7 @@ use crate::sync::{Mutex, RwLock};
 /// A segment that has a successor.
 pub(super) struct Sealed {
     pub(super) subject: Subject,
-    /// Locked for moments only, because whoever lacks a descriptor closes the files of others.
+    /// Locked for moments only, because a reader that lacks a descriptor closes the files of others.
     opened: Mutex<Opened>,
     /// Locked while files are opened or an index is made.
     loading: Mutex<()>,

@@ -51,15 +51,19 @@ pub(super) fn parse(name: &str) -> Option<Name> {
         } else {
             (name.strip_suffix(CLOSED)?, Name::Closed)
         };
-    let (number, first) = stem.split_once('-')?;
-    let (number, first) = (number.parse().ok()?, Position(first.parse().ok()?));
-    let parsed = kind(number, first);
-    // Only one spelling is accepted; else two files could be the same segment.
-    let spelled = match parsed {
-        Name::Segment(..) => segment(number, first),
-        Name::Index(..) => index(number, first),
-        Name::Closed(..) => closed(number, first),
-        Name::Tier(..) => tier(number, first.0),
+    let (number, second) = stem.split_once('-')?;
+    let is_tier = name.ends_with(TIER);
+    let second = digits(second, if is_tier { 10 } else { 20 })?;
+    Some(kind(digits(number, 10)?, Position(second)))
+}
+
+/// Parses a number with leading zeros up to `least` digits. Only one spelling is accepted; else two files could
+/// be the same segment.
+fn digits(text: &str, least: usize) -> Option<u64> {
+    let is_spelled = match text.len() {
+        length if length > least => !text.starts_with('0'),
+        length => length == least,
     };
-    (spelled == name).then_some(parsed)
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_spelled && is_number).then(|| text.parse().ok())?
 }

@@ -95,7 +95,7 @@ impl Reader<'_> {
             let found = self.found_in(segment);
             opened += usize::from(found.is_none());
             let looked = match found {
-                Some(found) => self.take_found(segment, found),
+                Some(found) => self.take_found(segment, &found),
                 None => Ok(None),
             };
             let looked = match looked {

@@ -71,10 +71,10 @@ impl Reader<'_> {
     pub(super) fn take_found(
         &mut self,
         segment: &Arc<Segment>,
-        found: Vec<u32>,
+        found: &[u32],
     ) -> io::Result<Option<Looked>> {
         self.looks += RECORD_LOOKS;
-        match self.take_at(segment, &found, segment.end())? {
+        match self.take_at(segment, found, segment.end())? {
             Some(Looked::Through) if !self.take_events(segment.last().min(self.up_to)) => {
                 Ok(Some(Looked::Enough))
             }

@@ -47,7 +47,9 @@ mod run;
 mod scan;
 mod segment;
 mod shared;
+mod simulated;
 mod summaries;
+mod tier;
 mod unreadable;
 mod walk;
 
@@ -66,7 +68,10 @@ use self::lookup::Decoded;
 pub use self::options::{HistoryOptions, SyncMode, UnixMillis};
 use self::readers::{Kind, Readers};
 use self::shared::Shared;
+#[doc(hidden)]
+pub use self::simulated::Simulated;
 use self::summaries::Summaries;
+use self::tier::Keeper;
 use crate::committer::{Committer, pipeline};
 use crate::measures::Figures;
 use crate::{
@@ -81,8 +86,9 @@ pub struct History {
     ring: Arc<Ring>,
     shared: Arc<Shared>,
     summaries: Arc<Summaries>,
-    // Dropped in this order: readers end before the log is closed.
+    // Dropped in this order: what reads and writes beside the log ends before that is closed.
     readers: Readers,
+    _keeper: Keeper,
     committer: Committer<Log>,
     imported: u64,
 }
@@ -132,6 +138,7 @@ impl History {
         let ring = Arc::new(Ring::new(ring_bytes, shared.head()));
         log.ring = Arc::clone(&ring);
         let readers = Readers::start().map_err(failed("starting threads that read"))?;
+        let keeper = Keeper::start(&shared).map_err(failed("starting the thread of tiers"))?;
         // A group is at most a quarter of the ring, so that readers find it there, and small compared to
         // a segment.
         let group_bytes = (ring_bytes / 4).min(log::GROUP_BYTES);
@@ -142,6 +149,7 @@ impl History {
             shared,
             summaries: Arc::default(),
             readers,
+            _keeper: keeper,
             committer,
             imported,
         })

@@ -36,7 +36,7 @@ pub(crate) struct HistoryArgs {
     /// Measure only durable publishing.
     #[arg(long)]
     pub(crate) durable: bool,
-    /// Measure only look-ups of unknown ids, in a history of N segments.
+    /// Measure only a history of N segments, 16 MiB each, most of them holes.
     #[arg(long, value_name = "N", conflicts_with_all = ["durable", "stored"])]
     pub(crate) segments: Option<u64>,
 }

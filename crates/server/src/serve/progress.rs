@@ -127,9 +127,12 @@ impl Watched {
         is_alone: bool,
     ) -> (Arc<Self>, Arc<Progress>) {
         // What cannot be listed is reported by the one that reads it.
-        let files = disk.list().unwrap_or_default();
-        let segments = files.iter().filter(|(name, _)| name.ends_with(SEGMENT));
-        let bytes: u64 = segments.map(|(_, length)| length).sum();
+        let mut bytes = 0_u64;
+        _ = disk.list(&mut |name| {
+            if name.ends_with(SEGMENT) {
+                bytes += disk.length(name).unwrap_or_default();
+            }
+        });
         let progress = Progress::of_bytes(what, bytes.saturating_mul(times), is_alone);
         let watched = Self {
             disk,
@@ -150,8 +153,12 @@ impl Watched {
 }
 
 impl Disk for Watched {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.disk.list()
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.disk.list(each)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        self.disk.length(name)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

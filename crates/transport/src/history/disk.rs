@@ -15,11 +15,17 @@ use super::names;
 /// What was written is durable after [`File::sync_data`]; what was created, renamed or removed is
 /// durable after [`Disk::sync`]. Before that, a loss of power may undo any part of it, in any order.
 pub trait Disk: Send + Sync + 'static {
-    /// Lists the files: their names, and their lengths in bytes.
+    /// Passes the names of the files to `each`, in any order.
     ///
     /// # Errors
     /// The error of the file system.
-    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()>;
+
+    /// The length of a file in bytes.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    fn length(&self, name: &str) -> io::Result<u64>;
 
     /// Opens an existing file for reading and writing.
     ///
@@ -217,22 +223,26 @@ fn create_directories(
 }
 
 impl Disk for Directory {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             // Files of other programs may have any name.
-            let Ok(name) = entry.file_name().into_string() else {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
                 continue;
             };
-            let metadata = entry.metadata()?;
-            if metadata.is_file() {
-                files.push((name, metadata.len()));
-            } else if names::parse(&name).is_some() {
-                return Err(not_a_file(&entry.path(), metadata.file_type()));
+            let found = entry.file_type()?;
+            if found.is_file() {
+                each(name);
+            } else if names::parse(name).is_some() {
+                return Err(not_a_file(&entry.path(), found));
             }
         }
-        Ok(files)
+        Ok(())
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::symlink_metadata(self.path.join(name))?.len())
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

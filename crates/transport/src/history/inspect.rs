@@ -9,7 +9,7 @@ use std::io;
 
 pub use self::fault::Fault;
 pub use self::repair::{Step, repair};
-use self::survey::{Survey, survey};
+use self::survey::{Survey, length_of, survey};
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::SEGMENT_HEADER;
@@ -114,9 +114,12 @@ pub fn export(
 ) -> Result<Vec<Fault>, OpenError> {
     let survey = survey(disk)?;
     let segments = find(disk)?.segments;
-    for (&number, &(first, length)) in &segments {
+    for (&number, &first) in &segments {
+        let Some(length) = length_of(disk, number, first)? else {
+            continue;
+        };
         let next = segments.range(number + 1..).next();
-        let last = next.map_or(survey.head, |(_, (next, _))| next.back(1));
+        let last = next.map_or(survey.head, |(_, next)| next.back(1));
         let name = names::segment(number, first);
         let file = match disk.open(&name) {
             Ok(file) => file,

@@ -11,5 +11,6 @@ mod space;
 mod syncer;
 mod writer;
 
+pub(super) use self::space::is_almost_full;
 pub(super) use self::syncer::Syncer;
 pub(super) use self::writer::{GROUP_BYTES, Log};

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use super::segment::{Chosen, Segment, read_frame};
 use super::shared::Shared;
+use super::tier::{Tier, covering, give_up};
 use super::{damage, unreadable};
 use crate::{Lookup, Position, Unavailable};
+
+/// The segments that are fetched of a tier at a time.
+const HITS: usize = 16;
 
 /// What an id stands for, as far as it says without reading the disk.
 pub(super) enum Decoded {
@@ -51,21 +55,33 @@ pub(super) fn find(
     event_id: &str,
     otherwise: Otherwise,
 ) -> Result<Option<Lookup>, Unavailable> {
-    let floor = shared.floor();
-    let hash = shared.files.hashes.of(event_id);
-    for segment in shared.segments().iter() {
-        if segment.last() <= floor {
-            continue;
+    let search = Search {
+        shared,
+        event_id,
+        hash: shared.files.hashes.of(event_id),
+        floor: shared.floor(),
+    };
+    let (segments, tiers) = (shared.segments(), shared.tiers.list());
+    let mut next = segments.partition_point(|segment| segment.last() <= search.floor);
+    while let Some(segment) = segments.get(next) {
+        if let Some(tier) = covering(&tiers, segment.number) {
+            match search.find_by(tier, &segments[next..])? {
+                Found::Here(found) => return Ok(Some(found)),
+                Found::Nowhere => {
+                    next = segments.partition_point(|segment| segment.number <= tier.last());
+                    continue;
+                }
+                Found::Unreadable => {}
+            }
         }
-        match segment.may_hold(hash) {
+        next += 1;
+        match segment.may_hold(search.hash) {
             None => return Ok(None),
             Some(false) => continue,
             Some(true) => {}
         }
-        match find_in(shared, segment, event_id, floor) {
-            Ok(Some(found)) => return Ok(Some(found)),
-            Ok(None) => {}
-            Err(error) => unreadable::judge(shared, segment, &error)?,
+        if let Some(found) = search.find_in(segment)? {
+            return Ok(Some(found));
         }
     }
     match otherwise {
@@ -75,31 +91,101 @@ pub(super) fn find(
     }
 }
 
-/// The earliest update of a segment after the retention floor that has the id.
-fn find_in(
-    shared: &Shared,
-    segment: &Arc<Segment>,
-    event_id: &str,
+/// The search for the earliest update after the retention floor that has an id.
+struct Search<'a> {
+    shared: &'a Shared,
+    event_id: &'a str,
+    hash: u64,
     floor: Position,
-) -> io::Result<Option<Lookup>> {
-    let position = match segment.chosen(event_id, floor, &shared.files)? {
-        Chosen::Nowhere => return Ok(None),
-        Chosen::At(position) => position,
-        // Its hash shows that a lost update had this id, but not where the subscriber can continue.
-        Chosen::Lost(position) => {
-            if position > shared.cursor_floor() {
-                damage::report(shared, segment, position)?;
+}
+
+/// The result of a search by a tier.
+enum Found {
+    Here(Lookup),
+    Nowhere,
+    /// The tier is damaged; the indexes of its segments have to be asked.
+    Unreadable,
+}
+
+impl Search<'_> {
+    /// Searches the segments of a tier, from the first of these on.
+    fn find_by(&self, tier: &Arc<Tier>, segments: &[Arc<Segment>]) -> Result<Found, Unavailable> {
+        let mut from = segments.first().map_or(0, |segment| segment.number);
+        loop {
+            let hits = match tier.chosen(self.hash, from, HITS) {
+                Ok(hits) => hits,
+                Err(error) => {
+                    give_up(self.shared, tier, &error);
+                    return Ok(Found::Unreadable);
+                }
+            };
+            for hit in &hits {
+                let place = segments.partition_point(|segment| segment.number < hit.segment);
+                // Retention may have deleted it since the tier was written.
+                let segment = segments.get(place);
+                let Some(segment) = segment.filter(|segment| segment.number == hit.segment) else {
+                    continue;
+                };
+                let found = match hit.at {
+                    Some(at) => self.find_at(segment, at)?,
+                    None => self.find_in(segment)?,
+                };
+                if let Some(found) = found {
+                    return Ok(Found::Here(found));
+                }
             }
-            return Ok(Some(Lookup::Deleted));
+            match hits.last() {
+                Some(last) if hits.len() == HITS => from = last.segment + 1,
+                _ => return Ok(Found::Nowhere),
+            }
         }
-    };
-    // The updates after it may be damaged.
-    let is_before_damage = position <= shared.cursor_floor();
-    Ok(Some(if is_before_damage {
-        Lookup::Deleted
-    } else {
-        Lookup::Found(position)
-    }))
+    }
+
+    /// Reads the only update of a segment that may have the id.
+    fn find_at(&self, segment: &Arc<Segment>, at: u32) -> Result<Option<Lookup>, Unavailable> {
+        let read = segment.file(&self.shared.files);
+        let read = read.and_then(|file| read_frame(&*file, at.into(), segment.end()));
+        match read {
+            Ok(Some(frame)) if *frame.event_id != *self.event_id => Ok(None),
+            Ok(Some(frame)) if frame.position <= self.floor => Ok(None),
+            Ok(Some(frame)) => Ok(Some(self.lookup(frame.position))),
+            // The index says which update is lost.
+            Ok(None) => self.find_in(segment),
+            Err(error) => unreadable::judge(self.shared, segment, &error).map(|()| None),
+        }
+    }
+
+    /// Searches a segment by its index.
+    fn find_in(&self, segment: &Arc<Segment>) -> Result<Option<Lookup>, Unavailable> {
+        match self.find_by_index(segment) {
+            Ok(found) => Ok(found),
+            Err(error) => unreadable::judge(self.shared, segment, &error).map(|()| None),
+        }
+    }
+
+    fn find_by_index(&self, segment: &Arc<Segment>) -> io::Result<Option<Lookup>> {
+        let shared = self.shared;
+        match segment.chosen(self.event_id, self.floor, &shared.files)? {
+            Chosen::Nowhere => Ok(None),
+            Chosen::At(position) => Ok(Some(self.lookup(position))),
+            // Its hash shows that a lost update had this id, but not where the subscriber can continue.
+            Chosen::Lost(position) => {
+                if position > shared.cursor_floor() {
+                    damage::report(shared, segment, position)?;
+                }
+                Ok(Some(Lookup::Deleted))
+            }
+        }
+    }
+
+    fn lookup(&self, position: Position) -> Lookup {
+        // The updates after it may be damaged.
+        if position <= self.shared.cursor_floor() {
+            Lookup::Deleted
+        } else {
+            Lookup::Found(position)
+        }
+    }
 }
 
 /// The subscriber is ahead of what survived of a run, so it continues where the run ended.

@@ -26,6 +26,9 @@ pub struct HistoryOptions {
     pub sync: SyncMode,
     /// The bytes of the newest updates that are kept in memory for live subscribers.
     pub ring_bytes: usize,
+    /// How many segments a tier covers at least; large ones cover the square of that. Smaller in tests.
+    #[doc(hidden)]
+    pub segments_of_tier: u64,
     /// The time of day, for commit times and `max_age`.
     pub clock: UnixMillis,
 }
@@ -54,6 +57,7 @@ impl HistoryOptions {
             events: EventBounds::default(),
             sync: SyncMode::Always,
             ring_bytes: 32 << 20,
+            segments_of_tier: 64,
             clock,
         }
     }

@@ -1,63 +1,28 @@
 //! Reads pages of the log: by postings for readers that name their topics, else update by update.
 
+mod ahead;
+mod reader;
+mod skip;
+
 use std::io;
 use std::sync::Arc;
 
+use self::ahead::Ahead;
+use self::reader::{Looked, Reader, most_of};
+use self::skip::Skipped;
 use super::format::Content;
 use super::scan::{Entry, Scanner};
-use super::segment::{Segment, read_frame};
+use super::segment::Segment;
 use super::shared::Shared;
 use super::{damage, unreadable};
-use crate::{Admit, Frame, Page, Position, ReadError, Verdict};
+use crate::{Admit, Page, Position, ReadError};
 
-/// The most bytes that one page reads, so that a reader that finds nothing leaves time to others.
-const LOOKED_AT: usize = 1 << 20;
-/// The most updates that one page judges and topics that it looks up, together.
-const LOOKS: usize = 4_096;
 /// The most segments that one page reads.
 const SEGMENTS: usize = 64;
-/// The most postings of a topic that are fetched at a time; fewer if there are many topics.
-const POSTINGS: usize = 256;
-/// The least postings of a topic that are fetched at a time.
-const LEAST_POSTINGS: usize = 8;
 /// A reader of more topics reads every update instead.
 const TOPICS: usize = 512;
-/// The events that are fetched at a time.
-const EVENTS: usize = 256;
-/// The bytes of a record besides its event, roughly.
-const RECORD: usize = 100;
 /// If the postings are closer than this on average, reading every update is cheaper. In bytes.
 const DENSE: u32 = 1 << 10;
-
-/// A page that is being filled.
-struct Reader<'a> {
-    shared: &'a Shared,
-    filter: &'a dyn Admit,
-    /// The hashes of the only topics that may be admitted, if they are known and few.
-    topics: Option<Vec<u64>>,
-    up_to: Position,
-    limit: usize,
-    looked_up_to: Position,
-    frames: Vec<Arc<Frame>>,
-    bytes: usize,
-    /// The cost of the page so far, in bytes.
-    looked_at: usize,
-    /// The cost of the page so far, in updates and topics.
-    looks: usize,
-    /// Whether its reader has left.
-    is_gone: &'a dyn Fn() -> bool,
-}
-
-/// How reading a segment ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Looked {
-    /// At its end; the next segment follows.
-    Through,
-    /// The page is full, or has cost enough.
-    Enough,
-    /// The next update is not readable.
-    Damage,
-}
 
 /// Reads the updates after `from`, up to and including `up_to`, that the filter admits. Ends early once
 /// `is_gone` says that the reader has left.
@@ -83,6 +48,7 @@ pub(super) fn page(
         up_to,
         limit,
         looked_up_to: from,
+        ahead: Ahead::default(),
         frames: Vec::new(),
         bytes: 0,
         looked_at: 0,
@@ -112,11 +78,32 @@ impl Reader<'_> {
         if self.looked_up_to < self.up_to && segments.get(start).is_some_and(deleted) {
             return Err(ReadError::Passed(self.looked_up_to));
         }
-        for segment in segments[start..].iter().take(SEGMENTS) {
-            if self.looked_up_to >= self.up_to || self.is_over() {
+        let (mut next, mut opened) = (start, 0);
+        while let Some(segment) = segments.get(next) {
+            if self.looked_up_to >= self.up_to || self.is_over() || opened == SEGMENTS {
                 break;
             }
-            let looked = self.look_into(segment).and_then(|looked| {
+            match self.skip(&segments, next) {
+                Skipped::To(later) if later == next => {}
+                Skipped::To(later) => {
+                    next = later;
+                    continue;
+                }
+                Skipped::Enough => break,
+            }
+            next += 1;
+            let found = self.found_in(segment);
+            opened += usize::from(found.is_none());
+            let looked = match found {
+                Some(found) => self.take_found(segment, &found),
+                None => Ok(None),
+            };
+            let looked = match looked {
+                Ok(None) => self.look_into(segment),
+                Ok(Some(looked)) => Ok(looked),
+                Err(error) => Err(error),
+            };
+            let looked = looked.and_then(|looked| {
                 if looked == Looked::Damage {
                     damage::report(self.shared, segment, self.looked_up_to.next())?;
                 }
@@ -139,30 +126,6 @@ impl Reader<'_> {
             self.take_events(self.up_to);
         }
         Ok(())
-    }
-
-    /// Takes the events up to a position, none of which has a record; returns whether it took all.
-    fn take_events(&mut self, up_to: Position) -> bool {
-        while self.looked_up_to < up_to {
-            let events = self.shared.events.read();
-            let page = events.page(self.looked_up_to, up_to, EVENTS);
-            drop(events);
-            let is_all = page.len() < EVENTS;
-            for frame in page {
-                if self.is_over() || !self.take(frame) {
-                    return false;
-                }
-            }
-            if is_all {
-                self.looked_up_to = up_to;
-            }
-        }
-        true
-    }
-
-    /// Whether the page has cost enough, or the reader has left.
-    fn is_over(&self) -> bool {
-        self.looks >= LOOKS || self.looked_at > LOOKED_AT || (self.is_gone)()
     }
 
     fn look_into(&mut self, segment: &Arc<Segment>) -> io::Result<Looked> {
@@ -196,7 +159,7 @@ impl Reader<'_> {
         let (last, end) = (segment.last(), segment.end());
         let mut found = Vec::new();
         let mut complete_to = u32::MAX;
-        let most = (LOOKS / topics.len().max(1)).clamp(LEAST_POSTINGS, POSTINGS);
+        let most = most_of(topics);
         for topic in topics {
             let postings = segment.topic(*topic, start, most, files)?;
             if postings.len() == most {
@@ -218,25 +181,12 @@ impl Reader<'_> {
         if truncated && (complete_to - start) / (found.len() as u32) < DENSE {
             return Ok(None);
         }
-        let file = segment.file(files)?;
-        for at in found {
-            let Some(frame) = read_frame(&*file, at.into(), end.max(segment.end()))? else {
-                // Reading every update finds out where the damage begins.
-                return Ok(None);
-            };
-            let before = frame.position.back(1).min(self.up_to);
-            let goes_on = self.take_events(before)
-                && frame.position <= self.up_to
-                && self.take(Arc::new(frame))
-                && !self.is_over();
-            if !goes_on {
-                return Ok(Some(Looked::Enough));
+        match self.take_at(segment, &found, end)? {
+            Some(Looked::Through) if truncated || !self.take_events(last.min(self.up_to)) => {
+                Ok(Some(Looked::Enough))
             }
+            looked => Ok(looked),
         }
-        if truncated || !self.take_events(last.min(self.up_to)) {
-            return Ok(Some(Looked::Enough));
-        }
-        Ok(Some(Looked::Through))
     }
 
     /// Reads every update of a segment.
@@ -290,26 +240,5 @@ impl Reader<'_> {
             expected = expected.next();
         }
         Ok(Looked::Through)
-    }
-
-    /// Judges a frame and adds it to the page if it is admitted; returns false if it must wait for the
-    /// next page.
-    fn take(&mut self, frame: Arc<Frame>) -> bool {
-        let position = frame.position;
-        self.looks += 1;
-        self.looked_at += frame.bytes.len() + RECORD;
-        match self.filter.judge(&frame) {
-            Verdict::Admitted => {
-                if self.bytes > 0 && self.bytes + frame.bytes.len() > self.limit {
-                    return false;
-                }
-                self.bytes += frame.bytes.len();
-                self.frames.push(frame);
-            }
-            Verdict::Refused => {}
-            Verdict::Later => return false,
-        }
-        self.looked_up_to = position;
-        true
     }
 }

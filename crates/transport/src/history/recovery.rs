@@ -7,15 +7,17 @@ mod kept;
 mod last;
 mod leftovers;
 mod newest;
+mod tiers;
 
 use std::io;
 use std::sync::Arc;
 
 use self::events::{event_ranges, keep_events};
 pub(super) use self::found::{Found, failed, find, lock, read_header, read_manifest};
-use self::kept::{keep, sealed};
+use self::kept::{keep, length_of, sealed};
 use self::leftovers::{create_active, remove, remove_leftovers, seal};
 pub(super) use self::newest::closed_index;
+use self::tiers::Usable;
 use super::clock::Clock;
 use super::disk::{Disk, File};
 use super::error::OpenError;
@@ -38,12 +40,14 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     let lock = lock(&*disk)?;
     let found = find(&*disk)?;
     let mut manifest = read_manifest(&*disk, &found)?;
-    let Some((&number, &(first, length))) = found.segments.last_key_value() else {
+    let Some((&number, &first)) = found.segments.last_key_value() else {
         return begin(disk, options, manifest, lock);
     };
+    let length = length_of(&*disk, number, first)?;
     let mut newest = newest::recover(&*disk, &found, number, first, length, &manifest)?;
     manifest.learn(newest.run);
-    let segments = keep(&*disk, &found, &newest, &manifest)?;
+    let tiers = Usable::find(&*disk, &found, number, &manifest.key);
+    let segments = keep(&*disk, &found, &newest, &manifest, &tiers)?;
     let is_empty = newest.head < first;
     let recalled = journal::recall(&*disk, &manifest, newest.run, newest.head);
     let recalled = recalled.map_err(failed(&*disk, journal::NAME, "reading it"))?;
@@ -57,6 +61,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     let oldest = segments.first().map_or(number, |oldest| oldest.number);
     // Before anything is written, since the disk may lack their room.
     remove_leftovers(&*disk, &found, oldest);
+    remove(&*disk, tiers.unfit.iter().cloned());
     let header = SegmentHeader {
         // An empty segment is replaced, so that openings do not accumulate files.
         number: if is_empty { number } else { number + 1 },
@@ -83,7 +88,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
     last::learn(&mut newest, &*disk, &kept, &manifest, &mut clock, head)?;
     let active = Arc::new(Segment::active(&header, base, Arc::clone(&file)));
     kept.push(Arc::clone(&active));
-    let shared = Arc::new(Shared::new(
+    let mut shared = Shared::new(
         disk,
         manifest,
         options,
@@ -94,7 +99,9 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: HistoryOptions) -> Result<Log, 
         },
         newest.facts.floor,
         events,
-    ));
+    );
+    shared.tiers = tiers.take(&shared.segments());
+    let shared = Arc::new(shared);
     let mut log = log(shared, run, active, file, newest.facts, clock, lock)?;
     log.journal = journal;
     Ok(log)

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 pub(super) use self::files::Files;
 pub(super) use self::record::{read_frame, read_record};
+pub(super) use self::sealed::Cover;
 use self::sealed::Sealed;
 pub(super) use self::write::{create_segment, rewrite};
 use super::disk::File;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
-use super::index::{Index, Subject};
+use super::index::{Index, IndexFile, Subject};
 use crate::Position;
 use crate::sync::RwLock;
 
@@ -36,7 +37,7 @@ enum Source {
     /// The newest segment, which is being written.
     Active {
         file: Arc<dyn File>,
-        written: RwLock<Written>,
+        written: Box<RwLock<Written>>,
     },
     /// A segment that has a successor.
     Sealed(Arc<Sealed>),
@@ -60,10 +61,10 @@ pub(super) struct Written {
 impl Segment {
     /// A segment that was just created, after `base` bytes of other segments.
     pub(super) fn active(header: &SegmentHeader, base: u64, file: Arc<dyn File>) -> Self {
-        let written = RwLock::new(Written {
+        let written = Box::new(RwLock::new(Written {
             index: Index::new(header.first),
             end: SEGMENT_HEADER as u64,
-        });
+        }));
         Self {
             number: header.number,
             first: header.first,
@@ -85,9 +86,24 @@ impl Segment {
     /// Keeps a summary of the index that the segment had while it was active.
     pub(super) fn with_index(self, index: &Index) -> Self {
         if let Source::Sealed(sealed) = &self.source {
-            *sealed.summary.write() = Some(index.summary());
+            *sealed.summary.write() = Some(Box::new(index.summary()));
         }
         self
+    }
+
+    /// Notes what tiers say of the segment.
+    pub(super) fn cover(&self, cover: Cover) {
+        if let Source::Sealed(sealed) = &self.source {
+            sealed.cover(cover);
+        }
+    }
+
+    /// The index of a sealed segment, checked; it is made again if it is damaged or missing.
+    pub(super) fn index(&self, files: &Files) -> io::Result<IndexFile> {
+        match &self.source {
+            Source::Active { .. } => Err(io::ErrorKind::InvalidInput.into()),
+            Source::Sealed(sealed) => sealed.index(files),
+        }
     }
 
     /// Whether a publisher may have chosen an id with this hash; `None` if the segment must be
@@ -97,7 +113,7 @@ impl Segment {
             Source::Active { .. } => Some(true),
             Source::Sealed(sealed) => {
                 let summary = sealed.summary.read();
-                Some(summary.as_ref()?.chosen.may_hold(hash))
+                Some(summary.as_ref()?.chosen.as_ref()?.may_hold(hash))
             }
         }
     }
@@ -105,7 +121,8 @@ impl Segment {
     pub(super) fn is_summarized(&self) -> bool {
         match &self.source {
             Source::Active { .. } => true,
-            Source::Sealed(sealed) => sealed.is_summarized(),
+            // A tier has what a summary would say.
+            Source::Sealed(sealed) => sealed.is_covered() || sealed.is_summarized(true),
         }
     }
 
@@ -114,7 +131,7 @@ impl Segment {
     pub(super) fn summarize(&self, files: &Files) -> io::Result<()> {
         match &self.source {
             Source::Active { .. } => Ok(()),
-            Source::Sealed(sealed) => sealed.summarize(files),
+            Source::Sealed(sealed) => sealed.summarize(files, true),
         }
     }
 
@@ -126,10 +143,10 @@ impl Segment {
         up_to: Position,
         files: &Files,
     ) -> io::Result<Option<Position>> {
-        self.summarize(files)?;
         Ok(match &self.source {
             Source::Active { .. } => None,
             Source::Sealed(sealed) => {
+                sealed.summarize(files, false)?;
                 let summary = sealed.summary.read();
                 summary
                     .as_ref()
@@ -165,7 +182,7 @@ impl Segment {
     pub(super) fn file(&self, files: &Files) -> io::Result<Arc<dyn File>> {
         match &self.source {
             Source::Active { file, .. } => Ok(Arc::clone(file)),
-            Source::Sealed(sealed) => Ok(Arc::clone(&sealed.opened(files)?.file)),
+            Source::Sealed(sealed) => sealed.file(files),
         }
     }
 
@@ -178,7 +195,7 @@ impl Segment {
     ) -> io::Result<Option<(Position, u32)>> {
         match &self.source {
             Source::Active { written, .. } => Ok(written.read().index.place(position)),
-            Source::Sealed(sealed) => sealed.opened(files)?.finder.place(position),
+            Source::Sealed(sealed) => sealed.finder(files)?.place(position),
         }
     }
 
@@ -206,7 +223,7 @@ impl Segment {
     ) -> io::Result<Vec<u32>> {
         match &self.source {
             Source::Active { written, .. } => Ok(written.read().index.topic(hash, from, at_most)),
-            Source::Sealed(sealed) => sealed.opened(files)?.finder.topic(hash, from, at_most),
+            Source::Sealed(sealed) => sealed.finder(files)?.topic(hash, from, at_most),
         }
     }
 
@@ -256,7 +273,7 @@ impl Segment {
             Source::Active { written, .. } => {
                 Ok(written.read().index.chosen(hash, from, CANDIDATES))
             }
-            Source::Sealed(sealed) => sealed.opened(files)?.finder.chosen(hash, from, CANDIDATES),
+            Source::Sealed(sealed) => sealed.finder(files)?.chosen(hash, from, CANDIDATES),
         }
     }
 
@@ -264,7 +281,7 @@ impl Segment {
     fn position_at(&self, at: u32, files: &Files) -> io::Result<Option<Position>> {
         match &self.source {
             Source::Active { written, .. } => Ok(written.read().index.position_at(at)),
-            Source::Sealed(sealed) => sealed.opened(files)?.finder.position_at(at),
+            Source::Sealed(sealed) => sealed.finder(files)?.position_at(at),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::index::Hashes;
 use super::manifest::Manifest;
 use super::options::HistoryOptions;
 use super::segment::{Files, Segment};
+use super::tier::Tiers;
 use crate::events::Events;
 use crate::measures::{Histogram, NANOSECONDS, TIMES};
 use crate::sync::{Mutex, RwLock};
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) options: HistoryOptions,
     /// The segments, oldest first; the last one is active. The list is replaced as a whole.
     segments: RwLock<Arc<[Arc<Segment>]>>,
+    /// The indexes over many segments.
+    pub(super) tiers: Tiers,
     /// The subscription events that are kept.
     pub(super) events: RwLock<Events>,
     newest: Mutex<Newest>,
@@ -62,6 +65,7 @@ impl Shared {
             manifest,
             options,
             segments: RwLock::new(segments.into()),
+            tiers: Tiers::default(),
             events: RwLock::new(events),
             newest: Mutex::new(newest),
             behind_damage: AtomicU64::new(behind_gaps.unwrap_or_default()),
@@ -76,6 +80,16 @@ impl Shared {
 
     pub(super) fn replace_segments(&self, segments: Vec<Arc<Segment>>) {
         *self.segments.write() = segments.into();
+    }
+
+    /// Calls a function with each listed segment between two numbers.
+    pub(super) fn each_of(&self, first: u64, last: u64, each: impl FnMut(&Arc<Segment>)) {
+        let segments = self.segments();
+        let start = segments.partition_point(|segment| segment.number < first);
+        let within = segments[start..].iter();
+        within
+            .take_while(|segment| segment.number <= last)
+            .for_each(each);
     }
 
     pub(super) fn newest(&self) -> Newest {

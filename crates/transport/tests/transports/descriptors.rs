@@ -9,6 +9,7 @@ use talaria_transport::{Health, Lookup, Position, Transport};
 
 use crate::power::model::Model;
 use crate::suite::{Everything, append, block_on, look_up, places, read, start, update};
+use crate::watched::names;
 
 const SEGMENTS: u64 = 20;
 const EMFILE: i32 = 24;
@@ -82,9 +83,13 @@ impl Scarce {
 }
 
 impl Disk for Scarce {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
         let _descriptor = self.take()?;
-        self.disk.list()
+        self.disk.list(each)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        self.disk.length(name)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
@@ -197,10 +202,12 @@ fn a_segment_is_begun_with_descriptors_of_readers() {
         let history = disk.open_history();
         let _recorder = start(&history);
         find_all(&history);
-        let is_segment = |(name, _): &(String, u64)| name.ends_with(".segment");
         let segments = || {
-            let files = disk.disk.list().expect("a list");
-            files.iter().filter(|file| is_segment(file)).count()
+            let names = names(&*disk.disk).expect("a list");
+            names
+                .iter()
+                .filter(|name| name.ends_with(".segment"))
+                .count()
         };
         let before = segments();
         disk.set_limit(disk.taken());

@@ -10,7 +10,7 @@ use talaria_transport::{Lookup, Position, Transport};
 
 use crate::power::model::Model;
 use crate::suite::{Everything, Topic, append, block_on, look_up, places, read, start};
-use crate::watched::Watched;
+use crate::watched::{Watched, names};
 
 const TOPIC: &str = "https://example.com/books/1";
 
@@ -97,7 +97,7 @@ fn unknown_ids_leave_the_readers_to_others() {
     let _recorder = start(&history);
     append(&history, None);
     let mut indexes = Vec::new();
-    for (name, _) in talaria_transport::history::Disk::list(&disk).expect("a list") {
+    for name in names(&disk).expect("a list") {
         if name.ends_with(".index") {
             indexes.push(name);
         }
@@ -137,10 +137,9 @@ fn nothing_is_read_for_readers_that_hung_up() {
     let disk = stored(8);
     let history = open(&disk);
     let _recorder = start(&history);
-    let files = talaria_transport::history::Disk::list(&disk).expect("a list");
+    let files = names(&disk).expect("a list");
     let (shut, open): (Vec<_>, Vec<_>) = files
         .into_iter()
-        .map(|(name, _)| name)
         .filter(|name| name.ends_with(".segment"))
         .partition(|name| name.starts_with("0000000001"));
     assert_eq!((shut.len(), open.len()), (1, 8));

@@ -30,6 +30,7 @@ mod shared;
 mod stalled;
 mod suite;
 mod syncing;
+mod tiers;
 mod told;
 mod unreadable;
 mod watched;

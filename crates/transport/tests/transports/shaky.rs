@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use crate::watched::names;
 use talaria_transport::history::{Disk, File, Space};
 
 #[derive(Default)]
@@ -108,17 +109,22 @@ impl Shaky {
     }
 
     fn try_used(&self) -> io::Result<u64> {
-        let files = self.0.disk.list()?;
-        Ok(files.iter().map(|(_, length)| length).sum())
+        let mut used = 0;
+        for name in names(&*self.0.disk)? {
+            match self.0.disk.length(&name) {
+                Ok(length) => used += length,
+                // It was removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(used)
     }
 
     /// The files of a kind.
     pub fn files(&self, kind: &str) -> usize {
-        let files = self.0.disk.list().expect("a list");
-        files
-            .iter()
-            .filter(|(name, _)| name.ends_with(kind))
-            .count()
+        let names = names(&*self.0.disk).expect("a list");
+        names.iter().filter(|name| name.ends_with(kind)).count()
     }
 
     fn handle(&self, file: Arc<dyn File>) -> Arc<dyn File> {
@@ -141,8 +147,12 @@ impl Shaky {
 }
 
 impl Disk for Shaky {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.0.disk.list()
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.0.disk.list(each)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        self.0.disk.length(name)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

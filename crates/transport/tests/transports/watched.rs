@@ -7,6 +7,13 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use talaria_transport::history::{Disk, File, Space};
 
+/// The names of the files of a disk.
+pub fn names(disk: &dyn Disk) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    disk.list(&mut |name| names.push(name.to_owned()))?;
+    Ok(names)
+}
+
 /// Decides which calls fail: by the file, and by the offset unless the file is being opened.
 type Fault = dyn Fn(&str, Option<u64>) -> Option<io::Error> + Send + Sync;
 /// Called before a file is opened.
@@ -91,8 +98,12 @@ struct WatchedFile {
 }
 
 impl Disk for Watched {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.disk.list()
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.disk.list(each)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        self.disk.length(name)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

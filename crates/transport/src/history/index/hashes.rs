@@ -12,6 +12,11 @@ impl Hashes {
         Self(SipHasher13::new_with_key(key))
     }
 
+    /// A number that identifies the log.
+    pub(in crate::history) fn log(&self) -> u64 {
+        self.of("")
+    }
+
     pub(in crate::history) fn of(&self, text: &str) -> u64 {
         self.0.hash(text.as_bytes())
     }

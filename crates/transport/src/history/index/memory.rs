@@ -115,13 +115,12 @@ impl Index {
     }
 
     pub(in crate::history) fn summary(&self) -> Summary {
+        let mut chosen = Filter::with_room(self.chosen.len());
+        self.chosen.keys().for_each(|hash| chosen.insert(*hash));
         let mut summary = Summary {
-            chosen: Filter::with_room(self.chosen.len()),
-            lost: Vec::new(),
+            chosen: Some(chosen),
+            ..Summary::default()
         };
-        self.chosen
-            .keys()
-            .for_each(|hash| summary.chosen.insert(*hash));
         for (position, at) in self.holes.others(self.first).zip(&self.offsets) {
             summary.note_offset(position, *at);
         }

@@ -6,8 +6,8 @@ use crate::Position;
 /// The part of a sealed segment's index that is kept in memory after it was checked.
 #[derive(Debug, Default)]
 pub(in crate::history) struct Summary {
-    /// The hashes of the ids that publishers chose.
-    pub(in crate::history) chosen: Filter,
+    /// The hashes of the ids that publishers chose, unless a tier has them.
+    pub(in crate::history) chosen: Option<Filter>,
     /// The first and last positions of lost updates, in order. Their topics are lost too, so the postings
     /// of a topic do not include them.
     pub(super) lost: Vec<(Position, Position)>,

@@ -45,6 +45,12 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
             lost: None,
         });
     }
+    for (first, last) in &survey.bad_tiers {
+        steps.push(Step {
+            what: format!("make the index over segments {first} to {last} again"),
+            lost: None,
+        });
+    }
     if !apply || steps.is_empty() {
         return Ok(steps);
     }
@@ -62,7 +68,10 @@ pub fn repair(disk: &dyn Disk, apply: bool) -> Result<Vec<Step>, OpenError> {
     }
     fill_holes(disk, &survey, &manifest)?;
     add_successor(disk, &survey, &manifest)?;
-    for name in orphans {
+    // They may say of segments what is no longer true.
+    let tiers = found.tiers.iter();
+    let tiers = tiers.map(|(first, last)| names::tier(*first, *last));
+    for name in orphans.into_iter().chain(tiers) {
         disk.remove(&name)
             .map_err(failed(disk, &name, "removing it"))?;
     }

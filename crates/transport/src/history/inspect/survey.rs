@@ -11,6 +11,7 @@ use crate::history::index::{Facts, IndexFile};
 use crate::history::manifest::{Gap, Manifest, Read};
 use crate::history::names;
 use crate::history::recovery::{Found, closed_index, failed, find, read_header};
+use crate::history::tier;
 use crate::history::walk::walk;
 use crate::{Position, RunTag};
 
@@ -25,6 +26,8 @@ pub(super) struct Survey {
     pub(super) faults: Vec<Fault>,
     /// The segments that are missing.
     pub(super) missing: Vec<Hole>,
+    /// The numbers of the first and the last segment of each damaged tier.
+    pub(super) bad_tiers: Vec<(u64, u64)>,
 }
 
 /// Missing segments before a segment, and their positions.
@@ -63,10 +66,14 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
         head: Position::ORIGIN,
         faults: Vec::new(),
         missing: Vec::new(),
+        bad_tiers: Vec::new(),
     };
     survey.read_manifest(disk)?;
-    let firsts: Vec<Position> = found.segments.values().map(|(first, _)| *first).collect();
-    for (index, (&number, &(first, length))) in found.segments.iter().enumerate() {
+    let firsts: Vec<Position> = found.segments.values().copied().collect();
+    for (index, (&number, &first)) in found.segments.iter().enumerate() {
+        let Some(length) = length_of(disk, number, first)? else {
+            continue;
+        };
         let last = match firsts.get(index + 1) {
             Some(next) => Some(next.back(1)),
             None => closed_at(disk, number, first, length)?,
@@ -79,7 +86,22 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, OpenError> {
     }
     survey.find_missing(disk, &found);
     survey.check_indexes(disk, &found)?;
+    survey.check_tiers(disk, &found)?;
     Ok(survey)
+}
+
+/// The length of a segment; `None` if a running hub has deleted it meanwhile.
+pub(super) fn length_of(
+    disk: &dyn Disk,
+    number: u64,
+    first: Position,
+) -> Result<Option<u64>, OpenError> {
+    let name = names::segment(number, first);
+    match disk.length(&name) {
+        Ok(length) => Ok(Some(length)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(disk, &name, "reading its length")(error)),
+    }
 }
 
 /// The last position of the newest segment, if the log was closed cleanly.
@@ -295,6 +317,25 @@ impl Survey {
                     what: "it is not readable and is rebuilt when it is needed".to_owned(),
                     lost: None,
                 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports damaged tiers, which cost time and nothing else.
+    fn check_tiers(&mut self, disk: &dyn Disk, found: &Found) -> Result<(), OpenError> {
+        for &(first, last) in &found.tiers {
+            let name = names::tier(first, last);
+            let whole = tier::is_whole(disk, first, last);
+            if !whole.map_err(failed(disk, &name, "reading it"))? {
+                self.faults.push(Fault {
+                    path: disk.path(&name),
+                    offset: 0,
+                    what: "it is not readable and is made again when a reader finds that, or after a repair"
+                        .to_owned(),
+                    lost: None,
+                });
+                self.bad_tiers.push((first, last));
             }
         }
         Ok(())

@@ -85,6 +85,7 @@ impl Log {
         segments.pop();
         segments.extend([Arc::new(sealed), Arc::clone(&active)]);
         self.shared.replace_segments(segments);
+        self.shared.tiers.ring();
         self.active = active;
         self.file = file;
         self.end = SEGMENT_HEADER as u64;
@@ -162,6 +163,11 @@ impl Log {
         });
         for name in files {
             self.remove(name);
+        }
+        if let Some(oldest) = segments.get(kept) {
+            for name in self.shared.tiers.remove_before(oldest.number) {
+                self.remove(name);
+            }
         }
     }
 

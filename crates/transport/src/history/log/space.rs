@@ -1,6 +1,7 @@
 //! The free space of the disk. Updates are refused before the disk is full.
 
 use super::writer::Log;
+use crate::history::disk::Disk;
 use crate::{AppendError, Health};
 
 const ALMOST_FULL: &str =
@@ -13,6 +14,15 @@ const SPACE_SEEN_BYTES: u64 = 1 << 20;
 const FREE_BYTES: u64 = 1 << 30;
 /// The divisor of the disk's size: one twentieth.
 const FREE_SHARE: u64 = 20;
+
+/// Whether the disk has so little room that updates are refused.
+pub(in crate::history) fn is_almost_full(disk: &dyn Disk) -> bool {
+    match disk.space() {
+        Ok(space) => space.available < FREE_BYTES.min(space.total / FREE_SHARE),
+        // The next write shows whether there is room.
+        Err(_) => false,
+    }
+}
 
 impl Log {
     /// Checks from time to time whether the disk has room. On a full disk it first deletes what retention
@@ -34,12 +44,7 @@ impl Log {
     }
 
     pub(super) fn check_space(&mut self) -> Result<(), AppendError> {
-        let is_full = match self.shared.files.disk.space() {
-            Ok(space) => space.available < FREE_BYTES.min(space.total / FREE_SHARE),
-            // The next write shows whether there is room.
-            Err(_) => false,
-        };
-        if is_full {
+        if is_almost_full(&*self.shared.files.disk) {
             self.shared.set_health(Health::Refusing(ALMOST_FULL));
             return Err(AppendError::Refused(ALMOST_FULL));
         }

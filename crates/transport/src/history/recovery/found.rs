@@ -19,11 +19,13 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The files of a log, as found.
 pub(in crate::history) struct Found {
-    /// Segments, by number: first position and length.
-    pub(in crate::history) segments: BTreeMap<u64, (Position, u64)>,
+    /// The first positions of the segments, by number.
+    pub(in crate::history) segments: BTreeMap<u64, Position>,
     /// Indexes, by number.
     pub(in crate::history) indexes: BTreeMap<u64, Position>,
     pub(in crate::history) closed: BTreeMap<u64, Position>,
+    /// The numbers of the first and the last segment of each tier.
+    pub(in crate::history) tiers: Vec<(u64, u64)>,
     pub(in crate::history) leftovers: Vec<String>,
 }
 
@@ -57,33 +59,34 @@ pub(in crate::history) fn lock(disk: &dyn Disk) -> Result<Box<dyn Send + Sync>, 
 
 /// Lists the files of the log.
 pub(in crate::history) fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
-    let mut found = Found {
-        segments: BTreeMap::new(),
-        indexes: BTreeMap::new(),
-        closed: BTreeMap::new(),
-        leftovers: Vec::new(),
-    };
-    let files = disk.list().map_err(failed(disk, "", "listing it"))?;
-    for (name, length) in files {
-        match names::parse(&name) {
-            Some(Name::Segment(number, first)) => {
-                let before = found.segments.insert(number, (first, length));
-                if before.is_some() {
-                    return Err(OpenError::Damaged {
-                        path: disk.path(&name),
-                        offset: 0,
-                        what: "two segments have this number".to_owned(),
-                    });
-                }
-            }
-            Some(Name::Index(number, first)) => drop(found.indexes.insert(number, first)),
-            Some(Name::Closed(number, first)) => drop(found.closed.insert(number, first)),
-            None if is_leftover(&name) => found.leftovers.push(name),
-            // Files of other programs are left alone.
-            None => {}
-        }
+    let (mut segments, mut indexes) = (Vec::new(), Vec::new());
+    let (mut closed, mut tiers, mut leftovers) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let listed = disk.list(&mut |name| match names::parse(name) {
+        Some(Name::Segment(number, first)) => segments.push((number, first)),
+        Some(Name::Index(number, first)) => indexes.push((number, first)),
+        Some(Name::Closed(number, first)) => drop(closed.insert(number, first)),
+        Some(Name::Tier(first, last)) => tiers.push((first, last)),
+        None if is_leftover(name) => leftovers.push(name.to_owned()),
+        // Files of other programs are left alone.
+        None => {}
+    });
+    listed.map_err(failed(disk, "", "listing it"))?;
+    segments.sort_unstable();
+    let twice = segments.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    if let Some(&[_, (number, first)]) = twice {
+        return Err(OpenError::Damaged {
+            path: disk.path(&names::segment(number, first)),
+            offset: 0,
+            what: "two segments have this number".to_owned(),
+        });
     }
-    Ok(found)
+    Ok(Found {
+        segments: segments.into_iter().collect(),
+        indexes: indexes.into_iter().collect(),
+        closed,
+        tiers,
+        leftovers,
+    })
 }
 
 /// Whether a file is an unfinished one of the log.
@@ -136,7 +139,7 @@ fn fresh_manifest(disk: &dyn Disk) -> Result<Manifest, OpenError> {
 fn rebuild_manifest(disk: &dyn Disk, found: &Found) -> Result<Manifest, OpenError> {
     let mut manifest: Option<Manifest> = None;
     let mut fault = None;
-    for (&number, &(first, _)) in &found.segments {
+    for (&number, &first) in &found.segments {
         match read_header(disk, number, first) {
             Ok(header) => {
                 let manifest = manifest.get_or_insert_with(|| Manifest {

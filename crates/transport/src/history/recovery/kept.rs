@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::found::{Found, missing};
+use super::found::{Found, failed, missing};
 use super::newest::Recovered;
+use super::tiers::Usable;
 use crate::Position;
 use crate::history::disk::Disk;
 use crate::history::error::OpenError;
@@ -18,12 +19,13 @@ pub(super) fn keep(
     found: &Found,
     newest: &Recovered,
     manifest: &Manifest,
+    tiers: &Usable,
 ) -> Result<Vec<Subject>, OpenError> {
     let floor = newest.facts.floor;
     let mut kept: Vec<Subject> = Vec::new();
     let mut last = newest.head;
     let mut next: Option<(u64, Position)> = None;
-    for (&number, &(first, length)) in found.segments.iter().rev() {
+    for (&number, &first) in found.segments.iter().rev() {
         if let Some((next, position)) = next {
             if last <= floor {
                 break;
@@ -39,10 +41,10 @@ pub(super) fn keep(
                 });
             }
         }
-        let length = if next.is_none() {
-            newest.length
-        } else {
-            length
+        let length = match tiers.length_of(number) {
+            _ if next.is_none() => newest.length,
+            Some(length) => length,
+            None => length_of(disk, number, first)?,
         };
         kept.push(Subject {
             number,
@@ -61,6 +63,13 @@ pub(super) fn keep(
         return Err(missing(disk, oldest.number.saturating_sub(1), oldest.first));
     }
     Ok(kept)
+}
+
+/// The length of a segment, as the disk says.
+pub(super) fn length_of(disk: &dyn Disk, number: u64, first: Position) -> Result<u64, OpenError> {
+    let name = names::segment(number, first);
+    let length = disk.length(&name);
+    length.map_err(failed(disk, &name, "reading its length"))
 }
 
 fn is_gap(gaps: &[Gap], first: Position, last: Position) -> bool {

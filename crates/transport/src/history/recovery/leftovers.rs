@@ -61,7 +61,7 @@ pub(super) fn seal(disk: &dyn Disk, newest: &Recovered, number: u64, first: Posi
 pub(super) fn remove_leftovers(disk: &dyn Disk, found: &Found, oldest: u64) {
     let old = |number: &u64| *number < oldest;
     let segments = found.segments.iter().filter(|(number, _)| old(number));
-    let segments = segments.map(|(number, (first, _))| names::segment(*number, *first));
+    let segments = segments.map(|(number, first)| names::segment(*number, *first));
     let indexes = found.indexes.iter().filter(|(number, _)| old(number));
     let indexes = indexes.map(|(number, first)| names::index(*number, *first));
     let leftovers = found.leftovers.iter().cloned();

@@ -184,6 +184,11 @@ impl Model {
         self.0.0.lock().expect("the model does not panic")
     }
 
+    /// From now on chance goes another way.
+    pub fn reseed(&self, seed: u64) {
+        self.state().random = Random::new(seed);
+    }
+
     /// Makes a barrier do nothing.
     pub fn remove_barrier(&self, barrier: Barrier) {
         self.state().removed = Some(barrier);

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::IndexFile;
 use super::layout::{CHUNK, ENTRY, WORD};
+use super::{IndexFile, Table};
 use crate::Position;
 use crate::history::format::Fields;
 use crate::history::index::filter::Filter;
@@ -21,22 +21,67 @@ impl IndexFile {
         Ok(found)
     }
 
-    /// As `Index::summary`.
-    pub(in crate::history) fn summary(&self) -> io::Result<Summary> {
-        let mut summary = Summary {
-            chosen: Filter::with_room(self.chosen.entries as usize),
-            lost: Vec::new(),
-        };
+    /// As `Index::summary`; without the filter of chosen ids unless `with_chosen`.
+    pub(in crate::history) fn summary(&self, with_chosen: bool) -> io::Result<Summary> {
+        let mut summary = Summary::default();
         self.each_offset(|position, at| summary.note_offset(position, at))?;
+        if !with_chosen {
+            return Ok(summary);
+        }
+        let mut chosen = Filter::with_room(self.chosen.entries as usize);
         let entries = u64::from(self.chosen.entries) * ENTRY;
         self.each_chunk(self.chosen.entries_at(), entries, |chunk| {
             for entry in chunk.chunks_exact(ENTRY as usize) {
                 if let Some(hash) = Fields(entry).u64() {
-                    summary.chosen.insert(hash);
+                    chosen.insert(hash);
                 }
             }
         })?;
+        summary.chosen = Some(chosen);
         Ok(summary)
+    }
+
+    /// The number of topics, or of chosen ids.
+    pub(in crate::history) fn count(&self, of_topics: bool) -> u32 {
+        self.table(of_topics).entries
+    }
+
+    fn table(&self, of_topics: bool) -> Table {
+        if of_topics { self.topics } else { self.chosen }
+    }
+
+    /// At most `count` entries from one on, in the order of their hashes: each hash, and the offset of its
+    /// only record, or 0 if it has several.
+    pub(in crate::history) fn part(
+        &self,
+        of_topics: bool,
+        from: u32,
+        count: u32,
+    ) -> io::Result<Vec<(u64, u32)>> {
+        let table = self.table(of_topics);
+        let count = count.min(table.entries.saturating_sub(from));
+        let mut bytes = vec![0; count as usize * ENTRY as usize];
+        self.read(&mut bytes, table.entries_at() + u64::from(from) * ENTRY)?;
+        let entries = bytes.chunks_exact(ENTRY as usize).filter_map(|entry| {
+            let mut fields = Fields(entry);
+            let (hash, start, count) = (fields.u64()?, fields.u32()?, fields.u32()?);
+            Some((hash, if count == 1 { start } else { 0 }))
+        });
+        Ok(entries.collect())
+    }
+
+    /// Whether events have positions in the segment.
+    pub(in crate::history) fn has_events(&self) -> bool {
+        self.holes > 0
+    }
+
+    /// Whether updates of the segment are lost.
+    pub(in crate::history) fn has_losses(&self) -> io::Result<bool> {
+        let mut found = false;
+        self.each_chunk(self.offsets_at, self.offsets * WORD, |chunk| {
+            found |= chunk.chunks_exact(WORD as usize).any(|at| at == [0; 4]);
+        })?;
+        Ok(found)
     }
 
     fn each_offset(&self, mut each: impl FnMut(Position, u32)) -> io::Result<()> {

@@ -53,16 +53,21 @@ impl Mounted {
 }
 
 impl Disk for Mounted {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+    fn list(&self, each: &mut dyn FnMut(&str)) -> io::Result<()> {
         let mut state = self.state()?;
         state.call()?;
         state.read_call()?;
-        let files = state.cached.iter();
-        let files = files.map(|(name, inode)| {
-            let length = state.inodes[*inode].cached.len() as u64;
-            (name.clone(), length)
-        });
-        Ok(files.collect())
+        state.cached.keys().for_each(|name| each(name));
+        Ok(())
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        let state = self.state()?;
+        if state.is_dead() {
+            return Err(error("the process is dead"));
+        }
+        let inode = state.cached.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.inodes[*inode].cached.len() as u64)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

@@ -92,13 +92,33 @@ impl Draft {
 
     /// Sets what `playground` implies and nothing else did (B-090).
     fn open_playground(&mut self) -> Result<(), Error> {
-        if !self.playground {
+        if !self.hub.pages.playground {
             return Ok(());
         }
         if self.is_written("anonymous") && !self.hub.anonymous {
             let problem = "`playground` lets anyone subscribe, and `anonymous` is off";
             return Err(Error::new(problem).remedy("remove one of them"));
         }
+        self.let_all_in()?;
+        self.lend_playground_key();
+        self.notices.push(Notice::warning(
+            "`playground` lets anyone subscribe, every page publish by cookie, and every visitor of its page publish; \
+             do not use it on a public hub",
+        ));
+        Ok(())
+    }
+
+    /// Makes the hub a playground, for a program that has no file which says so.
+    ///
+    /// # Errors
+    ///
+    /// Never: the origins that it sets are well-formed.
+    pub fn play(&mut self) -> Result<(), Error> {
+        self.hub.pages.playground = true;
+        self.let_all_in()
+    }
+
+    fn let_all_in(&mut self) -> Result<(), Error> {
         let any = Origins::parse(&["*"]).map_err(Error::from_cause)?;
         let has_cookie_name = self.is_written("cookie_name");
         let has_cors = self.is_written("cors_origins");
@@ -116,10 +136,6 @@ impl Draft {
         if !has_publish {
             hub.publish_origins = any;
         }
-        self.lend_playground_key();
-        self.notices.push(Notice::warning(
-            "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
-        ));
         Ok(())
     }
 

@@ -53,13 +53,6 @@ export async function openPage(t, browser, url, look = "light, wide", options = 
     await context.close();
     assert.deepEqual(faults, []);
   });
-  if (process.env.PAGES_FROM) {
-    await context.route(/\/(debug|ui)\/([\w]+\.(js|css|svg))?$/, async (route) => {
-      const answer = await route.fetch();
-      const name = new URL(route.request().url()).pathname.split("/").at(-1) || "index.html";
-      await route.fulfill({ response: answer, body: readFileSync(`${process.env.PAGES_FROM}/${name}`) });
-    });
-  }
   await page.goto(url);
   await page.waitForSelector("html[data-ready]");
   return Object.assign(page, { asked });

@@ -270,6 +270,17 @@ test("a stream comes back where it broke", limits, async (t) => {
   assert.deepEqual((await shown(page)).map(({ data }) => data), ["meanwhile", "before"]);
 });
 
+test("why a hub ends a stream, or has no room for one, is shown in its words", limits, async (t) => {
+  const hub = await startHub(t, "playground\ntransport memory\nmax_streams_per_address 1");
+  const page = await openDebugger(t, browser, hub);
+  const held = await fetch(`${hub.url}?match=a`);
+  await page.click("#subscribe button[type=submit]");
+  await reads(page, "#subscribe-said", "max_streams_per_address");
+  await reads(page, "#connection", "Reconnecting");
+  await held.body.cancel();
+  await reads(page, "#connection", "Connected");
+});
+
 test("a debugger is not a playground, and says what it cannot do", limits, async (t) => {
   const hub = await startHub(t, "debugger\ntransport memory", "modern");
   const page = await openDebugger(t, browser, hub);

@@ -99,26 +99,6 @@ impl Draft {
             let problem = "`playground` lets anyone subscribe, and `anonymous` is off";
             return Err(Error::new(problem).remedy("remove one of them"));
         }
-        self.let_all_in()?;
-        self.lend_playground_key();
-        self.notices.push(Notice::warning(
-            "`playground` lets anyone subscribe, every page publish by cookie, and every visitor of its page publish; \
-             do not use it on a public hub",
-        ));
-        Ok(())
-    }
-
-    /// Makes the hub a playground, for a program that has no file which says so.
-    ///
-    /// # Errors
-    ///
-    /// Never: the origins that it sets are well-formed.
-    pub fn play(&mut self) -> Result<(), Error> {
-        self.hub.pages.playground = true;
-        self.let_all_in()
-    }
-
-    fn let_all_in(&mut self) -> Result<(), Error> {
         let any = Origins::parse(&["*"]).map_err(Error::from_cause)?;
         let has_cookie_name = self.is_written("cookie_name");
         let has_cors = self.is_written("cors_origins");
@@ -135,6 +115,14 @@ impl Draft {
         }
         if !has_publish {
             hub.publish_origins = any;
+        }
+        self.lend_playground_key();
+        // `talaria dev`, which no file makes a playground, says what others may do in its own words.
+        if self.is_written("playground") {
+            self.notices.push(Notice::warning(
+                "`playground` lets anyone subscribe, every page publish by cookie, and every visitor of its page publish; \
+                 do not use it on a public hub",
+            ));
         }
         Ok(())
     }

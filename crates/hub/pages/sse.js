@@ -1,6 +1,8 @@
 // The event stream format of the HTML standard, as text arrives.
 
 export class Parser {
+  /** The last comment since the last event: hubs say there why a stream ends. */
+  comment = "";
   #text = "";
   #data = [];
   #type = "";
@@ -35,7 +37,10 @@ export class Parser {
   #line(line) {
     if (line === "") return this.#dispatch();
     const colon = line.indexOf(":");
-    if (colon === 0) return;
+    if (colon === 0) {
+      this.comment = line.slice(1).trim() || this.comment;
+      return;
+    }
     const name = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (name === "data") this.#data.push(value);
@@ -51,6 +56,7 @@ export class Parser {
     this.#type = "";
     this.#retry = undefined;
     // What has no data sets the reconnection time, and is not shown.
+    if (!isEmpty) this.comment = "";
     if (!isEmpty || event.retry !== undefined) this.#onEvent(event, isEmpty);
   }
 }

@@ -34,8 +34,7 @@ export class Stream {
       try {
         const response = await this.#ask(signal);
         if (response.ok) {
-          await this.#read(response);
-          why = "The stream ended";
+          why = (await this.#read(response)) || "The stream ended";
         } else {
           why = await sentence(response);
           if (!FOR_NOW.has(response.status)) return this.on.failed(why);
@@ -65,6 +64,7 @@ export class Stream {
     return response;
   }
 
+  /** Reads the stream to its end, and returns what the hub said last. */
   async #read(response) {
     const cursor = response.headers.get("Mercure-Last-Event-ID") ?? response.headers.get("Last-Event-ID");
     this.on.opened(cursor === null ? undefined : fieldText(cursor), this.lastEventId);
@@ -77,6 +77,7 @@ export class Stream {
     });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) parser.feed(part.value);
+    return parser.comment;
   }
 }
 

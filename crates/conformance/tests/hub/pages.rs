@@ -75,6 +75,10 @@ async fn the_debugger_loads_from_the_hub_alone() {
 
         let tag = page.header("etag");
         let length = page.header("content-length");
+        let whole = hub.client().http2().get(PAGE).await;
+        assert_eq!(whole.text, page.text);
+        let head = hub.client().http2().send("HEAD", PAGE, "").await;
+        assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
         let head = hub.client().send("HEAD", PAGE, "").await;
         assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
         assert_eq!(

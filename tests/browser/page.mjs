@@ -35,6 +35,8 @@ export async function startHub(t, directives, rule = "classic") {
  */
 export async function openPage(t, browser, url, look = "light, wide", options = {}) {
   const context = await browser.newContext({ ...LOOKS[look], permissions: ["clipboard-read", "clipboard-write"], ...options });
+  // What a page does takes long on a machine that has much else to do.
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults = [];
   const asked = [];

@@ -7,7 +7,7 @@ import { launch } from "./chromium.mjs";
 import { jws, sign, within } from "./hub.mjs";
 import { LOOKS, RULES, TOPIC, lists, openDebugger, openPage, publish, reads, shown, startHub, subscribe, violations } from "./page.mjs";
 
-const limits = { timeout: 240_000 };
+const limits = { timeout: 300_000 };
 const MARKUP = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
 const DETAIL = "https://mercure.rocks/authorization-detail";
 let browser;

@@ -11,7 +11,7 @@ import { RULES, TOPIC, lists, openDebugger, openPage, publish, reads, shown, sta
 
 const run = promisify(execFile);
 const OTHER = "https://example.com/books/2";
-const limits = { timeout: 240_000 };
+const limits = { timeout: 300_000 };
 let browser;
 
 before(async () => {

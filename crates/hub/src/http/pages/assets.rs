@@ -59,7 +59,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     files.into_iter().map(asset).collect()
 });
 
-/// The file of this name; `index.html` has none.
+/// The file of this name; the folder itself is `index.html`.
 pub(super) fn find(name: &str) -> Option<&'static Asset> {
     let name = if name.is_empty() { "index.html" } else { name };
     ASSETS.iter().find(|asset| asset.name == name)

@@ -46,8 +46,17 @@ export class Hub {
     return Object.assign(hub, { url: `https://localhost:${port}${HUB_PATH}` });
   }
 
-  /** Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. */
-  static async start(t, port, directives, serverName = `http://127.0.0.1:${port}`, folder = temporary()) {
+  /**
+   * Starts the hub on `port` of the loopback interface for the test `t`, and waits until it listens. `variables` take
+   * precedence over those that are usual here.
+   */
+  static async start(
+    t,
+    port,
+    directives,
+    serverName = `http://127.0.0.1:${port}`,
+    { variables = {}, folder = temporary() } = {},
+  ) {
     const child = spawn(program, ["run"], {
       cwd: folder,
       env: {
@@ -61,6 +70,7 @@ export class Hub {
         MERCURE_PUBLISHER_JWT_KEY: keys.publisher,
         MERCURE_SUBSCRIBER_JWT_KEY: keys.subscriber,
         MERCURE_EXTRA_DIRECTIVES: directives,
+        ...variables,
       },
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -148,7 +158,8 @@ export function sign({ aud, actions, match, seconds = 3600 }, key) {
   return jws({ alg: "HS256", typ: "at+jwt" }, claims, key);
 }
 
-function jws(header, claims, key) {
+/** Signs a token with this header and these claims. */
+export function jws(header, claims, key) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;

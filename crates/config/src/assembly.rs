@@ -15,7 +15,6 @@ use crate::error::Error;
 use crate::finish::Finished;
 use crate::global::{self, Globals};
 use crate::options;
-use crate::pages;
 use crate::routes::{self, Order};
 use crate::settings::{
     ConfiguredBy, ListenAddress, Loaded, Notice, Routes, Settings, SiteSettings,
@@ -96,10 +95,6 @@ impl<'a> Assembly<'a> {
         let tls = parts.tls.as_ref().map(certificates::tls).transpose();
         let logs = logs::take(parts.logs, &mut self.globals.program.log);
         let access_log = known(logs, &mut self.errors).unwrap_or_default();
-        let block = parts.mercure.as_ref().and_then(|line| line.block.as_ref());
-        if let Some(block) = block {
-            pages::add(&mut parts.routes, block);
-        }
         self.sites.push(Site {
             settings: SiteSettings {
                 addresses: bound.collect(),

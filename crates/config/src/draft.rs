@@ -40,8 +40,6 @@ pub struct Draft {
     pub(crate) older_keys: OlderKeys,
     /// `protocol_version_compatibility` (B-209).
     pub(crate) compatibility: Option<Compatibility>,
-    /// Whether the hub is one to play with (B-090).
-    pub(crate) playground: bool,
     /// What to tell the operator.
     pub(crate) notices: Vec<Notice>,
     /// Which keys are empty, and the variables that are missing in them.
@@ -64,7 +62,6 @@ impl Default for Draft {
             issuer_named: false,
             older_keys: OlderKeys::default(),
             compatibility: None,
-            playground: false,
             notices: Vec::new(),
             missing: Vec::new(),
             written: BTreeSet::new(),

@@ -117,7 +117,7 @@ pub(crate) fn issuer(draft: &mut Draft, environment: Environment<'_>) -> Result<
     let mut publisher = read(draft.older_keys.publisher.is_some(), PUBLISHER);
     let mut subscriber = read(draft.older_keys.subscriber.is_some(), SUBSCRIBER);
     let has_key = publisher.is_some() || subscriber.is_some();
-    if draft.playground && !has_key && !draft.names_keys() {
+    if draft.hub.pages.playground && !has_key && !draft.names_keys() {
         publisher = Some(playground_key());
         subscriber = Some(playground_key());
     }
@@ -175,7 +175,7 @@ fn check_roles(draft: &Draft, environment: Environment<'_>) -> Result<(), Error>
     }
     let subscribes =
         keys.subscriber.is_some() || issuers().any(|issuer| issuer.subscriber.is_some());
-    if !subscribes && !draft.hub.anonymous && !draft.playground {
+    if !subscribes && !draft.hub.anonymous && !draft.hub.pages.playground {
         let problem = format!(
             "{} and `anonymous` is off, so no client could subscribe",
             absence(SUBSCRIBER.0)

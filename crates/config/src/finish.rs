@@ -92,7 +92,7 @@ impl Draft {
 
     /// Sets what `playground` implies and nothing else did (B-090).
     fn open_playground(&mut self) -> Result<(), Error> {
-        if !self.playground {
+        if !self.hub.pages.playground {
             return Ok(());
         }
         if self.is_written("anonymous") && !self.hub.anonymous {
@@ -117,9 +117,13 @@ impl Draft {
             hub.publish_origins = any;
         }
         self.lend_playground_key();
-        self.notices.push(Notice::warning(
-            "`playground` lets anyone subscribe and every page publish by cookie; do not use it on a public hub",
-        ));
+        // `talaria dev`, which no file makes a playground, says what others may do in its own words.
+        if self.is_written("playground") {
+            self.notices.push(Notice::warning(
+                "`playground` lets anyone subscribe, every page publish by cookie, and every visitor of its page publish; \
+                 do not use it on a public hub",
+            ));
+        }
         Ok(())
     }
 

@@ -72,7 +72,6 @@ mod notice;
 pub mod older;
 pub mod options;
 mod origins;
-mod pages;
 mod pem;
 mod postgres;
 pub mod proxies;

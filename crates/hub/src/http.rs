@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod metadata;
 pub(crate) mod noted;
 pub(crate) mod outflow;
+pub(crate) mod pages;
 pub(crate) mod permits;
 pub(crate) mod publish;
 pub(crate) mod repeats;

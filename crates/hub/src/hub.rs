@@ -19,6 +19,7 @@ use crate::http::body::discard;
 use crate::http::connection::Connection;
 use crate::http::cors;
 use crate::http::host::host_of;
+use crate::http::pages::{self, Page};
 use crate::http::request::Incoming;
 use crate::http::respond::{self, Refused};
 use crate::http::shared::Shared;
@@ -66,16 +67,23 @@ impl Hub {
             let hub = hub.clone();
             async move { hub.handle(request).await }
         });
-        AxumRouter::new()
+        let router = AxumRouter::new()
             .route(HUB_PATH, answer.clone())
             .route(&format!("{HUB_PATH}/"), answer.clone())
             .route(&format!("{HUB_PATH}/{{*below}}"), answer.clone())
-            .route(metadata::PATH, answer)
+            .route(metadata::PATH, answer.clone());
+        if self.0.options.pages.playground {
+            return router.route(&format!("{}{{*below}}", pages::RESOURCES), answer);
+        }
+        router
     }
 
-    /// Whether a path is one of the hub's (B-084).
-    pub fn owns(path: &str) -> bool {
-        path.starts_with(HUB_PATH) || path == metadata::PATH
+    /// Whether a path is one of the hub's (B-084). With [`playground`](crate::PageOptions::playground), `/` and the
+    /// paths below `/playground/` are.
+    pub fn owns(&self, path: &str) -> bool {
+        path.starts_with(HUB_PATH)
+            || path == metadata::PATH
+            || Page::find(self.0.options.pages, path).is_some()
     }
 
     /// Ends every stream at a random moment of the window, and refuses new ones. Requests under way are
@@ -149,7 +157,7 @@ impl Hub {
                     let metadata_url = metadata::url(&self.0.options, &parts);
                     refused.into_response(request.answers(), metadata_url.as_deref())
                 });
-                if let Some(cors) = cors {
+                if let Some(cors) = cors.filter(|_| !pages::are_at(parts.uri.path())) {
                     cors.decorate(parts.headers.get(ORIGIN), response.headers_mut());
                 }
                 response
@@ -212,7 +220,10 @@ impl Hub {
                     _ => Err(Refused::Method(method.clone(), SUBSCRIPTIONS_METHODS)),
                 }
             }
-            (path, _) => Err(Refused::NotFound(path.to_owned())),
+            (path, _) => match Page::find(hub.options.pages, path) {
+                Some(page) => page.answer(hub, parts),
+                None => Err(Refused::NotFound(path.to_owned())),
+            },
         }
     }
 }

@@ -142,6 +142,20 @@
 //! Behind a proxy, all clients have the proxy's address: set [`Connection::client`] to what a proxy that
 //! you trust says.
 //!
+//! # Pages for people
+//!
+//! [`PageOptions`] adds the debugger, a page in the hub itself that subscribes, publishes and judges tokens:
+//!
+//! ```
+//! use talaria_hub::Hub;
+//! use talaria_hub::access::Issuers;
+//!
+//! let hub = Hub::builder(Issuers::default())
+//!     .configure(|options| options.pages.debugger = true)
+//!     .build()?;
+//! # Ok::<(), talaria_hub::BuildError>(())
+//! ```
+//!
 //! # Servers of your own
 //!
 //! [`Hub::handle`] answers a request without a router. A listener that puts a [`Connection`] into the
@@ -187,7 +201,7 @@ pub use crate::http::outflow::Outflow;
 pub use crate::http::respond::{Unanswered, forbid_storing, plain, refusal};
 pub use crate::http::stream::Handover;
 pub use crate::hub::Hub;
-pub use crate::options::{HubOptions, UnknownCursor};
+pub use crate::options::{HubOptions, PageOptions, UnknownCursor};
 pub use crate::presence::PresenceOptions;
 pub use crate::rule::Rule;
 

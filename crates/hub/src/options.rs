@@ -86,8 +86,26 @@ pub struct HubOptions {
     pub rule: Rule,
     /// Whether a 0.x publisher may publish public updates on topics that its token does not grant (B-622).
     pub publish_ungranted: bool,
+    /// Which pages for people the hub has.
+    pub pages: PageOptions,
     /// What requests and streams are counted in.
     pub statistics: Arc<Statistics>,
+}
+
+/// Which pages for people a hub has. All are off by default: they tell every visitor the names of the issuers and
+/// which tokens the hub accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PageOptions {
+    /// The debugger at `/.well-known/mercure/debug/`.
+    pub debugger: bool,
+    /// The debugger where hubs of 0.x have their page, `/.well-known/mercure/ui/`. It redirects if
+    /// [`Self::debugger`] is on.
+    pub ui: bool,
+    /// Resources to discover below `/.well-known/mercure/ui/demo/`, as hubs of 0.x have them, and [`Self::ui`].
+    pub demo: bool,
+    /// A debugger for trying things out: every visitor of its page gets a token for all topics, if an issuer has a
+    /// shared secret. Resources to discover are below `/playground/`, and `/` redirects to the page.
+    pub playground: bool,
 }
 
 impl HubOptions {
@@ -116,6 +134,7 @@ impl HubOptions {
             presence: PresenceOptions::default(),
             rule: Rule::default(),
             publish_ungranted: false,
+            pages: PageOptions::default(),
             statistics: Arc::default(),
         }
     }

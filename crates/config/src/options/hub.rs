@@ -79,11 +79,11 @@ pub(crate) const HUB: &[Row] = &[
     Row::hub(
         "playground",
         Form::Switch,
-        |draft| (&mut draft.playground).into(),
+        |draft| (&mut draft.hub.pages.playground).into(),
         "A hub to play with: anonymous, with `subscriptions`, every origin allowed unless \
          `cors_origins` and `publish_origins` say otherwise, cookie `mercure_access_token`, and a \
-         well-known key where none is given. `/` redirects to `/.well-known/mercure/debug/`, which \
-         says that there is no user interface yet. Not for public hubs.",
+         well-known key where none is given. `/` redirects to the `debugger`, whose visitors get a token \
+         that grants every topic, and `/playground/` has resources to discover. Not for public hubs.",
     ),
     Row::directive(
         "public_urls",
@@ -141,9 +141,25 @@ pub(crate) const HUB: &[Row] = &[
          hubs of different names need separate stores.",
     )
     .said("none"),
-    Row::directive("ui", "", switches::user_interface, NO_PAGES),
-    Row::directive("demo", "", switches::user_interface, NO_PAGES),
-    Row::directive("debugger", "", switches::user_interface, NO_PAGES),
+    Row::hub(
+        "ui",
+        Form::Switch,
+        |draft| (&mut draft.hub.pages.ui).into(),
+        "The debugger at `/.well-known/mercure/ui/`, where hubs of 0.x have their page.",
+    ),
+    Row::hub(
+        "demo",
+        Form::Switch,
+        |draft| (&mut draft.hub.pages.demo).into(),
+        "`ui`, and resources to discover below `/.well-known/mercure/ui/demo/`.",
+    ),
+    Row::hub(
+        "debugger",
+        Form::Switch,
+        |draft| (&mut draft.hub.pages.debugger).into(),
+        "A page at `/.well-known/mercure/debug/` that subscribes, publishes, judges tokens and shows the active \
+         subscriptions ([debugger.md](debugger.md)). Every visitor reads the names of the trusted issuers there.",
+    ),
     Row::directive(
         "protocol_version_compatibility",
         "7|8",
@@ -288,7 +304,5 @@ pub(crate) const HUB: &[Row] = &[
     ),
 ];
 
-const NO_PAGES: &str = "There is no user interface yet: `/.well-known/mercure/ui/` (of `debugger`: `…/debug/`) says so in \
-     one sentence.";
 const NO_EFFECT: &str =
     "Accepted for existing files, without effect: matching needs no cache to size.";

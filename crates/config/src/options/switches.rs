@@ -2,7 +2,6 @@
 
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::pages;
 use crate::settings::Notice;
 use crate::shown::show;
 use crate::source::Environment;
@@ -40,17 +39,6 @@ pub(crate) fn anonymous(draft: &mut Draft, line: &Line, _: Environment<'_>) -> D
         }
     };
     draft.hub.anonymous = on;
-    Ok(())
-}
-
-/// `ui`, `demo` and `debugger`: their page holds one sentence, and the hub works the same (B-221, B-221a).
-pub(crate) fn user_interface(draft: &mut Draft, line: &Line, _: Environment<'_>) -> Done {
-    line.without_block()?.at_most(0, "")?;
-    let (name, place) = (&line.name.text, &line.name.place);
-    let page = pages::path(name).unwrap_or_default();
-    draft.notices.push(Notice::info(format!(
-        "{place}: there is no user interface yet, so `{name}` shows one sentence at {page}"
-    )));
     Ok(())
 }
 

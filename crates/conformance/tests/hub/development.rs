@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 use talaria_conformance::client::Client;
-use talaria_conformance::hub::{Home, Hub, PUBLISHER_KEY};
+use talaria_conformance::hub::{Home, PUBLISHER_KEY};
 use talaria_conformance::token::{Token, exact};
 
 /// The commands of compose files name a file that later images lack; its name is enough, what
@@ -27,7 +27,7 @@ async fn the_development_file_need_not_exist() {
         assert_eq!(root.headers["location"], page);
         let page = hub.client().get(page).await;
         assert_eq!(page.status, 200);
-        assert!(page.text.contains("no user interface yet"), "{}", page.text);
+        assert!(page.text.contains("<title>Debugger"), "{}", page.text);
 
         let reader = hub.client().header("origin", "http://127.0.0.1:8000");
         let mut stream = reader.subscribe(&[exact("a")]).await;
@@ -44,22 +44,8 @@ async fn the_development_file_need_not_exist() {
     }
 }
 
-/// `playground` sends browsers to its page, which the hub has in one sentence (B-090).
-#[tokio::test]
-async fn a_playground_has_a_page() {
-    let hub = Hub::classic("playground\ntransport memory");
-    let root = hub.client().get("/").await;
-    assert_eq!(root.status, 302);
-    let page = "/.well-known/mercure/debug/";
-    assert_eq!(root.headers["location"], page);
-    assert_eq!(hub.client().get(page).await.status, 200);
-    let plain = Hub::classic("anonymous\ntransport memory");
-    assert_eq!(plain.client().get(page).await.status, 404);
-    assert_eq!(plain.client().get("/").await.status, 200);
-}
-
-/// `talaria dev` on every interface, over HTTPS: the printed commands work as they are, also under the address
-/// that other machines use.
+/// `talaria dev` on every interface, over HTTPS: the playground comes first and `/` leads to it; the printed commands
+/// work as they are, also under the address that other machines use.
 #[tokio::test]
 async fn dev_listens_elsewhere() {
     for https in [false, true] {
@@ -88,14 +74,33 @@ async fn dev_listens_elsewhere() {
         let output = output.expect("a shell");
         let id = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(id.starts_with("urn:uuid:"), "{publish}: {output:?}");
+        let first = greeting.lines().next().expect("a line");
+        let playground = first
+            .strip_prefix("Its playground: ")
+            .expect("the page comes first");
+        assert!(
+            playground.ends_with("/.well-known/mercure/debug/"),
+            "{playground}"
+        );
         if !https {
             let (_, url) = publish.rsplit_once("http://").expect("a URL");
             let (address, _) = url.split_once('/').expect("a path");
             let (_, token) = publish.split_once("Bearer ").expect("a token");
             let (token, _) = token.split_once('\'').expect("its end");
             let elsewhere = Client::new(address.parse().expect("an address"), "hub.example");
-            let elsewhere = elsewhere.bearer(token);
-            elsewhere.published(&[("topic", "a"), ("data", "x")]).await;
+            assert_eq!(
+                elsewhere.get("/").await.header("location"),
+                "/.well-known/mercure/debug/"
+            );
+            let minted = elsewhere
+                .get("/.well-known/mercure/debug/playground-token")
+                .await
+                .text;
+            for token in [token, &minted] {
+                let publisher =
+                    Client::new(address.parse().expect("an address"), "hub.example").bearer(token);
+                publisher.published(&[("topic", "a"), ("data", "x")]).await;
+            }
         }
     }
 }

@@ -65,6 +65,7 @@ mod metadata;
 mod metrics;
 mod moving;
 mod nginx;
+mod pages;
 mod postgres;
 mod postgres_refused;
 mod postgres_rules;

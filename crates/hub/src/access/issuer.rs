@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use talaria_protocol::error::Shown;
 
+use super::algorithm::Algorithm;
 use super::key::VerificationKey;
 use super::key_set::KeySet;
 use super::role::Role;
@@ -50,6 +51,16 @@ pub enum IssuerKey {
     Static(VerificationKey),
     /// The keys that the issuer publishes (B-236).
     Set(Arc<KeySet>),
+}
+
+impl IssuerKey {
+    /// The algorithms that tokens may use.
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        match self {
+            Self::Static(key) => vec![key.algorithm()],
+            Self::Set(set) => set.algorithms().to_vec(),
+        }
+    }
 }
 
 impl From<VerificationKey> for IssuerKey {

@@ -174,6 +174,14 @@ impl VerificationKey {
         self.identity
     }
 
+    /// The shared secret; `None` for a public key.
+    pub(super) fn secret(&self) -> Option<&hmac::Key> {
+        match &self.material {
+            Material::Secret(key) => Some(key),
+            Material::Public(_) => None,
+        }
+    }
+
     /// Whether the signature of the message is this key's.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {

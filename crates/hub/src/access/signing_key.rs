@@ -10,7 +10,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::algorithm::{Algorithm, Family};
-use super::key::{choose_algorithm, refuse_pem};
+use super::issuer::{Issuer, IssuerKey};
+use super::key::{VerificationKey, choose_algorithm, refuse_pem};
 use super::key_error::KeyError;
 use super::pem;
 
@@ -90,6 +91,25 @@ impl SigningKey {
             material,
             kid: None,
         })
+    }
+
+    /// The key that verifies the tokens of an issuer's subscribers, if it is a shared secret, which signs as well; and
+    /// whether the same key verifies those of its publishers.
+    pub(crate) fn of_issuer(issuer: &Issuer) -> Option<(Self, bool)> {
+        let of = |key: Option<&'_ IssuerKey>| match key {
+            Some(IssuerKey::Static(key)) => Some(key.clone()),
+            Some(IssuerKey::Set(_)) | None => None,
+        };
+        let key = of(issuer.subscriber.as_ref())?;
+        let secret = key.secret()?.clone();
+        let is_same = |other: VerificationKey| other.identity() == key.identity();
+        let publishes = of(issuer.publisher.as_ref()).is_some_and(is_same);
+        let signing = Self {
+            algorithm: key.algorithm(),
+            material: Material::Secret(Box::new(secret)),
+            kid: None,
+        };
+        Some((signing, publishes))
     }
 
     /// The same key, named in the header of its tokens.

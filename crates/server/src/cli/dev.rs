@@ -17,7 +17,6 @@ use talaria_config::settings::{
 use talaria_config::source::{Place, Source, SourceKind};
 use talaria_config::variables::{Instead, Variables};
 use talaria_config::{Error, Loaded, Notice};
-use talaria_hub::origin::Origins;
 
 use self::greeting::{greeting, publisher_token};
 use self::listening::{Listening, common_url};
@@ -32,9 +31,9 @@ use crate::serve::{run, tls};
 pub(super) const HELP: &str = "\
 The hub listens on 127.0.0.1 unless --address says otherwise, and lets anonymous subscribers in. Its random
 key is made once, in $XDG_DATA_HOME/talaria/dev.key or ~/.local/share/talaria/dev.key; what is published is
-kept beside it. Once it listens, it prints on standard output the `curl` commands to subscribe and to publish, a
-development token included, and how to make another token for it. No variable but XDG_DATA_HOME, HOME and those of the log
-configures it.
+kept beside it. Once it listens, it prints on standard output the address of its playground, which is a page to try
+the hub with, the `curl` commands to subscribe and to publish, a development token included, and how to make another
+token for it. No variable but XDG_DATA_HOME, HOME and those of the log configures it.
 
 Examples:
   talaria dev --port 3001
@@ -102,7 +101,7 @@ fn prepare(listening: &Listening, log: &logging::Args) -> Result<Prepared, Error
 /// What to tell about a hub that other machines reach. In a container only what is published reaches it.
 fn openness(listening: &Listening, is_in_container: bool) -> Option<Notice> {
     let text = format!(
-        "every machine that reaches {} may subscribe, and every page may read; leave --address out to listen on this machine only",
+        "every machine that reaches {} may subscribe and, by the playground, publish; leave --address out to listen on this machine only",
         listening.ip
     );
     match (listening.is_open(), is_in_container) {
@@ -141,9 +140,8 @@ fn settings(listening: &Listening, directory: &Path) -> Result<(Loaded, Secret, 
     let mut draft = Draft::default();
     draft.issuers.push(issuer);
     draft.addresses.extend(listening.addresses());
-    draft.hub.anonymous = true;
     // A page under development comes from another local port, and nothing here needs protection from it.
-    draft.hub.cors_origins = Some(Origins::parse(&["*"]).map_err(Error::from_cause)?);
+    draft.hub.pages.playground = true;
     // Other machines and containers call the hub by names that it cannot know.
     draft.hub.accepted_audiences.push(common_url());
     draft.transport = TransportSettings::History(HistorySettings::new(directory.join("dev.db")));

@@ -147,10 +147,10 @@ impl Asking<'_> {
 
 impl AskHub for Asking<'_> {
     async fn ask(&self, hub: usize, exchange: &mut Exchange) -> Option<Response<Body>> {
-        if !Hub::owns(exchange.parts.uri.path()) {
+        let hub = self.hubs.get(hub)?;
+        if !hub.owns(exchange.parts.uri.path()) {
             return None;
         }
-        let hub = self.hubs.get(hub)?;
         let (mut parts, body) = exchange.take().into_parts();
         self.identify(&mut parts);
         Some(hub.handle(Request::from_parts(parts, body)).await)

@@ -33,6 +33,12 @@ pub fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     response
 }
 
+/// Says of which media type a response is.
+pub(crate) fn put_type(response: &mut Response<Body>, media_type: &'static str) {
+    let media_type = HeaderValue::from_static(media_type);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+}
+
 /// The answer to `OPTIONS`.
 pub(crate) fn allowed(methods: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -81,13 +87,12 @@ pub fn refusal(status: StatusCode, sentence: &str) -> Response<Body> {
     response
 }
 
-/// Adds the headers that every response of the hub carries (B-320 to B-323).
+/// Adds the headers that every response of the hub carries (B-320 to B-323). A page keeps its stricter policy.
 pub(crate) fn protect(headers: &mut HeaderMap) {
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("1; mode=block"));
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'self'"),
-    );
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'self'"));
 }

@@ -65,7 +65,8 @@ pub(super) fn greeting(
         None => ("", "curl".to_owned()),
     };
     format!(
-        "A hub for development listens on {url}\n\n\
+        "Its playground: {url}/debug/\n\n\
+         A hub for development listens on {url}\n\n\
          {trust}\
          Subscribe, in one terminal:\n\n\
          {curl} -N '{url}?match=https://example.com/books/1'\n\n\

@@ -10,11 +10,12 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { launch } from "./chromium.mjs";
-import { Hub, keys, program, sign, within } from "./hub.mjs";
+import { Hub, keys, program, within } from "./hub.mjs";
 
 const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const IMAGES = new URL("../../docs/images/", import.meta.url);
-const MARKUP = `<img src=x onerror="window.hurt=1"><script>window.hurt=1</script>\u202e\u0007`;
+const PLAIN = `<img src=x onerror="window.hurt=1"><script>window.hurt=1</script>`;
+const MARKUP = `\u202e\u0007${PLAIN}`;
 
 /** A hub whose rule is the classic or the modern one, with the address of its admin listener. */
 async function start(t, directives, issuer = {}) {
@@ -47,7 +48,7 @@ async function start(t, directives, issuer = {}) {
     new Promise((resolve, reject) => {
       createInterface({ input: child.stderr }).on("line", (line) => {
         said.push(line);
-        found.port ??= /listening.* address="?127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        found.port ??= /listening address="?\S*:(\d+)/.exec(line)?.[1];
         found.admin ??= / admin="?127\.0\.0\.1:(\d+)/.exec(line)?.[1];
         if (found.port && found.admin) resolve();
       });
@@ -71,6 +72,7 @@ async function open(t, hub, options = {}) {
   t.after(() => browser.close());
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
   const faults = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) faults.push(`console: ${message.text()}`);
@@ -113,16 +115,18 @@ async function subscribe(t, hub, topic) {
   t.after(() => controller.abort());
   const answer = await fetch(hub.topic(topic), { signal: controller.signal });
   assert.equal(answer.status, 200);
-  return answer.body.getReader();
+  const read = async () => {
+    for await (const chunk of answer.body) void chunk;
+  };
+  // It ends with the test.
+  read().catch(() => {});
 }
 
 /** Things that happen to a hub: streams, publishes, refusals. */
 async function busy(t, hub) {
-  const readers = [];
-  for (let stream = 0; stream < 3; stream += 1) readers.push(await subscribe(t, hub, "news"));
+  for (let stream = 0; stream < 3; stream += 1) await subscribe(t, hub, "news");
   for (let update = 0; update < 5; update += 1) await hub.publish("news", `${update}`);
   for (let refusal = 0; refusal < 7; refusal += 1) await fetch(hub.url, { method: "POST" });
-  return readers;
 }
 
 for (const [rule, variables] of [
@@ -146,9 +150,6 @@ for (const [rule, variables] of [
     for (const chart of ["connections", "publishes", "deliveries", "publish-time", "delivery-time", "refusals", "processor"]) {
       assert.ok((await drawn(chart)) > 0, `${chart} has a line`);
     }
-    for (const chart of ["publish-time", "delivery-time"]) {
-      assert.match(await newest(page, chart, "p99"), /^[\d.]+ (µs|ms|s)$/, chart);
-    }
     const limit = await row(page, "of-limits", "max_streams");
     assert.deepEqual([limit[2], limit[3]], ["3", "250 k"]);
     const refused = await page.$$eval("#of-reasons tbody tr", (rows) =>
@@ -171,12 +172,14 @@ test("rates are those of the counters", { timeout: 180_000 }, async (t) => {
   const hub = await start(t, "anonymous");
   const { page, faults } = await open(t, hub);
   await subscribe(t, hub, "news");
-  // A publish for each of the page's reads, and more, until it has shown a rate.
+  // Publishes go on until the page has shown a rate of each and a percentile.
   let isDone = false;
   const shown = page
     .waitForFunction(() => {
       const value = (chart) => document.querySelector(`[data-chart="${chart}"] output`).textContent;
-      return parseFloat(value("publishes")) > 0 && parseFloat(value("deliveries")) > 0;
+      const isTime = (chart) => /^[\d.]+ (µs|ms|s)$/.test(value(chart));
+      const isMoving = (chart) => parseFloat(value(chart)) > 0;
+      return isMoving("publishes") && isMoving("deliveries") && isTime("publish-time") && isTime("delivery-time");
     })
     .finally(() => (isDone = true));
   while (!isDone) await hub.publish("news", "x");
@@ -210,19 +213,17 @@ test("the page says that a hub is gone", { timeout: 180_000 }, async (t) => {
 
 test("markup in topics, claims and reasons is text", { timeout: 180_000 }, async (t) => {
   const hub = await start(t, "anonymous\nbusiest_topics");
-  const topic = `https://example.com/${MARKUP.replaceAll(/[\u0000-\u001f\u202e]/g, "")}`;
+  // No topic may hold a control character.
+  const topic = `https://example.com/${PLAIN}`;
   await hub.publish(topic, MARKUP);
-  const claims = { aud: hub.url, actions: ["publish"], match: "*" };
-  const [head, body] = sign(claims, keys.publisher).split(".");
-  const forged = JSON.parse(Buffer.from(body, "base64url"));
-  forged.iss = MARKUP;
-  const token = [head, Buffer.from(JSON.stringify(forged)).toString("base64url"), "c2lnbmF0dXJl"].join(".");
+  const head = Buffer.from(JSON.stringify({ alg: MARKUP, typ: "at+jwt" })).toString("base64url");
+  const token = [head, ...hub.token.split(".").slice(1)].join(".");
   await fetch(hub.url, { method: "POST", headers: { authorization: `Bearer ${token}` } });
-  await fetch(hub.url, { method: "POST", headers: { authorization: `Bearer ${hub.token}`, "content-type": MARKUP.slice(0, 40) } });
+  await fetch(hub.url, { method: "POST", headers: { authorization: `Bearer ${hub.token}`, "content-type": PLAIN } });
   const { page, faults } = await open(t, hub);
   assert.equal((await row(page, "of-topics", "default"))[1], topic);
   const sentences = await page.$$eval("#of-refusals tbody tr", (rows) => rows.map((row) => row.cells[5].textContent));
-  assert.ok(sentences.some((sentence) => sentence.includes("<img src=x") && sentence.includes("\\u{202e}")), `${sentences}`);
+  assert.ok(sentences.some((sentence) => sentence.includes("\\u{202e}\\u{7}<img src=x")), `${sentences}`);
   const found = await page.evaluate(() => ({
     hurt: window.hurt,
     scripts: document.querySelectorAll("script:not([src])").length,

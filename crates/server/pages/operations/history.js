@@ -44,7 +44,8 @@ export class History {
       buckets: mapped(HISTOGRAMS, (name) => metrics.buckets(name)),
     };
     const older = this.#samples.findLast(({ counters }) => counters !== null);
-    const basis = this.#samples.find((known) => known.buckets !== null && known.time >= time - RECENT);
+    // Where a tab is seldom let to run, the last read may be older.
+    const basis = this.#samples.find((known) => known.buckets !== null && known.time >= time - RECENT) ?? older;
     sample.points = {
       ...mapped(GAUGES, (name) => metrics.sum(name)),
       ...Object.fromEntries(

@@ -65,6 +65,10 @@ pub(super) async fn read(address: AdminAddress) -> Result<Answer, Error> {
     };
     let page = get("/metrics").await.map_err(|error| {
         let said = error.to_string();
+        if said.contains("does not answer") {
+            let problem = said.lines().next().unwrap_or_default();
+            return Error::new(problem.to_owned()).remedy("check that the hub runs, and where its admin listener is: the option `admin`, CADDY_ADMIN");
+        }
         // A site of a hub, or another server; 403 is the listener's, and says what to do.
         match said.contains("answered 404") || said.contains("answered 421") {
             true => strange(),

@@ -171,3 +171,27 @@ fn refusals(named: &BTreeMap<&str, Vec<&ServedHub>>) -> Vec<Value> {
     });
     shown.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// The page stays small, and each file that it has is embedded.
+    #[test]
+    fn the_page_is_small() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/pages/operations");
+        let files = std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(files, ASSETS.len());
+        let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
+        for asset in ASSETS {
+            compressed.write_all(asset.bytes).unwrap();
+        }
+        let bytes = compressed.finish().unwrap().len();
+        assert!(bytes < 16 * 1024, "{bytes} bytes");
+    }
+}

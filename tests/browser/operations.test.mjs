@@ -133,7 +133,7 @@ for (const [rule, variables] of [
   ["classic", {}],
   ["modern", { MERCURE_TRUSTED_ISSUERS: "https://localhost" }],
 ]) {
-  test(`the view shows what the metrics say (${rule} rule)`, { timeout: 180_000 }, async (t) => {
+  test(`the view shows what the metrics say (${rule} rule)`, { timeout: 300_000 }, async (t) => {
     const hub = await start(t, "anonymous\nbusiest_topics", variables);
     const { page, faults } = await open(t, hub);
     await busy(t, hub);
@@ -168,7 +168,7 @@ for (const [rule, variables] of [
   });
 }
 
-test("rates are those of the counters", { timeout: 180_000 }, async (t) => {
+test("rates are those of the counters", { timeout: 300_000 }, async (t) => {
   const hub = await start(t, "anonymous");
   const { page, faults } = await open(t, hub);
   await subscribe(t, hub, "news");
@@ -187,7 +187,7 @@ test("rates are those of the counters", { timeout: 180_000 }, async (t) => {
   assert.deepEqual(faults, []);
 });
 
-test("Pause stops the reads, a hidden tab too, and keys reach everything", { timeout: 180_000 }, async (t) => {
+test("Pause stops the reads, a hidden tab too, and keys reach everything", { timeout: 300_000 }, async (t) => {
   const hub = await start(t, "anonymous");
   const { page, faults } = await open(t, hub);
   await page.keyboard.press("Tab");
@@ -203,7 +203,7 @@ test("Pause stops the reads, a hidden tab too, and keys reach everything", { tim
   assert.deepEqual(faults, []);
 });
 
-test("the page says that a hub is gone", { timeout: 180_000 }, async (t) => {
+test("the page says that a hub is gone", { timeout: 300_000 }, async (t) => {
   const hub = await start(t, "anonymous");
   const { page } = await open(t, hub);
   hub.child.kill("SIGKILL");
@@ -211,7 +211,7 @@ test("the page says that a hub is gone", { timeout: 180_000 }, async (t) => {
   assert.match(await page.textContent("#status"), /^The hub does not answer/);
 });
 
-test("markup in topics, claims and reasons is text", { timeout: 180_000 }, async (t) => {
+test("markup in topics, claims and reasons is text", { timeout: 300_000 }, async (t) => {
   const hub = await start(t, "anonymous\nbusiest_topics");
   // No topic may hold a control character.
   const topic = `https://example.com/${PLAIN}`;
@@ -238,7 +238,7 @@ for (const [name, options] of [
   ["dark", { colorScheme: "dark" }],
   ["phone", { colorScheme: "light", viewport: { width: 375, height: 740 }, isMobile: true }],
 ]) {
-  test(`axe finds nothing serious, and nothing is cut off (${name})`, { timeout: 180_000 }, async (t) => {
+  test(`axe finds nothing serious, and nothing is cut off (${name})`, { timeout: 300_000 }, async (t) => {
     const hub = await start(t, "anonymous\nbusiest_topics");
     await busy(t, hub);
     const { page, faults } = await open(t, hub, options);

@@ -82,7 +82,6 @@ async function open(t, hub, options = {}) {
     const url = request.url();
     if (!url.startsWith(`${hub.admin}/`) && !url.startsWith("data:")) faults.push(`asked ${url}`);
   });
-  page.on("requestfailed", (request) => faults.push(`failed ${request.url()}`));
   await page.goto(`${hub.admin}/`);
   await turns(page, 1);
   return { page, faults };

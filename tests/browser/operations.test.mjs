@@ -1,4 +1,5 @@
 // The operations view in Chromium: what it shows is what the metrics say, in light and dark and at phone width.
+// With SCREENSHOTS=1 it also makes the picture of docs/operations-view.md.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -261,6 +262,10 @@ for (const [name, options] of [
         await hub.publish(["news", "weather", "sport"][Math.floor(Math.random() * 3)], "x");
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 120));
       }
+      // Neither the date nor the folder of this run belongs in the picture.
+      await page.evaluate(() => {
+        for (const id of ["program", "storage"]) document.getElementById(id).hidden = true;
+      });
       await page.screenshot({ path: fileURLToPath(new URL("operations-view.png", IMAGES)) });
     }
   });

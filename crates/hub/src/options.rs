@@ -86,7 +86,7 @@ pub struct HubOptions {
     pub rule: Rule,
     /// Whether a 0.x publisher may publish public updates on topics that its token does not grant (B-622).
     pub publish_ungranted: bool,
-    /// Whether publishes are counted by topic, of which [`Statistics::busiest`] tells the busiest.
+    /// Whether updates of clients are counted by their first topic; [`Statistics::busiest`] tells the busiest.
     pub busiest_topics: bool,
     /// What requests and streams are counted in.
     pub statistics: Arc<Statistics>,

@@ -80,7 +80,7 @@ pub(crate) const HUB: &[Row] = &[
         "busiest_topics",
         Form::Switch,
         |draft| (&mut draft.hub.busiest_topics).into(),
-        "Counts publishes by topic, so that the operations view and `talaria top` show the busiest topics of \
+        "Counts updates by their first topic, so that the operations view and `talaria top` show the busiest topics of \
          the last minutes. It takes at most 512 topics of 256 bytes, and a lock for each publish. Who may ask the admin listener sees \
          these topics.",
     ),

@@ -248,8 +248,8 @@ async fn the_busiest_topics_are_found() {
     let hub = Running::start(&caddyfile("", "busiest_topics"), &[]);
     assert_eq!(state(&hub).await["hubs"][0]["busiest"]["topics"], json!([]));
     let busy = "busy/<script>\u{1f4a9}";
-    let topics = (0..5_000).flat_map(|number| {
-        let busy = (number % 5 == 0).then(|| busy.to_owned());
+    let topics = (0..1_000).flat_map(|number| {
+        let busy = (number % 2 == 0).then(|| busy.to_owned());
         [Some(format!("stray/{number}/{}", "x".repeat(1_000))), busy]
             .into_iter()
             .flatten()
@@ -264,7 +264,7 @@ async fn the_busiest_topics_are_found() {
     assert_eq!((topics.len(), &topics[0]["topic"]), (20, &json!(busy)));
     let number = |name: &str| topics[0][name].as_u64().unwrap();
     let (count, error) = (number("count"), number("error"));
-    assert!(count >= 1_000 && count - error <= 1_000, "{busiest}");
+    assert!(count >= 500 && count - error <= 500, "{busiest}");
 }
 
 /// The requests of the view are counted as those of one endpoint (B-726).

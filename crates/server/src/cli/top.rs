@@ -185,7 +185,7 @@ async fn live(mut nodes: Vec<Node>) -> Result<(), Error> {
 }
 
 fn title(nodes: &[Node]) -> String {
-    let silent = nodes.iter().filter(|node| node.failure.is_some()).count();
+    let answering = nodes.iter().filter(|node| node.answer().is_some()).count();
     let versions = nodes.iter().filter_map(|node| {
         let answer = node.answer()?;
         let build = answer.metrics.all("talaria_build_info").first()?;
@@ -195,7 +195,7 @@ fn title(nodes: &[Node]) -> String {
     versions.dedup();
     let shown = format!(
         "talaria top: {} of {} nodes answer, version {}",
-        nodes.len() - silent,
+        answering,
         nodes.len(),
         versions.join(", ")
     );

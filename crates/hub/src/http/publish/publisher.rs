@@ -90,8 +90,8 @@ pub(super) async fn store(
     // Two issuers may give the same `sub` to different publishers.
     let subject = publisher.0.subject.as_deref();
     let counted = hub.options.busiest_topics;
-    let topics = counted.then(|| updates.iter().flat_map(|update| update.topics.clone()));
-    let topics: Option<Vec<String>> = topics.map(Iterator::collect);
+    let first = |update: &Update| update.topics.first().cloned();
+    let topics: Option<Vec<String>> = counted.then(|| updates.iter().filter_map(first).collect());
     let publisher = subject.map(|subject| [publisher.0.issuer.as_str(), subject]);
     let stored = hub.append(publisher, updates).await;
     let ids = stored.map_err(|error| match error {

@@ -220,7 +220,7 @@ async fn a_large_screen_shows_all_panes() {
         "does not answer",
         "alg_not_allowed",
     ]);
-    assert_eq!(row(&screen, "all  ")[1], "6");
+    assert_eq!(row(&screen, "all  ")[1], "6", "{screen}");
     let publishes = row(&screen, "publishes");
     assert_eq!(publishes[0], "8");
     assert!(screen.contains("\\u{1b}[2J\\u{202e}"), "{screen}");

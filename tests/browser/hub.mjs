@@ -128,7 +128,7 @@ export class Hub {
 
   /** Starts the hub again after it ended, with the history that it left. */
   again(t, directives) {
-    return Hub.start(t, this.port, directives, undefined, this.folder);
+    return Hub.start(t, this.port, directives, undefined, { folder: this.folder });
   }
 
   /** Stops the hub as an orchestrator would, and returns its exit code. */

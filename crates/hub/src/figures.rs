@@ -99,6 +99,11 @@ impl Hub {
         limits
     }
 
+    /// Whether it counts publishes by topic.
+    pub fn counts_topics(&self) -> bool {
+        self.shared().options.busiest_topics
+    }
+
     /// What its requests and streams are counted in.
     pub fn statistics(&self) -> &Arc<Statistics> {
         &self.shared().options.statistics

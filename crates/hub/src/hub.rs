@@ -140,7 +140,12 @@ impl Hub {
             Some(_) => preflight.as_ref().and_then(cors::refused),
         };
         if let Some(reason) = refused {
-            self.0.options.statistics.refused(reason);
+            let statistics = &self.0.options.statistics;
+            statistics.refused(reason);
+            let at = self.0.clock.unix_time();
+            statistics.recent_refusals().note(at, 204, reason, || {
+                "the preflight of a page of another origin is not permitted (CORS)".to_owned()
+            });
         }
         let mut response = match preflight {
             Some(preflight) => preflight.map(|()| Body::empty()),
@@ -153,7 +158,8 @@ impl Hub {
                 }
                 let mut response = outcome.unwrap_or_else(|refused| {
                     refused.log(&parts);
-                    refused.count(&self.0.options.statistics);
+                    let status = refused.status_for(request.answers());
+                    refused.count(&self.0.options.statistics, status, self.0.clock.unix_time());
                     let metadata_url = metadata::url(&self.0.options, &parts);
                     refused.into_response(request.answers(), metadata_url.as_deref())
                 });

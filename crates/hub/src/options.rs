@@ -88,6 +88,8 @@ pub struct HubOptions {
     pub publish_ungranted: bool,
     /// Which pages for people the hub has.
     pub pages: PageOptions,
+    /// Whether updates of clients are counted by their first topic; [`Statistics::busiest`] tells the busiest.
+    pub busiest_topics: bool,
     /// What requests and streams are counted in.
     pub statistics: Arc<Statistics>,
 }
@@ -135,6 +137,7 @@ impl HubOptions {
             rule: Rule::default(),
             publish_ungranted: false,
             pages: PageOptions::default(),
+            busiest_topics: false,
             statistics: Arc::default(),
         }
     }

@@ -15,8 +15,10 @@
 //! # Ok::<(), talaria_hub::BuildError>(())
 //! ```
 
+mod busiest;
 mod parting;
 mod reasons;
+mod recent;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +30,10 @@ use talaria_protocol::Generation;
 use talaria_transport::measures::{Counter, NANOSECONDS, TIMES};
 pub use talaria_transport::measures::{Distribution, Histogram};
 
+pub use self::busiest::{Busiest, BusyTopic, BusyTopics};
 pub use self::parting::{Departure, Parting};
 pub use self::reasons::REASONS;
+pub use self::recent::{RecentRefusal, RecentRefusals};
 
 /// Bounds of the time that a stream was open, in nanoseconds: from a second to a day.
 const LIVES: &[u64] = &[
@@ -139,6 +143,8 @@ pub struct Statistics {
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     /// By the directive of the limit.
     exceeded: Mutex<BTreeMap<String, u64>>,
+    recent: RecentRefusals,
+    busiest: Busiest,
 }
 
 impl Default for Statistics {
@@ -157,6 +163,8 @@ impl Default for Statistics {
             replay_depth: Histogram::new(DEPTHS, 1.0),
             refusals: Mutex::new(REASONS.iter().map(|reason| (*reason, 0)).collect()),
             exceeded: Mutex::default(),
+            recent: RecentRefusals::new(),
+            busiest: Busiest::default(),
         }
     }
 }
@@ -253,6 +261,17 @@ impl Statistics {
             }
         }
         streams
+    }
+
+    /// The last refusals.
+    pub fn recent_refusals(&self) -> &RecentRefusals {
+        &self.recent
+    }
+
+    /// The topics that were published to most, which hubs with
+    /// [`HubOptions::busiest_topics`](crate::HubOptions::busiest_topics) count.
+    pub fn busiest(&self) -> &Busiest {
+        &self.busiest
     }
 
     /// Counts updates that were acknowledged `took` after their request began.

@@ -114,6 +114,33 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Shows a text whole, with the characters escaped that could move a terminal's cursor or turn and hide others: control
+/// and format characters, and line and paragraph separators.
+///
+/// ```
+/// use talaria_protocol::error::Visible;
+///
+/// assert_eq!(Visible("\u{1b}[2J\"a\"").to_string(), r#"\u{1b}[2J"a""#);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Visible<'a>(pub &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match is_hidden(c) {
+                true => write!(f, "{}", c.escape_unicode())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_hidden(c: char) -> bool {
+    is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// A text, escaped as [`Shown`] escapes it and cut after a number of characters.
 struct Bounded<'a>(&'a str, usize);
 
@@ -121,7 +148,7 @@ impl fmt::Display for Bounded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
         for c in chars.by_ref().take(self.1) {
-            if is_forbidden(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            if is_hidden(c) {
                 write!(f, "{}", c.escape_unicode())?;
             } else if matches!(c, '"' | '\\') {
                 write!(f, "\\{c}")?;

@@ -28,6 +28,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod token;
+mod top;
 mod trust;
 mod validate;
 mod when;
@@ -106,6 +107,9 @@ enum Verb {
     Subscribe(subscribe::SubscribeArgs),
     /// Examine a hub as its clients see it, and say what to do about what is wrong.
     Doctor(doctor::Args),
+    /// Show live what the metrics of running hubs say.
+    #[command(after_help = top::HELP)]
+    Top(top::Args),
     /// Measure a hub under load, beside the machine's floor.
     Bench(Box<talaria_bench::BenchArgs>),
     /// Make this machine and this user's browsers trust the local authority.
@@ -193,6 +197,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Verb::Postgres(args) => postgres::main(&args),
         Verb::Subscribe(args) => subscribe::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Top(args) => top::top(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Trust(args) => trust::trust(&args),
         Verb::Untrust(args) => trust::untrust(&args),

@@ -77,6 +77,14 @@ pub(crate) const HUB: &[Row] = &[
         switches::shown(Draft::default().hub.subscriptions)
     })),
     Row::hub(
+        "busiest_topics",
+        Form::Switch,
+        |draft| (&mut draft.hub.busiest_topics).into(),
+        "Counts updates by their first topic, so that the operations view and `talaria top` show the busiest topics of \
+         the last minutes. It takes at most 512 topics of 256 bytes, and a lock for each publish. Who may ask the admin listener sees \
+         these topics.",
+    ),
+    Row::hub(
         "playground",
         Form::Switch,
         |draft| (&mut draft.hub.pages.playground).into(),

@@ -149,7 +149,7 @@ async fn other_endpoints() {
         ("/debug/pprof/", "/metrics"),
         ("/pki/ca/other", "/pki/ca/local"),
         ("/reverse_proxy/upstreams", "log"),
-        ("/", "/mercure/health/ready"),
+        ("/other", "/mercure/health/ready"),
     ] {
         let answer = hub.admin().get(path).await;
         assert_eq!(answer.status, 404, "{path}");

@@ -16,7 +16,6 @@ use crate::http::respond::{self, Refused, field};
 use crate::http::shared::Shared;
 use crate::limits::Client;
 use crate::rule::{self, Rule};
-use crate::statistics::Statistics;
 use crate::trace::{ActiveSpan, SpanKind};
 
 /// A request and the token that it presents.
@@ -59,10 +58,17 @@ impl<'a> Incoming<'a> {
         &self,
         refused: Refused,
         accepts: EventStream,
-        statistics: &Statistics,
+        hub: &Shared,
     ) -> Result<Response<Body>, Refused> {
         self.with_span(|span| span.fail(|| refused.as_failure()));
-        respond::refuse_for_now(refused, self.parts, accepts, statistics)
+        let statistics = &hub.options.statistics;
+        respond::refuse_for_now(
+            refused,
+            self.parts,
+            accepts,
+            statistics,
+            hub.clock.unix_time(),
+        )
     }
 
     /// Ends its span, with the reason why the request is refused, if it is.

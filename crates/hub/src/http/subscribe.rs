@@ -66,7 +66,7 @@ pub(crate) async fn subscribe(
     let requested = requested_cursor(&parts.headers, &asked);
     let statistics = &hub.options.statistics;
     let refuse_for_now = |refused: Refused| {
-        let mut response = request.refuse_for_now(refused, accepts, statistics)?;
+        let mut response = request.refuse_for_now(refused, accepts, hub)?;
         put_cursor(&mut response, answers, requested.as_deref());
         Ok(response)
     };

@@ -6,6 +6,7 @@ mod endpoints;
 mod guard;
 mod health;
 mod listener;
+mod operations;
 mod pki;
 mod received;
 mod revocations;

@@ -80,6 +80,8 @@ pub(crate) struct ServedHub {
     pub hub: Hub,
     /// Where its revocations are kept.
     pub revoked: RevocationFile,
+    /// Where its updates are kept and for how long, as the report at the start says it.
+    pub storage: Arc<str>,
 }
 
 /// The outcome of the last reload.

@@ -2,6 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::StatusCode;
+use talaria_hub::clock::UnixTime;
+use talaria_hub::statistics::RecentRefusals;
+
+use crate::serve::clock::unix_now;
+
 /// Counters by fixed names, for what happens seldom enough to share one line of the cache.
 pub(crate) struct Named<const N: usize> {
     names: [&'static str; N],
@@ -88,6 +94,20 @@ pub(crate) static REFUSED_REQUESTS: Named<29> = Named::new([
     "misdirected",
     "admin_guard",
 ]);
+
+/// The last of these requests.
+pub(crate) static RECENT_REFUSALS: RecentRefusals = RecentRefusals::new();
+
+/// Counts a request that was refused before it reached a site. The sentence, which the operator reads, repeats no path.
+pub(crate) fn refuse_request(
+    reason: &'static str,
+    status: StatusCode,
+    sentence: impl FnOnce() -> String,
+) {
+    REFUSED_REQUESTS.count(reason);
+    let at = UnixTime::from_seconds(unix_now());
+    RECENT_REFUSALS.note(at, status.as_u16(), reason, sentence);
+}
 
 #[cfg(test)]
 mod tests {

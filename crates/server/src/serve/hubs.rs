@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use talaria_config::Error;
-use talaria_config::settings::HubSettings;
+use talaria_config::settings::{HubSettings, TransportSettings};
 use talaria_hub::access::{Revocation, Tokens};
 use talaria_hub::clock::UnixTime;
 use talaria_hub::statistics::Statistics;
@@ -93,6 +93,12 @@ impl Hubs {
     pub(crate) fn revocation_files(&self) -> impl Iterator<Item = Option<&RevocationFile>> {
         let stores = self.faces.iter().map(|face| self.stores.get(face.store));
         stores.map(|store| store.map(|store| store.revoked.file()))
+    }
+
+    /// How the store of each is configured.
+    pub(crate) fn storages(&self) -> impl Iterator<Item = Option<&TransportSettings>> {
+        let stores = self.faces.iter().map(|face| self.stores.get(face.store));
+        stores.map(|store| store.map(|store| &store.settings))
     }
 
     /// The stores of another configuration that are not open yet.

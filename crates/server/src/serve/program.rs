@@ -26,6 +26,7 @@ use crate::serve::hubs::{self, Hubs, Store};
 use crate::serve::listen::{Plan, Prepared, Serving};
 use crate::serve::metrics::Metrics;
 use crate::serve::proxies::Proxies;
+use crate::serve::report::storage;
 use crate::serve::shutdown::Shutdown;
 use crate::serve::site::{Means, Site};
 use crate::serve::sites::Sites;
@@ -231,11 +232,13 @@ impl Program {
     /// Its hubs with their names.
     pub(crate) fn named_hubs(&self) -> Vec<ServedHub> {
         let named = self.hubs.names().zip(self.hubs.all().iter());
-        let served = named.zip(self.hubs.revocation_files());
-        let served = served.map(|((name, hub), revoked)| ServedHub {
+        let kept = self.hubs.revocation_files().zip(self.hubs.storages());
+        let served = named.zip(kept);
+        let served = served.map(|((name, hub), (revoked, settings))| ServedHub {
             name: name.to_owned(),
             hub: hub.clone(),
             revoked: revoked.cloned().unwrap_or_default(),
+            storage: settings.map(storage).unwrap_or_default().into(),
         });
         served.collect()
     }

@@ -9,6 +9,7 @@ use talaria_config::Settings;
 use talaria_config::settings::{ConfiguredBy, HubSettings, ListenAddress, SiteSettings};
 
 use self::of_hub::HubView;
+pub(crate) use self::of_hub::storage;
 use self::of_site::SiteView;
 
 /// Logs the report: the program, its sites, its hubs, and then what should be changed.

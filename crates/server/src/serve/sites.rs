@@ -14,7 +14,7 @@ use talaria_hub::{
 use talaria_protocol::error::Shown;
 use talaria_transport::Health;
 
-use crate::serve::counts::REFUSED_REQUESTS;
+use crate::serve::counts::refuse_request;
 use crate::serve::metrics::Web;
 use crate::serve::proxies::Proxies;
 use crate::serve::site::Site;
@@ -166,7 +166,7 @@ impl Sites {
             Err(_) if parts.uri.path() == HEALTH_PATH => return self.health(),
             Err(error) => {
                 let Sender { peer, client } = self.sender(&parts);
-                REFUSED_REQUESTS.count(error.code());
+                refuse_request(error.code(), StatusCode::BAD_REQUEST, || error.to_string());
                 tracing::info!(
                     name: "request_refused",
                     reason = error.code(),
@@ -241,7 +241,10 @@ impl Sites {
     /// must not lose its update unnoticed (B-063).
     fn misdirected(&self, host: &str, sender: Sender) -> Response<Body> {
         let Sender { peer, client } = sender;
-        REFUSED_REQUESTS.count("misdirected");
+        refuse_request("misdirected", StatusCode::MISDIRECTED_REQUEST, || {
+            "no site has the host of the request; add it to the site address or SERVER_NAME"
+                .to_owned()
+        });
         let named = self.named.keys().cloned();
         let wildcards = self.wildcards.keys().map(|below| format!("*.{below}"));
         let served = named.chain(wildcards).collect::<Vec<_>>().join(", ");

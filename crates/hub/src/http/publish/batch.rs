@@ -69,7 +69,8 @@ pub(super) async fn publish(
                 results.push(None);
             }
             Err(refused) => {
-                refused.count(&hub.options.statistics);
+                let status = refused.status_for(answers);
+                refused.count(&hub.options.statistics, status, hub.clock.unix_time());
                 results.push(Some(refused.as_result(answers)));
             }
         }

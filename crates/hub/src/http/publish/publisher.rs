@@ -89,14 +89,23 @@ pub(super) async fn store(
     revoked.map_err(Refused::Token)?;
     // Two issuers may give the same `sub` to different publishers.
     let subject = publisher.0.subject.as_deref();
+    let counted = hub.options.busiest_topics;
+    let first = |update: &Update| update.topics.first().cloned();
+    let topics: Option<Vec<String>> = counted.then(|| updates.iter().filter_map(first).collect());
     let publisher = subject.map(|subject| [publisher.0.issuer.as_str(), subject]);
     let stored = hub.append(publisher, updates).await;
     let ids = stored.map_err(|error| match error {
         AppendError::Refused(reason) => Refused::NotStored(reason),
         AppendError::Unknown => Refused::Unknown,
     })?;
-    let took = hub.clock.now().saturating_duration_since(arrival.began);
+    let now = hub.clock.now();
+    let took = now.saturating_duration_since(arrival.began);
     let statistics = &hub.options.statistics;
     statistics.published(arrival.protocol, ids.len(), took);
+    if let Some(topics) = topics {
+        statistics
+            .busiest()
+            .count(topics.iter().map(String::as_str), now);
+    }
     Ok(ids)
 }

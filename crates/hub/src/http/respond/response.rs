@@ -9,13 +9,15 @@ use talaria_protocol::Generation;
 
 use super::answer::{ACCEPT_QUERY, FORM, Unanswered, allow, event_stream, forbid_storing, plain};
 use super::refused::Refused;
+use crate::clock::UnixTime;
 use crate::engine::retry::come_back;
 use crate::http::accept::EventStream;
 use crate::statistics::Statistics;
 use crate::trace::SpanFailure;
 
 impl Refused {
-    fn status_for(&self, answers: Generation) -> StatusCode {
+    /// The status that clients of a generation get.
+    pub(crate) fn status_for(&self, answers: Generation) -> StatusCode {
         match answers {
             Generation::V0 => self.older_status(),
             Generation::V1 => self.status(),
@@ -87,10 +89,11 @@ pub(crate) fn refuse_for_now(
     parts: &Parts,
     accepts: EventStream,
     statistics: &Statistics,
+    at: UnixTime,
 ) -> Result<Response<Body>, Refused> {
     if accepts == EventStream::Asked {
         refused.log(parts);
-        refused.count(statistics);
+        refused.count(statistics, refused.status(), at);
         return Ok(event_stream(Body::from(come_back(&refused.for_now()))));
     }
     Err(refused)

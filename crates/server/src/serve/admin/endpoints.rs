@@ -14,9 +14,9 @@ use talaria_config::{Error, File};
 
 use super::guard::{Guard, Refusal};
 use super::received::{refusal, whole};
-use super::{answer, document, health, pki, revocations};
+use super::{answer, document, health, operations, pki, revocations};
 use crate::serve::control::{Control, Reloaded};
-use crate::serve::counts::REFUSED_REQUESTS;
+use crate::serve::counts::refuse_request;
 use crate::serve::log::in_one_line;
 use crate::serve::metrics::Metrics;
 
@@ -46,7 +46,7 @@ impl Endpoints {
                     "admin request refused: {}",
                     refusal.sentence
                 );
-                REFUSED_REQUESTS.count("admin_guard");
+                refuse_request("admin_guard", refusal.status, || refusal.sentence.clone());
                 self.count(&parts, refusal.status);
                 return answer::error(refusal.status, &refusal.sentence);
             }
@@ -100,6 +100,9 @@ impl Endpoints {
                 read.unwrap_or_else(|_| answer::empty(StatusCode::INTERNAL_SERVER_ERROR))
             }
             "/metrics" | pki::PATH | pki::CERTIFICATES => answer::method("GET, HEAD"),
+            "/" if reads => answer::redirect(operations::PAGE),
+            path if operations::owns(path) && reads => operations::answer(path, &self.control),
+            path if operations::owns(path) => answer::method("GET, HEAD"),
             "/load" if *method == Method::POST => self.load(&parts.headers, body).await,
             "/adapt" if *method == Method::POST => self.adapt(&parts.headers, body).await,
             "/stop" if *method == Method::POST => self.stop().await,
@@ -253,7 +256,7 @@ fn instead(path: &str) -> &'static str {
         "reverse_proxy" => "the state of upstreams is in the log",
         "mercure" => "there are /mercure/health/ready, /mercure/health/live and /mercure/revoke",
         _ => {
-            "there are /mercure/health/ready, /mercure/health/live, /mercure/revoke, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
+            "there are /mercure/health/ready, /mercure/health/live, /mercure/revoke, /operations/, /metrics, /config/, /load, /adapt, /stop and /pki/ca/local"
         }
     }
 }

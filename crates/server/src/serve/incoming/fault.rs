@@ -11,7 +11,7 @@ use talaria_config::settings::HeadSettings;
 use uuid::Uuid;
 
 use crate::serve::admission::Refused;
-use crate::serve::counts::REFUSED_REQUESTS;
+use crate::serve::counts::refuse_request;
 
 /// The prefix of the targets of replaced requests. A client cannot guess it, and cannot send it either,
 /// because the layer percent-encodes a raw `"`.
@@ -267,7 +267,7 @@ impl Fault {
             reason = "malformed_for_http3";
             sentence = sentence.replace("HTTP/2", "HTTP/3").into();
         }
-        REFUSED_REQUESTS.count(reason);
+        refuse_request(reason, status, || sentence.clone().into_owned());
         match self {
             // The listener logs once in a while how many there are.
             fault if fault.is_of_connection() => {

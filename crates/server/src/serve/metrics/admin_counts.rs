@@ -38,8 +38,9 @@ impl AdminCounts {
 
 /// The endpoint that a path is of.
 fn endpoint(path: &str) -> &'static str {
-    const ENDPOINTS: [&str; 8] = [
+    const ENDPOINTS: [&str; 9] = [
         "/metrics",
+        "/operations/",
         "/load",
         "/adapt",
         "/stop",

@@ -95,7 +95,8 @@ fn rule(rule: Rule) -> &'static str {
     }
 }
 
-fn storage(transport: &TransportSettings) -> String {
+/// Where updates are kept, and for how long.
+pub(crate) fn storage(transport: &TransportSettings) -> String {
     let (history, place) = match transport {
         TransportSettings::History(history) => (history, directory_of(&history.path)),
         TransportSettings::Memory(memory) => {

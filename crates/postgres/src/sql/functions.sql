@@ -532,7 +532,7 @@ $talaria$;
 
 -- Publishes an update within the caller's transaction: hubs send it once that is committed. Returns the id that the
 -- update will have. It runs with the rights of its owner, so each name and operator says that it is the server's:
--- a caller's search path finds no other. To set the path in the function costs a publish a tenth.
+-- a caller's search path finds no other. To set the path in the function costs more than that.
 CREATE FUNCTION {schema}.publish(topics text[], data text DEFAULT '', private boolean DEFAULT false,
   id text DEFAULT NULL, type text DEFAULT NULL, retry bigint DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $talaria$

@@ -33,8 +33,8 @@ const BARE = `INSERT INTO bare VALUES ('${DATA}');`;
 /** What an application does in a transaction, with and without an update. */
 const transaction = (update) => `BEGIN;\nINSERT INTO orders (total) VALUES (42);\n${update}\nCOMMIT;`;
 // pgbench would take what follows a colon for a variable.
-const COLUMNS = '(topics, data, private, id, type, retry, size)';
-const PLAIN = `INSERT INTO plain ${COLUMNS} VALUES (ARRAY['${TOPIC}'], '${DATA}', false, 'urn-uuid-' || gen_random_uuid(), NULL, NULL, 400);`;
+const COLUMNS = '(topics, data, private, id, type, retry)';
+const PLAIN = `INSERT INTO plain ${COLUMNS} VALUES (ARRAY['${TOPIC}'], '${DATA}', false, 'urn-uuid-' || gen_random_uuid(), NULL, NULL);`;
 const PUBLISH = `SELECT talaria.publish(ARRAY['${TOPIC}'], '${DATA}');`;
 const TABLES = `
     CREATE TABLE bare (data text NOT NULL);

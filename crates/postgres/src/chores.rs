@@ -27,11 +27,14 @@ const FAILED: Duration = Duration::from_millis(500);
 const MOST_EVENTS: i64 = 50_000;
 /// How many records are deleted at a time.
 const SLICE: i32 = 2_000;
-/// How many deleted records are worth a vacuum; and which part of those that are kept, if that is more.
+/// How many deleted records are worth a vacuum; and which part of the table, if that is more, because each vacuum reads
+/// all of its indexes.
 const VACUUM: u64 = 50_000;
 const VACUUM_PART: u64 = 5;
 /// How long a vacuum may take.
-const VACUUM_TIME: Duration = Duration::from_secs(600);
+const VACUUM_TIME: Duration = Duration::from_secs(3_600);
+/// At its full speed publishers would wait for the disk behind it: so it goes at that of the server's own.
+const VACUUM_GENTLY: &str = "SET vacuum_cost_delay = '2ms'";
 
 /// How long something fails before that is logged, and how often then.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -115,9 +118,10 @@ async fn empty_outbox(store: &Store) {
 }
 
 async fn retain(store: &Store) {
-    let mut removed = 0;
+    let mut garbage = Garbage::default();
     let mut complaint = Complaint::of("retention");
     loop {
+        let begun = Instant::now();
         let slice = match retain_slice(store).await {
             Ok(slice) => {
                 complaint.works();
@@ -128,17 +132,16 @@ async fn retain(store: &Store) {
                 0
             }
         };
-        removed += u64::from(slice);
-        let due = VACUUM.max(store.options.size / VACUUM_PART);
-        if removed >= due {
-            removed = 0;
-            if let Err(error) = vacuum(store).await {
-                tracing::debug!(?error, "the log cannot be vacuumed");
-            }
+        // Publishers have half of the time to themselves.
+        let pause = match i64::from(slice) < i64::from(SLICE) {
+            true => RETENTION,
+            false => begun.elapsed(),
+        };
+        garbage.records += u64::from(slice);
+        if let Err(error) = garbage.collect(store).await {
+            tracing::debug!(?error, "the log cannot be vacuumed");
         }
-        if i64::from(slice) < i64::from(SLICE) {
-            sleep(RETENTION).await;
-        }
+        sleep(pause).await;
     }
 }
 
@@ -161,22 +164,54 @@ async fn retain_slice(store: &Store) -> Result<u32, Fault> {
     Ok(u32::try_from(removed).unwrap_or(0))
 }
 
-/// Gives the room of what was deleted back to the log, if the role owns it: the server does so by itself too, but not
-/// soon enough where much is deleted.
-async fn vacuum(store: &Store) -> Result<(), Fault> {
-    let (held, _) = store.link.own().await?;
-    let is_owner =
-        "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1::text::regclass";
+/// Deleted records whose room the table has not got back.
+#[derive(Default)]
+struct Garbage {
+    records: u64,
+    /// How many were not worth a vacuum at the last look.
+    too_few: u64,
+}
+
+impl Garbage {
+    /// Gives their room back to the log, if that is worth it and the role owns it: the server does so by itself too, but
+    /// not soon enough where much is deleted. What is free at the end of the file goes back to the system.
+    async fn collect(&mut self, store: &Store) -> Result<(), Fault> {
+        if self.records < VACUUM.max(self.too_few) {
+            return Ok(());
+        }
+        let worth = worth(store).await;
+        if let Ok(Some(worth)) = worth
+            && self.records < worth
+        {
+            self.too_few = worth;
+            return Ok(());
+        }
+        *self = Self::default();
+        if worth?.is_none() {
+            return Ok(());
+        }
+        let (held, _) = store.link.own().await?;
+        // What a pooler lends has other users after us.
+        if !store.is_pooled(&held) {
+            held.connection.ask(VACUUM_GENTLY, &[]).await?;
+        }
+        let vacuum = format!("VACUUM (SKIP_LOCKED) {}", store.table("log"));
+        held.connection.ask_for(VACUUM_TIME, &vacuum, &[]).await?;
+        Ok(())
+    }
+}
+
+/// How many deleted records are worth a vacuum; none if the role does not own the table.
+async fn worth(store: &Store) -> Result<Option<u64>, Fault> {
+    let statement = "SELECT pg_has_role(relowner, 'USAGE'), reltuples::bigint FROM pg_class \
+        WHERE oid = $1::text::regclass";
+    let held = store.link.shared(Purpose::Chores).await?;
     let log = store.table("log");
     let parameters = [(&log as _, Type::TEXT)];
-    let rows = held.connection.ask(is_owner, &parameters).await?;
-    let is_owner = match rows.first() {
-        Some(row) => read(row, 0)?,
-        None => false,
-    };
-    if is_owner {
-        let vacuum = format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {log}");
-        held.connection.ask_for(VACUUM_TIME, &vacuum, &[]).await?;
-    }
-    Ok(())
+    let answer = held.connection.ask(statement, &parameters).await;
+    let rows = store.link.judge(&held, answer)?;
+    let row = rows.first().ok_or(Fault::Unexpected("a row"))?;
+    let (is_owner, rows): (bool, i64) = (read(row, 0)?, read(row, 1)?);
+    let part = u64::try_from(rows).unwrap_or(0) / VACUUM_PART;
+    Ok(is_owner.then_some(part.max(VACUUM)))
 }

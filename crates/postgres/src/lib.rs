@@ -20,6 +20,9 @@
 //! The end of the log is its greatest position, and what became of a batch is a new row: nothing is updated with each
 //! batch, because old versions of a row stay, and are walked past, while any transaction in the server is open.
 //!
+//! The tail does not read what this node appended itself, if nothing of others lies before it: the answer to the append
+//! says that it is committed, and where.
+//!
 //! What waits for a standby is a commit that holds the row of `state`, so at most one connection waits, and others give
 //! up after two seconds (`lock_timeout`). No commit is ever cancelled; closing a connection does not.
 //!
@@ -38,6 +41,7 @@ mod members;
 mod names;
 mod options;
 mod outbox;
+mod own;
 mod pages;
 mod primary;
 mod record;

@@ -1,5 +1,7 @@
 //! The members of the log, and the subscriptions that they began.
 
+use std::time::Duration;
+
 use talaria_protocol::Update;
 use talaria_transport::Bounds;
 use talaria_transport::shared::backend::{BackendError, Beat, Continue, Member, Subscriptions};
@@ -52,6 +54,7 @@ fn known(store: &Store, row: &Row) -> Result<Beat, Fault> {
     let buried: Vec<Id> = read(row, 5)?;
     let bytes: Option<i64> = read(row, 6)?;
     let is_waiting: bool = read(row, 7)?;
+    let oldest: f64 = read(row, 8)?;
     let counters = counters
         .into_iter()
         .map(|counter| u64::try_from(counter).unwrap_or(0));
@@ -65,6 +68,8 @@ fn known(store: &Store, row: &Row) -> Result<Beat, Fault> {
         buried: buried.into_iter().map(|id| id.0).collect(),
         bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
         refusing: is_waiting.then_some(WAITS),
+        // A clock that was set back may make it negative.
+        outbox: Some(Duration::try_from_secs_f64(oldest).unwrap_or_default()),
     })
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn move_some(store: &Store) -> Result<Moved, BackendError> {
     let moved = moved.first().map(|row| read::<Option<i32>>(row, 0));
     let moved = moved.transpose().map_err(Fault::later)?.flatten();
     if moved.is_some_and(|moved| moved > 0) {
-        store.appended();
+        store.appended(store.tag(), None);
     }
     // Another node that moves them is to get on with it.
     let all = moved.is_none() || count == rows.len() && count < MOST as usize;

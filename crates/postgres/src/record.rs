@@ -98,6 +98,12 @@ pub(crate) async fn part(
     Ok(part)
 }
 
+/// The time of a record.
+pub(crate) fn milliseconds(at: SystemTime) -> u64 {
+    let time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn size(update: &Update) -> usize {
     let texts = update.topics.iter().chain(&update.id);
     let texts = texts.chain(&update.event_type).map(String::len);
@@ -120,7 +126,6 @@ fn record(row: &Row, position: Position) -> Result<Record, Fault> {
         }
         (None, None) => String::new(),
     };
-    let time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Record {
         position,
         run_before: before.map(crate::row::position).transpose()?,
@@ -129,7 +134,7 @@ fn record(row: &Row, position: Position) -> Result<Record, Fault> {
             batch: whole(read(row, 8)?)?,
             index: u32::try_from(index).map_err(|_| Fault::Unexpected("a number"))?,
         },
-        time: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        time: milliseconds(at),
         update: Update {
             topics: read(row, 13)?,
             data,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use talaria_transport::Position;
-use talaria_transport::shared::backend::BackendError;
+use talaria_transport::shared::backend::{BackendError, Record};
 use tokio::sync::Notify;
 use tokio_postgres::Row;
 
@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::link::{Held, Link, Purpose};
 use crate::names;
 use crate::options::PostgresOptions;
+use crate::own::Own;
 
 /// No log has this tag, since a tag has 58 bits.
 const NO_LOG: u64 = u64::MAX;
@@ -29,7 +30,9 @@ pub(crate) struct Store {
     is_pooled: AtomicBool,
     /// Whether there are other members, to whom to ring.
     has_others: AtomicBool,
-    /// Notified when there is something new in the log.
+    /// What this node appended and its tail has not passed.
+    pub(crate) own: Own,
+    /// Notified when there is something new in the log that is not in `own`.
     pub(crate) news: Notify,
     /// Notified when the other nodes are to learn that.
     pub(crate) rings: Notify,
@@ -45,6 +48,7 @@ impl Store {
             read_to: AtomicU64::new(0),
             is_pooled: AtomicBool::new(false),
             has_others: AtomicBool::new(true),
+            own: Own::default(),
             news: Notify::new(),
             rings: Notify::new(),
         }
@@ -83,9 +87,12 @@ impl Store {
         self.has_others.store(has_others, Ordering::Relaxed);
     }
 
-    /// There is something new in the log.
-    pub(crate) fn appended(&self) {
-        self.news.notify_one();
+    /// There is something new in the log with this tag: these records, or some that are not known.
+    pub(crate) fn appended(&self, tag: i64, records: Option<Vec<Record>>) {
+        match records {
+            Some(records) => self.own.add(tag, records),
+            None => self.news.notify_one(),
+        }
         if self.has_others.load(Ordering::Relaxed) {
             self.rings.notify_one();
         }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::fault::Fault;
 use crate::link::Held;
+use crate::own::Next;
 use crate::record::{Wanted, part};
 use crate::row::read;
 use crate::store::Store;
@@ -40,6 +41,8 @@ struct Line {
     backend: Option<i32>,
     /// Until when more is expected.
     busy_until: Instant,
+    /// Up to where all was read at the last look.
+    looked_up_to: Option<Position>,
 }
 
 impl Tail {
@@ -85,50 +88,81 @@ impl Line {
             listens,
             backend: None,
             busy_until: Instant::now(),
+            looked_up_to: None,
         })
     }
 
     async fn wait(&mut self, store: &Store, after: Position) -> Result<Vec<Record>, BackendError> {
         let end = Instant::now() + WAIT;
         let mut from = after;
+        // A look after one that found all finds nothing yet, and costs as much.
+        let mut is_due = self.looked_up_to != Some(after);
         loop {
-            let wanted = Wanted {
-                after: from,
-                up_to: Position(u64::MAX),
-                most_records: MOST_RECORDS,
-                most_bytes: MOST_BYTES,
-                backwards: false,
-            };
-            let part = part(store, &self.held, &wanted).await?;
-            if *self.backend.get_or_insert(part.backend) != part.backend {
-                // Transactions have different connections, so none is ours to listen on.
-                self.listens = false;
-                store.note_pooler();
-            }
-            let now = Instant::now();
-            if part.rows > 0 {
-                self.busy_until = now + BUSY;
-            }
-            if !part.records.is_empty() || now >= end {
-                return Ok(part.records);
-            }
-            from = part.end.unwrap_or(from);
-            let pause = match (now < self.busy_until, self.listens) {
-                (true, _) => BUSY_PAUSE,
-                (false, true) => PAUSE,
-                (false, false) => POOLED_PAUSE,
-            };
-            let rung = async {
-                match self.listens {
-                    true => self.held.connection.rings().await,
-                    false => pending().await,
+            match store.own.take_after(store.tag(), from) {
+                Next::Known(records) => {
+                    self.looked_up_to = records.last().map(|record| record.position);
+                    return Ok(records);
                 }
-            };
-            tokio::select! {
-                () = store.news.notified() => {}
-                () = rung => {}
-                () = sleep(pause) => {}
+                Next::Others => is_due = true,
+                Next::Nothing => {}
             }
+            let mut records = Vec::new();
+            if is_due {
+                (from, records) = self.look(store, from).await?;
+            }
+            if !records.is_empty() || Instant::now() >= end {
+                return Ok(records);
+            }
+            is_due = self.pause(store).await;
+        }
+    }
+
+    /// Reads what follows a position, and returns up to where.
+    async fn look(
+        &mut self,
+        store: &Store,
+        from: Position,
+    ) -> Result<(Position, Vec<Record>), BackendError> {
+        let wanted = Wanted {
+            after: from,
+            up_to: Position(u64::MAX),
+            most_records: MOST_RECORDS,
+            most_bytes: MOST_BYTES,
+            backwards: false,
+        };
+        let part = part(store, &self.held, &wanted).await?;
+        if *self.backend.get_or_insert(part.backend) != part.backend {
+            // Transactions have different connections, so none is ours to listen on.
+            self.listens = false;
+            store.note_pooler();
+        }
+        if part.rows > 0 {
+            self.busy_until = Instant::now() + BUSY;
+        }
+        let end = part.end.unwrap_or(from);
+        let is_all = part.rows < MOST_RECORDS && part.bytes < MOST_BYTES;
+        self.looked_up_to = is_all.then_some(end);
+        Ok((end, part.records))
+    }
+
+    /// Waits until it is worth a look: whether in the server, or only at what this node appended.
+    async fn pause(&self, store: &Store) -> bool {
+        let pause = match (Instant::now() < self.busy_until, self.listens) {
+            (true, _) => BUSY_PAUSE,
+            (false, true) => PAUSE,
+            (false, false) => POOLED_PAUSE,
+        };
+        let rung = async {
+            match self.listens {
+                true => self.held.connection.rings().await,
+                false => pending().await,
+            }
+        };
+        tokio::select! {
+            () = store.own.added() => false,
+            () = store.news.notified() => true,
+            () = rung => true,
+            () = sleep(pause) => true,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Entering the log, and appending to it.
 
-use talaria_transport::shared::backend::{Attached, BackendError, Batch, Member, Outcome, Settled};
+use std::time::SystemTime;
+
+use talaria_transport::shared::backend::{
+    Attached, BackendError, Batch, Member, Origin, Outcome, Record, Settled,
+};
 use talaria_transport::shared::outcomes;
 use talaria_transport::{Bounds, Position};
 use tokio_postgres::types::Type;
@@ -8,6 +12,7 @@ use tokio_postgres::types::Type;
 use crate::entries::Entries;
 use crate::fault::Fault;
 use crate::link::Purpose;
+use crate::record::milliseconds;
 use crate::row::{Id, number, position, read};
 use crate::schema;
 use crate::store::{Store, refused};
@@ -101,8 +106,37 @@ pub(crate) async fn append(store: &Store, batch: &Batch) -> Result<Vec<Outcome>,
     if outcomes.len() != batch.entries.len() {
         return Err(Fault::Unexpected("one outcome for each entry").later());
     }
-    store.appended();
+    let at = rows.first().map(|row| read::<Option<SystemTime>>(row, 1));
+    let at = at.transpose().map_err(Fault::later)?.flatten();
+    let at = at.filter(|_| entries.conditions.is_none());
+    store.appended(
+        tag,
+        at.and_then(|at| records(batch, &outcomes, milliseconds(at))),
+    );
     Ok(outcomes)
+}
+
+/// The records of a batch whose entries have no conditions, as they are read from the log, except that the first of a
+/// run says so there.
+fn records(batch: &Batch, outcomes: &[Outcome], time: u64) -> Option<Vec<Record>> {
+    let entries = batch.entries.iter().zip(outcomes);
+    let records = entries.zip(0..).map(|((entry, outcome), index)| {
+        let Outcome::Stored(position) = *outcome else {
+            return None;
+        };
+        Some(Record {
+            position,
+            run_before: None,
+            origin: Origin {
+                member: batch.member,
+                batch: batch.number,
+                index,
+            },
+            time,
+            update: entry.update.clone(),
+        })
+    });
+    records.collect()
 }
 
 /// See [`Backend::settle`](talaria_transport::shared::Backend::settle).

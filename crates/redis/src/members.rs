@@ -49,6 +49,7 @@ pub(crate) async fn beat(store: &Store, member: Member) -> Result<Beat, BackendE
                 .collect::<Result<_, Fault>>()?,
             bytes: None,
             refusing: None,
+            outbox: None,
         })
     };
     let mut beat: Beat = read().map_err(Fault::later)?;

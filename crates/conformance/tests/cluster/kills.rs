@@ -15,10 +15,15 @@ use crate::servers::{Kind, Server, Transport, on_servers};
 use crate::verdict::judge;
 
 /// Numbers that differ from run to run, to choose nodes and moments.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    /// Begins with another number in each run, and for each use in it.
+    pub fn of(place: u64) -> Self {
+        Self(u64::from(std::process::id()) ^ place)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -28,7 +33,7 @@ impl Random {
 }
 
 /// Kills one of the nodes.
-fn kill(nodes: &mut Vec<Node>, balancer: &Balancer, random: &mut Random) {
+pub fn kill(nodes: &mut Vec<Node>, balancer: &Balancer, random: &mut Random) {
     let victim = usize::try_from(random.below(nodes.len() as u64)).expect("a small number");
     let node = nodes.swap_remove(victim);
     balancer.remove(&node);
@@ -36,7 +41,7 @@ fn kill(nodes: &mut Vec<Node>, balancer: &Balancer, random: &mut Random) {
 }
 
 /// Starts another one.
-fn start(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &Transport) {
+pub fn start(nodes: &mut Vec<Node>, balancer: &Balancer, transport: &Transport) {
     let node = block_in_place(|| Node::start(transport));
     balancer.add(&node);
     nodes.push(node);
@@ -55,7 +60,7 @@ async fn killed_nodes_leave_no_gap_and_no_duplicate(kind: Kind) {
     connected(&readers).await;
     let pause = Duration::from_millis(count(40, 20));
     let publishers = Publishers::start(&balancer, 6, pause, u32::MAX);
-    let mut random = Random(u64::from(std::process::id()) ^ 0x9E37_79B9);
+    let mut random = Random::of(0x9E37_79B9);
     let until = Instant::now() + Duration::from_secs(count(600, 40));
     let mut kills = 0;
     while Instant::now() < until {
@@ -101,7 +106,7 @@ async fn both_fail(mut group: Group) {
     let readers = Reader::several(&balancer, 30, "earliest");
     connected(&readers).await;
     let publishers = Publishers::start(&balancer, 8, Duration::from_millis(10), u32::MAX);
-    let mut random = Random(u64::from(std::process::id()) ^ 0xC2B2_AE35);
+    let mut random = Random::of(0xC2B2_AE35);
     let limit = Duration::from_secs(60);
     let rounds = count(20, 3);
     for _ in 0..rounds {

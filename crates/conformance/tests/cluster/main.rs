@@ -20,5 +20,6 @@ mod publishers;
 mod readers;
 mod rolling;
 mod servers;
+mod sql;
 mod storm;
 mod verdict;

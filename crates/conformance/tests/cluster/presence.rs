@@ -105,7 +105,7 @@ async fn said(node: &Node) -> BTreeMap<String, Vec<bool>> {
     }
 }
 
-on_servers!(subscriptions_of_killed_nodes_end_once: redis7, postgres15);
+on_servers!(subscriptions_of_killed_nodes_end_once: redis7, postgres15, pgbouncer);
 
 /// A node with 100 subscriptions is killed, and so is the one that begins to end them: each ends once, and all nodes
 /// list what is left, one that joins then too.

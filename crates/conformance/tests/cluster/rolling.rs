@@ -61,7 +61,7 @@ async fn a_publish_that_is_repeated_elsewhere_is_stored_once(kind: Kind) {
     assert_eq!(kept.until("last").await.len(), updates);
 }
 
-on_servers!(a_rolling_update_loses_nothing: redis8, postgres15);
+on_servers!(a_rolling_update_loses_nothing: redis8, postgres15, pgbouncer);
 
 /// Nodes are stopped and started one by one while clients publish and read: nothing is lost, and nothing is refused
 /// that another node would have taken.

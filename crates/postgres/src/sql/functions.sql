@@ -61,17 +61,17 @@ BEGIN
 END
 $talaria$;
 
--- Appends a batch. The arrays have an element for each entry; one of which all elements are null is null itself.
--- flags: 1 private, 2 by the hub, 4 indexed. conditions: 0 always, 1 begins, 2 ends, 3 once, 4 imported; the array is
--- null if all are 0 and none is by the hub.
+-- Appends a batch, and returns the time that its rows have; none if they were there already. The arrays have an element
+-- for each entry; one of which all elements are null is null itself. flags: 1 private, 2 by the hub, 4 indexed.
+-- conditions: 0 always, 1 begins, 2 ends, 3 once, 4 imported; the array is null if all are 0 and none is by the hub.
 CREATE FUNCTION {schema}.append(of_tag bigint, of_member uuid, of_number bigint, read_to bigint,
   all_topics text[], all_data text[], all_flags smallint[], all_ids text[], all_types text[], all_retries text[],
-  all_traces text[], all_bytes bytea[], conditions smallint[], names text[], keys bytea[], details bigint[])
-RETURNS text LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
+  all_traces text[], all_bytes bytea[], conditions smallint[], names text[], keys bytea[], details bigint[],
+  OUT word text, OUT now_at timestamptz)
+LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
   SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_variable
 DECLARE
-  now_at timestamptz;
   known record;
   newest record;
   base bigint;
@@ -90,7 +90,8 @@ BEGIN
   SELECT s.tag, s.server, s.run, s.floor INTO known FROM state s FOR UPDATE;
   IF known.tag IS DISTINCT FROM of_tag THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
-    RETURN 'nolog';
+    word := 'nolog';
+    RETURN;
   END IF;
   SELECT b.number, b.outcomes, l.position, coalesce(l.updates, 0) AS updates, coalesce(l.events, 0) AS events INTO newest
     FROM members m
@@ -99,14 +100,17 @@ BEGIN
     WHERE m.member = of_member AND m.buried IS NULL;
   IF NOT FOUND THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
-    RETURN 'nomember';
+    word := 'nomember';
+    RETURN;
   END IF;
   IF newest.number = of_number AND newest.outcomes <> 'N' THEN
-    RETURN 'ok ' || newest.outcomes;
+    word := 'ok ' || newest.outcomes;
+    RETURN;
   END IF;
   IF coalesce(newest.number, 0) + 1 <> of_number THEN
     PERFORM pg_logical_emit_message(true, 'talaria', '');
-    RETURN 'order';
+    word := 'order';
+    RETURN;
   END IF;
 
   now_at := clock_timestamp();
@@ -207,7 +211,7 @@ BEGIN
       WINDOW w AS (ORDER BY e.n ROWS UNBOUNDED PRECEDING);
   END IF;
   INSERT INTO batches VALUES (of_member, of_number, outcomes);
-  RETURN 'ok ' || outcomes;
+  word := 'ok ' || outcomes;
 END
 $talaria$;
 
@@ -292,7 +296,8 @@ END
 $talaria$;
 
 CREATE FUNCTION {schema}.beat(of_tag bigint, of_member uuid, OUT word text, OUT head bigint, OUT floor bigint,
-  OUT members uuid[], OUT counters bigint[], OUT buried uuid[], OUT bytes bigint, OUT is_waiting boolean)
+  OUT members uuid[], OUT counters bigint[], OUT buried uuid[], OUT bytes bigint, OUT is_waiting boolean,
+  OUT oldest double precision)
 LANGUAGE plpgsql VOLATILE SET search_path TO {schema}, pg_temp
   SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
 #variable_conflict use_column
@@ -321,6 +326,7 @@ BEGIN
   SELECT coalesce(array_agg(m.member), '{}') INTO beat.buried FROM members m
     WHERE m.buried IS NOT NULL AND EXISTS (SELECT FROM subscriptions s WHERE s.member = m.member);
   beat.bytes := pg_total_relation_size('log');
+  oldest := coalesce((SELECT extract(epoch FROM clock_timestamp() - o.at) FROM outbox o ORDER BY o.k LIMIT 1), 0);
   is_waiting := waits AND (NOT EXISTS (SELECT FROM pg_stat_replication)
     OR EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
       AND a.wait_event = 'SyncRep' AND a.query_start < clock_timestamp() - interval '1 second'));
@@ -460,7 +466,8 @@ BEGIN
       DELETE FROM outbox o USING unnest(bad, reasons) AS b (k, reason) WHERE o.k = b.k RETURNING o.*, b.reason)
     INSERT INTO rejected (k, reason, at, private, retry, topics, id, type, data)
       SELECT g.k, g.reason, g.at, g.private, g.retry,
-        CASE WHEN g.size <= 65536 THEN g.topics ELSE ARRAY[left(array_to_string(g.topics, ' '), 4096)] END,
+        CASE WHEN pg_column_size(g.topics) <= 65536 THEN g.topics
+          ELSE ARRAY[left(array_to_string(g.topics, ' '), 4096)] END,
         left(g.id, 4096), left(g.type, 4096), left(g.data, 65536) FROM gone g;
   END IF;
   PERFORM set_config('lock_timeout', '2s', true);
@@ -483,7 +490,9 @@ BEGIN
       '00000000-0000-0000-0000-000000000000', 0, g.private, false,
       octet_length(array_to_string(g.topics, '')) <= 2000
         OR (SELECT max(octet_length(t)) <= 2000 FROM unnest(g.topics) t),
-      CASE WHEN base <> last AND g.n = 1 THEN last END, g.size, g.retry, g.topics, g.id, g.type, g.data
+      CASE WHEN base <> last AND g.n = 1 THEN last END,
+      200 + pg_column_size(g.topics) + octet_length(g.data) + octet_length(g.id) + coalesce(octet_length(g.type), 0),
+      g.retry, g.topics, g.id, g.type, g.data
     FROM (SELECT *, row_number() OVER (ORDER BY k) AS n FROM gone) g;
   GET DIAGNOSTICS moved = ROW_COUNT;
   RETURN moved;
@@ -514,26 +523,27 @@ BEGIN
       FROM (
         SELECT w.*, w.texts > most_bytes AS is_long,
           sum(least(w.texts, most_bytes)) OVER (ORDER BY w.k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-        FROM (SELECT *, size - 200 - octet_length(data) AS texts FROM outbox ORDER BY k LIMIT most) w
+        FROM (SELECT *, pg_column_size(topics)::bigint + octet_length(id) + coalesce(octet_length(type), 0) AS texts
+          FROM outbox ORDER BY k LIMIT most) w
       ) o WHERE coalesce(o.before, 0) < most_bytes
     ) p;
 END
 $talaria$;
 
 -- Publishes an update within the caller's transaction: hubs send it once that is committed. Returns the id that the
--- update will have. It runs with the rights of its owner, so it finds nothing in a schema in which others may create.
+-- update will have. It runs with the rights of its owner, so each name and operator says that it is the server's:
+-- a caller's search path finds no other. To set the path in the function costs more than that.
 CREATE FUNCTION {schema}.publish(topics text[], data text DEFAULT '', private boolean DEFAULT false,
   id text DEFAULT NULL, type text DEFAULT NULL, retry bigint DEFAULT NULL)
-RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
-  SET plan_cache_mode TO force_generic_plan SET jit TO off AS $talaria$
+RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $talaria$
 #variable_conflict use_variable
 BEGIN
-  id := coalesce(nullif(id, ''), 'urn:uuid:' || gen_random_uuid());
-  type := nullif(type, '');
-  data := coalesce(data, '');
-  INSERT INTO {schema}.outbox (topics, data, private, id, type, retry, size)
-    VALUES (topics, data, coalesce(private, false), id, type, retry, 200::bigint + octet_length(data) + octet_length(id)
-      + coalesce(octet_length(type), 0) + octet_length(array_to_string(topics, ' ')));
+  IF COALESCE(id OPERATOR(pg_catalog.=) '', true) THEN
+    id := 'urn:uuid:' OPERATOR(pg_catalog.||) pg_catalog.gen_random_uuid()::pg_catalog.text;
+  END IF;
+  INSERT INTO {schema}.outbox (topics, data, private, id, type, retry)
+    VALUES (topics, COALESCE(data, ''), COALESCE(private, false), id,
+      CASE WHEN type OPERATOR(pg_catalog.<>) '' THEN type END, retry);
   RETURN id;
 END
 $talaria$;

@@ -77,13 +77,13 @@ CREATE TABLE {schema}.outbox (
   at timestamptz NOT NULL DEFAULT now(),
   private boolean NOT NULL DEFAULT false,
   retry bigint,
-  -- As in `log`.
-  size bigint NOT NULL,
   topics text[] NOT NULL,
   id text NOT NULL,
   type text,
   data text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+-- Not compressed, so that what they take is known without reading them.
+ALTER TABLE {schema}.outbox ALTER topics SET STORAGE EXTERNAL;
 
 CREATE TABLE {schema}.rejected (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

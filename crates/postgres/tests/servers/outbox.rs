@@ -15,6 +15,7 @@ tests_on!(Direct:
     what_the_rules_refuse_is_rejected,
     what_is_large_holds_up_nothing,
     several_nodes_move_each_update_once,
+    a_callers_search_path_changes_nothing,
 );
 tests_on!(Pooled:
     an_update_is_sent_if_its_transaction_commits,
@@ -24,6 +25,7 @@ tests_on!(Newest:
     an_update_is_sent_if_its_transaction_commits,
     what_the_rules_refuse_is_rejected,
     several_nodes_move_each_update_once,
+    a_callers_search_path_changes_nothing,
 );
 
 async fn an_update_is_sent_if_its_transaction_commits(kind: Kind) {
@@ -144,4 +146,42 @@ async fn several_nodes_move_each_update_once(kind: Kind) {
     };
     let read = until("it is counted", read, |read| read.starts_with('t')).await;
     assert_eq!(read, "t|0");
+}
+
+/// Publishing runs with the rights of the owner of the tables, so it must not call what its caller made.
+async fn a_callers_search_path_changes_nothing(kind: Kind) {
+    let server = Site::start(kind);
+    let mut node = Node::enter(on(&server), 1).await;
+    server.run_sql(
+        "CREATE ROLE application; CREATE SCHEMA evil AUTHORIZATION application;
+         GRANT USAGE ON SCHEMA talaria TO application; GRANT EXECUTE ON FUNCTION talaria.publish TO application;
+         SET ROLE application; SET search_path TO evil, pg_catalog;
+         CREATE FUNCTION is(text, text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION concat(text, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION plus(bigint, integer) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION octet_length(text) RETURNS integer LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION array_to_string(text[], text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION gen_random_uuid() RETURNS uuid LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE FUNCTION now() RETURNS timestamptz LANGUAGE plpgsql AS $$BEGIN RAISE 'called'; END$$;
+         CREATE OPERATOR = (LEFTARG = text, RIGHTARG = text, FUNCTION = is);
+         CREATE OPERATOR <> (LEFTARG = text, RIGHTARG = text, FUNCTION = is);
+         CREATE OPERATOR || (LEFTARG = text, RIGHTARG = text, FUNCTION = concat);
+         CREATE OPERATOR + (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = plus);
+         CREATE DOMAIN int8 AS pg_catalog.int8 CHECK (value IS NULL);
+         CREATE DOMAIN text AS pg_catalog.text CHECK (value IS NULL)",
+    );
+    let as_application = "SET ROLE application; SET search_path TO evil, pg_catalog;";
+    let caught = format!(
+        "{as_application} DO $$BEGIN PERFORM 'a'::pg_catalog.text || 'b'::pg_catalog.text; RAISE 'not called'; \
+         EXCEPTION WHEN raise_exception THEN ASSERT SQLERRM OPERATOR(pg_catalog.=) 'called', SQLERRM; END$$"
+    );
+    server.run_sql(&caught);
+    server.run_sql(&format!(
+        "{as_application} SELECT talaria.publish(ARRAY['/a'], 'a', id => 'chosen', type => 't');
+         SELECT talaria.publish(ARRAY['/a'], 'b')"
+    ));
+    assert_eq!(contents(&node.tail(2).await), ["a", "b"]);
+    let may = "SELECT bool_or(has_table_privilege('application', relid, 'SELECT, INSERT, UPDATE, DELETE')) \
+               FROM pg_stat_user_tables WHERE schemaname = 'talaria'";
+    assert_eq!(server.ask(may), "f");
 }

@@ -46,6 +46,9 @@ pub struct SharedFigures {
     pub bytes: Option<u64>,
     /// How many positions this node was behind the server at its last beat.
     pub lag: u64,
+    /// How long the oldest update that was published past the nodes waited at the last beat, in seconds, if there is such
+    /// a way.
+    pub outbox: Option<f64>,
     /// What acknowledged updates survive.
     pub survives: Survives,
 }

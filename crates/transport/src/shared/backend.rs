@@ -233,6 +233,9 @@ pub struct Beat {
     pub bytes: Option<u64>,
     /// Why the backend would refuse updates, although it permits beats.
     pub refusing: Option<&'static str>,
+    /// How long the oldest update that was published past the nodes waits to be moved into the log, if the backend has
+    /// such a way.
+    pub outbox: Option<Duration>,
 }
 
 /// Where reading of stored subscriptions goes on; the default is the beginning.

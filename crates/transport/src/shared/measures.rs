@@ -1,6 +1,7 @@
 //! What a node counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::measures::{Counter, Histogram, NANOSECONDS, SharedFigures, Survives, TIMES};
@@ -22,6 +23,7 @@ pub(super) struct Measures {
     pub(super) members: AtomicU64,
     pub(super) lag: AtomicU64,
     pub(super) bytes: AtomicU64,
+    outbox: Mutex<Option<Duration>>,
 }
 
 impl Default for Measures {
@@ -38,6 +40,7 @@ impl Default for Measures {
             members: AtomicU64::new(0),
             lag: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            outbox: Mutex::default(),
         }
     }
 }
@@ -50,6 +53,10 @@ impl Measures {
 
     pub(super) fn passed(&self, took: Duration) {
         self.tails.observe(nanoseconds(took));
+    }
+
+    pub(super) fn outbox(&self, waits: Option<Duration>) {
+        *self.outbox.lock().unwrap_or_else(PoisonError::into_inner) = waits;
     }
 
     pub(super) fn read(&self, survives: Survives) -> SharedFigures {
@@ -65,6 +72,8 @@ impl Measures {
             members: self.members.load(Ordering::Relaxed),
             lag: self.lag.load(Ordering::Relaxed),
             bytes: Some(self.bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0),
+            outbox: (*self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+                .map(|waits| waits.as_secs_f64()),
             survives,
         }
     }

@@ -72,6 +72,7 @@ pub(super) fn note<B: Backend>(node: &Node<B>, beat: &Beat) {
     drop(place);
     let measures = &node.measures;
     measures.lag.store(lag, Ordering::Relaxed);
+    measures.outbox(beat.outbox);
     measures
         .members
         .store(beat.members.len() as u64, Ordering::Relaxed);

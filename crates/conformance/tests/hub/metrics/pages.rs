@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use talaria_conformance::hub::PUBLISHER_KEY;
-use talaria_conformance::servers::{Program, Redis};
+use talaria_conformance::servers::{Postgres, Postgresql};
 use talaria_conformance::token::exact;
 use talaria_conformance::{free_port, within};
 
@@ -109,10 +109,10 @@ async fn everything() -> (Running, String) {
 
 /// What a hub on a log of several nodes exports.
 async fn of_several_nodes() -> BTreeMap<String, Family> {
-    let server = Redis::start(Program::Redis7);
-    let (http, redis) = (free_port(), server.port());
+    let server = Postgres::start(Postgresql::V15);
+    let (http, address) = (free_port(), server.address());
     let text = format!(
-        "http://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport redis {{\naddress 127.0.0.1:{redis}\nlease 3s\n}}\n}}\n}}\n"
+        "http://127.0.0.1:{http} {{\nmercure {{\npublisher_jwt \"{PUBLISHER_KEY}\"\nanonymous\ntransport postgres {{\nurl postgres://postgres@{address}/postgres?sslmode=disable\nlease 3s\n}}\n}}\n}}\n"
     );
     let mut hub = Running::start(&text, &[]);
     hub.address.set_port(http);

@@ -189,6 +189,11 @@ const OF_HUBS: &[OfHub] = &[
         |hub| hub.log.shared.as_ref()?.bytes.map(Value::from),
     ),
     gauge(
+        "talaria_cluster_outbox_age_seconds",
+        "How long the oldest update that was published by SQL waited to be moved into the shared log, at the last beat.",
+        |hub| hub.log.shared.as_ref()?.outbox.map(Value::from),
+    ),
+    gauge(
         "talaria_cluster_survives_server_crash",
         "Whether acknowledged updates survive a crash of the shared log's server.",
         |hub| survives(hub, |survives| survives.server),

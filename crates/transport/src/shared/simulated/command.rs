@@ -149,6 +149,7 @@ fn beat(log: &Log) -> Beat {
         buried: log.members.gone().into_iter().filter(has_left).collect(),
         bytes: Some(log.bytes()),
         refusing: None,
+        outbox: None,
     }
 }
 

@@ -62,7 +62,7 @@ impl SubscribeRequest {
         limits: &Limits,
     ) -> Result<Self, ProtocolError> {
         let mut reading = Reading::begin(pairs, rule, base, limits)?;
-        while reading.next()? {}
+        while reading.read_next()? {}
         Ok(reading.end())
     }
 }
@@ -124,7 +124,7 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// [`Blame::Malformed`](crate::Blame::Malformed) for a bad one, or if the patterns are too complex
     /// together.
-    pub fn next(&mut self) -> Result<bool, ProtocolError> {
+    pub fn read_next(&mut self) -> Result<bool, ProtocolError> {
         let Some((name, asked)) = self.parameters.asked.get(self.matchers.len()) else {
             return Ok(false);
         };

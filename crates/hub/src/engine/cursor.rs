@@ -8,11 +8,11 @@ mod chunk;
 mod counted;
 mod step;
 mod tally;
+mod turn;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use crate::engine::lane::Look;
 use crate::engine::permit::Share;
 use crate::engine::retry::come_back;
 use crate::engine::router::Membership;
-use crate::limits::{Turn, Waiting};
+use crate::limits::Waiting;
 
 /// The most frames that are copied out of the ring at a time.
 const PAGE_FRAMES: usize = 256;
@@ -198,31 +198,6 @@ impl Cursor {
         self.idle(now)
     }
 
-    /// Lets other clients have their turn before the cursor goes on.
-    fn yield_turn(&mut self, now: Instant, bell: &Waker) -> Step<Output> {
-        let turns = self.membership.router().turns();
-        self.waiting = Some(Box::new(turns.turn_of(self.membership.client())));
-        // It is not there yet: a turn never comes at once.
-        _ = self.poll_turn(bell);
-        self.idle(now)
-    }
-
-    /// Ready if the cursor need not wait for its turn, with that turn if it waited.
-    fn poll_turn(&mut self, bell: &Waker) -> Poll<Option<Turn>> {
-        let Some(waiting) = &mut self.waiting else {
-            return Poll::Ready(None);
-        };
-        // What ends the stream must reach it meanwhile.
-        self.membership.register(bell);
-        let turn = ready!(Pin::new(waiting).poll(&mut Context::from_waker(bell)));
-        self.waiting = None;
-        Poll::Ready(Some(turn))
-    }
-
-    fn begin_turn(&mut self) {
-        self.turn = Allowance::new(self.membership.router().effort().turn_steps);
-    }
-
     /// Waits, or sends a heartbeat if it is due.
     fn idle(&mut self, now: Instant) -> Step<Output> {
         self.begin_turn();
@@ -346,7 +321,7 @@ impl Cursor {
         Step::Send(output)
     }
 
-    /// Looks for what comes after the position, up to what is visible now, in at most so many pages of the ring.
+    /// Looks for what comes after the position, up to what is visible now, in at most `most_pages` pages of the ring.
     fn look(&mut self, most_pages: usize) -> Found {
         let visible = self.membership.router().visible();
         for _ in 0..most_pages {

@@ -15,6 +15,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use super::client::hash;
+use crate::clock::{Clock as _, SystemClock};
 use talaria_transport::sync::{Mutex, MutexGuard};
 
 /// How long a turn goes on without a rest.
@@ -158,7 +159,7 @@ impl Queue {
             if let Some(ticket) = ticket
                 && let Some(known) = self.tickets.get_mut(&ticket)
             {
-                known.due_since = Some(Instant::now());
+                known.due_since = Some(SystemClock.now());
                 self.due.push_back(ticket);
                 return Some(known.waker.clone());
             }
@@ -212,7 +213,7 @@ impl Future for Waiting {
         Poll::Ready(Turn {
             turns: Arc::clone(&self.turns),
             client: self.client,
-            began: Instant::now(),
+            began: SystemClock.now(),
         })
     }
 }
@@ -228,7 +229,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A turn, which ends when it is dropped. Whoever has it works, and waits for nothing but a [rest](Self::rest).
+/// A turn, which ends when it is dropped. The task that has it waits for nothing but a [rest](Self::rest).
 #[derive(Debug)]
 pub struct Turn {
     turns: Arc<Turns>,
@@ -342,7 +343,7 @@ mod tests {
     fn what_is_stuck_holds_up_others_for_a_while() {
         let turns = Arc::new(Turns::of(1));
         let mut stuck = Work::of(&turns, 1);
-        let long_ago = Instant::now().checked_sub(2 * PATIENCE);
+        let long_ago = SystemClock.now().checked_sub(2 * PATIENCE);
         for ticket in turns.0.lock().tickets.values_mut() {
             ticket.due_since = long_ago;
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Accepted;
@@ -160,19 +161,8 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
         Ok(Ok(1)) => return not_encrypted(accepted, stream).await,
         _ => return None,
     }
-    let handshake = async {
-        match in_turn(
-            accepted.place.as_ref(),
-            acceptor.accept(Counted::from(stream)),
-        )
-        .await
-        {
-            Ok(done) => done,
-            Err(left) => left.await,
-        }
-    };
     let handshake = tokio::select! {
-        handshake = timeout_at(deadline, handshake) => handshake,
+        handshake = timeout_at(deadline, shake_hands(&accepted, &acceptor, stream)) => handshake,
         () = needed(accepted.place.as_ref()) => return None,
         () = accepted.ending.cancelled() => return None,
     };
@@ -205,6 +195,18 @@ async fn encrypted(accepted: Accepted, acceptor: TlsAcceptor, stream: TcpStream)
             tracing::debug!(%peer, "a TLS handshake took too long");
             None
         }
+    }
+}
+
+async fn shake_hands(
+    accepted: &Accepted,
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+) -> std::io::Result<TlsStream<Counted>> {
+    let handshake = acceptor.accept(Counted::from(stream));
+    match in_turn(accepted.place.as_ref(), handshake).await {
+        Ok(done) => done,
+        Err(left) => left.await,
     }
 }
 

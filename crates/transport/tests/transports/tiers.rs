@@ -212,7 +212,8 @@ fn a_damaged_tier_costs_time_only() {
     let expected = [range(1, LARGE)];
     drop(with_tiers(&whole, &expected));
     let blocks = whole.bytes(&expected[0]).len() / 512;
-    let mut damages: Vec<Box<dyn Fn(&mut Vec<u8>)>> = vec![
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let mut damages: Vec<Damage> = vec![
         Box::new(Vec::clear),
         Box::new(|bytes| bytes.truncate(bytes.len() - 1)),
         Box::new(|bytes| bytes.extend([0; 512])),

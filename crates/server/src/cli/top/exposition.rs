@@ -118,8 +118,11 @@ fn series(line: &str) -> Result<(&str, Series), &'static str> {
     Ok((name, Series { labels, value }))
 }
 
+/// The names and values of labels.
+type Labels = Vec<(String, String)>;
+
 /// The labels up to the brace that closes them, and what follows it.
-fn labels_of(mut rest: &str) -> Result<(Vec<(String, String)>, &str), &'static str> {
+fn labels_of(mut rest: &str) -> Result<(Labels, &str), &'static str> {
     let mut labels = Vec::new();
     loop {
         if let Some(after) = rest.strip_prefix('}') {

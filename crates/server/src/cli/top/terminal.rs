@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 /// How often the thread looks whether it shall end.
 const LOOK: Duration = Duration::from_millis(100);
+/// How many times it is asked whether it has ended.
+const LOOKS_AT_THE_END: usize = 3;
 /// Events that may wait; more keys than that are not typed.
 const WAITING: usize = 64;
 
@@ -73,11 +75,17 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         self.keys.close();
-        if let Some(reader) = self.reader.take() {
-            // It ends within a tenth of a second.
-            _ = reader.join();
-        }
         ratatui::restore();
+        let Some(reader) = self.reader.take() else {
+            return;
+        };
+        // A terminal that hung up may keep the thread in a read for ever. It ends with the process then.
+        for _ in 0..LOOKS_AT_THE_END {
+            if reader.is_finished() {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 }
 

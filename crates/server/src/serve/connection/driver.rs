@@ -1,15 +1,17 @@
 //! Drives a connection as HTTP/1.1 or HTTP/2 until it ends.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use http::header::UPGRADE;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use hyper::rt::Write as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
@@ -23,6 +25,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::context::Accepted;
 use crate::serve::admission::{Place, UnderWay};
 use crate::serve::counts::CONNECTIONS;
+use crate::serve::direct::{Asked, Exit, Leaving, Writer};
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
 use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
 use crate::serve::socket::{Carrier, Socket};
@@ -76,6 +79,8 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     let (head, dispatch_timeout) = (context.head, context.dispatch_timeout);
     let outflow = Outflow::default();
     place.iter().for_each(|place| place.follow(outflow.clone()));
+    let is_plain = wire.session.is_none() && !wire.is_http2 && once.is_none();
+    let exit = is_plain.then(|| Exit::new(outflow.clone()));
     let bounds = Bounds {
         place: place.clone(),
         timeout: head.timeout,
@@ -97,6 +102,7 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
     let switched = Arc::clone(&is_tunnel);
+    let asked = exit.clone();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let place = requests.place.clone();
         let begun = Begun {
@@ -105,6 +111,7 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
             followed: followed.as_ref().and_then(Streams::begin),
             open: open.token(),
             is_tunnel: Arc::clone(&switched),
+            asked: asked.as_ref().and_then(|exit| exit.request(&request)),
         };
         begun.mark(&mut request);
         let answered = Arc::clone(&requests).answer(request);
@@ -124,13 +131,17 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         })
     } else {
         let is_wrong = once == Some(Once::WrongPort);
-        let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
+        let reader = Http1::new(head, is_wrong.then_some(Fault::Plain)).telling(exit.clone());
         let carrier = Layer::new(wire.carrier, reader, bounds).looking();
         let carrier = carrier.until(is_tunnel);
-        let socket = Socket::new(carrier, outflow, dispatch_timeout);
-        let connection = http1_builder(&head).serve_connection(socket, answer);
-        let connection = Box::pin(connection.with_upgrades());
-        Box::pin(drive_http1(connection, ending, place))
+        let socket = Box::new(Socket::new(carrier, outflow, dispatch_timeout));
+        let on_hyper = OnHyper {
+            exit,
+            ending,
+            place,
+            head,
+        };
+        Box::pin(on_hyper.drive(socket, answer))
     }
 }
 
@@ -148,6 +159,8 @@ struct Begun {
     open: TaskTrackerToken,
     /// Set if the answer makes the connection a tunnel.
     is_tunnel: Arc<AtomicBool>,
+    /// What can let the answer leave hyper.
+    asked: Option<Asked>,
 }
 
 impl Begun {
@@ -175,7 +188,9 @@ impl Begun {
         }
         // A file or the answer of another server may take its time, too.
         let open = Some(self.open).filter(|_| !answered.body().is_end_stream());
-        Ok(answered.map(|body| Answer::new(body, self.followed, self.under_way, open)))
+        let may = self.asked.and_then(|asked| asked.answer(&answered));
+        Ok(answered
+            .map(|body| Answer::new(body, self.followed, self.under_way, open).that_may(may)))
     }
 }
 
@@ -192,25 +207,116 @@ fn http1_builder(head: &HeadSettings) -> http1::Builder {
     builder
 }
 
-async fn drive_http1<C, S>(
-    mut connection: Pin<Box<http1::UpgradeableConnection<Socket<C>, S>>>,
+/// A connection that hyper drives. Its I/O is boxed, because it moves between hyper and the direct writer.
+type Hyper<C, S> = http1::UpgradeableConnection<Box<Socket<C>>, S>;
+
+/// What ends an HTTP/1.1 connection that hyper drives, or takes a stream out of it.
+struct OnHyper {
+    exit: Option<Arc<Exit>>,
     ending: CancellationToken,
     place: Option<Place>,
-) where
-    C: Carrier + Send + 'static,
-    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-{
-    let mut end = pin!(ending.cancelled());
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => return log(ended),
-            // The layer below hyper decides. It is polled again as soon as the connection goes on.
-            () = needed(place.as_ref()) => {}
-            () = end.as_mut() => {
-                connection.as_mut().graceful_shutdown();
-                return log(connection.await);
+    head: HeadSettings,
+}
+
+impl OnHyper {
+    /// Drives a connection until it ends, by hyper and by the direct writer in turn.
+    async fn drive<C, S>(self, mut socket: Box<Socket<C>>, mut service: S)
+    where
+        C: Carrier + Send + 'static,
+        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+    {
+        loop {
+            let connection = Box::new(self.hyper(socket, service));
+            // Boxed, because an open stream would keep the memory of this future.
+            let left = Box::pin(self.until_exit(connection)).await;
+            let Some((stream, io, answer)) = left else {
+                return;
+            };
+            tracing::debug!("a stream goes on without hyper");
+            let mut writer = Writer::new(io, stream);
+            let ended = poll_fn(|context| writer.poll(context)).await;
+            let closes;
+            (socket, closes) = writer.into_socket();
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke off");
+                return;
             }
+            if closes || self.ending.is_cancelled() {
+                // Nothing can be done for a client that does not take the end.
+                _ = poll_fn(|context| Pin::new(&mut *socket).poll_shutdown(context)).await;
+                return;
+            }
+            service = answer;
         }
+    }
+
+    fn hyper<C, S>(&self, socket: Box<Socket<C>>, service: S) -> Hyper<C, S>
+    where
+        C: Carrier + Send + 'static,
+        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+    {
+        let connection = http1_builder(&self.head).serve_connection(socket, service);
+        connection.with_upgrades()
+    }
+
+    /// Lets hyper drive a connection until it ends, or a stream leaves with its I/O; hyper's own memory is freed.
+    async fn until_exit<C, S>(
+        &self,
+        mut connection: Box<Hyper<C, S>>,
+    ) -> Option<(Leaving, Box<Socket<C>>, S)>
+    where
+        C: Carrier + Send + 'static,
+        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+    {
+        let mut is_ending = false;
+        let mut stream = {
+            let mut end = pin!(self.ending.cancelled());
+            loop {
+                tokio::select! {
+                    left = poll_fn(|context| self.poll_hyper(&mut connection, context)) => break left?,
+                    // The layer below hyper decides. It is polled again as soon as the connection goes on.
+                    () = needed(self.place.as_ref()), if !is_ending => {}
+                    () = end.as_mut(), if !is_ending => {
+                        is_ending = true;
+                        Pin::new(&mut *connection).graceful_shutdown();
+                    }
+                }
+            }
+        };
+        let http1::Parts {
+            io,
+            read_buf,
+            service,
+            ..
+        } = connection.into_parts()?;
+        // The layer below hyper says that nothing was read ahead. If that is ever wrong, nothing can follow.
+        stream.closes |= !read_buf.is_empty();
+        Some((stream, io, service))
+    }
+
+    /// Ready with the stream that leaves, or with `None` when the connection has ended.
+    fn poll_hyper<C, S>(
+        &self,
+        connection: &mut Hyper<C, S>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Leaving>>
+    where
+        C: Carrier + Send + 'static,
+        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
+    {
+        if let Poll::Ready(ended) = Pin::new(connection).poll(context) {
+            log(ended);
+            return Poll::Ready(None);
+        }
+        let Some(exit) = &self.exit else {
+            return Poll::Pending;
+        };
+        if exit.must_stay() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        exit.take()
+            .map_or(Poll::Pending, |stream| Poll::Ready(Some(stream)))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::running::{Running, caddyfile};
 const LEFT: &str = "a stream goes on without hyper";
 /// The chunk that ends a stream.
 const END: &str = "\r\n0\r\n\r\n";
-const ROBOTS: &str = "GET /robots.txt HTTP/1.1\r\nHost: hub\r\n\r\n";
+const ROBOTS: &str = "GET /robots.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
 /// What sends a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,10 @@ impl By {
     fn request(self, fields: &str) -> String {
         match self {
             Self::Writer => {
-                format!("GET {HUB_PATH}?match=a HTTP/1.1\r\nHost: hub\r\n{fields}\r\n")
+                format!("GET {HUB_PATH}?match=a HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n")
             }
             Self::Hyper => format!(
-                "QUERY {HUB_PATH} HTTP/1.1\r\nHost: hub\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                "QUERY {HUB_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n\
                  Content-Length: 7\r\n{fields}\r\nmatch=a"
             ),
         }
@@ -170,7 +170,7 @@ async fn pipelined_requests_wait() {
     }
 }
 
-/// Bytes behind an open stream that are no request do not disturb it, and cost no more than the kernel takes; after
+/// Bytes behind an open stream that are not a request do not disturb it, and cost no more than the kernel takes; after
 /// the stream they are refused.
 #[tokio::test]
 async fn garbage_waits() {

@@ -1,11 +1,12 @@
 //! The direct writer: sends an event stream of HTTP/1.1 once hyper has written its head (ADR 0029).
 //!
-//! hyper keeps buffers of some 10 KB for each connection, and its state is looked through for each delivery. A
+//! hyper keeps buffers of some 10 KB for each connection, and works through its state for each delivery. A
 //! stream needs neither: its chunks are shared frames, and nothing is read until it has ended. So the connection
 //! leaves hyper with the stream ([`Exit`]), and returns to it for the next request.
 
 mod chunk;
 mod exit;
+mod leaving;
 
 use std::io;
 use std::pin::Pin;
@@ -15,25 +16,12 @@ use axum::body::Body;
 use bytes::Buf as _;
 use hyper::body::Body as _;
 use hyper::rt::Write as _;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::chunk::Chunk;
-use super::admission::UnderWay;
 use super::socket::{Carrier, Socket};
 
 pub(crate) use self::exit::{Asked, Exit, May};
-
-/// A stream that has left hyper.
-pub(crate) struct Leaving {
-    /// What it sends.
-    pub body: Body,
-    /// Counts the request until its last byte has left.
-    pub under_way: Option<UnderWay>,
-    /// Held until the stream has ended.
-    pub open: Option<TaskTrackerToken>,
-    /// Whether the client or the answer asks for the end of the connection.
-    pub closes: bool,
-}
+pub(crate) use self::leaving::Leaving;
 
 /// A stream, and the connection that it has to itself.
 pub(crate) struct Writer<C: Carrier> {
@@ -41,7 +29,7 @@ pub(crate) struct Writer<C: Carrier> {
     stream: Leaving,
     chunk: Chunk,
     has_ended: bool,
-    /// Whether the client may still end the connection unnoticed.
+    /// Whether the client has sent nothing, so that the end of the connection can be seen.
     is_watched: bool,
 }
 

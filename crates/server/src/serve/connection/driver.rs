@@ -1,39 +1,34 @@
 //! Drives a connection as HTTP/1.1 or HTTP/2 until it ends.
 
-use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::header::UPGRADE;
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
-use hyper::rt::Write as _;
-use hyper::server::conn::{http1, http2};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
-use talaria_config::settings::{HeadSettings, LEAST_HEAD_BYTES};
-use talaria_hub::statistics::{Departure, Parting};
+use talaria_config::settings::HeadSettings;
+use talaria_hub::statistics::Departure;
 use talaria_hub::{Connection, Outflow};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::answering::Answering;
 use super::context::Accepted;
-use crate::serve::admission::{Place, UnderWay};
+use super::ends::{log, needed};
+use super::http1::OnHyper;
+use crate::serve::admission::Place;
 use crate::serve::counts::CONNECTIONS;
-use crate::serve::direct::{Asked, Exit, Leaving, Writer};
+use crate::serve::direct::Exit;
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
-use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
+use crate::serve::requests::{Closed, Once, Requests};
 use crate::serve::socket::{Carrier, Socket};
-use crate::serve::streams::{Answer, Followed, Streams};
+use crate::serve::streams::{Answer, Streams};
 use crate::serve::tls::Session;
 
-/// How long an HTTP/1.1 connection may be idle between requests (B-300).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an HTTP/2 connection that closes to make room accepts requests that were sent meanwhile.
 const LEAVING: Duration = Duration::from_millis(250);
 /// How long to wait for the answer to such a request.
@@ -42,8 +37,6 @@ const LEAVING_ANSWER: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.
 const STREAM_BYTES: usize = 32 * 1024;
-/// The number of header fields that hyper accepts by default.
-const USUAL_FIELDS: usize = 100;
 
 /// What a connection is driven over.
 pub(super) struct Wire<C> {
@@ -99,24 +92,15 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     });
     let begin = || Streams::new(dispatch_timeout, outflow.clone());
     let streams = wire.is_http2.then(begin);
-    let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
-    let switched = Arc::clone(&is_tunnel);
-    let asked = exit.clone();
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        let place = requests.place.clone();
-        let begun = Begun {
-            under_way: place.as_ref().map(Place::request),
-            place,
-            followed: followed.as_ref().and_then(Streams::begin),
-            open: open.token(),
-            is_tunnel: Arc::clone(&switched),
-            asked: asked.as_ref().and_then(|exit| exit.request(&request)),
-        };
-        begun.mark(&mut request);
-        let answered = Arc::clone(&requests).answer(request);
-        async move { begun.answer(answered.await?) }
-    });
+    let answering = Answering {
+        requests,
+        streams: streams.clone(),
+        open: context.shutdown.requests,
+        is_tunnel: Arc::clone(&is_tunnel),
+        exit: exit.clone(),
+    };
+    let answer = service_fn(move |request| answering.answer(request));
     if let Some(streams) = streams {
         let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
         let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
@@ -149,175 +133,6 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
 fn cut(outflow: &Outflow) {
     outflow.parting().because(Departure::ConnectionCut);
     outflow.cut();
-}
-
-/// A request whose answer is to come.
-struct Begun {
-    place: Option<Place>,
-    under_way: Option<UnderWay>,
-    followed: Option<Followed>,
-    open: TaskTrackerToken,
-    /// Set if the answer makes the connection a tunnel.
-    is_tunnel: Arc<AtomicBool>,
-    /// What can let the answer leave hyper.
-    asked: Option<Asked>,
-}
-
-impl Begun {
-    /// Gives a tunnel what keeps the place of its connection, and a stream of HTTP/2 what tells why it ended.
-    fn mark(&self, request: &mut Request<Incoming>) {
-        if request.version() == Version::HTTP_2 {
-            let followed = self.followed.as_ref().map(Followed::parting);
-            let parting = followed.unwrap_or_else(|| Parting::otherwise(Departure::ResetByClient));
-            request.extensions_mut().insert(parting);
-        }
-        let under_way = self.under_way.clone();
-        if let Some(under_way) = under_way.filter(|_| request.headers().contains_key(UPGRADE)) {
-            request.extensions_mut().insert(under_way);
-        }
-    }
-
-    /// Follows the answer until it has left.
-    fn answer(self, answered: Response<Body>) -> Result<Response<Answer>, Closed> {
-        if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.is_tunnel.store(true, Ordering::Release);
-        }
-        let is_stream = is_event_stream(&answered);
-        if let Some(place) = self.place.filter(|_| is_stream) {
-            place.streams();
-        }
-        // A file or the answer of another server may take its time, too.
-        let open = Some(self.open).filter(|_| !answered.body().is_end_stream());
-        let may = self.asked.and_then(|asked| asked.answer(&answered));
-        Ok(answered
-            .map(|body| Answer::new(body, self.followed, self.under_way, open).that_may(may)))
-    }
-}
-
-fn http1_builder(head: &HeadSettings) -> http1::Builder {
-    const LEAST: usize = LEAST_HEAD_BYTES as usize;
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT)
-        .max_buf_size(head.bytes.max(LEAST));
-    if head.fields > USUAL_FIELDS {
-        builder.max_headers(head.fields);
-    }
-    builder
-}
-
-/// A connection that hyper drives. Its I/O is boxed, because it moves between hyper and the direct writer.
-type Hyper<C, S> = http1::UpgradeableConnection<Box<Socket<C>>, S>;
-
-/// What ends an HTTP/1.1 connection that hyper drives, or takes a stream out of it.
-struct OnHyper {
-    exit: Option<Arc<Exit>>,
-    ending: CancellationToken,
-    place: Option<Place>,
-    head: HeadSettings,
-}
-
-impl OnHyper {
-    /// Drives a connection until it ends, by hyper and by the direct writer in turn.
-    async fn drive<C, S>(self, mut socket: Box<Socket<C>>, mut service: S)
-    where
-        C: Carrier + Send + 'static,
-        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-    {
-        loop {
-            let connection = Box::new(self.hyper(socket, service));
-            // Boxed, because an open stream would keep the memory of this future.
-            let left = Box::pin(self.until_exit(connection)).await;
-            let Some((stream, io, answer)) = left else {
-                return;
-            };
-            tracing::debug!("a stream goes on without hyper");
-            let mut writer = Writer::new(io, stream);
-            let ended = poll_fn(|context| writer.poll(context)).await;
-            let closes;
-            (socket, closes) = writer.into_socket();
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke off");
-                return;
-            }
-            if closes || self.ending.is_cancelled() {
-                // Nothing can be done for a client that does not take the end.
-                _ = poll_fn(|context| Pin::new(&mut *socket).poll_shutdown(context)).await;
-                return;
-            }
-            service = answer;
-        }
-    }
-
-    fn hyper<C, S>(&self, socket: Box<Socket<C>>, service: S) -> Hyper<C, S>
-    where
-        C: Carrier + Send + 'static,
-        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-    {
-        let connection = http1_builder(&self.head).serve_connection(socket, service);
-        connection.with_upgrades()
-    }
-
-    /// Lets hyper drive a connection until it ends, or a stream leaves with its I/O; hyper's own memory is freed.
-    async fn until_exit<C, S>(
-        &self,
-        mut connection: Box<Hyper<C, S>>,
-    ) -> Option<(Leaving, Box<Socket<C>>, S)>
-    where
-        C: Carrier + Send + 'static,
-        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-    {
-        let mut is_ending = false;
-        let mut stream = {
-            let mut end = pin!(self.ending.cancelled());
-            loop {
-                tokio::select! {
-                    left = poll_fn(|context| self.poll_hyper(&mut connection, context)) => break left?,
-                    // The layer below hyper decides. It is polled again as soon as the connection goes on.
-                    () = needed(self.place.as_ref()), if !is_ending => {}
-                    () = end.as_mut(), if !is_ending => {
-                        is_ending = true;
-                        Pin::new(&mut *connection).graceful_shutdown();
-                    }
-                }
-            }
-        };
-        let http1::Parts {
-            io,
-            read_buf,
-            service,
-            ..
-        } = connection.into_parts()?;
-        // The layer below hyper says that nothing was read ahead. If that is ever wrong, nothing can follow.
-        stream.closes |= !read_buf.is_empty();
-        Some((stream, io, service))
-    }
-
-    /// Ready with the stream that leaves, or with `None` when the connection has ended.
-    fn poll_hyper<C, S>(
-        &self,
-        connection: &mut Hyper<C, S>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Leaving>>
-    where
-        C: Carrier + Send + 'static,
-        S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-    {
-        if let Poll::Ready(ended) = Pin::new(connection).poll(context) {
-            log(ended);
-            return Poll::Ready(None);
-        }
-        let Some(exit) = &self.exit else {
-            return Poll::Pending;
-        };
-        if exit.must_stay() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        exit.take()
-            .map_or(Poll::Pending, |stream| Poll::Ready(Some(stream)))
-    }
 }
 
 fn http2_builder(
@@ -362,14 +177,6 @@ async fn drive_http2<C, S>(
     }
 }
 
-/// Ends when another connection needs the place of this one, which is idle.
-pub(super) async fn needed(place: Option<&Place>) {
-    match place {
-        Some(place) => place.needed().await,
-        None => pending().await,
-    }
-}
-
 /// Gives the place back, and ends when requests that the client sent meanwhile have had their time.
 async fn leave(place: Option<&Place>) {
     const LOOK: Duration = Duration::from_millis(50);
@@ -383,11 +190,5 @@ async fn leave(place: Option<&Place>) {
         };
         // A stream that began meanwhile does not end; its client resumes.
         _ = timeout(LEAVING_ANSWER, answered).await;
-    }
-}
-
-fn log(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
     }
 }

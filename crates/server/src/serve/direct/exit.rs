@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::Body as HttpBody;
 use talaria_hub::{Handover, Outflow};
 
-use super::Leaving;
+use super::leaving::Leaving;
 use crate::serve::lock::lock;
 
 /// What the layer below hyper, the body above it and what drives it know of one connection.

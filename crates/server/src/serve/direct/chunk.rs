@@ -105,7 +105,8 @@ mod tests {
         while chunk.has_remaining() {
             let mut slices = [IoSlice::new(&[]); Chunk::SLICES];
             let count = chunk.chunks_vectored(&mut slices);
-            let all = slices[..count].concat();
+            let filled = slices[..count].iter();
+            let all: Vec<u8> = filled.flat_map(|slice| slice.iter().copied()).collect();
             assert_eq!(all.len(), chunk.remaining());
             assert_eq!(chunk.chunk(), &*slices[0]);
             let taken = all.len().min(at_once);

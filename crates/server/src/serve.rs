@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod counts;
+pub(crate) mod direct;
 pub(crate) mod followed;
 pub(crate) mod followers;
 pub(crate) mod handlers;

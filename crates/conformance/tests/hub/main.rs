@@ -28,6 +28,7 @@ mod cors;
 mod crashes;
 mod delivery;
 mod development;
+mod direct;
 mod directives;
 mod doctor;
 mod doctor_nginx;

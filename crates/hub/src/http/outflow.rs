@@ -137,9 +137,14 @@ impl Outflow {
         self.with(|state| state.ends.iter().min_by_key(|ending| ending.at).cloned())
     }
 
-    /// The stream's side: a mark to be given to [`Self::poll_taken`] after handing over a chunk.
-    pub(crate) fn mark(&self) -> u64 {
+    /// The stream's side: a mark that the outflow has passed when the kernel has taken what is handed over now.
+    pub fn mark(&self) -> u64 {
         self.with(|state| state.flushes)
+    }
+
+    /// Whether the kernel has taken what was handed over when the mark was made.
+    pub fn has_passed(&self, mark: u64) -> bool {
+        self.with(|state| state.flushes > mark)
     }
 
     /// The stream's side: whether what was handed over since the mark was taken.

@@ -1,7 +1,10 @@
 //! One connection: whether there is room for it, which protocol it speaks, and its TLS handshake.
 
+mod answering;
 mod context;
 mod driver;
+mod ends;
+mod http1;
 mod preface;
 mod refusals;
 
@@ -18,7 +21,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Accepted;
-use self::driver::{Driven, Wire, drive, needed};
+use self::driver::{Driven, Wire, drive};
+use self::ends::needed;
 use crate::serve::admission::{Guest, Place, Refused};
 use crate::serve::counts::REFUSED_CONNECTIONS;
 use crate::serve::incoming::TLS;

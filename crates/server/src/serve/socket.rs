@@ -33,6 +33,13 @@ impl Counted {
     pub(crate) fn has_unread(&self) -> bool {
         has_unread(&self.stream)
     }
+
+    /// Ready when the peer has sent a byte, which stays unread; zero when it has ended what it sends.
+    fn poll_peek(&self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut first = [0];
+        self.stream
+            .poll_peek(context, &mut ReadBuf::new(&mut first))
+    }
 }
 
 /// Whether unread bytes wait in the kernel, or the end of what the peer sends. Readiness alone does not tell,
@@ -67,7 +74,7 @@ pub(crate) struct Socket<C: Carrier> {
     dispatch_timeout: Option<Duration>,
     /// Whether something was written since the last flush.
     written: bool,
-    stall: Option<Stall>,
+    stall: Option<Box<Stall>>,
 }
 
 /// A time in which the kernel accepts nothing.
@@ -92,6 +99,20 @@ impl<C: Carrier> Socket<C> {
             written: false,
             stall: None,
         }
+    }
+
+    /// Ready when the peer has sent something, which stays unread.
+    ///
+    /// # Errors
+    /// The peer has ended the connection, or it broke off.
+    pub(crate) fn poll_received(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let watched = self.io.inner();
+        let peeked = watched.watch(watched.carrier.counted().poll_peek(context));
+        if ready!(peeked)? == 0 {
+            watched.parting.because(Departure::ClientGone);
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn after_write(
@@ -131,11 +152,11 @@ impl<C: Carrier> Socket<C> {
         let taken = self.io.inner().carrier.counted().taken;
         let stall = self.stall.get_or_insert_with(|| {
             self.outflow.stalls();
-            Stall {
+            Box::new(Stall {
                 since: now(),
                 taken,
                 alarm: None,
-            }
+            })
         });
         if stall.taken != taken {
             (stall.taken, stall.since) = (taken, now());

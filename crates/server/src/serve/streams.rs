@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::serve::admission::UnderWay;
+use crate::serve::direct::{Leaving, May};
 use crate::serve::lock::lock;
 
 /// The most bytes of a last chunk that may end its stream at once. A longer chunk must leave first, so that the
@@ -230,7 +231,9 @@ pub(crate) struct Answer {
     /// Whether only the end of the stream is left, which waits for the last chunk to leave.
     is_ending: bool,
     under_way: Option<UnderWay>,
-    _open: Option<TaskTrackerToken>,
+    open: Option<TaskTrackerToken>,
+    /// Where it may leave hyper, until it must stay.
+    may: Option<Box<May>>,
 }
 
 impl Answer {
@@ -247,8 +250,41 @@ impl Answer {
             followed,
             is_ending: false,
             under_way,
-            _open: open,
+            open,
+            may: None,
         }
+    }
+
+    /// Lets the stream leave hyper once its head has been written.
+    pub(crate) fn that_may(mut self, may: Option<May>) -> Self {
+        self.may = may.map(Box::new);
+        self
+    }
+
+    /// Whether the stream is offered to what takes it out of hyper. Once it must stay, it stays.
+    fn leaves(&mut self) -> bool {
+        let Some(may) = &mut self.may else {
+            return false;
+        };
+        if may.exit.is_free() {
+            if !may.has_offered {
+                may.has_offered = true;
+                may.exit.offer(Leaving {
+                    body: std::mem::take(&mut self.body),
+                    under_way: self.under_way.take(),
+                    open: self.open.take(),
+                    closes: may.closes,
+                });
+            }
+            return true;
+        }
+        if let Some(stream) = may.exit.reclaim() {
+            self.body = stream.body;
+            self.under_way = stream.under_way;
+            self.open = stream.open;
+        }
+        self.may = None;
+        false
     }
 }
 
@@ -261,6 +297,9 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, axum::Error>>> {
         let answer = &mut *self;
+        if answer.leaves() {
+            return Poll::Pending;
+        }
         if let (Some(Followed(progress)), true) = (&answer.followed, answer.is_ending) {
             ready!(progress.poll_left(context));
             return Poll::Ready(None);
@@ -279,11 +318,14 @@ impl HttpBody for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.is_ending && self.body.is_end_stream()
+        !self.is_ending && self.may.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.may {
+            Some(_) => SizeHint::default(),
+            None => self.body.size_hint(),
+        }
     }
 }
 

@@ -1,36 +1,34 @@
 //! Drives a connection as HTTP/1.1 or HTTP/2 until it ends.
 
-use std::future::{Future, pending};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::header::UPGRADE;
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::{http1, http2};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
-use talaria_config::settings::{HeadSettings, LEAST_HEAD_BYTES};
-use talaria_hub::statistics::{Departure, Parting};
+use talaria_config::settings::HeadSettings;
+use talaria_hub::statistics::Departure;
 use talaria_hub::{Connection, Outflow};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::answering::Answering;
 use super::context::Accepted;
-use crate::serve::admission::{Place, UnderWay};
+use super::ends::{log, needed};
+use super::http1::OnHyper;
+use crate::serve::admission::Place;
 use crate::serve::counts::CONNECTIONS;
+use crate::serve::direct::Exit;
 use crate::serve::incoming::{Bounds, Fault, Http1, Http2, Layer};
-use crate::serve::requests::{Closed, Once, Requests, is_event_stream};
+use crate::serve::requests::{Closed, Once, Requests};
 use crate::serve::socket::{Carrier, Socket};
-use crate::serve::streams::{Answer, Followed, Streams};
+use crate::serve::streams::{Answer, Streams};
 use crate::serve::tls::Session;
 
-/// How long an HTTP/1.1 connection may be idle between requests (B-300).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an HTTP/2 connection that closes to make room accepts requests that were sent meanwhile.
 const LEAVING: Duration = Duration::from_millis(250);
 /// How long to wait for the answer to such a request.
@@ -39,8 +37,6 @@ const LEAVING_ANSWER: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(20);
 /// What HTTP/2 may hold of one stream, in bytes: one chunk.
 const STREAM_BYTES: usize = 32 * 1024;
-/// The number of header fields that hyper accepts by default.
-const USUAL_FIELDS: usize = 100;
 
 /// What a connection is driven over.
 pub(super) struct Wire<C> {
@@ -76,6 +72,8 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     let (head, dispatch_timeout) = (context.head, context.dispatch_timeout);
     let outflow = Outflow::default();
     place.iter().for_each(|place| place.follow(outflow.clone()));
+    let is_plain = wire.session.is_none() && !wire.is_http2 && once.is_none();
+    let exit = is_plain.then(|| Exit::new(outflow.clone()));
     let bounds = Bounds {
         place: place.clone(),
         timeout: head.timeout,
@@ -94,22 +92,15 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
     });
     let begin = || Streams::new(dispatch_timeout, outflow.clone());
     let streams = wire.is_http2.then(begin);
-    let (followed, open) = (streams.clone(), context.shutdown.requests);
     let is_tunnel = Arc::new(AtomicBool::new(false));
-    let switched = Arc::clone(&is_tunnel);
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        let place = requests.place.clone();
-        let begun = Begun {
-            under_way: place.as_ref().map(Place::request),
-            place,
-            followed: followed.as_ref().and_then(Streams::begin),
-            open: open.token(),
-            is_tunnel: Arc::clone(&switched),
-        };
-        begun.mark(&mut request);
-        let answered = Arc::clone(&requests).answer(request);
-        async move { begun.answer(answered.await?) }
-    });
+    let answering = Answering {
+        requests,
+        streams: streams.clone(),
+        open: context.shutdown.requests,
+        is_tunnel: Arc::clone(&is_tunnel),
+        exit: exit.clone(),
+    };
+    let answer = service_fn(move |request| answering.answer(request));
     if let Some(streams) = streams {
         let carrier = Layer::new(wire.carrier, Http2::new(head), bounds);
         let socket = Socket::new(carrier, outflow.clone(), dispatch_timeout);
@@ -124,13 +115,17 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
         })
     } else {
         let is_wrong = once == Some(Once::WrongPort);
-        let reader = Http1::new(head, is_wrong.then_some(Fault::Plain));
+        let reader = Http1::new(head, is_wrong.then_some(Fault::Plain)).telling(exit.clone());
         let carrier = Layer::new(wire.carrier, reader, bounds).looking();
         let carrier = carrier.until(is_tunnel);
-        let socket = Socket::new(carrier, outflow, dispatch_timeout);
-        let connection = http1_builder(&head).serve_connection(socket, answer);
-        let connection = Box::pin(connection.with_upgrades());
-        Box::pin(drive_http1(connection, ending, place))
+        let socket = Box::new(Socket::new(carrier, outflow, dispatch_timeout));
+        let on_hyper = OnHyper {
+            exit,
+            ending,
+            place,
+            head,
+        };
+        Box::pin(on_hyper.drive(socket, answer))
     }
 }
 
@@ -138,80 +133,6 @@ pub(super) fn drive<C: Carrier + Send + 'static>(accepted: Accepted, wire: Wire<
 fn cut(outflow: &Outflow) {
     outflow.parting().because(Departure::ConnectionCut);
     outflow.cut();
-}
-
-/// A request whose answer is to come.
-struct Begun {
-    place: Option<Place>,
-    under_way: Option<UnderWay>,
-    followed: Option<Followed>,
-    open: TaskTrackerToken,
-    /// Set if the answer makes the connection a tunnel.
-    is_tunnel: Arc<AtomicBool>,
-}
-
-impl Begun {
-    /// Gives a tunnel what keeps the place of its connection, and a stream of HTTP/2 what tells why it ended.
-    fn mark(&self, request: &mut Request<Incoming>) {
-        if request.version() == Version::HTTP_2 {
-            let followed = self.followed.as_ref().map(Followed::parting);
-            let parting = followed.unwrap_or_else(|| Parting::otherwise(Departure::ResetByClient));
-            request.extensions_mut().insert(parting);
-        }
-        let under_way = self.under_way.clone();
-        if let Some(under_way) = under_way.filter(|_| request.headers().contains_key(UPGRADE)) {
-            request.extensions_mut().insert(under_way);
-        }
-    }
-
-    /// Follows the answer until it has left.
-    fn answer(self, answered: Response<Body>) -> Result<Response<Answer>, Closed> {
-        if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.is_tunnel.store(true, Ordering::Release);
-        }
-        let is_stream = is_event_stream(&answered);
-        if let Some(place) = self.place.filter(|_| is_stream) {
-            place.streams();
-        }
-        // A file or the answer of another server may take its time, too.
-        let open = Some(self.open).filter(|_| !answered.body().is_end_stream());
-        Ok(answered.map(|body| Answer::new(body, self.followed, self.under_way, open)))
-    }
-}
-
-fn http1_builder(head: &HeadSettings) -> http1::Builder {
-    const LEAST: usize = LEAST_HEAD_BYTES as usize;
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT)
-        .max_buf_size(head.bytes.max(LEAST));
-    if head.fields > USUAL_FIELDS {
-        builder.max_headers(head.fields);
-    }
-    builder
-}
-
-async fn drive_http1<C, S>(
-    mut connection: Pin<Box<http1::UpgradeableConnection<Socket<C>, S>>>,
-    ending: CancellationToken,
-    place: Option<Place>,
-) where
-    C: Carrier + Send + 'static,
-    S: HttpService<Incoming, ResBody = Answer, Error = Closed> + Send,
-{
-    let mut end = pin!(ending.cancelled());
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => return log(ended),
-            // The layer below hyper decides. It is polled again as soon as the connection goes on.
-            () = needed(place.as_ref()) => {}
-            () = end.as_mut() => {
-                connection.as_mut().graceful_shutdown();
-                return log(connection.await);
-            }
-        }
-    }
 }
 
 fn http2_builder(
@@ -256,14 +177,6 @@ async fn drive_http2<C, S>(
     }
 }
 
-/// Ends when another connection needs the place of this one, which is idle.
-pub(super) async fn needed(place: Option<&Place>) {
-    match place {
-        Some(place) => place.needed().await,
-        None => pending().await,
-    }
-}
-
 /// Gives the place back, and ends when requests that the client sent meanwhile have had their time.
 async fn leave(place: Option<&Place>) {
     const LOOK: Duration = Duration::from_millis(50);
@@ -277,11 +190,5 @@ async fn leave(place: Option<&Place>) {
         };
         // A stream that began meanwhile does not end; its client resumes.
         _ = timeout(LEAVING_ANSWER, answered).await;
-    }
-}
-
-fn log(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
     }
 }

@@ -1,5 +1,7 @@
 //! The requests of an HTTP/1.1 connection.
 
+use std::sync::Arc;
+
 use talaria_config::settings::HeadSettings;
 
 use super::fault::Fault;
@@ -7,6 +9,7 @@ use super::follows::Follows;
 use super::head::{Complete, Head, judge};
 use super::reader::{Reader, Rest};
 use super::target::TARGET_BYTES;
+use crate::serve::direct::Exit;
 
 /// Up to this many held bytes are judged with each read, so that garbage is answered at once.
 const SHORT: usize = 1024;
@@ -20,6 +23,8 @@ pub(crate) struct Http1 {
     /// What is wrong with every request of this connection.
     wrong: Option<Fault>,
     refused: bool,
+    /// Told of the heads that hyper can read.
+    exit: Option<Arc<Exit>>,
 }
 
 impl Http1 {
@@ -30,6 +35,25 @@ impl Http1 {
             bounds,
             wrong,
             refused: false,
+            exit: None,
+        }
+    }
+
+    /// Tells of each head that hyper can read.
+    pub(crate) fn telling(mut self, exit: Option<Arc<Exit>>) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    fn passes_head(&self) {
+        if let Some(exit) = &self.exit {
+            exit.head();
+        }
+    }
+
+    fn holds(&self, is_held: bool) {
+        if let Some(exit) = &self.exit {
+            exit.holds(is_held);
         }
     }
 
@@ -98,9 +122,13 @@ impl Reader for Http1 {
                             follows,
                         })) => {
                             self.follows = follows;
+                            self.passes_head();
                             match encoded {
                                 None => length,
-                                Some(head) => return (at, Rest::Replaced(length, head)),
+                                Some(head) => {
+                                    self.holds(at + length < bytes.len());
+                                    return (at, Rest::Replaced(length, head));
+                                }
                             }
                         }
                         Ok(Head::Partial) if left.len() < self.bounds.bytes => break,
@@ -112,6 +140,7 @@ impl Reader for Http1 {
                 }
             };
         }
+        self.holds(at < bytes.len());
         (at, Rest::Held)
     }
 

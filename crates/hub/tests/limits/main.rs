@@ -4,6 +4,7 @@
 
 mod bodies;
 mod streams;
+mod turns;
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ fn what_was_prepared_behind_a_refused_group_is_not_stored_at_its_place() {
     let first = transport.append(update(None, "first"));
     recorder.wait_until_entered(1);
     // Enough updates that another thread syncs them, and no room in their group for another one.
-    let together = (0..50).map(|_| update(None, &"x".repeat(400)));
+    let together = (0..64).map(|_| update(None, &"x".repeat(600)));
     let together = transport.append_all(together.collect());
     let behind = transport.append(update(Some("behind"), "behind"));
     model.hold_next_sync();

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { launch } from "./chromium.mjs";
 import { freePort, Hub, keys, sign } from "./hub.mjs";
-import { application, contextOf, numbers, received, streams, tab, WAYS } from "./module/tabs.mjs";
+import { application, contextOf, numbers, received, tab, untilStreams, WAYS } from "./module/tabs.mjs";
 
 const TOPIC = "https://example.com/books/1";
 const LIMIT = { timeout: 300_000 };
@@ -166,11 +166,11 @@ for (const way of ["SharedWorker", "a leading tab"]) {
     assert.deepEqual(await received(third, "200"), numbers(11, 200));
     assert.deepEqual(await received(first, "200"), numbers(16, 200));
     assert.deepEqual(await received(last, "200"), numbers(21, 200));
-    while ((await streams(hub, TOPIC)) !== 1) await first.waitForTimeout(20);
+    await untilStreams(hub, TOPIC, 1);
     // The stream has no update after this one, so a heartbeat tells the new tab that it has everything.
     const unknown = await hub.publish("https://example.com/other", "0");
     const quiet = await tab(context, app.origin, begin(unknown));
-    assert.equal(await streams(hub, TOPIC), 1);
+    await untilStreams(hub, TOPIC, 1);
     await hub.publish(TOPIC, "201");
     assert.deepEqual(await received(quiet, "201"), ["201"]);
     assert.deepEqual(await received(first, "201"), numbers(16, 201));
@@ -186,7 +186,7 @@ test("on plain HTTP, where there are no locks, tabs share by a worker", LIMIT, a
   const pages = [];
   for (const _ of numbers(1, 3)) pages.push(await tab(context, origin, { url: hub.url, topics: [TOPIC] }));
   assert.equal(await pages[0].evaluate(() => "locks" in navigator), false);
-  assert.equal(await streams(hub, TOPIC), 1);
+  await untilStreams(hub, TOPIC, 1);
   await hub.publish(TOPIC, "1");
   for (const page of pages) await received(page, "1");
   const url = pages[0].url();
@@ -197,7 +197,7 @@ test("on plain HTTP, where there are no locks, tabs share by a worker", LIMIT, a
   for (const page of pages) assert.deepEqual(await received(page, "3"), ["1", "2", "3"]);
   await Promise.all(pages.slice(1).map((page) => page.evaluate(() => window.hub.close())));
   await pages[0].close();
-  while ((await streams(hub, TOPIC)) !== 0) await pages[1].waitForTimeout(20);
+  await untilStreams(hub, TOPIC, 0);
 });
 
 test("other identities, and subscriptions that do not share, have other streams", LIMIT, async (t) => {
@@ -208,9 +208,9 @@ test("other identities, and subscriptions that do not share, have other streams"
   for (const options of [{ identity: "ann" }, { identity: "ann" }, { identity: "bob" }, { share: false }]) {
     pages.push(await tab(context, app.origin, { ...setUp, options }));
   }
-  assert.equal(await streams(hub, TOPIC), 3);
+  await untilStreams(hub, TOPIC, 3);
   await pages[3].evaluate(() => window.hub.subscribe("https://example.com/other", window.record));
-  while ((await streams(hub, "https://example.com/other")) !== 1) await pages[3].waitForTimeout(20);
+  await untilStreams(hub, "https://example.com/other", 1);
   await hub.publish(TOPIC, "1");
   for (const page of pages) assert.deepEqual(await received(page, "1"), ["1"]);
 });
@@ -223,7 +223,7 @@ test("a worker that the policy or the network refuses is replaced by a leading t
   for (const worker of ["/none.js", "https://elsewhere.example/worker.js"]) {
     pages.push(await tab(context, app.origin, setUp(worker)));
   }
-  assert.equal(await streams(hub, TOPIC), 1);
+  await untilStreams(hub, TOPIC, 1);
   await hub.publish(TOPIC, "1");
   for (const page of pages) assert.deepEqual(await received(page, "1"), ["1"]);
 });

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { launch } from "./chromium.mjs";
 import { freePort, Hub } from "./hub.mjs";
-import { application, contextOf, numbers, received, streams, tab, WAYS } from "./module/tabs.mjs";
+import { application, contextOf, numbers, received, tab, untilStreams, WAYS } from "./module/tabs.mjs";
 
 const TOPIC = "https://example.com/books/1";
 const OTHER = "https://example.com/books/2";
@@ -59,7 +59,7 @@ test("without the module the seventh tab hangs over HTTP/1.1", LIMIT, async (t) 
   await hub.publish(TOPIC, "1");
   while (sum(await count(() => window.seen.length)) < 6) await pages[0].waitForTimeout(20);
   assert.deepEqual((await count(() => window.source.readyState)).sort(), [0, 1, 1, 1, 1, 1, 1]);
-  assert.equal(await streams(hub, TOPIC), 6);
+  await untilStreams(hub, TOPIC, 6);
 });
 
 for (const way of SHARED) {
@@ -67,7 +67,7 @@ for (const way of SHARED) {
     const hub = await start(t);
     const context = await contextOf(t, browser, way);
     const pages = await Promise.all(Array.from({ length: TABS }, () => tab(context, app.origin, setUp(hub))));
-    assert.equal(await streams(hub, TOPIC), 1);
+    await untilStreams(hub, TOPIC, 1);
     await publish(hub, 1, 50);
     for (const page of pages) assert.deepEqual(await received(page, "50"), numbers(1, 50));
   });
@@ -135,13 +135,13 @@ for (const way of SHARED) {
     await pages[1].close();
     await publishing;
     for (const page of pages.slice(2)) assert.deepEqual(await received(page, "150"), numbers(1, 150));
-    while ((await streams(hub, TOPIC)) !== 1) await pages[2].waitForTimeout(20);
+    await untilStreams(hub, TOPIC, 1);
     // The topics of a tab that dies go with it.
     const other = await tab(context, app.origin, setUp(hub, { topics: [OTHER] }));
-    assert.equal(await streams(hub, OTHER), 1);
+    await untilStreams(hub, OTHER, 1);
     await crash(other);
-    while ((await streams(hub, OTHER)) !== 0) await pages[2].waitForTimeout(20);
-    assert.equal(await streams(hub, TOPIC), 1);
+    await untilStreams(hub, OTHER, 0);
+    await untilStreams(hub, TOPIC, 1);
   });
 
   for (const signal of ["SIGTERM", "SIGKILL"]) {
@@ -174,7 +174,7 @@ for (const way of SHARED) {
           when: ({ data }) => data.startsWith("other"),
         });
       }, `${OTHER}-${number}`);
-      while ((await streams(hub, `${OTHER}-${number}`)) !== 1) await second.waitForTimeout(20);
+      await untilStreams(hub, `${OTHER}-${number}`, 1);
       await hub.publish(`${OTHER}-${number}`, `other ${number}`);
       await second.waitForFunction(() => window.others.length === 1);
       await second.evaluate(() => window.other.close());
@@ -183,9 +183,9 @@ for (const way of SHARED) {
     const own = (all) => all.filter((data) => !data.startsWith("other"));
     for (const page of [first, second]) assert.deepEqual(own(await received(page, "200")), numbers(1, 200));
     for (const number of numbers(1, 4)) {
-      while ((await streams(hub, `${OTHER}-${number}`)) !== 0) await second.waitForTimeout(20);
+      await untilStreams(hub, `${OTHER}-${number}`, 0);
     }
-    assert.equal(await streams(hub, TOPIC), 1);
+    await untilStreams(hub, TOPIC, 1);
   });
 }
 
@@ -198,7 +198,7 @@ test("topics that the others gave up meanwhile are not missed by a tab that come
   for (const page of [stays, leaves]) await received(page, "1");
   const url = leaves.url();
   await leaves.goto(`${app.origin}/empty`);
-  while ((await streams(hub, OTHER)) !== 0) await stays.waitForTimeout(20);
+  await untilStreams(hub, OTHER, 0);
   await publish(hub, 2, 3, OTHER);
   await publish(hub, 4, 4);
   await received(stays, "4");
@@ -241,7 +241,7 @@ test("close ends the stream and frees locks and place", LIMIT, async (t) => {
     await publish(hub, 1, 1);
     await received(page, "1");
     await page.evaluate(() => window.hub.close());
-    while ((await streams(hub, TOPIC)) !== 0) await page.waitForTimeout(20);
+    await untilStreams(hub, TOPIC, 0);
     const left = () => Object.keys(sessionStorage).filter((key) => key !== "seen");
     assert.deepEqual(await page.evaluate(left), []);
     // The worker keeps its lock: it lives as long as a tab that began it.

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { setTimeout } from "node:timers/promises";
 
 export const client = new URL("../../../clients/js/", import.meta.url);
 const POLICY = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src http:";
@@ -69,8 +70,13 @@ export async function received(page, data) {
 /** What tabs receive of updates that are numbered. */
 export const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => `${from + index}`);
 
+/** Waits until the hub lists `count` streams for a topic: one that moves on is there twice for a moment, or not at all. */
+export async function untilStreams(hub, topic, count) {
+  while ((await streams(hub, topic)) !== count) await setTimeout(20);
+}
+
 /** The streams that the hub lists for a topic. */
-export async function streams(hub, topic) {
+async function streams(hub, topic) {
   const token = hub.olderToken({ subscribe: ["*"] });
   const answer = await fetch(`${hub.url}/subscriptions`, { headers: { authorization: `Bearer ${token}` } });
   const { subscriptions } = await answer.json();

@@ -229,21 +229,42 @@ async fn a_large_screen_shows_all_panes() {
     terminal.shows(&["1 of 3 nodes answer"]);
 }
 
+/// A terminal that shows a hub, and the process that does.
+fn shown(hub: &Running) -> (Terminal, Pid) {
+    let file = hub.home.path().join("pid");
+    let (program, admin) = (program().display(), hub.admin);
+    let command = format!(
+        "sh -c 'echo $$ >{}; exec {program} top {admin}'",
+        file.display()
+    );
+    let terminal = Terminal::start((80, 24), &command);
+    terminal.shows(&["q quit"]);
+    let number = std::fs::read_to_string(&file).unwrap();
+    let process = Pid::from_raw(number.trim().parse().unwrap());
+    (terminal, process.unwrap())
+}
+
+/// A terminal that hangs up takes the program with it: it does not wait for keys for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_hangs_up_ends_it() {
+    let hub = Running::start(&caddyfile("", ""), &[]);
+    let (terminal, process) = shown(&hub);
+    drop(terminal);
+    let deadline = Instant::now() + PATIENCE;
+    let state = format!("/proc/{}/stat", process.as_raw_pid());
+    // One that has ended may stay as a zombie, if the first process of the machine does not reap.
+    while std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(Instant::now() < deadline, "it still runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// SIGTERM gives the terminal back, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_gives_the_terminal_back() {
     let hub = Running::start(&caddyfile("", ""), &[]);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let file = hub.home.path().join("pid");
-        let (program, admin) = (program().display(), hub.admin);
-        let command = format!(
-            "sh -c 'echo $$ >{}; exec {program} top {admin}'",
-            file.display()
-        );
-        let terminal = Terminal::start((80, 24), &command);
-        terminal.shows(&["q quit"]);
-        let number = std::fs::read_to_string(&file).unwrap();
-        let process = Pid::from_raw(number.trim().parse().unwrap()).unwrap();
+        let (terminal, process) = shown(&hub);
         kill_process(process, signal).unwrap();
         let screen = terminal.shows(&["ended with 0"]);
         assert!(!screen.contains("q quit"), "{screen}");

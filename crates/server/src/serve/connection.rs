@@ -102,21 +102,21 @@ pub(crate) async fn serve_guest(
 /// because it holds more than an idle connection does.
 fn run(accepted: Accepted, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
     let place = accepted.place.clone();
-    let begun = Box::pin(async move {
-        let driven = begin(accepted, stream).await?;
-        in_turn(place.as_ref(), driven).await.err()
-    });
+    let begun = Box::pin(begin(accepted, stream));
     async move {
-        if let Some(driven) = begun.await {
-            driven.await;
+        let Some(driven) = begun.await else {
+            return;
+        };
+        if let Err(left) = Box::pin(in_turn(place, driven)).await {
+            left.await;
         }
     }
 }
 
 /// Begins something costly when it is the client's turn, so that those who do much of it do not delay all others.
 /// Returns its result, or what is left of it.
-async fn in_turn<F: Future + Unpin>(place: Option<&Place>, mut work: F) -> Result<F::Output, F> {
-    let turn = match place {
+async fn in_turn<F: Future + Unpin>(place: Option<Place>, mut work: F) -> Result<F::Output, F> {
+    let turn = match &place {
         Some(place) => Some(place.turn().await),
         None => None,
     };
@@ -207,8 +207,9 @@ async fn shake_hands(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
 ) -> std::io::Result<TlsStream<Counted>> {
-    let handshake = acceptor.accept(Counted::from(stream));
-    match in_turn(accepted.place.as_ref(), handshake).await {
+    // Boxed, because a connection that sends nothing would have room for it.
+    let handshake = Box::pin(acceptor.accept(Counted::from(stream)));
+    match in_turn(accepted.place.clone(), handshake).await {
         Ok(done) => done,
         Err(left) => left.await,
     }
